@@ -1,0 +1,1 @@
+"""Where facts are kept: the one place that opens, reads, writes and versions the lake."""

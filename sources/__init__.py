@@ -1,0 +1,1 @@
+"""What the market says: adapters that yield rows of the raw contract."""
