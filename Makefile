@@ -1,0 +1,102 @@
+# Assay: one command each. `make` alone lists them.
+#
+# Needs GNU make and Python 3.11, 3.12 or 3.13. Everything is installed into ./.venv from requirements.lock,
+# where every file is pinned by hash; nothing outside this folder is touched.
+#
+#   make run ARGS="--collections 20 --days 120"   options for the command behind a target
+#   make setup PYTHON=/path/to/python3.12         choose the interpreter
+#   make setup V=1                                let pip talk
+
+VENV      := .venv
+BIN       := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+UNDERWAY  := $(VENV)/.installing
+PREPARED  := dbt_project/target/.prepared
+UV        := $(VENV)/tools/bin/uv
+ARGS      ?=
+PIP       := $(BIN)/python -m pip install --disable-pip-version-check $(if $(V),,-qq)
+
+# The first interpreter on PATH that is new enough and can make a virtual environment.
+USABLE = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
+	"$$python" -c '$(USABLE)' >/dev/null 2>&1 && echo "$$python" && break; done)
+
+DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt_packages \) -prune \
+	-o \( -name '*.sql' -o -name '*.yml' -o -name '*.csv' \) -print 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run ui test lint format bench lock clean clean-state
+
+help: ## List the commands
+	@echo "Assay: an estimate for every token, and the proof of how right it was"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo '  ARGS="..." passes options on, e.g. make run ARGS="--collections 20 --days 120"'
+	@echo "  State lives in ASSAY_HOME (default .assay); all settings: docs/how-to/configure.md"
+
+setup: $(PREPARED) ## Install into .venv from requirements.lock and prepare dbt's manifest
+
+run: $(PREPARED) ## Run the whole job, print the estimates' accuracy, exit (again: continue)
+	@$(BIN)/assay run $(ARGS)
+
+ui: $(PREPARED) ## Start the Dagster UI and daemon on the same state (Ctrl-C stops them)
+	@$(BIN)/assay ui $(ARGS)
+
+test: $(PREPARED) ## Run every test (ARGS="-k lake" narrows it)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+lint: $(INSTALLED) ## Check style, types, SQL and the import rules; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint dbt_project
+	$(BIN)/lint-imports
+
+format: $(INSTALLED) ## Rewrite Python and SQL in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/sqlfluff fix dbt_project
+
+bench: $(PREPARED) ## Measure, and print the performance table with machine and versions
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(UV) ## Resolve pyproject.toml again into requirements.lock (ARGS=--upgrade: newest allowed)
+	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--override requirements-overrides.txt --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --quiet $(ARGS) --output-file requirements.lock
+
+clean: ## Remove the environment, caches and build output (keeps ASSAY_HOME)
+	rm -rf $(VENV) build dist *.egg-info logs dbt_project/target dbt_project/logs dbt_project/dbt_packages
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-state: ## Remove the lake, models and run history in ASSAY_HOME (default .assay)
+	@home="$${ASSAY_HOME:-.assay}"; test -d "$$home/lake" || { echo "$$home holds no lake: nothing removed"; exit 0; }; \
+		echo "Removing $$home"; rm -rf "$$home"
+
+# An installation that was cut short may leave half a package behind: the marker makes the next one start empty.
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Assay needs Python 3.11, 3.12 or 3.13 with the venv module; none is on PATH." \
+		"Install one (Debian: apt-get install python3 python3-venv) or name it: make setup PYTHON=/path/to/python" >&2; exit 1; }
+	@"$(PYTHON)" -c '$(USABLE)' || { echo "PYTHON=$(PYTHON): expected Python 3.11, 3.12 or 3.13 with the venv module," \
+		"found $$("$(PYTHON)" --version 2>&1)" >&2; exit 1; }
+	@rm -f $@
+	@if test -e $(UNDERWAY) || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		echo "Making $(VENV) with $$("$(PYTHON)" --version)"; "$(PYTHON)" -m venv --clear $(VENV); fi
+	@touch $(UNDERWAY)
+	@echo "Installing the locked packages into $(VENV) (about two minutes the first time)"
+	@$(PIP) --no-deps --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@rm -f $(UNDERWAY)
+	@touch $@
+
+# dbt parses once here, so that the code location loads in seconds.
+$(PREPARED): $(INSTALLED) $(DBT_FILES)
+	@$(BIN)/assay prepare
+	@mkdir -p $(@D) && touch $@
+
+$(UV): | $(INSTALLED)
+	@$(BIN)/python -m venv --clear $(VENV)/tools
+	@$(VENV)/tools/bin/python -m pip install --disable-pip-version-check -qq uv
