@@ -21,6 +21,13 @@ USABLE = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
 	"$$python" -c '$(USABLE)' >/dev/null 2>&1 && echo "$$python" && break; done)
 
+define CHECK_PYTHON
+@test -n "$(PYTHON)" || { echo "Assay needs Python 3.11, 3.12 or 3.13 with the venv module; none is on PATH." \
+	"Install one (Debian: apt-get install python3 python3-venv) or name it: make setup PYTHON=/path/to/python" >&2; exit 1; }
+@"$(PYTHON)" -c '$(USABLE)' >/dev/null 2>&1 || { echo "PYTHON=$(PYTHON): expected Python 3.11, 3.12 or 3.13 with" \
+	"the venv module, found: $$("$(PYTHON)" --version 2>&1 | tail -1)" >&2; exit 1; }
+endef
+
 DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt_packages \) -prune \
 	-o \( -name '*.sql' -o -name '*.yml' -o -name '*.csv' \) -print 2>/dev/null)
 
@@ -78,10 +85,7 @@ clean-state: ## Remove the lake, models and run history in ASSAY_HOME (default .
 
 # An installation that was cut short may leave half a package behind: the marker makes the next one start empty.
 $(INSTALLED): requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Assay needs Python 3.11, 3.12 or 3.13 with the venv module; none is on PATH." \
-		"Install one (Debian: apt-get install python3 python3-venv) or name it: make setup PYTHON=/path/to/python" >&2; exit 1; }
-	@"$(PYTHON)" -c '$(USABLE)' || { echo "PYTHON=$(PYTHON): expected Python 3.11, 3.12 or 3.13 with the venv module," \
-		"found $$("$(PYTHON)" --version 2>&1)" >&2; exit 1; }
+	$(CHECK_PYTHON)
 	@rm -f $@
 	@if test -e $(UNDERWAY) || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 		echo "Making $(VENV) with $$("$(PYTHON)" --version)"; "$(PYTHON)" -m venv --clear $(VENV); fi
@@ -97,6 +101,8 @@ $(PREPARED): $(INSTALLED) $(DBT_FILES)
 	@$(BIN)/assay prepare
 	@mkdir -p $(@D) && touch $@
 
-$(UV): | $(INSTALLED)
-	@$(BIN)/python -m venv --clear $(VENV)/tools
+# The lock can be made without the environment that it describes.
+$(UV):
+	$(CHECK_PYTHON)
+	@"$(PYTHON)" -m venv --clear $(VENV)/tools
 	@$(VENV)/tools/bin/python -m pip install --disable-pip-version-check -qq uv
