@@ -1,0 +1,126 @@
+"""Content-addressed model files.
+
+Here: where a fitted CatBoost model lives on disk and how it gets there in one atomic step.
+Not here: which model is in use (`champions`), or how one is fitted (`ml.models`).
+
+Concept: a file's name is the SHA-256 of its bytes, so a model version names its exact content, writing twice is
+harmless, and a step killed half-way leaves no half-written model under a valid name. CatBoost stamps a random id
+and the clock into each file; both are blanked so that the same data, configuration and seed give the same bytes.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catboost import CatBoostRegressor
+
+_STAMPS = {"model_guid": "", "train_finish_time": "", "training": "{}"}
+
+
+class ArtifactMissingError(FileNotFoundError):
+    """A model version refers to a file that the artefact store does not have."""
+
+
+class ArtifactCorruptError(ValueError):
+    """The bytes of a stored file are not what its name says."""
+
+
+@dataclass(frozen=True)
+class ArtifactStore:
+    """Model files under `root/ab/<sha256>.<suffix>`.
+
+    Attributes:
+        root: Folder of the store; made on first write.
+    """
+
+    root: Path
+
+    def path(self, sha: str, suffix: str = "cbm") -> Path:
+        """Where the artefact of that digest lives, whether or not it exists."""
+        return self.root / sha[:2] / f"{sha}.{suffix}"
+
+    def uri(self, sha: str, suffix: str = "cbm") -> str:
+        """The artefact as a file URI, the `source` of a registered model version."""
+        return self.path(sha, suffix).absolute().as_uri()
+
+    def put_bytes(self, content: bytes, suffix: str) -> str:
+        """Store bytes under their digest, atomically.
+
+        Returns:
+            The SHA-256 of the content, in hex.
+        """
+        sha = hashlib.sha256(content).hexdigest()
+        target = self.path(sha, suffix)
+        if target.exists():
+            return sha
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return sha
+
+    def put_json(self, document: dict[str, Any]) -> str:
+        """Store a JSON document in canonical form (sorted keys, no spaces); returns its digest."""
+        return self.put_bytes(json.dumps(document, sort_keys=True, separators=(",", ":")).encode(), "json")
+
+    def put_model(self, model: CatBoostRegressor) -> str:
+        """Store a fitted model; returns the digest of its bytes."""
+        return self.put_bytes(model_bytes(model), "cbm")
+
+    def get_bytes(self, sha: str, suffix: str = "cbm") -> bytes:
+        """The stored bytes, checked against their name.
+
+        Raises:
+            ArtifactMissingError: When the store has no such file.
+            ArtifactCorruptError: When the content does not hash to the name.
+        """
+        path = self.path(sha, suffix)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise ArtifactMissingError(
+                f"expected a model file at {path}, found none; restore the artefact folder from a backup or retrain"
+            ) from error
+        found = hashlib.sha256(content).hexdigest()
+        if found != sha:
+            raise ArtifactCorruptError(
+                f"{path} should hash to {sha}, found {found}; delete the file and restore it or retrain"
+            )
+        return content
+
+    def get_json(self, sha: str) -> dict[str, Any]:
+        """A stored JSON document."""
+        document: dict[str, Any] = json.loads(self.get_bytes(sha, "json"))
+        return document
+
+    def get_model(self, sha: str) -> CatBoostRegressor:
+        """A stored model, ready to predict."""
+        return model_from_bytes(self.get_bytes(sha))
+
+
+def model_bytes(model: CatBoostRegressor) -> bytes:
+    """The model in CatBoost's own format without its random id and clock stamps."""
+    metadata = model.get_metadata()
+    for stamp, blank in _STAMPS.items():
+        metadata[stamp] = blank
+    with tempfile.NamedTemporaryFile(suffix=".cbm") as file:
+        model.save_model(file.name)
+        return Path(file.name).read_bytes()
+
+
+def model_from_bytes(content: bytes) -> CatBoostRegressor:
+    """The model that `model_bytes` wrote."""
+    model = CatBoostRegressor()
+    model.load_model(blob=content)
+    return model

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from catboost import CatBoostRegressor
+
+from ml.registry.artifacts import ArtifactCorruptError, ArtifactMissingError, ArtifactStore
+
+
+def fitted(seed: int) -> CatBoostRegressor:
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    model = CatBoostRegressor(iterations=5, random_seed=seed, verbose=False, allow_writing_files=False)
+    return model.fit(x, x[:, 0])
+
+
+def test_same_fit_gives_the_same_file_and_loads_back(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    first, second = store.put_model(fitted(1)), store.put_model(fitted(1))
+    assert first == second != store.put_model(fitted(2))
+    x = np.zeros((1, 3))
+    assert store.get_model(first).predict(x) == fitted(1).predict(x)
+    assert not list(tmp_path.rglob(".incoming-*"))
+
+
+def test_missing_or_altered_file_is_refused(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    with pytest.raises(ArtifactMissingError, match="retrain"):
+        store.get_model("0" * 64)
+    sha = store.put_json({"a": 1})
+    store.path(sha, "json").write_text("{}")
+    with pytest.raises(ArtifactCorruptError, match="should hash"):
+        store.get_json(sha)
