@@ -1,0 +1,118 @@
+"""Where the lake is and what it may use. Nothing is read from the environment: settings live upstairs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from lake.errors import CatalogUrlError
+
+CATALOG_ALIAS = "lake"
+"""The name under which the catalog is attached everywhere: in Python, in dbt and in the shell."""
+
+SCHEMAS: tuple[str, ...] = (
+    "raw",
+    "staging",
+    "intermediate",
+    "marts",
+    "features",
+    "predictions",
+    "monitoring",
+    "ops",
+    "truth",
+)
+"""Every schema of the lake. ``truth`` holds the simulator's hidden values; only the report may read it."""
+
+_POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2", "postgresql+psycopg")
+_MEMORY_LIMIT = re.compile(r"^\d+(\.\d+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class LakeConfig:
+    """Settings of one lake.
+
+    Args:
+        home: Folder that holds everything the installation keeps (`$ASSAY_HOME`).
+        catalog_url: None for a SQLite catalog under ``home``; otherwise
+            ``postgresql://user:password@host:port/db``.
+        data_path: Where Parquet files go: a folder or an object-store prefix. None for ``home/lake/data``.
+        memory_limit: What one DuckDB instance may use, such as ``4GB``; it spills to ``home/tmp`` beyond
+            that.
+        threads: DuckDB threads per instance.
+        lock_timeout_s: How long a writer waits for the write lock before it gives up, in seconds.
+
+    Raises:
+        CatalogUrlError: If the catalog address is not PostgreSQL.
+        ValueError: If a limit is not usable.
+    """
+
+    home: Path
+    catalog_url: str | None = None
+    data_path: str | None = None
+    memory_limit: str = "4GB"
+    threads: int = 2
+    lock_timeout_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "home", Path(self.home).expanduser().absolute())
+        if self.catalog_url is not None and urlsplit(self.catalog_url).scheme not in _POSTGRES_SCHEMES:
+            raise CatalogUrlError(
+                f"The lake's catalog address must start with postgresql:// (or be left out for SQLite); "
+                f"found scheme {urlsplit(self.catalog_url).scheme!r}. Correct the setting and start again."
+            )
+        if not _MEMORY_LIMIT.match(self.memory_limit):
+            raise ValueError(
+                f"memory_limit must be a number with a unit such as 4GB; found {self.memory_limit!r}."
+            )
+        if self.threads < 1:
+            raise ValueError(f"threads must be at least 1; found {self.threads}.")
+        if self.lock_timeout_s < 0:
+            raise ValueError(f"lock_timeout_s must not be negative; found {self.lock_timeout_s}.")
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether the catalog lives in PostgreSQL."""
+        return self.catalog_url is not None
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the embedded catalog, its data and the write lock."""
+        return self.home / "lake"
+
+    @property
+    def catalog_path(self) -> Path:
+        """The SQLite catalog file (embedded default only)."""
+        return self.folder / "catalog.sqlite"
+
+    @property
+    def temp_directory(self) -> Path:
+        """Where DuckDB spills what does not fit into ``memory_limit``."""
+        return self.home / "tmp"
+
+    @property
+    def parquet_path(self) -> str:
+        """Where table files go, with the trailing slash DuckLake records in its catalog."""
+        path = self.data_path if self.data_path is not None else str(self.folder / "data")
+        return path if path.endswith("/") else f"{path}/"
+
+    @property
+    def libpq_url(self) -> str:
+        """The PostgreSQL address as libpq spells it, without SQLAlchemy's driver suffix."""
+        if self.catalog_url is None:
+            raise CatalogUrlError("This lake has a SQLite catalog; there is no PostgreSQL address to give.")
+        parts = urlsplit(self.catalog_url)
+        return urlunsplit(parts._replace(scheme="postgresql"))
+
+    @property
+    def ducklake_path(self) -> str:
+        """What follows ATTACH: the catalog's kind and address."""
+        if self.is_postgres:
+            return f"ducklake:postgres:{self.libpq_url}"
+        return f"ducklake:sqlite:{self.catalog_path}"
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """DuckDB extensions this lake needs, in loading order."""
+        return ("ducklake", "postgres_scanner" if self.is_postgres else "sqlite_scanner")

@@ -1,0 +1,23 @@
+"""What can go wrong when opening or changing the lake; every message says expected, found and what to do."""
+
+from __future__ import annotations
+
+
+class LakeError(RuntimeError):
+    """Any failure of the lake itself, as opposed to a failure of the SQL sent to it."""
+
+
+class ExtensionUnavailableError(LakeError):
+    """A DuckDB extension could be loaded neither from its wheel nor by INSTALL."""
+
+
+class LakeLockedError(LakeError):
+    """Another process held the write lock longer than the configured timeout."""
+
+
+class UnknownSnapshotError(LakeError):
+    """A snapshot was asked for that does not exist or has been expired."""
+
+
+class CatalogUrlError(LakeError):
+    """The catalog address is of a kind this lake cannot open."""

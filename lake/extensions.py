@@ -1,0 +1,62 @@
+"""Bring DuckDB's extensions in: from the installed wheels first, else from DuckDB's repository.
+
+Installing from the wheel needs no network, so a machine behind a registry mirror works like any other.
+"""
+
+from __future__ import annotations
+
+import duckdb
+from duckdb_extensions import import_extension
+
+from lake.errors import ExtensionUnavailableError
+
+WHEELS: dict[str, str] = {
+    "ducklake": "duckdb-extension-ducklake",
+    "sqlite_scanner": "duckdb-extension-sqlite-scanner",
+    "postgres_scanner": "duckdb-extension-postgres-scanner",
+}
+"""Extension name → the package that carries it."""
+
+
+def load_extension(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Load one extension, installing it from its wheel or else by INSTALL.
+
+    An extension that an earlier process installed is loaded as it is: DuckDB keeps installed extensions per
+    version.
+
+    Raises:
+        ExtensionUnavailableError: If neither way works; the message holds both reasons.
+    """
+    try:
+        con.load_extension(name)
+    except (duckdb.IOException, duckdb.CatalogException, duckdb.InvalidInputException, duckdb.HTTPException):
+        _install(con, name)
+        con.load_extension(name)
+
+
+def install_extensions(names: tuple[str, ...]) -> None:
+    """Install extensions ahead of a process that can only LOAD them (dbt's adapter).
+
+    Raises:
+        ExtensionUnavailableError: If one can be had neither from its wheel nor by INSTALL.
+    """
+    with duckdb.connect() as con:
+        for name in names:
+            load_extension(con, name)
+
+
+def _install(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Install from the wheel, else from DuckDB's repository."""
+    try:
+        import_extension(name, con=con)
+    except (ImportError, duckdb.Error, RuntimeError) as from_wheel:
+        try:
+            con.install_extension(name)
+        except duckdb.Error as from_repository:
+            raise ExtensionUnavailableError(
+                f"Expected DuckDB extension {name!r} for DuckDB {duckdb.__version__}. "
+                f"From its wheel: {type(from_wheel).__name__}: {from_wheel}. "
+                f"By INSTALL: {type(from_repository).__name__}: {from_repository}. "
+                f"Install the package {WHEELS.get(name, name)}=={duckdb.__version__}, "
+                f"or run `INSTALL {name}` once with a network."
+            ) from from_repository

@@ -1,0 +1,122 @@
+"""The team profile: a catalog in a real PostgreSQL that this test starts itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lake.config import LakeConfig
+from lake.connection import Lake
+from lake.errors import LakeLockedError
+from lake.lock import WriteLock, _PostgresLatch
+from lake.maintenance import maintain
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _binary(name: str) -> str | None:
+    candidates = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
+    return str(candidates[0]) if candidates else shutil.which(name)
+
+
+def _as_postgres_user(command: list[str]) -> list[str]:
+    """PostgreSQL refuses to run as root."""
+    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else command
+
+
+@pytest.fixture(scope="module")
+def catalog_url() -> Iterator[str]:
+    initdb, pg_ctl = _binary("initdb"), _binary("pg_ctl")
+    if initdb is None or pg_ctl is None:
+        pytest.skip(
+            "PostgreSQL's initdb and pg_ctl are not installed: the PostgreSQL catalog is not exercised."
+        )
+    if os.geteuid() == 0 and (shutil.which("runuser") is None or not _user_exists("postgres")):
+        pytest.skip("Running as root without a postgres user: the PostgreSQL catalog is not exercised.")
+    folder = Path(tempfile.mkdtemp(prefix="assay-pg-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+    data = folder / "data"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    quiet = {"check": True, "capture_output": True, "text": True, "cwd": "/"}
+    subprocess.run(_as_postgres_user([initdb, "-D", str(data), "-A", "trust", "-U", "assay"]), **quiet)
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    # Its output goes to a file: an inherited pipe would stay open as long as the server runs.
+    subprocess.run(
+        _as_postgres_user([pg_ctl, "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w", "start"]),
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+    )
+    try:
+        yield f"postgresql+psycopg2://assay@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run(_as_postgres_user([pg_ctl, "-D", str(data), "-m", "immediate", "stop"]), **quiet)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _user_exists(name: str) -> bool:
+    import pwd
+
+    return any(entry.pw_name == name for entry in pwd.getpwall())
+
+
+def test_a_postgres_catalog_reads_writes_travels_and_is_maintained(catalog_url: str, tmp_path: Path) -> None:
+    lake = Lake(LakeConfig(tmp_path, catalog_url=catalog_url))
+    with lake.write("create") as con:
+        con.execute("create table raw.numbers as select range as n from range(1000)")
+    then = lake.snapshot_id()
+    with lake.write("append") as con:
+        con.execute("insert into raw.numbers values (1000)")
+    with lake.read() as con:
+        assert con.execute("select count(*) from raw.numbers").fetchone() == (1001,)
+    with lake.read(then) as con:
+        assert con.execute("select count(*) from raw.numbers").fetchone() == (1000,)
+    report = maintain(lake, keep_snapshots=[then], retention_days=0)
+    assert report.snapshots_kept == 2
+
+
+def test_the_advisory_lock_holds_other_processes_off_and_dies_with_its_holder(
+    catalog_url: str, tmp_path: Path
+) -> None:
+    lake = Lake(LakeConfig(tmp_path, catalog_url=catalog_url, lock_timeout_s=60))
+    lake.snapshot_id()
+    hold = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from lake.config import LakeConfig\n"
+        "from lake.connection import Lake\n"
+        "with Lake(LakeConfig(Path(sys.argv[1]), catalog_url=sys.argv[2])).writing('ingest May'):\n"
+        "    print('holding', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path), catalog_url],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline().strip() == "holding"
+    impatient = LakeConfig(tmp_path, catalog_url=catalog_url, lock_timeout_s=0.5)
+
+    with (
+        pytest.raises(LakeLockedError, match=f"{holder.pid}.*ingest May"),
+        WriteLock(_PostgresLatch(impatient), impatient.lock_timeout_s).held("append"),
+    ):
+        pass
+    holder.kill()
+    holder.wait()
+    with lake.write("go on") as con:
+        con.execute("create table raw.after_the_kill as select 1 as n")

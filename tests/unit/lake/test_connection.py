@@ -1,0 +1,114 @@
+"""Opening, writing and going back in time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from lake.config import SCHEMAS, LakeConfig
+from lake.connection import Lake, ensure_tables
+from lake.errors import CatalogUrlError, UnknownSnapshotError
+from lake.maintenance import maintain
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(LakeConfig(tmp_path, memory_limit="500MB"))
+
+
+def numbers(lake: Lake, snapshot: int | None = None) -> list[int]:
+    with lake.read(snapshot) as con:
+        return [row[0] for row in con.execute("select n from raw.numbers order by n").fetchall()]
+
+
+def test_a_failed_write_leaves_the_previous_snapshot(lake: Lake) -> None:
+    with lake.write("create") as con:
+        con.execute("create table raw.numbers as select 1 as n")
+    before = lake.snapshot_id()
+    with pytest.raises(duckdb.CatalogException), lake.write("fail half way") as con:
+        con.execute("insert into raw.numbers values (2); select * from raw.no_such_table")
+    assert numbers(lake) == [1]
+    assert lake.snapshot_id() == before
+
+
+def test_every_commit_can_be_read_again(lake: Lake) -> None:
+    with lake.write("create") as con:
+        con.execute("create table raw.numbers as select 1 as n")
+    then = lake.snapshot_id()
+    with lake.write("replace") as con:
+        con.execute("delete from raw.numbers")
+        con.execute("insert into raw.numbers select range from range(100, 200)")
+    assert numbers(lake, then) == [1]
+    assert len(numbers(lake)) == 100
+    with pytest.raises(UnknownSnapshotError, match="999"), lake.read(999):
+        pass
+
+
+def test_reading_cannot_change_the_lake(lake: Lake) -> None:
+    with lake.write("create") as con:
+        con.execute("create table raw.numbers as select 1 as n")
+    with lake.read() as con, pytest.raises(duckdb.InvalidInputException, match="read-only"):
+        con.execute("insert into raw.numbers values (2)")
+
+
+def test_a_new_lake_has_all_schemas_and_missing_tables_are_added_once(lake: Lake) -> None:
+    schemas = {"raw.sales": pa.schema([("collection", pa.string()), ("known_at", pa.timestamp("us"))])}
+    with lake.write("tables") as con:
+        assert ensure_tables(con, schemas) == ["raw.sales"]
+        assert ensure_tables(con, schemas) == []
+        present = {row[0] for row in con.execute("select schema_name from duckdb_schemas()").fetchall()}
+        kinds = dict(con.execute("select column_name, column_type from (describe raw.sales)").fetchall())
+    assert set(SCHEMAS) <= present
+    assert kinds == {"collection": "VARCHAR", "known_at": "TIMESTAMP"}
+
+
+def test_a_moved_home_still_opens(tmp_path: Path) -> None:
+    with Lake(LakeConfig(tmp_path / "here")).write("create") as con:
+        con.execute("create table raw.numbers as select range as n from range(1000)")
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert len(numbers(Lake(LakeConfig(tmp_path / "there")))) == 1000
+
+
+def test_maintenance_keeps_named_snapshots_and_all_rows(lake: Lake) -> None:
+    with lake.write("create") as con:
+        con.execute("create table raw.numbers as select range as n from range(50)")
+    trained_on = lake.snapshot_id()
+    for start in (50, 100, 150):
+        with lake.write("append") as con:
+            con.execute(f"insert into raw.numbers select range from range({start}, {start + 50})")
+    forgotten = trained_on + 1
+    report = maintain(lake, keep_snapshots=[trained_on], retention_days=0)
+    assert report.files_merged >= 2
+    assert report.snapshots_expired >= 2
+    assert numbers(lake) == list(range(200))
+    assert numbers(lake, trained_on) == list(range(50))
+    with pytest.raises(UnknownSnapshotError), lake.read(forgotten):
+        pass
+
+
+def test_maintenance_spares_what_the_marts_have_not_seen(lake: Lake) -> None:
+    with lake.write("create") as con:
+        con.execute("create table raw.numbers as select range as n from range(50)")
+    processed = lake.snapshot_id()
+    with lake.write("remember") as con:
+        con.execute(f"create table ops.mart_watermark as select {processed} as snapshot_id")
+    with lake.write("append") as con:
+        con.execute("insert into raw.numbers select range from range(50, 100)")
+    maintain(lake, keep_snapshots=[], retention_days=0)
+    with lake.read() as con:
+        new = con.execute(
+            "select min(n), count(*) "
+            "from ducklake_table_insertions('lake', 'raw', 'numbers', ?::bigint, ?::bigint)",
+            [processed + 1, lake.snapshot_id()],
+        ).fetchone()
+    assert new == (50, 50)
+
+
+def test_wrong_settings_say_what_is_allowed(tmp_path: Path) -> None:
+    with pytest.raises(CatalogUrlError, match="postgresql://"):
+        LakeConfig(tmp_path, catalog_url="mysql://somewhere/db")
+    with pytest.raises(ValueError, match="4GB"):
+        LakeConfig(tmp_path, memory_limit="plenty")
