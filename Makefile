@@ -41,7 +41,7 @@ help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  ARGS="..." passes options on, e.g. make run ARGS="--collections 20 --days 120"'
-	@echo "  State lives in ASSAY_HOME (default .assay); all settings: docs/how-to/configure.md"
+	@echo "  State lives in ASSAY_HOME (default .assay); every setting: docs/how-to/configure.md"
 
 setup: $(PREPARED) ## Install into .venv from requirements.lock and prepare dbt's manifest
 
@@ -74,14 +74,14 @@ lock: $(UV) ## Resolve pyproject.toml again into requirements.lock (ARGS=--upgra
 		--override requirements-overrides.txt --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --quiet $(ARGS) --output-file requirements.lock
 
-clean: ## Remove the environment, caches and build output (keeps ASSAY_HOME)
+clean: ## Remove the environment, caches and build output (keeps the state)
 	rm -rf $(VENV) build dist *.egg-info logs dbt_project/target dbt_project/logs dbt_project/dbt_packages
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-clean-state: ## Remove the lake, models and run history in ASSAY_HOME (default .assay)
-	@home="$${ASSAY_HOME:-.assay}"; test -d "$$home/lake" || { echo "$$home holds no lake: nothing removed"; exit 0; }; \
-		echo "Removing $$home"; rm -rf "$$home"
+clean-state: ## Remove the lake, models and run history: ASSAY_HOME, or else .assay and .assay-files
+	@for home in "$${ASSAY_HOME:-.assay}" "$${ASSAY_HOME:-.assay-files}"; do \
+		test -d "$$home/lake" || continue; echo "Removing $$home"; rm -rf "$$home"; done
 
 # An installation that was cut short may leave half a package behind: the marker makes the next one start empty.
 $(INSTALLED): requirements.lock pyproject.toml
