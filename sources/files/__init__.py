@@ -1,0 +1,1 @@
+"""A directory of Parquet or CSV files, read as it is."""

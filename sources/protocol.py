@@ -1,0 +1,53 @@
+"""What a source is: the one small interface every adapter implements.
+
+Here: the protocol and the batch it yields. Not here: the columns (`sources.contract`) and the rules
+(`sources.validation`). A source is read in windows of `known_at`, so that reading day by day and reading
+everything at once give the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+import pyarrow as pa
+
+
+class SourceError(Exception):
+    """A source cannot be read as asked; the message says what was expected, what was found, what to do."""
+
+
+@dataclass(frozen=True)
+class SourceBatch:
+    """Rows of one raw table for a window of time.
+
+    Attributes:
+        rows: Valid rows in the table's contract schema.
+        rejected: Rows that broke a rule, in the quarantine schema.
+    """
+
+    rows: pa.Table
+    rejected: pa.Table
+
+    @property
+    def num_source_rows(self) -> int:
+        """Rows the source had for this window: kept plus rejected."""
+        return int(self.rows.num_rows + self.rejected.num_rows)
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Anything that can say what the market did."""
+
+    name: str
+
+    def watermark(self) -> datetime:
+        """Everything known before this instant can be read (UTC, naive)."""
+
+    def first_known(self) -> datetime:
+        """No row is known before this instant (UTC, naive)."""
+
+    def read(self, table: str, start: datetime, end: datetime) -> Iterator[SourceBatch]:
+        """Rows of a raw table with start <= known_at < end, in known order."""

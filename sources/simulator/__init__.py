@@ -1,0 +1,1 @@
+"""A seeded market with a hidden true value for every token."""
