@@ -1,0 +1,60 @@
+"""The commands and settings in the documentation are those of the installed program, option for option."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+
+from orchestration.cli.app import app
+from orchestration.settings import describe_settings
+
+COMMAND_LINE = re.compile(
+    r"(?:\.venv/bin/|`|^\$ ?|^)assay (--help|[a-z][a-z-]*)((?: [^\n`]*)?)", re.MULTILINE
+)
+MAKE_RUN = re.compile(r"make (run|ui) ARGS=\"([^\"]*)\"")
+OPTION = re.compile(r"(?<!\S)--[a-z][a-z-]*")
+SETTINGS_TABLE = re.compile(r"<!-- settings:.*?-->\n(.*?)<!-- /settings -->", re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def options() -> dict[str, set[str]]:
+    """Every subcommand of `assay` with its options."""
+    group = typer.main.get_command(app)
+    return {
+        name: {o for p in command.params for o in p.opts if o.startswith("--")}
+        for name, command in vars(group)["commands"].items()
+    }
+
+
+def test_documented_commands_and_options_exist(
+    root: Path, committed: Callable[..., list[Path]], options: dict[str, set[str]]
+) -> None:
+    told = [
+        (page.relative_to(root), name, rest)
+        for page in committed(".md")
+        for pattern in (COMMAND_LINE, MAKE_RUN)
+        for name, rest in pattern.findall(page.read_text(encoding="utf-8"))
+        if name != "--help"
+    ]
+    assert {name for _, name, _ in told} >= {"run", "rollback", "replay", "settings"}
+    unknown = [
+        f"{page}: assay {name} {option}"
+        for page, name, rest in told
+        for option in OPTION.findall(rest) or [""]
+        if name not in options or (option and option not in options[name])
+    ]
+    assert not unknown, unknown
+
+
+def test_the_configuration_page_lists_every_setting_as_it_is(root: Path) -> None:
+    rows = [
+        f"| `{name}` | {f'`{default}`' if default else '—'} | {about} |"
+        for name, default, about in describe_settings()
+    ]
+    expected = "\n".join(["", "| variable | default | what |", "|---|---|---|", *rows, "", ""])
+    page = (root / "docs/how-to/configure.md").read_text(encoding="utf-8")
+    found = SETTINGS_TABLE.search(page)
+    assert found is not None
+    assert found[1] == expected, f"docs/how-to/configure.md should hold\n{expected}"
