@@ -1,0 +1,32 @@
+"""What all assets share: owners, the writer pool, and how tables describe themselves in the UI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DATA_TEAM = ["team:data-engineering"]
+MODEL_TEAM = ["team:valuation"]
+# One slot: DuckLake takes one writer at a time (dagster.yaml sets the limit).
+LAKE_WRITER = "lake_writer"
+
+
+def column_schema(columns: Mapping[str, tuple[str, str]]) -> dict[str, dg.TableSchema]:
+    """Asset metadata for the Columns tab. `columns`: name → (type, description)."""
+    return {
+        "dagster/column_schema": dg.TableSchema(
+            columns=[dg.TableColumn(name, kind, description) for name, (kind, description) in columns.items()]
+        )
+    }
+
+
+def arrow_columns(schema: pa.Schema) -> dict[str, tuple[str, str]]:
+    """Columns of a pyarrow schema whose fields carry a `description`."""
+    return {
+        f.name: (str(f.type), (f.metadata or {}).get(b"description", b"").decode()) for f in schema
+    }

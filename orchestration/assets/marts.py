@@ -1,0 +1,82 @@
+"""Group marts: the dbt project, every model an asset and every data test a check.
+
+Here: how dbt's nodes become assets. Not here: any SQL (`dbt_project/`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+
+from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER
+from orchestration.resources import DBT_PROJECT, AssayResource
+
+DBT_EXECUTABLE = str(Path(sys.executable).parent / "dbt")
+
+
+class MartsTranslator(DagsterDbtTranslator):
+    """dbt model `fct_sales` → asset `fct_sales`, all in one group; sources are the raw assets (by their dbt meta)."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """The model's bare name; sources keep the key their meta declares."""
+        if dbt_resource_props["resource_type"] == "source":
+            return super().get_asset_key(dbt_resource_props)
+        return dg.AssetKey(dbt_resource_props["name"])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """One group, whatever the dbt folder."""
+        return "marts"
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        """The data team owns all marts."""
+        return DATA_TEAM
+
+
+def build_marts(project: DbtProject) -> dg.AssetsDefinition:
+    """All dbt models as one multi-asset, built by one `dbt build` under the lake's write lock."""
+
+    @dbt_assets(
+        manifest=project.manifest_path,
+        project=project,
+        dagster_dbt_translator=MartsTranslator(),
+        name="marts",
+        pool=LAKE_WRITER,
+    )
+    def marts(context: dg.AssetExecutionContext, assay: AssayResource, dbt: DbtCliResource) -> Iterator[Any]:
+        with assay.lake.writing("dbt build"):
+            yield from dbt.cli(["build"], context=context).stream()
+
+    return marts
+
+
+def dbt_project() -> DbtProject:
+    """The dbt project; its manifest is prepared by `assay prepare`, and parsed here only if that was not run."""
+    project = DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT)
+    if not project.manifest_path.exists():
+        prepare_manifest(project)
+    return project
+
+
+def prepare_manifest(project: DbtProject | None = None) -> Path:
+    """Parse the dbt project (4–6 s) so that the code location loads without doing it."""
+    import os
+    import subprocess
+
+    project = project or DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT)
+    environment = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+    # Not `project.preparer`: it also runs `dbt deps`, which reaches for the network.
+    done = subprocess.run(
+        [DBT_EXECUTABLE, "--quiet", "parse", "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"dbt parse failed; expected a project that parses, found:\n{done.stdout}{done.stderr}")
+    return project.manifest_path

@@ -1,0 +1,126 @@
+"""Group raw: what the sources said, by arrival month.
+
+Here: one asset per raw table, glue over `orchestration.ingestion`. Not here: validation (`sources`).
+The four event tables are partitioned by arrival month and filled day by day; traits and collections are
+small facts without a history of their own, so they have no partitions.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import dagster as dg
+
+from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER, arrow_columns, column_schema
+from orchestration.ingestion import IngestReport, ingest_truth, ingest_window
+from orchestration.partitions import arrival_months
+from orchestration.resources import AssayResource
+from sources.contract import raw_table
+
+EVENT_TABLES = ("sales", "transfers", "listings", "exchange_rates")
+FACT_TABLES = ("token_traits", "collections")
+# The real bundle quarantines about 0.03 %; a format change quarantines nearly everything.
+MAX_QUARANTINE_SHARE = 0.05
+
+
+def _metadata(report: IngestReport) -> dict[str, object]:
+    return {
+        "dagster/partition_row_count": report.rows,
+        "rows_written": report.rows,
+        "rows_quarantined": report.quarantined,
+        "days_written": report.days,
+        **{f"quarantined_{reason}": n for reason, n in sorted(report.reasons.items())},
+    }
+
+
+def _event_asset(table: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        name=f"raw_{table}",
+        group_name="raw",
+        partitions_def=arrival_months,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        description=raw_table(table).description,
+        owners=DATA_TEAM,
+        kinds={"python", "ducklake"},
+        metadata=column_schema(arrow_columns(raw_table(table).schema)),
+        pool=LAKE_WRITER,
+    )
+    def raw_events(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
+        window = context.partition_time_window
+        first, last = assay.source.first_known(), assay.horizon
+        start, end = max(_naive(window.start), first), min(_naive(window.end), last)
+        report = ingest_window(assay.lake, assay.source, table, start, end, append_only=assay.append_only)
+        return dg.MaterializeResult(metadata=_metadata(report))
+
+    return raw_events
+
+
+def _fact_asset(table: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        name=f"raw_{table}",
+        group_name="raw",
+        description=raw_table(table).description,
+        owners=DATA_TEAM,
+        kinds={"python", "ducklake"},
+        metadata=column_schema(arrow_columns(raw_table(table).schema)),
+        pool=LAKE_WRITER,
+    )
+    def raw_facts(assay: AssayResource) -> dg.MaterializeResult:
+        report = ingest_window(
+            assay.lake, assay.source, table, assay.source.first_known(), assay.horizon, append_only=assay.append_only
+        )
+        return dg.MaterializeResult(metadata=_metadata(report))
+
+    return raw_facts
+
+
+@dg.asset(
+    group_name="raw",
+    description="The simulator's hidden true values (schema `truth`). Only reports compare with them; no model may read them.",
+    owners=DATA_TEAM,
+    kinds={"python", "ducklake"},
+    pool=LAKE_WRITER,
+)
+def market_truth(assay: AssayResource) -> dg.MaterializeResult:
+    """Hidden levels and token effects; empty for sources that do not know the truth."""
+    rows = ingest_truth(assay.lake, assay.source, assay.horizon)
+    return dg.MaterializeResult(metadata={"dagster/row_count": rows})
+
+
+def _naive(instant: datetime) -> datetime:
+    return instant.replace(tzinfo=None)
+
+
+RAW_ASSETS = [*(_event_asset(t) for t in EVENT_TABLES), *(_fact_asset(t) for t in FACT_TABLES), market_truth]
+
+
+@dg.asset_check(
+    asset="raw_sales",
+    name="quarantine_rate",
+    description="Share of rows the door refused. Above 5 % a source has probably changed its format: "
+    "docs/runbook/quarantine-grew.md.",
+)
+def quarantine_rate(assay: AssayResource) -> dg.AssetCheckResult:
+    """Open quarantine rows against all rows told, over all raw tables."""
+    with assay.lake.read() as con:
+        told = con.execute(
+            "select coalesce(sum(rows), 0), coalesce(sum(quarantined), 0) from ops.ingest_log"
+        ).fetchone()
+        reasons = con.execute(
+            "select reason, count(*) as rows, any_value(source_row) as example, any_value(expected) as expected,"
+            " any_value(found) as found from raw.quarantine where status = 'open' group by 1 order by 2 desc limit 20"
+        ).df()
+    rows, quarantined = told or (0, 0)
+    share = quarantined / max(rows + quarantined, 1)
+    return dg.AssetCheckResult(
+        passed=share <= MAX_QUARANTINE_SHARE,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "share": share,
+            "quarantined_rows": int(quarantined),
+            "reasons": dg.MarkdownMetadataValue(reasons.to_markdown(index=False) or "none"),
+        },
+    )
+
+
+RAW_CHECKS = [quarantine_rate]

@@ -1,0 +1,1 @@
+"""The command line: `assay`, a module per family of commands."""

@@ -1,0 +1,189 @@
+"""The `assay` command.
+
+Here: options, and turning known errors into one message and an exit code. Not here: any work.
+Heavy imports stay inside the commands so that `assay --help` answers at once.
+
+Exit codes: 0 done · 1 a stage failed · 2 wrong settings, home or input.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.settings import Settings, SettingsError, describe_settings, load_settings
+
+app = typer.Typer(
+    name="assay",
+    help="Automated valuation of every NFT in thousands of collections.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class SourceName(StrEnum):
+    """Where market data come from."""
+
+    simulator = "simulator"
+    files = "files"
+
+
+Home = Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")]
+Source = Annotated[SourceName | None, typer.Option(help="Where market data come from [ASSAY_SOURCE].")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of Parquet or CSV files [ASSAY_DATA_DIR].")]
+AsJson = Annotated[bool, typer.Option("--json", help="Write the result as JSON on standard output.")]
+
+
+@app.command()
+def run(
+    home: Home = None,
+    source: Source = None,
+    data_dir: DataDir = None,
+    collections: Annotated[int | None, typer.Option(help="Simulator: collections [ASSAY_COLLECTIONS].")] = None,
+    days: Annotated[int | None, typer.Option(help="Simulator: days of history [ASSAY_DAYS].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Simulator: seed [ASSAY_SEED].")] = None,
+    faults: Annotated[str | None, typer.Option(help="Simulator: faults, e.g. crash@300 [ASSAY_FAULTS].")] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option(help="Value at this UTC instant; ignore what became known later [ASSAY_AS_OF].")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Do the main job: ingest, build, train what is due, value every token. Running it again continues."""
+    settings = load_settings(
+        home=home,
+        source=source.value if source else None,
+        data_dir=data_dir,
+        collections=collections,
+        days=days,
+        seed=seed,
+        faults=faults,
+        as_of=as_of,
+    )
+    from orchestration.home import open_instance, prepare_home
+    from orchestration.pipeline import run_everything
+    from orchestration.progress import Narrator
+    from orchestration.report import print_summary
+
+    prepare_home(settings)
+    with Narrator() as narrator, open_instance(settings) as instance:
+        narrator.say(f"[bold]assay[/] · {settings.source} market · home {settings.home_path}")
+        summary = run_everything(settings, instance, say=narrator.say)
+    if as_json:
+        json.dump(summary.to_json(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        print_summary(summary)
+
+
+@app.command()
+def ui(
+    home: Home = None,
+    source: Source = None,
+    data_dir: DataDir = None,
+    port: Annotated[int, typer.Option(help="Port of the web server.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to bind; the server has no authentication.")] = "127.0.0.1",
+    read_only: Annotated[bool, typer.Option(help="Look, but request nothing.")] = False,
+) -> None:
+    """Start the Dagster UI and its daemon on the same state."""
+    settings = load_settings(home=home, source=source.value if source else None, data_dir=data_dir)
+    from orchestration.cli.ui import serve
+
+    raise typer.Exit(serve(settings, host=host, port=port, read_only=read_only))
+
+
+@app.command()
+def prepare() -> None:
+    """Prepare what every later start would otherwise do again: parse dbt, compile the index kernel."""
+    from orchestration.assets.marts import prepare_manifest
+
+    typer.echo(f"dbt manifest: {prepare_manifest()}")
+    from ml.index.kernel import warm_up
+
+    warm_up()
+    typer.echo("index kernel: compiled")
+
+
+@app.command()
+def settings() -> None:
+    """Print every setting, its default and what it does."""
+    for name, default, description in describe_settings():
+        typer.echo(f"{name:<26} {default or '—':<16} {description}")
+
+
+@app.command()
+def replay(
+    rename: Annotated[
+        list[str] | None, typer.Option(help="old=new: the column `old` of the refused rows is the contract's `new`.")
+    ] = None,
+    home: Home = None,
+    source: Source = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Validate quarantined rows again with today's rules and let the good ones in."""
+    opened = _open(home, source, data_dir)
+    renames = dict(_pair(text) for text in rename or [])
+    from orchestration.quarantine import replay_quarantine
+    from orchestration.resources import open_lake
+
+    report = replay_quarantine(open_lake(opened), renames)
+    typer.echo(f"replayed {report.replayed} rows; {report.still_open} stay in quarantine")
+
+
+@app.command()
+def rollback(
+    collection: Annotated[str, typer.Argument(help="Collection whose previous model is to come back.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in ops.decision_log.")],
+    home: Home = None,
+    source: Source = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make the previous model of a collection its champion again."""
+    opened = _open(home, source, data_dir)
+    from orchestration.resources import open_lake, open_registry
+
+    registry = open_registry(opened)
+    with open_lake(opened).write(f"roll back {collection}") as con:
+        champion = registry.rollback(con, collection, reason=reason)
+    typer.echo(f"{collection}: champion is now {champion.model_version}; `assay run` values its tokens again")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise SettingsError(f"--rename expects old=new, found {text!r}")
+    return old, new
+
+
+def _open(home: Path | None, source: SourceName | None, data_dir: Path | None) -> Settings:
+    from orchestration.home import prepare_home
+
+    opened = load_settings(home=home, source=source.value if source else None, data_dir=data_dir)
+    prepare_home(opened)
+    return opened
+
+
+def main() -> None:
+    """Entry point: known errors become one message on standard error."""
+    from lake.errors import LakeError
+    from orchestration.home import HomeError
+    from sources.protocol import SourceError
+
+    try:
+        app()
+    except (SettingsError, HomeError, SourceError, LakeError) as error:
+        typer.echo(f"assay: {error}", err=True)
+        raise SystemExit(2) from error
+    except Exception as error:
+        from orchestration.pipeline import StageFailedError
+
+        if not isinstance(error, StageFailedError):
+            raise
+        typer.echo(f"assay: {error}", err=True)
+        raise SystemExit(1) from error

@@ -1,0 +1,41 @@
+"""`assay ui`: Dagster's web server and daemon on one home, stopped together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+
+from orchestration.home import REPOSITORY, prepare_home
+from orchestration.settings import Settings
+
+
+def serve(settings: Settings, *, host: str, port: int, read_only: bool) -> int:
+    """Run both processes until one ends or the user interrupts; returns the exit code."""
+    home = prepare_home(settings)
+    environment = {**os.environ, **settings.as_environment(), "DAGSTER_HOME": str(home / "dagster")}
+    bin_dir = Path(sys.executable).parent
+    workspace = ["-w", str(REPOSITORY / "workspace.yaml")]
+    web = [str(bin_dir / "dagster-webserver"), *workspace, "-h", host, "-p", str(port)]
+    if read_only:
+        web.append("--read-only")
+    daemon = [str(bin_dir / "dagster-daemon"), "run", *workspace]
+    typer.echo(f"Dagster UI: http://{host}:{port} (Ctrl-C stops it) · home {home}")
+    processes = [subprocess.Popen(command, env=environment, cwd=REPOSITORY) for command in (web, daemon)]
+    # A terminating service manager must not leave the daemon behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        os.waitpid(-1, 0)
+        typer.echo("one of the two processes ended; stopping the other", err=True)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()

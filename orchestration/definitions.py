@@ -1,0 +1,59 @@
+"""The code location: everything Dagster knows about Assay.
+
+Here: one `build_defs(settings)` that the code location, the command line and the tests all use.
+Loading must stay under six seconds: anything heavy is imported inside the function that needs it.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import dagster as dg
+
+# Single-run backfill and pools are what 3,000 partitions need; both are marked beta at the pinned version.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
+
+from orchestration.assets.features import FEATURE_ASSETS, FEATURE_CHECKS  # noqa: E402
+from orchestration.assets.maintenance import lake_maintenance  # noqa: E402
+from orchestration.assets.marts import build_marts, dbt_project  # noqa: E402
+from orchestration.assets.models import MODEL_ASSETS  # noqa: E402
+from orchestration.assets.predictions import PREDICTION_ASSETS, PREDICTION_CHECKS  # noqa: E402
+from orchestration.assets.raw import RAW_ASSETS, RAW_CHECKS  # noqa: E402
+from orchestration.home import prepare_home  # noqa: E402
+from orchestration.jobs import JOBS  # noqa: E402
+from orchestration.progress import progress_logger  # noqa: E402
+from orchestration.resources import AssayResource, dbt_resource  # noqa: E402
+from orchestration.schedules import build_schedules  # noqa: E402
+from orchestration.sensors import build_sensors  # noqa: E402
+from orchestration.settings import Settings, load_settings  # noqa: E402
+
+
+def build_defs(settings: Settings) -> dg.Definitions:
+    """The asset graph, its jobs and automations, bound to one home."""
+    return dg.Definitions(
+        assets=[
+            *RAW_ASSETS,
+            build_marts(dbt_project()),
+            *FEATURE_ASSETS,
+            *MODEL_ASSETS,
+            *PREDICTION_ASSETS,
+            lake_maintenance,
+        ],
+        asset_checks=[*RAW_CHECKS, *FEATURE_CHECKS, *PREDICTION_CHECKS],
+        jobs=JOBS,
+        schedules=build_schedules(enabled=settings.enable_schedules),
+        sensors=build_sensors(enabled=settings.enable_schedules),
+        resources={"assay": AssayResource.of(settings), "dbt": dbt_resource(settings)},
+        loggers={"console": dg.colored_console_logger, "progress": progress_logger},
+        # One process per run: the simulator, CatBoost and the index are imported and warmed once.
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `workspace.yaml` loads: the home that `ASSAY_*` names."""
+    settings = load_settings()
+    prepare_home(settings)
+    return build_defs(settings)

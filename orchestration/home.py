@@ -1,0 +1,148 @@
+"""The home: one folder that holds everything Assay keeps for one market.
+
+Here: laying the folder out, opening its Dagster instance, refusing another market's data, letting one
+`assay run` in at a time, and cleaning up after a run whose process was killed.
+Not here: the lake inside it (`lake/`), or what a run does (`pipeline.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from orchestration.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+# Runs started by `assay` carry the process that executes them, so that the next one can tell a dead run.
+PROCESS_TAG = "assay/process"
+
+
+class HomeError(RuntimeError):
+    """The home cannot be used as asked; the message says by whom or for what it is taken."""
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Create the folder, put Dagster's configuration in it and check that it belongs to this market.
+
+    Raises:
+        HomeError: the folder holds another market.
+    """
+    home = settings.home_path
+    dagster_home = home / "dagster"
+    dagster_home.mkdir(parents=True, exist_ok=True)
+    source, target = REPOSITORY / "dagster.yaml", dagster_home / "dagster.yaml"
+    if not target.exists() or target.read_text() != source.read_text():
+        shutil.copyfile(source, target)
+    _check_market(home / "market.json", settings)
+    return home
+
+
+def _check_market(path: Path, settings: Settings) -> None:
+    if not path.exists():
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(settings.market, indent=2) + "\n")
+        temporary.replace(path)
+        return
+    held = json.loads(path.read_text())
+    differing = {k: (held.get(k), v) for k, v in settings.market.items() if held.get(k) != v}
+    if differing:
+        what = ", ".join(f"{k}={old} there, {k}={new} asked" for k, (old, new) in differing.items())
+        raise HomeError(
+            f"{path.parent} holds another market ({what}). Give this one its own folder with ASSAY_HOME=… "
+            "or --home …, or remove the folder to start over."
+        )
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """The Dagster instance of the home (SQLite under `<home>/dagster`)."""
+    import dagster as dg
+
+    os.environ["DAGSTER_HOME"] = str(settings.home_path / "dagster")
+    return dg.DagsterInstance.get()
+
+
+@contextmanager
+def run_lock(home: Path, timeout_s: float, on_wait: object = None) -> Iterator[None]:
+    """Hold the home for one run. A second one waits up to `timeout_s`, saying for whom.
+
+    Raises:
+        HomeError: still taken after `timeout_s`; names the holder.
+    """
+    holder = home / "run.holder.json"
+    lock = FileLock(home / "run.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        who = _describe(holder)
+        if callable(on_wait):
+            on_wait(f"waiting for {who}, up to {timeout_s:.0f} s")
+        try:
+            lock.acquire(timeout=timeout_s)
+        except Timeout as error:
+            raise HomeError(
+                f"{home} is in use by {who}; waited {timeout_s:.0f} s. Try again when it is done, or set ASSAY_LOCK_TIMEOUT_S."
+            ) from error
+    try:
+        holder.write_text(
+            json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat(timespec="seconds")})
+        )
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _describe(holder: Path) -> str:
+    try:
+        told = json.loads(holder.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return "another assay process"
+    return f"process {told['pid']} on {told['host']} (since {told['since']})"
+
+
+def process_tags() -> dict[str, str]:
+    """Tags for a run that this process executes."""
+    return {PROCESS_TAG: f"{socket.gethostname()}/{os.getpid()}/{psutil.Process().create_time():.0f}"}
+
+
+def bury_dead_runs(instance: dg.DagsterInstance) -> int:
+    """Mark runs whose process is gone as failed and free their pool slots; returns how many.
+
+    Without a daemon nobody else would: a run killed with -9 stays "started", and its slot in the
+    lake-writer pool would make the next run wait for ever.
+    """
+    import dagster as dg
+
+    buried = 0
+    unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
+    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
+        told = run.tags.get(PROCESS_TAG)
+        if told is None or _is_alive(told):
+            continue
+        instance.report_run_failed(run, "The process that executed this run is gone (killed?). The next run takes over.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        buried += 1
+    return buried
+
+
+def _is_alive(told: str) -> bool:
+    host, pid, created = told.rsplit("/", 2)
+    if host != socket.gethostname():
+        return True
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - float(created)) < 2
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,228 @@
+"""From a source into the lake: day by day, each day once, exactly what the source said.
+
+Here: which days are missing, and writing rows, quarantine and the log of both in one transaction.
+Not here: what a valid row is (`sources.validation`), or when to ingest (`assets/raw.py`).
+
+A day is a UTC day of *arrival* (`known_at`), see docs/adr/0005. `ops.ingest_log` has one row per
+(table, source, day); because it is written with the rows, a killed ingestion leaves whole days only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from sources.contract import QUARANTINE, TRUTH_TABLES, raw_table
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from lake.connection import Lake
+    from sources.protocol import Source
+
+INGEST_LOG_SCHEMA = pa.schema(
+    {
+        "table_name": pa.string(),
+        "source": pa.string(),
+        "day": pa.date32(),
+        "rows": pa.int64(),
+        "quarantined": pa.int64(),
+        "fingerprint": pa.string(),
+    }
+)
+
+# Rows held in memory before a transaction is written: about 200 MB of sales.
+ROWS_PER_TRANSACTION = 500_000
+
+
+@dataclass
+class IngestReport:
+    """What one ingestion did. Counts are rows; `days` are arrival days (re)written."""
+
+    table: str
+    days: int = 0
+    rows: int = 0
+    quarantined: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Chunk:
+    """Rows of some consecutive days, waiting for their transaction."""
+
+    start: datetime
+    end: datetime
+    rows: list[pa.Table] = field(default_factory=list)
+    rejected: list[pa.Table] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        return sum(t.num_rows for t in [*self.rows, *self.rejected])
+
+
+def ingest_window(
+    lake: Lake, source: Source, table: str, start: datetime, end: datetime, *, append_only: bool = False
+) -> IngestReport:
+    """Bring `raw.<table>` up to date with what `source` knows for start <= known_at < end.
+
+    Days whose logged fingerprint equals the source's are left alone, so running it again changes nothing,
+    and a corrected or late row of an old day replaces exactly that day. With `append_only` the source is
+    trusted never to change a day it has told, and is not asked for it again.
+
+    Raises:
+        sources.protocol.SourceError: a file cannot be read at all (names file and expectation).
+    """
+    report = IngestReport(table)
+    if append_only:
+        start = max(start, _told_until(lake, source.name, table) or start)
+    chunk: _Chunk | None = None
+    for month_start, month_end in _months(start, end):
+        chunk = chunk or _Chunk(month_start, month_end)
+        chunk.end = month_end
+        for batch in source.read(table, month_start, month_end):
+            chunk.rows.append(batch.rows)
+            chunk.rejected.append(batch.rejected)
+        if chunk.size >= ROWS_PER_TRANSACTION:
+            _write(lake, source.name, table, chunk, report)
+            chunk = None
+    if chunk is not None:
+        _write(lake, source.name, table, chunk, report)
+    return report
+
+
+def _months(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """[start, end) cut at the first instant of every month."""
+    while start < end:
+        next_month = (start.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(day=1)
+        yield start, min(end, next_month)
+        start = next_month
+
+
+def _told_until(lake: Lake, source: str, table: str) -> datetime | None:
+    """The end of the last logged day, or None before the first ingestion."""
+    with lake.read() as con:
+        row = con.execute(
+            "select max(day) + interval 1 day from ops.ingest_log where source = ? and table_name = ?",
+            [source, table],
+        ).fetchone()
+    return row[0] if row else None
+
+
+def _write(lake: Lake, source: str, table: str, chunk: _Chunk, report: IngestReport) -> None:
+    """One transaction: replace the days of the chunk that differ from the log."""
+    rows = pa.concat_tables([raw_table(table).schema.empty_table(), *chunk.rows])
+    rejected = pa.concat_tables([QUARANTINE.schema.empty_table(), *chunk.rejected])
+    with lake.write(f"ingest {table} {chunk.start:%Y-%m-%d}..{chunk.end:%Y-%m-%d}") as con:
+        con.register("incoming", rows)
+        con.register("incoming_rejected", rejected)
+        _fingerprint_days(con, source, table, chunk)
+        changed = con.execute(
+            "select count(*), count_if(was_logged), coalesce(sum(rows), 0), coalesce(sum(quarantined), 0) from changed_days"
+        ).fetchone()
+        assert changed is not None
+        days, relogged, n_rows, n_rejected = changed
+        if days:
+            if relogged:
+                _delete_days(con, source, table)
+            _insert_days(con, table)
+            con.execute(
+                "insert into ops.ingest_log by name"
+                f" select '{table}' as table_name, '{source}' as source, day, rows, quarantined, fingerprint from changed_days"
+            )
+            for reason, n in con.execute(
+                "select reason, count(*) from incoming_rejected r join changed_days d on cast(r.known_at as date) = d.day"
+                " group by all"
+            ).fetchall():
+                report.reasons[reason] = report.reasons.get(reason, 0) + n
+        for name in ("incoming", "incoming_rejected"):
+            con.unregister(name)
+        con.execute("drop table changed_days")
+    report.days += days
+    report.rows += n_rows
+    report.quarantined += n_rejected
+
+
+def _fingerprint_days(con: duckdb.DuckDBPyConnection, source: str, table: str, chunk: _Chunk) -> None:
+    """Temp table `changed_days`: every day of the chunk whose content differs from the log.
+
+    The fingerprint is a sum of row hashes, not an xor: two identical rows must not cancel out.
+    """
+    con.execute(
+        """
+        create or replace temp table changed_days as
+        with days as (
+            select unnest(generate_series(cast($start as date), cast($last as date), interval 1 day))::date as day
+        ),
+        good as (
+            select cast(known_at as date) as day, count(*) as n, sum(hash(incoming)::hugeint) as h from incoming group by all
+        ),
+        bad as (
+            select cast(known_at as date) as day, count(*) as n, sum(hash(incoming_rejected)::hugeint) as h
+            from incoming_rejected group by all
+        ),
+        told as (
+            select
+                days.day,
+                coalesce(good.n, 0) as rows,
+                coalesce(bad.n, 0) as quarantined,
+                md5(concat_ws('/', coalesce(good.h, 0), coalesce(bad.h, 0))) as fingerprint
+            from days
+            left join good using (day)
+            left join bad using (day)
+        ),
+        logged as (
+            select day, fingerprint from ops.ingest_log where source = $source and table_name = $table
+        )
+        select told.*, logged.day is not null as was_logged
+        from told
+        left join logged using (day)
+        where logged.fingerprint is distinct from told.fingerprint
+        """,
+        {
+            "start": chunk.start,
+            "last": chunk.end - timedelta(microseconds=1),
+            "source": source,
+            "table": table,
+        },
+    )
+
+
+def _delete_days(con: duckdb.DuckDBPyConnection, source: str, table: str) -> None:
+    days = "(select day from changed_days)"
+    con.execute(f"delete from raw.{table} where source = ? and cast(known_at as date) in {days}", [source])
+    con.execute(
+        f"delete from raw.quarantine where source = ? and table_name = ? and cast(known_at as date) in {days}",
+        [source, table],
+    )
+    con.execute(f"delete from ops.ingest_log where source = ? and table_name = ? and day in {days}", [source, table])
+
+
+def _insert_days(con: duckdb.DuckDBPyConnection, table: str) -> None:
+    for target, incoming in ((table, "incoming"), ("quarantine", "incoming_rejected")):
+        con.execute(
+            f"insert into raw.{target} by name"
+            f" select i.* from {incoming} i semi join changed_days d on cast(i.known_at as date) = d.day"
+        )
+
+
+def ingest_truth(lake: Lake, source: Source, until: datetime) -> int:
+    """Replace schema `truth` by what the source says the hidden values are up to `until`; returns rows.
+
+    Sources other than the simulator know no truth: nothing happens.
+    """
+    if not isinstance(source, TruthfulSource):
+        return 0
+    total = 0
+    with lake.write("keep the hidden truth") as con:
+        for name, table in TRUTH_TABLES.items():
+            con.execute(f"delete from truth.{name}")
+            for rows in source.truth(name, until):
+                con.register("incoming", rows.cast(table.schema))
+                con.execute(f"insert into truth.{name} by name select * from incoming")
+                con.unregister("incoming")
+                total += rows.num_rows
+    return total

@@ -1,0 +1,96 @@
+"""The jobs: which assets are built together, and the worklist job for scattered collections.
+
+Here: selections, and two ops. Not here: what the assets do. One asset job can hold only one partitioning,
+and facts are by month while models are by collection; that is why a full run is several jobs in order
+(`pipeline.py`), and why the job `everything` is an op that conducts them.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+from pydantic import Field
+
+from orchestration.assets.conventions import LAKE_WRITER
+from orchestration.progress import progress_logger
+from orchestration.resources import AssayResource
+
+ingest = dg.define_asset_job(
+    "ingest", dg.AssetSelection.groups("raw"), description="Bring the raw tables up to date with the source."
+)
+build = dg.define_asset_job(
+    "build",
+    dg.AssetSelection.groups("marts") | dg.AssetSelection.assets("hedonic_index", "sale_features"),
+    description="Marts, index and sale features from what was ingested; only what changed is rebuilt.",
+)
+train = dg.define_asset_job(
+    "train",
+    dg.AssetSelection.assets("pooled_prior", "price_models"),
+    description="Pooled prior, then the models of a range of collections in one run (single-run backfill).",
+)
+score = dg.define_asset_job(
+    "score",
+    dg.AssetSelection.assets("token_features", "token_estimates", "walk_forward_accuracy"),
+    description="Value every token with the champions. Loads models, trains none.",
+)
+
+
+class Worklist(dg.Config):
+    """Which collections to train, and why."""
+
+    collections: list[str] = Field(description="partition keys of price_models, in any order")
+    reason: str = Field(description="why they are trained now; kept in ops.decision_log")
+
+
+@dg.op(
+    pool=LAKE_WRITER,
+    description="Train the listed collections in this one run; each success is a materialization of its own partition.",
+)
+def train_worklist(context: dg.OpExecutionContext, config: Worklist, assay: AssayResource) -> int:
+    """Any scattered set of collections in one process (docs/adr/0002)."""
+    from orchestration.assets.models import log_materialization, train_and_record
+
+    report = train_and_record(
+        assay,
+        config.collections,
+        run_id=context.run_id,
+        reason=config.reason,
+        on_result=lambda outcome: log_materialization(context, outcome),
+    )
+    context.add_output_metadata(report.metadata())
+    return len(report.outcomes)
+
+
+@dg.job(
+    description="Train a list of scattered collections in one run.",
+    executor_def=dg.in_process_executor,
+    logger_defs={"console": dg.colored_console_logger, "progress": progress_logger},
+)
+def retrain_worklist() -> None:
+    """One op; its config is the list."""
+    train_worklist()
+
+
+@dg.op(description="Ingest, build, train what is due, score: the jobs in order, each as a run of its own.")
+def conduct(context: dg.OpExecutionContext, assay: AssayResource) -> None:
+    """What `assay run` does, from the UI or a schedule."""
+    from orchestration.pipeline import run_everything
+
+    summary = run_everything(assay.settings, context.instance)
+    context.add_output_metadata(
+        {"collections": summary.collections, "tokens_estimated": summary.tokens_estimated, "sales": summary.sales}
+    )
+
+
+@dg.job(description="The whole main job, end to end.", executor_def=dg.in_process_executor)
+def everything() -> None:
+    """One op that conducts the other jobs."""
+    conduct()
+
+
+maintain = dg.define_asset_job(
+    "maintain",
+    dg.AssetSelection.assets("lake_maintenance"),
+    description="Compact the lake and expire snapshots past their retention.",
+)
+
+JOBS = [ingest, build, train, score, retrain_worklist, everything, maintain]

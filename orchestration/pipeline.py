@@ -1,0 +1,174 @@
+"""The main job: ingest → build → train what is due → score, each a Dagster run on the home's instance.
+
+Here: the order, and continuing from what is there. Not here: what any step does. The command line, the job
+`everything` and its schedule all come through `run_everything`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from orchestration.home import bury_dead_runs, prepare_home, process_tags, run_lock
+from orchestration.partitions import month_key, register_collections
+from orchestration.progress import stage_of
+from orchestration.summary import RunSummary, Stage, read_summary
+
+if TYPE_CHECKING:
+    from orchestration.settings import Settings
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+class StageFailedError(RuntimeError):
+    """A stage of the main job failed; the message names the step, the error and the run."""
+
+
+class _Conductor:
+    """Runs jobs of one code location in this process and keeps the time of their steps."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
+        from orchestration.definitions import build_defs
+        from orchestration.resources import AssayResource
+
+        self.settings = settings
+        self.instance = instance
+        self.defs = build_defs(settings)
+        self.assay = AssayResource.of(settings)
+        self.stages: dict[str, Stage] = {}
+
+    def run(
+        self,
+        job: str,
+        *,
+        tags: Mapping[str, str] | None = None,
+        config: dict[str, Any] | None = None,
+        assets: list[str] | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        """Execute a job to its end.
+
+        Raises:
+            StageFailedError: when a step fails; downstream steps have not run, what was committed stays.
+        """
+        loggers = {"console": {"config": {"log_level": self.settings.log_level}}, "progress": {}}
+        result = self.defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            run_config={"loggers": loggers, **(config or {})},
+            tags={**process_tags(), **(tags or {})},
+            asset_selection=[dg.AssetKey(a) for a in assets] if assets else None,
+            raise_on_error=False,
+        )
+        self._keep_times(result)
+        if not result.success:
+            raise StageFailedError(_describe_failure(job, result))
+        return result
+
+    def _keep_times(self, result: dg.ExecuteInProcessResult) -> None:
+        rows: dict[str, int] = {}
+        for event in result.get_asset_materialization_events():
+            if event.step_key is not None:
+                rows[event.step_key] = max(rows.get(event.step_key, 0), _rows_of(event))
+        for stats in self.instance.get_run_step_stats(result.run_id):
+            if stats.start_time is None or stats.end_time is None:
+                continue
+            stage = self.stages.setdefault(stage_of(stats.step_key), Stage(stage_of(stats.step_key), 0.0))
+            stage.seconds = round(stage.seconds + stats.end_time - stats.start_time, 3)
+            if stats.step_key in rows:
+                stage.rows = (stage.rows or 0) + rows[stats.step_key]
+
+
+def run_everything(
+    settings: Settings, instance: dg.DagsterInstance, say: Callable[[str], None] = lambda _: None
+) -> RunSummary:
+    """Do the main job on this home and return what it has to show.
+
+    Running it again continues: only new days are ingested, only changed collections rebuilt, only what is due trained.
+
+    Args:
+        settings: The home and its market.
+        instance: The Dagster instance of the home.
+        say: Told once in a while what is going on, for people.
+
+    Raises:
+        StageFailedError: a step failed.
+        HomeError: another market's home, or another run holds it for too long.
+    """
+    home = prepare_home(settings)
+    with run_lock(home, settings.lock_timeout_s, on_wait=say):
+        buried = bury_dead_runs(instance)
+        if buried:
+            say(f"{buried} run(s) of a killed process marked as failed; continuing from what they committed")
+        conductor = _Conductor(settings, instance)
+        as_of = _ingest_and_build(conductor)
+        trained = _train_what_is_due(conductor, as_of, say)
+        conductor.run("score")
+        return _summarise(conductor, trained, as_of)
+
+
+def _ingest_and_build(conductor: _Conductor) -> datetime:
+    """Raw tables, marts, index and sale features; returns the watermark."""
+    source, as_of = conductor.assay.source, conductor.assay.horizon
+    first, last = month_key(source.first_known()), month_key(as_of)
+    conductor.run("ingest", tags={RANGE_START: first, RANGE_END: last})
+    conductor.run("build")
+    return as_of
+
+
+def _train_what_is_due(conductor: _Conductor, as_of: datetime, say: Callable[[str], None]) -> dict[str, int]:
+    """The pooled prior when it is due, then the collections whose champion is; returns decisions by action."""
+    from ml.models.due import collections_due, prior_due
+    from orchestration.sensors import discovered_collections
+
+    register_collections(conductor.instance, discovered_collections(conductor.assay))
+    with conductor.assay.lake.read() as con:
+        why = prior_due(con, as_of)
+    if why:
+        say(f"pooled prior: {why}")
+        conductor.run("train", assets=["pooled_prior"])
+    with conductor.assay.lake.read() as con:
+        due = collections_due(con, as_of)
+    if not due:
+        return {}
+    say(f"price models: {len(due)} collections due")
+    config = {"ops": {"train_worklist": {"config": {"collections": due, "reason": "due by data"}}}}
+    result = conductor.run("retrain_worklist", config=config)
+    return dict(result.output_for_node("train_worklist"))
+
+
+def _summarise(conductor: _Conductor, trained: dict[str, int], as_of: datetime) -> RunSummary:
+    started = time.perf_counter()
+    summary = read_summary(
+        conductor.assay.lake,
+        list(conductor.stages.values()),
+        trained,
+        home=str(conductor.settings.home_path),
+        as_of=as_of.isoformat(),
+    )
+    summary.stages.append(Stage("summary", round(time.perf_counter() - started, 3)))
+    return summary
+
+
+def _rows_of(event: dg.DagsterEvent) -> int:
+    metadata = event.step_materialization_data.materialization.metadata
+    for name in ("rows_written", "dagster/row_count", "dagster/partition_row_count"):
+        value = getattr(metadata.get(name), "value", None)
+        if isinstance(value, int):
+            return value
+    return 0
+
+
+def _describe_failure(job: str, result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.event_type_value == "STEP_FAILURE":
+            failure = event.step_failure_data
+            error = failure.error
+            # The outermost error is Dagster's "error occurred while executing op"; its cause is ours.
+            while error is not None and error.cause is not None:
+                error = error.cause
+            told = error.message.strip() if error else "no error recorded"
+            return f"{job}: step {event.step_key} failed: {told} (run {result.run_id})"
+    return f"{job}: run {result.run_id} failed; see its log in the Dagster UI"

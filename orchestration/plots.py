@@ -1,0 +1,79 @@
+"""Pictures in asset metadata: small PNGs, embedded in Markdown so that they need no file server.
+
+Here: drawing from a DuckDB connection or arrays. Not here: computing what is drawn (`ml.evaluation`).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import numpy as np
+
+if TYPE_CHECKING:
+    import duckdb
+    from matplotlib.figure import Figure
+
+INK, ACCENT, SOFT = "#1f2430", "#3b6fd4", "#b9c4d6"
+
+
+def _figure(title: str) -> tuple[Figure, object]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.2), dpi=80, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=10, color=INK, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    return figure, axes
+
+
+def _embed(figure: Figure) -> dg.MarkdownMetadataValue:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")
+
+
+def index_plot(con: duckdb.DuckDBPyConnection, collections: int = 6) -> dg.MarkdownMetadataValue:
+    """The index level of the collections with the most sales, weekly, in ETH (log axis)."""
+    rows = con.execute(
+        """
+        with largest as (
+            select collection from features.hedonic_index group by all order by count(*) desc, collection limit ?
+        )
+        select collection, date_trunc('week', as_of) as week, exp(median(a_level)) as level
+        from features.hedonic_index semi join largest using (collection)
+        where a_level is not null
+        group by all order by all
+        """,
+        [collections],
+    ).df()
+    figure, axes = _figure("Price index level, ETH (largest collections)")
+    for name, part in rows.groupby("collection", sort=False):
+        axes.plot(part["week"], part["level"], linewidth=1.2, label=name[:28])
+    if len(rows):
+        axes.set_yscale("log")
+        axes.legend(fontsize=7, frameon=False, ncols=2)
+    return _embed(figure)
+
+
+def error_histogram(log_errors: np.ndarray) -> dg.MarkdownMetadataValue:
+    """Estimate / price − 1 in percent, clipped at ±100 %."""
+    figure, axes = _figure("Estimate error, % of price (walk-forward)")
+    percent = np.clip(100 * np.expm1(log_errors), -100, 100)
+    axes.hist(percent, bins=60, color=ACCENT)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_ylabel("sales", fontsize=8)
+    return _embed(figure)
+
+
+def calibration_plot(nominal: np.ndarray, covered: np.ndarray) -> dg.MarkdownMetadataValue:
+    """Share of sales inside the interval against the interval's promise (both in 0…1)."""
+    figure, axes = _figure("Interval calibration (walk-forward)")
+    axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1)
+    axes.plot(nominal, covered, marker="o", markersize=4, color=ACCENT)
+    axes.set_xlabel("promised coverage", fontsize=8)
+    axes.set_ylabel("measured coverage", fontsize=8)
+    return _embed(figure)

@@ -1,0 +1,35 @@
+"""Sensors. Here: the one that discovers collections. It only registers partitions; it requests no run."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from orchestration.partitions import register_collections
+from orchestration.resources import AssayResource
+
+
+def discovered_collections(assay: AssayResource) -> list[str]:
+    """Every collection the marts know, sorted."""
+    with assay.lake.read() as con:
+        known = con.execute(
+            "select count(*) from duckdb_tables() where schema_name = 'marts' and table_name = 'dim_collections'"
+        ).fetchone()
+        if not known or not known[0]:
+            return []
+        return [row[0] for row in con.execute("select collection from marts.dim_collections order by 1").fetchall()]
+
+
+def build_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
+    """The discovery sensor, off unless enabled."""
+
+    @dg.sensor(
+        name="discover_collections",
+        minimum_interval_seconds=300,
+        default_status=dg.DefaultSensorStatus.RUNNING if enabled else dg.DefaultSensorStatus.STOPPED,
+        description="Registers a price_models partition for every collection that has appeared in the marts.",
+    )
+    def discover_collections(context: dg.SensorEvaluationContext, assay: AssayResource) -> dg.SkipReason:
+        new = register_collections(context.instance, discovered_collections(assay))
+        return dg.SkipReason(f"registered {len(new)} new collections" if new else "no new collection")
+
+    return [discover_collections]

@@ -1,0 +1,193 @@
+"""What a user can set: every `ASSAY_*` environment variable, its type, its bounds and its default.
+
+Here: reading and checking the environment, once, at start. Not here: opening what the settings name
+(`resources.py`). A wrong or misspelt variable stops the program before anything is touched, and the
+message says what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lake.config import LakeConfig
+
+PREFIX = "ASSAY_"
+# Read by the test suite only, to find the real market data.
+TEST_VARIABLES = frozenset({"ASSAY_TEST_DATA"})
+
+
+class SettingsError(ValueError):
+    """A setting has a value that is not allowed; the message lists every one of them."""
+
+
+class Settings(BaseSettings):
+    """The settings of one Assay home. Field descriptions are the reference that `assay settings` prints."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    home: Path | None = Field(
+        None, description="folder of everything Assay keeps; default .assay (simulator) or .assay-files (files)"
+    )
+    source: Literal["simulator", "files"] = Field("simulator", description="where market data come from")
+    data_dir: Path | None = Field(None, description="folder of Parquet or CSV files, for source=files")
+    collections: int = Field(60, ge=1, le=10_000, description="simulator: number of collections")
+    days: int = Field(365, ge=1, le=3_650, description="simulator: days of history")
+    seed: int = Field(7, ge=0, description="simulator: seed of the market")
+    faults: str = Field(
+        "", description="simulator: comma-separated faults, each name@day or name@day:length, e.g. crash@300"
+    )
+    as_of: datetime | None = Field(
+        None, description="value tokens at this UTC instant and ignore what became known later (ISO 8601)"
+    )
+    threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="worker threads for fits and SQL"
+    )
+    memory_limit: str = Field(
+        "2GB", pattern=r"^\d+(\.\d+)?(MB|GB)$", description="memory DuckDB may use, e.g. 2GB or 512MB"
+    )
+    lock_timeout_s: float = Field(
+        1800, ge=0, description="seconds to wait for another process that is writing the same home"
+    )
+    catalog_url: str | None = Field(
+        None, description="PostgreSQL URL of the lake catalog (postgresql://…); default SQLite under the home"
+    )
+    data_path: str | None = Field(None, description="where the lake keeps its Parquet files; default under the home")
+    mlflow_url: str | None = Field(
+        None, description="MLflow tracking and registry URI; default SQLite under the home"
+    )
+    refits: int = Field(4, ge=1, le=60, description="walk-forward refits of the pooled model over the history")
+    fit_time_limit_s: float = Field(60, gt=0, description="seconds one collection's fit may take")
+    failure_budget: float = Field(
+        0.05, ge=0, le=1, description="share of collections that may fail before a training run fails"
+    )
+    enable_schedules: bool = Field(False, description="turn on all schedules and sensors")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="least level logged")
+
+    @field_validator("faults")
+    @classmethod
+    def _faults_parse(cls, value: str) -> str:
+        if value:
+            from sources.simulator.faults import parse_faults
+
+            parse_faults(value.split(","))
+        return value
+
+    @field_validator("as_of")
+    @classmethod
+    def _naive_utc(cls, value: datetime | None) -> datetime | None:
+        """The lake keeps naive UTC."""
+        if value is not None and value.tzinfo is not None:
+            from datetime import UTC
+
+            return value.astimezone(UTC).replace(tzinfo=None)
+        return value
+
+    @field_validator("catalog_url")
+    @classmethod
+    def _catalog_is_postgres(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("postgresql://", "postgres://")):
+            raise ValueError("expected a URL that starts with postgresql://")
+        return value
+
+    @model_validator(mode="after")
+    def _files_need_a_folder(self) -> Settings:
+        if self.source == "files" and self.data_dir is None:
+            raise ValueError("source=files needs data_dir (--data-dir DIR or ASSAY_DATA_DIR)")
+        return self
+
+    @property
+    def home_path(self) -> Path:
+        """The home, absolute. Each source has its own by default, so that a simulated market and real data never mix."""
+        default = ".assay" if self.source == "simulator" else f".assay-{self.source}"
+        return (self.home or Path(default)).expanduser().resolve()
+
+    @property
+    def market(self) -> dict[str, str]:
+        """What fixes the identity of the data in a home; a home refuses another market. `days` may grow."""
+        if self.source == "files":
+            assert self.data_dir is not None
+            return {"source": "files", "data_dir": str(self.data_dir.expanduser().resolve())}
+        return {
+            "source": "simulator",
+            "collections": str(self.collections),
+            "seed": str(self.seed),
+            "faults": self.faults,
+        }
+
+    def lake_config(self) -> LakeConfig:
+        """The lake of this home."""
+        return LakeConfig(
+            home=self.home_path,
+            catalog_url=self.catalog_url,
+            data_path=self.data_path,
+            memory_limit=self.memory_limit,
+            threads=self.threads,
+            lock_timeout_s=self.lock_timeout_s,
+        )
+
+    def as_environment(self) -> dict[str, str]:
+        """The settings as `ASSAY_*` variables, so that a child process (the UI, dbt) sees the same ones."""
+        values = self.model_dump(exclude_none=True)
+        values["home"] = self.home_path
+        if self.data_dir is not None:
+            values["data_dir"] = self.data_dir.expanduser().resolve()
+        return {PREFIX + name.upper(): _as_text(value) for name, value in values.items()}
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read `ASSAY_*`, let the given values (a command line's options; None = not given) win, and check everything.
+
+    Raises:
+        SettingsError: naming each bad variable, the value found and what is allowed.
+    """
+    _refuse_unknown_variables()
+    try:
+        return Settings(**{k: v for k, v in overrides.items() if v is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from error
+
+
+def describe_settings() -> list[tuple[str, str, str]]:
+    """(variable, default, description) of every setting, in the order of the class."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = "" if field.is_required() else field.get_default(call_default_factory=False)
+        shown = "number of cores" if name == "threads" else "" if default is None else _as_text(default)
+        rows.append((PREFIX + name.upper(), shown, field.description or ""))
+    return rows
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _refuse_unknown_variables() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | TEST_VARIABLES
+    for name in sorted(os.environ):
+        # Variables with a second prefix (ASSAY_LAKE_*) are set by Assay itself for dbt.
+        if name.startswith(PREFIX) and name not in known and not name.startswith("ASSAY_LAKE_"):
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise SettingsError(
+                f"{name} is not a setting{hint}\nAllowed: {', '.join(sorted(known - TEST_VARIABLES))}"
+            )
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        field = str(problem["loc"][0]) if problem["loc"] else ""
+        about = Settings.model_fields[field].description if field in Settings.model_fields else ""
+        name = PREFIX + field.upper() if field else "settings"
+        found = f" (found {problem['input']!r})" if field else ""
+        lines.append(f"{name}: {problem['msg']}{found}" + (f" — {about}" if about else ""))
+    return "\n".join(lines)

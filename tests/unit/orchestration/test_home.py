@@ -1,0 +1,65 @@
+"""One home, one market, one run at a time."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import dagster as dg
+import pytest
+
+from orchestration.home import HomeError, PROCESS_TAG, bury_dead_runs, open_instance, prepare_home, run_lock
+from orchestration.settings import load_settings
+
+
+def test_a_home_refuses_another_market(tmp_path):
+    prepare_home(load_settings(home=tmp_path, seed=1))
+    prepare_home(load_settings(home=tmp_path, seed=1, days=400))  # more days of the same market are welcome
+    with pytest.raises(HomeError, match="seed=1 there, seed=2 asked"):
+        prepare_home(load_settings(home=tmp_path, seed=2))
+
+
+def test_a_second_run_is_told_who_holds_the_home(tmp_path):
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            textwrap.dedent(
+                """
+                import sys, pathlib
+                from orchestration.home import run_lock
+                with run_lock(pathlib.Path(sys.argv[1]), 1):
+                    print("held", flush=True)
+                    sys.stdin.read()
+                """
+            ),
+            str(tmp_path),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    told: list[str] = []
+    with pytest.raises(HomeError, match=f"process {holder.pid}"), run_lock(tmp_path, 0.2, on_wait=told.append):
+        pass
+    assert str(holder.pid) in told[0]
+    holder.kill()
+    holder.wait()
+    with run_lock(tmp_path, 5):
+        pass  # a killed holder leaves nothing behind
+
+
+def test_runs_of_dead_processes_are_buried_and_of_live_ones_are_not(tmp_path):
+    settings = load_settings(home=tmp_path)
+    prepare_home(settings)
+    with open_instance(settings) as instance:
+        dead = instance.add_run(_started_run({PROCESS_TAG: f"{os.uname().nodename}/999999999/1"}))
+        alive = instance.add_run(_started_run({}))
+        assert bury_dead_runs(instance) == 1
+        assert instance.get_run_by_id(dead.run_id).status == dg.DagsterRunStatus.FAILURE
+        assert instance.get_run_by_id(alive.run_id).status == dg.DagsterRunStatus.STARTED
+
+
+def _started_run(tags):
+    return dg.DagsterRun(job_name="ingest", tags=tags, status=dg.DagsterRunStatus.STARTED)

@@ -1,0 +1,60 @@
+"""Wrong settings stop the program at start and say what is allowed."""
+
+import pytest
+
+from orchestration.settings import Settings, SettingsError, describe_settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch):
+    for name in ("ASSAY_HOME", "ASSAY_SOURCE", "ASSAY_COLLECTIONS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("ASSAY_SOURCE", "excel", "'simulator' or 'files'"),
+        ("ASSAY_COLLECTIONS", "0", "greater than or equal to 1"),
+        ("ASSAY_COLLECTIONS", "many", "integer"),
+        ("ASSAY_MEMORY_LIMIT", "lots", "memory DuckDB may use"),
+        ("ASSAY_CATALOG_URL", "mysql://x", "postgresql://"),
+        ("ASSAY_FAULTS", "earthquake@3", "earthquake"),
+        ("ASSAY_LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+    ],
+)
+def test_a_wrong_value_names_the_variable_and_what_is_allowed(monkeypatch, variable, value, told):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert variable in str(error.value)
+    assert told in str(error.value)
+
+
+def test_a_misspelt_variable_is_refused_with_a_suggestion(monkeypatch):
+    monkeypatch.setenv("ASSAY_COLECTIONS", "10")
+    with pytest.raises(SettingsError, match="did you mean ASSAY_COLLECTIONS"):
+        load_settings()
+
+
+def test_files_without_a_folder_are_refused():
+    with pytest.raises(SettingsError, match="data_dir"):
+        load_settings(source="files")
+
+
+def test_options_win_over_the_environment(monkeypatch):
+    monkeypatch.setenv("ASSAY_COLLECTIONS", "10")
+    assert load_settings(collections=20).collections == 20
+    assert load_settings(collections=None).collections == 10
+
+
+def test_child_processes_see_the_same_settings(monkeypatch, tmp_path):
+    told = load_settings(home=tmp_path, collections=11, as_of="2025-03-01T00:00:00+02:00")
+    for name, value in told.as_environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == told
+
+
+def test_every_setting_is_described():
+    described = {name for name, _, text in describe_settings() if text}
+    assert described == {"ASSAY_" + name.upper() for name in Settings.model_fields}
