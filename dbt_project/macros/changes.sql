@@ -1,0 +1,185 @@
+{#
+    Find what changed in raw since the last complete run.
+
+    Every mart row depends only on rows known no later than itself (the two clocks of ARCHITECTURE section 2), so a
+    changed raw row with `known_at` k can touch its collection only from k on. `ops.dirty_collections` holds that k per
+    collection; `ops.dirty_entities` the same for the other raw tables. Both stay readable after the run: the index and
+    the features replay the same tails.
+
+    The position is a lake snapshot (`ops.mart_watermark`) and moves only when every model succeeded, so a run that
+    died is repeated over the same changes. Without a usable position everything is dirty from the beginning.
+#}
+{% macro mark_changes() %}
+    {%- if not execute or flags.WHICH not in ["run", "build"] -%}{{ return("select 1") }}{%- endif -%}
+    {%- set db = target.database -%}
+    {%- do run_query("create schema if not exists " ~ db ~ ".ops") -%}
+    {%- do run_query(
+        "create table if not exists " ~ db ~ ".ops.mart_watermark (snapshot_id bigint, finished_at timestamp)"
+    ) -%}
+    {%- set now = run_query("select id from ducklake_current_snapshot('" ~ db ~ "')").columns[0].values()[0] | int -%}
+    {%- set since = last_processed_snapshot() -%}
+    {%- if flags.FULL_REFRESH -%}{%- set since = none -%}{%- endif -%}
+    {%- do log(
+        "changes in raw: " ~ ("everything" if since is none else "snapshots " ~ (since + 1) ~ " to " ~ now), info=true
+    ) -%}
+    {%- set statements -%}
+        create or replace table {{ db }}.ops.mart_run as
+        select {{ now }}::bigint as snapshot_id, {{ since is none }} as is_full, now()::timestamp as started_at;
+        {% if since is none %}{{ everything_is_dirty() }}{% else %}{{ dirty_since(since + 1, now) }}{% endif %}
+    {%- endset -%}
+    {{ return(statements) }}
+{% endmacro %}
+
+
+{# The snapshot up to which the marts are complete; none if there is none or its change feed is gone. #}
+{% macro last_processed_snapshot() %}
+    {%- set db = target.database -%}
+    {%- set question -%}
+        with watermark as (
+            select max(snapshot_id) as snapshot_id from {{ db }}.ops.mart_watermark
+        ),
+
+        first_readable as (
+            select min(snapshot_id) as snapshot_id from ducklake_snapshots('{{ db }}') where snapshot_id > 0
+        ),
+
+        -- a table that was made anew after the position has no feed that reaches back to it
+        raw_tables as (
+            select max(tables.begin_snapshot) as made_at
+            from __ducklake_metadata_{{ db }}.ducklake_table as tables
+            inner join __ducklake_metadata_{{ db }}.ducklake_schema as schemas using (schema_id)
+            where
+                schemas.schema_name = 'raw'
+                and schemas.end_snapshot is null
+                and tables.end_snapshot is null
+                and tables.table_name in ('sales', 'transfers', 'listings', 'token_traits', 'exchange_rates')
+        )
+
+        select watermark.snapshot_id
+        from watermark, first_readable, raw_tables
+        where
+            watermark.snapshot_id >= raw_tables.made_at
+            and watermark.snapshot_id >= first_readable.snapshot_id
+    {%- endset -%}
+    {%- set rows = run_query(question).rows -%}
+    {{ return(rows[0][0] | int if rows | length and rows[0][0] is not none else none) }}
+{% endmacro %}
+
+
+{% macro everything_is_dirty() %}
+    {%- set db = target.database %}
+    create or replace table {{ db }}.ops.dirty_collections as
+    select
+        collection,
+        timestamp '1970-01-01' as from_known_at,
+        timestamp '1970-01-01' as from_event_time
+    from {{ source("raw", "sales") }}
+    group by collection;
+
+    create or replace table {{ db }}.ops.dirty_entities as
+    {% for entity in ["transfers", "listings", "token_traits"] %}
+    select '{{ entity }}' as entity, collection, timestamp '1970-01-01' as from_known_at, true as has_deletions
+    from {{ source("raw", entity) }}
+    group by collection
+    {{ "union all" if not loop.last }}
+    {% endfor %};
+{% endmacro %}
+
+
+{% macro change_feed(table, first, last) -%}
+    ducklake_table_changes('{{ target.database }}', 'raw', '{{ table }}', {{ first }}, {{ last }})
+{%- endmacro %}
+
+
+{% macro dirty_since(first, last) %}
+    {%- set db = target.database -%}
+    create or replace temporary table changed_sales as
+    select chain, tx_hash, collection, token_id, known_at, event_time, change_type in ('delete', 'update_preimage') as is_gone
+    from {{ change_feed("sales", first, last) }};
+
+    create or replace temporary table changed_rates as
+    select
+        case when symbol = 'WETH' then 'ETH' else symbol end as symbol,
+        min(known_at) as known_at
+    from {{ change_feed("exchange_rates", first, last) }}
+    group by 1;
+
+    create or replace temporary table changed_listings as
+    select collection, token_id, known_at, side, change_type in ('delete', 'update_preimage') as is_gone
+    from {{ change_feed("listings", first, last) }};
+
+    create or replace table {{ db }}.ops.dirty_entities as
+    select 'sales' as entity, collection, min(known_at) as from_known_at, bool_or(is_gone) as has_deletions
+    from changed_sales
+    group by collection
+    union all
+    select 'listings', collection, min(known_at), bool_or(is_gone)
+    from (
+        select collection, known_at, is_gone from changed_listings
+        union all
+        select listings.collection, listings.known_at, false
+        from {{ source("raw", "listings") }} as listings
+        inner join changed_rates as rates on listings.currency = rates.symbol and listings.event_time >= rates.known_at
+        where not {{ is_eth("listings.currency") }}
+    )
+    group by collection
+    union all
+    select 'transfers', collection, min(known_at), bool_or(change_type in ('delete', 'update_preimage'))
+    from {{ change_feed("transfers", first, last) }}
+    group by collection
+    union all
+    select 'token_traits', collection, min(known_at), true
+    from {{ change_feed("token_traits", first, last) }}
+    group by collection;
+
+    create or replace table {{ db }}.ops.dirty_collections as
+    with touched as (
+        select collection, known_at, event_time from changed_sales
+        union all
+        -- a transaction can span collections: its number of sales changes for all of them
+        select sales.collection, sales.known_at, sales.event_time
+        from {{ source("raw", "sales") }} as sales
+        inner join changed_sales as changed
+            on sales.chain = changed.chain and sales.tx_hash = changed.tx_hash and sales.known_at >= changed.known_at
+        where changed.tx_hash not like 'row:%'
+        union all
+        -- a new rate prices again what happened after it; the rate of ether also gives every sale its dollars
+        select sales.collection, sales.known_at, sales.event_time
+        from {{ source("raw", "sales") }} as sales
+        inner join changed_rates as rates on sales.event_time >= rates.known_at
+        where rates.symbol = 'ETH' or rates.symbol = sales.currency
+        union all
+        -- a bid prices an accepted bid that was logged with price zero
+        select sales.collection, sales.known_at, sales.event_time
+        from {{ source("raw", "sales") }} as sales
+        inner join changed_listings as listings using (collection, token_id)
+        where listings.side = 'bid' and sales.price_native = 0 and sales.known_at >= listings.known_at
+    )
+
+    select collection, min(known_at) as from_known_at, min(event_time) as from_event_time
+    from touched
+    group by collection;
+{% endmacro %}
+
+
+{# Move the position on, if this run built every model. #}
+{% macro advance_watermark(results) %}
+    {%- if not execute or flags.WHICH not in ["run", "build"] -%}{{ return("select 1") }}{%- endif -%}
+    {%- set done = results | selectattr("status", "equalto", "success") | map(attribute="node.unique_id") | list -%}
+    {%- set missing = [] -%}
+    {%- for node in graph.nodes.values() if node.resource_type == "model" and node.unique_id not in done -%}
+        {%- do missing.append(node.name) -%}
+    {%- endfor -%}
+    {%- if missing -%}
+        {%- do log("position in raw not moved: not built in this run: " ~ missing | join(", "), info=true) -%}
+        {{ return("select 1") }}
+    {%- endif -%}
+    {%- set statements -%}
+        begin transaction;
+        delete from {{ target.database }}.ops.mart_watermark;
+        insert into {{ target.database }}.ops.mart_watermark
+        select snapshot_id, now()::timestamp from {{ target.database }}.ops.mart_run;
+        commit;
+    {%- endset -%}
+    {{ return(statements) }}
+{% endmacro %}

@@ -1,0 +1,45 @@
+{#
+    How an incremental model replaces what changed.
+
+    `replace_scope` deletes the rows a condition names and inserts the model's result, in one transaction. The condition
+    is the model's config `replaces`: SQL over the alias `replaced`, the same scope the model itself recomputes.
+#}
+{% macro get_incremental_replace_scope_sql(arg_dict) %}
+    {%- set columns = arg_dict["dest_columns"] | map(attribute="quoted") | join(", ") -%}
+    delete from {{ arg_dict["target_relation"] }} as replaced
+    where {{ config.require("replaces") }};
+    insert into {{ arg_dict["target_relation"] }} ({{ columns }})
+    select {{ columns }} from {{ arg_dict["temp_relation"] }}
+{% endmacro %}
+
+
+{# The tail of a collection's sales that changes in raw can have touched. #}
+{% macro in_dirty_tail(alias) -%}
+    exists (
+        select 1
+        from {{ target.database }}.ops.dirty_collections as dirty
+        where dirty.collection = {{ alias }}.collection and {{ alias }}.known_at >= dirty.from_known_at
+    )
+{%- endmacro %}
+
+
+{# All of a collection whose sales changed. #}
+{% macro in_dirty_collection(alias) -%}
+    {{ alias }}.collection in (
+        select dirty.collection
+        from {{ target.database }}.ops.dirty_collections as dirty
+    )
+{%- endmacro %}
+
+
+{# The tail of a collection's rows of another raw table (transfers, listings) that changed. #}
+{% macro in_dirty_entity_tail(alias, entity) -%}
+    exists (
+        select 1
+        from {{ target.database }}.ops.dirty_entities as dirty
+        where
+            dirty.entity = '{{ entity }}'
+            and dirty.collection = {{ alias }}.collection
+            and {{ alias }}.known_at >= dirty.from_known_at
+    )
+{%- endmacro %}

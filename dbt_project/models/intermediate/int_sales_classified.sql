@@ -1,0 +1,277 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_scope",
+        replaces=in_dirty_tail("replaced"),
+    )
+}}
+
+with sales as (
+    select * from {{ ref("stg_sales") }}
+),
+
+rates as (
+    select * from {{ ref("stg_exchange_rates") }}
+),
+
+bids as (
+    select * from {{ ref("stg_listings") }}
+    where side = 'bid' and event_kind <> 'filled' and token_id is not null
+),
+
+{% if is_incremental() %}
+tail as (
+    select * from sales
+    where {{ in_dirty_tail("sales") }}
+),
+
+-- what a row is compared with: its transaction, and the other sales of its token
+compared as (
+    select sales.* from sales
+    where
+        (
+            sales.has_tx_hash
+            and (sales.chain, sales.tx_hash) in (select tail.chain, tail.tx_hash from tail where tail.has_tx_hash)
+        )
+        or (sales.collection, sales.token_id) in (select tail.collection, tail.token_id from tail)
+),
+{% else %}
+compared as (
+    select * from sales
+),
+{% endif %}
+
+-- an accepted bid that was logged with price zero sold at the live bid (CryptoPunks, DOMAIN section 1)
+unpriced as (
+    select
+        sale_id,
+        source_row,
+        collection,
+        token_id,
+        event_time,
+        known_at
+    from compared
+    where price_native = 0
+),
+
+accepted_bids as (
+    select
+        unpriced.sale_id,
+        unpriced.source_row,
+        any_value(bids.price_native) as price_native,
+        any_value(bids.currency) as currency
+    from unpriced
+    asof inner join bids
+        on
+            unpriced.collection = bids.collection
+            and unpriced.token_id = bids.token_id
+            and unpriced.known_at > bids.known_at
+    where
+        bids.event_kind = 'created'
+        and bids.price_native > 0
+        and bids.event_time < unpriced.event_time
+        and coalesce(bids.valid_until > unpriced.event_time, true)
+    group by all
+),
+
+priced_in_currency as (
+    select
+        compared.* exclude (price_native, currency),
+        coalesce(accepted_bids.price_native, compared.price_native) as price_native,
+        coalesce(accepted_bids.currency, compared.currency) as currency
+    from compared
+    left join accepted_bids
+        on compared.sale_id = accepted_bids.sale_id and compared.source_row = accepted_bids.source_row
+),
+
+-- what was known of the rates when the sale happened
+with_ether_rate as (
+    select
+        priced_in_currency.*,
+        {{ fresh_rate("ether", "priced_in_currency.event_time") }} as ether_usd
+    from priced_in_currency
+    asof left join (select * from rates where symbol = 'ETH') as ether
+        on priced_in_currency.event_time >= ether.known_at
+),
+
+with_rates as (
+    select
+        with_ether_rate.*,
+        case
+            when with_ether_rate.currency = 'USD' then 1.0
+            else {{ fresh_rate("rates", "with_ether_rate.event_time") }}
+        end as currency_usd
+    from with_ether_rate
+    asof left join rates
+        on with_ether_rate.currency = rates.symbol and with_ether_rate.event_time >= rates.known_at
+),
+
+in_ether as (
+    select
+        *,
+        case
+            when {{ is_eth("currency") }} then price_native
+            else price_native * currency_usd / nullif(ether_usd, 0)
+        end as price_eth,
+        case
+            when {{ is_eth("currency") }} then price_native * ether_usd
+            else price_native * currency_usd
+        end as price_usd,
+        not is_superseded and price_native > 0 as is_telling
+    from with_rates
+),
+
+-- Everything a row is judged by was known no later than the row itself, so a later arrival changes no earlier verdict.
+-- Most transactions hold one row and need no comparison.
+crowded_transactions as (
+    select
+        chain,
+        tx_hash
+    from in_ether
+    group by all
+    having count(*) > 1
+),
+
+alone as (
+    select
+        in_ether.*,
+        1 as telling,
+        in_ether.source as first_source,
+        1 as tokens_in_tx
+    from in_ether
+    anti join crowded_transactions using (chain, tx_hash)
+),
+
+crowded as (
+    select
+        in_ether.*,
+        row_number() over (
+            partition by
+                in_ether.chain, in_ether.tx_hash, in_ether.log_index, in_ether.sub_index, in_ether.is_superseded
+            order by in_ether.known_at, in_ether.time_uncertainty_s, in_ether.source, in_ether.source_row
+        ) as telling,
+        first_value(in_ether.source) over (
+            partition by
+                in_ether.chain, in_ether.tx_hash, in_ether.collection, in_ether.token_id, in_ether.is_telling
+            order by in_ether.known_at, in_ether.time_uncertainty_s, in_ether.source, in_ether.source_row
+        ) as first_source,
+        row_number() over (
+            partition by
+                in_ether.chain, in_ether.tx_hash, in_ether.collection, in_ether.token_id, in_ether.is_superseded
+            order by in_ether.known_at
+        ) = 1 and not in_ether.is_superseded as is_new_token
+    from in_ether
+    semi join crowded_transactions using (chain, tx_hash)
+),
+
+counted as (
+    select
+        crowded.* exclude (is_new_token),
+        sum(crowded.is_new_token::integer) over (
+            partition by crowded.chain, crowded.tx_hash
+            order by crowded.known_at
+            range between unbounded preceding and current row
+        )::integer as tokens_in_tx
+    from crowded
+),
+
+with_context as (
+    select * from alone
+    union all by name
+    select * from counted
+),
+
+-- without a transaction hash two sources tell the same sale if token, price and time agree
+tokens_told_twice as (
+    select
+        collection,
+        token_id
+    from with_context
+    where is_telling
+    group by all
+    having min(source) <> max(source) and not bool_and(has_tx_hash)
+),
+
+told_twice as (
+    select with_context.*
+    from with_context
+    semi join tokens_told_twice using (collection, token_id)
+    where with_context.is_telling
+),
+
+told_elsewhere as (
+    select distinct
+        later.sale_id,
+        later.source,
+        later.source_row
+    from told_twice as later
+    inner join told_twice as earlier
+        on
+            later.collection = earlier.collection
+            and later.token_id = earlier.token_id
+            and later.source <> earlier.source
+            and (earlier.known_at, earlier.time_uncertainty_s, earlier.source)
+            < (later.known_at, later.time_uncertainty_s, later.source)
+            and abs(later.price_eth - earlier.price_eth)
+            <= {{ var("same_price_tolerance") }} * greatest(later.price_eth, earlier.price_eth)
+            and abs(epoch(later.event_time) - epoch(earlier.event_time))
+            <= later.time_uncertainty_s + earlier.time_uncertainty_s
+    where not (later.has_tx_hash and earlier.has_tx_hash)
+),
+
+judged as (
+    select
+        with_context.*,
+        case
+            when with_context.is_superseded then 'superseded'
+            when with_context.telling > 1 then 'duplicate'
+            when with_context.price_native is null then 'missing_price'
+            when with_context.price_native = 0 then 'zero_price'
+            when with_context.price_eth is null then 'no_rate'
+            when with_context.source <> with_context.first_source then 'duplicate_other_source'
+            when told_elsewhere.sale_id is not null then 'duplicate_other_source'
+            when with_context.sale_type = 'primary' then 'primary_sale'
+            when with_context.is_bundle_share then 'bundle'
+        end as exclusion_reason
+    from with_context
+    left join told_elsewhere
+        on
+            with_context.sale_id = told_elsewhere.sale_id
+            and with_context.source = told_elsewhere.source
+            and with_context.source_row = told_elsewhere.source_row
+),
+
+final as (
+    select
+        sale_id,
+        exclusion_reason,
+        chain,
+        collection,
+        contract,
+        token_id,
+        tx_hash,
+        log_index,
+        sub_index,
+        event_time,
+        time_uncertainty_s,
+        as_of,
+        known_at,
+        price_native,
+        currency,
+        price_eth,
+        price_usd,
+        quantity,
+        greatest(coalesce(declared_n_in_tx, 1), tokens_in_tx)::bigint as n_in_tx,
+        sale_type,
+        marketplace,
+        buyer,
+        seller,
+        source,
+        source_row
+    from judged
+    {% if is_incremental() -%}
+    where {{ in_dirty_tail("judged") }}
+    {%- endif %}
+)
+
+select * from final

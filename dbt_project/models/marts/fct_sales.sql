@@ -1,0 +1,213 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_scope",
+        replaces=in_dirty_tail("replaced"),
+    )
+}}
+
+with classified as (
+    select * from {{ ref("int_sales_classified") }}
+    where exclusion_reason is null
+),
+
+{% if is_incremental() %}
+tail_tokens as (
+    select distinct
+        collection,
+        token_id
+    from classified
+    where {{ in_dirty_tail("classified") }}
+),
+
+-- the whole past of every token that is judged anew
+sales as (
+    select classified.*
+    from classified
+    semi join tail_tokens using (collection, token_id)
+),
+
+-- the last acceptable sales before the tail, which its first outliers are measured against
+context as (
+    select
+        sale_id,
+        collection,
+        tx_hash,
+        log_index,
+        sub_index,
+        event_time,
+        known_at,
+        price_eth
+    from {{ this }} as past
+    where
+        {{ in_dirty_collection("past") }}
+        and not {{ in_dirty_tail("past") }}
+        and (past.is_arms_length or past.is_low_outlier)
+    qualify row_number() over (
+        partition by collection
+        order by
+            known_at desc, event_time desc, tx_hash desc, log_index desc, sub_index desc, sale_id desc
+    ) <= 50
+),
+
+last_positions as (
+    select
+        past.collection,
+        max(past.seq) as seq
+    from {{ this }} as past
+    where {{ in_dirty_collection("past") }} and not {{ in_dirty_tail("past") }}
+    group by past.collection
+),
+{% else %}
+sales as (
+    select * from classified
+),
+{% endif %}
+
+-- wash rules look at the token's past only (DOMAIN section 1)
+with_past as (
+    select
+        *,
+        buyer = seller as is_self_trade,
+        count(*) filter (where buyer < seller) over pair_before as sold_up,
+        count(*) filter (where buyer > seller) over pair_before as sold_down,
+        count(buyer) over (
+            partition by collection, token_id, buyer
+            order by {{ known_order() }}
+            rows between unbounded preceding and current row
+        ) as times_bought,
+        count(seller) over (
+            partition by collection, token_id, seller
+            order by {{ known_order() }}
+            rows between unbounded preceding and current row
+        ) as times_sold
+    from sales
+    window pair_before as (
+        partition by collection, token_id, least(buyer, seller), greatest(buyer, seller)
+        order by {{ known_order() }}
+        rows between unbounded preceding and 1 preceding
+    )
+),
+
+with_rules as (
+    select
+        *,
+        array_to_string(
+            list_filter(
+                [
+                    case when is_self_trade then 'self_trade' end,
+                    case
+                        when buyer < seller and sold_down > 0 then 'traded_back'
+                        when buyer > seller and sold_up > 0 then 'traded_back'
+                    end,
+                    case when times_bought >= {{ var("wash_same_token_trades") }} then 'bought_repeatedly' end,
+                    case when times_sold >= {{ var("wash_same_token_trades") }} then 'sold_repeatedly' end
+                ],
+                lambda rule: rule is not null
+            ),
+            ','
+        ) as wash_rules
+    from with_past
+    {% if is_incremental() -%}
+    where {{ in_dirty_tail("with_past") }}
+    {%- endif %}
+),
+
+washed as (
+    select
+        *,
+        wash_rules <> '' as is_wash,
+        wash_rules = '' and n_in_tx = 1 and quantity = 1 as is_acceptable
+    from with_rules
+),
+
+acceptable as (
+    select
+        sale_id,
+        collection,
+        tx_hash,
+        log_index,
+        sub_index,
+        event_time,
+        known_at,
+        price_eth
+    from washed
+    where is_acceptable
+    {% if is_incremental() -%}
+    union all
+    select * from context
+    {%- endif %}
+),
+
+-- not recursive: a flagged price still counts in the percentile of the next, or a crash would flag everything after it
+floors as (
+    select
+        sale_id,
+        quantile_cont(price_eth, 0.1) over previous_50 as p10,
+        count(*) over previous_50 as sales_before
+    from acceptable
+    window previous_50 as (
+        partition by collection
+        order by {{ known_order() }}
+        rows between 50 preceding and 1 preceding
+    )
+),
+
+with_outliers as (
+    select
+        washed.*,
+        coalesce(
+            floors.sales_before >= {{ var("low_outlier_min_sales") }}
+            and washed.price_eth < floors.p10 * {{ var("low_outlier_share") }},
+            false
+        ) as is_low_outlier
+    from washed
+    left join floors on washed.sale_id = floors.sale_id
+),
+
+positions as (
+    select
+        with_outliers.sale_id,
+        row_number() over (
+            partition by with_outliers.collection
+            order by {{ known_order() }}
+        ) {%- if is_incremental() %} + coalesce(last_positions.seq, 0) {%- endif %} as seq
+    from with_outliers
+    {% if is_incremental() -%}
+    left join last_positions on with_outliers.collection = last_positions.collection
+    {%- endif %}
+    where with_outliers.is_acceptable and not with_outliers.is_low_outlier
+),
+
+final as (
+    select
+        with_outliers.sale_id,
+        with_outliers.chain,
+        with_outliers.collection,
+        with_outliers.token_id,
+        with_outliers.tx_hash,
+        with_outliers.log_index,
+        with_outliers.sub_index,
+        with_outliers.event_time,
+        with_outliers.time_uncertainty_s,
+        with_outliers.as_of,
+        with_outliers.known_at,
+        positions.seq,
+        with_outliers.price_native,
+        with_outliers.currency,
+        with_outliers.price_eth,
+        with_outliers.price_usd,
+        with_outliers.buyer,
+        with_outliers.seller,
+        with_outliers.marketplace,
+        with_outliers.n_in_tx,
+        with_outliers.is_wash,
+        nullif(with_outliers.wash_rules, '') as wash_rules,
+        with_outliers.is_low_outlier,
+        positions.seq is not null as is_arms_length,
+        with_outliers.source
+    from with_outliers
+    left join positions on with_outliers.sale_id = positions.sale_id
+)
+
+select * from final

@@ -1,0 +1,27 @@
+with source as (
+    select * from {{ source("raw", "listings") }}
+),
+
+final as (
+    select
+        md5(concat_ws('|', chain, order_id, event_kind)) as listing_event_id,
+        chain,
+        collection,
+        token_id,
+        order_id,
+        event_kind,
+        side,
+        price_native,
+        currency,
+        lower(maker) as maker,
+        marketplace,
+        valid_until,
+        event_time,
+        time_uncertainty_s,
+        known_at,
+        source,
+        source_row
+    from source
+)
+
+select * from final

@@ -1,0 +1,37 @@
+with source as (
+    select * from {{ source("raw", "sales") }}
+),
+
+final as (
+    select
+        md5(concat_ws('|', chain, tx_hash, log_index, sub_index)) as sale_id,
+        chain,
+        collection,
+        contract,
+        token_id,
+        tx_hash,
+        -- a source without transaction hashes names its own row instead
+        not starts_with(tx_hash, 'row:') as has_tx_hash,
+        log_index,
+        sub_index,
+        event_time,
+        time_uncertainty_s,
+        event_time - to_microseconds((time_uncertainty_s * 1e6)::bigint) as as_of,
+        known_at,
+        price_native,
+        currency,
+        coalesce(quantity, 1) as quantity,
+        n_in_tx as declared_n_in_tx,
+        coalesce(is_bundle_share, false) as is_bundle_share,
+        sale_type,
+        marketplace,
+        -- the zero address is nobody
+        nullif(lower(buyer), '0x0000000000000000000000000000000000000000') as buyer,
+        nullif(lower(seller), '0x0000000000000000000000000000000000000000') as seller,
+        superseded_by is not null as is_superseded,
+        source,
+        source_row
+    from source
+)
+
+select * from final

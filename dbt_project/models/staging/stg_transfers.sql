@@ -1,0 +1,24 @@
+with source as (
+    select * from {{ source("raw", "transfers") }}
+),
+
+final as (
+    select
+        chain,
+        collection,
+        contract,
+        token_id,
+        tx_hash,
+        log_index,
+        sub_index,
+        event_time,
+        time_uncertainty_s,
+        known_at,
+        lower(from_address) as from_address,
+        lower(to_address) as to_address,
+        source,
+        source_row
+    from source
+)
+
+select * from final
