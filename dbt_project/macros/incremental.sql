@@ -43,3 +43,13 @@
             and {{ alias }}.known_at >= dirty.from_known_at
     )
 {%- endmacro %}
+
+
+{# All of a collection whose rows of another raw table changed. #}
+{% macro in_dirty_entity(alias, entity) -%}
+    {{ alias }}.collection in (
+        select dirty.collection
+        from {{ target.database }}.ops.dirty_entities as dirty
+        where dirty.entity = '{{ entity }}'
+    )
+{%- endmacro %}

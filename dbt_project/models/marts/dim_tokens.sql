@@ -1,0 +1,185 @@
+{%- set changed_tokens -%}
+    select sales.collection, sales.token_id
+    from {{ ref("int_sales_classified") }} as sales
+    where {{ in_dirty_tail("sales") }}
+    union
+    select transfers.collection, transfers.token_id
+    from {{ ref("stg_transfers") }} as transfers
+    where {{ in_dirty_entity_tail("transfers", "transfers") }}
+{%- endset -%}
+
+{%- set changed_collections -%}
+    select entities.collection
+    from {{ target.database }}.ops.dirty_entities as entities
+    where entities.entity = 'token_traits' or entities.has_deletions
+{%- endset -%}
+
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_scope",
+        replaces="replaced.collection in (" ~ changed_collections ~ ")"
+        ~ " or (replaced.trait_count is null and (replaced.collection, replaced.token_id) in ("
+        ~ changed_tokens ~ "))",
+    )
+}}
+
+with coded_tokens as (
+    select * from {{ ref("int_token_trait_codes") }}
+),
+
+trait_values as (
+    select * from {{ ref("dim_trait_values") }}
+),
+
+sales as (
+    select * from {{ ref("int_sales_classified") }}
+),
+
+transfers as (
+    select * from {{ ref("stg_transfers") }}
+),
+
+{% if is_incremental() %}
+changed_collections as ({{ changed_collections }}),
+
+changed_tokens as ({{ changed_tokens }}),
+{% endif %}
+
+with_traits as (
+    select
+        coded_tokens.collection,
+        coded_tokens.token_id,
+        coded_tokens.trait_count,
+        list_append(coded_tokens.trait_codes, counts.trait_code) as trait_codes
+    from coded_tokens
+    inner join trait_values as counts
+        on
+            coded_tokens.collection = counts.collection
+            and coded_tokens.trait_count::varchar = counts.trait_value
+            and counts.trait_type = 'trait_count'
+    {% if is_incremental() -%}
+    where coded_tokens.collection in (select changed_collections.collection from changed_collections)
+    {%- endif %}
+),
+
+token_values as (
+    select
+        collection,
+        token_id,
+        trait_count,
+        unnest(trait_codes) as trait_code
+    from with_traits
+),
+
+-- the lists of one group are collected in the same order: the codes' order sorts them all
+described as (
+    select
+        token_values.collection,
+        token_values.token_id,
+        any_value(token_values.trait_count) as trait_count,
+        list(token_values.trait_code) as codes,
+        list(trait_values.trait_value) as spelled,
+        list(trait_values.information) as informations,
+        count(*) filter (where trait_values.tokens = 1 and trait_values.trait_value is not null) as unique_attributes
+    from token_values
+    inner join trait_values
+        on token_values.collection = trait_values.collection and token_values.trait_code = trait_values.trait_code
+    group by token_values.collection, token_values.token_id
+),
+
+entropies as (
+    select
+        collection,
+        sum(share * information order by trait_code) as entropy
+    from trait_values
+    group by collection
+),
+
+scored as (
+    select
+        described.collection,
+        described.token_id,
+        described.trait_count,
+        described.unique_attributes,
+        list_sort(described.codes) as trait_codes,
+        list_select(described.spelled, list_grade_up(described.codes)) as trait_values,
+        list_select(described.informations, list_grade_up(described.codes)) as trait_information,
+        entropies.entropy
+    from described
+    inner join entropies on described.collection = entropies.collection
+),
+
+-- Σ −log2 p / H; in a collection of equals there is nothing to divide by (OpenRarity)
+ranked as (
+    select
+        *,
+        list_sum(trait_information) / case when entropy > 0 then entropy else 1 end as rarity_score,
+        rank() over (
+            partition by collection
+            order by
+                unique_attributes desc,
+                round(list_sum(trait_information) / case when entropy > 0 then entropy else 1 end, 9) desc
+        ) as rarity_rank,
+        count(*) over (partition by collection) as collection_tokens
+    from scored
+),
+
+-- a token whose traits nobody told is not a token without traits: it has no rarity
+without_traits as (
+    select
+        seen.collection,
+        seen.token_id
+    from (
+        select
+            collection,
+            token_id
+        from sales
+        union
+        select
+            collection,
+            token_id
+        from transfers
+    ) as seen
+    anti join coded_tokens on seen.collection = coded_tokens.collection and seen.token_id = coded_tokens.token_id
+    {% if is_incremental() -%}
+    where
+        seen.collection in (select changed_collections.collection from changed_collections)
+        or (seen.collection, seen.token_id) in (
+            select
+                changed_tokens.collection,
+                changed_tokens.token_id
+            from changed_tokens
+        )
+    {%- endif %}
+),
+
+final as (
+    select
+        collection,
+        token_id,
+        trait_values,
+        trait_codes,
+        trait_information,
+        trait_count,
+        unique_attributes,
+        rarity_score,
+        rarity_rank,
+        1 - (rarity_rank - 1) / greatest(collection_tokens - 1, 1)::double as rarity_pct
+    from ranked
+    union all
+    select
+        collection,
+        token_id,
+        []::varchar[] as trait_values,
+        []::integer[] as trait_codes,
+        []::double[] as trait_information,
+        null as trait_count,
+        null as unique_attributes,
+        null as rarity_score,
+        null as rarity_rank,
+        null as rarity_pct
+    from without_traits
+)
+
+select * from final
