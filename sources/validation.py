@@ -1,8 +1,8 @@
 """Validation at the door: rows that keep the raw contract go on, the others go to quarantine with a reason.
 
-Here: the rules, the split, and replay of quarantined rows. Not here: how a file's columns get their contract
-names (`sources.files.mapping`). Everything is one DuckDB statement over an Arrow table: no row is looked at in
-Python. Zero prices and missing prices are facts and pass; the marts exclude them by rule.
+Here: the rules, the split, and replay of quarantined rows. Not here: how a file's columns get their
+contract names (`sources.files.mapping`). Everything is one DuckDB statement over an Arrow table: no row is
+looked at in Python. Zero prices and missing prices are facts and pass; the marts exclude them by rule.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _COUNTS = ("quantity", "n_in_tx", "decimals", "log_index", "sub_index", "supply"
 
 @dataclass(frozen=True)
 class _Rule:
-    """A row is rejected when `broken` holds (SQL over the typed row `t_<column>` and the text `s_<column>`)."""
+    """A row is rejected when `broken` holds (SQL: typed `t_<column>`, text `s_<column>`)."""
 
     reason: str
     column: str
@@ -238,7 +238,8 @@ def validate(
         payload = ", ".join(f'"{name}" := "{name}"' for name in delivered)
         bad = con.execute(
             f"""{judged} select broken, source, source_row, {found} as found,
-                case when t_known_at <= $now then t_known_at else $undated end as known_at, to_json(struct_pack({payload}))::varchar as payload
+                case when t_known_at <= $now then t_known_at else $undated end as known_at,
+                to_json(struct_pack({payload}))::varchar as payload
             from judged where broken is not null""",
             {"now": now, "undated": undated_known_at},
         ).to_arrow_table()
@@ -276,8 +277,8 @@ def quarantine(table: str, **columns: pa.Array | pa.ChunkedArray) -> pa.Table:
             con.execute(
                 """select md5(coalesce(source_row, '') || ':' || reason) as quarantine_id,
                     $table_name as table_name, coalesce(source, 'unknown') as source,
-                    coalesce(source_row, 'unknown') as source_row, reason, column_name, expected, found, payload,
-                    known_at, 'open' as status from rows""",
+                    coalesce(source_row, 'unknown') as source_row, reason, column_name, expected, found,
+                    payload, known_at, 'open' as status from rows""",
                 {"table_name": table},
             )
             .to_arrow_table()

@@ -35,8 +35,8 @@ def match_columns(profile: FileProfile, schema: pa.Schema, file: str) -> dict[st
         if not any(column in found for column in group):
             names = [n for column in group for n in profile.aliases[column]]
             raise MissingColumnError(
-                f"{file}: expected a column for {' or '.join(group)} (one of {', '.join(names)}), found columns"
-                f" {', '.join(n for n in schema.names if n != ROW)}; rename the column or add it"
+                f"{file}: expected a column for {' or '.join(group)} (one of {', '.join(names)}),"
+                f" found columns {', '.join(n for n in schema.names if n != ROW)}; rename or add it"
             )
     return found
 
@@ -66,7 +66,7 @@ def candidate_rows(
     else:
         columns |= _time_columns(found, rows.schema)
     if "price_native" in profile.aliases:
-        columns |= _money_columns(found, profile, default_currency)
+        columns |= _money_columns(found, default_currency)
     if profile.table == "sales":
         share = f'coalesce("{found["n_in_tx"]}" > 1, false)' if "n_in_tx" in found else "false"
         columns.setdefault("is_bundle_share", share)
@@ -116,7 +116,10 @@ def _common(
 
 def _collection(found: Mapping[str, str], profile: FileProfile) -> str:
     """A given name wins; a shared contract is split by project; else the contract is the collection."""
-    given = f'nullif({quote(profile.collection_prefix)} || "{found["collection"]}", {quote(profile.collection_prefix)})'
+    given = "null::varchar"
+    if "collection" in found:
+        prefix = quote(profile.collection_prefix)
+        given = f'nullif({prefix} || "{found["collection"]}", {prefix})'
     if "contract" not in found:
         return given
     contract = f'lower("{found["contract"]}"::varchar)'
@@ -128,7 +131,7 @@ def _collection(found: Mapping[str, str], profile: FileProfile) -> str:
             for c, p in SHARED_CONTRACTS.items()
         )
         split = f"case {whens} else {contract} end"
-    return f"coalesce({given}, {split})" if "collection" in found else split
+    return f"coalesce({given}, {split})"
 
 
 def _event_time(name: str, dtype: pa.DataType) -> tuple[str, str]:
@@ -147,7 +150,7 @@ def _instant_of(sql: str, dtype: pa.DataType) -> str:
 
 
 def _time_columns(found: Mapping[str, str], schema: pa.Schema) -> dict[str, str]:
-    """Both clocks; without an arrival time a row is known once its event is certainly over (ARCHITECTURE 2)."""
+    """Both clocks; without an arrival time a row is known once its event is over (ARCHITECTURE 2)."""
     if "event_time" not in found:
         return {"known_at": f'"{found["known_at"]}"'} if "known_at" in found else {}
     dtype = schema.field(found["event_time"]).type
@@ -157,7 +160,8 @@ def _time_columns(found: Mapping[str, str], schema: pa.Schema) -> dict[str, str]
         words = ", ".join(f"{quote(k)}: '{v}'" for k, v in UNCERTAINTY_S.items())
         # An unknown word is handed on as it is: validation then says what was found.
         word = f'"{found["precision"]}"'
-        width = f"case when {is_day} then '{_HALF_DAY_S}' else coalesce(map {{{words}}}[lower({word})], {word}, '0.0') end"
+        spoken = f"coalesce(map {{{words}}}[lower({word})], {word}, '0.0')"
+        width = f"case when {is_day} then '{_HALF_DAY_S}' else {spoken} end"
     if "time_uncertainty_s" in found:
         width = f'"{found["time_uncertainty_s"]}"'
     arrival = f"{_instant_of(event, dtype)} + to_microseconds((try_cast({width} as double) * 1e6)::bigint)"
@@ -179,12 +183,14 @@ def _rate_columns(found: Mapping[str, str], schema: pa.Schema) -> dict[str, str]
         grain = f'coalesce("{found["granularity"]}", {grain})'
     known = f"{instant} + case when {grain} = 'day' then interval 1 day else interval 1 hour end"
     if "known_at" in found:
-        known = f"coalesce({read_instant(chr(34) + found['known_at'] + chr(34), schema.field(found['known_at']).type)}, {known})"
+        given = found["known_at"]
+        given_instant = read_instant(f'"{given}"', schema.field(given).type)
+        known = f"coalesce({given_instant}, {known})"
     quoted = f'"{found["quote"]}"' if "quote" in found else "'USD'"
     return {"event_time": source, "known_at": known, "granularity": grain, "quote": quoted}
 
 
-def _money_columns(found: Mapping[str, str], profile: FileProfile, default_currency: str) -> dict[str, str]:
+def _money_columns(found: Mapping[str, str], default_currency: str) -> dict[str, str]:
     """A currency column wins; else the price column's name; else what the caller said the file is in."""
     price = found["price_native"]
     currency = f'"{found["currency"]}"' if "currency" in found else None

@@ -3,8 +3,8 @@
 Here: which file holds which raw table, and for each contract column the names it goes by, in order of
 preference. Not here: reading files (`reading`) and turning them into contract rows (`candidates`).
 
-A user's sales file needs four columns: collection (or contract), token_id, a time and a price. Everything else
-may be missing or null.
+A user's sales file needs four columns: collection (or contract), token_id, a time and a price.
+Everything else may be missing or null.
 """
 
 from __future__ import annotations

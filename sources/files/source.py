@@ -156,8 +156,9 @@ class FilesSource:
                 yield batch
 
     def inventory(self) -> list[FileReport]:
-        """What became of each file (reads all of them). Derived rows (WAX names as traits, the list of
-        collections) are not counted: they are not rows of a file.
+        """What became of each file (reads all of them).
+
+        Derived rows (WAX names as traits, the list of collections) are not counted: no file has them.
         """
         reports = [r for table in RAW_TABLES for r in self._table(table).reports]
         reports += [

@@ -1,0 +1,172 @@
+"""What does not change while the market runs: collections, tokens, traits and what they are worth.
+
+Here: everything drawn once from the seed. Not here: the market's course (`market`). Tokens of all collections
+stand in one long array; collection k owns positions offsets[k] to offsets[k + 1]; a token's id is its position
+in the collection, counted from 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sources.simulator.config import Fault, SimulatorConfig
+from sources.simulator.identifiers import hex_text, salted
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+MAX_TYPES = 8
+MAX_VALUES = 40
+ABSENT = 255
+"""Trait code of a token that lacks the trait (no row is told)."""
+TYPE_NAMES = ("Background", "Body", "Clothing", "Eyes", "Hat", "Mouth", "Earring", "Aura")
+_EMPTY_SHARE = 0.35  # Share of trait types that some tokens lack.
+_STREAM_UNIVERSE, _STREAM_TRAITS = 1, 2
+
+
+@dataclass(frozen=True)
+class Universe:
+    """Collections and tokens.
+
+    Attributes:
+        names: Collection names (k).
+        contracts: Contract addresses (k).
+        sizes: Tokens per collection (k).
+        offsets: First token position of each collection (k + 1).
+        launch_day: Day of the mint; negative = before the first day (k).
+        rate: Expected secondary sales per day (k).
+        level: Log ETH level at the first day or launch (k).
+        volatility: Multiplies the own daily sd (k).
+        beta: Exposure to the market factor (k).
+        noise: Multiplies the price noise (k).
+        wash: Multiplies the wash share (k), mean 1.
+        types: Number of trait types (k).
+        codes: Trait value per token and type, ABSENT where lacking (tokens, MAX_TYPES).
+        effect: Log premium of each token over its collection's level; median 0 per collection (tokens).
+        floor_effect: The 10th percentile of a collection's effects (k).
+        collection_of: Collection of each token (tokens).
+    """
+
+    names: pa.StringArray
+    contracts: pa.StringArray
+    sizes: Ints
+    offsets: Ints
+    launch_day: Ints
+    rate: Floats
+    level: Floats
+    volatility: Floats
+    beta: Floats
+    noise: Floats
+    wash: Floats
+    types: Ints
+    codes: npt.NDArray[np.uint8]
+    effect: npt.NDArray[np.float32]
+    floor_effect: Floats
+    collection_of: npt.NDArray[np.int32]
+
+
+def build_universe(config: SimulatorConfig) -> Universe:
+    """Draw the collections and tokens of a market."""
+    rng = np.random.default_rng([config.seed, _STREAM_UNIVERSE])
+    n, c = config.collections, config.calibration
+    sizes = np.clip(config.mean_tokens * np.exp(rng.normal(-0.62, 1.0, n)) * 1.12, 100, 10_000).astype(
+        np.int64
+    )  # Log-normal of mean 1 after clipping: from 100 tokens to the usual 10,000.
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    exists = rng.random(n) < c.existing_share
+    launch = np.where(exists, -rng.integers(10, 400, n), rng.integers(1, c.launch_horizon_days, n))
+    spread = np.exp(rng.normal(-0.5 * c.sales_spread**2, c.sales_spread, n))
+    # Late launches have fewer days to trade in: the mean over all is kept.
+    seen = c.existing_share + (1 - c.existing_share) * (1 - c.launch_horizon_days / 2 / 365)
+    rate = np.minimum(np.minimum(spread, 20.0) * config.mean_sales / 365 / seen, sizes * 0.03)
+    wash = np.exp(rng.normal(-1.125, 1.5, n))
+    level = rng.normal(np.log(0.25), 1.2, n)
+    volatility, beta = np.exp(rng.normal(-0.08, 0.4, n)), np.clip(rng.normal(1.0, 0.35, n), 0.1, None)
+    noise = np.exp(rng.normal(-0.045, 0.3, n))
+    types = np.where(rng.random(n) < c.no_trait_share, 0, np.clip(rng.poisson(2.3, n) + 3, 3, MAX_TYPES))
+    codes, effect = _traits(config, sizes, offsets, types)
+    collection_of = np.repeat(np.arange(n, dtype=np.int32), sizes)
+    effect, floor_effect = _centred(effect, offsets)
+    number = np.char.mod("sim-%05d", np.arange(n))
+    return Universe(
+        names=pa.array(number.tolist()),
+        contracts=hex_text(salted(config.seed, 11, np.arange(n)), 20),
+        sizes=sizes,
+        offsets=offsets,
+        launch_day=launch,
+        rate=rate,
+        level=level,
+        volatility=volatility,
+        beta=beta,
+        noise=noise,
+        wash=wash,
+        types=types,
+        codes=codes,
+        effect=effect,
+        floor_effect=floor_effect,
+        collection_of=collection_of,
+    )
+
+
+def _traits(
+    config: SimulatorConfig, sizes: Ints, offsets: Ints, types: Ints
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """Trait codes and the worth they give each token.
+
+    Value frequencies fall like a power of their rank. Most values are worth nothing; a rare one may be worth a
+    lot: its premium grows with its information -ln(share), which gives the heavy upper tail of real premiums.
+    """
+    rng = np.random.default_rng([config.seed, _STREAM_TRAITS])
+    n, tokens = len(sizes), int(offsets[-1])
+    codes = np.full((tokens, MAX_TYPES), ABSENT, np.uint8)
+    effect = np.zeros(tokens, np.float32)
+    strength = np.exp(rng.normal(-0.12, 0.5, n))
+    rank = np.arange(MAX_VALUES)
+    for j in range(MAX_TYPES):
+        has = types > j
+        values = rng.integers(4, MAX_VALUES + 1, n)
+        tail = rng.uniform(0.5, 1.6, n)
+        weight = np.where(rank < values[:, None], (rank + 1.0) ** -tail[:, None], 0.0)
+        share = weight / weight.sum(axis=1, keepdims=True)
+        information = -np.log(np.maximum(share, 1e-4))
+        priced = rng.random((n, MAX_VALUES)) < 0.35
+        premium = priced * rng.exponential(0.16, (n, MAX_VALUES)) * np.maximum(information - 2.0, 0.0)
+        premium = (premium + rng.normal(0, 0.025, premium.shape)) * strength[:, None]
+        lacking = np.where(rng.random(n) < _EMPTY_SHARE, rng.uniform(0.05, 0.6, n), 0.0)
+        # One sorted search for all collections: their cumulative shares stand one after the other.
+        ladder = (np.cumsum(share, axis=1) + np.arange(n)[:, None]).ravel()
+        where = np.repeat(np.arange(n), sizes)
+        draw = rng.random(tokens)
+        code = np.searchsorted(ladder, draw * (1 - 1e-9) + where, side="right") - where * MAX_VALUES
+        code = np.clip(code, 0, values[where] - 1)
+        present = has[where] & (rng.random(tokens) >= lacking[where])
+        codes[present, j] = code[present]
+        effect[present] += premium[where, code][present].astype(np.float32)
+    # What no trait explains. Collections without traits are priced by looks alone: it is all they have.
+    own = np.where(types > 0, 0.06, 0.2)
+    effect += (rng.standard_normal(tokens) * np.repeat(own, sizes)).astype(np.float32)
+    return codes, effect
+
+
+def _centred(effect: npt.NDArray[np.float32], offsets: Ints) -> tuple[npt.NDArray[np.float32], Floats]:
+    """Effects with median 0 per collection, and their 10th percentile."""
+    sizes = np.diff(offsets)
+    order = np.lexsort((effect, np.repeat(np.arange(len(sizes)), sizes)))
+    ranked = effect[order]
+    median = ranked[offsets[:-1] + sizes // 2]
+    low = ranked[offsets[:-1] + sizes // 10] - median
+    return effect - np.repeat(median, sizes), low.astype(np.float64)
+
+
+def with_mania(universe: Universe, faults: tuple[Fault, ...]) -> npt.NDArray[np.float32]:
+    """Effects after the manias that have begun: in every third collection one value of the first type is dear."""
+    effect = universe.effect.copy()
+    for fault in faults:
+        struck = (np.arange(len(universe.sizes)) + fault.day) % 3 == 0
+        chosen = struck[universe.collection_of] & (universe.codes[:, 0] == 2)
+        effect[chosen] += np.float32(fault.magnitude)
+    return effect
