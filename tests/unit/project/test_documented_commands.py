@@ -9,12 +9,14 @@ import typer
 
 from orchestration.cli.app import app
 from orchestration.settings import describe_settings
+from sources.simulator.config import FAULTS
 
 COMMAND_LINE = re.compile(
     r"(?:\.venv/bin/|`|^\$ ?|^)assay (--help|[a-z][a-z-]*)((?: [^\n`]*)?)", re.MULTILINE
 )
 MAKE_RUN = re.compile(r"make (run|ui) ARGS=\"([^\"]*)\"")
 OPTION = re.compile(r"(?<!\S)--[a-z][a-z-]*")
+FAULTS_TABLE = re.compile(r"<!-- faults:.*?-->\n(.*?)<!-- /faults -->", re.DOTALL)
 SETTINGS_TABLE = re.compile(r"<!-- settings:.*?-->\n(.*?)<!-- /settings -->", re.DOTALL)
 
 
@@ -48,13 +50,29 @@ def test_documented_commands_and_options_exist(
     assert not unknown, unknown
 
 
+def _table(heading: str, rows: list[str]) -> str:
+    columns = heading.count("|") - 1
+    return "\n".join(["", heading, "|" + "---|" * columns, *rows, "", ""])
+
+
 def test_the_configuration_page_lists_every_setting_as_it_is(root: Path) -> None:
-    rows = [
-        f"| `{name}` | {f'`{default}`' if default else '—'} | {about} |"
-        for name, default, about in describe_settings()
-    ]
-    expected = "\n".join(["", "| variable | default | what |", "|---|---|---|", *rows, "", ""])
-    page = (root / "docs/how-to/configure.md").read_text(encoding="utf-8")
-    found = SETTINGS_TABLE.search(page)
+    expected = _table(
+        "| variable | default | what |",
+        [
+            f"| `{name}` | {f'`{default}`' if default else '—'} | {about} |"
+            for name, default, about in describe_settings()
+        ],
+    )
+    found = SETTINGS_TABLE.search((root / "docs/how-to/configure.md").read_text(encoding="utf-8"))
     assert found is not None
     assert found[1] == expected, f"docs/how-to/configure.md should hold\n{expected}"
+
+
+def test_the_faults_page_lists_every_fault_as_it_is(root: Path) -> None:
+    expected = _table(
+        "| fault | magnitude | what it does |",
+        [f"| `{name}` | {magnitude:g} | {about} |" for name, (magnitude, about) in FAULTS.items()],
+    )
+    found = FAULTS_TABLE.search((root / "docs/how-to/inject-faults.md").read_text(encoding="utf-8"))
+    assert found is not None
+    assert found[1] == expected, f"docs/how-to/inject-faults.md should hold\n{expected}"
