@@ -1,1 +1,1 @@
-"""The causal Gaussian-process hedonic index: what a collection's sales say about its level, traits and tokens."""
+"""The causal Gaussian-process hedonic index: what sales say about a collection's level, traits and tokens."""

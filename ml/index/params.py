@@ -1,8 +1,9 @@
 """Parameters of the causal Gaussian-process hedonic index, and their fingerprint.
 
-What is here: the two measured variants (fast A, slow B) and the window that fixes which sales a state remembers.
-What is not: any arithmetic on prices (see ``kernel``). The concept: an index value can only be compared with another
-one computed under the same parameters, so every stored state carries ``IndexParams.fingerprint()``.
+What is here: the two measured variants (fast A, slow B) and the window that fixes which sales a state
+remembers. What is not: any arithmetic on prices (see ``kernel``). The concept: an index value can only be
+compared with another one computed under the same parameters, so every stored state carries
+``IndexParams.fingerprint()``.
 """
 
 from __future__ import annotations
@@ -23,14 +24,12 @@ class Variant:
     """One Gaussian process over ln price; constants from DOMAIN.md §5.1.
 
     Attributes:
-        trade_drift: variance the level gains per sale (``qn``).
-        day_drift: variance the level gains per calendar day (``qd``).
-        noise: variance of one sale around its value (``R``).
-        trait_variance: variance shared in proportion to trait similarity (``vt``).
-        trait_variance_sharp: variance shared by near-identical tokens, similarity to the sixth power (``vt2``).
-        token_variance: variance shared by sales of one token (``vk``).
-        token_decay_days: e-folding time of the token part, in days.
-        hub: standardised one-step error beyond which a sale's noise is inflated to ``R * (e / hub)**2``.
+        trade_drift: variance the level gains per sale (``qn``). day_drift: variance the level gains per
+        calendar day (``qd``). noise: variance of one sale around its value (``R``). trait_variance:
+        variance shared in proportion to trait similarity (``vt``). trait_variance_sharp: variance shared by
+        near-identical tokens, similarity to the sixth power (``vt2``). token_variance: variance shared by
+        sales of one token (``vk``). token_decay_days: e-folding time of the token part, in days. hub:
+        standardised one-step error beyond which a sale's noise is inflated to ``R * (e / hub)**2``.
     """
 
     trade_drift: float
@@ -55,19 +54,17 @@ SLOW = Variant(0.004, 0.002, 0.1, 0.3, 0.05, 0.02, 90.0, 1.0)
 class IndexParams:
     """Both variants and the window (DOMAIN.md §5.1, ARCHITECTURE.md §4).
 
-    The state after ``p`` sales remembers the sales from ``window_start(p)`` on: the last ``step * keep_steps`` at the
-    last multiple of ``step``, plus those since. It depends on the count alone, so a replay and an incremental run see
-    the same window.
+    The state after ``p`` sales remembers the sales from ``window_start(p)`` on: the last ``step *
+    keep_steps`` at the last multiple of ``step``, plus those since. It depends on the count alone, so a
+    replay and an incremental run see the same window.
 
     Attributes:
-        fast: variant A, whose mean is the base of every price gap.
-        slow: variant B.
-        step: sales between two rebuilds of the factor.
-        keep_steps: how many steps a rebuild keeps (2 x 300 = 600 sales).
-        block: sales appended per matrix multiplication; must divide ``step``. Changes speed, not results.
-        anchor_sales: the collection's first sales whose median ln price is the constant y0.
-        min_sales: visible sales below which there is no index.
-        min_information: lower bound on -ln(supply share) of a trait value, so that a universal trait still counts.
+        fast: variant A, whose mean is the base of every price gap. slow: variant B. step: sales between two
+        rebuilds of the factor. keep_steps: how many steps a rebuild keeps (2 x 300 = 600 sales). block:
+        sales appended per matrix multiplication; must divide ``step``. Changes speed, not results.
+        anchor_sales: the collection's first sales whose median ln price is the constant y0. min_sales:
+        visible sales below which there is no index. min_information: lower bound on -ln(supply share) of a
+        trait value, so that a universal trait still counts.
     """
 
     fast: Variant = FAST
@@ -87,13 +84,14 @@ class IndexParams:
             )
         if self.fast.trait_variance_sharp:
             raise ValueError(
-                f"IndexParams: the fast variant must have trait_variance_sharp 0, found {self.fast.trait_variance_sharp}; "
-                "its token variances are closed forms that need a covariance linear in the traits"
+                "IndexParams: the fast variant must have trait_variance_sharp 0, found "
+                f"{self.fast.trait_variance_sharp}; its token variances are closed forms that need a "
+                "covariance linear in the traits"
             )
         if self.min_sales < self.anchor_sales:
             raise ValueError(
-                f"IndexParams: min_sales ({self.min_sales}) must be at least anchor_sales ({self.anchor_sales}): "
-                "a prediction may not be anchored on sales it cannot see"
+                f"IndexParams: min_sales ({self.min_sales}) must be at least anchor_sales "
+                f"({self.anchor_sales}): a prediction may not be anchored on sales it cannot see"
             )
 
     @property

@@ -7,13 +7,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ml.index.kernel import N_COL, N_OUT, N_TOK, Batch
+from ml.index.kernel import Batch
 from ml.index.params import IndexParams
+from ml.index.replay import N_OUT
+from ml.index.valuation import N_COL, N_TOK
 
 
 @dataclasses.dataclass
 class Collection:
-    """One collection as the index sees it; ``codes`` is (tokens, types), ``day``/``query_day``/``y`` per sale."""
+    """One collection as the index sees it; ``codes`` is (tokens, types), the rest per sale."""
 
     day: np.ndarray
     query_day: np.ndarray
@@ -35,7 +37,7 @@ def make_collection(
     ties: float = 0.0,
     unsure: float = 0.0,
 ) -> Collection:
-    """Sales in known order: ``late`` ones happened long before they were known, ``unsure`` ones have an early as_of."""
+    """Sales in known order; ``late`` ones happened long before, ``unsure`` ones have an early as_of."""
     rng = np.random.default_rng(seed)
     known = np.sort(rng.uniform(18000, 18200, n))
     for i in range(1, n):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml.index import kernel
+from ml.index import kernel, replay, valuation
 from ml.index.params import DEFAULT_PARAMS, IndexParams
 
 _SPEC = importlib.util.spec_from_file_location("index_oracle", Path(__file__).with_name("conftest.py"))
@@ -23,7 +23,7 @@ Oracle, batch_of = oracle_module.Oracle, oracle_module.batch_of
 empty_outputs, make_collection = oracle_module.empty_outputs, oracle_module.make_collection
 
 
-def replay(batch: kernel.Batch, params: IndexParams):  # type: ignore[no-untyped-def]
+def run(batch: kernel.Batch, params: IndexParams):  # type: ignore[no-untyped-def]
     outputs = empty_outputs(batch)
     kernel.replay_batch(
         batch, 0, len(batch.first), params.variant_table(), params.step, params.keep_steps, params.block,
@@ -33,17 +33,17 @@ def replay(batch: kernel.Batch, params: IndexParams):  # type: ignore[no-untyped
 
 
 CASES = {
-    "plain": dict(n=40, tokens=15, types=3),
-    "no traits": dict(n=31, tokens=10, types=0),
-    "one token": dict(n=25, tokens=1, types=2),
-    "many values": dict(n=30, tokens=6, types=4, values=30),
-    "simultaneous": dict(n=40, tokens=8, types=3, ties=0.4),
-    "late rows": dict(n=45, tokens=8, types=3, late=0.2),
-    "uncertain times": dict(n=45, tokens=5, types=3, unsure=0.5),
-    "everything": dict(n=60, tokens=7, types=2, late=0.15, ties=0.3, unsure=0.3),
-    "ends on a rebuild": dict(n=36, tokens=8, types=2),
-    "two sales": dict(n=2, tokens=3, types=2),
-    "three sales": dict(n=3, tokens=3, types=2),
+    "plain": {"n": 40, "tokens": 15, "types": 3},
+    "no traits": {"n": 31, "tokens": 10, "types": 0},
+    "one token": {"n": 25, "tokens": 1, "types": 2},
+    "many values": {"n": 30, "tokens": 6, "types": 4, "values": 30},
+    "simultaneous": {"n": 40, "tokens": 8, "types": 3, "ties": 0.4},
+    "late rows": {"n": 45, "tokens": 8, "types": 3, "late": 0.2},
+    "uncertain times": {"n": 45, "tokens": 5, "types": 3, "unsure": 0.5},
+    "everything": {"n": 60, "tokens": 7, "types": 2, "late": 0.15, "ties": 0.3, "unsure": 0.3},
+    "ends on a rebuild": {"n": 36, "tokens": 8, "types": 2},
+    "two sales": {"n": 2, "tokens": 3, "types": 2},
+    "three sales": {"n": 3, "tokens": 3, "types": 2},
 }
 
 
@@ -55,13 +55,13 @@ def test_replay_and_token_values_agree_with_the_definition(
     params = dataclasses.replace(small_window, block=block)
     c = make_collection(seed=7, **CASES[case])
     oracle = Oracle(c, params)
-    noise, out, tokens, summary = replay(batch_of([c], params), params)
+    noise, out, tokens, summary = run(batch_of([c], params), params)
 
     np.testing.assert_allclose(noise, oracle.noise, rtol=1e-8)
     for v in range(2):
         for i in range(len(c.y)):
             if c.prefix[i] < params.min_sales:
-                assert np.isnan(out[v, kernel.OUT_MEAN, i])
+                assert np.isnan(out[v, replay.OUT_MEAN, i])
                 continue
             mean, var, level, own, level_var = oracle.predict(
                 v, int(c.prefix[i]), int(c.token[i]), c.query_day[i]
@@ -77,18 +77,18 @@ def test_replay_and_token_values_agree_with_the_definition(
         a = oracle.predict(0, len(c.y), token, c.ref_day)
         b = oracle.predict(1, len(c.y), token, c.ref_day)
         row = tokens[token]
-        a_token, b_token = row[kernel.TOK_A_TOKEN], row[kernel.TOK_B_TOKEN]
+        a_token, b_token = row[valuation.TOK_A_TOKEN], row[valuation.TOK_B_TOKEN]
         np.testing.assert_allclose(summary[0], [a[2], a[4], b[2], b[4]], atol=1e-8)
         np.testing.assert_allclose([a_token, b_token], [a[3], b[3]], atol=1e-8)
-        np.testing.assert_allclose(summary[0, 0] + row[kernel.TOK_A_TRAIT] + a_token, a[0], atol=1e-8)
-        np.testing.assert_allclose(summary[0, 2] + row[kernel.TOK_B_TRAIT] + b_token, b[0], atol=1e-8)
-        np.testing.assert_allclose(row[kernel.TOK_A_VAR], a[1], atol=1e-8)
+        np.testing.assert_allclose(summary[0, 0] + row[valuation.TOK_A_TRAIT] + a_token, a[0], atol=1e-8)
+        np.testing.assert_allclose(summary[0, 2] + row[valuation.TOK_B_TRAIT] + b_token, b[0], atol=1e-8)
+        np.testing.assert_allclose(row[valuation.TOK_A_VAR], a[1], atol=1e-8)
 
 
 def test_a_restart_from_stored_noises_equals_a_full_replay(small_window: IndexParams) -> None:
     c = make_collection(n=50, tokens=9, types=3, seed=3, ties=0.2, unsure=0.2, late=0.1)
     full = batch_of([c], small_window)
-    noise, out, tokens, summary = replay(full, small_window)
+    noise, out, tokens, summary = run(full, small_window)
     for changed in range(1, 50, 4):
         first = small_window.window_start(min(changed, int(c.prefix[changed:].min())))
         tail = batch_of([c], small_window)._replace(
@@ -110,7 +110,7 @@ def test_a_restart_from_stored_noises_equals_a_full_replay(small_window: IndexPa
 def test_full_size_window_across_two_rebuilds() -> None:
     c = make_collection(n=1250, tokens=200, types=4, seed=5, ties=0.05)
     batch = batch_of([c], DEFAULT_PARAMS)
-    noise, out, _, _ = replay(batch, DEFAULT_PARAMS)
+    noise, out, _, _ = run(batch, DEFAULT_PARAMS)
     oracle = Oracle.__new__(Oracle)
     oracle.c, oracle.params, oracle.noise = c, DEFAULT_PARAMS, noise
     oracle.y0 = float(batch.anchor[0])
@@ -124,20 +124,20 @@ def test_full_size_window_across_two_rebuilds() -> None:
 
 def test_a_later_sale_changes_nothing_before_it(small_window: IndexParams) -> None:
     c = make_collection(n=40, tokens=9, types=3, seed=11, ties=0.2, late=0.1)
-    noise, out, _, _ = replay(batch_of([c], small_window), small_window)
+    noise, out, _, _ = run(batch_of([c], small_window), small_window)
     planted = dataclasses.replace(c, y=c.y.copy())
     planted.y[30:] = 25.0
-    noise2, out2, _, _ = replay(batch_of([planted], small_window), small_window)
+    noise2, out2, _, _ = run(batch_of([planted], small_window), small_window)
     np.testing.assert_array_equal(noise[:, :30], noise2[:, :30])
     np.testing.assert_array_equal(out[:, :, :31], out2[:, :, :31])
 
 
 def test_collections_in_one_batch_do_not_touch_each_other(small_window: IndexParams) -> None:
     several = [make_collection(n=n, tokens=6, types=t, seed=n) for n, t in ((20, 2), (1, 0), (13, 3), (9, 1))]
-    together = replay(batch_of(several, small_window), small_window)
+    together = run(batch_of(several, small_window), small_window)
     edge, token_edge = 0, 0
     for c in several:
-        alone = replay(batch_of([c], small_window), small_window)
+        alone = run(batch_of([c], small_window), small_window)
         np.testing.assert_array_equal(together[1][:, :, edge : edge + len(c.y)], alone[1])
         np.testing.assert_array_equal(together[2][token_edge : token_edge + len(c.codes)], alone[2])
         edge, token_edge = edge + len(c.y), token_edge + len(c.codes)
