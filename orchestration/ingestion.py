@@ -9,7 +9,7 @@ A day is a UTC day of *arrival* (`known_at`), see docs/adr/0005. `ops.ingest_log
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from sources.contract import QUARANTINE, TRUTH_TABLES, raw_table
+from sources.protocol import SourceBatch, TruthfulSource
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,98 +53,116 @@ class IngestReport:
 
 @dataclass
 class _Chunk:
-    """Rows of some consecutive days, waiting for their transaction."""
+    """Rows of some consecutive days, by table, waiting for their transaction."""
 
     start: datetime
     end: datetime
-    rows: list[pa.Table] = field(default_factory=list)
-    rejected: list[pa.Table] = field(default_factory=list)
+    batches: dict[str, list[SourceBatch]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
-        return sum(t.num_rows for t in [*self.rows, *self.rejected])
+        return sum(b.num_source_rows for batches in self.batches.values() for b in batches)
 
 
 def ingest_window(
-    lake: Lake, source: Source, table: str, start: datetime, end: datetime, *, append_only: bool = False
-) -> IngestReport:
-    """Bring `raw.<table>` up to date with what `source` knows for start <= known_at < end.
+    lake: Lake, source: Source, tables: Sequence[str], start: datetime, end: datetime, *, append_only: bool = False
+) -> dict[str, IngestReport]:
+    """Bring raw tables up to date with what `source` knows for start <= known_at < end.
 
+    Month by month, all tables together: a source that has to make or fetch a month does it once.
     Days whose logged fingerprint equals the source's are left alone, so running it again changes nothing,
     and a corrected or late row of an old day replaces exactly that day. With `append_only` the source is
     trusted never to change a day it has told, and is not asked for it again.
 
+    Returns:
+        What was done, by table.
+
     Raises:
         sources.protocol.SourceError: a file cannot be read at all (names file and expectation).
     """
-    report = IngestReport(table)
+    reports = {table: IngestReport(table) for table in tables}
     if append_only:
-        start = max(start, _told_until(lake, source.name, table) or start)
+        start = max(start, _told_until(lake, source.name, tables) or start)
     chunk: _Chunk | None = None
     for month_start, month_end in _months(start, end):
         chunk = chunk or _Chunk(month_start, month_end)
         chunk.end = month_end
-        for batch in source.read(table, month_start, month_end):
-            chunk.rows.append(batch.rows)
-            chunk.rejected.append(batch.rejected)
+        for table in tables:
+            chunk.batches.setdefault(table, []).extend(source.read(table, month_start, month_end))
         if chunk.size >= ROWS_PER_TRANSACTION:
-            _write(lake, source.name, table, chunk, report)
+            _write(lake, source.name, chunk, reports)
             chunk = None
     if chunk is not None:
-        _write(lake, source.name, table, chunk, report)
-    return report
+        _write(lake, source.name, chunk, reports)
+    return reports
 
 
 def _months(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
     """[start, end) cut at the first instant of every month."""
     while start < end:
-        next_month = (start.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(day=1)
+        midnight = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        next_month = (midnight + timedelta(days=32)).replace(day=1)
         yield start, min(end, next_month)
         start = next_month
 
 
-def _told_until(lake: Lake, source: str, table: str) -> datetime | None:
-    """The end of the last logged day, or None before the first ingestion."""
+def _told_until(lake: Lake, source: str, tables: Sequence[str]) -> datetime | None:
+    """The end of the last day logged for every one of the tables, or None before their first ingestion."""
     with lake.read() as con:
         row = con.execute(
-            "select max(day) + interval 1 day from ops.ingest_log where source = ? and table_name = ?",
-            [source, table],
+            """
+            with last as (
+                select table_name, max(day) + interval 1 day as until
+                from ops.ingest_log
+                where source = $1 and list_contains($2, table_name)
+                group by table_name
+            )
+            select case when count(*) = len($2) then min(until) end from last
+            """,
+            [source, list(tables)],
         ).fetchone()
     return row[0] if row else None
 
 
-def _write(lake: Lake, source: str, table: str, chunk: _Chunk, report: IngestReport) -> None:
-    """One transaction: replace the days of the chunk that differ from the log."""
-    rows = pa.concat_tables([raw_table(table).schema.empty_table(), *chunk.rows])
-    rejected = pa.concat_tables([QUARANTINE.schema.empty_table(), *chunk.rejected])
-    with lake.write(f"ingest {table} {chunk.start:%Y-%m-%d}..{chunk.end:%Y-%m-%d}") as con:
-        con.register("incoming", rows)
-        con.register("incoming_rejected", rejected)
-        _fingerprint_days(con, source, table, chunk)
-        changed = con.execute(
-            "select count(*), count_if(was_logged), coalesce(sum(rows), 0), coalesce(sum(quarantined), 0) from changed_days"
-        ).fetchone()
-        assert changed is not None
-        days, relogged, n_rows, n_rejected = changed
-        if days:
-            if relogged:
-                _delete_days(con, source, table)
-            _insert_days(con, table)
-            con.execute(
-                "insert into ops.ingest_log by name"
-                f" select '{table}' as table_name, '{source}' as source, day, rows, quarantined, fingerprint from changed_days"
-            )
-            for reason, n in con.execute(
-                "select reason, count(*) from incoming_rejected r join changed_days d on cast(r.known_at as date) = d.day"
-                " group by all"
-            ).fetchall():
-                report.reasons[reason] = report.reasons.get(reason, 0) + n
-        for name in ("incoming", "incoming_rejected"):
-            con.unregister(name)
-        con.execute("drop table changed_days")
+def _write(lake: Lake, source: str, chunk: _Chunk, reports: dict[str, IngestReport]) -> None:
+    """One transaction: in every table, replace the days of the chunk that differ from the log."""
+    with lake.write(f"ingest {chunk.start:%Y-%m-%d}..{chunk.end:%Y-%m-%d}") as con:
+        for table, batches in chunk.batches.items():
+            empty, nothing_refused = raw_table(table).schema.empty_table(), QUARANTINE.schema.empty_table()
+            con.register("incoming", pa.concat_tables([empty, *(b.rows for b in batches)]))
+            con.register("incoming_rejected", pa.concat_tables([nothing_refused, *(b.rejected for b in batches)]))
+            _fingerprint_days(con, source, table, chunk)
+            _replace_changed_days(con, source, table, reports[table])
+            con.execute("drop table changed_days")
+            con.unregister("incoming")
+            con.unregister("incoming_rejected")
+
+
+def _replace_changed_days(con: duckdb.DuckDBPyConnection, source: str, table: str, report: IngestReport) -> None:
+    changed = con.execute(
+        "select count(*), count_if(was_logged), coalesce(sum(rows), 0), coalesce(sum(quarantined), 0) from changed_days"
+    ).fetchone()
+    assert changed is not None
+    days, relogged, rows, quarantined = changed
+    if not days:
+        return
+    if relogged:
+        _delete_days(con, source, table)
+    _insert_days(con, table)
+    con.execute(
+        "insert into ops.ingest_log by name select $table as table_name, $source as source, day, rows, quarantined,"
+        " fingerprint from changed_days",
+        {"table": table, "source": source},
+    )
+    reasons = con.execute(
+        "select reason, count(*) from incoming_rejected r semi join changed_days d on cast(r.known_at as date) = d.day"
+        " group by all"
+    ).fetchall()
     report.days += days
-    report.rows += n_rows
-    report.quarantined += n_rejected
+    report.rows += rows
+    report.quarantined += quarantined
+    for reason, n in reasons:
+        report.reasons[reason] = report.reasons.get(reason, 0) + n
 
 
 def _fingerprint_days(con: duckdb.DuckDBPyConnection, source: str, table: str, chunk: _Chunk) -> None:
@@ -209,8 +228,8 @@ def _insert_days(con: duckdb.DuckDBPyConnection, table: str) -> None:
         )
 
 
-def ingest_truth(lake: Lake, source: Source, until: datetime) -> int:
-    """Replace schema `truth` by what the source says the hidden values are up to `until`; returns rows.
+def ingest_truth(lake: Lake, source: Source) -> int:
+    """Replace schema `truth` by what the source says the hidden values are up to its watermark; returns rows.
 
     Sources other than the simulator know no truth: nothing happens.
     """
@@ -220,7 +239,7 @@ def ingest_truth(lake: Lake, source: Source, until: datetime) -> int:
     with lake.write("keep the hidden truth") as con:
         for name, table in TRUTH_TABLES.items():
             con.execute(f"delete from truth.{name}")
-            for rows in source.truth(name, until):
+            for rows in source.truth(name):
                 con.register("incoming", rows.cast(table.schema))
                 con.execute(f"insert into truth.{name} by name select * from incoming")
                 con.unregister("incoming")

@@ -100,7 +100,7 @@ def open_market(settings: Settings) -> Source:
         collections=settings.collections,
         days=settings.days,
         seed=settings.seed,
-        faults=settings.faults,
+        faults=[fault for fault in settings.faults.split(",") if fault],
         cache_dir=settings.home_path / "simulator",
     )
 
@@ -108,10 +108,11 @@ def open_market(settings: Settings) -> Source:
 @lru_cache(maxsize=2)
 def open_registry(settings: Settings) -> ChampionRegistry:
     """The MLflow-backed champion registry and its artefact store."""
+    from ml.registry.artifacts import ArtifactStore
     from ml.registry.champions import ChampionRegistry
 
     url = settings.mlflow_url or f"sqlite:///{settings.home_path / 'mlflow.sqlite'}"
-    return ChampionRegistry(url, settings.home_path / "artifacts")
+    return ChampionRegistry(url, ArtifactStore(settings.home_path / "artifacts"))
 
 
 def dbt_resource(settings: Settings) -> DbtCliResource:

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     days: int = Field(365, ge=1, le=3_650, description="simulator: days of history")
     seed: int = Field(7, ge=0, description="simulator: seed of the market")
     faults: str = Field(
-        "", description="simulator: comma-separated faults, each name@day or name@day:length, e.g. crash@300"
+        "", description="simulator: comma-separated faults, each name@day or name@day:magnitude, e.g. crash@300"
     )
     as_of: datetime | None = Field(
         None, description="value tokens at this UTC instant and ignore what became known later (ISO 8601)"
@@ -74,9 +74,14 @@ class Settings(BaseSettings):
     @classmethod
     def _faults_parse(cls, value: str) -> str:
         if value:
-            from sources.simulator.faults import parse_faults
+            from sources.protocol import SourceError
+            from sources.simulator.config import Fault
 
-            parse_faults(value.split(","))
+            try:
+                for fault in value.split(","):
+                    Fault.parse(fault)
+            except SourceError as error:
+                raise ValueError(str(error)) from error
         return value
 
     @field_validator("as_of")

@@ -51,3 +51,11 @@ class Source(Protocol):
 
     def read(self, table: str, start: datetime, end: datetime) -> Iterator[SourceBatch]:
         """Rows of a raw table with start <= known_at < end, in known order."""
+
+
+@runtime_checkable
+class TruthfulSource(Source, Protocol):
+    """A source that also knows what every token is really worth: the simulator."""
+
+    def truth(self, table: str) -> Iterator[pa.Table]:
+        """Rows of a truth table up to the watermark, replacing all earlier ones."""

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
+from lake.extensions import install_extensions
 from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER
 from orchestration.resources import DBT_PROJECT, AssayResource
 
@@ -48,6 +49,7 @@ def build_marts(project: DbtProject) -> dg.AssetsDefinition:
         pool=LAKE_WRITER,
     )
     def marts(context: dg.AssetExecutionContext, assay: AssayResource, dbt: DbtCliResource) -> Iterator[Any]:
+        install_extensions(assay.lake.config.extensions)
         with assay.lake.writing("dbt build"):
             yield from dbt.cli(["build"], context=context).stream()
 

@@ -1,12 +1,13 @@
 """Group raw: what the sources said, by arrival month.
 
-Here: one asset per raw table, glue over `orchestration.ingestion`. Not here: validation (`sources`).
+Here: two multi-assets with an asset per raw table, glue over `orchestration.ingestion`. Not here: validation (`sources`).
 The four event tables are partitioned by arrival month and filled day by day; traits and collections are
 small facts without a history of their own, so they have no partitions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 import dagster as dg
@@ -33,45 +34,53 @@ def _metadata(report: IngestReport) -> dict[str, object]:
     }
 
 
-def _event_asset(table: str) -> dg.AssetsDefinition:
-    @dg.asset(
-        name=f"raw_{table}",
+def _spec(table: str, partitions: dg.PartitionsDefinition | None) -> dg.AssetSpec:
+    contract = raw_table(table)
+    return dg.AssetSpec(
+        f"raw_{table}",
         group_name="raw",
-        partitions_def=arrival_months,
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        description=raw_table(table).description,
+        description=contract.description,
         owners=DATA_TEAM,
         kinds={"python", "ducklake"},
-        metadata=column_schema(arrow_columns(raw_table(table).schema)),
-        pool=LAKE_WRITER,
+        metadata=column_schema(arrow_columns(contract.schema)),
+        partitions_def=partitions,
     )
-    def raw_events(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
-        window = context.partition_time_window
-        first, last = assay.source.first_known(), assay.horizon
-        start, end = max(_naive(window.start), first), min(_naive(window.end), last)
-        report = ingest_window(assay.lake, assay.source, table, start, end, append_only=assay.append_only)
-        return dg.MaterializeResult(metadata=_metadata(report))
-
-    return raw_events
 
 
-def _fact_asset(table: str) -> dg.AssetsDefinition:
-    @dg.asset(
-        name=f"raw_{table}",
-        group_name="raw",
-        description=raw_table(table).description,
-        owners=DATA_TEAM,
-        kinds={"python", "ducklake"},
-        metadata=column_schema(arrow_columns(raw_table(table).schema)),
-        pool=LAKE_WRITER,
-    )
-    def raw_facts(assay: AssayResource) -> dg.MaterializeResult:
-        report = ingest_window(
-            assay.lake, assay.source, table, assay.source.first_known(), assay.horizon, append_only=assay.append_only
-        )
-        return dg.MaterializeResult(metadata=_metadata(report))
+@dg.multi_asset(
+    name="raw_events",
+    specs=[_spec(table, arrival_months) for table in EVENT_TABLES],
+    partitions_def=arrival_months,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    can_subset=True,
+    pool=LAKE_WRITER,
+)
+def raw_events(context: dg.AssetExecutionContext, assay: AssayResource) -> Iterator[dg.MaterializeResult]:
+    """The event tables of the selected arrival months, together: a source makes or fetches a month once."""
+    window = context.partition_time_window
+    start = max(window.start.replace(tzinfo=None), assay.source.first_known())
+    end = min(window.end.replace(tzinfo=None), assay.horizon)
+    tables = [t for t in EVENT_TABLES if dg.AssetKey(f"raw_{t}") in context.selected_asset_keys]
+    for table, report in ingest(assay, tables, start, end).items():
+        yield dg.MaterializeResult(asset_key=f"raw_{table}", metadata=_metadata(report))
 
-    return raw_facts
+
+@dg.multi_asset(
+    name="raw_facts",
+    specs=[_spec(table, None) for table in FACT_TABLES],
+    can_subset=True,
+    pool=LAKE_WRITER,
+)
+def raw_facts(context: dg.AssetExecutionContext, assay: AssayResource) -> Iterator[dg.MaterializeResult]:
+    """Traits and collections known by now."""
+    tables = [t for t in FACT_TABLES if dg.AssetKey(f"raw_{t}") in context.selected_asset_keys]
+    for table, report in ingest(assay, tables, assay.source.first_known(), assay.horizon).items():
+        yield dg.MaterializeResult(asset_key=f"raw_{table}", metadata=_metadata(report))
+
+
+def ingest(assay: AssayResource, tables: list[str], start: datetime, end: datetime) -> dict[str, IngestReport]:
+    """`ingest_window` with what the resource knows."""
+    return ingest_window(assay.lake, assay.source, tables, start, end, append_only=assay.append_only)
 
 
 @dg.asset(
@@ -83,15 +92,11 @@ def _fact_asset(table: str) -> dg.AssetsDefinition:
 )
 def market_truth(assay: AssayResource) -> dg.MaterializeResult:
     """Hidden levels and token effects; empty for sources that do not know the truth."""
-    rows = ingest_truth(assay.lake, assay.source, assay.horizon)
+    rows = ingest_truth(assay.lake, assay.source)
     return dg.MaterializeResult(metadata={"dagster/row_count": rows})
 
 
-def _naive(instant: datetime) -> datetime:
-    return instant.replace(tzinfo=None)
-
-
-RAW_ASSETS = [*(_event_asset(t) for t in EVENT_TABLES), *(_fact_asset(t) for t in FACT_TABLES), market_truth]
+RAW_ASSETS = [raw_events, raw_facts, market_truth]
 
 
 @dg.asset_check(

@@ -1,0 +1,45 @@
+"""Whole runs of the command, each in a process of its own, as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ASSAY = str(Path(sys.executable).parent / "assay")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One `assay run`: wall seconds of the process, and what it reported."""
+
+    wall_s: float
+    report: dict[str, Any]
+
+    def stage(self, *names: str) -> float:
+        """Seconds of the named stages together."""
+        return sum(s["seconds"] for s in self.report["stages"] if s["name"] in names)
+
+
+def assay_run(home: Path, *options: str) -> Run:
+    """`assay run --json` on a home; raises with the command's own message when it fails."""
+    command = [ASSAY, "run", "--json", "--home", str(home), *options]
+    started = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wall = time.perf_counter() - started
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
+    return Run(wall, json.loads(done.stdout))
+
+
+def code_location_seconds() -> float:
+    """Import of the code location in a fresh process, the way Dagster's servers do it."""
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-c", "from orchestration.definitions import defs; defs()"], check=True, capture_output=True
+    )
+    return time.perf_counter() - started

@@ -1,0 +1,66 @@
+"""The asset graph as a reviewed snapshot: a change of assets, dependencies, groups or checks shows in the diff.
+
+Rewrite it on purpose with `WRITE_SNAPSHOT=1 .venv/bin/python -m pytest tests/automation/test_graph.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orchestration.definitions import build_defs
+from orchestration.settings import load_settings
+
+SNAPSHOT = Path(__file__).with_name("asset_graph.json")
+
+
+@pytest.fixture(scope="module")
+def defs(tmp_path_factory):
+    return build_defs(load_settings(home=tmp_path_factory.mktemp("home")))
+
+
+def _graph(defs: dg.Definitions) -> dict[str, dict[str, object]]:
+    specs = sorted(defs.resolve_all_asset_specs(), key=lambda s: s.key.to_user_string())
+    graph = defs.resolve_asset_graph()
+    return {
+        spec.key.to_user_string(): {
+            "group": spec.group_name,
+            "deps": sorted(d.asset_key.to_user_string() for d in spec.deps),
+            "kinds": sorted(spec.kinds),
+            "partitions": type(spec.partitions_def).__name__ if spec.partitions_def else None,
+            "checks": sorted(k.name for k in graph.get_check_keys_for_assets([spec.key]))
+            if hasattr(graph, "get_check_keys_for_assets")
+            else sorted(k.name for k in graph.asset_check_keys if k.asset_key == spec.key),
+        }
+        for spec in specs
+    }
+
+
+def test_the_asset_graph_is_the_reviewed_one(defs):
+    graph = _graph(defs)
+    if os.environ.get("WRITE_SNAPSHOT"):
+        SNAPSHOT.write_text(json.dumps(graph, indent=1, sort_keys=True) + "\n")
+    assert graph == json.loads(SNAPSHOT.read_text())
+
+
+def test_every_asset_says_what_it_is_and_whose(defs):
+    untold = [
+        s.key.to_user_string()
+        for s in defs.resolve_all_asset_specs()
+        if not s.key.path[0].startswith("stg_source") and not (s.description and s.owners and s.kinds)
+    ]
+    assert untold == []
+
+
+def test_nothing_runs_by_itself_until_enabled(defs):
+    assert all(s.default_status == dg.DefaultScheduleStatus.STOPPED for s in defs.schedules or [])
+    assert all(s.default_status == dg.DefaultSensorStatus.STOPPED for s in defs.sensors or [])
+
+
+def test_the_jobs_the_documentation_names_exist(defs):
+    names = {j.name for j in defs.resolve_all_job_defs()}
+    assert {"ingest", "build", "train", "score", "everything", "retrain_worklist", "maintain"} <= names

@@ -1,0 +1,90 @@
+"""Bad input at the command line: a message that names file, row or setting and the expectation; good rows go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ASSAY = str(Path(sys.executable).parent / "assay")
+HEADER = "collection,token_id,timestamp,price,currency,buyer,seller"
+
+
+def _assay(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ASSAY, *arguments], capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+
+
+def _run_files(tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    return _assay(
+        "run", "--json", "--source", "files", "--data-dir", str(tmp_path / "data"), "--home", str(tmp_path / "home")
+    )
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+def test_an_empty_folder(data, tmp_path):
+    done = _run_files(tmp_path)
+    assert done.returncode == 2
+    assert str(data) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_does_not_exist(tmp_path):
+    done = _run_files(tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_column(data, tmp_path):
+    (data / "sales.csv").write_text("collection,token_id,price\napes,1,2.0\n")
+    done = _run_files(tmp_path)
+    assert done.returncode == 2
+    assert "sales.csv" in done.stderr
+    assert "event_time" in done.stderr or "timestamp" in done.stderr
+
+
+def test_a_truncated_parquet_file(data, tmp_path):
+    (data / "sales.parquet").write_bytes(b"PAR1 and then nothing")
+    done = _run_files(tmp_path)
+    assert done.returncode == 2
+    assert "sales.parquet" in done.stderr
+
+
+def test_a_wrong_setting(tmp_path):
+    done = _assay("run", "--home", str(tmp_path), ASSAY_SOURCE="excel")
+    assert done.returncode == 2
+    assert "'simulator' or 'files'" in done.stderr
+
+
+@pytest.mark.slow
+def test_bad_rows_wait_in_quarantine_while_the_good_ones_are_valued(data, tmp_path):
+    good = [
+        f"apes,{i % 7},2024-01-{1 + i // 10:02d}T{i % 10:02d}:00:00,{1 + (i % 5) / 10},ETH,0x{'b' * 40},0x{'c' * 40}"
+        for i in range(100)
+    ]
+    bad = [
+        ",1,2024-01-02T00:00:00,1,ETH,,",
+        "apes,1,yesterday,1,ETH,,",
+        "apes,1,2024-01-02T00:00:00,-1,ETH,,",
+        "apes,1,2024-01-02T00:00:00,1,SHELLS,,",
+        "apes,1,2924-01-02T00:00:00,1,ETH,,",
+        "apes,1,2024-01-02T00:00:00,cheap,ETH,,",
+    ]
+    (data / "sales.csv").write_text("\n".join([HEADER, *good, *bad]) + "\n")
+    done = _run_files(tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["quarantined"] == len(bad)
+    assert told["sales"] == len(good)
+    assert told["collections"] == 1

@@ -1,0 +1,75 @@
+"""kill -9 at any moment, then run again: the same tables as an undisturbed run. And two runs at once."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lake.config import LakeConfig
+from lake.connection import Lake
+from tests.lake_content import content, differences
+
+ASSAY = str(Path(sys.executable).parent / "assay")
+MARKET = ["--collections", "10", "--days", "60", "--seed", "3"]
+
+pytestmark = pytest.mark.slow
+
+
+def _start(home: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [ASSAY, "run", "--json", "--home", str(home), *MARKET],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def _finish(process: subprocess.Popen[bytes]) -> None:
+    _, told = process.communicate()
+    assert process.returncode == 0, told.decode()[-3000:]
+
+
+def _lake(home: Path) -> Lake:
+    return Lake(LakeConfig(home=home))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    home = tmp_path_factory.mktemp("undisturbed")
+    began = time.monotonic()
+    _finish(_start(home))
+    return content(_lake(home)), time.monotonic() - began
+
+
+def test_a_run_killed_at_random_moments_ends_in_the_same_tables(undisturbed, tmp_path):
+    expected, seconds = undisturbed
+    rng = random.Random(int(os.environ.get("PYTEST_KILL_SEED", "20261121")))
+    kills = 0
+    for share in sorted(rng.uniform(0.15, 1.0) for _ in range(4)):
+        process = _start(tmp_path)
+        try:
+            process.wait(timeout=share * seconds)
+        except subprocess.TimeoutExpired:
+            # The whole group: dbt is a child, and -9 to the parent alone would let it go on.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+        process.communicate()
+    _finish(_start(tmp_path))
+    assert kills, "no run was killed: the test has not tested anything"
+    assert differences(expected, content(_lake(tmp_path))) == []
+
+
+def test_two_runs_at_once_end_in_the_same_tables(undisturbed, tmp_path):
+    expected, _ = undisturbed
+    first, second = _start(tmp_path), _start(tmp_path)
+    _finish(first)
+    _finish(second)
+    assert differences(expected, content(_lake(tmp_path))) == []
