@@ -5,8 +5,9 @@ simulator is set to (`config`). Run it on a directory the files source can read:
 
     python -m sources.simulator.calibration DIR
 
-Prices are in ETH or WETH (one for one); "clean" is a rough arm's-length filter that needs no marts: secondary,
-price > 0, one sale in the transaction, buyer and seller differ, not below a third of the trailing 10th percentile.
+Prices are in ETH or WETH (one for one); "clean" is a rough arm's-length filter that needs no marts:
+secondary, price > 0, one sale in the transaction, buyer and seller differ, not below a third of the
+trailing 10th percentile.
 """
 
 from __future__ import annotations
@@ -64,6 +65,9 @@ select collection, event_time::date as day, median(y) as level, count(*) as sale
 from liquid group by all having count(*) >= 5;
 """
 
+_ERROR = """select 100 * median(e) from (
+    select median(abs(exp({} - y) - 1)) as e from liquid group by collection
+)"""
 _STATISTICS: tuple[tuple[str, str, str], ...] = (
     (
         "clean sales per collection, median",
@@ -73,7 +77,8 @@ _STATISTICS: tuple[tuple[str, str, str], ...] = (
     (
         "clean sales per collection, 90 % / 50 %",
         "x",
-        "select quantile_cont(sales, 0.9) / median(sales) from (select distinct collection, sales from clean)",
+        """select quantile_cont(sales, 0.9) / median(sales)
+        from (select distinct collection, sales from clean)""",
     ),
     (
         "premium over p20 of 50: share below 1.25x",
@@ -94,17 +99,17 @@ _STATISTICS: tuple[tuple[str, str, str], ...] = (
     (
         "error of trailing p20 of 50 (MdAPE, median over collections)",
         "%",
-        "select 100 * median(e) from (select median(abs(exp(p20 - y) - 1)) as e from liquid group by collection)",
+        _ERROR.format("p20"),
     ),
     (
         "error of trailing median of 30",
         "%",
-        "select 100 * median(e) from (select median(abs(exp(med_30 - y) - 1)) as e from liquid group by collection)",
+        _ERROR.format("med_30"),
     ),
     (
         "error of trailing median of 5",
         "%",
-        "select 100 * median(e) from (select median(abs(exp(med_5 - y) - 1)) as e from liquid group by collection)",
+        _ERROR.format("med_5"),
     ),
     (
         "daily change of the median price, robust sd",
@@ -140,7 +145,8 @@ _STATISTICS: tuple[tuple[str, str, str], ...] = (
     (
         "round trips within 7 days (same token back to its seller)",
         "%",
-        """select 100 * count(distinct a.n) / (select count(*) from ordered where sale_type is distinct from 'primary')
+        """select 100 * count(distinct a.n)
+            / (select count(*) from ordered where sale_type is distinct from 'primary')
         from ordered as a join ordered as b
             on b.collection = a.collection and b.token_id = a.token_id
             and b.seller = a.buyer and b.buyer = a.seller

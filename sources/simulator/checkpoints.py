@@ -1,8 +1,8 @@
 """Checkpoints of a running market on disk, so that one more day does not cost the whole year.
 
-Here: writing and finding them. A checkpoint is named by the fingerprint of everything that decides the market up to
-its day, so that a longer run or a later fault finds it and another market does not. Files are written beside and
-renamed: a killed process leaves the old ones.
+Here: writing and finding them. A checkpoint is named by the fingerprint of everything that decides the
+market up to its day, so that a longer run or a later fault finds it and another market does not. Files are
+written beside and renamed: a killed process leaves the old ones.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def save_checkpoint(directory: Path, config: SimulatorConfig, progress: Progress
     beside = target.with_suffix(f".{os.getpid()}.part")
     with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
         packed = io.BytesIO()
-        np.savez(packed, **arrays)  # type: ignore[arg-type]
+        np.savez(packed, **arrays)
         archive.writestr("state.npz", packed.getvalue())
         archive.writestr("facts.json", json.dumps({"day": state.day, "eth_log": state.eth_log.hex()}))
         for day, tables in progress.pending.items():

@@ -1,8 +1,8 @@
 """What the simulated market is set to: size, calibration and faults.
 
-Here: the numbers, with their units and where they come from. Not here: how a day is drawn. The calibrated numbers
-were chosen so that `sources.simulator.calibration` agrees with the real bundle (80 Ethereum collections with 200
-or more clean sales, 2017-2022).
+Here: the numbers, with their units and where they come from. Not here: how a day is drawn. The calibrated
+numbers were chosen so that `sources.simulator.calibration` agrees with the real bundle (80 Ethereum
+collections with 200 or more clean sales, 2017-2022).
 """
 
 from __future__ import annotations
@@ -61,9 +61,8 @@ class Fault:
         if name not in FAULTS:
             raise SimulatorConfigError(f"expected a fault ({', '.join(FAULTS)}), found {name!r} in {text!r}")
         try:
-            if not at:
-                raise ValueError(text)
-            fault = cls(name, int(day), float(magnitude) if colon else FAULTS[name][0])
+            # Without "@" the day is empty text, which is no whole number.
+            fault = cls(name, int(day if at else ""), float(magnitude) if colon else FAULTS[name][0])
         except ValueError:
             raise SimulatorConfigError(f"expected name@day or name@day:magnitude, found {text!r}") from None
         if fault.day < 0 or fault.magnitude <= 0:
@@ -83,7 +82,7 @@ class Calibration:
         own_daily_sd: Log sd per day of a collection's own level.
         trade_step_sd: Log sd of the level's step per sale (it moves in trade time too, DOMAIN.md section 5).
         trade_half_life: Sales after which half of such a step is gone.
-        price_noise: Scale of the log price around the true value (Student t, 4 degrees of freedom).
+        price_noise: Scale of the log price around the true value (Student t, 3 degrees of freedom).
         floor_pull: How strongly buyers prefer the cheaper tokens (per unit of log effect).
         flip_share: Sales of a token that was sold a short while ago.
         no_trait_share: Collections without traits.
@@ -103,19 +102,19 @@ class Calibration:
     launch_horizon_days: int = 300
     market_daily_sd: float = 0.025
     own_daily_sd: float = 0.035
-    trade_step_sd: float = 0.045
-    trade_half_life: float = 25.0
-    price_noise: float = 0.085
-    floor_pull: float = 3.0
-    flip_share: float = 0.12
+    trade_step_sd: float = 0.048
+    trade_half_life: float = 40.0
+    price_noise: float = 0.055
+    floor_pull: float = 1.0
+    flip_share: float = 0.075
     no_trait_share: float = 0.08
     bid_share: float = 0.15
     auction_share: float = 0.02
     private_share: float = 0.01
-    bundle_share: float = 0.005
-    wash_share: float = 0.003
+    bundle_share: float = 0.0035
+    wash_share: float = 0.006
     self_trade_share: float = 0.00005
-    zero_share: float = 0.0025
+    zero_share: float = 0.0018
     missing_share: float = 0.0003
     fat_finger_share: float = 0.006
     usdc_share: float = 0.002

@@ -53,7 +53,7 @@ def number_text(numbers: npt.ArrayLike) -> pa.StringArray:
 
 
 def joined(*parts: str | pa.Array) -> pa.StringArray:
-    """Text made of constants and columns, e.g. joined("sales:", number_text(day), ":", number_text(row))."""
+    """Text put together from constants and columns, row by row."""
     return pc.binary_join_element_wise(*parts, "")
 
 

@@ -1,7 +1,7 @@
 """Collections as they appear: their mints, traits and primary sales.
 
-Here: the rows a launch causes. Collections launched before the first day are history: their mints keep their own
-event times and become known at the first instant.
+Here: the rows a launch causes. Collections launched before the first day are history: their mints keep
+their own event times and become known at the first instant.
 """
 
 from __future__ import annotations

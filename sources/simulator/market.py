@@ -1,8 +1,8 @@
 """The market's course: its state at midnight and the trades of one day.
 
-Here: levels, which tokens sell, at what price, who owns them afterwards. Not here: orders (`orders`), raw rows
-(`rows`), when rows arrive (`arrivals`). Everything is vectorised over collections; times are microseconds since
-the first instant of the simulation.
+Here: levels, which tokens sell, at what price, who owns them afterwards. Not here: orders (`orders`), raw
+rows (`rows`), when rows arrive (`arrivals`). Everything is vectorised over collections; times are
+microseconds since the first instant of the simulation.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ DAY_US = 86_400_000_000
 RECENT = 16
 """Tokens sold last that each collection remembers (flippers buy and sell these)."""
 _CANDIDATES = 6
+_WIDEST = 30.0  # Scales: beyond, the t distribution stops describing people.
 _STREAM_DAY = 3
 SIDES = ("listing_filled", "bid_accepted", "auction", "private")
 LISTING, BID, AUCTION, PRIVATE = range(4)
@@ -134,7 +135,8 @@ def trade_one_day(
     swing = _swing(config, state, where, count, rng)
     token = _choose_tokens(config, universe, effect, state, where, rng)
     level = state.level[where] + shift[where] * (clock / DAY_US) + swing
-    noise = c.price_noise * universe.noise[where] * rng.standard_t(4, len(where))
+    tails = np.clip(rng.standard_t(3, len(where)), -_WIDEST, _WIDEST)
+    noise = c.price_noise * universe.noise[where] * tails
     side = np.searchsorted(
         np.cumsum([1 - c.bid_share - c.auction_share - c.private_share, c.bid_share, c.auction_share]),
         rng.random(len(where)),
@@ -148,7 +150,9 @@ def trade_one_day(
     settled = trades.settled(config, state, rng)
     _remember(state, settled)
     last = (
-        np.flatnonzero(np.append(settled.token[1:] != settled.token[:-1], True)) if len(settled.token) else []
+        np.flatnonzero(np.append(settled.token[1:] != settled.token[:-1], True))
+        if len(settled.token)
+        else settled.token
     )
     state.owner[settled.token[last]] = settled.buyer[last]
     state.level = state.level + shift
@@ -247,9 +251,10 @@ class _Drafts:
         self.n_base = n
         self.next_tx = n
 
-    def _add(self, **columns: np.ndarray | int | bool) -> None:
-        n = len(columns["token"])  # type: ignore[arg-type]
-        columns = {"n_in_tx": 1, "is_sale": True, "is_wash": False, "returns": False} | columns
+    def _add(self, **columns: np.ndarray | float) -> None:
+        n = np.size(columns["token"])
+        for name, usual in {"n_in_tx": 1, "is_sale": True, "is_wash": False, "returns": False}.items():
+            columns.setdefault(name, usual)
         for name, parts in self.columns.items():
             value = columns[name]
             parts.append(value if isinstance(value, np.ndarray) else np.full(n, value, parts[0].dtype))
@@ -262,7 +267,7 @@ class _Drafts:
         level: Floats,
         rng: np.random.Generator,
     ) -> None:
-        """Some sales become bundles: more tokens in the same transaction, all at the same share of the price."""
+        """Some sales become bundles: more tokens in the transaction, each at the same share of the price."""
         size = np.where(
             rng.random(self.n_base) < config.calibration.bundle_share, 1 + rng.poisson(1.2, self.n_base), 0
         )

@@ -1,7 +1,7 @@
 """From a day's trades and orders to rows of the raw contract.
 
-Here: columns, currencies, the odd rows every market has, and the faults that change what a row says. Not here:
-who trades what (`market`, `orders`) and on which day a row arrives (`timeline`).
+Here: columns, currencies, the odd rows every market has, and the faults that change what a row says. Not
+here: who trades what (`market`, `orders`) and on which day a row arrives (`timeline`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The market day by day, in the order in which it becomes known.
 
-Here: running the market forward, sorting rows into the days on which they arrive, remembering what was made, and
-going back to a checkpoint. Not here: what a day contains (`market`, `orders`, `rows`, `launches`).
+Here: running the market forward, sorting rows into the days on which they arrive, remembering what was
+made, and going back to a checkpoint. Not here: what a day contains (`market`, `orders`, `rows`,
+`launches`).
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class Timeline:
         self._progress: Progress | None = None
         self._checkpoints: OrderedDict[int, Progress] = OrderedDict()
         self._made: OrderedDict[int, Tables] = OrderedDict()
+        self._held_bytes = 0
         self._effect: tuple[int, np.ndarray] = (0, self.universe.effect)
 
     def arrivals(self, day: int, table: str) -> SourceBatch:
@@ -108,9 +110,9 @@ class Timeline:
             today = progress.state.day
             if today % _CHECKPOINT_DAYS == 0 and today not in self._checkpoints:
                 self._keep(today, progress)
-            self._made[today] = self._one_day(progress)
-            self._made.move_to_end(today)
-            self._forget()
+            made = self._one_day(progress)
+            if today not in self._made:
+                self._remember(today, made)
         self._progress = progress
         if progress.state.day >= self.config.days and self.cache_dir is not None:
             save_checkpoint(self.cache_dir, self.config, progress)
@@ -135,12 +137,13 @@ class Timeline:
         if self.cache_dir is not None and day > 0:
             save_checkpoint(self.cache_dir, self.config, progress)
 
-    def _forget(self) -> None:
-        """Let go of the days not asked for longest, beyond the memory allowed."""
-        held = sum(t.nbytes for tables in self._made.values() for t in tables.values())
-        while held > _MEMORY_BYTES and len(self._made) > 1:
-            _, old = self._made.popitem(last=False)
-            held -= sum(t.nbytes for t in old.values())
+    def _remember(self, day: int, made: Tables) -> None:
+        """Keep a day's arrivals, and let go of the days not asked for longest beyond the memory allowed."""
+        self._made[day] = made
+        self._made.move_to_end(day)
+        self._held_bytes += _nbytes(made)
+        while self._held_bytes > _MEMORY_BYTES and len(self._made) > 1:
+            self._held_bytes -= _nbytes(self._made.popitem(last=False)[1])
 
     def _one_day(self, progress: Progress) -> Tables:
         """Run the market for a day and take what arrives on it."""
@@ -205,6 +208,10 @@ class Timeline:
         renamed = rows.rename_columns([new if name == old else name for name in rows.column_names])
         end = self.config.first_instant + timedelta(days=day + 1)
         return validate(SALES.name, renamed, now=end, undated_known_at=end, always=SALES.names)
+
+
+def _nbytes(made: Tables) -> int:
+    return sum(t.nbytes for t in made.values())
 
 
 def _in_known_order(rows: pa.Table) -> pa.Table:

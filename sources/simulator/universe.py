@@ -1,8 +1,8 @@
 """What does not change while the market runs: collections, tokens, traits and what they are worth.
 
-Here: everything drawn once from the seed. Not here: the market's course (`market`). Tokens of all collections
-stand in one long array; collection k owns positions offsets[k] to offsets[k + 1]; a token's id is its position
-in the collection, counted from 1.
+Here: everything drawn once from the seed. Not here: the market's course (`market`). Tokens of all
+collections stand in one long array; collection k owns positions offsets[k] to offsets[k + 1]; a token's id
+is its position in the collection, counted from 1.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from scipy.special import ndtri
 
 from sources.simulator.config import Fault, SimulatorConfig
 from sources.simulator.identifiers import hex_text, salted
@@ -25,6 +26,7 @@ ABSENT = 255
 """Trait code of a token that lacks the trait (no row is told)."""
 TYPE_NAMES = ("Background", "Body", "Clothing", "Eyes", "Hat", "Mouth", "Earring", "Aura")
 _EMPTY_SHARE = 0.35  # Share of trait types that some tokens lack.
+_MOST_PREMIUM = 3.0  # Log: no single trait is worth more than 20 times the level.
 _STREAM_UNIVERSE, _STREAM_TRAITS = 1, 2
 
 
@@ -73,16 +75,17 @@ def build_universe(config: SimulatorConfig) -> Universe:
     """Draw the collections and tokens of a market."""
     rng = np.random.default_rng([config.seed, _STREAM_UNIVERSE])
     n, c = config.collections, config.calibration
-    sizes = np.clip(config.mean_tokens * np.exp(rng.normal(-0.62, 1.0, n)) * 1.12, 100, 10_000).astype(
-        np.int64
-    )  # Log-normal of mean 1 after clipping: from 100 tokens to the usual 10,000.
+    # Log-normal sizes: from 100 tokens to the usual 10,000.
+    sizes = _with_mean(config.mean_tokens, _evenly_normal(rng, n), 100, 10_000).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     exists = rng.random(n) < c.existing_share
     launch = np.where(exists, -rng.integers(10, 400, n), rng.integers(1, c.launch_horizon_days, n))
-    spread = np.exp(rng.normal(-0.5 * c.sales_spread**2, c.sales_spread, n))
     # Late launches have fewer days to trade in: the mean over all is kept.
     seen = c.existing_share + (1 - c.existing_share) * (1 - c.launch_horizon_days / 2 / 365)
-    rate = np.minimum(np.minimum(spread, 20.0) * config.mean_sales / 365 / seen, sizes * 0.03)
+    yearly = _with_mean(
+        config.mean_sales / seen, c.sales_spread * _evenly_normal(rng, n), 0, (sizes * 10).astype(np.float64)
+    )
+    rate = yearly / 365
     wash = np.exp(rng.normal(-1.125, 1.5, n))
     level = rng.normal(np.log(0.25), 1.2, n)
     volatility, beta = np.exp(rng.normal(-0.08, 0.4, n)), np.clip(rng.normal(1.0, 0.35, n), 0.1, None)
@@ -112,19 +115,33 @@ def build_universe(config: SimulatorConfig) -> Universe:
     )
 
 
+def _evenly_normal(rng: np.random.Generator, n: int) -> Floats:
+    """Normal deviates in random order, evenly spread: few collections make a whole market."""
+    return ndtri((rng.permutation(n) + rng.random(n)) / n)
+
+
+def _with_mean(mean: float, logs: Floats, low: float, high: float | Floats) -> Floats:
+    """exp(logs), scaled so that the mean holds after clipping."""
+    values = np.clip(np.exp(logs), None, 30.0)
+    for _ in range(20):
+        values = values * (mean / np.clip(values, low, high).mean())
+    return np.clip(values, low, high)
+
+
 def _traits(
     config: SimulatorConfig, sizes: Ints, offsets: Ints, types: Ints
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
     """Trait codes and the worth they give each token.
 
-    Value frequencies fall like a power of their rank. Most values are worth nothing; a rare one may be worth a
-    lot: its premium grows with its information -ln(share), which gives the heavy upper tail of real premiums.
+    Value frequencies fall like a power of their rank. Most values are worth nothing; a rare one may be
+    worth a lot: its premium grows with its information -ln(share), which gives the heavy upper tail of real
+    premiums.
     """
     rng = np.random.default_rng([config.seed, _STREAM_TRAITS])
     n, tokens = len(sizes), int(offsets[-1])
     codes = np.full((tokens, MAX_TYPES), ABSENT, np.uint8)
     effect = np.zeros(tokens, np.float32)
-    strength = np.exp(rng.normal(-0.12, 0.5, n))
+    strength = np.exp(rng.normal(-0.25, 0.7, n))
     rank = np.arange(MAX_VALUES)
     for j in range(MAX_TYPES):
         has = types > j
@@ -133,9 +150,13 @@ def _traits(
         weight = np.where(rank < values[:, None], (rank + 1.0) ** -tail[:, None], 0.0)
         share = weight / weight.sum(axis=1, keepdims=True)
         information = -np.log(np.maximum(share, 1e-4))
-        priced = rng.random((n, MAX_VALUES)) < 0.35
-        premium = priced * rng.exponential(0.16, (n, MAX_VALUES)) * np.maximum(information - 2.0, 0.0)
-        premium = (premium + rng.normal(0, 0.025, premium.shape)) * strength[:, None]
+        priced = rng.random((n, MAX_VALUES)) < 0.22
+        premium = (
+            priced * 0.33 * rng.exponential(1.0, (n, MAX_VALUES)) ** 1.5 * np.maximum(information - 2.3, 0.0)
+        )
+        premium = np.minimum(
+            (premium + rng.normal(0, 0.025, premium.shape)) * strength[:, None], _MOST_PREMIUM
+        )
         lacking = np.where(rng.random(n) < _EMPTY_SHARE, rng.uniform(0.05, 0.6, n), 0.0)
         # One sorted search for all collections: their cumulative shares stand one after the other.
         ladder = (np.cumsum(share, axis=1) + np.arange(n)[:, None]).ravel()
@@ -147,7 +168,7 @@ def _traits(
         codes[present, j] = code[present]
         effect[present] += premium[where, code][present].astype(np.float32)
     # What no trait explains. Collections without traits are priced by looks alone: it is all they have.
-    own = np.where(types > 0, 0.06, 0.2)
+    own = np.where(types > 0, 0.05, 0.2)
     effect += (rng.standard_normal(tokens) * np.repeat(own, sizes)).astype(np.float32)
     return codes, effect
 
@@ -163,7 +184,7 @@ def _centred(effect: npt.NDArray[np.float32], offsets: Ints) -> tuple[npt.NDArra
 
 
 def with_mania(universe: Universe, faults: tuple[Fault, ...]) -> npt.NDArray[np.float32]:
-    """Effects after the manias that have begun: in every third collection one value of the first type is dear."""
+    """Effects after the manias begun so far: every third collection has one trait value gone dear."""
     effect = universe.effect.copy()
     for fault in faults:
         struck = (np.arange(len(universe.sizes)) + fault.day) % 3 == 0
