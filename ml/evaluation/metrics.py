@@ -131,7 +131,9 @@ def median_by_group(values: FloatArray, group: IntArray, groups: int) -> FloatAr
     return medians
 
 
-def mdape_by_group(estimate_log: FloatArray, price_log: FloatArray, group: IntArray, groups: int) -> FloatArray:
+def mdape_by_group(
+    estimate_log: FloatArray, price_log: FloatArray, group: IntArray, groups: int
+) -> FloatArray:
     """Median absolute percentage error of each group, shape (groups,); pairs without an estimate are left out."""
     usable = np.isfinite(estimate_log) & np.isfinite(price_log)
     ape = np.abs(np.exp(estimate_log[usable] - price_log[usable]) - 1.0)

@@ -153,7 +153,9 @@ def read_sales(
             features[filled : filled + batch.num_rows, position] = column(batch, name)
         filled += batch.num_rows
         keys.append(batch.select(["sale_id", "collection", "seq", "known_us", "as_of_us", *_LOGS]))
-    table = pa.Table.from_batches(keys) if keys else pa.table({name: pa.array([], kind) for name, kind in _KEYS})
+    table = (
+        pa.Table.from_batches(keys) if keys else pa.table({name: pa.array([], kind) for name, kind in _KEYS})
+    )
     codes, values = group_codes(table["collection"])
     return SaleFrame(
         sale_id=table["sale_id"],

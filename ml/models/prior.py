@@ -91,7 +91,9 @@ def sample_rows(rows: int, limit: int, seed: int) -> npt.NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(rows, size=limit, replace=False))
 
 
-def fit_prior(features: Matrix, gap_log: Float, collection: npt.NDArray[np.integer], config: PriorConfig) -> CatBoostRegressor:
+def fit_prior(
+    features: Matrix, gap_log: Float, collection: npt.NDArray[np.integer], config: PriorConfig
+) -> CatBoostRegressor:
     """Fit the pooled prior.
 
     Args:
@@ -125,7 +127,9 @@ def fit_prior(features: Matrix, gap_log: Float, collection: npt.NDArray[np.integ
     return model.fit(Pool(features[rows], target, weight=weight[rows]))
 
 
-def fit_scale(features: Matrix, premium_log: Float, error_log: Float, config: ScaleConfig) -> CatBoostRegressor:
+def fit_scale(
+    features: Matrix, premium_log: Float, error_log: Float, config: ScaleConfig
+) -> CatBoostRegressor:
     """Fit the model of ln(|error| + offset) on out-of-fold errors of the prior.
 
     Args:
@@ -169,7 +173,9 @@ def predict_scale(model: CatBoostRegressor, features: Matrix, premium_log: Float
     """Typical |error| in log units, exp of the scale model, shape (rows,)."""
     if len(features) == 0:
         return np.empty(0)
-    return np.exp(np.asarray(model.predict(with_premium(features, premium_log), thread_count=threads), np.float64))
+    return np.exp(
+        np.asarray(model.predict(with_premium(features, premium_log), thread_count=threads), np.float64)
+    )
 
 
 def _require_rows(found: int, what: str) -> None:

@@ -1,0 +1,324 @@
+"""The pooled prior as a product: trained, judged, calibrated and recorded.
+
+Here: `train_pooled` and `record_pooled`, which turn `features.sale_features` into a live prior, the walk-forward table,
+interval calibration and the rarity effect. Not here: folds and fits (`ml.evaluation.walk_forward`, `prior`).
+
+Concept: the walk-forward decides everything. The live prior is the newest fold of the same recipe; the recipe is approved
+only while its out-of-fold errors on the newest sales beat every baseline. Old folds keep their models, so a rerun
+predicts again but fits only what is due.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ml.evaluation.baselines import BASELINES, baseline_logs
+from ml.evaluation.walk_forward import Fold, WalkForward, WalkForwardConfig, walk_forward
+from ml.models.calibration import Calibration, calibrate
+from ml.models.frames import FeatureSet, SaleFrame, read_sales
+from ml.models.tables import append, create_tables, replace, table_exists
+from ml.registry.artifacts import ArtifactStore
+from ml.registry.mirror import POOLED, Decision, record
+
+Float = npt.NDArray[np.float64]
+
+RARITY_BINS = 10
+"""Bins of the rarity percentile, from commonest to rarest."""
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the lake's timestamps are UTC without a zone
+
+
+@dataclass(frozen=True)
+class PooledConfig:
+    """Settings of the pooled stage.
+
+    Attributes:
+        walk_forward: Folds, prior, scale and calibration.
+        gate_rows: Newest sales on which the recipe must beat the baselines.
+        rarity_sales: The rarity effect is learnt on sales of collections with at most this many earlier sales.
+        rarity_shrink: Sales at which a rarity bin's own median has half the say.
+    """
+
+    walk_forward: WalkForwardConfig = field(default_factory=WalkForwardConfig)
+    gate_rows: int = 5000
+    rarity_sales: int = 20
+    rarity_shrink: float = 50.0
+
+    def fingerprint(self) -> str:
+        """Digest of everything that shapes a fit; folds fitted under another one are not reused."""
+        shape = {"prior": asdict(self.walk_forward.prior), "scale": asdict(self.walk_forward.scale)}
+        for part in shape.values():
+            part.pop("threads")
+        return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class PooledOutcome:
+    """What a pooled training found; nothing is written yet.
+
+    Attributes:
+        frame: The past sales it read.
+        walk_forward: Their out-of-fold predictions, with the folds that are approved.
+        baselines: Baseline name to ln ETH, aligned with `frame`.
+        calibration: Interval calibration on the newest sales, or None when there are too few.
+        rarity_effect: Log effect per rarity bin and the sales behind it.
+        decision: The gate's row, or None when no prior was fitted.
+        prior_version: The live prior, or None.
+        refitted: Number of folds fitted in this run.
+        feature_fingerprint: Feature schema of the fits.
+        config_fingerprint: Settings of the fits.
+    """
+
+    frame: SaleFrame
+    walk_forward: WalkForward
+    baselines: dict[str, Float]
+    calibration: Calibration | None
+    rarity_effect: list[tuple[float, int]]
+    decision: Decision | None
+    prior_version: str | None
+    refitted: int
+    feature_fingerprint: str
+    config_fingerprint: str
+
+
+def prior_version(sha: str) -> str:
+    """The short name of a prior: the first twelve characters of its digest."""
+    return sha[:12]
+
+
+def train_pooled(
+    con: duckdb.DuckDBPyConnection,
+    artifacts: ArtifactStore,
+    *,
+    run_id: str,
+    config: PooledConfig | None = None,
+    features: FeatureSet | None = None,
+    on_fold: Callable[[Fold], None] | None = None,
+) -> PooledOutcome:
+    """Walk forward over all past sales, fitting the folds that are due, and judge the recipe.
+
+    Args:
+        con: A read connection of one snapshot.
+        artifacts: Where models are kept.
+        run_id: Written to the decision.
+        config: Settings.
+        features: Features to use; those declared now when None.
+        on_fold: Called after each fit.
+
+    Returns:
+        Everything to record; pass it to `record_pooled`.
+    """
+    config = config or PooledConfig()
+    features = features or FeatureSet.declared()
+    frame = read_sales(con, features.names)
+    stored = _read_folds(con, features, config)
+    result = walk_forward(frame, artifacts, config.walk_forward, stored, on_fold)
+    baselines = baseline_logs(con, frame.sale_id)
+    decision = None
+    refitted = len(result.folds) - len(stored)
+    if refitted:
+        decision = _judge(frame, result, baselines, config, run_id)
+        if decision.action == "rejected":
+            result = _without_live_fold(result)
+    error = frame.target_log - result.prediction_log
+    live = prior_version(result.folds[-1].prior_sha) if result.folds else None
+    return PooledOutcome(
+        frame=frame,
+        walk_forward=result,
+        baselines=baselines,
+        calibration=calibrate(error, result.scale, result.tier, config.walk_forward.calibration),
+        rarity_effect=_rarity_effect(con, config),
+        decision=decision,
+        prior_version=live,
+        refitted=refitted,
+        feature_fingerprint=features.fingerprint,
+        config_fingerprint=config.fingerprint(),
+    )
+
+
+def record_pooled(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) -> None:
+    """Write the walk-forward, the folds, calibration, rarity effect and decision, in the caller's transaction."""
+    create_tables(
+        con,
+        [
+            "predictions.prior_walk_forward",
+            "ops.prior_folds",
+            "ops.interval_calibration",
+            "ops.rarity_effect",
+        ],
+    )
+    replace(con, "predictions.prior_walk_forward", _walk_forward_rows(outcome))
+    folds = outcome.walk_forward.folds
+    replace(
+        con,
+        "ops.prior_folds",
+        pa.table(
+            {
+                "fold": pa.array([fold.number for fold in folds], pa.int64()),
+                "cutoff": pa.array([fold.cutoff for fold in folds], pa.int64()).cast(pa.timestamp("us")),
+                "sales": pa.array([fold.rows for fold in folds], pa.int64()),
+                "prior_version": pa.array([prior_version(fold.prior_sha) for fold in folds], pa.string()),
+                "prior_sha": pa.array([fold.prior_sha for fold in folds], pa.string()),
+                "scale_sha": pa.array([fold.scale_sha for fold in folds], pa.string()),
+                "feature_fingerprint": pa.repeat(outcome.feature_fingerprint, len(folds)),
+                "config_fingerprint": pa.repeat(outcome.config_fingerprint, len(folds)),
+            }
+        ),
+    )
+    _record_calibration(con, outcome)
+    record(con, [], [outcome.decision] if outcome.decision else [])
+
+
+def _record_calibration(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) -> None:
+    version = outcome.prior_version
+    if version is None:
+        return
+    watermark = timestamp(int(outcome.frame.known_at[-1]))
+    if outcome.calibration is not None:
+        con.execute(
+            "delete from ops.interval_calibration where prior_version = $1 and calibrated_at = $2",
+            [version, watermark],
+        )
+        calibration = outcome.calibration
+        tiers = len(calibration.rows)
+        rows = pa.table(
+            {
+                "prior_version": pa.repeat(version, tiers),
+                "calibrated_at": pa.array([watermark] * tiers, pa.timestamp("us")),
+                "premium_tier": pa.array(range(tiers), pa.int64()),
+                "quantile_80": pa.array(calibration.quantile_80, pa.float64()),
+                "quantile_90": pa.array(calibration.quantile_90, pa.float64()),
+                "mean_log": pa.array(calibration.mean_log, pa.float64()),
+                "sales": pa.array(calibration.rows, pa.int64()),
+            }
+        )
+        append(con, "ops.interval_calibration", rows)
+    con.execute("delete from ops.rarity_effect where prior_version = $1", [version])
+    effects = outcome.rarity_effect
+    rows = pa.table(
+        {
+            "prior_version": pa.repeat(version, len(effects)),
+            "rarity_bin": pa.array(range(len(effects)), pa.int64()),
+            "effect_log": pa.array([effect for effect, _ in effects], pa.float64()),
+            "sales": pa.array([sales for _, sales in effects], pa.int64()),
+        }
+    )
+    append(con, "ops.rarity_effect", rows)
+
+
+def _read_folds(con: duckdb.DuckDBPyConnection, features: FeatureSet, config: PooledConfig) -> list[Fold]:
+    """Folds fitted earlier under the same features and settings."""
+    if not table_exists(con, "ops.prior_folds"):
+        return []
+    rows = con.execute(
+        """
+        select fold, epoch_us(cutoff), sales, prior_sha, scale_sha from ops.prior_folds
+        where feature_fingerprint = $1 and config_fingerprint = $2 order by fold
+        """,
+        [features.fingerprint, config.fingerprint()],
+    ).fetchall()
+    return [Fold(*row) for row in rows]
+
+
+def _without_live_fold(result: WalkForward) -> WalkForward:
+    """The walk-forward as if its newest fold, which has no sales yet, had not been fitted."""
+    return WalkForward(**{**result.__dict__, "folds": result.folds[:-1]})
+
+
+def _judge(
+    frame: SaleFrame, result: WalkForward, baselines: dict[str, Float], config: PooledConfig, run_id: str
+) -> Decision:
+    """Approve the recipe if its out-of-fold errors on the newest sales beat every baseline's."""
+    priced = np.flatnonzero(result.fold > 0)[-config.gate_rows :]
+    price = frame.target_log[priced]
+    errors = {name: _mean_abs(baselines[name][priced] - price) for name in BASELINES}
+    errors["index"] = _mean_abs(frame.base_log[priced] - price)
+    error = _mean_abs(result.prediction_log[priced] - price)
+    strongest = min(errors, key=lambda name: errors[name])
+    new, old = result.folds[-1], result.folds[-2] if len(result.folds) > 1 else None
+    better = len(priced) > 0 and error < errors[strongest]
+    action, rule = ("promoted", "beats_baselines") if better else ("rejected", "baseline_better")
+    if len(priced) == 0:  # the very first prior: there is nothing yet to judge it on
+        action, rule = "promoted", "first_prior"
+    return Decision(
+        decided_at=timestamp(int(frame.known_at[-1])),
+        run_id=run_id,
+        collection=POOLED,
+        action=action,
+        rule=rule,
+        reason=f"walk-forward mean |log error| {error:.4f} against {errors[strongest]:.4f} of {strongest} "
+        f"on the newest {len(priced)} sales",
+        numbers={"n": len(priced), "candidate": error, **errors},
+        challenger=prior_version(new.prior_sha),
+        champion=prior_version(old.prior_sha) if old else None,
+    )
+
+
+def _mean_abs(values: Float) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.abs(finite).mean()) if len(finite) else 0.0
+
+
+def _rarity_effect(con: duckdb.DuckDBPyConnection, config: PooledConfig) -> list[tuple[float, int]]:
+    """Median log gap of price over index by rarity bin, on early sales of all collections, shrunk towards 0."""
+    rows = con.execute(
+        """
+        select least(floor(t.rarity_pct * $bins), $bins - 1)::int as rarity_bin,
+            median(s.target_log - s.base_log) as gap, count(*) as sales
+        from features.sale_features as s
+        inner join marts.dim_tokens as t on s.collection = t.collection and s.token_id = t.token_id
+        where s.seq <= $early and t.rarity_pct is not null
+        group by 1
+        """,
+        {"bins": RARITY_BINS, "early": config.rarity_sales},
+    ).fetchall()
+    found = {row[0]: (row[1], row[2]) for row in rows}
+    effects = []
+    for number in range(RARITY_BINS):
+        gap, sales = found.get(number, (0.0, 0))
+        effects.append((gap * sales / (sales + config.rarity_shrink), sales))
+    return effects
+
+
+def _walk_forward_rows(outcome: PooledOutcome) -> pa.Table:
+    frame, result = outcome.frame, outcome.walk_forward
+    names = pa.array([None, *(prior_version(fold.prior_sha) for fold in result.folds)], pa.string())
+    collections = pa.array(frame.collections, pa.string())
+    columns: dict[str, Any] = {
+        "sale_id": frame.sale_id,
+        "collection": collections.take(pa.array(frame.collection)),
+        "seq": frame.seq,
+        "known_at": pa.array(frame.known_at).cast(pa.timestamp("us")),
+        "fold": result.fold,
+        "prior_version": names.take(pa.array(result.fold)),
+        "target_log": frame.target_log,
+        "base_log": frame.base_log,
+        "prediction_log": result.prediction_log,
+        "premium_tier": result.tier.astype(np.int64),
+        "scale": _nullable(result.scale),
+        "half_80": _nullable(result.half_80),
+        "half_90": _nullable(result.half_90),
+        "floor_log": _nullable(frame.floor_log),
+        **{f"{name}_log": _nullable(outcome.baselines[name]) for name in BASELINES if name != "p20_50"},
+    }
+    return pa.table(columns)
+
+
+def _nullable(values: Float) -> pa.Array:
+    """NaN as null."""
+    return pa.array(values, mask=np.isnan(values))
+
+
+def timestamp(microseconds: int) -> datetime:
+    """Microseconds since the epoch as the lake's naive UTC timestamp."""
+    return _EPOCH + timedelta(microseconds=microseconds)

@@ -1,0 +1,98 @@
+"""The tables this room writes: predictions.* and ops.*, as DDL in one place.
+
+Here: columns, types and grain of every table, and making them. Not here: who fills them.
+
+Concept: the lake has no constraints, so each table names its key in a comment and writers delete before they insert.
+Times are UTC without a zone; prices are ETH; names ending in _log are natural logs of ETH.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import duckdb
+import pyarrow as pa
+
+TABLES: dict[str, str] = {
+    # key: sale_id. Out-of-fold prediction of every past sale with features.
+    "predictions.prior_walk_forward": """
+        sale_id varchar, collection varchar, seq bigint, known_at timestamp, fold bigint, prior_version varchar,
+        target_log double, base_log double, prediction_log double, premium_tier bigint, scale double, half_80 double,
+        half_90 double, floor_log double, med_30_log double, med_5_log double, last_index_log double
+    """,
+    # key: sale_id. Newest sales of collections whose local model was judged, priced by a model fitted before them.
+    "predictions.local_walk_forward": """
+        sale_id varchar, collection varchar, weight double, prediction_log double
+    """,
+    # key: (collection, token_id). One row per token; estimate null exactly where no_value_reason is not.
+    "predictions.token_estimates": """
+        collection varchar, token_id varchar, estimate_eth double, lower_80_eth double, upper_80_eth double,
+        lower_90_eth double, upper_90_eth double, expected_eth double, tier varchar, no_value_reason varchar,
+        model_version varchar, prior_version varchar, feature_fingerprint varchar, as_of timestamp,
+        feature_watermark timestamp, snapshot_id bigint, floor_eth double, last_sale_eth double
+    """,
+    # key: (collection, token_id, as_of, model_version). Append-only; only tokens with a value.
+    "predictions.estimate_history": """
+        collection varchar, token_id varchar, estimate_eth double, lower_80_eth double, upper_80_eth double,
+        lower_90_eth double, upper_90_eth double, expected_eth double, tier varchar, model_version varchar,
+        prior_version varchar, as_of timestamp, feature_watermark timestamp, snapshot_id bigint
+    """,
+    # key: fold. Cutoffs and models of the walk-forward; the newest fold is the live prior.
+    "ops.prior_folds": """
+        fold bigint, cutoff timestamp, sales bigint, prior_version varchar, prior_sha varchar, scale_sha varchar,
+        feature_fingerprint varchar, config_fingerprint varchar
+    """,
+    # key: (prior_version, calibrated_at, premium_tier).
+    "ops.interval_calibration": """
+        prior_version varchar, calibrated_at timestamp, premium_tier bigint, quantile_80 double, quantile_90 double,
+        mean_log double, sales bigint
+    """,
+    # key: (prior_version, rarity_bin). Correction of the index for tokens of hardly traded collections.
+    "ops.rarity_effect": """
+        prior_version varchar, rarity_bin bigint, effect_log double, sales bigint
+    """,
+    # key: collection. Mirror of the registry's champion aliases: what inference reads.
+    "ops.champions": """
+        collection varchar, version bigint, tier varchar, prior_version varchar, local_sha varchar, weight double,
+        width_factor double, index_fingerprint varchar, feature_fingerprint varchar, trained_until timestamp,
+        snapshot_id bigint, previous_version bigint, numbers varchar
+    """,
+    # key: (collection, decided_at, run_id).
+    "ops.decision_log": """
+        decided_at timestamp, run_id varchar, collection varchar, action varchar, rule varchar, reason varchar,
+        numbers varchar, challenger varchar, champion varchar
+    """,
+}
+
+
+def create_tables(con: duckdb.DuckDBPyConnection, names: Iterable[str] | None = None) -> None:
+    """Make the tables (all when `names` is None) and their schemas where they do not exist yet."""
+    for name in names or TABLES:
+        con.execute(f"create schema if not exists {name.split('.')[0]}")
+        con.execute(f"create table if not exists {name} ({TABLES[name]})")
+
+
+def table_exists(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether `schema.table` can be read on this connection."""
+    schema, table = name.split(".")
+    found = con.execute(
+        "select count(*) from duckdb_tables() where schema_name = $1 and table_name = $2"
+        " and database_name = current_database()",
+        [schema, table],
+    ).fetchone()
+    return bool(found and found[0])
+
+
+def append(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    """Append Arrow rows to a table, matching columns by name."""
+    con.register("_incoming", rows)
+    try:
+        con.execute(f"insert into {name} by name select * from _incoming")
+    finally:
+        con.unregister("_incoming")
+
+
+def replace(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    """Replace the whole content of a table by Arrow rows, matching columns by name."""
+    con.execute(f"delete from {name}")
+    append(con, name, rows)

@@ -1,0 +1,350 @@
+"""Training of many collections in one go: read in bulk, fit in threads, judge, register.
+
+Here: `train_collections`, the one function behind backfills and worklists, and `record_training`. Not here: one fit
+(`local`), one decision (`gate`), the work on one collection (`candidate`), or where threads come from (`backend`).
+
+Concept: everything that is not a fit must disappear behind the fits. Data of many collections arrive in a few large
+Arrow reads in the caller's thread while the threads fit; the largest collections go first; registry writes happen in the
+caller's thread as results arrive. A collection that fails is an outcome like any other, until the failure budget is spent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from ml.models.backend import Backend, Raised, ThreadBackend
+from ml.models.candidate import Candidate, CandidateConfig, CollectionSales, build_candidate
+from ml.models.champion import Champion
+from ml.models.collection_reader import read_collections
+from ml.models.frames import FeatureSet
+from ml.models.tables import append, create_tables
+from ml.registry.champions import ChampionRegistry
+from ml.registry.mirror import Decision, read_champions, record
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of a training run.
+
+    Attributes:
+        candidate: How one collection's challenger is fitted and judged.
+        rows_per_read: Sales read at a time; bounds memory.
+        new_sales: A champion under the same prior and features with fewer new sales than this is left in place unjudged.
+        refit_all: Fit and judge every key, however few its new sales.
+        failure_share: Share of the keys that may fail.
+        failure_floor: Failures that are always allowed, so that one bad collection of three is not a catastrophe.
+    """
+
+    candidate: CandidateConfig = field(default_factory=CandidateConfig)
+    rows_per_read: int = 250_000
+    new_sales: int = 20
+    refit_all: bool = False
+    failure_share: float = 0.05
+    failure_floor: int = 3
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """What became of one key.
+
+    Attributes:
+        collection: The key.
+        status: trained, skipped (nothing new to learn) or failed.
+        champion: The champion that now reigns, or None.
+        decision: The row for ops.decision_log, or None when nothing was judged.
+        reason: In words; the error of a failure.
+        fit_seconds: Time inside CatBoost fits.
+        candidate: The judged challenger with its out-of-sample predictions, or None.
+    """
+
+    collection: str
+    status: str
+    champion: Champion | None
+    decision: Decision | None
+    reason: str
+    fit_seconds: float = 0.0
+    candidate: Candidate | None = None
+
+
+class FailureBudgetExceededError(RuntimeError):
+    """More collections failed than a run may lose."""
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """All outcomes of a run.
+
+    Attributes:
+        outcomes: One per key.
+        fit_seconds: Time inside CatBoost fits, summed over threads.
+        seconds: Wall-clock time of the stage.
+        failures_allowed: The failure budget, in collections.
+    """
+
+    outcomes: list[TrainingOutcome]
+    fit_seconds: float
+    seconds: float
+    failures_allowed: int
+
+    @property
+    def failed(self) -> list[TrainingOutcome]:
+        """The failures."""
+        return [outcome for outcome in self.outcomes if outcome.status == "failed"]
+
+    def counts(self) -> dict[str, int]:
+        """Number of outcomes by action (promoted, rejected, …), skipped and failed."""
+        result: dict[str, int] = {}
+        for outcome in self.outcomes:
+            key = outcome.decision.action if outcome.decision else outcome.status
+            result[key] = result.get(key, 0) + 1
+        return result
+
+    def check_failure_budget(self) -> None:
+        """Raise when the budget is spent.
+
+        Raises:
+            FailureBudgetExceededError: With the first failures and what to do.
+        """
+        if len(self.failed) > self.failures_allowed:
+            shown = "; ".join(f"{outcome.collection}: {outcome.reason}" for outcome in self.failed[:5])
+            raise FailureBudgetExceededError(
+                f"{len(self.failed)} of {len(self.outcomes)} collections failed, {self.failures_allowed} may: {shown}. "
+                "Fix the cause and run the failed keys again; the others are done"
+            )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A task for a thread: everything it needs, nothing shared but the artefact folder."""
+
+    sales: CollectionSales
+    champion: Champion | None
+    config: CandidateConfig
+    artifacts: Path
+
+
+def _work(job: _Job) -> Candidate:
+    return build_candidate(job.sales, job.champion, job.config, job.artifacts)
+
+
+def train_collections(
+    con: duckdb.DuckDBPyConnection,
+    keys: Sequence[str],
+    registry: ChampionRegistry,
+    *,
+    run_id: str,
+    snapshot_id: int,
+    index_fingerprint: str,
+    config: TrainingConfig | None = None,
+    features: FeatureSet | None = None,
+    backend: Backend | None = None,
+    on_result: Callable[[TrainingOutcome], None] | None = None,
+) -> TrainingReport:
+    """Fit, judge and register a challenger for each key.
+
+    Args:
+        con: A read connection of one snapshot, with predictions.prior_walk_forward filled.
+        keys: Collections; others are not touched.
+        registry: Where approved champions are registered.
+        run_id: Written to decisions.
+        snapshot_id: The snapshot that `con` reads.
+        index_fingerprint: Parameters of the hedonic index behind the features.
+        config: Settings.
+        features: Features to use; those declared now when None.
+        backend: Where fits run; two threads when None.
+        on_result: Called in the caller's thread with each outcome as it arrives.
+
+    Returns:
+        The outcomes. Nothing is written to the lake: pass the report to `record_training`.
+    """
+    started = time.perf_counter()
+    config = config or TrainingConfig()
+    features = features or FeatureSet.declared()
+    backend = backend or ThreadBackend()
+    state = _LakeState.read(con, keys, features, index_fingerprint, snapshot_id, run_id)
+    outcomes: list[TrainingOutcome] = []
+
+    def finish(outcome: TrainingOutcome) -> None:
+        outcomes.append(outcome)
+        if on_result:
+            on_result(outcome)
+
+    due = []
+    for key in state.ordered(keys):
+        reason = state.nothing_to_learn(key, config)
+        if reason is None:
+            due.append(key)
+        else:
+            finish(TrainingOutcome(key, "skipped", state.champions.get(key), None, reason))
+
+    def jobs() -> Iterator[_Job]:
+        sizes = [state.sales[key] for key in due]
+        for sales in read_collections(con, due, sizes, features, config.rows_per_read):
+            yield _Job(
+                sales, state.champions.get(sales.collection), config.candidate, registry.artifacts.root
+            )
+
+    for job, result in backend.run(_work, jobs()):
+        finish(_conclude(job, result, state, registry))
+    fits = sum(outcome.fit_seconds for outcome in outcomes)
+    allowed = max(config.failure_floor, int(config.failure_share * len(keys)))
+    return TrainingReport(outcomes, fits, time.perf_counter() - started, allowed)
+
+
+def record_training(con: duckdb.DuckDBPyConnection, report: TrainingReport) -> None:
+    """Write champions, decisions and out-of-sample local predictions, in the caller's transaction."""
+    judged = [outcome for outcome in report.outcomes if outcome.decision is not None]
+    promoted = [o.champion for o in judged if o.champion is not None and o.candidate is not None]
+    record(con, promoted, [outcome.decision for outcome in judged if outcome.decision is not None])
+    create_tables(con, ["predictions.local_walk_forward"])
+    if judged:
+        con.execute(
+            "delete from predictions.local_walk_forward where collection in (select unnest($1))",
+            [[outcome.collection for outcome in judged]],
+        )
+    tables = [
+        o.candidate.out_of_sample for o in judged if o.candidate and o.candidate.out_of_sample is not None
+    ]
+    if tables:
+        append(con, "predictions.local_walk_forward", pa.concat_tables(tables))
+
+
+@dataclass(frozen=True)
+class _LakeState:
+    """What the lake knows about the keys before the run."""
+
+    champions: dict[str, Champion]
+    sales: dict[str, int]
+    newest: dict[str, datetime]
+    live_prior: str | None
+    watermark: datetime
+    features: FeatureSet
+    index_fingerprint: str
+    snapshot_id: int
+    run_id: str
+    new_sales: dict[str, int]
+
+    @classmethod
+    def read(
+        cls,
+        con: duckdb.DuckDBPyConnection,
+        keys: Sequence[str],
+        features: FeatureSet,
+        index_fingerprint: str,
+        snapshot_id: int,
+        run_id: str,
+    ) -> _LakeState:
+        champions = read_champions(con, keys)
+        live = con.execute("select prior_version from ops.prior_folds order by fold desc limit 1").fetchone()
+        seen = pa.table(
+            {
+                "collection": pa.array(list(keys), pa.string()),
+                "until": pa.array(
+                    [champions[key].trained_until if key in champions else None for key in keys],
+                    pa.timestamp("us"),
+                ),
+            }
+        )
+        con.register("_seen", seen)
+        try:
+            rows = con.execute(
+                """
+                select w.collection, count(*), max(w.known_at),
+                    count(*) filter (_seen.until is null or w.known_at > _seen.until)
+                from predictions.prior_walk_forward as w
+                inner join _seen on w.collection = _seen.collection
+                group by w.collection
+                """
+            ).fetchall()
+        finally:
+            con.unregister("_seen")
+        watermark = con.execute("select max(known_at) from predictions.prior_walk_forward").fetchone()
+        return cls(
+            champions=champions,
+            sales={row[0]: row[1] for row in rows},
+            newest={row[0]: row[2] for row in rows},
+            live_prior=live[0] if live else None,
+            watermark=watermark[0] if watermark and watermark[0] else datetime(1970, 1, 1),  # noqa: DTZ001 - naive UTC
+            features=features,
+            index_fingerprint=index_fingerprint,
+            snapshot_id=snapshot_id,
+            run_id=run_id,
+            new_sales={row[0]: row[3] for row in rows},
+        )
+
+    def ordered(self, keys: Sequence[str]) -> list[str]:
+        """Keys by number of sales, largest first: the last fits to end are then the shortest."""
+        return sorted(set(keys), key=lambda key: (-self.sales.get(key, 0), key))
+
+    def nothing_to_learn(self, key: str, config: TrainingConfig) -> str | None:
+        """Why a key needs no fit, or None when it does."""
+        if not self.sales.get(key):
+            return "no sale with an index yet"
+        champion = self.champions.get(key)
+        if champion is None or config.refit_all:
+            return None
+        same = (
+            champion.prior_version in (self.live_prior, None)
+            and champion.feature_fingerprint == self.features.fingerprint
+            and champion.index_fingerprint == self.index_fingerprint
+        )
+        new = self.new_sales[key]
+        if same and new < config.new_sales:
+            return f"{new} sales since its champion was trained; {config.new_sales} are needed to judge a challenger"
+        return None
+
+
+def _conclude(
+    job: _Job, result: Candidate | Raised, state: _LakeState, registry: ChampionRegistry
+) -> TrainingOutcome:
+    key, reigning = job.sales.collection, job.champion
+    if isinstance(result, Raised):
+        if not isinstance(result.error, Exception):
+            raise result.error
+        return TrainingOutcome(
+            key, "failed", reigning, None, f"{type(result.error).__name__}: {result.error}"
+        )
+    verdict = result.verdict
+    challenger = Champion(
+        collection=key,
+        tier=verdict.tier,
+        prior_version=state.live_prior,
+        local_sha=result.local_sha,
+        weight=result.weight,
+        width_factor=result.width_factor,
+        index_fingerprint=state.index_fingerprint,
+        feature_fingerprint=state.features.fingerprint,
+        trained_until=state.newest[key],
+        snapshot_id=state.snapshot_id,
+        numbers=verdict.numbers,
+    )
+    action, rule, reason, champion = verdict.action, verdict.rule, verdict.reason, reigning
+    if action in {"promoted", "fell_back"}:
+        if reigning is not None and reigning.identity() == challenger.identity():
+            action, rule, reason = "kept", "unchanged", "the challenger is the champion, to the byte"
+        else:
+            champion = registry.promote(challenger, reigning)
+    name = (
+        champion.model_version
+        if action in {"promoted", "fell_back"} and champion
+        else challenger.identity()[:12]
+    )
+    decision = Decision(
+        state.watermark,
+        state.run_id,
+        key,
+        action,
+        rule,
+        reason,
+        verdict.numbers,
+        name,
+        reigning.model_version if reigning else None,
+    )
+    return TrainingOutcome(key, "trained", champion, decision, reason, result.fit_seconds, result)
