@@ -211,12 +211,11 @@ def _fingerprint_days(con: duckdb.DuckDBPyConnection, source: str, table: str, c
 
 
 def _delete_days(con: duckdb.DuckDBPyConnection, source: str, table: str) -> None:
+    """Forget the changed days. By day alone: the rows' `source` is who told the fact, not the adapter that read it,
+    and a home has one adapter for each table."""
     days = "(select day from changed_days)"
-    con.execute(f"delete from raw.{table} where source = ? and cast(known_at as date) in {days}", [source])
-    con.execute(
-        f"delete from raw.quarantine where source = ? and table_name = ? and cast(known_at as date) in {days}",
-        [source, table],
-    )
+    con.execute(f"delete from raw.{table} where cast(known_at as date) in {days}")
+    con.execute(f"delete from raw.quarantine where table_name = ? and cast(known_at as date) in {days}", [table])
     con.execute(f"delete from ops.ingest_log where source = ? and table_name = ? and day in {days}", [source, table])
 
 

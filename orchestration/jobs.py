@@ -45,19 +45,16 @@ class Worklist(dg.Config):
     pool=LAKE_WRITER,
     description="Train the listed collections in this one run; each success is a materialization of its own partition.",
 )
-def train_worklist(context: dg.OpExecutionContext, config: Worklist, assay: AssayResource) -> int:
-    """Any scattered set of collections in one process (docs/adr/0002)."""
-    from orchestration.assets.models import log_materialization, train_and_record
+def train_worklist(context: dg.OpExecutionContext, config: Worklist, assay: AssayResource) -> dict[str, int]:
+    """Any scattered set of collections in one process (docs/adr/0002); returns collections by action."""
+    from orchestration.assets.models import log_outcome, report_metadata, train_and_record
 
+    context.log.info(f"{len(config.collections)} collections: {config.reason}")
     report = train_and_record(
-        assay,
-        config.collections,
-        run_id=context.run_id,
-        reason=config.reason,
-        on_result=lambda outcome: log_materialization(context, outcome),
+        assay, config.collections, run_id=context.run_id, on_result=lambda outcome: log_outcome(context, outcome)
     )
-    context.add_output_metadata(report.metadata())
-    return len(report.outcomes)
+    context.add_output_metadata(report_metadata(report))
+    return report.counts()
 
 
 @dg.job(

@@ -104,7 +104,7 @@ def run_everything(
             say(f"{buried} run(s) of a killed process marked as failed; continuing from what they committed")
         conductor = _Conductor(settings, instance)
         as_of = _ingest_and_build(conductor)
-        trained = _train_what_is_due(conductor, as_of, say)
+        trained = _train_what_is_due(conductor, say)
         conductor.run("score")
         return _summarise(conductor, trained, as_of)
 
@@ -118,19 +118,20 @@ def _ingest_and_build(conductor: _Conductor) -> datetime:
     return as_of
 
 
-def _train_what_is_due(conductor: _Conductor, as_of: datetime, say: Callable[[str], None]) -> dict[str, int]:
+def _train_what_is_due(conductor: _Conductor, say: Callable[[str], None]) -> dict[str, int]:
     """The pooled prior when it is due, then the collections whose champion is; returns decisions by action."""
     from ml.models.due import collections_due, prior_due
+    from orchestration.assets.models import pooled_config, training_config
     from orchestration.sensors import discovered_collections
 
     register_collections(conductor.instance, discovered_collections(conductor.assay))
     with conductor.assay.lake.read() as con:
-        why = prior_due(con, as_of)
+        why = prior_due(con, pooled_config(conductor.assay))
     if why:
         say(f"pooled prior: {why}")
         conductor.run("train", assets=["pooled_prior"])
     with conductor.assay.lake.read() as con:
-        due = collections_due(con, as_of)
+        due = collections_due(con, training_config(conductor.assay))
     if not due:
         return {}
     say(f"price models: {len(due)} collections due")

@@ -146,11 +146,11 @@ def rollback(
 ) -> None:
     """Make the previous model of a collection its champion again."""
     opened = _open(home, source, data_dir)
+    from ml.registry.mirror import rollback as roll_back
     from orchestration.resources import open_lake, open_registry
 
-    registry = open_registry(opened)
     with open_lake(opened).write(f"roll back {collection}") as con:
-        champion = registry.rollback(con, collection, reason=reason)
+        champion = roll_back(con, open_registry(opened), collection, run_id="command line", reason=reason)
     typer.echo(f"{collection}: champion is now {champion.model_version}; `assay run` values its tokens again")
 
 

@@ -1,0 +1,100 @@
+"""What is due for training now, decided from the data alone.
+
+Here: two questions, answered in SQL over what earlier trainings recorded. Not here: training (`pooled`, `training`).
+
+Concept: freshness beats retraining (DOMAIN.md §5.4: a frozen model with live features loses little in 60 days, frozen
+features are useless in a week). So index and features are always live, and fits wait until they have something to learn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import duckdb
+
+from ml.models.frames import FeatureSet
+from ml.models.pooled import PooledConfig
+from ml.models.prior import MIN_POOLED_ROWS
+from ml.models.tables import table_exists
+from ml.models.training import TrainingConfig
+
+
+@dataclass(frozen=True)
+class DueConfig:
+    """When training is due.
+
+    Attributes:
+        refresh_days: The walk-forward predictions, and with them interval calibration, are renewed when the newest sale
+            is this many days of market time ahead of them. Nothing is refitted for it.
+    """
+
+    refresh_days: float = 7.0
+
+
+def prior_due(
+    con: duckdb.DuckDBPyConnection, pooled: PooledConfig | None = None, config: DueConfig | None = None
+) -> str | None:
+    """Why the pooled stage should run now, for people; None when it need not.
+
+    Args:
+        con: A read connection with features.sale_features.
+        pooled: Settings of the pooled stage; its refit rules decide.
+        config: Settings of this decision.
+    """
+    pooled, config = pooled or PooledConfig(), config or DueConfig()
+    rows, newest = con.execute("select count(*), max(known_at) from features.sale_features").fetchone() or (0, None)
+    if rows < MIN_POOLED_ROWS:
+        return None
+    if not (table_exists(con, "ops.prior_folds") and table_exists(con, "predictions.prior_walk_forward")):
+        return "no prior yet"
+    live = con.execute(
+        "select cutoff, sales, feature_fingerprint, config_fingerprint from ops.prior_folds order by fold desc limit 1"
+    ).fetchone()
+    if live is None:
+        return "no prior yet"
+    cutoff, sales, features, settings = live
+    if features != FeatureSet.declared().fingerprint or settings != pooled.fingerprint():
+        return "features or settings changed"
+    if newest - cutoff > timedelta(days=pooled.walk_forward.refit_days):
+        return f"the live prior is older than {pooled.walk_forward.refit_days:.0f} days of market time"
+    if rows - sales > pooled.walk_forward.refit_growth * sales:
+        return f"sales grew by more than {100 * pooled.walk_forward.refit_growth:.0f} % since the last fit"
+    told = con.execute("select count(*), max(known_at) from predictions.prior_walk_forward").fetchone()
+    if told is None or told[1] is None or newest - told[1] > timedelta(days=config.refresh_days):
+        return "its out-of-fold predictions lag behind the sales"
+    return None
+
+
+def collections_due(con: duckdb.DuckDBPyConnection, training: TrainingConfig | None = None) -> list[str]:
+    """Collections whose champion is missing, rests on another prior, or has enough new sales to be challenged.
+
+    Args:
+        con: A read connection with predictions.prior_walk_forward.
+        training: Settings of the training; its guard of new sales decides.
+
+    Returns:
+        Partition keys, sorted.
+    """
+    training = training or TrainingConfig()
+    if not table_exists(con, "predictions.prior_walk_forward"):
+        return []
+    if not table_exists(con, "ops.champions"):
+        rows = con.execute("select distinct collection from predictions.prior_walk_forward order by 1").fetchall()
+        return [row[0] for row in rows]
+    rows = con.execute(
+        """
+        with live as (select prior_version from ops.prior_folds order by fold desc limit 1)
+        select w.collection
+        from predictions.prior_walk_forward as w
+        left join ops.champions as c on w.collection = c.collection
+        group by w.collection, c.collection, c.prior_version, c.feature_fingerprint, c.trained_until
+        having c.collection is null
+            or c.prior_version is distinct from (select prior_version from live) and c.prior_version is not null
+            or c.feature_fingerprint <> $fingerprint
+            or count(*) filter (w.known_at > c.trained_until) >= $new_sales
+        order by 1
+        """,
+        {"fingerprint": FeatureSet.declared().fingerprint, "new_sales": training.new_sales},
+    ).fetchall()
+    return [row[0] for row in rows]

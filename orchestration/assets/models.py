@@ -1,0 +1,175 @@
+"""Group models: the pooled prior, and one model per collection.
+
+Here: glue between the lake, `ml.models` and Dagster's partitions. Not here: fitting, judging, registering (`ml`).
+`price_models` (a range of partitions in one run) and the job `retrain_worklist` (any scattered list) both call
+`train_and_record`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from orchestration import plots
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM
+from orchestration.partitions import collections
+from orchestration.resources import AssayResource
+
+if TYPE_CHECKING:
+    from ml.models.pooled import PooledConfig
+    from ml.models.training import TrainingConfig, TrainingOutcome, TrainingReport
+
+PRICE_MODELS = dg.AssetKey("price_models")
+
+
+def pooled_config(assay: AssayResource) -> PooledConfig:
+    """The pooled stage as the settings want it."""
+    from ml.models.pooled import PooledConfig
+
+    config = PooledConfig()
+    walk = config.walk_forward
+    threads = assay.settings.threads
+    return replace(
+        config,
+        walk_forward=replace(
+            walk,
+            refits=assay.settings.refits,
+            prior=replace(walk.prior, threads=threads),
+            scale=replace(walk.scale, threads=threads),
+        ),
+    )
+
+
+def training_config(assay: AssayResource) -> TrainingConfig:
+    """Per-collection training as the settings want it."""
+    from ml.models.training import TrainingConfig
+
+    config = TrainingConfig(failure_share=assay.settings.failure_budget)
+    local = replace(config.candidate.local, seconds=assay.settings.fit_time_limit_s)
+    return replace(config, candidate=replace(config.candidate, local=local))
+
+
+@dg.asset(
+    group_name="models",
+    deps=["sale_features"],
+    owners=MODEL_TEAM,
+    kinds={"catboost", "ducklake"},
+    pool=LAKE_WRITER,
+    description="One CatBoost model over all collections, on gaps to the hedonic index, walked forward through time: "
+    "its out-of-fold predictions are the reported error, the residuals local models learn, and the calibration.",
+)
+def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
+    """`predictions.prior_walk_forward`, `ops.prior_folds`, `ops.interval_calibration`."""
+    from ml.models.pooled import record_pooled, train_pooled
+
+    with assay.lake.read() as con:
+        outcome = train_pooled(
+            con,
+            assay.registry.artifacts,
+            run_id=context.run_id,
+            config=pooled_config(assay),
+            on_fold=lambda fold: context.log.info(f"fold {fold.number}: {fold.rows} sales"),
+        )
+    with assay.lake.write("record the pooled prior") as con:
+        record_pooled(con, outcome)
+    walked = outcome.walk_forward
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(outcome.frame),
+            "prior_version": outcome.prior_version or "none",
+            "folds": len(walked.folds),
+            "refitted": outcome.refitted,
+            "decision": outcome.decision.reason if outcome.decision else "nothing was due",
+            "errors": plots.error_histogram((walked.prediction_log - outcome.frame.target_log)[walked.fold > 0]),
+        }
+    )
+
+
+@dg.asset(
+    group_name="models",
+    deps=["pooled_prior", "sale_features", "dim_tokens"],
+    partitions_def=collections,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    owners=MODEL_TEAM,
+    kinds={"catboost", "mlflow"},
+    pool=LAKE_WRITER,
+    description="The champion of each collection: index parameters, pooled prior, local CatBoost residual and the weight "
+    "an earlier window supports (possibly 0), interval width. A challenger must beat baselines and champion.",
+)
+def price_models(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
+    """Any range of collections in one run."""
+    report = train_and_record(assay, context.partition_keys, run_id=context.run_id)
+    return dg.MaterializeResult(metadata=report_metadata(report))
+
+
+def train_and_record(
+    assay: AssayResource,
+    keys: Sequence[str],
+    *,
+    run_id: str,
+    on_result: Callable[[TrainingOutcome], None] | None = None,
+) -> TrainingReport:
+    """Train the keys, write champions and decisions in one transaction, and fail past the failure budget.
+
+    Raises:
+        FailureBudgetExceededError: after everything that succeeded was recorded.
+    """
+    from ml.index.params import fingerprint as index_fingerprint
+    from ml.models.backend import ThreadBackend
+    from ml.models.training import record_training, train_collections
+
+    with assay.lake.read() as con:
+        report = train_collections(
+            con,
+            keys,
+            assay.registry,
+            run_id=run_id,
+            snapshot_id=assay.lake.snapshot_id(),
+            index_fingerprint=index_fingerprint(),
+            config=training_config(assay),
+            backend=ThreadBackend(workers=assay.settings.threads),
+            on_result=on_result,
+        )
+    with assay.lake.write(f"record {len(report.outcomes)} trained collections") as con:
+        record_training(con, report)
+    report.check_failure_budget()
+    return report
+
+
+def report_metadata(report: TrainingReport) -> dict[str, Any]:
+    """What a training run shows in the UI."""
+    failed = "\n".join(f"- `{o.collection}`: {o.reason}" for o in report.failed[:50])
+    return {
+        **{f"collections_{action}": n for action, n in sorted(report.counts().items())},
+        "seconds": report.seconds,
+        "fit_seconds": report.fit_seconds,
+        "failures_allowed": report.failures_allowed,
+        "failed": dg.MetadataValue.md(failed or "none"),
+    }
+
+
+def log_outcome(context: dg.OpExecutionContext, outcome: TrainingOutcome) -> None:
+    """A materialization of the collection's own partition when something was judged; a line in the log when it failed."""
+    if outcome.status == "failed":
+        context.log.error(f"{outcome.collection}: {outcome.reason}")
+    elif outcome.status == "trained" and outcome.decision is not None:
+        champion = outcome.champion
+        context.log_event(
+            dg.AssetMaterialization(
+                PRICE_MODELS,
+                partition=outcome.collection,
+                metadata={
+                    "action": outcome.decision.action,
+                    "reason": outcome.reason,
+                    "model_version": champion.model_version if champion else "none",
+                    "tier": champion.tier if champion else "none",
+                    "fit_seconds": outcome.fit_seconds,
+                },
+            )
+        )
+
+
+MODEL_ASSETS = [pooled_prior, price_models]
