@@ -3,7 +3,8 @@
 
     Every mart row depends only on rows known no later than itself (the two clocks of ARCHITECTURE section 2), so a
     changed raw row with `known_at` k can touch its collection only from k on. `ops.dirty_collections` holds that k per
-    collection; `ops.dirty_entities` the same for the other raw tables. Both stay readable after the run: the index and
+    collection, `ops.dirty_entities` the same for listings and traits, `ops.dirty_tokens` the tokens that were sold or
+    moved. They stay readable after the run: the index and
     the features replay the same tails.
 
     The position is a lake snapshot (`ops.mart_watermark`) and moves only when every model succeeded, so a run that
@@ -77,12 +78,16 @@
     group by collection;
 
     create or replace table {{ db }}.ops.dirty_entities as
-    {% for entity in ["transfers", "listings", "token_traits"] %}
-    select '{{ entity }}' as entity, collection, timestamp '1970-01-01' as from_known_at, true as has_deletions
+    {% for entity in ["listings", "token_traits"] %}
+    select '{{ entity }}' as entity, collection, timestamp '1970-01-01' as from_known_at
     from {{ source("raw", entity) }}
     group by collection
     {{ "union all" if not loop.last }}
     {% endfor %};
+
+    -- not listed: a run over everything asks for no single token
+    create or replace table {{ db }}.ops.dirty_tokens as
+    select collection, token_id from {{ source("raw", "sales") }} where false;
 {% endmacro %}
 
 
@@ -94,7 +99,7 @@
 {% macro dirty_since(first, last) %}
     {%- set db = target.database -%}
     create or replace temporary table changed_sales as
-    select chain, tx_hash, collection, token_id, known_at, event_time, change_type in ('delete', 'update_preimage') as is_gone
+    select chain, tx_hash, collection, token_id, known_at, event_time
     from {{ change_feed("sales", first, last) }};
 
     create or replace temporary table changed_rates as
@@ -105,32 +110,29 @@
     group by 1;
 
     create or replace temporary table changed_listings as
-    select collection, token_id, known_at, side, change_type in ('delete', 'update_preimage') as is_gone
+    select collection, token_id, known_at, side
     from {{ change_feed("listings", first, last) }};
 
     create or replace table {{ db }}.ops.dirty_entities as
-    select 'sales' as entity, collection, min(known_at) as from_known_at, bool_or(is_gone) as has_deletions
-    from changed_sales
-    group by collection
-    union all
-    select 'listings', collection, min(known_at), bool_or(is_gone)
+    select 'listings' as entity, collection, min(known_at) as from_known_at
     from (
-        select collection, known_at, is_gone from changed_listings
+        select collection, known_at from changed_listings
         union all
-        select listings.collection, listings.known_at, false
+        select listings.collection, listings.known_at
         from {{ source("raw", "listings") }} as listings
         inner join changed_rates as rates on listings.currency = rates.symbol and listings.event_time >= rates.known_at
         where not {{ is_eth("listings.currency") }}
     )
     group by collection
     union all
-    select 'transfers', collection, min(known_at), bool_or(change_type in ('delete', 'update_preimage'))
-    from {{ change_feed("transfers", first, last) }}
-    group by collection
-    union all
-    select 'token_traits', collection, min(known_at), true
+    select 'token_traits', collection, min(known_at)
     from {{ change_feed("token_traits", first, last) }}
     group by collection;
+
+    create or replace table {{ db }}.ops.dirty_tokens as
+    select collection, token_id from changed_sales
+    union
+    select collection, token_id from {{ change_feed("transfers", first, last) }};
 
     create or replace table {{ db }}.ops.dirty_collections as
     with touched as (

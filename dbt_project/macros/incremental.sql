@@ -7,9 +7,33 @@
 {% macro get_incremental_replace_scope_sql(arg_dict) %}
     {%- set columns = arg_dict["dest_columns"] | map(attribute="quoted") | join(", ") -%}
     delete from {{ arg_dict["target_relation"] }} as replaced
-    where {{ config.require("replaces") }};
+    where {{ "true" if everything_changed() else config.require("replaces") }};
     insert into {{ arg_dict["target_relation"] }} ({{ columns }})
     select {{ columns }} from {{ arg_dict["temp_relation"] }}
+{% endmacro %}
+
+
+{#
+    Whether this run recomputes only what changed: dbt's own conditions, and a known position in raw.
+    Overrides dbt's macro, so that a lost position means everything, even without --full-refresh.
+#}
+{% macro is_incremental() %}
+    {%- if not execute -%}{{ return(false) }}{%- endif -%}
+    {%- set relation = load_relation(this) -%}
+    {{
+        return(
+            relation is not none
+            and relation.type == "table"
+            and model.config.materialized == "incremental"
+            and not should_full_refresh()
+            and not everything_changed()
+        )
+    }}
+{% endmacro %}
+
+
+{% macro everything_changed() %}
+    {{ return(run_query("select is_full from " ~ target.database ~ ".ops.mart_run").columns[0].values()[0]) }}
 {% endmacro %}
 
 
@@ -32,7 +56,18 @@
 {%- endmacro %}
 
 
-{# The tail of a collection's rows of another raw table (transfers, listings) that changed. #}
+{# A token one of whose sales or transfers changed. #}
+{% macro is_dirty_token(alias) -%}
+    ({{ alias }}.collection, {{ alias }}.token_id) in (
+        select
+            dirty.collection,
+            dirty.token_id
+        from {{ target.database }}.ops.dirty_tokens as dirty
+    )
+{%- endmacro %}
+
+
+{# The tail of a collection's rows of another raw table that changed. #}
 {% macro in_dirty_entity_tail(alias, entity) -%}
     exists (
         select 1

@@ -1,26 +1,9 @@
-{%- set changed_tokens -%}
-    select sales.collection, sales.token_id
-    from {{ ref("int_sales_classified") }} as sales
-    where {{ in_dirty_tail("sales") }}
-    union
-    select transfers.collection, transfers.token_id
-    from {{ ref("stg_transfers") }} as transfers
-    where {{ in_dirty_entity_tail("transfers", "transfers") }}
-{%- endset -%}
-
-{%- set changed_collections -%}
-    select entities.collection
-    from {{ target.database }}.ops.dirty_entities as entities
-    where entities.entity = 'token_traits' or entities.has_deletions
-{%- endset -%}
-
 {{
     config(
         materialized="incremental",
         incremental_strategy="replace_scope",
-        replaces="replaced.collection in (" ~ changed_collections ~ ")"
-        ~ " or (replaced.trait_count is null and (replaced.collection, replaced.token_id) in ("
-        ~ changed_tokens ~ "))",
+        replaces=in_dirty_entity("replaced", "token_traits")
+        ~ " or (replaced.trait_count is null and " ~ is_dirty_token("replaced") ~ ")",
     )
 }}
 
@@ -40,12 +23,6 @@ transfers as (
     select * from {{ ref("stg_transfers") }}
 ),
 
-{% if is_incremental() %}
-changed_collections as ({{ changed_collections }}),
-
-changed_tokens as ({{ changed_tokens }}),
-{% endif %}
-
 with_traits as (
     select
         coded_tokens.collection,
@@ -59,7 +36,7 @@ with_traits as (
             and coded_tokens.trait_count::varchar = counts.trait_value
             and counts.trait_type = 'trait_count'
     {% if is_incremental() -%}
-    where coded_tokens.collection in (select changed_collections.collection from changed_collections)
+    where {{ in_dirty_entity("coded_tokens", "token_traits") }}
     {%- endif %}
 ),
 
@@ -143,14 +120,7 @@ without_traits as (
     ) as seen
     anti join coded_tokens on seen.collection = coded_tokens.collection and seen.token_id = coded_tokens.token_id
     {% if is_incremental() -%}
-    where
-        seen.collection in (select changed_collections.collection from changed_collections)
-        or (seen.collection, seen.token_id) in (
-            select
-                changed_tokens.collection,
-                changed_tokens.token_id
-            from changed_tokens
-        )
+    where {{ in_dirty_entity("seen", "token_traits") }} or {{ is_dirty_token("seen") }}
     {%- endif %}
 ),
 

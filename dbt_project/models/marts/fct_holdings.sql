@@ -1,0 +1,60 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_scope",
+        replaces=is_dirty_token("replaced"),
+    )
+}}
+
+with transfers as (
+    select * from {{ ref("stg_transfers") }} as transfers
+    {% if is_incremental() -%}
+    where {{ is_dirty_token("transfers") }}
+    {%- endif %}
+),
+
+sales as (
+    select * from {{ ref("stg_sales") }} as sales
+    where
+        not sales.is_superseded
+        and sales.buyer is not null
+        {% if is_incremental() -%}
+        and {{ is_dirty_token("sales") }}
+        {%- endif %}
+),
+
+last_transfers as (
+    select
+        collection,
+        token_id,
+        max(event_time) as held_since,
+        arg_max(to_address, (event_time, known_at, tx_hash, log_index, sub_index, source, source_row)) as owner
+    from transfers
+    group by collection, token_id
+),
+
+last_purchases as (
+    select
+        collection,
+        token_id,
+        max(event_time) as held_since,
+        arg_max(buyer, (event_time, known_at, tx_hash, log_index, sub_index, source, source_row)) as owner
+    from sales
+    group by collection, token_id
+),
+
+-- a transfer says who owns the token; where nobody tells transfers, the last buyer does
+final as (
+    select
+        collection,
+        token_id,
+        coalesce(last_transfers.owner, last_purchases.owner) as owner,
+        case when last_transfers.owner is not null then last_transfers.held_since else last_purchases.held_since end
+            as held_since,
+        case when last_transfers.owner is not null then 'transfer' else 'sale' end as evidence
+    from last_transfers
+    full outer join last_purchases using (collection, token_id)
+    where coalesce(last_transfers.owner, last_purchases.owner) is not null
+)
+
+select * from final

@@ -1,0 +1,108 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_scope",
+        replaces=in_dirty_entity_tail("replaced", "listings"),
+    )
+}}
+
+with listings as (
+    select * from {{ ref("stg_listings") }} as listings
+    {% if is_incremental() -%}
+    where {{ in_dirty_entity("listings", "listings") }}
+    {%- endif %}
+),
+
+rates as (
+    select * from {{ ref("stg_exchange_rates") }}
+),
+
+{% if is_incremental() %}
+tail as (
+    select * from listings
+    where {{ in_dirty_entity_tail("listings", "listings") }}
+),
+
+-- an event of the tail may have been told before it
+tellings as (
+    select listings.* from listings
+    where listings.listing_event_id in (select tail.listing_event_id from tail)
+),
+{% else %}
+tellings as (
+    select * from listings
+),
+{% endif %}
+
+repeated as (
+    select listing_event_id
+    from tellings
+    group by listing_event_id
+    having count(*) > 1
+),
+
+-- the same event told twice counts once, as first known
+first_tellings as (
+    select tellings.*
+    from tellings
+    anti join repeated on tellings.listing_event_id = repeated.listing_event_id
+    union all
+    select tellings.*
+    from tellings
+    semi join repeated on tellings.listing_event_id = repeated.listing_event_id
+    qualify row_number() over (
+        partition by tellings.listing_event_id
+        order by tellings.known_at, tellings.event_time, tellings.source, tellings.source_row
+    ) = 1
+),
+
+with_ether_rate as (
+    select
+        first_tellings.*,
+        {{ fresh_rate("ether", "first_tellings.event_time") }} as ether_usd
+    from first_tellings
+    asof left join (select * from rates where symbol = 'ETH') as ether
+        on first_tellings.event_time >= ether.known_at
+),
+
+with_rates as (
+    select
+        with_ether_rate.*,
+        case
+            when with_ether_rate.currency = 'USD' then 1.0
+            else {{ fresh_rate("rates", "with_ether_rate.event_time") }}
+        end as currency_usd
+    from with_ether_rate
+    asof left join rates
+        on with_ether_rate.currency = rates.symbol and with_ether_rate.event_time >= rates.known_at
+),
+
+final as (
+    select
+        listing_event_id,
+        chain,
+        collection,
+        token_id,
+        order_id,
+        event_kind,
+        side,
+        price_native,
+        currency,
+        case
+            when {{ is_eth("currency") }} then price_native
+            else price_native * currency_usd / nullif(ether_usd, 0)
+        end as price_eth,
+        maker,
+        marketplace,
+        valid_until,
+        event_time,
+        time_uncertainty_s,
+        known_at,
+        source
+    from with_rates
+    {% if is_incremental() -%}
+    where {{ in_dirty_entity_tail("with_rates", "listings") }}
+    {%- endif %}
+)
+
+select * from final

@@ -1,0 +1,100 @@
+{%- set reasons = [
+    "superseded",
+    "duplicate",
+    "missing_price",
+    "zero_price",
+    "no_rate",
+    "duplicate_other_source",
+    "primary_sale",
+    "bundle",
+] -%}
+
+with raw_sales as (
+    select * from {{ source("raw", "sales") }}
+),
+
+quarantine as (
+    select * from {{ source("raw", "quarantine") }}
+    where table_name = 'sales' and status = 'open'
+),
+
+classified as (
+    select * from {{ ref("int_sales_classified") }}
+),
+
+sales as (
+    select * from {{ ref("fct_sales") }}
+),
+
+raw_counts as (
+    select
+        source,
+        count(*) as accepted
+    from raw_sales
+    group by source
+),
+
+quarantine_counts as (
+    select
+        source,
+        count(*) as quarantined
+    from quarantine
+    group by source
+),
+
+exclusion_counts as (
+    select
+        source,
+        {% for reason in reasons -%}
+        count(*) filter (where exclusion_reason = '{{ reason }}') as excluded_{{ reason }}{{ "," if not loop.last }}
+        {% endfor %}
+    from classified
+    group by source
+),
+
+mart_counts as (
+    select
+        source,
+        count(*) as in_fct_sales,
+        count(*) filter (where is_arms_length) as arms_length
+    from sales
+    group by source
+),
+
+sources as (
+    select source from raw_counts
+    union
+    select source from quarantine_counts
+    union
+    select source from exclusion_counts
+    union
+    select source from mart_counts
+),
+
+counted as (
+    select
+        sources.source,
+        coalesce(raw_counts.accepted, 0) + coalesce(quarantine_counts.quarantined, 0) as raw_rows,
+        coalesce(quarantine_counts.quarantined, 0) as quarantined,
+        {% for reason in reasons -%}
+        coalesce(exclusion_counts.excluded_{{ reason }}, 0) as excluded_{{ reason }},
+        {% endfor -%}
+        coalesce(mart_counts.in_fct_sales, 0) as in_fct_sales,
+        coalesce(mart_counts.arms_length, 0) as arms_length
+    from sources
+    left join raw_counts on sources.source = raw_counts.source
+    left join quarantine_counts on sources.source = quarantine_counts.source
+    left join exclusion_counts on sources.source = exclusion_counts.source
+    left join mart_counts on sources.source = mart_counts.source
+),
+
+-- every row a source gave is in exactly one place
+final as (
+    select
+        *,
+        raw_rows - quarantined - in_fct_sales
+        {%- for reason in reasons %} - excluded_{{ reason }}{% endfor %} as difference
+    from counted
+)
+
+select * from final
