@@ -8,11 +8,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sources.simulator.config import SimulatorConfig
+from sources.simulator.config import DAY_US, SimulatorConfig
 
 Ints = npt.NDArray[np.int64]
 
-DAY_US = 86_400_000_000
 _SHORTEST_US = 2_000_000
 _MEAN_US = 20_000_000.0
 _LATE_FAULT_SHARE = 0.6

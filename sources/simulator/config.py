@@ -14,6 +14,9 @@ from typing import Any
 
 from sources.protocol import SourceError
 
+DAY_US = 86_400_000_000
+"""Microseconds of a day: the simulation's times count microseconds since its first instant."""
+
 FAULTS: dict[str, tuple[float, str]] = {
     "late_data": (2.0, "60 % of the day's rows arrive this many days late"),
     "duplicates": (0.3, "this share of the day's sales arrives twice, same key"),

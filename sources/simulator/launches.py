@@ -13,10 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sources.contract import COLLECTIONS, SALES, TOKEN_TRAITS, TRANSFERS
-from sources.simulator.arrivals import DAY_US, after_outages, known_times
+from sources.simulator.arrivals import after_outages, known_times
+from sources.simulator.config import DAY_US
 from sources.simulator.identifiers import constant, joined, number_text, salted
-from sources.simulator.market import wallets
 from sources.simulator.rows import SOURCE, ZERO_ADDRESS, RowMaker
+from sources.simulator.trades import wallets
 from sources.simulator.universe import ABSENT, MAX_TYPES, MAX_VALUES, TYPE_NAMES
 
 Ints = npt.NDArray[np.int64]

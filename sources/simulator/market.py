@@ -1,8 +1,8 @@
 """The market's course: its state at midnight and the trades of one day.
 
-Here: levels, which tokens sell, at what price, who owns them afterwards. Not here: orders (`orders`), raw
-rows (`rows`), when rows arrive (`arrivals`). Everything is vectorised over collections; times are
-microseconds since the first instant of the simulation.
+Here: levels, which tokens sell and at what price. Not here: who trades with whom (`trades`), orders
+(`orders`), raw rows (`rows`), when rows arrive (`arrivals`). Everything is vectorised over collections;
+times are microseconds since the first instant of the simulation.
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sources.simulator.config import SimulatorConfig
+from sources.simulator.config import DAY_US, SimulatorConfig
 from sources.simulator.identifiers import salted
 from sources.simulator.orders import Orders
+from sources.simulator.trades import BID, Drafts, Trades, in_order, wallets
 from sources.simulator.universe import Universe
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-DAY_US = 86_400_000_000
 RECENT = 16
 """Tokens sold last that each collection remembers (flippers buy and sell these)."""
 _CANDIDATES = 6
 _WIDEST = 30.0  # Scales: beyond, the t distribution stops describing people.
 _STREAM_DAY = 3
-SIDES = ("listing_filled", "bid_accepted", "auction", "private")
-LISTING, BID, AUCTION, PRIVATE = range(4)
 
 
 @dataclass
@@ -53,37 +51,6 @@ class MarketState:
     recent: npt.NDArray[np.int32]
     eth_log: float
     orders: Orders
-
-
-@dataclass
-class Trades:
-    """Movements of tokens on one day, sorted by token and time; `is_sale` marks those with a price.
-
-    Attributes:
-        collection, token, time, tx: Collection, token position, time in us, transaction number of the day.
-        n_in_tx: Sales in the transaction.
-        log_price: ln ETH.
-        side: Index into SIDES.
-        buyer, seller: Wallets.
-        is_sale, is_wash: Flags.
-    """
-
-    collection: Ints
-    token: Ints
-    time: Ints
-    tx: Ints
-    n_in_tx: Ints
-    log_price: Floats
-    side: Ints
-    buyer: Ints
-    seller: Ints
-    is_sale: npt.NDArray[np.bool_]
-    is_wash: npt.NDArray[np.bool_]
-
-
-def wallets(config: SimulatorConfig) -> int:
-    """Number of wallets in the market."""
-    return int(np.clip(60 * config.collections, 3000, 200_000))
 
 
 def first_state(config: SimulatorConfig, universe: Universe) -> MarketState:
@@ -143,11 +110,11 @@ def trade_one_day(
         side="right",
     )
     noise = np.where(side == BID, noise - 0.04, noise)
-    trades = _Drafts(where, token, clock, level + effect[token] + noise, side)
+    trades = Drafts(where, token, clock, level + effect[token] + noise, side)
     trades.add_bundles(config, universe, effect, level, rng)
     trades.add_wash(config, universe, state.day, rng)
     trades.add_gifts(config, universe, rng)
-    settled = trades.settled(config, state, rng)
+    settled = trades.settled(config, state.owner, state.day, rng)
     _remember(state, settled)
     last = (
         np.flatnonzero(np.append(settled.token[1:] != settled.token[:-1], True))
@@ -158,13 +125,7 @@ def trade_one_day(
     state.level = state.level + shift
     state.day += 1
     state.levels.append(state.level + state.swing)
-    return trades_in_order(settled), shift
-
-
-def trades_in_order(trades: Trades) -> Trades:
-    """The trades as they happened; equal times by token."""
-    order = np.lexsort((trades.token, trades.tx, trades.time))
-    return Trades(**{name: column[order] for name, column in vars(trades).items()})
+    return in_order(settled), shift
 
 
 def _pace(
@@ -229,145 +190,3 @@ def _remember(state: MarketState, trades: Trades) -> None:
     token, where = trades.token[sold], trades.collection[sold]
     slot = salted(state.day, 31, token) % np.uint64(RECENT)
     state.recent[where, slot.astype(np.int64)] = token
-
-
-class _Drafts:
-    """Trades while they are put together: columns that grow, then are settled in one order."""
-
-    def __init__(self, collection: Ints, token: Ints, time: Ints, log_price: Floats, side: Ints) -> None:
-        n = len(token)
-        self.columns: dict[str, list[np.ndarray]] = {
-            "collection": [collection],
-            "token": [token],
-            "time": [time],
-            "tx": [np.arange(n)],
-            "n_in_tx": [np.ones(n, np.int64)],
-            "log_price": [log_price],
-            "side": [side.astype(np.int64)],
-            "is_sale": [np.ones(n, bool)],
-            "is_wash": [np.zeros(n, bool)],
-            "returns": [np.zeros(n, bool)],
-        }
-        self.n_base = n
-        self.next_tx = n
-
-    def _add(self, **columns: np.ndarray | float) -> None:
-        n = np.size(columns["token"])
-        for name, usual in {"n_in_tx": 1, "is_sale": True, "is_wash": False, "returns": False}.items():
-            columns.setdefault(name, usual)
-        for name, parts in self.columns.items():
-            value = columns[name]
-            parts.append(value if isinstance(value, np.ndarray) else np.full(n, value, parts[0].dtype))
-
-    def add_bundles(
-        self,
-        config: SimulatorConfig,
-        universe: Universe,
-        effect: npt.NDArray[np.float32],
-        level: Floats,
-        rng: np.random.Generator,
-    ) -> None:
-        """Some sales become bundles: more tokens in the transaction, each at the same share of the price."""
-        size = np.where(
-            rng.random(self.n_base) < config.calibration.bundle_share, 1 + rng.poisson(1.2, self.n_base), 0
-        )
-        head = np.repeat(np.arange(self.n_base), size)
-        if not len(head):
-            return
-        where = self.columns["collection"][0][head]
-        token = universe.offsets[where] + (rng.random(len(head)) * universe.sizes[where]).astype(np.int64)
-        # The same token twice in one bundle is no bundle.
-        pair = np.stack([head, token], axis=1)
-        _, first = np.unique(pair, axis=0, return_index=True)
-        keep = np.zeros(len(head), bool)
-        keep[first] = True
-        keep &= token != self.columns["token"][0][head]
-        head, token, where = head[keep], token[keep], where[keep]
-        count = np.bincount(head, minlength=self.n_base) + 1
-        worth = np.bincount(head, np.exp(level[head] + effect[token]), minlength=self.n_base)
-        base = self.columns["log_price"][0]
-        base[:] = np.where(count > 1, np.log((np.exp(base) + worth) / count), base)
-        self.columns["n_in_tx"][0][:] = count
-        self._add(
-            collection=where,
-            token=token,
-            time=self.columns["time"][0][head],
-            tx=head,
-            n_in_tx=count[head],
-            log_price=base[head],
-            side=self.columns["side"][0][head],
-        )
-
-    def add_wash(
-        self, config: SimulatorConfig, universe: Universe, day: int, rng: np.random.Generator
-    ) -> None:
-        """Some sales go back and forth between two wallets at a price of their choosing."""
-        where = self.columns["collection"][0]
-        rate = np.minimum(config.calibration.wash_share * universe.wash, 0.2)
-        for fault in config.active("wash_storm", day):
-            struck = (np.arange(config.collections) + fault.day) % 10 == 0
-            rate = np.where(struck, 1 - np.exp(-fault.magnitude), rate)
-        alone = self.columns["n_in_tx"][0] == 1
-        legs = np.flatnonzero((rng.random(self.n_base) < rate[where]) & alone)
-        if not len(legs):
-            return
-        self.columns["is_wash"][0][legs] = True
-        self.columns["log_price"][0][legs] += np.abs(rng.normal(0.25, 0.4, len(legs)))
-        self.columns["side"][0][legs] = LISTING
-        time = self.columns["time"][0][legs]
-        back = np.minimum(
-            time + (rng.exponential(3600e6, len(legs))).astype(np.int64) + 12_000_000, DAY_US - 1
-        )
-        self._add(
-            collection=where[legs],
-            token=self.columns["token"][0][legs],
-            time=back,
-            tx=self.next_tx + np.arange(len(legs)),
-            log_price=self.columns["log_price"][0][legs] + rng.normal(0.0, 0.03, len(legs)),
-            side=LISTING,
-            is_wash=True,
-            returns=True,
-        )
-        self.next_tx += len(legs)
-
-    def add_gifts(self, config: SimulatorConfig, universe: Universe, rng: np.random.Generator) -> None:
-        """Tokens that change hands without a sale."""
-        chosen = rng.random(self.n_base) < config.calibration.gift_share
-        where = self.columns["collection"][0][chosen]
-        token = universe.offsets[where] + (rng.random(len(where)) * universe.sizes[where]).astype(np.int64)
-        self._add(
-            collection=where,
-            token=token,
-            time=rng.integers(0, DAY_US, len(where)),
-            tx=self.next_tx + np.arange(len(where)),
-            log_price=np.nan,
-            side=PRIVATE,
-            is_sale=False,
-        )
-        self.next_tx += len(where)
-
-    def settled(self, config: SimulatorConfig, state: MarketState, rng: np.random.Generator) -> Trades:
-        """All drafts with buyers and sellers, so that every seller owns what is sold."""
-        flat = {name: np.concatenate(parts) for name, parts in self.columns.items()}
-        order = np.lexsort((flat["tx"], flat["time"], flat["token"]))
-        flat = {name: column[order] for name, column in flat.items()}
-        n, token = len(order), flat["token"]
-        # A few wallets trade much, most little. One buyer per transaction.
-        draw = rng.random(self.next_tx)
-        buyer = (wallets(config) * draw**1.5).astype(np.int64)[flat["tx"]]
-        follows = np.append(False, token[1:] == token[:-1]) if n else np.zeros(0, bool)
-
-        def sellers() -> Ints:
-            return np.where(follows, np.append(-1, buyer[:-1]), state.owner[token]) if n else buyer
-
-        seller = sellers()
-        back = flat.pop("returns") & follows
-        buyer[back] = seller[np.flatnonzero(back) - 1]
-        met = buyer == sellers()
-        buyer[met] = (buyer[met] + 1) % wallets(config)
-        selfish = (
-            flat["is_sale"] & (flat["n_in_tx"] == 1) & (rng.random(n) < config.calibration.self_trade_share)
-        )
-        buyer[selfish] = sellers()[selfish]
-        flat["time"] = flat["time"] + state.day * DAY_US
-        return Trades(buyer=buyer, seller=sellers(), **flat)

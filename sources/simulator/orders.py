@@ -8,21 +8,17 @@ follow the true value with a mark-up: they say something about the token, and no
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from sources.simulator.config import SimulatorConfig
+from sources.simulator.config import DAY_US, SimulatorConfig
+from sources.simulator.trades import BID, LISTING, Trades
 from sources.simulator.universe import Universe
-
-if TYPE_CHECKING:
-    from sources.simulator.market import Trades
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-_DAY_US = 86_400_000_000
 _CANCEL_DELAY_US = 30_000_000
 KINDS = ("created", "cancelled", "filled", "expired")
 CREATED, CANCELLED, FILLED, EXPIRED = range(4)
@@ -107,7 +103,7 @@ def order_one_day(
     Returns:
         Events (by time) and live orders.
     """
-    end = (day + 1) * _DAY_US
+    end = (day + 1) * DAY_US
     # Moved tokens: whoever held them cannot sell them any more.
     moved, first = np.unique(trades.token[::-1], return_index=True)
     last_move = trades.time[::-1][first]
@@ -134,8 +130,8 @@ def _number(day: int, index: int) -> int:
 
 def _made_at(new: Orders, day: int, rng: np.random.Generator) -> Ints:
     """A moment of the day before the order ends."""
-    latest = np.minimum(new.time, (day + 1) * _DAY_US) - day * _DAY_US
-    return day * _DAY_US + (rng.random(len(new)) * latest).astype(np.int64)
+    latest = np.minimum(new.time, (day + 1) * DAY_US) - day * DAY_US
+    return day * DAY_US + (rng.random(len(new)) * latest).astype(np.int64)
 
 
 def _standing(
@@ -164,9 +160,9 @@ def _standing(
     on_token = rng.random(n) < 0.2
     low = np.where(on_token, effect[token], universe.floor_effect[where])
     bid = level[where] + low - 0.08 - np.abs(rng.normal(0.0, 0.2, n))
-    midnight = (day + 1) * _DAY_US
-    valid = midnight + np.array([1, 7, 14, 30])[rng.integers(0, 4, n)] * _DAY_US - rng.integers(0, _DAY_US, n)
-    cancel = midnight + (rng.exponential(5.0, n) * _DAY_US).astype(np.int64) - _DAY_US // 2
+    midnight = (day + 1) * DAY_US
+    valid = midnight + np.array([1, 7, 14, 30])[rng.integers(0, 4, n)] * DAY_US - rng.integers(0, DAY_US, n)
+    cancel = midnight + (rng.exponential(5.0, n) * DAY_US).astype(np.int64) - DAY_US // 2
     cancelled = (rng.random(n) < 0.4) & (cancel < valid)
     return Orders(
         collection=where,
@@ -183,12 +179,14 @@ def _standing(
 
 def _filled(trades: Trades, day: int, rng: np.random.Generator, first_number: int) -> tuple[Orders, Orders]:
     """The orders behind the day's sales: made within the day, filled by the sale."""
-    chosen = np.flatnonzero(trades.is_sale & (trades.side <= 1) & (trades.n_in_tx == 1))
+    chosen = np.flatnonzero(
+        trades.is_sale & ((trades.side == LISTING) | (trades.side == BID)) & (trades.n_in_tx == 1)
+    )
     n = len(chosen)
     time = trades.time[chosen]
     age = np.exp(rng.normal(np.log(2 * 3600e6), 1.5, n))
-    start = np.maximum(time - age.astype(np.int64), day * _DAY_US + (rng.random(n) * 1e6).astype(np.int64))
-    is_bid = trades.side[chosen] == 1
+    start = np.maximum(time - age.astype(np.int64), day * DAY_US + (rng.random(n) * 1e6).astype(np.int64))
+    is_bid = trades.side[chosen] == BID
     orders = Orders(
         collection=trades.collection[chosen],
         token=np.where(is_bid & (rng.random(n) < 0.7), ANY_TOKEN, trades.token[chosen]),

@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 
 from sources.contract import EXCHANGE_RATES, LISTINGS, SALES, TIMESTAMP, TRANSFERS
 from sources.simulator.arrivals import known_times
-from sources.simulator.config import SimulatorConfig
+from sources.simulator.config import DAY_US, SimulatorConfig
 from sources.simulator.identifiers import constant, hex_text, joined, number_text, salted
-from sources.simulator.market import DAY_US, SIDES, Trades, wallets
 from sources.simulator.orders import ANY_TOKEN, KINDS, NO_END, Orders
+from sources.simulator.trades import BID, SIDES, Trades, wallets
 from sources.simulator.universe import Universe
 
 Ints = npt.NDArray[np.int64]
@@ -105,7 +105,7 @@ class RowMaker:
         usdc = rng.random(n) < c.usdc_share
         price = np.where(usdc, np.round(price * eth_usd, 2), price)
         price = np.where(rng.random(n) < c.zero_share, 0.0, price)
-        currency = np.where(usdc, 2, (t.side == 1).astype(np.int64))
+        currency = np.where(usdc, 2, (t.side == BID).astype(np.int64))
         raw = pc.if_else(
             pa.array(usdc),
             number_text(np.round(price * 1e6).astype(np.int64)),

@@ -29,7 +29,7 @@ from sources.contract import (
     raw_table,
 )
 from sources.protocol import SourceBatch
-from sources.simulator.config import SimulatorConfig, config_from
+from sources.simulator.config import DAY_US, SimulatorConfig, config_from
 from sources.simulator.identifiers import number_text
 from sources.simulator.timeline import Timeline
 
@@ -104,13 +104,12 @@ class SimulatorSource:
     def _dated(
         self, table: str, start: datetime, end: datetime, first: int, last: int
     ) -> Iterator[SourceBatch]:
-        day_us = 86_400_000_000
-        for day in range(first // day_us, (last - 1) // day_us + 1):
+        for day in range(first // DAY_US, (last - 1) // DAY_US + 1):
             if table == TRANSFERS.name:
                 for rows in self._history_on(day):
                     yield _clean(_between(rows, start, end))
             batch = self.timeline.arrivals(day, table)
-            whole = first <= day * day_us and (day + 1) * day_us <= last
+            whole = first <= day * DAY_US and (day + 1) * DAY_US <= last
             if not whole:
                 batch = SourceBatch(_between(batch.rows, start, end), _between(batch.rejected, start, end))
             yield batch
@@ -119,7 +118,7 @@ class SimulatorSource:
         """Mints from before the first day: they arrive with the first rows, in front of them."""
         launches = self.timeline.launches
         old = launches.known_us[launches.universe.launch_day < 0]
-        if len(old) and old[0] // 86_400_000_000 == day:
+        if len(old) and old[0] // DAY_US == day:
             yield from launches.history()
 
     def _levels(self) -> pa.Table:

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 
 from sources.contract import EXCHANGE_RATES, LISTINGS, QUARANTINE, SALES, TRANSFERS
 from sources.protocol import SourceBatch
-from sources.simulator.arrivals import DAY_US, after_outages
+from sources.simulator.arrivals import after_outages
 from sources.simulator.checkpoints import load_checkpoint, save_checkpoint
-from sources.simulator.config import SimulatorConfig
+from sources.simulator.config import DAY_US, SimulatorConfig
 from sources.simulator.launches import Launches
 from sources.simulator.market import MarketState, day_generator, first_state, trade_one_day
 from sources.simulator.orders import order_one_day
@@ -89,9 +89,10 @@ class Timeline:
 
     def levels(self, day: int) -> list[np.ndarray]:
         """Log levels at each midnight up to and including that of `day`."""
-        if self._progress is None or len(self._progress.state.levels) <= day:
+        if self._progress is None:
+            self._progress = self._resume(day)
+        if self._progress.state.day < day:
             self._run_to(day - 1)
-        assert self._progress is not None
         return self._progress.state.levels[: day + 1]
 
     def effect(self, day: int) -> np.ndarray:
