@@ -55,6 +55,7 @@ class Factor(NamedTuple):
     """Workspace for one collection, both variants: L in column panels, inverted diagonal tiles, two columns.
 
     Panel J holds the rows of L of block J left of the diagonal, transposed: (J*block, rows in block).
+    Tiles are stored as the transposed inverse.
     """
 
     panels: NDArray[np.float64]
@@ -70,7 +71,7 @@ class Factor(NamedTuple):
     block: int
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def new_factor(capacity: int, block: int) -> Factor:
     """Workspace for up to ``capacity`` sales appended ``block`` at a time."""
     blocks = capacity // block
@@ -90,7 +91,13 @@ def new_factor(capacity: int, block: int) -> Factor:
     )
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
+def transposed_product(a: Any, b: Any, out: Any) -> None:
+    """Set ``out`` to aᵀb: the one place that calls BLAS (all three C-contiguous, two-dimensional)."""
+    np.dot(a.T, b, out)
+
+
+@njit(nogil=True, error_model="numpy")
 def solve(f: Factor, v: int, rows: int, columns: Any, tile0: int) -> None:
     """Overwrite ``columns`` (rows, m) by L⁻¹ columns; entries above tile ``tile0`` are known to be zero."""
     block, m = f.block, columns.shape[1]
@@ -104,22 +111,25 @@ def solve(f: Factor, v: int, rows: int, columns: Any, tile0: int) -> None:
             offset = block * block * (tile * (tile - 1) // 2)
             panel = f.panels[v, offset + skip * size : offset + top * size].reshape(top - skip, size)
             product = f.product[: size * m].reshape(size, m)
-            np.dot(panel.T, flat[skip * m : top * m].reshape(top - skip, m), product)
-            target -= product
+            transposed_product(panel, flat[skip * m : top * m].reshape(top - skip, m), product)
+            for k in range(size * m):
+                flat[top * m + k] -= f.product[k]
         inverse = f.tiles[v, tile, : size * size].reshape(size, size)
         product = f.product[: size * m].reshape(size, m)
-        np.dot(inverse, target, product)
-        target[:, :] = product
+        transposed_product(inverse, target, product)
+        for k in range(size * m):
+            flat[top * m + k] = f.product[k]
 
 
-@njit(nogil=True, fastmath=REORDERED_SUMS)
+@njit(nogil=True, error_model="numpy", fastmath=REORDERED_SUMS)
 def trait_similarity(
     out: Any, codes: Any, weights: Any, scale: Any, j0: int, j1: int, i0: int, i1: int
 ) -> None:
     """out[j, i] = s between rows j0..j1 and i0..i1: shared trait weight over √(W_j W_i)."""
     for j in range(j0, j1):
         row = out[j - j0]
-        row[:] = 0.0
+        for i in range(i1 - i0):
+            row[i] = 0.0
         for t in range(codes.shape[0]):
             code, weight = codes[t, j], weights[t, j]
             others = codes[t, i0:i1]
@@ -129,7 +139,7 @@ def trait_similarity(
             row[i] *= scale[j] * scale[i0 + i]
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def level_and_trait_covariance(
     out: Any, s: Any, u_rows: Any, u_columns: Any, base: float, vt: float, vt2: float
 ) -> None:
@@ -143,7 +153,7 @@ def level_and_trait_covariance(
             out[j, i] = min(u_j, u_i) + vt * s_ij + vt2 * s2 * s2 * s2
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def add_token_covariance(
     out: Any, column: int, last: int, low: int, previous: Any, day: Any, at: float, p: Any
 ) -> None:
@@ -154,7 +164,7 @@ def add_token_covariance(
         j = previous[j]
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def last_before(row: int, limit: int, previous: Any) -> int:
     """Latest sale of the same token before ``row`` and before ``limit`` (-1: none)."""
     j = previous[row]
@@ -163,7 +173,7 @@ def last_before(row: int, limit: int, previous: Any) -> int:
     return j
 
 
-@njit(nogil=True, fastmath=REORDERED_SUMS)
+@njit(nogil=True, error_model="numpy", fastmath=REORDERED_SUMS)
 def append_block(f: Factor, c: Sales, v: int, p: Any, window: int, b0: int, b1: int, asked: int) -> None:
     """Append rows b0..b1, whose solved covariances are in ``buffer``: rows of L, z and the level column.
 
@@ -175,9 +185,13 @@ def append_block(f: Factor, c: Sales, v: int, p: Any, window: int, b0: int, b1: 
     cov = f.buffer[done * size : (done + size) * size].reshape(size, size)
     mean_old, level_old = np.zeros(size), np.zeros(size)
     if done > 0:
-        cov -= np.dot(old.T, old)
-        mean_old[:] = np.dot(old.T, f.z[v, :done])
-        level_old[:] = np.dot(old.T, f.x[v, :done])
+        transposed_product(old, old, f.product[: size * size].reshape(size, size))
+        for k in range(size * size):
+            f.buffer[done * size + k] -= f.product[k]
+        for j in range(done):
+            for i in range(size):
+                mean_old[i] += old[j, i] * f.z[v, j]
+                level_old[i] += old[j, i] * f.x[v, j]
     for i in range(size):
         mean, level, explained = mean_old[i], level_old[i], 0.0
         for r in range(i):
@@ -202,17 +216,18 @@ def append_block(f: Factor, c: Sales, v: int, p: Any, window: int, b0: int, b1: 
         f.cum_square[v, k + 1] = f.cum_square[v, k] + f.x[v, k] * f.x[v, k]
     if done > 0:
         offset = f.block * f.block * (tile * (tile - 1) // 2)
-        f.panels[v, offset : offset + done * size] = f.buffer[: done * size]
+        for k in range(done * size):
+            f.panels[v, offset + k] = f.buffer[k]
     inverse = f.tiles[v, tile, : size * size].reshape(size, size)
-    inverse[:, :] = 0.0
-    for r in range(size):
-        for q in range(r):
-            inverse[r, : q + 1] -= L[r, q] * inverse[q, : q + 1]
-        inverse[r, r] = 1.0
-        inverse[r, : r + 1] /= L[r, r]
+    for c0 in range(size):
+        for r in range(size):
+            acc = 1.0 if r == c0 else 0.0
+            for q in range(c0, r):
+                acc -= L[r, q] * inverse[c0, q]
+            inverse[c0, r] = acc / L[r, r] if r >= c0 else 0.0
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def trait_variance_of(p: Any, scale: float) -> float:
     """Trait variance of one value; a token without traits has none."""
     return p[V_VT] + p[V_VT2] if scale > 0.0 else 0.0

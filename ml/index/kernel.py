@@ -53,7 +53,7 @@ def _entry_point(source_digest: int) -> Callable[..., None]:
     is a captured variable, hence part of the cache key: stale machine code cannot be loaded.
     """
 
-    @njit(nogil=True, cache=True)
+    @njit(nogil=True, error_model="numpy", cache=True)
     def replay_batch(
         batch: Batch,
         c0: int,
@@ -83,7 +83,8 @@ def _entry_point(source_digest: int) -> Callable[..., None]:
             codes, weights = np.empty((types, n), np.int32), np.empty((types, n))
             scale, previous, last = np.empty(n), np.empty(n, np.int64), np.full(tokens, -1, np.int64)
             for i in range(n):
-                codes[:, i], weights[:, i] = table[token[i]], table_weights[token[i]]
+                for t in range(types):
+                    codes[t, i], weights[t, i] = table[token[i], t], table_weights[token[i], t]
                 scale[i] = token_scale[token[i]]
                 previous[i] = last[token[i]]
                 last[token[i]] = i

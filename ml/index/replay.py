@@ -37,7 +37,7 @@ OUT_MEAN, OUT_LEVEL, OUT_TOKEN, OUT_VAR, OUT_LEVEL_VAR = range(5)
 N_OUT = 5
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _predict_appended(
     f: Factor, c: Sales, v: int, p: Any, window: int, b0: int, b1: int, i: int, out: Any
 ) -> None:
@@ -59,7 +59,7 @@ def _predict_appended(
     out[v, OUT_LEVEL_VAR, i] = prior - f.cum_square[v, seen]
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _dot_and_square(columns: Any, column: int, rows: int, z: Any) -> tuple[float, float]:
     dot, square = 0.0, 0.0
     for j in range(rows):
@@ -68,7 +68,7 @@ def _dot_and_square(columns: Any, column: int, rows: int, z: Any) -> tuple[float
     return dot, square
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _predict_token_parts(
     f: Factor, c: Sales, v: int, p: Any, window: int, b1: int, rows: Any, firsts: Any, out: Any
 ) -> None:
@@ -77,7 +77,7 @@ def _predict_token_parts(
     for k0 in range(0, len(rows), width):
         k1 = min(len(rows), k0 + width)
         columns = f.buffer[: height * (k1 - k0)].reshape(height, k1 - k0)
-        columns[:, :] = 0.0
+        f.buffer[: height * (k1 - k0)].fill(0.0)
         for k in range(k0, k1):
             i = rows[k]
             last = last_before(i, c.prefix[i], c.previous)
@@ -88,7 +88,7 @@ def _predict_token_parts(
             out[v, OUT_TOKEN, i] = _dot_and_square(columns, k - k0, c.prefix[i] - window, f.z[v])[0]
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _predict_alone(f: Factor, c: Sales, v: int, p: Any, window: int, b1: int, i: int, out: Any) -> None:
     """Predict a query that shares no row of L: its covariance, level and token columns are solved for it."""
     height, base, seen = b1 - window, c.u[v, window], c.prefix[i] - window
@@ -114,7 +114,7 @@ def _predict_alone(f: Factor, c: Sales, v: int, p: Any, window: int, b1: int, i:
     out[v, OUT_LEVEL_VAR, i] = prior - level_explained
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _queries_alone(c: Sales, step: int, keep: int, min_sales: int) -> tuple[Any, Any]:
     """Which rows from ``known`` on cannot share their own row of L, and those rows ordered by prefix."""
     n = len(c.y)
@@ -137,7 +137,7 @@ def _queries_alone(c: Sales, step: int, keep: int, min_sales: int) -> tuple[Any,
     return alone, rows[np.argsort(c.prefix[rows])]
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _repeated_tokens(c: Sales, window: int, b0: int, b1: int, min_sales: int, alone: Any) -> tuple[Any, Any]:
     """Rows of b0..b1 whose token was seen to sell inside the window, and that sale, in its order."""
     rows, firsts = np.empty(b1 - b0, np.int64), np.empty(b1 - b0, np.int64)
@@ -154,7 +154,7 @@ def _repeated_tokens(c: Sales, window: int, b0: int, b1: int, min_sales: int, al
     return rows[:count][order], firsts[:count][order]
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def replay(f: Factor, c: Sales, variants: Any, step: int, keep: int, min_sales: int, out: Any) -> int:
     """Replay one collection; leaves the factor of its last state in ``f``, returns that state's first row."""
     n, capacity = len(c.y), step * (keep + 1)

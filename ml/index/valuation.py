@@ -40,23 +40,28 @@ COL_A_LEVEL, COL_A_LEVEL_VAR, COL_B_LEVEL, COL_B_LEVEL_VAR = range(4)
 N_COL = 4
 
 
-@njit(nogil=True)
-def _weights_of_sales(f: Factor, v: int, rows: int) -> Any:
+@njit(nogil=True, error_model="numpy")
+def _weights_of_sales(f: Factor, v: int, rows: int, alpha: Any) -> None:
     """α = K⁻¹(y − y0) = L⁻ᵀz for the ``rows`` sales of the last state."""
-    alpha = f.z[v, :rows].copy()
+    for j in range(rows):
+        alpha[j] = f.z[v, j]
     for tile in range((rows - 1) // f.block, -1, -1):
         top = tile * f.block
         size = min(f.block, rows - top)
-        inverse = f.tiles[v, tile, : size * size].reshape(size, size)
-        alpha[top : top + size] = np.dot(inverse.T, alpha[top : top + size])
-        if tile > 0:
-            offset = f.block * f.block * (tile * (tile - 1) // 2)
-            panel = f.panels[v, offset : offset + top * size].reshape(top, size)
-            alpha[:top] -= np.dot(panel, alpha[top : top + size])
-    return alpha
+        for r in range(size):
+            acc = 0.0
+            for q in range(r, size):
+                acc += f.tiles[v, tile, r * size + q] * alpha[top + q]
+            alpha[top + r] = acc
+        offset = f.block * f.block * (tile * (tile - 1) // 2)
+        for j in range(top):
+            acc = 0.0
+            for q in range(size):
+                acc += f.panels[v, offset + j * size + q] * alpha[top + q]
+            alpha[j] -= acc
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _number_values(codes: Any) -> tuple[Any, int]:
     """Dense numbers for the trait values among ``codes`` (-1: not among them), and how many there are."""
     highest = -1
@@ -72,7 +77,7 @@ def _number_values(codes: Any) -> tuple[Any, int]:
     return number, count
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _solve_trait_values(f: Factor, c: Sales, p: Any, window: int, number: Any, count: int) -> Any:
     """L⁻¹ vt·(one-hot of a value)/√W per trait value seen in the window: (values, sales)."""
     rows = len(c.y) - window
@@ -83,19 +88,24 @@ def _solve_trait_values(f: Factor, c: Sales, p: Any, window: int, number: Any, c
     for v0 in range(0, count, f.block):
         v1 = min(count, v0 + f.block)
         columns = f.buffer[: rows * (v1 - v0)].reshape(rows, v1 - v0)
-        columns[:, :] = solved[v0:v1].T
+        for j in range(rows):
+            for k in range(v1 - v0):
+                columns[j, k] = solved[v0 + k, j]
         solve(f, 0, rows, columns, 0)
-        solved[v0:v1] = columns.T
+        for j in range(rows):
+            for k in range(v1 - v0):
+                solved[v0 + k, j] = columns[j, k]
     return solved
 
 
-@njit(nogil=True, fastmath=REORDERED_SUMS)
+@njit(nogil=True, error_model="numpy", fastmath=REORDERED_SUMS)
 def _trait_parts(
     c: Sales, variants: Any, alpha: Any, window: int, codes: Any, weights: Any, scale: float, s: Any
 ) -> tuple[float, float]:
     """Trait part of one token under both variants; leaves its similarity to every sale in ``s``."""
     rows = len(c.y) - window
-    s[:rows] = 0.0
+    for j in range(rows):
+        s[j] = 0.0
     for t in range(len(codes)):
         others = c.codes[t, window:]
         for j in range(rows):
@@ -111,7 +121,7 @@ def _trait_parts(
     return a, b
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _oldest_sales(c: Sales, window: int, last: Any) -> Any:
     """Each token's first sale inside the window (-1: none)."""
     oldest = np.full(len(last), -1, np.int64)
@@ -122,7 +132,7 @@ def _oldest_sales(c: Sales, window: int, last: Any) -> Any:
     return oldest
 
 
-@njit(nogil=True)
+@njit(nogil=True, error_model="numpy")
 def _token_part(c: Sales, p: Any, alpha: Any, window: int, last: int, ref_day: float) -> float:
     part, j = 0.0, last
     while j >= window:
@@ -131,7 +141,7 @@ def _token_part(c: Sales, p: Any, alpha: Any, window: int, last: int, ref_day: f
     return part
 
 
-@njit(nogil=True, fastmath=REORDERED_SUMS)
+@njit(nogil=True, error_model="numpy", fastmath=REORDERED_SUMS)
 def value_tokens(
     f: Factor,
     c: Sales,
@@ -154,7 +164,7 @@ def value_tokens(
     rows, tokens, p = len(c.y) - window, len(scale), variants[0]
     alpha = np.empty((2, rows))
     for v in range(2):
-        alpha[v] = _weights_of_sales(f, v, rows)
+        _weights_of_sales(f, v, rows, alpha[v])
         u_ref = variants[v, V_QD] * ref_day + variants[v, V_QN] * (c.first + len(c.y) + 1)
         prior = 1.0 + u_ref - c.u[v, window]
         summary[2 * v] = c.y0 + f.cum_mean[v, rows]
@@ -171,7 +181,8 @@ def value_tokens(
         m = min(tokens, k0 + width) - k0
         for k in range(m):
             token = order[k0 + k]
-            solved[k] = f.x[0, :rows]
+            for j in range(rows):
+                solved[k, j] = f.x[0, j]
             a, b = _trait_parts(
                 c, variants, alpha, window, codes[token], weights[token], scale[token], similar[k]
             )
@@ -181,15 +192,21 @@ def value_tokens(
             for t in range(0 if by_tokens else codes.shape[1]):
                 code = codes[token, t]
                 if code < len(number) and number[code] >= 0:
-                    solved[k] += (scale[token] * weights[token, t]) * by_value[number[code]]
+                    weight = scale[token] * weights[token, t]
+                    for j in range(rows):
+                        solved[k, j] += weight * by_value[number[code], j]
         columns = f.buffer[: rows * m].reshape(rows, m)
         if by_tokens:
-            columns[:, :] = p[V_VT] * similar[:m].T
+            for j in range(rows):
+                for k in range(m):
+                    columns[j, k] = p[V_VT] * similar[k, j]
             solve(f, 0, rows, columns, 0)
-            solved[:m] += columns.T
+            for j in range(rows):
+                for k in range(m):
+                    solved[k, j] += columns[j, k]
         with_history = oldest[order[k0 + m - 1]] >= 0
         if with_history:
-            columns[:, :] = 0.0
+            f.buffer[: rows * m].fill(0.0)
             for k in range(m):
                 token = order[k0 + k]
                 add_token_covariance(columns, k, last[token], window, c.previous, c.day, ref_day, p)
