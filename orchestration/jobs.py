@@ -5,8 +5,6 @@ and facts are by month while models are by collection; that is why a full run is
 (`pipeline.py`), and why the job `everything` is an op that conducts them.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 from pydantic import Field
 

@@ -33,12 +33,12 @@ class _Conductor:
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
         from orchestration.definitions import build_defs
-        from orchestration.resources import AssayResource
+        from orchestration.resources import Assay
 
         self.settings = settings
         self.instance = instance
         self.defs = build_defs(settings)
-        self.assay = AssayResource.of(settings)
+        self.assay = Assay(settings)
         self.stages: dict[str, Stage] = {}
 
     def run(

@@ -6,6 +6,7 @@ Here: Dagster resources that open what the settings name. Not here: reading the 
 from __future__ import annotations
 
 import os
+import sys
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -13,8 +14,6 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster_dbt import DbtCliResource
-from pydantic import PrivateAttr
-
 from lake.connection import Lake, ensure_tables
 from orchestration.settings import Settings
 
@@ -23,51 +22,50 @@ if TYPE_CHECKING:
     from sources.protocol import Source
 
 DBT_PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
+# Beside the interpreter, so that an environment that is not activated works too.
+DBT_EXECUTABLE = str(Path(sys.executable).parent / "dbt")
 
 
-class AssayResource(dg.ConfigurableResource):
-    """The home of this code location: its settings, and the parts they name, opened when first asked for."""
+class Assay:
+    """The home of this code location: its settings, and the parts they name, opened when first asked for.
 
-    _settings: Settings = PrivateAttr()
+    A plain object rather than a ConfigurableResource: settings may hold database passwords, which must not
+    show as resource configuration in the UI.
+    """
 
-    @classmethod
-    def of(cls, settings: Settings) -> AssayResource:
-        """The resource for these settings."""
-        resource = cls()
-        resource._settings = settings
-        return resource
-
-    @property
-    def settings(self) -> Settings:
-        """The settings the code location was loaded with."""
-        return self._settings
+    def __init__(self, settings: Settings) -> None:
+        """Keep the settings; nothing is opened yet."""
+        self.settings = settings
 
     @property
     def lake(self) -> Lake:
         """The lake of the home, with every raw table in place."""
-        return open_lake(self._settings)
+        return open_lake(self.settings)
 
     @property
     def source(self) -> Source:
         """The market data source. One object per process: the simulator remembers the market it has generated."""
-        return open_market(self._settings)
+        return open_market(self.settings)
 
     @property
     def registry(self) -> ChampionRegistry:
         """Champions and their artefacts."""
-        return open_registry(self._settings)
+        return open_registry(self.settings)
 
     @property
     def append_only(self) -> bool:
         """Whether the source never changes a day it has told. A user's files may be corrected at any time."""
-        return self._settings.source == "simulator"
+        return self.settings.source == "simulator"
 
     @property
     def horizon(self) -> datetime:
         """Nothing known at or after this instant is ingested: the source's watermark, or `as_of` if earlier."""
         watermark = self.source.watermark()
-        as_of = self._settings.as_of
+        as_of = self.settings.as_of
         return watermark if as_of is None else min(as_of, watermark)
+
+
+AssayResource = dg.ResourceParam[Assay]
 
 
 @lru_cache(maxsize=8)
@@ -122,4 +120,6 @@ def dbt_resource(settings: Settings) -> DbtCliResource:
     target = settings.home_path / "dbt"
     os.environ.update(dbt_environment(settings.lake_config()))
     os.environ.update({"DBT_TARGET_PATH": str(target / "target"), "DBT_LOG_PATH": str(target / "logs")})
-    return DbtCliResource(project_dir=str(DBT_PROJECT), profiles_dir=str(DBT_PROJECT))
+    return DbtCliResource(
+        project_dir=str(DBT_PROJECT), profiles_dir=str(DBT_PROJECT), dbt_executable=DBT_EXECUTABLE
+    )

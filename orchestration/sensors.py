@@ -1,14 +1,12 @@
 """Sensors. Here: the one that discovers collections. It only registers partitions; it requests no run."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from orchestration.partitions import register_collections
-from orchestration.resources import AssayResource
+from orchestration.resources import Assay, AssayResource
 
 
-def discovered_collections(assay: AssayResource) -> list[str]:
+def discovered_collections(assay: Assay) -> list[str]:
     """Every collection the marts know, sorted."""
     with assay.lake.read() as con:
         known = con.execute(

@@ -68,7 +68,9 @@ class Settings(BaseSettings):
         0.05, ge=0, le=1, description="share of collections that may fail before a training run fails"
     )
     enable_schedules: bool = Field(False, description="turn on all schedules and sensors")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("WARNING", description="least level logged")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        "CRITICAL", description="least level of Dagster's own log lines on the terminal; progress is shown anyway"
+    )
 
     @field_validator("faults")
     @classmethod

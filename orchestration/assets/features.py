@@ -3,8 +3,6 @@
 Here: glue over `ml.index` and `ml.features`, and the blocking Pandera checks. Not here: any formula.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg

@@ -1,7 +1,5 @@
 """Group operations: keeping the lake small. Here: when and what to keep. Not here: how (`lake.maintenance`)."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 
 import dagster as dg

@@ -3,10 +3,9 @@
 Here: how dbt's nodes become assets. Not here: any SQL (`dbt_project/`).
 """
 
-from __future__ import annotations
-
-import sys
+import io
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,11 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_as
 
 from lake.extensions import install_extensions
 from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER
-from orchestration.resources import DBT_PROJECT, AssayResource
+from orchestration.resources import DBT_EXECUTABLE, DBT_PROJECT, AssayResource
 
-DBT_EXECUTABLE = str(Path(sys.executable).parent / "dbt")
+
+class DbtBuildError(RuntimeError):
+    """A model, test or hook of the dbt project failed; models built before it stay, those after it were skipped."""
 
 
 class MartsTranslator(DagsterDbtTranslator):
@@ -50,8 +51,16 @@ def build_marts(project: DbtProject) -> dg.AssetsDefinition:
     )
     def marts(context: dg.AssetExecutionContext, assay: AssayResource, dbt: DbtCliResource) -> Iterator[Any]:
         install_extensions(assay.lake.config.extensions)
+        # A folder that stays: dbt finds its last parse there and saves four seconds.
+        target = assay.settings.home_path / "dbt" / "target"
+        told = io.StringIO()
         with assay.lake.writing("dbt build"):
-            yield from dbt.cli(["build"], context=context).stream()
+            invocation = dbt.cli(["build"], context=context, target_path=target, raise_on_error=False)
+            # dagster-dbt repeats dbt's log on standard output, which belongs to `--json`; dbt keeps it in target/dbt.log.
+            with redirect_stdout(told):
+                yield from invocation.stream()
+        if not invocation.is_successful():
+            raise DbtBuildError(f"dbt build failed; its log is {target / 'dbt.log'}, and ended with:\n{told.getvalue()[-3000:]}")
 
     return marts
 

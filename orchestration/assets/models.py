@@ -5,8 +5,6 @@ Here: glue between the lake, `ml.models` and Dagster's partitions. Not here: fit
 `train_and_record`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +14,7 @@ import dagster as dg
 from orchestration import plots
 from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM
 from orchestration.partitions import collections
-from orchestration.resources import AssayResource
+from orchestration.resources import Assay, AssayResource
 
 if TYPE_CHECKING:
     from ml.models.pooled import PooledConfig
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 PRICE_MODELS = dg.AssetKey("price_models")
 
 
-def pooled_config(assay: AssayResource) -> PooledConfig:
+def pooled_config(assay: Assay) -> "PooledConfig":
     """The pooled stage as the settings want it."""
     from ml.models.pooled import PooledConfig
 
@@ -43,7 +41,7 @@ def pooled_config(assay: AssayResource) -> PooledConfig:
     )
 
 
-def training_config(assay: AssayResource) -> TrainingConfig:
+def training_config(assay: Assay) -> "TrainingConfig":
     """Per-collection training as the settings want it."""
     from ml.models.training import TrainingConfig
 
@@ -106,18 +104,18 @@ def price_models(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
 
 
 def train_and_record(
-    assay: AssayResource,
+    assay: Assay,
     keys: Sequence[str],
     *,
     run_id: str,
-    on_result: Callable[[TrainingOutcome], None] | None = None,
-) -> TrainingReport:
+    on_result: "Callable[[TrainingOutcome], None] | None" = None,
+) -> "TrainingReport":
     """Train the keys, write champions and decisions in one transaction, and fail past the failure budget.
 
     Raises:
         FailureBudgetExceededError: after everything that succeeded was recorded.
     """
-    from ml.index.params import fingerprint as index_fingerprint
+    from ml.index.params import DEFAULT_PARAMS
     from ml.models.backend import ThreadBackend
     from ml.models.training import record_training, train_collections
 
@@ -128,7 +126,7 @@ def train_and_record(
             assay.registry,
             run_id=run_id,
             snapshot_id=assay.lake.snapshot_id(),
-            index_fingerprint=index_fingerprint(),
+            index_fingerprint=DEFAULT_PARAMS.fingerprint(),
             config=training_config(assay),
             backend=ThreadBackend(workers=assay.settings.threads),
             on_result=on_result,
@@ -139,7 +137,7 @@ def train_and_record(
     return report
 
 
-def report_metadata(report: TrainingReport) -> dict[str, Any]:
+def report_metadata(report: "TrainingReport") -> dict[str, Any]:
     """What a training run shows in the UI."""
     failed = "\n".join(f"- `{o.collection}`: {o.reason}" for o in report.failed[:50])
     return {
@@ -151,7 +149,7 @@ def report_metadata(report: TrainingReport) -> dict[str, Any]:
     }
 
 
-def log_outcome(context: dg.OpExecutionContext, outcome: TrainingOutcome) -> None:
+def log_outcome(context: dg.OpExecutionContext, outcome: "TrainingOutcome") -> None:
     """A materialization of the collection's own partition when something was judged; a line in the log when it failed."""
     if outcome.status == "failed":
         context.log.error(f"{outcome.collection}: {outcome.reason}")

@@ -5,8 +5,6 @@ The four event tables are partitioned by arrival month and filled day by day; tr
 small facts without a history of their own, so they have no partitions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -15,7 +13,7 @@ import dagster as dg
 from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER, arrow_columns, column_schema
 from orchestration.ingestion import IngestReport, ingest_truth, ingest_window
 from orchestration.partitions import arrival_months
-from orchestration.resources import AssayResource
+from orchestration.resources import Assay, AssayResource
 from sources.contract import raw_table
 
 EVENT_TABLES = ("sales", "transfers", "listings", "exchange_rates")
@@ -78,7 +76,7 @@ def raw_facts(context: dg.AssetExecutionContext, assay: AssayResource) -> Iterat
         yield dg.MaterializeResult(asset_key=f"raw_{table}", metadata=_metadata(report))
 
 
-def ingest(assay: AssayResource, tables: list[str], start: datetime, end: datetime) -> dict[str, IngestReport]:
+def ingest(assay: Assay, tables: list[str], start: datetime, end: datetime) -> dict[str, IngestReport]:
     """`ingest_window` with what the resource knows."""
     return ingest_window(assay.lake, assay.source, tables, start, end, append_only=assay.append_only)
 

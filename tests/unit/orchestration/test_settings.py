@@ -20,7 +20,7 @@ def _clean_environment(monkeypatch):
         ("ASSAY_MEMORY_LIMIT", "lots", "memory DuckDB may use"),
         ("ASSAY_CATALOG_URL", "mysql://x", "postgresql://"),
         ("ASSAY_FAULTS", "earthquake@3", "earthquake"),
-        ("ASSAY_LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ("ASSAY_LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'"),
     ],
 )
 def test_a_wrong_value_names_the_variable_and_what_is_allowed(monkeypatch, variable, value, told):

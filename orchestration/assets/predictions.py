@@ -1,0 +1,124 @@
+"""Groups predictions and monitoring: what every token is worth, and how right that has been.
+
+Here: glue over `ml.models.inference` and `ml.evaluation`. Not here: training. Scoring only loads champions.
+"""
+
+import json
+
+import dagster as dg
+
+from orchestration import plots
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
+from orchestration.resources import AssayResource
+
+ESTIMATE_COLUMNS = {
+    "collection": ("varchar", "Collection"),
+    "token_id": ("varchar", "Token within the collection"),
+    "estimate_eth": ("double", "Median price the token would trade at, arm's length, at as_of, in ETH; null = no value"),
+    "lower_80_eth": ("double", "Lower end of the 80 % interval, ETH"),
+    "upper_80_eth": ("double", "Upper end of the 80 % interval, ETH"),
+    "lower_90_eth": ("double", "Lower end of the 90 % interval, ETH"),
+    "upper_90_eth": ("double", "Upper end of the 90 % interval, ETH"),
+    "expected_eth": ("double", "Mean rather than median: what to add up in a portfolio, ETH"),
+    "tier": ("varchar", "own_model, pooled, index_rarity or none: which parts of the model speak"),
+    "no_value_reason": ("varchar", "Why there is no value, exactly where there is none"),
+    "model_version": ("varchar", "Champion that priced it, <collection>@<version in the registry>"),
+    "prior_version": ("varchar", "Pooled prior beneath it"),
+    "feature_fingerprint": ("varchar", "Feature schema"),
+    "as_of": ("timestamp", "The instant the value is for; nothing known later was used"),
+    "feature_watermark": ("timestamp", "Arrival of the newest sale of the collection that was used"),
+    "snapshot_id": ("bigint", "Lake snapshot the features were read from"),
+    "floor_eth": ("double", "Fact: trailing 20th percentile of the last 50 sales, ETH"),
+    "last_sale_eth": ("double", "Fact: the token's own last arm's-length price, ETH"),
+}
+
+
+@dg.asset(
+    group_name="predictions",
+    deps=["token_features", "price_models"],
+    owners=MODEL_TEAM,
+    kinds={"catboost", "ducklake"},
+    pool=LAKE_WRITER,
+    metadata=column_schema(ESTIMATE_COLUMNS),
+    description="The current estimate of every token of every collection, with intervals, tier and provenance; "
+    "each new one is also appended to predictions.estimate_history.",
+)
+def token_estimates(assay: AssayResource) -> dg.MaterializeResult:
+    """`predictions.token_estimates` (one row per token) and `predictions.estimate_history` (append-only)."""
+    from ml.models.inference import score
+
+    snapshot = assay.lake.snapshot_id()
+    with assay.lake.write("value every token") as con:
+        report = score(con, assay.registry.artifacts, as_of=assay.horizon, snapshot_id=snapshot)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": report.tokens,
+            "tokens_valued": report.valued,
+            "history_rows": report.history_rows,
+            **{f"tokens_{tier}": n for tier, n in report.tokens_by_tier.items()},
+            **{f"collections_{tier}": n for tier, n in report.collections_by_tier.items()},
+            **{f"no_value_{reason}": n for reason, n in report.tokens_by_reason.items()},
+            "champions_that_could_not_speak": dg.MetadataValue.json(report.replaced_champions),
+            "seconds": dg.MetadataValue.json(report.seconds),
+        }
+    )
+
+
+@dg.asset(
+    group_name="monitoring",
+    deps=["pooled_prior", "price_models"],
+    owners=MODEL_TEAM,
+    kinds={"ducklake"},
+    pool=LAKE_WRITER,
+    description="Error of the walk-forward predictions beside the baselines: pooled, by chain, by predicted premium, by "
+    "collection size, with interval coverage. Every prediction was made by models that had not seen the sale.",
+)
+def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
+    """`monitoring.accuracy_report`: one JSON document, replaced."""
+    from ml.evaluation.accuracy import measure_accuracy, record_accuracy
+
+    with assay.lake.read() as con:
+        accuracy = measure_accuracy(con)
+    with assay.lake.write("record the accuracy report") as con:
+        record_accuracy(con, accuracy.document)
+    everything = accuracy.document["chains"]["all"]
+    metadata: dict[str, object] = {"report": dg.MetadataValue.json(json.loads(json.dumps(everything)))}
+    if accuracy.error_log.size:
+        metadata |= {
+            "errors": plots.error_histogram(accuracy.error_log),
+            "calibration": plots.calibration_plot(accuracy.promised, accuracy.covered),
+            "mdape": everything["pooled"]["model"]["mdape"],
+        }
+    return dg.MaterializeResult(metadata=metadata)
+
+
+@dg.asset_check(
+    asset="token_estimates",
+    name="every_token_has_an_estimate_or_a_reason",
+    blocking=True,
+    description="Exactly one row per token; a value with ordered, positive bounds, or a reason. "
+    "docs/runbook/no-value.md explains the reasons.",
+)
+def every_token_answered(assay: AssayResource) -> dg.AssetCheckResult:
+    """Completeness and sanity of the published table, set-wise."""
+    with assay.lake.read() as con:
+        row = con.execute(
+            """
+            select
+                (select count(*) from marts.dim_tokens) as tokens,
+                count(*) as rows_found,
+                count(*) - count(distinct (collection, token_id)) as doubled,
+                count_if((estimate_eth is null) = (no_value_reason is null)) as unexplained,
+                count_if(not (0 < lower_90_eth and lower_90_eth <= lower_80_eth and lower_80_eth <= estimate_eth
+                    and estimate_eth <= upper_80_eth and upper_80_eth <= upper_90_eth)) as disordered
+            from predictions.token_estimates
+            """
+        ).fetchone()
+    assert row is not None
+    told = dict(zip(("tokens", "rows", "doubled", "unexplained", "disordered"), map(int, row), strict=True))
+    passed = told["tokens"] == told["rows"] and not (told["doubled"] or told["unexplained"] or told["disordered"])
+    return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.ERROR, metadata=told)
+
+
+PREDICTION_ASSETS = [token_estimates, walk_forward_accuracy]
+PREDICTION_CHECKS = [every_token_answered]
