@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sources.simulator.config import DAY_US, SimulatorConfig
+from sources.simulator.config import DAY_US, SimulatorConfig, fault_generator
 
 Ints = npt.NDArray[np.int64]
 
@@ -27,7 +27,7 @@ def known_times(config: SimulatorConfig, event: Ints, day: int, rng: np.random.G
     late = rng.random(n) < config.calibration.late_share
     known = np.where(late, known + (rng.uniform(0.5, 1.5, n) * DAY_US).astype(np.int64), known)
     for fault in config.active("late_data", day):
-        held = rng.random(n) < _LATE_FAULT_SHARE
+        held = fault_generator(config, fault, n).random(n) < _LATE_FAULT_SHARE
         known = np.where(held, known + int(fault.magnitude * DAY_US), known)
     return after_outages(config, known)
 

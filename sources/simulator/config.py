@@ -12,10 +12,14 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime, time
 from typing import Any
 
+import numpy as np
+
 from sources.protocol import SourceError
 
 DAY_US = 86_400_000_000
 """Microseconds of a day: the simulation's times count microseconds since its first instant."""
+
+_STREAM_DAY, _STREAM_FAULT = 3, 4
 
 FAULTS: dict[str, tuple[float, str]] = {
     "late_data": (2.0, "60 % of the day's rows arrive this many days late"),
@@ -180,6 +184,18 @@ class SimulatorConfig:
     def active(self, name: str, day: int) -> tuple[Fault, ...]:
         """Faults of this name that start on this day."""
         return tuple(f for f in self.faults if f.name == name and f.day == day)
+
+
+def day_generator(config: SimulatorConfig, day: int, purpose: int) -> np.random.Generator:
+    """The random numbers of one day and purpose, whatever was drawn before."""
+    return np.random.default_rng([config.seed, _STREAM_DAY, day, purpose])
+
+
+def fault_generator(config: SimulatorConfig, fault: Fault, purpose: int) -> np.random.Generator:
+    """The random numbers of a fault: its own, so that it changes nothing but what it says."""
+    return np.random.default_rng(
+        [config.seed, _STREAM_FAULT, fault.day, list(FAULTS).index(fault.name), purpose]
+    )
 
 
 def config_from(**options: Any) -> SimulatorConfig:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sources.simulator.config import DAY_US, SimulatorConfig
+from sources.simulator.config import DAY_US, SimulatorConfig, day_generator
 from sources.simulator.identifiers import salted
 from sources.simulator.orders import Orders
 from sources.simulator.trades import BID, Drafts, Trades, in_order, wallets
@@ -25,7 +25,6 @@ RECENT = 16
 """Tokens sold last that each collection remembers (flippers buy and sell these)."""
 _CANDIDATES = 6
 _WIDEST = 30.0  # Scales: beyond, the t distribution stops describing people.
-_STREAM_DAY = 3
 
 
 @dataclass
@@ -67,11 +66,6 @@ def first_state(config: SimulatorConfig, universe: Universe) -> MarketState:
         eth_log=float(np.log(3000.0)),
         orders=Orders.none(),
     )
-
-
-def day_generator(config: SimulatorConfig, day: int, purpose: int) -> np.random.Generator:
-    """The random numbers of one day and purpose, whatever was drawn before."""
-    return np.random.default_rng([config.seed, _STREAM_DAY, day, purpose])
 
 
 def trade_one_day(

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from sources.contract import EXCHANGE_RATES, LISTINGS, SALES, TIMESTAMP, TRANSFERS
 from sources.simulator.arrivals import known_times
-from sources.simulator.config import DAY_US, SimulatorConfig
+from sources.simulator.config import DAY_US, SimulatorConfig, fault_generator
 from sources.simulator.identifiers import constant, hex_text, joined, number_text, salted
 from sources.simulator.orders import ANY_TOKEN, KINDS, NO_END, Orders
 from sources.simulator.trades import BID, SIDES, Trades, wallets
@@ -112,7 +112,7 @@ class RowMaker:
             joined(number_text(np.round(price * 1e8).astype(np.int64)), "0" * 10),
         )
         raw = pc.if_else(pa.array(price == 0), "0", raw)
-        shown, currency = self._wrong_currency(price, currency, day, rng)
+        shown, currency = self._wrong_currency(price, currency, day)
         missing = rng.random(n) < c.missing_share
         venue = np.where(t.is_wash, 1 + (t.tx % 2), rng.choice(3, n, p=[0.6, 0.33, 0.07]))
         log = _ordinal(t.tx) * 2 + 1
@@ -140,14 +140,12 @@ class RowMaker:
             **self.origin("sales", day, n),
         }
         rows = pa.table(columns).select(SALES.names).cast(SALES.schema)
-        rows = self._reorganised(rows, t.time, day, rng)
-        return self._told_twice(rows, day, rng)
+        return self._reorganised(self._told_twice(rows, day, rng), n, t.time, day)
 
-    def _wrong_currency(
-        self, price: Floats, currency: Ints, day: int, rng: np.random.Generator
-    ) -> tuple[Floats, Ints]:
+    def _wrong_currency(self, price: Floats, currency: Ints, day: int) -> tuple[Floats, Ints]:
         """The wrong_currency fault: ETH prices in wei, or called USDC."""
         for fault in self.config.active("wrong_currency", day):
+            rng = fault_generator(self.config, fault, 0)
             struck = (rng.random(len(price)) < fault.magnitude) & (currency == 0)
             half = rng.random(len(price)) < 0.5
             price = np.where(struck & half, price * _WEI_PER_ETH, price)
@@ -158,8 +156,10 @@ class RowMaker:
         """Duplicates: the same row again, or the same sale by a second source that lacks the log index."""
         share = self.config.calibration.duplicate_share
         by_other = np.flatnonzero(rng.random(rows.num_rows) < share / 2)
-        share = share / 2 + sum(f.magnitude for f in self.config.active("duplicates", day))
-        again = np.flatnonzero(rng.random(rows.num_rows) < share)
+        again = np.flatnonzero(rng.random(rows.num_rows) < share / 2)
+        for fault in self.config.active("duplicates", day):
+            draw = fault_generator(self.config, fault, 0).random(rows.num_rows)
+            again = np.union1d(again, np.flatnonzero(draw < fault.magnitude))
         exact = rows.take(pa.array(again))
         other = rows.take(pa.array(by_other))
         exact = _set(exact, "source_row", joined(exact.column("source_row").combine_chunks(), ":again"))
@@ -171,23 +171,25 @@ class RowMaker:
             other = _set(other, column, constant(None, pa.float64(), n))
         return pa.concat_tables([rows, exact, other])
 
-    def _reorganised(self, rows: pa.Table, time: Ints, day: int, rng: np.random.Generator) -> pa.Table:
-        """The reorg fault: the day's last blocks are replaced, most of their sales come again."""
+    def _reorganised(self, rows: pa.Table, n: int, time: Ints, day: int) -> pa.Table:
+        """The reorg fault: the day's last blocks (of the first n rows) are replaced, most come again."""
         for fault in self.config.active("reorg", day):
-            n = rows.num_rows
             lost = np.zeros(n, bool)
             lost[np.argsort(time, kind="stable")[n - int(n * min(fault.magnitude, 1.0)) :]] = True
             block = _FIRST_BLOCK + time // (_BLOCK_S * 1_000_000)
             new_hash = hex_text(salted(self.config.seed, 43, block), 32)
-            back = np.flatnonzero(lost & (rng.random(n) < _REORG_RETURN_SHARE))
+            back = np.flatnonzero(
+                lost & (fault_generator(self.config, fault, 0).random(n) < _REORG_RETURN_SHARE)
+            )
             again = rows.take(pa.array(back))
             again = _set(again, "block_hash", new_hash.take(pa.array(back)))
             again = _set(again, "source_row", joined(again.column("source_row").combine_chunks(), ":reorg"))
             known = again.column("known_at").cast(pa.int64())
             again = _set(again, "known_at", pc.add(known, _REORG_DELAY_US).cast(TIMESTAMP))
-            rows = _set(rows, "superseded_by", pc.if_else(pa.array(lost), new_hash, None))
-            rows = _set(rows, "finalized", pa.array(~lost))
-            rows = pa.concat_tables([rows, again])
+            told, copies = rows.slice(0, n), rows.slice(n)
+            told = _set(told, "superseded_by", pc.if_else(pa.array(lost), new_hash, None))
+            told = _set(told, "finalized", pa.array(~lost))
+            rows = pa.concat_tables([told, copies, again])
         return rows
 
     def transfers(self, trades: Trades, day: int, rng: np.random.Generator) -> pa.Table:

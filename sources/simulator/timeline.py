@@ -21,9 +21,9 @@ from sources.contract import EXCHANGE_RATES, LISTINGS, QUARANTINE, SALES, TRANSF
 from sources.protocol import SourceBatch
 from sources.simulator.arrivals import after_outages
 from sources.simulator.checkpoints import load_checkpoint, save_checkpoint
-from sources.simulator.config import DAY_US, SimulatorConfig
+from sources.simulator.config import DAY_US, SimulatorConfig, day_generator
 from sources.simulator.launches import Launches
-from sources.simulator.market import MarketState, day_generator, first_state, trade_one_day
+from sources.simulator.market import MarketState, first_state, trade_one_day
 from sources.simulator.orders import order_one_day
 from sources.simulator.rows import RowMaker
 from sources.simulator.universe import Universe, build_universe, with_mania
@@ -35,6 +35,7 @@ _KEPT_CHECKPOINTS = 4
 _MEMORY_BYTES = 400_000_000
 _HOURLY_ETH_SD = 0.006
 _USDC_SD = 0.0004
+_BELIEVABLE_PRICE = 1e12
 _RENAMED = ("price_native", "amount")
 
 Tables = dict[str, pa.Table]
@@ -83,8 +84,8 @@ class Timeline:
             self._run_to(day)
         self._made.move_to_end(day)
         rows = self._made[day][table]
-        if table == SALES.name and self.config.active("schema_break", day):
-            return self._broken(rows, day)
+        if table == SALES.name and self._needs_judging(rows, day):
+            return self._judged(rows, day)
         return SourceBatch(rows, QUARANTINE.schema.empty_table())
 
     def levels(self, day: int) -> list[np.ndarray]:
@@ -203,10 +204,18 @@ class Timeline:
         known = rows.column("known_at").cast(pa.int64()).to_numpy()
         return (known - self.maker.start_us) // DAY_US
 
-    def _broken(self, rows: pa.Table, day: int) -> SourceBatch:
-        """The schema_break fault: the price comes under another name, and the door notices."""
+    def _needs_judging(self, rows: pa.Table, day: int) -> bool:
+        """Rows are right by construction, unless a fault broke the schema or left a price in wei."""
+        if self.config.active("schema_break", day):
+            return True
+        highest = pc.max(rows.column("price_native")).as_py()
+        return highest is not None and highest > _BELIEVABLE_PRICE
+
+    def _judged(self, rows: pa.Table, day: int) -> SourceBatch:
+        """What the door makes of the day's sales; under schema_break the price comes under another name."""
         old, new = _RENAMED
-        renamed = rows.rename_columns([new if name == old else name for name in rows.column_names])
+        broken = bool(self.config.active("schema_break", day))
+        renamed = rows.rename_columns([new if broken and n == old else n for n in rows.column_names])
         end = self.config.first_instant + timedelta(days=day + 1)
         return validate(SALES.name, renamed, now=end, undated_known_at=end, always=SALES.names)
 
