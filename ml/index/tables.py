@@ -1,0 +1,228 @@
+"""The index's tables, and which part of which collection has to be computed again.
+
+What is here: DDL, and SQL that compares ``marts.fct_sales`` with what is stored. What is not: the numbers (``update``).
+
+The concept. Every stored row keeps the hash of the sale it was computed from, every collection the hash of all its
+sales and traits. Collections whose hashes differ are looked at row by row; their tail from the first differing ``seq``
+is computed again. So new sales, late sales that shift the known order, corrections and removals are one case.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from ml.index.params import IndexParams
+
+DDL = (
+    "create schema if not exists features",
+    """
+    create table if not exists features.hedonic_index (
+        sale_id varchar, collection varchar, token_id varchar, seq bigint, known_at timestamp, as_of timestamp,
+        prefix bigint,
+        a_mean double, a_level double, a_trait double, a_token double, a_sd double, a_level_sd double,
+        b_mean double, b_level double, b_trait double, b_token double, b_sd double, b_level_sd double,
+        log_price double, innovation_a double, noise_a double, noise_b double, row_hash ubigint
+    )
+    """,
+    """
+    create table if not exists features.token_index (
+        collection varchar, token_id varchar, state_seq bigint, state_known_at timestamp,
+        a_mean float, a_level float, a_trait float, a_token float, a_sd float, a_level_sd float,
+        b_mean float, b_level float, b_trait float, b_token float, b_level_sd float,
+        a_history_cross float, a_history_square float
+    )
+    """,
+    """
+    create table if not exists features.index_state (
+        collection varchar, state_seq bigint, state_known_at timestamp, sales_hash ubigint, traits_hash ubigint,
+        params_fingerprint varchar, anchor_log double
+    )
+    """,
+)
+
+_CURRENT = """
+create or replace temp table index_current as
+with sales as (
+    select
+        collection,
+        count(*) as sales,
+        min(seq) as first_seq,
+        max(seq) as last_seq,
+        max(known_at) as known_at,
+        count(*) filter (where price_eth is null or not isfinite(ln(greatest(price_eth, 0)))) as unpriced,
+        bit_xor(hash(seq, sale_id, token_id, tx_hash, price_eth, event_time, known_at, as_of)) as sales_hash
+    from marts.fct_sales
+    where seq is not null
+    group by collection
+),
+traits as (
+    select
+        collection,
+        count(*) as tokens,
+        min(len(trait_codes)) as types,
+        max(len(trait_codes)) as most_types,
+        bit_xor(hash(token_id, trait_codes, trait_information)) as traits_hash
+    from marts.dim_tokens
+    where collection in (select collection from sales)
+    group by collection
+)
+select
+    sales.*, coalesce(tokens, 0) as tokens, coalesce(types, 0) as types, coalesce(most_types, 0) as most_types,
+    coalesce(traits_hash, 0) as traits_hash
+from sales
+left join traits using (collection)
+"""
+
+# Collections to compute, and the first seq that differs (1 when traits or parameters changed).
+_WORK = """
+create or replace temp table index_work as
+with changed as (
+    select
+        index_current.*,
+        coalesce(
+            index_state.traits_hash = index_current.traits_hash and params_fingerprint = $fingerprint, false
+        ) as same_rules
+    from index_current
+    left join features.index_state using (collection)
+    where index_state.sales_hash is distinct from index_current.sales_hash
+        or index_state.state_seq is distinct from index_current.sales
+        or not same_rules
+),
+sales as (
+    select
+        collection,
+        seq,
+        hash(seq, sale_id, token_id, tx_hash, price_eth, event_time, known_at, as_of) as row_hash
+    from marts.fct_sales
+    where seq is not null and collection in (select collection from changed where same_rules)
+),
+stored as (
+    select collection, seq, row_hash
+    from features.hedonic_index
+    where collection in (select collection from changed where same_rules)
+),
+differing as (
+    select coalesce(sales.collection, stored.collection) as collection, min(coalesce(sales.seq, stored.seq)) as seq
+    from sales
+    full join stored on sales.collection = stored.collection and sales.seq = stored.seq
+    where sales.row_hash is distinct from stored.row_hash
+    group by 1
+)
+select changed.*, case when same_rules then coalesce(differing.seq, sales + 1) else 1 end - 1 as start
+from changed
+left join differing using (collection)
+"""
+
+# Every row of the collections to compute, with the number of sales visible to it: known strictly before its as-of
+# instant, and never one of its own transaction.
+_ROWS = """
+create or replace temp table index_rows as
+with sales as (
+    select
+        collection, sale_id, token_id, seq, known_at, as_of, tx_hash,
+        ln(price_eth) as log_price,
+        epoch_us(event_time) / 86400e6 as day,
+        epoch_us(as_of) / 86400e6 as query_day,
+        hash(seq, sale_id, token_id, tx_hash, price_eth, event_time, known_at, as_of) as row_hash,
+        min(seq) over (partition by collection, tx_hash) as first_of_transaction
+    from marts.fct_sales
+    where seq is not null and collection in (select collection from index_work)
+),
+states as (
+    select collection, known_at, max(seq) as seq
+    from sales
+    group by collection, known_at
+)
+select
+    sales.* exclude (tx_hash, first_of_transaction),
+    least(coalesce(states.seq, 0), first_of_transaction - 1) as prefix
+from sales
+asof left join states on sales.collection = states.collection and sales.as_of > states.known_at
+"""
+
+_WINDOWS = """
+create or replace temp table index_plan as
+with anchors as (
+    select collection, median(log_price) filter (where seq <= $anchor_sales) as anchor_log
+    from index_rows
+    group by collection
+),
+oldest as (
+    select index_rows.collection, min(prefix) as prefix
+    from index_rows
+    inner join index_work using (collection)
+    where seq > start
+    group by index_rows.collection
+)
+select
+    index_work.*,
+    anchor_log,
+    greatest(0, (least(start, coalesce(oldest.prefix, start)) // $step - $keep) * $step) as first
+from index_work
+inner join anchors using (collection)
+left join oldest using (collection)
+"""
+
+
+class IndexInputError(ValueError):
+    """The marts break the contract the index is computed from."""
+
+
+def create_tables(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the index's tables where they are missing."""
+    for statement in DDL:
+        con.execute(statement)
+
+
+def plan_work(con: duckdb.DuckDBPyConnection, params: IndexParams) -> None:
+    """Leave the temporary tables ``index_plan`` (collections to compute) and ``index_rows`` (their sales).
+
+    Raises:
+        IndexInputError: seq is not 1..n, a price is missing, or tokens of a collection differ in trait types.
+    """
+    con.execute(_CURRENT)
+    broken = con.execute(
+        """
+        select collection, sales, first_seq, last_seq, unpriced, types, most_types, tokens
+        from index_current
+        where first_seq != 1 or last_seq != sales or unpriced > 0 or types != most_types or tokens = 0
+        order by collection
+        limit 1
+        """
+    ).fetchone()
+    if broken:
+        raise IndexInputError(
+            f"collection {broken[0]!r}: expected seq 1..{broken[1]} with a positive price each and tokens of one number "
+            f"of trait types in dim_tokens; found seq {broken[2]}..{broken[3]}, {broken[4]} rows without a usable price, "
+            f"{broken[5]} to {broken[6]} trait types, {broken[7]} tokens; rebuild the marts of this collection"
+        )
+    con.execute(_WORK, {"fingerprint": params.fingerprint()})
+    con.execute(_ROWS)
+    con.execute(
+        _WINDOWS, {"anchor_sales": params.anchor_sales, "step": params.step, "keep": params.keep_steps}
+    )
+
+
+def forget_outdated(con: duckdb.DuckDBPyConnection) -> int:
+    """Delete what is about to be computed again and what no longer exists; returns collections that disappeared."""
+    gone = con.execute(
+        "select count(*) from features.index_state where collection not in (select collection from index_current)"
+    ).fetchone()
+    con.execute(
+        """
+        delete from features.hedonic_index
+        where exists (
+            select 1 from index_plan
+            where index_plan.collection = hedonic_index.collection and hedonic_index.seq > index_plan.start
+        ) or collection not in (select collection from index_current)
+        """
+    )
+    for table in ("token_index", "index_state"):
+        con.execute(
+            f"""
+            delete from features.{table}
+            where collection in (select collection from index_plan)
+                or collection not in (select collection from index_current)
+            """  # noqa: S608
+        )
+    return int(gone[0]) if gone else 0
