@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 INK, ACCENT, SOFT = "#1f2430", "#3b6fd4", "#b9c4d6"
 
 
-def _figure(title: str) -> tuple[Figure, object]:
+def _figure(title: str) -> tuple[Figure, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3.2), dpi=80, layout="constrained")
@@ -69,11 +70,23 @@ def error_histogram(log_errors: np.ndarray) -> dg.MarkdownMetadataValue:
     return _embed(figure)
 
 
-def calibration_plot(nominal: np.ndarray, covered: np.ndarray) -> dg.MarkdownMetadataValue:
-    """Share of sales inside the interval against the interval's promise (both in 0…1)."""
-    figure, axes = _figure("Interval calibration (walk-forward)")
-    axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1)
-    axes.plot(nominal, covered, marker="o", markersize=4, color=ACCENT)
-    axes.set_xlabel("promised coverage", fontsize=8)
-    axes.set_ylabel("measured coverage", fontsize=8)
+def calibration_plot(
+    error_log: np.ndarray, half_widths: Mapping[float, np.ndarray], blocks: int = 12
+) -> dg.MarkdownMetadataValue:
+    """Share of sales inside their interval, over consecutive blocks of sales, against what the interval promised.
+
+    Args:
+        error_log: ln estimate − ln price, shape (n,), in time order within each collection.
+        half_widths: promised coverage (0…1) → half-width in log units, shape (n,), NaN where there is no interval.
+        blocks: consecutive parts of the sample.
+    """
+    figure, axes = _figure("Interval coverage, by block of sales (walk-forward)")
+    for colour, (promised, half) in zip((ACCENT, INK), half_widths.items(), strict=False):
+        known = np.isfinite(half)
+        inside = (np.abs(error_log) <= half)[known]
+        shares = [100 * part.mean() for part in np.array_split(inside, blocks) if len(part)]
+        axes.plot(range(1, len(shares) + 1), shares, marker="o", markersize=4, color=colour, label=f"{promised:.0%} interval")
+        axes.axhline(100 * promised, color=colour, linewidth=0.8, linestyle=":")
+    axes.set_ylabel("inside, %", fontsize=8)
+    axes.legend(fontsize=7, frameon=False)
     return _embed(figure)

@@ -10,12 +10,13 @@ from rich.table import Table
 from orchestration.summary import RunSummary
 
 MODEL_NAMES = {
-    "assay": "Assay",
+    "model": "Assay",
+    "prior": "pooled prior alone",
     "index": "hedonic index alone",
     "med_5": "median of the last 5",
     "med_30": "median of the last 30",
     "p20_50": "floor proxy (p20 of 50)",
-    "last_x_index": "last sale × index",
+    "last_index": "last sale × index",
 }
 
 
@@ -24,13 +25,14 @@ def print_summary(summary: RunSummary, console: Console | None = None) -> None:
     console = console or Console()
     console.print()
     console.print(_counts(summary))
-    if summary.errors.get("pooled"):
-        console.print(_errors(summary.errors))
+    for chain, told in summary.errors.get("chains", {}).items():
+        if told["sales"] and (chain == "all" or len(summary.errors["chains"]) > 2):
+            console.print(_errors(chain, told))
     if summary.truth:
         t = summary.truth
         console.print(
-            f"Against the hidden truth ({t['n']:,} tokens): MdAPE {t['mdape']:.1f} %, within 20 % {t['ppe20']:.0f} %, "
-            f"level {t['level']:.3f}, true value inside the 80 % interval {t['inside_80']:.0f} %"
+            f"Against the hidden truth ({t['n']:,} tokens): MdAPE {100 * t['mdape']:.1f} %, "
+            f"within 20 % {100 * t['ppe20']:.0f} %, level {t['level']:.3f}"
         )
     console.print(_reconciliation(summary))
     console.print(_stages(summary))
@@ -54,27 +56,29 @@ def _counts(s: RunSummary) -> Table:
     return table
 
 
-def _errors(errors: dict[str, Any]) -> Table:
-    first = next(iter(errors["pooled"].values()))
+def _errors(chain: str, told: dict[str, Any]) -> Table:
+    where = "all chains" if chain == "all" else chain
     table = Table(
-        title=f"Walk-forward error, last 30 % of each collection with ≥ 200 sales (n = {first['n']:,})",
+        title=f"Walk-forward error, {where}: last 30 % of each collection with ≥ 200 sales"
+        f" ({told['sales']:,} sales, {told['collections']} collections)",
         title_justify="left",
+        caption=f"Beats the best simple baseline in {100 * told['share_beating_best_simple']:.0f} % of the collections; "
+        f"pooled MdAPE {told['mdape_ratio_to_med_5']:.2f} × that of the median of the last 5",
+        caption_justify="left",
     )
     table.add_column("estimate")
-    for column in ("MdAPE %", "MAPE %", "within 20 %", "level", "median over collections"):
+    for column in ("MdAPE %", "MAPE %", "within 20 %", "level", "MdAPE %, median collection"):
         table.add_column(column, justify="right")
-    for name, m in errors["pooled"].items():
-        over = errors.get("median_over_collections", {}).get(name)
-        table.add_row(
-            MODEL_NAMES.get(name, name),
-            f"{m['mdape']:.1f}",
-            f"{m['mape']:.1f}",
-            f"{m['ppe20']:.0f}",
-            f"{m['level']:.3f}",
-            f"{over:.1f}" if over is not None else "",
-            style="bold" if name == "assay" else None,
-        )
+    for name, metrics in told["pooled"].items():
+        shares = [_percent(metrics[key]) for key in ("mdape", "mape", "ppe20")]
+        level = "–" if metrics["level"] is None else f"{metrics['level']:.3f}"
+        over = _percent(told["median_collection_mdape"].get(name))
+        table.add_row(MODEL_NAMES.get(name, name), *shares, level, over, style="bold" if name == "model" else None)
     return table
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}"
 
 
 def _reconciliation(s: RunSummary) -> Table:

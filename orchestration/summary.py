@@ -6,6 +6,7 @@ This is the one module outside the simulator that may read schema `truth`: it sc
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 from dataclasses import asdict, dataclass, field
@@ -97,9 +98,8 @@ def _tiers(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 def _errors(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    from ml.evaluation.report import accuracy_report
-
-    return accuracy_report(con).to_dict()
+    row = con.execute("select document from monitoring.accuracy_report").fetchone()
+    return dict(json.loads(row[0])) if row else {}
 
 
 def _reconciliation(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
@@ -109,7 +109,7 @@ def _reconciliation(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 
 
 def error_against_truth(con: duckdb.DuckDBPyConnection) -> dict[str, float] | None:
-    """Estimates against the simulator's hidden values at the same instant; None where there is no truth.
+    """Estimates against the simulator's hidden values at the same instant, as fractions; None where there is no truth.
 
     The level is interpolated linearly between the two midnights around `as_of`, as the simulator does.
     """
@@ -122,8 +122,7 @@ def error_against_truth(con: duckdb.DuckDBPyConnection) -> dict[str, float] | No
         select
             ln(e.estimate_eth) - l.log_level - t.log_effect
             - (coalesce(l.next_level, l.log_level) - l.log_level)
-            * (epoch(e.as_of) - epoch(l.day::timestamp)) / 86400 as error_log,
-            ln(e.lower_80_eth) <= l.log_level + t.log_effect and l.log_level + t.log_effect <= ln(e.upper_80_eth) as inside_80
+            * (epoch(e.as_of) - epoch(l.day::timestamp)) / 86400 as error_log
         from predictions.token_estimates e
         join truth.token_effects t using (collection, token_id)
         join levels l on l.collection = e.collection and l.day = cast(e.as_of - interval 1 microsecond as date)
@@ -136,9 +135,8 @@ def error_against_truth(con: duckdb.DuckDBPyConnection) -> dict[str, float] | No
     ape = np.abs(np.expm1(errors))
     return {
         "n": int(errors.size),
-        "mdape": float(100 * np.median(ape)),
-        "mape": float(100 * ape.mean()),
-        "ppe20": float(100 * np.mean(ape <= 0.20)),
+        "mdape": float(np.median(ape)),
+        "mape": float(ape.mean()),
+        "ppe20": float(np.mean(ape <= 0.20)),
         "level": float(np.median(np.exp(errors))),
-        "inside_80": float(100 * np.mean(np.asarray(rows["inside_80"], dtype=bool))),
     }

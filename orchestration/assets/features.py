@@ -32,9 +32,9 @@ def hedonic_index(assay: AssayResource) -> dg.MaterializeResult:
         plot = plots.index_plot(con)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": report.rows,
+            "rows_written": report.sales,
             "collections_updated": report.collections,
-            "sales_replayed": report.sales,
+            "tokens_placed": report.tokens,
             "seconds": report.seconds,
             "price_index": plot,
         }

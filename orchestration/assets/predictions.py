@@ -75,19 +75,22 @@ def token_estimates(assay: AssayResource) -> dg.MaterializeResult:
 )
 def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.accuracy_report`: one JSON document, replaced."""
-    from ml.evaluation.accuracy import measure_accuracy, record_accuracy
+    from ml.evaluation.report import ReportConfig, accuracy_report, read_holdout
 
     with assay.lake.read() as con:
-        accuracy = measure_accuracy(con)
+        document = accuracy_report(con)
+        holdout = read_holdout(con, ReportConfig())
     with assay.lake.write("record the accuracy report") as con:
-        record_accuracy(con, accuracy.document)
-    everything = accuracy.document["chains"]["all"]
-    metadata: dict[str, object] = {"report": dg.MetadataValue.json(json.loads(json.dumps(everything)))}
-    if accuracy.error_log.size:
+        con.execute("create table if not exists monitoring.accuracy_report (as_of timestamp, document varchar)")
+        con.execute("delete from monitoring.accuracy_report")
+        con.execute("insert into monitoring.accuracy_report values (?, ?)", [assay.horizon, json.dumps(document)])
+    metadata: dict[str, object] = {"report": dg.MetadataValue.json(document["chains"]["all"]), "sales": len(holdout)}
+    if len(holdout):
+        error_log = holdout.logs["model"] - holdout.price_log
         metadata |= {
-            "errors": plots.error_histogram(accuracy.error_log),
-            "calibration": plots.calibration_plot(accuracy.promised, accuracy.covered),
-            "mdape": everything["pooled"]["model"]["mdape"],
+            "errors": plots.error_histogram(error_log),
+            "calibration": plots.calibration_plot(error_log, {0.8: holdout.half_80, 0.9: holdout.half_90}),
+            "mdape": document["chains"]["all"]["pooled"]["model"]["mdape"],
         }
     return dg.MaterializeResult(metadata=metadata)
 

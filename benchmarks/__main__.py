@@ -1,0 +1,154 @@
+"""`make bench`: every figure the issues and the documentation quote, measured here and printed with its machine.
+
+    make bench                                   load time, default run, real data (if present), 300 collections
+    make bench ARGS="--scale 300 --scale 3000"   also the full size (takes about an hour)
+    make bench ARGS="--only load --only run"     parts
+
+Each part is a process of its own, as a user would start it. Ratios compare two measurements of the same session.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.machine import describe_machine
+from benchmarks.runs import Run, assay_run, code_location_seconds
+
+DATA = Path(os.environ.get("ASSAY_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "nft"
+console = Console(width=120)
+
+
+class Part(StrEnum):
+    """What can be measured alone."""
+
+    load = "load"
+    run = "run"
+    real = "real"
+    scale = "scale"
+
+
+class Figures:
+    """Rows of the performance table, printed as they come and kept for `--json`."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, str, str]] = []
+
+    def add(self, what: str, found: str, aim: str = "") -> None:
+        """One figure with what it should be."""
+        self.rows.append((what, found, aim))
+        console.print(f"  {what:<68} {found:>18}   {aim}", highlight=False)
+
+
+def measure_load(figures: Figures) -> None:
+    """The code location in a fresh process, median of three."""
+    seconds = sorted(code_location_seconds() for _ in range(3))[1]
+    figures.add("code location loads", f"{seconds:.1f} s", "< 6 s")
+
+
+def measure_default_run(figures: Figures, scratch: Path) -> None:
+    """What `make run` does after installation, then once more with nothing new."""
+    first = assay_run(scratch / "default")
+    figures.add("make run, 60 collections, 365 days", f"{first.wall_s:.0f} s", "< 180 s")
+    figures.add("  peak memory", f"{first.report['peak_rss_mb']:.0f} MB", "< 4096 MB")
+    again = assay_run(scratch / "default")
+    figures.add("  run again with nothing new", f"{again.wall_s:.0f} s")
+    truth = first.report["truth"]
+    figures.add("  median error against the hidden truth", f"{100 * truth['mdape']:.1f} %")
+
+
+def measure_real_data(figures: Figures, scratch: Path) -> None:
+    """The bundle of real sales, if it is there."""
+    if not DATA.exists():
+        console.print(f"  real data skipped: expected {DATA.name} under ASSAY_TEST_DATA", highlight=False)
+        return
+    run = assay_run(scratch / "real", "--source", "files", "--data-dir", str(DATA))
+    figures.add("real data, whole job", f"{run.wall_s:.0f} s", "< 600 s")
+    figures.add("  peak memory", f"{run.report['peak_rss_mb']:.0f} MB")
+    figures.add("  rows unaccounted for", str(sum(r.get("difference", 0) for r in run.report["reconciliation"])), "0")
+    for chain, told in run.report["errors"]["chains"].items():
+        pooled = told["pooled"]
+        figures.add(
+            f"  {chain}: pooled MdAPE of {told['sales']:,} sales in {told['collections']} collections",
+            f"{100 * pooled['model']['mdape']:.1f} %",
+        )
+        figures.add("    against the median of the last 5", f"{told['mdape_ratio_to_med_5']:.3f} ×", "≤ 0.92 ×")
+        figures.add(
+            "    collections where it beats the best simple baseline",
+            f"{100 * told['share_beating_best_simple']:.0f} %",
+            "≥ 85 %",
+        )
+
+
+def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> None:
+    """Cold run, training against bare numeric work, scoring, one more day, a scattered worklist; growth between sizes."""
+    from benchmarks.training import measure_training, measure_worklist
+
+    cold: dict[int, Run] = {}
+    for n in sizes:
+        home = scratch / f"scale-{n}"
+        market = ("--collections", str(n))
+        run = cold[n] = assay_run(home, *market)
+        report = run.report
+        figures.add(
+            f"{n} collections cold ({report['sales']:,} sales, {report['tokens']:,} tokens)",
+            f"{run.wall_s:.0f} s",
+            "< 2400 s" if n >= 3000 else "",
+        )
+        figures.add("  peak memory", f"{report['peak_rss_mb']:.0f} MB", "< 8192 MB" if n >= 3000 else "")
+        for stage in report["stages"]:
+            figures.add(f"    {stage['name']}", f"{stage['seconds']:.1f} s")
+        scoring = run.stage("token features", "estimates")
+        figures.add("  scoring all tokens", f"{scoring:.0f} s", "< 180 s" if n >= 3000 else "")
+        measure_training(figures, home, run)
+        day = assay_run(home, *market, "--days", "366")
+        cheap = day.stage("ingest", "marts", "index", "sale features", "token features", "estimates", "checks")
+        figures.add("  one more day, ingest to score", f"{cheap:.0f} s = {100 * cheap / run.wall_s:.0f} %", "< 10 % of cold")
+        measure_worklist(figures, home, min(300, n // 2))
+        if n >= 3000:
+            shutil.rmtree(home)
+    if len(sizes) > 1:
+        small, large = min(sizes), max(sizes)
+        exponent = math.log(cold[large].wall_s / cold[small].wall_s) / math.log(large / small)
+        figures.add(f"growth from {small} to {large} collections, exponent", f"{exponent:.2f}", "≤ 1.05")
+
+
+def main(
+    only: Annotated[list[Part] | None, typer.Option(help="Measure only these parts.")] = None,
+    scale: Annotated[list[int] | None, typer.Option(help="Numbers of simulated collections.")] = None,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
+) -> None:
+    """Measure and print."""
+    parts = set(only or Part)
+    machine = describe_machine()
+    table = Table(title="Machine and versions", show_header=False, title_justify="left")
+    for name, value in machine.items():
+        table.add_row(name, value)
+    console.print(table)
+    figures = Figures()
+    with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
+        scratch = Path(folder)
+        if Part.load in parts:
+            measure_load(figures)
+        if Part.run in parts:
+            measure_default_run(figures, scratch)
+        if Part.real in parts:
+            measure_real_data(figures, scratch)
+        if Part.scale in parts:
+            measure_scale(figures, scratch, scale or [300])
+    if as_json:
+        as_json.write_text(json.dumps({"machine": machine, "figures": figures.rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)
