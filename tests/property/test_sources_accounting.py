@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 
 from sources.files.source import FilesSource
 from sources.simulator.source import open_simulator
-import itertools
 
 NOW = datetime(2026, 1, 1)  # noqa: DTZ001 - UTC without a zone
 FIELDS = st.sampled_from
