@@ -1,10 +1,11 @@
 """The simple valuations a model must beat, as they were known before each sale.
 
-Here: floor proxy, trailing medians, and the token's last sale moved by the market. Not here: metrics or comparisons.
+Here: floor proxy, trailing medians, and the token's last sale moved by the market. Not here: metrics or
+comparisons.
 
 Concept: a baseline is only fair if it sees exactly what the model saw: collection states and token sales with
-`known_at` strictly before the sale's as-of instant (DOMAIN.md §3). A token that never sold is valued by
-"last sale × index" at the trailing median of 30, which is what that baseline would do in practice.
+`known_at` strictly before the sale's as-of instant (DOMAIN.md §3). A token that never sold is valued by "last
+sale × index" at the trailing median of 30, which is what that baseline would do in practice.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ BASELINES = ("p20_50", "med_30", "med_5", "last_index")
 """Names of the baselines: trailing 20th percentile of 50, medians of 30 and 5, token's last sale × index."""
 
 SIMPLE_BASELINES = ("p20_50", "med_30", "last_index")
-"""The three that the headline comparison takes the best of; `med_5` is the strong one, compared on its own."""
+"""The three that the headline takes the best of; `med_5` is the strong one, compared on its own."""
 
 _SQL = """
 with spine as (
@@ -74,7 +75,7 @@ class MisalignedRowsError(ValueError):
 
 
 def baseline_logs(con: duckdb.DuckDBPyConnection, sale_id: pa.ChunkedArray | pa.Array) -> dict[str, Float]:
-    """ln of every baseline for each row of `features.sale_features`, in the order of `read_sales`.
+    """Log of every baseline for each row of `features.sale_features`, in the order of `read_sales`.
 
     Args:
         con: Connection on which `features` and `marts` can be addressed.

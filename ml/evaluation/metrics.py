@@ -1,12 +1,12 @@
 """Accuracy metrics of automated valuation models, computed set-wise.
 
 Here: the point metrics of DOMAIN.md §3 for one sample of (estimate, price) pairs, the same metrics by group,
-and the tiers of predicted premium that every report shows. Not here: where predictions come from (`walk_forward`),
-what they are compared with (`baselines`), or how a report is put together (`report`).
+and the tiers of predicted premium that every report shows. Not here: where predictions come from
+(`walk_forward`), what they are compared with (`baselines`), or how a report is put together (`report`).
 
 Concept: with r = estimate / price the absolute percentage error is |r − 1|. COD and PRD are the assessors'
-measures of dispersion and price-related bias (IAAO Standard on Ratio Studies). A perfect median model with this
-market's noise scores PRD 1.10 (DOMAIN.md §3), so judge PRD against that floor.
+measures of dispersion and price-related bias (IAAO Standard on Ratio Studies). A perfect median model with
+this market's noise scores PRD 1.10 (DOMAIN.md §3), so judge PRD against that floor.
 """
 
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.integer]
 
 PREMIUM_EDGES = (1.25, 2.0)
-"""Edges between the tiers of predicted premium, as multiples of the trailing 20th percentile (DOMAIN.md §3)."""
+"""Edges of the tiers of predicted premium, as multiples of the trailing 20th percentile (DOMAIN.md §3)."""
 
 PREMIUM_TIERS = ("<1.25x", "1.25-2x", ">2x")
 
@@ -54,7 +54,7 @@ class PointMetrics:
     mae_log: float
 
     def as_dict(self) -> dict[str, float | int]:
-        """The metrics as a plain dict, ready for JSON (an empty sample gives NaN: see `jsonable` in `report`)."""
+        """The metrics as a plain dict; an empty sample gives NaN, which `report.jsonable` turns to None."""
         return asdict(self)
 
 
@@ -97,7 +97,8 @@ def point_metrics(estimate_log: FloatArray, price_log: FloatArray) -> PointMetri
 def premium_tier(estimate_log: FloatArray, floor_log: FloatArray) -> npt.NDArray[np.int8]:
     """Tier of predicted premium of each estimate: 0, 1, 2 for `PREMIUM_TIERS`.
 
-    A missing floor proxy puts the estimate in the lowest tier: with nothing to compare to, no premium was predicted.
+    A missing floor proxy puts the estimate in the lowest tier: with nothing to compare to, no premium was
+    predicted.
 
     Args:
         estimate_log: ln estimate, shape (n,).
@@ -134,14 +135,14 @@ def median_by_group(values: FloatArray, group: IntArray, groups: int) -> FloatAr
 def mdape_by_group(
     estimate_log: FloatArray, price_log: FloatArray, group: IntArray, groups: int
 ) -> FloatArray:
-    """Median absolute percentage error of each group, shape (groups,); pairs without an estimate are left out."""
+    """Median absolute percentage error of each group, shape (groups,), over pairs with an estimate."""
     usable = np.isfinite(estimate_log) & np.isfinite(price_log)
     ape = np.abs(np.exp(estimate_log[usable] - price_log[usable]) - 1.0)
     return median_by_group(ape, group[usable], groups)
 
 
 def coverage(error_log: FloatArray, half_width: FloatArray) -> float:
-    """Share of |error| within its half-width (both in log), over rows that have an interval; NaN if none has."""
+    """Share of |error| within its half-width (both in log) over rows with an interval; NaN if none has."""
     usable = np.isfinite(half_width) & np.isfinite(error_log)
     if not usable.any():
         return float("nan")

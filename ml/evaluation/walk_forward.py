@@ -1,12 +1,13 @@
 """Walk-forward predictions: every past sale priced by models that had only seen what was known before it.
 
-Here: the folds, their fits, and the out-of-fold prediction, scale and interval of every past sale. Not here: the models
-(`ml.models.prior`), the metrics (`metrics`), or the decision which prior speaks (`ml.models.pooled`).
+Here: the folds, their fits, and the out-of-fold prediction, scale and interval of every past sale. Not here:
+the models (`ml.models.prior`), the metrics (`metrics`), or the decision which prior speaks
+(`ml.models.pooled`).
 
-Concept: fold k holds the sales whose as-of instant lies between two cutoffs; its models are fitted on sales *known*
-before the first of them. Fold 0, before there is anything to learn from, is the index alone. The live prior is simply
-the newest fold: its sales lie in the future. These predictions serve four masters: the reported error, the residuals
-that local models learn, interval calibration, and the gate.
+Concept: fold k holds the sales whose as-of instant lies between two cutoffs; its models are fitted on sales
+*known* before the first of them. Fold 0, before there is anything to learn from, is the index alone. The live
+prior is simply the newest fold: its sales lie in the future. These predictions serve four masters: the
+reported error, the residuals that local models learn, interval calibration, and the gate.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class WalkForwardConfig:
         refits: Folds with a fitted prior when history is walked for the first time, beside the live one.
         first_share: Share of all sales before the first fit.
         refit_days: A live prior older than this, in days of market time, is refitted.
-        refit_growth: A live prior is refitted when the sales since its cutoff exceed this share of those before.
+        refit_growth: A live prior is refitted when the sales since its cutoff exceed this share of those
+            before.
         prior: Settings of the prior.
         scale: Settings of the scale model.
         calibration: Settings of the intervals.
@@ -111,7 +113,8 @@ def due_cutoffs(frame: SaleFrame, folds: Sequence[Fold], config: WalkForwardConf
         config: Settings.
 
     Returns:
-        Cutoffs in ascending order, microseconds; empty when the live prior is still fresh or there is too little data.
+        Cutoffs in ascending order, microseconds; empty when the live prior is still fresh or there is too
+        little data.
     """
     known = frame.known_at
     if len(known) < MIN_POOLED_ROWS:
@@ -152,7 +155,7 @@ def walk_forward(
     fold = np.zeros(len(frame), np.int64)
     prediction = frame.base_log.copy()
     scale = np.full(len(frame), np.nan)
-    pending = [(existing.cutoff, existing) for existing in folds]
+    pending: list[tuple[int, Fold | None]] = [(existing.cutoff, existing) for existing in folds]
     pending += [(cutoff, None) for cutoff in due_cutoffs(frame, folds, config)]
     for position, (cutoff, existing) in enumerate(pending):
         known = int(np.searchsorted(frame.known_at, cutoff))

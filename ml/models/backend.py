@@ -1,10 +1,11 @@
 """Where fits run.
 
-Here: the one interface through which work on many collections fans out, and its local form. Not here: the work.
+Here: the one interface through which work on many collections fans out, and its local form. Not here: the
+work.
 
-Concept: CatBoost and numpy release the GIL while they compute, so threads with one CatBoost thread each use all cores
-without copying a byte between processes. A task carries everything it needs as arrays and its function is
-module-level, so that a backend of processes or a cluster is the same code with another setting.
+Concept: CatBoost and numpy release the GIL while they compute, so threads with one CatBoost thread each use
+all cores without copying a byte between processes. A task carries everything it needs as arrays and its
+function is module-level, so that a backend of processes or a cluster is the same code with another setting.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Backend(Protocol):
     ) -> Iterator[tuple[Task, Result | Raised]]:
         """Yield each task with its result as it finishes, in any order, in the caller's thread.
 
-        `tasks` is consumed lazily in the caller's thread, so reading the next ones overlaps with running these.
+        `tasks` is consumed lazily in the caller's thread, so reading the next ones overlaps with running
+        these.
         """
         ...
 

@@ -1,11 +1,12 @@
 """Intervals that hold where they are read: conformal quantiles by tier of predicted premium.
 
-Here: from out-of-fold errors and their predicted scale to interval half-widths and to the correction from a median
-to a mean. Not here: the scale model itself (`prior`).
+Here: from out-of-fold errors and their predicted scale to interval half-widths and to the correction from a
+median to a mean. Not here: the scale model itself (`prior`).
 
-Concept: split conformal prediction made conditional on a group (Mondrian). One quantile for everything covers 49 %
-instead of 80 % in the top tier (DOMAIN.md §7); one quantile per tier of *predicted* premium holds in each. The errors
-must be out of fold and their scales predicted before the sale, or the interval flatters itself.
+Concept: split conformal prediction made conditional on a group (Mondrian). One quantile for everything covers
+49 % instead of 80 % in the top tier (DOMAIN.md §7); one quantile per tier of *predicted* premium holds in
+each. The errors must be out of fold and their scales predicted before the sale, or the interval flatters
+itself.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class CalibrationConfig:
         tier_rows: A tier with fewer sales than this in the window looks back until it has as many.
         min_rows: A tier with fewer sales than this in all of history borrows the quantiles of all tiers.
         refresh_rows: Sales between two recalibrations in walk-forward evaluation.
-        error_clip: Bound on errors that enter the mean correction, log units: one typo price must not own a sum.
+        error_clip: Bound on errors that enter the mean correction, log units: one typo price must not own a
+            sum.
     """
 
     window_rows: int = 4000
@@ -49,7 +51,8 @@ class Calibration:
     Attributes:
         quantile_80: Multiples of the scale that hold 80 % of the errors, per tier.
         quantile_90: Multiples of the scale that hold 90 % of the errors, per tier.
-        mean_log: ln(mean price / median price) per tier: added to a log estimate before it enters a sum (Duan 1983).
+        mean_log: ln(mean price / median price) per tier: added to a log estimate before it enters a sum (Duan
+            1983).
         rows: Sales behind each tier's quantiles.
     """
 
@@ -114,7 +117,8 @@ def prequential_half_widths(
 ) -> tuple[Float, Float]:
     """Interval half-widths that each past sale would have been given before it happened.
 
-    Sales are taken in blocks by `as_of`; a block uses the calibration of the sales known before its first instant.
+    Sales are taken in blocks by `as_of`; a block uses the calibration of the sales known before its first
+    instant.
 
     Args:
         error_log: ln price − ln estimate, out of fold, shape (n,), sorted by `known_at`.

@@ -1,10 +1,10 @@
 """The challenger of one collection: fitted, weighed and judged on its own past.
 
-Here: the work a thread does on one collection, from arrays to a verdict. Not here: the booster (`local`), the rules
-(`gate`), reading and registering (`training`).
+Here: the work a thread does on one collection, from arrays to a verdict. Not here: the booster (`local`), the
+rules (`gate`), reading and registering (`training`).
 
-Concept: three windows in known order. On the oldest the booster is fitted; on the next its weight is chosen; on the newest
-it is judged. Only an approved booster is then fitted again on everything.
+Concept: three windows in known order. On the oldest the booster is fitted; on the next its weight is chosen;
+on the newest it is judged. Only an approved booster is then fitted again on everything.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ class Candidate:
         weight: Its weight.
         width_factor: Multiple of the pooled interval half-width.
         fit_seconds: Time inside CatBoost fits.
-        out_of_sample: Rows for predictions.local_walk_forward: the newest window priced by the booster fitted before
-            it, at the weight chosen before it, whether or not the gate then approved; None without a booster.
+        out_of_sample: Rows for predictions.local_walk_forward: the newest window priced by the booster fitted
+            before it, at the weight chosen before it, whether or not the gate then approved; None without a
+            booster.
     """
 
     verdict: Verdict
@@ -133,7 +134,7 @@ def build_candidate(
 
 @dataclass(frozen=True)
 class _Trial:
-    """The booster fitted on the oldest window: its weight, its residual on the newest window, and its rows."""
+    """The booster of the oldest window: its weight, its residual on the newest window, and its rows."""
 
     weight: float
     newest: Float
@@ -170,7 +171,7 @@ def _try_local(
 def _champion_error(
     sales: CollectionSales, champion: Champion, residual: Float, windows: _Windows, store: ArtifactStore
 ) -> Float:
-    """|log error| of the champion on the newest window; NaN on sales that it has seen or that another prior priced."""
+    """|log error| of the champion on the newest window; NaN where it saw the sale or another prior spoke."""
     newest = slice(windows.judge, None)
     unseen = sales.known_at[newest] > np.datetime64(champion.trained_until, "us").astype(np.int64)
     if champion.tier == TIER_INDEX:

@@ -1,11 +1,11 @@
 """The champion of a collection: the whole tuple that prices its tokens.
 
-Here: the tuple, its identity, and its forms as a table row and as registry tags. Not here: where it is registered
-(`ml.registry.champions`), how it is judged (`gate`).
+Here: the tuple, its identity, and its forms as a table row and as registry tags. Not here: where it is
+registered (`ml.registry.champions`), how it is judged (`gate`).
 
-Concept: what is promoted or rolled back is never a booster alone but index parameters, pooled prior, local booster and
-its weight (possibly 0) and the width of its intervals together. Two champions with the same identity give the same
-estimates, so a retraining that arrives at the same identity registers nothing new.
+Concept: what is promoted or rolled back is never a booster alone but index parameters, pooled prior, local
+booster and its weight (possibly 0) and the width of its intervals together. Two champions with the same
+identity give the same estimates, so a retraining that arrives at the same identity registers nothing new.
 """
 
 from __future__ import annotations

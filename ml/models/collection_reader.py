@@ -2,8 +2,9 @@
 
 Here: the reading and slicing. Not here: what is done with a collection's arrays (`candidate`).
 
-Concept: one query per collection would cost more than the fit it feeds. Collections are read in chunks of so many
-sales, each chunk in one query sorted by collection and known order, and cut by offsets without copying rows one by one.
+Concept: one query per collection would cost more than the fit it feeds. Collections are read in chunks of so
+many sales, each chunk in one query sorted by collection and known order, and cut by offsets without copying
+rows one by one.
 """
 
 from __future__ import annotations
@@ -103,9 +104,9 @@ def _read_chunk(
         table = con.execute(
             f"""
             select
-                w.collection, w.sale_id, epoch_us(w.known_at) as known_us, w.fold, w.prior_version, w.target_log,
-                w.base_log, w.prediction_log, w.half_80, w.floor_log, w.med_30_log, w.med_5_log, w.last_index_log,
-                coalesce(t.trait_values, []) as trait_values {quoted}
+                w.collection, w.sale_id, epoch_us(w.known_at) as known_us, w.fold, w.prior_version,
+                w.target_log, w.base_log, w.prediction_log, w.half_80, w.floor_log, w.med_30_log, w.med_5_log,
+                w.last_index_log, coalesce(t.trait_values, []) as trait_values {quoted}
             from predictions.prior_walk_forward as w
             inner join _chunk on w.collection = _chunk.collection
             inner join features.sale_features as s on w.sale_id = s.sale_id
@@ -146,7 +147,7 @@ _FLOATS = ("target_log", "base_log", "prediction_log", "half_80", *BASELINE_COLU
 
 
 def collection_slices(names: pa.ChunkedArray, keys: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    """Where each key's rows are in a table sorted by collection: (key, start, stop), in the order of `keys`."""
+    """Each key's rows in a table sorted by collection: (key, start, stop), in the order of `keys`."""
     runs = pc.run_end_encode(names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names)
     if isinstance(runs, pa.ChunkedArray):
         runs = runs.combine_chunks()

@@ -1,10 +1,10 @@
 """Feature tables as arrays: what models read, in one big read.
 
-Here: the set of feature names a model uses, and `sale_features` as arrays in known order. Not here: how features are
-computed (`ml.features`), or anything fitted on them.
+Here: the set of feature names a model uses, and `sale_features` as arrays in known order. Not here: how
+features are computed (`ml.features`), or anything fitted on them.
 
-Concept: the order of rows is part of a fit. Rows are always sorted by (known_at, sale_id), so that an incremental
-lake and a freshly built one train the same bytes.
+Concept: the order of rows is part of a fit. Rows are always sorted by (known_at, sale_id), so that an
+incremental lake and a freshly built one train the same bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LOCAL_GROUPS = ("index", "token", "rarity")
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Names of the features a family of models uses, and the fingerprint that a model refuses to score without.
+    """Names of the features that models use, and the fingerprint without which a model refuses to score.
 
     Attributes:
         names: Columns of the pooled models, in order.
@@ -126,7 +126,7 @@ def read_sales(
     missing = [name for name in names if name not in have]
     if missing:
         raise FeatureMismatchError(
-            f"features.sale_features lacks {', '.join(missing)}; rebuild the features with this version of the code"
+            f"features.sale_features lacks {', '.join(missing)}; rebuild the features with this code"
         )
     chosen = "" if collections is None else "where s.collection in (select unnest($collections))"
     parameters = {} if collections is None else {"collections": list(collections)}

@@ -1,12 +1,13 @@
 """The gate: which challenger becomes champion, and why.
 
-Here: pure decisions from errors on a collection's newest sales, as words and numbers. Not here: fitting, registering.
+Here: pure decisions from errors on a collection's newest sales, as words and numbers. Not here: fitting,
+registering.
 
-Concept: DOMAIN.md §3 shows that twenty sales under one constant model give anything from 9 to 40 % error, so no single
-comparison on a short window may carry a decision alone. The local booster must win twice: on an earlier window that
-chooses its weight, and on the newest window, against the prior alone, every baseline, and the reigning champion on
-sales neither has seen. The pooled prior was judged on the sales of all collections; a collection departs from it only when
-its own newest sales contradict it beyond noise.
+Concept: DOMAIN.md §3 shows that twenty sales under one constant model give anything from 9 to 40 % error, so
+no single comparison on a short window may carry a decision alone. The local booster must win twice: on an
+earlier window that chooses its weight, and on the newest window, against the prior alone, every baseline, and
+the reigning champion on sales neither has seen. The pooled prior was judged on the sales of all collections;
+a collection departs from it only when its own newest sales contradict it beyond noise.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ class GateConfig:
         pooled_min_sales: Sales of a collection below which the pooled prior is not used (DOMAIN.md §6).
         weight_margin: Relative fall of the mean |log error| that a weight must bring on the earlier window.
         weights: Shares of n / (n + shrink_rows) that are tried.
-        champion_tolerance: Relative excess of the challenger's mean |log error| over the champion's that is still
-            "not worse".
+        champion_tolerance: Relative excess of the challenger's mean |log error| over the champion's that is
+            still "not worse".
         contradiction_z: Standard errors by which a baseline must beat the pooled prior to displace it.
         width_rows: Sales at which a collection's own interval width has half the say.
-        width_gain: Relative fall of the interval score that a width of its own must bring on the newest window.
+        width_gain: Relative fall of the interval score that a width of its own must bring on the newest
+            window.
     """
 
     min_rows: int = 20
@@ -103,8 +105,8 @@ def choose_width(earlier: Float, newest: Float, config: GateConfig) -> float:
         config: Thresholds.
 
     Returns:
-        A factor between 0.5 and 2, shrunk towards 1 by the number of sales behind it, kept only if it lowers the
-        interval score (Gneiting & Raftery 2007) of the newest window.
+        A factor between 0.5 and 2, shrunk towards 1 by the number of sales behind it, kept only if it lowers
+        the interval score (Gneiting & Raftery 2007) of the newest window.
     """
     earlier, newest = earlier[np.isfinite(earlier)], newest[np.isfinite(newest)]
     if len(earlier) < config.min_rows or len(newest) < config.min_rows:
@@ -137,9 +139,10 @@ def judge(
         with_local: Whether the challenger has a local booster.
         candidate: |log error| of the challenger (prior and weighted local residual), shape (n,).
         prior: |log error| of the prior alone, shape (n,).
-        baselines: |log error| of each baseline and of the index alone ("index"), shape (n,), NaN where it had no value.
-        champion: |log error| of the reigning champion, shape (n,), NaN on sales that it has seen or that another
-            prior priced; None without one that can be compared.
+        baselines: |log error| of each baseline and of the index alone ("index"), shape (n,), NaN where it had
+            no value.
+        champion: |log error| of the reigning champion, shape (n,), NaN on sales that it has seen or that
+            another prior priced; None without one that can be compared.
         reigning: Whether there is a champion.
         config: Thresholds.
 
@@ -153,11 +156,11 @@ def judge(
         reason = f"{sales} sales with an index; the pooled prior starts at {config.pooled_min_sales}"
         return Verdict("promoted", "too_few_sales", reason, TIER_INDEX, {"sales": sales})
     if n < config.min_rows:
-        reason = f"{n} sales in the newest window decide nothing: the prior stands on the evidence of all collections"
+        reason = f"{n} newest sales decide nothing: the prior stands on the evidence of all collections"
         return Verdict("promoted", "shared_evidence", reason, TIER_POOLED, {"sales": sales, "n": n})
     errors = {name: _mean(values) for name, values in baselines.items()}
     error, strongest = _mean(candidate), min(errors, key=lambda name: errors[name])
-    numbers = {"sales": sales, "n": n, "candidate": error, "prior": _mean(prior), **errors}
+    numbers: dict[str, Any] = {"sales": sales, "n": n, "candidate": error, "prior": _mean(prior), **errors}
     if champion is not None and (common := np.isfinite(champion)).sum() >= config.min_rows:
         theirs, ours = _mean(champion[common]), _mean(candidate[common])
         numbers |= {"champion": theirs, "candidate_vs_champion": ours, "n_vs_champion": int(common.sum())}
@@ -178,7 +181,7 @@ def judge(
 
 
 def local_earns_its_place(candidate: Float, prior: Float, baselines: Mapping[str, Float]) -> bool:
-    """Whether prior and local residual together beat the prior alone and every baseline on the newest window."""
+    """Whether prior and local residual beat the prior alone and every baseline on the newest window."""
     error = _mean(candidate)
     return error < _mean(prior) and all(error < _mean(values) for values in baselines.values())
 

@@ -1,11 +1,11 @@
 """The local model of one collection: what the pooled prior leaves unexplained there.
 
-Here: one booster on out-of-fold residuals with the raw traits as categories, its time limit, and its prediction.
-Not here: whether it earns its place (`gate`), or which collections are fitted when (`training`).
+Here: one booster on out-of-fold residuals with the raw traits as categories, its time limit, and its
+prediction. Not here: whether it earns its place (`gate`), or which collections are fitted when (`training`).
 
-Concept: the residual is small and the data few, so the settings are conservative and a weight that shrinks with few
-sales is applied outside the booster (DOMAIN.md §5.3). A category is the trait value itself, never a code that a later
-reveal could shift; a missing value is a value of its own.
+Concept: the residual is small and the data few, so the settings are conservative and a weight that shrinks
+with few sales is applied outside the booster (DOMAIN.md §5.3). A category is the trait value itself, never a
+code that a later reveal could shift; a missing value is a value of its own.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ class LocalInputs:
         columns: dict[str, Any] = {f"number_{i}": self.numbers[:, i] for i in range(width)}
         for i in range(self.traits.shape[1]):
             present, codes = np.unique(self.traits[:, i], return_inverse=True)
-            columns[f"trait_{i}"] = pd.Categorical.from_codes(codes, self.vocabulary[present])
+            categories = pd.Index(self.vocabulary[present])
+            columns[f"trait_{i}"] = pd.Categorical.from_codes(codes, categories)  # type: ignore[arg-type]
         names = [f"trait_{i}" for i in range(self.traits.shape[1])]
         return Pool(pd.DataFrame(columns, copy=False), target, cat_features=names)
 
@@ -98,7 +99,7 @@ class _Deadline:
         self.at = at
         self.passed = False
 
-    def after_iteration(self, info: Any) -> bool:  # noqa: ANN401, ARG002 - CatBoost's callback signature
+    def after_iteration(self, info: Any) -> bool:  # noqa: ARG002 - CatBoost's callback signature
         self.passed = time.monotonic() > self.at
         return not self.passed
 
@@ -137,8 +138,8 @@ def fit_local(
     model.fit(inputs.pool(residual_log), callbacks=[watch])
     if watch.passed:
         raise FitTimeoutError(
-            f"a local fit on {len(inputs)} sales was ended after {model.tree_count_} of {config.iterations} trees: "
-            f"the collection's {config.seconds:g} s were over; raise LocalConfig.seconds or free the machine"
+            f"a local fit on {len(inputs)} sales was ended after {model.tree_count_} of {config.iterations} "
+            f"trees: the collection's {config.seconds:g} s were over; raise LocalConfig.seconds"
         )
     return model
 
@@ -161,8 +162,8 @@ def trait_matrix(
         what: Names the rows in an error.
 
     Returns:
-        Shape (n, trait types). Rows without traits (tokens the trait table has never seen) get code 0, which callers
-        reserve for `ABSENT`.
+        Shape (n, trait types). Rows without traits (tokens the trait table has never seen) get code 0, which
+        callers reserve for `ABSENT`.
 
     Raises:
         ValueError: When rows have different numbers of trait types.
@@ -172,7 +173,7 @@ def trait_matrix(
     filled = widths > 0
     if not np.all(widths[filled] == width):
         raise ValueError(
-            f"expected the same trait types for every token of {what}, found between {widths[filled].min()} and "
+            f"expected the same trait types for every token of {what}, found {widths[filled].min()} to "
             f"{width} values per token; rebuild marts.dim_tokens"
         )
     traits = np.zeros((len(widths), width), np.int32)

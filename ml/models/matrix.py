@@ -1,7 +1,7 @@
 """Arrow tables as the float matrices that models eat.
 
-Here: turning named columns of an Arrow table or batch into one float32 matrix. Not here: which columns (the feature
-schema decides) or what they mean.
+Here: turning named columns of an Arrow table or batch into one float32 matrix. Not here: which columns (the
+feature schema decides) or what they mean.
 
 Concept: a null is NaN, which CatBoost treats as a value of its own; nothing is imputed.
 """

@@ -1,11 +1,12 @@
 """The pooled prior as a product: trained, judged, calibrated and recorded.
 
-Here: `train_pooled` and `record_pooled`, which turn `features.sale_features` into a live prior, the walk-forward table,
-interval calibration and the rarity effect. Not here: folds and fits (`ml.evaluation.walk_forward`, `prior`).
+Here: `train_pooled` and `record_pooled`, which turn `features.sale_features` into a live prior, the walk-
+forward table, interval calibration and the rarity effect. Not here: folds and fits
+(`ml.evaluation.walk_forward`, `prior`).
 
-Concept: the walk-forward decides everything. The live prior is the newest fold of the same recipe; the recipe is approved
-only while its out-of-fold errors on the newest sales beat every baseline. Old folds keep their models, so a rerun
-predicts again but fits only what is due.
+Concept: the walk-forward decides everything. The live prior is the newest fold of the same recipe; the recipe
+is approved only while its out-of-fold errors on the newest sales beat every baseline. Old folds keep their
+models, so a rerun predicts again but fits only what is due.
 """
 
 from __future__ import annotations
@@ -23,19 +24,21 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ml.evaluation.baselines import BASELINES, baseline_logs
+from ml.evaluation.metrics import premium_tier
 from ml.evaluation.walk_forward import Fold, WalkForward, WalkForwardConfig, walk_forward
 from ml.models.calibration import Calibration, calibrate
 from ml.models.frames import FeatureSet, SaleFrame, read_sales
-from ml.models.tables import append, create_tables, replace, table_exists
+from ml.models.tables import EPOCH, append, create_tables, replace, table_exists
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.mirror import POOLED, Decision, record
 
 Float = npt.NDArray[np.float64]
 
+INDEX_VERSION = "index"
+"""Stands for "no prior" where calibrations are kept: the index speaks alone."""
+
 RARITY_BINS = 10
 """Bins of the rarity percentile, from commonest to rarest."""
-
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the lake's timestamps are UTC without a zone
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class PooledConfig:
     Attributes:
         walk_forward: Folds, prior, scale and calibration.
         gate_rows: Newest sales on which the recipe must beat the baselines.
-        rarity_sales: The rarity effect is learnt on sales of collections with at most this many earlier sales.
+        rarity_sales: The rarity effect is learnt on sales of collections with at most this many earlier
+            sales.
         rarity_shrink: Sales at which a rarity bin's own median has half the say.
     """
 
@@ -71,6 +75,7 @@ class PooledOutcome:
         walk_forward: Their out-of-fold predictions, with the folds that are approved.
         baselines: Baseline name to ln ETH, aligned with `frame`.
         calibration: Interval calibration on the newest sales, or None when there are too few.
+        index_calibration: The same for the index alone on early sales of collections, with a scale of 1.
         rarity_effect: Log effect per rarity bin and the sales behind it.
         decision: The gate's row, or None when no prior was fitted.
         prior_version: The live prior, or None.
@@ -83,6 +88,7 @@ class PooledOutcome:
     walk_forward: WalkForward
     baselines: dict[str, Float]
     calibration: Calibration | None
+    index_calibration: Calibration | None
     rarity_effect: list[tuple[float, int]]
     decision: Decision | None
     prior_version: str | None
@@ -137,6 +143,7 @@ def train_pooled(
         walk_forward=result,
         baselines=baselines,
         calibration=calibrate(error, result.scale, result.tier, config.walk_forward.calibration),
+        index_calibration=_calibrate_index(frame, config),
         rarity_effect=_rarity_effect(con, config),
         decision=decision,
         prior_version=live,
@@ -147,7 +154,7 @@ def train_pooled(
 
 
 def record_pooled(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) -> None:
-    """Write the walk-forward, the folds, calibration, rarity effect and decision, in the caller's transaction."""
+    """Write the walk-forward, folds, calibration, rarity effect and decision, in the caller's transaction."""
     create_tables(
         con,
         [
@@ -180,20 +187,23 @@ def record_pooled(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) -> Non
 
 
 def _record_calibration(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) -> None:
-    version = outcome.prior_version
-    if version is None:
+    if len(outcome.frame) == 0:
         return
     watermark = timestamp(int(outcome.frame.known_at[-1]))
-    if outcome.calibration is not None:
+    made = {INDEX_VERSION: outcome.index_calibration}
+    if outcome.prior_version is not None:
+        made[outcome.prior_version] = outcome.calibration
+    for version, calibration in made.items():
+        if calibration is None:
+            continue
         con.execute(
             "delete from ops.interval_calibration where prior_version = $1 and calibrated_at = $2",
             [version, watermark],
         )
-        calibration = outcome.calibration
         tiers = len(calibration.rows)
         rows = pa.table(
             {
-                "prior_version": pa.repeat(version, tiers),
+                "prior_version": pa.array([version] * tiers, pa.string()),
                 "calibrated_at": pa.array([watermark] * tiers, pa.timestamp("us")),
                 "premium_tier": pa.array(range(tiers), pa.int64()),
                 "quantile_80": pa.array(calibration.quantile_80, pa.float64()),
@@ -203,17 +213,15 @@ def _record_calibration(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) 
             }
         )
         append(con, "ops.interval_calibration", rows)
-    con.execute("delete from ops.rarity_effect where prior_version = $1", [version])
     effects = outcome.rarity_effect
     rows = pa.table(
         {
-            "prior_version": pa.repeat(version, len(effects)),
             "rarity_bin": pa.array(range(len(effects)), pa.int64()),
             "effect_log": pa.array([effect for effect, _ in effects], pa.float64()),
             "sales": pa.array([sales for _, sales in effects], pa.int64()),
         }
     )
-    append(con, "ops.rarity_effect", rows)
+    replace(con, "ops.rarity_effect", rows)
 
 
 def _read_folds(con: duckdb.DuckDBPyConnection, features: FeatureSet, config: PooledConfig) -> list[Fold]:
@@ -269,8 +277,18 @@ def _mean_abs(values: Float) -> float:
     return float(np.abs(finite).mean()) if len(finite) else 0.0
 
 
+def _calibrate_index(frame: SaleFrame, config: PooledConfig) -> Calibration | None:
+    """Intervals where the index speaks alone: such collections are young, so young sales calibrate them."""
+    young = np.flatnonzero(frame.seq <= config.rarity_sales)
+    if len(young) < config.walk_forward.calibration.tier_rows:
+        young = np.arange(len(frame))
+    error = (frame.target_log - frame.base_log)[young]
+    tier = premium_tier(frame.base_log[young], frame.floor_log[young])
+    return calibrate(error, np.ones(len(young)), tier, config.walk_forward.calibration)
+
+
 def _rarity_effect(con: duckdb.DuckDBPyConnection, config: PooledConfig) -> list[tuple[float, int]]:
-    """Median log gap of price over index by rarity bin, on early sales of all collections, shrunk towards 0."""
+    """Median log gap of price over index by rarity bin, on early sales everywhere, shrunk towards 0."""
     rows = con.execute(
         """
         select least(floor(t.rarity_pct * $bins), $bins - 1)::int as rarity_bin,
@@ -321,4 +339,4 @@ def _nullable(values: Float) -> pa.Array:
 
 def timestamp(microseconds: int) -> datetime:
     """Microseconds since the epoch as the lake's naive UTC timestamp."""
-    return _EPOCH + timedelta(microseconds=microseconds)
+    return EPOCH + timedelta(microseconds=microseconds)

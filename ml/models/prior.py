@@ -1,11 +1,12 @@
 """The pooled models: one prior over all collections, and one model of how wrong it will be.
 
-Here: fitting and applying the pooled CatBoost prior and the scale model. Not here: when they are fitted and on which
-rows (`ml.evaluation.walk_forward`), the quantiles that turn a scale into an interval (`calibration`).
+Here: fitting and applying the pooled CatBoost prior and the scale model. Not here: when they are fitted and
+on which rows (`ml.evaluation.walk_forward`), the quantiles that turn a scale into an interval
+(`calibration`).
 
-Concept: every price enters as a gap to the hedonic index, so that a 0.05 ETH collection teaches a 50 ETH collection.
-The prior learns the log price that is left after the index; there is no collection id in it. The recipe and its
-constants are those measured in DOMAIN.md §5 (prior) and §7 (scale).
+Concept: every price enters as a gap to the hedonic index, so that a 0.05 ETH collection teaches a 50 ETH
+collection. The prior learns the log price that is left after the index; there is no collection id in it. The
+recipe and its constants are those measured in DOMAIN.md §5 (prior) and §7 (scale).
 """
 
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ class ScaleConfig:
         depth: Depth of each tree.
         learning_rate: Shrinkage per tree.
         border_count: Bins per feature.
-        offset: Added to |error| before the log, log-price units; keeps a perfect hit from being minus infinity.
+        offset: Added to |error| before the log, log-price units; keeps a perfect hit from being minus
+            infinity.
         max_rows: Rows used for a fit at most; more are thinned by seeded sampling.
         seed: Seed of CatBoost and of the sampling.
         threads: CatBoost threads of this one fit.
@@ -134,7 +136,8 @@ def fit_scale(
 
     Args:
         features: The prior's features, shape (rows, features).
-        premium_log: Predicted premium over the floor proxy in log, shape (rows,); the last feature of the model.
+        premium_log: Predicted premium over the floor proxy in log, shape (rows,); the last feature of the
+            model.
         error_log: ln price − ln estimate, out of fold, shape (rows,).
         config: Settings.
 
@@ -158,7 +161,7 @@ def fit_scale(
 
 
 def with_premium(features: Matrix, premium_log: Float) -> Matrix:
-    """The scale model's features: those of the prior and the predicted premium, shape (rows, features + 1)."""
+    """The scale model's features: the prior's and the predicted premium, shape (rows, features + 1)."""
     return np.column_stack([features, premium_log.astype(np.float32)])
 
 

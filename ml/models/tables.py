@@ -2,25 +2,31 @@
 
 Here: columns, types and grain of every table, and making them. Not here: who fills them.
 
-Concept: the lake has no constraints, so each table names its key in a comment and writers delete before they insert.
-Times are UTC without a zone; prices are ETH; names ending in _log are natural logs of ETH.
+Concept: the lake has no constraints, so each table names its key in a comment and writers delete before they
+insert. Times are UTC without a zone; prices are ETH; names ending in _log are natural logs of ETH.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 import duckdb
 import pyarrow as pa
 
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
+"""The zero of the lake's timestamps, which are UTC without a zone."""
+
 TABLES: dict[str, str] = {
     # key: sale_id. Out-of-fold prediction of every past sale with features.
     "predictions.prior_walk_forward": """
-        sale_id varchar, collection varchar, seq bigint, known_at timestamp, fold bigint, prior_version varchar,
-        target_log double, base_log double, prediction_log double, premium_tier bigint, scale double, half_80 double,
-        half_90 double, floor_log double, med_30_log double, med_5_log double, last_index_log double
+        sale_id varchar, collection varchar, seq bigint, known_at timestamp, fold bigint, prior_version
+        varchar, target_log double, base_log double, prediction_log double, premium_tier bigint, scale double,
+        half_80 double, half_90 double, floor_log double, med_30_log double, med_5_log double, last_index_log
+        double
     """,
-    # key: sale_id. Newest sales of collections whose local model was judged, priced by a model fitted before them.
+    # key: sale_id. Newest sales of collections whose local model was judged, priced by a model fitted before
+    # them.
     "predictions.local_walk_forward": """
         sale_id varchar, collection varchar, weight double, prediction_log double
     """,
@@ -39,28 +45,28 @@ TABLES: dict[str, str] = {
     """,
     # key: fold. Cutoffs and models of the walk-forward; the newest fold is the live prior.
     "ops.prior_folds": """
-        fold bigint, cutoff timestamp, sales bigint, prior_version varchar, prior_sha varchar, scale_sha varchar,
-        feature_fingerprint varchar, config_fingerprint varchar
+        fold bigint, cutoff timestamp, sales bigint, prior_version varchar, prior_sha varchar, scale_sha
+        varchar, feature_fingerprint varchar, config_fingerprint varchar
     """,
     # key: (prior_version, calibrated_at, premium_tier).
     "ops.interval_calibration": """
-        prior_version varchar, calibrated_at timestamp, premium_tier bigint, quantile_80 double, quantile_90 double,
-        mean_log double, sales bigint
+        prior_version varchar, calibrated_at timestamp, premium_tier bigint, quantile_80 double, quantile_90
+        double, mean_log double, sales bigint
     """,
-    # key: (prior_version, rarity_bin). Correction of the index for tokens of hardly traded collections.
+    # key: rarity_bin. Correction of the index for tokens of hardly traded collections.
     "ops.rarity_effect": """
-        prior_version varchar, rarity_bin bigint, effect_log double, sales bigint
+        rarity_bin bigint, effect_log double, sales bigint
     """,
     # key: collection. Mirror of the registry's champion aliases: what inference reads.
     "ops.champions": """
-        collection varchar, version bigint, tier varchar, prior_version varchar, local_sha varchar, weight double,
-        width_factor double, index_fingerprint varchar, feature_fingerprint varchar, trained_until timestamp,
-        snapshot_id bigint, previous_version bigint, numbers varchar
+        collection varchar, version bigint, tier varchar, prior_version varchar, local_sha varchar, weight
+        double, width_factor double, index_fingerprint varchar, feature_fingerprint varchar, trained_until
+        timestamp, snapshot_id bigint, previous_version bigint, numbers varchar
     """,
     # key: (collection, decided_at, run_id).
     "ops.decision_log": """
-        decided_at timestamp, run_id varchar, collection varchar, action varchar, rule varchar, reason varchar,
-        numbers varchar, challenger varchar, champion varchar
+        decided_at timestamp, run_id varchar, collection varchar, action varchar, rule varchar, reason
+        varchar, numbers varchar, challenger varchar, champion varchar
     """,
 }
 

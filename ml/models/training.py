@@ -1,11 +1,13 @@
 """Training of many collections in one go: read in bulk, fit in threads, judge, register.
 
-Here: `train_collections`, the one function behind backfills and worklists, and `record_training`. Not here: one fit
-(`local`), one decision (`gate`), the work on one collection (`candidate`), or where threads come from (`backend`).
+Here: `train_collections`, the one function behind backfills and worklists, and `record_training`. Not here:
+one fit (`local`), one decision (`gate`), the work on one collection (`candidate`), or where threads come from
+(`backend`).
 
-Concept: everything that is not a fit must disappear behind the fits. Data of many collections arrive in a few large
-Arrow reads in the caller's thread while the threads fit; the largest collections go first; registry writes happen in the
-caller's thread as results arrive. A collection that fails is an outcome like any other, until the failure budget is spent.
+Concept: everything that is not a fit must disappear behind the fits. Data of many collections arrive in a few
+large Arrow reads in the caller's thread while the threads fit; the largest collections go first; registry
+writes happen in the caller's thread as results arrive. A collection that fails is an outcome like any other,
+until the failure budget is spent.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from ml.models.candidate import Candidate, CandidateConfig, CollectionSales, bui
 from ml.models.champion import Champion
 from ml.models.collection_reader import read_collections
 from ml.models.frames import FeatureSet
-from ml.models.tables import append, create_tables
+from ml.models.tables import EPOCH, append, create_tables
 from ml.registry.champions import ChampionRegistry
 from ml.registry.mirror import Decision, read_champions, record
 
@@ -36,10 +38,12 @@ class TrainingConfig:
     Attributes:
         candidate: How one collection's challenger is fitted and judged.
         rows_per_read: Sales read at a time; bounds memory.
-        new_sales: A champion under the same prior and features with fewer new sales than this is left in place unjudged.
+        new_sales: A champion under the same prior and features with fewer new sales than this is left in
+            place unjudged.
         refit_all: Fit and judge every key, however few its new sales.
         failure_share: Share of the keys that may fail.
-        failure_floor: Failures that are always allowed, so that one bad collection of three is not a catastrophe.
+        failure_floor: Failures that are always allowed, so that one bad collection of three is not a
+            catastrophe.
     """
 
     candidate: CandidateConfig = field(default_factory=CandidateConfig)
@@ -115,8 +119,8 @@ class TrainingReport:
         if len(self.failed) > self.failures_allowed:
             shown = "; ".join(f"{outcome.collection}: {outcome.reason}" for outcome in self.failed[:5])
             raise FailureBudgetExceededError(
-                f"{len(self.failed)} of {len(self.outcomes)} collections failed, {self.failures_allowed} may: {shown}. "
-                "Fix the cause and run the failed keys again; the others are done"
+                f"{len(self.failed)} of {len(self.outcomes)} collections failed, {self.failures_allowed} "
+                f"may: {shown}. Fix the cause and run the failed keys again; the others are done"
             )
 
 
@@ -271,7 +275,7 @@ class _LakeState:
             sales={row[0]: row[1] for row in rows},
             newest={row[0]: row[2] for row in rows},
             live_prior=live[0] if live else None,
-            watermark=watermark[0] if watermark and watermark[0] else datetime(1970, 1, 1),  # noqa: DTZ001 - naive UTC
+            watermark=watermark[0] if watermark and watermark[0] else EPOCH,
             features=features,
             index_fingerprint=index_fingerprint,
             snapshot_id=snapshot_id,
@@ -297,7 +301,7 @@ class _LakeState:
         )
         new = self.new_sales[key]
         if same and new < config.new_sales:
-            return f"{new} sales since its champion was trained; {config.new_sales} are needed to judge a challenger"
+            return f"{new} sales since its champion was trained; a challenger needs {config.new_sales}"
         return None
 
 

@@ -1,11 +1,12 @@
 """Content-addressed model files.
 
-Here: where a fitted CatBoost model lives on disk and how it gets there in one atomic step.
-Not here: which model is in use (`champions`), or how one is fitted (`ml.models`).
+Here: where a fitted CatBoost model lives on disk and how it gets there in one atomic step. Not here: which
+model is in use (`champions`), or how one is fitted (`ml.models`).
 
-Concept: a file's name is the SHA-256 of its bytes, so a model version names its exact content, writing twice is
-harmless, and a step killed half-way leaves no half-written model under a valid name. CatBoost stamps a random id
-and the clock into each file; both are blanked so that the same data, configuration and seed give the same bytes.
+Concept: a file's name is the SHA-256 of its bytes, so a model version names its exact content, writing twice
+is harmless, and a step killed half-way leaves no half-written model under a valid name. CatBoost stamps a
+random id and the clock into each file; both are blanked so that the same data, configuration and seed give
+the same bytes.
 """
 
 import hashlib
@@ -90,7 +91,7 @@ class ArtifactStore:
             content = path.read_bytes()
         except FileNotFoundError as error:
             raise ArtifactMissingError(
-                f"expected a model file at {path}, found none; restore the artefact folder from a backup or retrain"
+                f"expected a model file at {path}, found none; restore the artefact folder or retrain"
             ) from error
         found = hashlib.sha256(content).hexdigest()
         if found != sha:

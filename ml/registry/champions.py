@@ -1,11 +1,12 @@
 """Champions in the MLflow Model Registry, through its client API only.
 
-Here: registering a champion version, moving the aliases `champion` and `previous`, rolling back, and reading all
-champions. Not here: the lake's mirror of them (`mirror`), or the decision (`ml.models.gate`).
+Here: registering a champion version, moving the aliases `champion` and `previous`, rolling back, and reading
+all champions. Not here: the lake's mirror of them (`mirror`), or the decision (`ml.models.gate`).
 
-Concept: one registered model per collection, one version per approved champion; the version's tags carry the whole
-tuple, so the registry alone can rebuild it. Any MLflow server serves by its URL; SQLite by default. Every write is
-idempotent: a step killed after it registered a version finds that version again instead of adding another.
+Concept: one registered model per collection, one version per approved champion; the version's tags carry the
+whole tuple, so the registry alone can rebuild it. Any MLflow server serves by its URL; SQLite by default.
+Every write is idempotent: a step killed after it registered a version finds that version again instead of
+adding another.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class ChampionRegistry:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """The MLflow client; the first use imports MLflow and makes a SQLite store where there is none (seconds)."""
+        """The MLflow client; the first use imports MLflow and makes a missing SQLite store (seconds)."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow.tracking import MlflowClient
 
@@ -62,7 +63,8 @@ class ChampionRegistry:
             reigning: The champion that it replaces, as the lake knows it; None for a collection's first.
 
         Returns:
-            The challenger with its version number. Registering the same tuple again returns the version it has.
+            The challenger with its version number. Registering the same tuple again returns the version it
+            has.
         """
         name = model_name(challenger.collection)
         previous = reigning.version if reigning else None
@@ -89,8 +91,8 @@ class ChampionRegistry:
         aliases = self._aliases(name)
         if ALIAS_PREVIOUS not in aliases:
             raise NothingToRollBackError(
-                f"expected a previous version of {collection!r} in the registry, found aliases {aliases or 'none'}; "
-                "retrain the collection instead"
+                f"expected a previous version of {collection!r} in the registry, found aliases "
+                f"{aliases or 'none'}; retrain the collection instead"
             )
         reigning, restored = aliases[ALIAS_CHAMPION], aliases[ALIAS_PREVIOUS]
         self.client.set_registered_model_alias(name, ALIAS_CHAMPION, str(restored))
@@ -103,7 +105,7 @@ class ChampionRegistry:
         return Champion.from_tags(found.tags, number, previous_version)
 
     def aliases(self) -> dict[str, dict[str, int]]:
-        """Aliases of every collection in the registry: collection to {alias: version}; 1000 models a request."""
+        """Aliases of every registered collection, {collection: {alias: version}}; 1000 models a request."""
         result = {}
         token: str | None = None
         while True:
@@ -149,8 +151,8 @@ class ChampionRegistry:
             return False
         return True
 
-    def _newest(self, name: str) -> Any:  # noqa: ANN401 - an MLflow ModelVersion, whose module is imported lazily
-        """The newest version of a model, or None."""
+    def _newest(self, name: str) -> Any:
+        """The newest version of a model (MLflow's ModelVersion, imported lazily), or None."""
         found = self.client.search_model_versions(
             f"name = '{name}'", max_results=1, order_by=["version_number DESC"]
         )

@@ -1,12 +1,13 @@
 """The lake's mirror of the registry: what inference reads set-wise.
 
-Here: reading champions from ops.champions, writing them together with the decisions that made them, rollback, and
-taking over a champion that somebody moved in the registry. Not here: the registry itself (`champions`).
+Here: reading champions from ops.champions, writing them together with the decisions that made them, rollback,
+and taking over a champion that somebody moved in the registry. Not here: the registry itself (`champions`).
 
-Concept: MLflow is the registry of record and has no set-wise read worth the name; the lake has no aliases. A promotion is
-written to the registry first, then to the mirror in one transaction with its decision row. Killed in between, the
-mirror still names the old champion, the next training decides again from the same lake, finds its version already
-registered, and only the mirror's half is left to do: the decision is never lost and never doubled.
+Concept: MLflow is the registry of record and has no set-wise read worth the name; the lake has no aliases. A
+promotion is written to the registry first, then to the mirror in one transaction with its decision row.
+Killed in between, the mirror still names the old champion, the next training decides again from the same
+lake, finds its version already registered, and only the mirror's half is left to do: the decision is never
+lost and never doubled.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Decision:
     """One row of ops.decision_log.
 
     Attributes:
-        decided_at: Newest instant known to the data it was decided on (UTC), so that a rerun decides at the same time.
+        decided_at: Newest instant known to the data it was decided on (UTC), so that a rerun decides at the
+            same time.
         run_id: The run that decided.
         collection: Whose champion, or `POOLED` for the pooled prior.
         action: promoted, rejected, kept, rolled_back or fell_back.
@@ -173,8 +175,9 @@ def adopt_moved_aliases(
 ) -> list[Champion]:
     """Take over champions that somebody moved back in the registry.
 
-    A registry champion *older* than the lake's was moved by hand: the lake follows. A *newer* one was registered by a
-    training that died before its commit: the next training finishes it, so it is left alone here.
+    A registry champion *older* than the lake's was moved by hand: the lake follows. A *newer* one was
+    registered by a training that died before its commit: the next training finishes it, so it is left alone
+    here.
 
     Args:
         con: A write connection of the lake.
