@@ -16,17 +16,19 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ml.index.factor import V_QD, V_QN, Sales, new_factor
-from ml.index.replay import replay
-from ml.index.valuation import value_tokens
+from ml.index.params import DEFAULT_PARAMS
+from ml.index.replay import N_OUT, replay
+from ml.index.valuation import N_COL, N_TOK, value_tokens
 
 
 class Batch(NamedTuple):
     """Collections laid end to end. R rows (sales), M tokens, C collections; float64 and int64 unless said.
 
     ``row_off``/``tok_off`` (C+1) delimit collections; ``trait_off`` (C+1) delimits their token-major code
-    tables of ``n_types`` columns. ``first`` is the absolute 0-based position of a collection's first row
-    here and must be a window start; rows before ``start`` bring their noise with them; ``ref_day`` is the
-    day the token closed forms are evaluated at.
+    tables of ``n_types`` columns, where a token whose traits nobody told has codes -1 and weights 0.
+    ``first`` is the absolute 0-based position of a collection's first row here and must be a window start;
+    rows before ``start`` bring their noise with them; ``ref_day`` is the day the token closed forms are
+    evaluated at.
     """
 
     row_off: NDArray[np.int64]
@@ -78,7 +80,8 @@ def _entry_point(source_digest: int) -> Callable[..., None]:
             token_scale = np.zeros(tokens)
             for t in range(tokens):
                 if types > 0:
-                    token_scale[t] = 1.0 / np.sqrt(table_weights[t].sum())
+                    total = table_weights[t].sum()
+                    token_scale[t] = 1.0 / np.sqrt(total) if total > 0.0 else 0.0
             token = batch.token[r0:r1]
             codes, weights = np.empty((types, n), np.int32), np.empty((types, n))
             scale, previous, last = np.empty(n), np.empty(n, np.int64), np.full(tokens, -1, np.int64)
@@ -145,3 +148,27 @@ def _digest_of_compiled_sources() -> int:
 #: (2, N_OUT, R), ``tokens_out`` (M, N_TOK) and ``summary`` (C, N_COL); rows and tokens without an index
 #: keep what they held.
 replay_batch = _entry_point(_digest_of_compiled_sources())
+
+
+def warm_up() -> None:
+    """Compile the kernel (about 25 s of one core) or load it from the cache: later starts need not."""
+    no_rows, no_offsets = np.empty(0), np.zeros(1, np.int64)
+    batch = Batch(
+        row_off=no_offsets,
+        tok_off=no_offsets,
+        trait_off=no_offsets,
+        n_types=np.empty(0, np.int64),
+        first=np.empty(0, np.int64),
+        start=np.empty(0, np.int64),
+        anchor=no_rows,
+        ref_day=no_rows,
+        day=no_rows,
+        query_day=no_rows,
+        y=no_rows,
+        token=np.empty(0, np.int64),
+        prefix=np.empty(0, np.int64),
+        codes=np.empty(0, np.int32),
+        weights=no_rows,
+    )
+    outputs = (np.empty((2, 0)), np.empty((2, N_OUT, 0)), np.empty((0, N_TOK)), np.empty((0, N_COL)))
+    replay_batch(batch, 0, 0, DEFAULT_PARAMS.variant_table(), 1, 1, 1, 1, *outputs)

@@ -1,10 +1,12 @@
 """The index's tables, and which part of which collection has to be computed again.
 
-What is here: DDL, and SQL that compares ``marts.fct_sales`` with what is stored. What is not: the numbers (``update``).
+What is here: DDL, and SQL that compares ``marts.fct_sales`` with what is stored. What is not: the numbers
+(``update``).
 
-The concept. Every stored row keeps the hash of the sale it was computed from, every collection the hash of all its
-sales and traits. Collections whose hashes differ are looked at row by row; their tail from the first differing ``seq``
-is computed again. So new sales, late sales that shift the known order, corrections and removals are one case.
+The concept. Every stored row keeps the hash of the sale it was computed from, every collection the hash of
+all its sales and traits. Collections whose hashes differ are looked at row by row; their tail from the
+first differing ``seq`` is computed again. So new sales, late sales that shift the known order, corrections
+and removals are one case.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ DDL = (
     "create schema if not exists features",
     """
     create table if not exists features.hedonic_index (
-        sale_id varchar, collection varchar, token_id varchar, seq bigint, known_at timestamp, as_of timestamp,
-        prefix bigint,
-        a_mean double, a_level double, a_trait double, a_token double, a_sd double, a_level_sd double,
-        b_mean double, b_level double, b_trait double, b_token double, b_sd double, b_level_sd double,
-        log_price double, innovation_a double, noise_a double, noise_b double, row_hash ubigint
+        sale_id varchar, collection varchar, token_id varchar, seq bigint, known_at timestamp, as_of
+        timestamp, prefix bigint, a_mean double, a_level double, a_trait double, a_token double, a_sd
+        double, a_level_sd double, b_mean double, b_level double, b_trait double, b_token double, b_sd
+        double, b_level_sd double, log_price double, innovation_a double, noise_a double, noise_b double,
+        row_hash ubigint
     )
     """,
     """
@@ -34,8 +36,8 @@ DDL = (
     """,
     """
     create table if not exists features.index_state (
-        collection varchar, state_seq bigint, state_known_at timestamp, sales_hash ubigint, traits_hash ubigint,
-        params_fingerprint varchar, anchor_log double
+        collection varchar, state_seq bigint, state_known_at timestamp, sales_hash ubigint, traits_hash
+        ubigint, params_fingerprint varchar, anchor_log double
     )
     """,
 )
@@ -59,15 +61,18 @@ traits as (
     select
         collection,
         count(*) as tokens,
-        min(len(trait_codes)) as types,
-        max(len(trait_codes)) as most_types,
+        coalesce(max(len(trait_codes)), 0) as types,
+        coalesce(min(len(trait_codes)) filter (where len(trait_codes) > 0), 0) as fewest_types,
         bit_xor(hash(token_id, trait_codes, trait_information)) as traits_hash
     from marts.dim_tokens
     where collection in (select collection from sales)
     group by collection
 )
 select
-    sales.*, coalesce(tokens, 0) as tokens, coalesce(types, 0) as types, coalesce(most_types, 0) as most_types,
+    sales.*,
+    coalesce(tokens, 0) as tokens,
+    coalesce(types, 0) as types,
+    coalesce(fewest_types, 0) as fewest_types,
     coalesce(traits_hash, 0) as traits_hash
 from sales
 left join traits using (collection)
@@ -102,7 +107,9 @@ stored as (
     where collection in (select collection from changed where same_rules)
 ),
 differing as (
-    select coalesce(sales.collection, stored.collection) as collection, min(coalesce(sales.seq, stored.seq)) as seq
+    select
+        coalesce(sales.collection, stored.collection) as collection,
+        min(coalesce(sales.seq, stored.seq)) as seq
     from sales
     full join stored on sales.collection = stored.collection and sales.seq = stored.seq
     where sales.row_hash is distinct from stored.row_hash
@@ -113,8 +120,8 @@ from changed
 left join differing using (collection)
 """
 
-# Every row of the collections to compute, with the number of sales visible to it: known strictly before its as-of
-# instant, and never one of its own transaction.
+# Every row of the collections to compute, with the number of sales visible to it: known strictly before its
+# as-of instant, and never one of its own transaction.
 _ROWS = """
 create or replace temp table index_rows as
 with sales as (
@@ -183,18 +190,19 @@ def plan_work(con: duckdb.DuckDBPyConnection, params: IndexParams) -> None:
     con.execute(_CURRENT)
     broken = con.execute(
         """
-        select collection, sales, first_seq, last_seq, unpriced, types, most_types, tokens
+        select collection, sales, first_seq, last_seq, unpriced, fewest_types, types, tokens
         from index_current
-        where first_seq != 1 or last_seq != sales or unpriced > 0 or types != most_types or tokens = 0
+        where first_seq != 1 or last_seq != sales or unpriced > 0 or types != fewest_types or tokens = 0
         order by collection
         limit 1
         """
     ).fetchone()
     if broken:
         raise IndexInputError(
-            f"collection {broken[0]!r}: expected seq 1..{broken[1]} with a positive price each and tokens of one number "
-            f"of trait types in dim_tokens; found seq {broken[2]}..{broken[3]}, {broken[4]} rows without a usable price, "
-            f"{broken[5]} to {broken[6]} trait types, {broken[7]} tokens; rebuild the marts of this collection"
+            f"collection {broken[0]!r}: expected seq 1..{broken[1]} with a positive price each, and tokens "
+            f"with none or all of its trait types in dim_tokens; found seq {broken[2]}..{broken[3]}, "
+            f"{broken[4]} rows without a usable price, {broken[5]} to {broken[6]} trait types and "
+            f"{broken[7]} tokens; rebuild the marts of this collection"
         )
     con.execute(_WORK, {"fingerprint": params.fingerprint()})
     con.execute(_ROWS)
@@ -204,9 +212,13 @@ def plan_work(con: duckdb.DuckDBPyConnection, params: IndexParams) -> None:
 
 
 def forget_outdated(con: duckdb.DuckDBPyConnection) -> int:
-    """Delete what is about to be computed again and what no longer exists; returns collections that disappeared."""
+    """Delete what is about to be computed again or no longer exists; returns collections that disappeared."""
     gone = con.execute(
-        "select count(*) from features.index_state where collection not in (select collection from index_current)"
+        """
+        select count(*)
+        from features.index_state
+        where collection not in (select collection from index_current)
+        """
     ).fetchone()
     con.execute(
         """
@@ -223,6 +235,6 @@ def forget_outdated(con: duckdb.DuckDBPyConnection) -> int:
             delete from features.{table}
             where collection in (select collection from index_plan)
                 or collection not in (select collection from index_current)
-            """  # noqa: S608
+            """
         )
     return int(gone[0]) if gone else 0

@@ -1,16 +1,17 @@
-"""Bring the stored index up to date: only collections whose sales or traits changed, in parallel, chunk by chunk.
+"""Bring the stored index up to date: only what changed, collections in parallel, chunk by chunk.
 
-What is here: DuckDB → arrays → compiled replay → DuckDB. What is not: which rows changed (``tables``) and the numbers
-themselves (``kernel``).
+What is here: DuckDB → arrays → compiled replay → DuckDB. What is not: which rows changed (``tables``) and
+the numbers themselves (``kernel``).
 
-The concept. Collections are taken largest first, so that the last ones to finish are small; a chunk bounds how many
-trait codes are in memory at once, and the next chunk is read while the threads compute this one. A tail restarts from
-the stored noises of the sales its window remembers, which is all the state there is.
+The concept. Collections are taken largest first, so that the last ones to finish are small; a chunk bounds
+how many trait codes are in memory at once, and the next chunk is read while the threads compute this one. A
+tail restarts from the stored noises of the sales its window remembers, which is all the state there is.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,12 +19,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ml.index.kernel import Batch, replay_batch
 from ml.index.params import DEFAULT_PARAMS, IndexParams
 from ml.index.replay import N_OUT, OUT_LEVEL, OUT_LEVEL_VAR, OUT_MEAN, OUT_TOKEN, OUT_VAR
-from ml.index.tables import create_tables, forget_outdated, plan_work
+from ml.index.tables import IndexInputError, create_tables, forget_outdated, plan_work
 from ml.index.valuation import (
     COL_A_LEVEL,
     COL_A_LEVEL_VAR,
@@ -61,6 +63,7 @@ class IndexReport:
 class _Chunk:
     """Input and output of one chunk; ``ids`` are the collections' plan numbers in order."""
 
+    number: int
     ids: NDArray[np.int64]
     batch: Batch
     row_seq: NDArray[np.int64]
@@ -76,7 +79,7 @@ def update_index(
     params: IndexParams = DEFAULT_PARAMS,
     chunk_entries: int = CHUNK_ENTRIES,
 ) -> IndexReport:
-    """Make features.hedonic_index, token_index and index_state agree with marts.fct_sales and marts.dim_tokens.
+    """Make features.hedonic_index, token_index and index_state agree with the marts.
 
     Runs in the caller's transaction. An incremental update gives the numbers of a full one to 1e-8.
 
@@ -131,9 +134,8 @@ def _number_chunks(con: duckdb.DuckDBPyConnection, chunk_entries: int) -> int:
         create or replace temp table index_numbered as
         with costed as (
             select
-                *,
-                (sales - first) * power(least(sales, 750), 2) + tokens * least(sales, 750) * (types + 1) as cost,
-                (sales - first) + tokens * (types + 1) as entries
+                *, (sales - first) * power(least(sales, 750), 2) + tokens * least(sales, 750) * (types + 1)
+                as cost, (sales - first) + tokens * (types + 1) as entries
             from index_plan
         )
         select
@@ -166,6 +168,14 @@ def _offsets(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
+def _lengths(lists: pa.ChunkedArray) -> NDArray[np.int64]:
+    return pc.list_value_length(lists).to_numpy()
+
+
+def _flat(lists: pa.ChunkedArray) -> NDArray:
+    return pc.list_flatten(lists).to_numpy()
+
+
 def _own(values: NDArray, dtype: type) -> NDArray:
     """A writable, contiguous copy where needed: the kernel is compiled for one array type."""
     return np.require(values, dtype=dtype, requirements=["C", "W", "O"])
@@ -193,10 +203,10 @@ def _read_chunks(con: duckdb.DuckDBPyConnection, chunks: int, params: IndexParam
             from marts.dim_tokens
             inner join index_numbered using (collection)
             where chunk = {chunk}
-            """  # noqa: S608
+            """
         )
         tokens = con.execute(
-            f"select id, trait_codes, trait_information from index_tokens_{chunk} order by id, token"  # noqa: S608
+            f"select id, trait_codes, trait_information from index_tokens_{chunk} order by id, token"
         ).to_arrow_table()
         con.execute(f"alter table index_tokens_{chunk} drop column trait_codes")
         con.execute(f"alter table index_tokens_{chunk} drop column trait_information")
@@ -214,18 +224,16 @@ def _read_chunks(con: duckdb.DuckDBPyConnection, chunks: int, params: IndexParam
                 on index_rows.collection = hedonic_index.collection and index_rows.seq = hedonic_index.seq
             where chunk = $chunk and index_rows.seq > index_numbered.first
             order by index_numbered.id, index_rows.seq
-            """,  # noqa: S608
+            """,
             chunk,
         )
-        yield _assemble(plan, tokens, rows, params)
+        yield _assemble(chunk, plan, tokens, rows, params)
 
 
 def _assemble(
-    plan: dict[str, NDArray], tokens: pa.Table, rows: dict[str, NDArray], params: IndexParams
+    number: int, plan: dict[str, NDArray], tokens: pa.Table, rows: dict[str, NDArray], params: IndexParams
 ) -> _Chunk:
     if np.isnan(rows["token"].astype(np.float64)).any():
-        from ml.index.tables import IndexInputError
-
         raise IndexInputError(
             "expected every sold token in marts.dim_tokens, found sales of tokens that are not there; "
             "rebuild marts.dim_tokens after marts.fct_sales"
@@ -233,11 +241,12 @@ def _assemble(
     ids, count = plan["id"], len(plan["id"])
     first_id = int(ids[0])
     token_count = np.bincount(tokens["id"].to_numpy() - first_id, minlength=count)
-    codes = pa.chunked_array(tokens["trait_codes"]).combine_chunks()
-    information = pa.chunked_array(tokens["trait_information"]).combine_chunks()
-    weights = np.sqrt(
-        np.maximum(information.flatten().to_numpy(zero_copy_only=False), params.min_information)
-    )
+    # A token whose traits nobody told has empty lists: codes -1 and weights 0 make it similar to nothing.
+    types = np.repeat(plan["types"], token_count)
+    told = np.repeat(_lengths(tokens["trait_codes"]) > 0, types)
+    codes, weights = np.full(len(told), -1, np.int32), np.zeros(len(told))
+    codes[told] = _flat(tokens["trait_codes"])
+    weights[told] = np.sqrt(np.maximum(_flat(tokens["trait_information"]), params.min_information))
     batch = Batch(
         row_off=_offsets(np.bincount(rows["id"] - first_id, minlength=count)),
         tok_off=_offsets(token_count),
@@ -252,11 +261,12 @@ def _assemble(
         y=_own(rows["log_price"], np.float64),
         token=_own(rows["token"], np.int64),
         prefix=_own(rows["prefix"], np.int64),
-        codes=_own(codes.flatten().to_numpy(zero_copy_only=False), np.int32),
-        weights=_own(weights, np.float64),
+        codes=codes,
+        weights=weights,
     )
     noise = np.vstack([rows["noise_a"], rows["noise_b"]]).astype(np.float64)
     return _Chunk(
+        number,
         ids,
         batch,
         rows["seq"],
@@ -273,10 +283,8 @@ def _submit(pool: ThreadPoolExecutor, chunk: _Chunk, params: IndexParams, thread
     window = np.minimum(chunk.batch.first + sizes, 750)
     cost = np.cumsum(sizes * window**2 + np.diff(chunk.batch.trait_off) * window + 1)
     target = cost[-1] / (threads * CALLS_PER_THREAD)
-    calls = np.unique(
-        np.concatenate([np.floor((cost - 1) / target).searchsorted(range(1, threads * 9)), [0]])
-    )
-    bounds = [*(int(c) for c in calls if c < len(sizes)), len(sizes)]
+    edges = np.searchsorted(cost, target * np.arange(1, threads * CALLS_PER_THREAD)) + 1
+    bounds = sorted({0, len(sizes), *(int(edge) for edge in edges if edge < len(sizes))})
     return [
         pool.submit(
             replay_batch,
@@ -293,7 +301,7 @@ def _submit(pool: ThreadPoolExecutor, chunk: _Chunk, params: IndexParams, thread
             chunk.tokens,
             chunk.summary,
         )
-        for c0, c1 in zip(bounds[:-1], bounds[1:], strict=True)
+        for c0, c1 in itertools.pairwise(bounds)
     ]
 
 
@@ -311,7 +319,7 @@ def _finish(con: duckdb.DuckDBPyConnection, chunk: _Chunk, futures: list[Future[
         future.result()
     counts = np.diff(chunk.batch.row_off)
     fresh = chunk.row_seq > _start_of_rows(chunk)
-    columns = {"id": np.repeat(chunk.ids, counts)[fresh], "seq": chunk.row_seq[fresh]}
+    columns: dict[str, NDArray] = {"id": np.repeat(chunk.ids, counts)[fresh], "seq": chunk.row_seq[fresh]}
     for v, name in enumerate("ab"):
         out = chunk.out[v][:, fresh]
         columns[f"{name}_mean"] = out[OUT_MEAN]
@@ -345,7 +353,7 @@ def _write_tokens(con: duckdb.DuckDBPyConnection, chunk: _Chunk) -> None:
     counts = np.diff(chunk.batch.tok_off)
     level = np.repeat(chunk.summary, counts, axis=0)
     t = chunk.tokens
-    columns = {
+    columns: dict[str, NDArray] = {
         "id": np.repeat(chunk.ids, counts),
         "token": np.concatenate([np.arange(n) for n in counts]),
         "a_mean": level[:, COL_A_LEVEL] + t[:, TOK_A_TRAIT] + t[:, TOK_A_TOKEN],
@@ -363,10 +371,6 @@ def _write_tokens(con: duckdb.DuckDBPyConnection, chunk: _Chunk) -> None:
         "a_history_square": t[:, TOK_A_SQUARE],
     }
     names = ", ".join(f"index_computed.{name}" for name in columns if name not in ("id", "token"))
-    chunk_row = con.execute(
-        "select any_value(chunk) from index_numbered where id = ?", [int(chunk.ids[0])]
-    ).fetchone()
-    number = int(chunk_row[0]) if chunk_row else 0
     _insert(
         con,
         columns,
@@ -375,13 +379,13 @@ def _write_tokens(con: duckdb.DuckDBPyConnection, chunk: _Chunk) -> None:
         select collection, token_id, sales, known_at, {names}
         from index_computed
         inner join index_numbered using (id)
-        inner join index_tokens_{number} as named
+        inner join index_tokens_{chunk.number} as named
             on index_computed.id = named.id and index_computed.token = named.token
         where not isnan(a_level)
         order by collection, token_id
-        """,  # noqa: S608
+        """,
     )
-    con.execute(f"drop table index_tokens_{number}")
+    con.execute(f"drop table index_tokens_{chunk.number}")
 
 
 def _insert(con: duckdb.DuckDBPyConnection, columns: dict[str, NDArray], sql: str) -> None:

@@ -71,7 +71,7 @@ def _number_values(codes: Any) -> tuple[Any, int]:
     number, count = np.full(highest + 1, -1, np.int64), 0
     for t in range(codes.shape[0]):
         for j in range(codes.shape[1]):
-            if number[codes[t, j]] < 0:
+            if codes[t, j] >= 0 and number[codes[t, j]] < 0:
                 number[codes[t, j]] = count
                 count += 1
     return number, count
@@ -84,7 +84,8 @@ def _solve_trait_values(f: Factor, c: Sales, p: Any, window: int, number: Any, c
     solved = np.zeros((count, rows))
     for t in range(c.codes.shape[0] if count else 0):
         for j in range(rows):
-            solved[number[c.codes[t, window + j]], j] = p[V_VT] * c.scale[window + j]
+            if c.codes[t, window + j] >= 0:
+                solved[number[c.codes[t, window + j]], j] = p[V_VT] * c.scale[window + j]
     for v0 in range(0, count, f.block):
         v1 = min(count, v0 + f.block)
         columns = f.buffer[: rows * (v1 - v0)].reshape(rows, v1 - v0)
@@ -191,7 +192,7 @@ def value_tokens(
             out[token, TOK_B_TOKEN] = _token_part(c, variants[1], alpha[1], window, last[token], ref_day)
             for t in range(0 if by_tokens else codes.shape[1]):
                 code = codes[token, t]
-                if code < len(number) and number[code] >= 0:
+                if 0 <= code < len(number) and number[code] >= 0:
                     weight = scale[token] * weights[token, t]
                     for j in range(rows):
                         solved[k, j] += weight * by_value[number[code], j]

@@ -36,6 +36,7 @@ def make_collection(
     late: float = 0.0,
     ties: float = 0.0,
     unsure: float = 0.0,
+    untold: float = 0.0,
 ) -> Collection:
     """Sales in known order; ``late`` ones happened long before, ``unsure`` ones have an early as_of."""
     rng = np.random.default_rng(seed)
@@ -52,6 +53,8 @@ def make_collection(
     codes = rng.integers(0, values, (tokens, types)) + np.arange(types) * values
     shares = rng.uniform(0.001, 1.0, values * max(types, 1))
     weights = np.sqrt(np.maximum(-np.log(shares), 0.05))[codes]
+    no_traits = rng.random(tokens) < untold
+    codes[no_traits], weights[no_traits] = -1, 0.0
     y = rng.normal(0, 0.6, n) + np.cumsum(rng.normal(0, 0.1, n))
     y[rng.random(n) < 0.1] += 3.0
     return Collection(
@@ -125,7 +128,8 @@ class Oracle:
         if codes.shape[1] == 0:
             return np.zeros((len(a), len(b)))
         shared = ((codes[a][:, None, :] == codes[b][None, :, :]) * weights[a][:, None, :]).sum(axis=2)
-        return shared / np.sqrt(weights[a].sum(1)[:, None] * weights[b].sum(1)[None, :])
+        total = np.sqrt(weights[a].sum(1)[:, None] * weights[b].sum(1)[None, :])
+        return np.divide(shared, total, out=np.zeros_like(shared), where=total > 0)
 
     def predict(
         self, v: int, prefix: int, token: int, day: float

@@ -37,6 +37,7 @@ CASES = {
     "no traits": {"n": 31, "tokens": 10, "types": 0},
     "one token": {"n": 25, "tokens": 1, "types": 2},
     "many values": {"n": 30, "tokens": 6, "types": 4, "values": 30},
+    "traits of some tokens": {"n": 35, "tokens": 12, "types": 3, "untold": 0.4},
     "simultaneous": {"n": 40, "tokens": 8, "types": 3, "ties": 0.4},
     "late rows": {"n": 45, "tokens": 8, "types": 3, "late": 0.2},
     "uncertain times": {"n": 45, "tokens": 5, "types": 3, "unsure": 0.5},
@@ -133,7 +134,7 @@ def test_a_later_sale_changes_nothing_before_it(small_window: IndexParams) -> No
 
 
 def test_collections_in_one_batch_do_not_touch_each_other(small_window: IndexParams) -> None:
-    several = [make_collection(n=n, tokens=6, types=t, seed=n) for n, t in ((20, 2), (1, 0), (13, 3), (9, 1))]
+    several = [make_collection(n=n, tokens=6, types=t, seed=n) for n, t in ((20, 2), (13, 0), (1, 0), (13, 3), (9, 1))]
     together = run(batch_of(several, small_window), small_window)
     edge, token_edge = 0, 0
     for c in several:
