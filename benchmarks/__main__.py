@@ -25,7 +25,9 @@ from rich.table import Table
 from benchmarks.machine import describe_machine
 from benchmarks.runs import Run, assay_run, code_location_seconds
 
-DATA = Path(os.environ.get("ASSAY_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "nft"
+DATA = (
+    Path(os.environ.get("ASSAY_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "nft"
+)
 console = Console(width=120)
 
 
@@ -75,14 +77,18 @@ def measure_real_data(figures: Figures, scratch: Path) -> None:
     run = assay_run(scratch / "real", "--source", "files", "--data-dir", str(DATA))
     figures.add("real data, whole job", f"{run.wall_s:.0f} s", "< 600 s")
     figures.add("  peak memory", f"{run.report['peak_rss_mb']:.0f} MB")
-    figures.add("  rows unaccounted for", str(sum(r.get("difference", 0) for r in run.report["reconciliation"])), "0")
+    figures.add(
+        "  rows unaccounted for", str(sum(r.get("difference", 0) for r in run.report["reconciliation"])), "0"
+    )
     for chain, told in run.report["errors"]["chains"].items():
         pooled = told["pooled"]
         figures.add(
             f"  {chain}: pooled MdAPE of {told['sales']:,} sales in {told['collections']} collections",
             f"{100 * pooled['model']['mdape']:.1f} %",
         )
-        figures.add("    against the median of the last 5", f"{told['mdape_ratio_to_med_5']:.3f} ×", "≤ 0.92 ×")
+        figures.add(
+            "    against the median of the last 5", f"{told['mdape_ratio_to_med_5']:.3f} ×", "≤ 0.92 ×"
+        )
         figures.add(
             "    collections where it beats the best simple baseline",
             f"{100 * told['share_beating_best_simple']:.0f} %",
@@ -91,7 +97,7 @@ def measure_real_data(figures: Figures, scratch: Path) -> None:
 
 
 def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> None:
-    """Cold run, training against bare numeric work, scoring, one more day, a scattered worklist; growth between sizes."""
+    """Cold run, training against bare work, scoring, one more day, a scattered worklist; growth between sizes."""
     from benchmarks.training import measure_training, measure_worklist
 
     cold: dict[int, Run] = {}
@@ -112,8 +118,14 @@ def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> None:
         figures.add("  scoring all tokens", f"{scoring:.0f} s", "< 180 s" if n >= 3000 else "")
         measure_training(figures, home, run)
         day = assay_run(home, *market, "--days", "366")
-        cheap = day.stage("ingest", "marts", "index", "sale features", "token features", "estimates", "checks")
-        figures.add("  one more day, ingest to score", f"{cheap:.0f} s = {100 * cheap / run.wall_s:.0f} %", "< 10 % of cold")
+        cheap = day.stage(
+            "ingest", "marts", "index", "sale features", "token features", "estimates", "checks"
+        )
+        figures.add(
+            "  one more day, ingest to score",
+            f"{cheap:.0f} s = {100 * cheap / run.wall_s:.0f} %",
+            "< 10 % of cold",
+        )
         measure_worklist(figures, home, min(300, n // 2))
         if n >= 3000:
             shutil.rmtree(home)
@@ -126,7 +138,9 @@ def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> None:
 def main(
     only: Annotated[list[Part] | None, typer.Option(help="Measure only these parts.")] = None,
     scale: Annotated[list[int] | None, typer.Option(help="Numbers of simulated collections.")] = None,
-    as_json: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
+    as_json: Annotated[
+        Path | None, typer.Option("--json", help="Also write the figures to this file.")
+    ] = None,
 ) -> None:
     """Measure and print."""
     parts = set(only or Part)

@@ -40,6 +40,8 @@ def code_location_seconds() -> float:
     """Import of the code location in a fresh process, the way Dagster's servers do it."""
     started = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-c", "from orchestration.definitions import defs; defs()"], check=True, capture_output=True
+        [sys.executable, "-c", "from orchestration.definitions import defs; defs()"],
+        check=True,
+        capture_output=True,
     )
     return time.perf_counter() - started

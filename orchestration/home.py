@@ -93,11 +93,17 @@ def run_lock(home: Path, timeout_s: float, on_wait: object = None) -> Iterator[N
             lock.acquire(timeout=timeout_s)
         except Timeout as error:
             raise HomeError(
-                f"{home} is in use by {who}; waited {timeout_s:.0f} s. Try again when it is done, or set ASSAY_LOCK_TIMEOUT_S."
+                f"{home} is in use by {who}; waited {timeout_s:.0f} s. Try again later, or set ASSAY_LOCK_TIMEOUT_S."
             ) from error
     try:
         holder.write_text(
-            json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now(UTC).isoformat(timespec="seconds")})
+            json.dumps(
+                {
+                    "pid": os.getpid(),
+                    "host": socket.gethostname(),
+                    "since": datetime.now(UTC).isoformat(timespec="seconds"),
+                }
+            )
         )
         yield
     finally:
@@ -132,7 +138,9 @@ def bury_dead_runs(instance: dg.DagsterInstance) -> int:
         told = run.tags.get(PROCESS_TAG)
         if told is None or _is_alive(told):
             continue
-        instance.report_run_failed(run, "The process that executed this run is gone (killed?). The next run takes over.")
+        instance.report_run_failed(
+            run, "The process that executed this run is gone (killed?). The next run takes over."
+        )
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         buried += 1
     return buried

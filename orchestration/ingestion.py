@@ -65,7 +65,13 @@ class _Chunk:
 
 
 def ingest_window(
-    lake: Lake, source: Source, tables: Sequence[str], start: datetime, end: datetime, *, append_only: bool = False
+    lake: Lake,
+    source: Source,
+    tables: Sequence[str],
+    start: datetime,
+    end: datetime,
+    *,
+    append_only: bool = False,
 ) -> dict[str, IngestReport]:
     """Bring raw tables up to date with what `source` knows for start <= known_at < end.
 
@@ -130,7 +136,9 @@ def _write(lake: Lake, source: str, chunk: _Chunk, reports: dict[str, IngestRepo
         for table, batches in chunk.batches.items():
             empty, nothing_refused = raw_table(table).schema.empty_table(), QUARANTINE.schema.empty_table()
             con.register("incoming", pa.concat_tables([empty, *(b.rows for b in batches)]))
-            con.register("incoming_rejected", pa.concat_tables([nothing_refused, *(b.rejected for b in batches)]))
+            con.register(
+                "incoming_rejected", pa.concat_tables([nothing_refused, *(b.rejected for b in batches)])
+            )
             _fingerprint_days(con, source, table, chunk)
             _replace_changed_days(con, source, table, reports[table])
             con.execute("drop table changed_days")
@@ -138,7 +146,9 @@ def _write(lake: Lake, source: str, chunk: _Chunk, reports: dict[str, IngestRepo
             con.unregister("incoming_rejected")
 
 
-def _replace_changed_days(con: duckdb.DuckDBPyConnection, source: str, table: str, report: IngestReport) -> None:
+def _replace_changed_days(
+    con: duckdb.DuckDBPyConnection, source: str, table: str, report: IngestReport
+) -> None:
     changed = con.execute(
         "select count(*), count_if(was_logged), coalesce(sum(rows), 0), coalesce(sum(quarantined), 0) from changed_days"
     ).fetchone()
@@ -177,7 +187,8 @@ def _fingerprint_days(con: duckdb.DuckDBPyConnection, source: str, table: str, c
             select unnest(generate_series(cast($start as date), cast($last as date), interval 1 day))::date as day
         ),
         good as (
-            select cast(known_at as date) as day, count(*) as n, sum(hash(incoming)::hugeint) as h from incoming group by all
+            select cast(known_at as date) as day, count(*) as n, sum(hash(incoming)::hugeint) as h
+            from incoming group by all
         ),
         bad as (
             select cast(known_at as date) as day, count(*) as n, sum(hash(incoming_rejected)::hugeint) as h
@@ -212,11 +223,16 @@ def _fingerprint_days(con: duckdb.DuckDBPyConnection, source: str, table: str, c
 
 def _delete_days(con: duckdb.DuckDBPyConnection, source: str, table: str) -> None:
     """Forget the changed days. By day alone: the rows' `source` is who told the fact, not the adapter that read it,
-    and a home has one adapter for each table."""
+    and a home has one adapter for each table.
+    """
     days = "(select day from changed_days)"
     con.execute(f"delete from raw.{table} where cast(known_at as date) in {days}")
-    con.execute(f"delete from raw.quarantine where table_name = ? and cast(known_at as date) in {days}", [table])
-    con.execute(f"delete from ops.ingest_log where source = ? and table_name = ? and day in {days}", [source, table])
+    con.execute(
+        f"delete from raw.quarantine where table_name = ? and cast(known_at as date) in {days}", [table]
+    )
+    con.execute(
+        f"delete from ops.ingest_log where source = ? and table_name = ? and day in {days}", [source, table]
+    )
 
 
 def _insert_days(con: duckdb.DuckDBPyConnection, table: str) -> None:

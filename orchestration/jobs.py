@@ -49,7 +49,10 @@ def train_worklist(context: dg.OpExecutionContext, config: Worklist, assay: Assa
 
     context.log.info(f"{len(config.collections)} collections: {config.reason}")
     report = train_and_record(
-        assay, config.collections, run_id=context.run_id, on_result=lambda outcome: log_outcome(context, outcome)
+        assay,
+        config.collections,
+        run_id=context.run_id,
+        on_result=lambda outcome: log_outcome(context, outcome),
     )
     context.add_output_metadata(report_metadata(report))
     return report.counts()
@@ -72,7 +75,11 @@ def conduct(context: dg.OpExecutionContext, assay: AssayResource) -> None:
 
     summary = run_everything(assay.settings, context.instance)
     context.add_output_metadata(
-        {"collections": summary.collections, "tokens_estimated": summary.tokens_estimated, "sales": summary.sales}
+        {
+            "collections": summary.collections,
+            "tokens_estimated": summary.tokens_estimated,
+            "sales": summary.sales,
+        }
     )
 
 

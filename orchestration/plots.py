@@ -34,7 +34,9 @@ def _figure(title: str) -> tuple[Figure, Any]:
 def _embed(figure: Figure) -> dg.MarkdownMetadataValue:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})")
+    return dg.MetadataValue.md(
+        f"![plot](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    )
 
 
 def index_plot(con: duckdb.DuckDBPyConnection, collections: int = 6) -> dg.MarkdownMetadataValue:
@@ -85,7 +87,14 @@ def calibration_plot(
         known = np.isfinite(half)
         inside = (np.abs(error_log) <= half)[known]
         shares = [100 * part.mean() for part in np.array_split(inside, blocks) if len(part)]
-        axes.plot(range(1, len(shares) + 1), shares, marker="o", markersize=4, color=colour, label=f"{promised:.0%} interval")
+        axes.plot(
+            range(1, len(shares) + 1),
+            shares,
+            marker="o",
+            markersize=4,
+            color=colour,
+            label=f"{promised:.0%} interval",
+        )
         axes.axhline(100 * promised, color=colour, linewidth=0.8, linestyle=":")
     axes.set_ylabel("inside, %", fontsize=8)
     axes.legend(fontsize=7, frameon=False)

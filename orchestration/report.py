@@ -21,7 +21,7 @@ MODEL_NAMES = {
 
 
 def print_summary(summary: RunSummary, console: Console | None = None) -> None:
-    """Counts, models by tier, error beside the baselines, error against the truth, reconciliation, time, where to look."""
+    """Counts, models by tier, error beside the baselines, error against the truth, reconciliation, time."""
     console = console or Console()
     console.print()
     console.print(_counts(summary))
@@ -62,7 +62,7 @@ def _errors(chain: str, told: dict[str, Any]) -> Table:
         title=f"Walk-forward error, {where}: last 30 % of each collection with ≥ 200 sales"
         f" ({told['sales']:,} sales, {told['collections']} collections)",
         title_justify="left",
-        caption=f"Beats the best simple baseline in {100 * told['share_beating_best_simple']:.0f} % of the collections; "
+        caption=f"Beats the best simple baseline in {100 * told['share_beating_best_simple']:.0f} % of collections; "
         f"pooled MdAPE {told['mdape_ratio_to_med_5']:.2f} × that of the median of the last 5",
         caption_justify="left",
     )
@@ -73,7 +73,9 @@ def _errors(chain: str, told: dict[str, Any]) -> Table:
         shares = [_percent(metrics[key]) for key in ("mdape", "mape", "ppe20")]
         level = "–" if metrics["level"] is None else f"{metrics['level']:.3f}"
         over = _percent(told["median_collection_mdape"].get(name))
-        table.add_row(MODEL_NAMES.get(name, name), *shares, level, over, style="bold" if name == "model" else None)
+        table.add_row(
+            MODEL_NAMES.get(name, name), *shares, level, over, style="bold" if name == "model" else None
+        )
     return table
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster_dbt import DbtCliResource
+
 from lake.connection import Lake, ensure_tables
 from orchestration.settings import Settings
 
@@ -114,7 +115,7 @@ def open_registry(settings: Settings) -> ChampionRegistry:
 
 
 def dbt_resource(settings: Settings) -> DbtCliResource:
-    """dbt on this home's lake; target and logs live in the home so that homes do not share state."""
+    """Dbt on this home's lake; target and logs live in the home so that homes do not share state."""
     from lake.dbt import dbt_environment
 
     target = settings.home_path / "dbt"

@@ -14,7 +14,10 @@ def discovered_collections(assay: Assay) -> list[str]:
         ).fetchone()
         if not known or not known[0]:
             return []
-        return [row[0] for row in con.execute("select collection from marts.dim_collections order by 1").fetchall()]
+        return [
+            row[0]
+            for row in con.execute("select collection from marts.dim_collections order by 1").fetchall()
+        ]
 
 
 def build_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:

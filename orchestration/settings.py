@@ -33,7 +33,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     home: Path | None = Field(
-        None, description="folder of everything Assay keeps; default .assay (simulator) or .assay-files (files)"
+        None,
+        description="folder of everything Assay keeps; default .assay (simulator) or .assay-files (files)",
     )
     source: Literal["simulator", "files"] = Field("simulator", description="where market data come from")
     data_dir: Path | None = Field(None, description="folder of Parquet or CSV files, for source=files")
@@ -41,13 +42,17 @@ class Settings(BaseSettings):
     days: int = Field(365, ge=1, le=3_650, description="simulator: days of history")
     seed: int = Field(7, ge=0, description="simulator: seed of the market")
     faults: str = Field(
-        "", description="simulator: comma-separated faults, each name@day or name@day:magnitude, e.g. crash@300"
+        "",
+        description="simulator: comma-separated faults, each name@day or name@day:magnitude, e.g. crash@300",
     )
     as_of: datetime | None = Field(
         None, description="value tokens at this UTC instant and ignore what became known later (ISO 8601)"
     )
     threads: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="worker threads for fits and SQL"
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=256,
+        description="worker threads for fits and SQL",
     )
     memory_limit: str = Field(
         "2GB", pattern=r"^\d+(\.\d+)?(MB|GB)$", description="memory DuckDB may use, e.g. 2GB or 512MB"
@@ -58,18 +63,23 @@ class Settings(BaseSettings):
     catalog_url: str | None = Field(
         None, description="PostgreSQL URL of the lake catalog (postgresql://…); default SQLite under the home"
     )
-    data_path: str | None = Field(None, description="where the lake keeps its Parquet files; default under the home")
+    data_path: str | None = Field(
+        None, description="where the lake keeps its Parquet files; default under the home"
+    )
     mlflow_url: str | None = Field(
         None, description="MLflow tracking and registry URI; default SQLite under the home"
     )
-    refits: int = Field(4, ge=1, le=60, description="walk-forward refits of the pooled model over the history")
+    refits: int = Field(
+        4, ge=1, le=60, description="walk-forward refits of the pooled model over the history"
+    )
     fit_time_limit_s: float = Field(60, gt=0, description="seconds one collection's fit may take")
     failure_budget: float = Field(
         0.05, ge=0, le=1, description="share of collections that may fail before a training run fails"
     )
     enable_schedules: bool = Field(False, description="turn on all schedules and sensors")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
-        "CRITICAL", description="least level of Dagster's own log lines on the terminal; progress is shown anyway"
+        "CRITICAL",
+        description="least level of Dagster's own log lines on the terminal; progress is shown anyway",
     )
 
     @field_validator("faults")
@@ -111,7 +121,7 @@ class Settings(BaseSettings):
 
     @property
     def home_path(self) -> Path:
-        """The home, absolute. Each source has its own by default, so that a simulated market and real data never mix."""
+        """The home, absolute. Each source has its own by default: a simulated market and real data never mix."""
         default = ".assay" if self.source == "simulator" else f".assay-{self.source}"
         return (self.home or Path(default)).expanduser().resolve()
 

@@ -57,11 +57,15 @@ class RunSummary:
 def peak_rss_mb() -> float:
     """Largest resident set of this process or of any child so far, in MB (Linux counts KB, macOS bytes)."""
     unit = 1024 if sys.platform != "darwin" else 1
-    largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    largest = max(
+        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     return largest * unit / 1e6
 
 
-def read_summary(lake: Lake, stages: list[Stage], trained: dict[str, int], *, home: str, as_of: str) -> RunSummary:
+def read_summary(
+    lake: Lake, stages: list[Stage], trained: dict[str, int], *, home: str, as_of: str
+) -> RunSummary:
     """Everything the closing table shows."""
     with lake.read() as con:
         return RunSummary(

@@ -34,13 +34,16 @@ def content(lake: Lake, schemas: Iterable[str] = SCHEMAS) -> Content:
                 c[0] for c in columns if c[1] not in ("DOUBLE", "FLOAT", "DOUBLE[]") and c[0] not in LEFT_OUT
             ]
             row = con.execute(
-                f"select count(*), sum(hash({', '.join(exact)})::hugeint) from {table}" if exact else f"select count(*), 0 from {table}"
+                f"select count(*), sum(hash({', '.join(exact)})::hugeint) from {table}"
+                if exact
+                else f"select count(*), 0 from {table}"
             ).fetchone()
             assert row is not None
             found[table] = {"rows": row[0], "exact": row[1]}
             for name in floats:
                 found[table][name] = con.execute(
-                    f'select count("{name}"), coalesce(sum("{name}"), 0), coalesce(sum("{name}" * "{name}"), 0) from {table}'
+                    f'select count("{name}"), coalesce(sum("{name}"), 0), coalesce(sum("{name}" * "{name}"), 0)'
+                    f" from {table}"
                 ).fetchone()
     return found
 
@@ -59,6 +62,7 @@ def differences(one: Content, other: Content, tolerance: float = 1e-6) -> list[s
 def _same(a: object, b: object, tolerance: float) -> bool:
     if isinstance(a, tuple) and isinstance(b, tuple):
         return a[0] == b[0] and all(
-            math.isclose(x, y, rel_tol=tolerance, abs_tol=tolerance) for x, y in zip(a[1:], b[1:], strict=True)
+            math.isclose(x, y, rel_tol=tolerance, abs_tol=tolerance)
+            for x, y in zip(a[1:], b[1:], strict=True)
         )
     return a == b

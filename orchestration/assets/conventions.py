@@ -27,6 +27,4 @@ def column_schema(columns: Mapping[str, tuple[str, str]]) -> dict[str, dg.TableS
 
 def arrow_columns(schema: pa.Schema) -> dict[str, tuple[str, str]]:
     """Columns of a pyarrow schema whose fields carry a `description`."""
-    return {
-        f.name: (str(f.type), (f.metadata or {}).get(b"description", b"").decode()) for f in schema
-    }
+    return {f.name: (str(f.type), (f.metadata or {}).get(b"description", b"").decode()) for f in schema}

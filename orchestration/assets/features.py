@@ -47,7 +47,7 @@ def hedonic_index(assay: AssayResource) -> dg.MaterializeResult:
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
-    description="What was known just before every arm's-length sale, with its price as the target. Strictly before `as_of`.",
+    description="What was known strictly before every arm's-length sale, with its price as the target.",
 )
 def sale_features(assay: AssayResource) -> dg.MaterializeResult:
     """`features.sale_features`: one row per arm's-length sale with an index."""
@@ -105,7 +105,9 @@ def _feature_check(table: str) -> dg.AssetChecksDefinition:
             metadata={
                 "rows_validated_by_pandera": report.sampled_rows,
                 "failures": len(report.failures),
-                "failed_rows": dg.MarkdownMetadataValue(report.failures.head(20).to_markdown(index=False) or "none"),
+                "failed_rows": dg.MarkdownMetadataValue(
+                    report.failures.head(20).to_markdown(index=False) or "none"
+                ),
             },
         )
 

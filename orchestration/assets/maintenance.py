@@ -26,7 +26,9 @@ def lake_maintenance(assay: AssayResource) -> dg.MaterializeResult:
     with assay.lake.read() as con:
         live = {
             int(row[0])
-            for row in con.execute("select distinct snapshot_id from ops.champions where snapshot_id is not null").fetchall()
+            for row in con.execute(
+                "select distinct snapshot_id from ops.champions where snapshot_id is not null"
+            ).fetchall()
         }
     report = maintain(assay.lake, keep_snapshots=live, retention_days=RETENTION_DAYS)
     return dg.MaterializeResult(metadata=asdict(report))

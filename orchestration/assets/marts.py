@@ -30,11 +30,11 @@ class MartsTranslator(DagsterDbtTranslator):
             return super().get_asset_key(dbt_resource_props)
         return dg.AssetKey(dbt_resource_props["name"])
 
-    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:  # noqa: ARG002 - the base class's
         """One group, whatever the dbt folder."""
         return "marts"
 
-    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:  # noqa: ARG002 - the base class's
         """The data team owns all marts."""
         return DATA_TEAM
 
@@ -56,11 +56,13 @@ def build_marts(project: DbtProject) -> dg.AssetsDefinition:
         told = io.StringIO()
         with assay.lake.writing("dbt build"):
             invocation = dbt.cli(["build"], context=context, target_path=target, raise_on_error=False)
-            # dagster-dbt repeats dbt's log on standard output, which belongs to `--json`; dbt keeps it in target/dbt.log.
+            # dagster-dbt repeats dbt's log on standard output, which belongs to `--json`; dbt keeps it in dbt.log.
             with redirect_stdout(told):
                 yield from invocation.stream()
         if not invocation.is_successful():
-            raise DbtBuildError(f"dbt build failed; its log is {target / 'dbt.log'}, and ended with:\n{told.getvalue()[-3000:]}")
+            raise DbtBuildError(
+                f"dbt build failed; its log is {target / 'dbt.log'}, and ended with:\n{told.getvalue()[-3000:]}"
+            )
 
     return marts
 
@@ -82,12 +84,22 @@ def prepare_manifest(project: DbtProject | None = None) -> Path:
     environment = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
     # Not `project.preparer`: it also runs `dbt deps`, which reaches for the network.
     done = subprocess.run(
-        [DBT_EXECUTABLE, "--quiet", "parse", "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)],
+        [
+            DBT_EXECUTABLE,
+            "--quiet",
+            "parse",
+            "--project-dir",
+            str(DBT_PROJECT),
+            "--profiles-dir",
+            str(DBT_PROJECT),
+        ],
         capture_output=True,
         text=True,
         env=environment,
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"dbt parse failed; expected a project that parses, found:\n{done.stdout}{done.stderr}")
+        raise RuntimeError(
+            f"dbt parse failed; expected a project that parses, found:\n{done.stdout}{done.stderr}"
+        )
     return project.manifest_path

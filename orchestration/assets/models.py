@@ -81,7 +81,9 @@ def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
             "folds": len(walked.folds),
             "refitted": outcome.refitted,
             "decision": outcome.decision.reason if outcome.decision else "nothing was due",
-            "errors": plots.error_histogram((walked.prediction_log - outcome.frame.target_log)[walked.fold > 0]),
+            "errors": plots.error_histogram(
+                (walked.prediction_log - outcome.frame.target_log)[walked.fold > 0]
+            ),
         }
     )
 
@@ -94,7 +96,7 @@ def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
     owners=MODEL_TEAM,
     kinds={"catboost", "mlflow"},
     pool=LAKE_WRITER,
-    description="The champion of each collection: index parameters, pooled prior, local CatBoost residual and the weight "
+    description="The champion of each collection: index parameters, pooled prior, local CatBoost residual and a weight "
     "an earlier window supports (possibly 0), interval width. A challenger must beat baselines and champion.",
 )
 def price_models(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
@@ -110,7 +112,7 @@ def train_and_record(
     run_id: str,
     on_result: "Callable[[TrainingOutcome], None] | None" = None,
 ) -> "TrainingReport":
-    """Train the keys, write champions and decisions in one transaction, and fail past the failure budget.
+    """Train the keys, write champions and decisions in one transaction, fail past the failure budget.
 
     Raises:
         FailureBudgetExceededError: after everything that succeeded was recorded.
@@ -150,7 +152,7 @@ def report_metadata(report: "TrainingReport") -> dict[str, Any]:
 
 
 def log_outcome(context: dg.OpExecutionContext, outcome: "TrainingOutcome") -> None:
-    """A materialization of the collection's own partition when something was judged; a line in the log when it failed."""
+    """A materialization of the collection's own partition when something was judged; a line in the log on failure."""
     if outcome.status == "failed":
         context.log.error(f"{outcome.collection}: {outcome.reason}")
     elif outcome.status == "trained" and outcome.decision is not None:

@@ -14,7 +14,10 @@ from orchestration.resources import AssayResource
 ESTIMATE_COLUMNS = {
     "collection": ("varchar", "Collection"),
     "token_id": ("varchar", "Token within the collection"),
-    "estimate_eth": ("double", "Median price the token would trade at, arm's length, at as_of, in ETH; null = no value"),
+    "estimate_eth": (
+        "double",
+        "Median price the token would trade at, arm's length, at as_of, in ETH; null = no value",
+    ),
     "lower_80_eth": ("double", "Lower end of the 80 % interval, ETH"),
     "upper_80_eth": ("double", "Upper end of the 80 % interval, ETH"),
     "lower_90_eth": ("double", "Lower end of the 90 % interval, ETH"),
@@ -70,7 +73,7 @@ def token_estimates(assay: AssayResource) -> dg.MaterializeResult:
     owners=MODEL_TEAM,
     kinds={"ducklake"},
     pool=LAKE_WRITER,
-    description="Error of the walk-forward predictions beside the baselines: pooled, by chain, by predicted premium, by "
+    description="Error of the walk-forward predictions beside the baselines: pooled, by chain, predicted premium and "
     "collection size, with interval coverage. Every prediction was made by models that had not seen the sale.",
 )
 def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
@@ -81,10 +84,17 @@ def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
         document = accuracy_report(con)
         holdout = read_holdout(con, ReportConfig())
     with assay.lake.write("record the accuracy report") as con:
-        con.execute("create table if not exists monitoring.accuracy_report (as_of timestamp, document varchar)")
+        con.execute(
+            "create table if not exists monitoring.accuracy_report (as_of timestamp, document varchar)"
+        )
         con.execute("delete from monitoring.accuracy_report")
-        con.execute("insert into monitoring.accuracy_report values (?, ?)", [assay.horizon, json.dumps(document)])
-    metadata: dict[str, object] = {"report": dg.MetadataValue.json(document["chains"]["all"]), "sales": len(holdout)}
+        con.execute(
+            "insert into monitoring.accuracy_report values (?, ?)", [assay.horizon, json.dumps(document)]
+        )
+    metadata: dict[str, object] = {
+        "report": dg.MetadataValue.json(document["chains"]["all"]),
+        "sales": len(holdout),
+    }
     if len(holdout):
         error_log = holdout.logs["model"] - holdout.price_log
         metadata |= {
@@ -119,7 +129,9 @@ def every_token_answered(assay: AssayResource) -> dg.AssetCheckResult:
         ).fetchone()
     assert row is not None
     told = dict(zip(("tokens", "rows", "doubled", "unexplained", "disordered"), map(int, row), strict=True))
-    passed = told["tokens"] == told["rows"] and not (told["doubled"] or told["unexplained"] or told["disordered"])
+    passed = told["tokens"] == told["rows"] and not (
+        told["doubled"] or told["unexplained"] or told["disordered"]
+    )
     return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.ERROR, metadata=told)
 
 

@@ -1,6 +1,6 @@
 """Group raw: what the sources said, by arrival month.
 
-Here: two multi-assets with an asset per raw table, glue over `orchestration.ingestion`. Not here: validation (`sources`).
+Here: two multi-assets, an asset per raw table, glue over `orchestration.ingestion`. Not here: validation.
 The four event tables are partitioned by arrival month and filled day by day; traits and collections are
 small facts without a history of their own, so they have no partitions.
 """
@@ -83,7 +83,7 @@ def ingest(assay: Assay, tables: list[str], start: datetime, end: datetime) -> d
 
 @dg.asset(
     group_name="raw",
-    description="The simulator's hidden true values (schema `truth`). Only reports compare with them; no model may read them.",
+    description="The simulator's hidden true values (schema `truth`). Only reports compare with them.",
     owners=DATA_TEAM,
     kinds={"python", "ducklake"},
     pool=LAKE_WRITER,

@@ -46,12 +46,17 @@ def run(
     home: Home = None,
     source: Source = None,
     data_dir: DataDir = None,
-    collections: Annotated[int | None, typer.Option(help="Simulator: collections [ASSAY_COLLECTIONS].")] = None,
+    collections: Annotated[
+        int | None, typer.Option(help="Simulator: collections [ASSAY_COLLECTIONS].")
+    ] = None,
     days: Annotated[int | None, typer.Option(help="Simulator: days of history [ASSAY_DAYS].")] = None,
     seed: Annotated[int | None, typer.Option(help="Simulator: seed [ASSAY_SEED].")] = None,
-    faults: Annotated[str | None, typer.Option(help="Simulator: faults, e.g. crash@300 [ASSAY_FAULTS].")] = None,
+    faults: Annotated[
+        str | None, typer.Option(help="Simulator: faults, e.g. crash@300 [ASSAY_FAULTS].")
+    ] = None,
     as_of: Annotated[
-        datetime | None, typer.Option(help="Value at this UTC instant; ignore what became known later [ASSAY_AS_OF].")
+        datetime | None,
+        typer.Option(help="Value at this UTC instant; ignore what became known later [ASSAY_AS_OF]."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -88,7 +93,9 @@ def ui(
     source: Source = None,
     data_dir: DataDir = None,
     port: Annotated[int, typer.Option(help="Port of the web server.")] = 3000,
-    host: Annotated[str, typer.Option(help="Address to bind; the server has no authentication.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to bind; the server has no authentication.")
+    ] = "127.0.0.1",
     read_only: Annotated[bool, typer.Option(help="Look, but request nothing.")] = False,
 ) -> None:
     """Start the Dagster UI and its daemon on the same state."""
@@ -120,7 +127,8 @@ def settings() -> None:
 @app.command()
 def replay(
     rename: Annotated[
-        list[str] | None, typer.Option(help="old=new: the column `old` of the refused rows is the contract's `new`.")
+        list[str] | None,
+        typer.Option(help="old=new: the column `old` of the refused rows is the contract's `new`."),
     ] = None,
     home: Home = None,
     source: Source = None,

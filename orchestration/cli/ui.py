@@ -30,10 +30,11 @@ def serve(settings: Settings, *, host: str, port: int, read_only: bool) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         os.waitpid(-1, 0)
-        typer.echo("one of the two processes ended; stopping the other", err=True)
-        return 1
     except KeyboardInterrupt:
         return 0
+    else:
+        typer.echo("one of the two processes ended; stopping the other", err=True)
+        return 1
     finally:
         for process in processes:
             process.terminate()

@@ -22,7 +22,14 @@ def _assay(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
 
 def _run_files(tmp_path: Path) -> subprocess.CompletedProcess[str]:
     return _assay(
-        "run", "--json", "--source", "files", "--data-dir", str(tmp_path / "data"), "--home", str(tmp_path / "home")
+        "run",
+        "--json",
+        "--source",
+        "files",
+        "--data-dir",
+        str(tmp_path / "data"),
+        "--home",
+        str(tmp_path / "home"),
     )
 
 

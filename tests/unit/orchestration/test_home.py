@@ -8,7 +8,7 @@ import textwrap
 import dagster as dg
 import pytest
 
-from orchestration.home import HomeError, PROCESS_TAG, bury_dead_runs, open_instance, prepare_home, run_lock
+from orchestration.home import PROCESS_TAG, HomeError, bury_dead_runs, open_instance, prepare_home, run_lock
 from orchestration.settings import load_settings
 
 
@@ -41,7 +41,10 @@ def test_a_second_run_is_told_who_holds_the_home(tmp_path):
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
     told: list[str] = []
-    with pytest.raises(HomeError, match=f"process {holder.pid}"), run_lock(tmp_path, 0.2, on_wait=told.append):
+    with (
+        pytest.raises(HomeError, match=f"process {holder.pid}"),
+        run_lock(tmp_path, 0.2, on_wait=told.append),
+    ):
         pass
     assert str(holder.pid) in told[0]
     holder.kill()
