@@ -51,7 +51,10 @@ with sales as (
         min(seq) as first_seq,
         max(seq) as last_seq,
         max(known_at) as known_at,
-        count(*) filter (where price_eth is null or not isfinite(ln(greatest(price_eth, 0)))) as unpriced,
+        count(*) filter (
+            where price_eth is null or price_eth <= 0 or not isfinite(price_eth)
+                or known_at is null or event_time is null or as_of is null
+        ) as incomplete,
         bit_xor(hash(seq, sale_id, token_id, tx_hash, price_eth, event_time, known_at, as_of)) as sales_hash
     from marts.fct_sales
     where seq is not null
@@ -190,18 +193,18 @@ def plan_work(con: duckdb.DuckDBPyConnection, params: IndexParams) -> None:
     con.execute(_CURRENT)
     broken = con.execute(
         """
-        select collection, sales, first_seq, last_seq, unpriced, fewest_types, types, tokens
+        select collection, sales, first_seq, last_seq, incomplete, fewest_types, types, tokens
         from index_current
-        where first_seq != 1 or last_seq != sales or unpriced > 0 or types != fewest_types or tokens = 0
+        where first_seq != 1 or last_seq != sales or incomplete > 0 or types != fewest_types or tokens = 0
         order by collection
         limit 1
         """
     ).fetchone()
     if broken:
         raise IndexInputError(
-            f"collection {broken[0]!r}: expected seq 1..{broken[1]} with a positive price each, and tokens "
+            f"collection {broken[0]!r}: expected seq 1..{broken[1]} with a positive price and times each, and tokens "
             f"with none or all of its trait types in dim_tokens; found seq {broken[2]}..{broken[3]}, "
-            f"{broken[4]} rows without a usable price, {broken[5]} to {broken[6]} trait types and "
+            f"{broken[4]} rows without them, {broken[5]} to {broken[6]} trait types and "
             f"{broken[7]} tokens; rebuild the marts of this collection"
         )
     con.execute(_WORK, {"fingerprint": params.fingerprint()})

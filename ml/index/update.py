@@ -134,8 +134,10 @@ def _number_chunks(con: duckdb.DuckDBPyConnection, chunk_entries: int) -> int:
         create or replace temp table index_numbered as
         with costed as (
             select
-                *, (sales - first) * power(least(sales, 750), 2) + tokens * least(sales, 750) * (types + 1)
-                as cost, (sales - first) + tokens * (types + 1) as entries
+                *,
+                (sales - first) * power(least(sales, 750), 2)
+                + tokens * least(sales, 750) * (types + 1) as cost,
+                (sales - first) + tokens * (types + 1) as entries
             from index_plan
         )
         select

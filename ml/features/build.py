@@ -1,0 +1,274 @@
+"""Keep features.sale_features and features.token_features in step with the index.
+
+What is here: which rows are outdated, the two spines, and the writes. What is not: the query (``query``).
+
+The concept. A spine of past sales is the index's own rows; a spine of tokens is the index's last state,
+moved to the scoring instant: the token's own part decays, the level's variance grows. Both go through
+``feature_query``. What a sale sees ends at its prefix, so when the known order of a collection changes at
+seq k only rows from k on are computed again; whether it changed is read from the hash the index keeps of
+its sales and traits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from datetime import datetime
+
+import duckdb
+
+from ml.features.query import SPINE_INDEX_COLUMNS, feature_query
+from ml.features.schema import FEATURES, fingerprint
+from ml.index.params import DEFAULT_PARAMS, IndexParams
+from ml.index.tables import create_tables as create_index_tables
+
+SALE_KEYS = (
+    "sale_id",
+    "collection",
+    "token_id",
+    "seq",
+    "known_at",
+    "as_of",
+    "prefix",
+    "row_hash",
+    "target_log",
+)
+TOKEN_KEYS = ("collection", "token_id", "as_of", "prefix", "state_known_at")
+_KEY_TYPES = {
+    "seq": "bigint",
+    "prefix": "bigint",
+    "known_at": "timestamp",
+    "as_of": "timestamp",
+    "state_known_at": "timestamp",
+    "row_hash": "ubigint",
+    "target_log": "double",
+}
+
+
+class ScoringInstantError(ValueError):
+    """Token features were asked for at an instant that does not lie after everything the index has seen."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureReport:
+    """What a build did: collections touched, rows written, rows in the table now."""
+
+    collections: int
+    rows_written: int
+    rows: int
+    seconds: float
+
+
+def update_sale_features(con: duckdb.DuckDBPyConnection) -> FeatureReport:
+    """Bring features.sale_features up to date: one row per arm's-length sale that had an index.
+
+    Runs in the caller's transaction. Only collections whose sales, traits or feature schema changed are
+    touched, and of them only rows from the first changed sale on.
+    """
+    began = time.monotonic()
+    _create(con, "sale", SALE_KEYS)
+    _plan(con, "sale")
+    con.execute(
+        """
+        create or replace temp table feature_plan as
+        with fresh as (
+            select collection, seq, row_hash, a_mean
+            from features.hedonic_index
+            where a_mean is not null and collection in (select collection from feature_changed where same_rules)
+        ),
+        stored as (
+            select collection, seq, row_hash, base_log
+            from features.sale_features
+            where collection in (select collection from feature_changed where same_rules)
+        ),
+        differing as (
+            select
+                coalesce(fresh.collection, stored.collection) as collection,
+                min(coalesce(fresh.seq, stored.seq)) as seq
+            from fresh
+            full join stored on fresh.collection = stored.collection and fresh.seq = stored.seq
+            where fresh.row_hash is distinct from stored.row_hash
+            group by 1
+        )
+        select
+            feature_changed.collection,
+            case when same_rules then coalesce(differing.seq, 9223372036854775807) else 1 end as first_seq
+        from feature_changed
+        left join differing using (collection)
+        """
+    )
+    con.execute(
+        """
+        delete from features.sale_features
+        where exists (
+            select 1 from feature_plan
+            where feature_plan.collection = sale_features.collection and sale_features.seq >= first_seq
+        ) or collection not in (select collection from features.index_state)
+        """
+    )
+    con.execute(
+        f"""
+        create or replace temp table feature_spine as
+        select
+            sale_id, collection, token_id, seq, known_at, as_of, prefix, row_hash, log_price as target_log,
+            {", ".join(SPINE_INDEX_COLUMNS)}
+        from features.hedonic_index
+        inner join feature_plan using (collection)
+        where seq >= first_seq and a_mean is not null
+        """
+    )
+    return _write(con, "sale", SALE_KEYS, "collection, seq", began)
+
+
+def build_token_features(
+    con: duckdb.DuckDBPyConnection,
+    as_of: datetime,
+    only_changed: bool = True,
+    params: IndexParams = DEFAULT_PARAMS,
+) -> FeatureReport:
+    """Write features.token_features: every token of every collection with an index, as seen at ``as_of``.
+
+    Args:
+        con: connection inside the caller's transaction.
+        as_of: scoring instant (UTC, naive), later than everything the index has seen.
+        only_changed: leave collections alone whose sales, traits and asks did not change; their rows keep
+            the older ``as_of`` they were built for.
+        params: the index parameters the stored states were computed with.
+
+    Raises:
+        ScoringInstantError: the index knows sales from ``as_of`` on; they would leak into the features.
+    """
+    began = time.monotonic()
+    _create(con, "token", TOKEN_KEYS)
+    newest = con.execute("select max(state_known_at) from features.index_state").fetchone()
+    if newest and newest[0] is not None and newest[0] >= as_of:
+        raise ScoringInstantError(
+            f"token features need a scoring instant after everything the index has seen: found as_of {as_of} and a "
+            f"sale known at {newest[0]}; pass a later as_of (the source's watermark)"
+        )
+    _plan(con, "token", everything=not only_changed)
+    con.execute(
+        """
+        delete from features.token_features
+        where collection in (select collection from feature_changed)
+            or collection not in (select collection from features.index_state)
+        """
+    )
+    fast, slow = params.fast, params.slow
+    con.execute(
+        f"""
+        create or replace temp table feature_spine as
+        with aged as (
+            select
+                token_index.*,
+                (epoch_us($as_of::timestamp) - epoch_us(state_known_at)) / 86400e6 as days,
+                exp(-days / {fast.token_decay_days}) as a_decay,
+                exp(-days / {slow.token_decay_days}) as b_decay
+            from features.token_index
+            where collection in (select collection from feature_changed)
+        ),
+        moved as (
+            select
+                collection, token_id, state_seq as prefix, state_known_at, $as_of::timestamp as as_of,
+                a_level, a_trait, a_token * a_decay as a_token,
+                sqrt(greatest(
+                    a_sd * a_sd + {fast.day_drift} * days
+                    + 2 * (1 - a_decay) * a_history_cross + (1 - a_decay * a_decay) * a_history_square,
+                    0
+                )) as a_sd,
+                sqrt(a_level_sd * a_level_sd + {fast.day_drift} * days) as a_level_sd,
+                b_level, b_trait, b_token * b_decay as b_token,
+                sqrt(b_level_sd * b_level_sd + {slow.day_drift} * days) as b_level_sd
+            from aged
+        )
+        select *, a_level + a_trait + a_token as a_mean, b_level + b_trait + b_token as b_mean
+        from moved
+        """,
+        {"as_of": as_of},
+    )
+    return _write(con, "token", TOKEN_KEYS, "collection, token_id", began)
+
+
+def _create(con: duckdb.DuckDBPyConnection, spine: str, keys: tuple[str, ...]) -> None:
+    """Create the table of one spine; a table of another feature schema is replaced."""
+    create_index_tables(con)
+    con.execute(
+        """
+        create table if not exists features.feature_state (
+            spine varchar, collection varchar, sales_hash ubigint, traits_hash ubigint, fingerprint varchar
+        )
+        """
+    )
+    stored = con.execute(
+        "select count(*) from features.feature_state where spine = ? and fingerprint != ?",
+        [spine, fingerprint()],
+    ).fetchone()
+    if stored and stored[0]:
+        con.execute(f"drop table if exists features.{spine}_features")
+        con.execute("delete from features.feature_state where spine = ?", [spine])
+    columns = ", ".join(
+        [f"{key} {_KEY_TYPES.get(key, 'varchar')}" for key in keys]
+        + ["base_log double"]
+        + [f"{feature.name} {feature.dtype}" for feature in FEATURES]
+    )
+    con.execute(f"create table if not exists features.{spine}_features ({columns})")
+
+
+def _plan(con: duckdb.DuckDBPyConnection, spine: str, everything: bool = False) -> None:
+    """Leave ``feature_changed``: collections to compute, and whether their old rows can be kept."""
+    con.execute(
+        """
+        create or replace temp table feature_changed as
+        with state as (
+            select * from features.feature_state where spine = $spine
+        )
+        select
+            index_state.collection,
+            coalesce(state.traits_hash = index_state.traits_hash, false) as same_rules
+        from features.index_state
+        left join state using (collection)
+        where $everything
+            or state.sales_hash is distinct from index_state.sales_hash
+            or state.traits_hash is distinct from index_state.traits_hash
+        """,
+        {"spine": spine, "everything": everything},
+    )
+
+
+def _write(
+    con: duckdb.DuckDBPyConnection, spine: str, keys: tuple[str, ...], order: str, began: float
+) -> FeatureReport:
+    con.execute(
+        f"insert into features.{spine}_features select * from ({feature_query('feature_spine', keys)}) order by {order}"
+    )
+    con.execute(
+        """
+        delete from features.feature_state
+        where spine = $spine and (
+            collection in (select collection from feature_changed)
+            or collection not in (select collection from features.index_state)
+        )
+        """,
+        {"spine": spine},
+    )
+    con.execute(
+        """
+        insert into features.feature_state
+        select $spine, collection, sales_hash, traits_hash, $fingerprint
+        from features.index_state
+        where collection in (select collection from feature_changed)
+        """,
+        {"spine": spine, "fingerprint": fingerprint()},
+    )
+    counts = con.execute(
+        f"""
+        select
+            (select count(*) from feature_changed),
+            (select count(*) from feature_spine),
+            (select count(*) from features.{spine}_features)
+        """
+    ).fetchone()
+    for table in ("feature_spine", "feature_changed", "feature_plan"):
+        con.execute(f"drop table if exists temp.{table}")
+    touched, written, rows = counts if counts else (0, 0, 0)
+    return FeatureReport(touched, written, rows, time.monotonic() - began)

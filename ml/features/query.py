@@ -1,0 +1,175 @@
+"""The one query that turns a spine into features, for past sales and for tokens alike.
+
+What is here: the joins. What is not: the features' formulas (``schema``), which rows need computing
+(``build``).
+
+The concept. A spine row is (collection, token_id, as_of, prefix) with the index's outputs. ``prefix`` is
+the number of the collection's sales it may see: known strictly before ``as_of`` and not of its own
+transaction. Everything trailing is a *state after seq*, so "what was known" is an equality join on prefix,
+the same one for history and life; only what has no seq (counts over days, listings, the token's own sales)
+is joined ASOF, strictly before.
+"""
+
+from __future__ import annotations
+
+from ml.features.schema import FEATURES
+
+#: Rows behind a state that its windows reach back to.
+LOOKBACK_SALES = 30
+
+#: Columns of a spine besides its keys.
+SPINE_INDEX_COLUMNS = (
+    "a_mean",
+    "a_level",
+    "a_trait",
+    "a_token",
+    "a_sd",
+    "a_level_sd",
+    "b_mean",
+    "b_level",
+    "b_trait",
+    "b_token",
+    "b_level_sd",
+)
+
+_SUPPLIERS = """
+scope as (
+    select collection, min(prefix) as oldest, min(as_of) as since, max(as_of) as until
+    from {spine}
+    group by collection
+),
+index_rows as (
+    select
+        hedonic_index.collection, token_id, seq, known_at, log_price, a_level, a_trait, innovation_a, oldest
+    from features.hedonic_index
+    inner join scope using (collection)
+),
+trail as (
+    select
+        collection,
+        seq,
+        lag(log_price, 1) over by_seq as log_price_2,
+        lag(log_price, 2) over by_seq as log_price_3,
+        lag(log_price, 3) over by_seq as log_price_4,
+        lag(log_price, 4) over by_seq as log_price_5,
+        log_price - a_trait as log_level_1,
+        lag(log_price - a_trait, 1) over by_seq as log_level_2,
+        lag(log_price - a_trait, 2) over by_seq as log_level_3,
+        avg(innovation_a) over (by_seq rows between 2 preceding and current row) as surprise_3,
+        avg(innovation_a) over (by_seq rows between 4 preceding and current row) as surprise_5,
+        avg(innovation_a) over (by_seq rows between 9 preceding and current row) as surprise_10,
+        avg(innovation_a) over (by_seq rows between 29 preceding and current row) as surprise_30,
+        avg(abs(innovation_a)) over (by_seq rows between 29 preceding and current row) as surprise_abs_30,
+        stddev_samp(innovation_a) over (by_seq rows between 29 preceding and current row) as surprise_sd_30
+    from index_rows
+    where seq > oldest - {lookback}
+    window by_seq as (partition by collection order by seq)
+),
+-- several sales may become known at one instant: the state after all of them is what a later reader sees
+visible as (
+    select collection, known_at, max(seq) as seq
+    from index_rows
+    group by collection, known_at
+),
+first_sales as (
+    select collection, event_time as first_sale_at
+    from marts.fct_collection_state
+    where seq = 1
+),
+moments as (
+    select distinct collection, as_of, prefix
+    from {spine}
+),
+market as (
+    select
+        moments.collection,
+        moments.as_of,
+        moments.prefix,
+        first_sale_at,
+        greatest(moments.prefix - coalesce(day_ago.seq, 0), 0) as sales_1d,
+        greatest(moments.prefix - coalesce(week_ago.seq, 0), 0) as sales_7d,
+        greatest(moments.prefix - coalesce(month_ago.seq, 0), 0) as sales_30d
+    from moments
+    inner join first_sales using (collection)
+    asof left join visible as day_ago
+        on moments.collection = day_ago.collection and moments.as_of - interval 1 day > day_ago.known_at
+    asof left join visible as week_ago
+        on moments.collection = week_ago.collection and moments.as_of - interval 7 days > week_ago.known_at
+    asof left join visible as month_ago
+        on moments.collection = month_ago.collection and moments.as_of - interval 30 days > month_ago.known_at
+),
+own as (
+    select
+        collection,
+        token_id,
+        seq,
+        known_at,
+        log_price,
+        a_level,
+        innovation_a,
+        count(*) over own_so_far as sales,
+        count(innovation_a) over own_so_far as innovations,
+        sum(innovation_a) over own_so_far as innovation_sum
+    from index_rows
+    window own_so_far as (partition by collection, token_id order by seq)
+),
+offers as (
+    select
+        fct_listings.collection,
+        fct_listings.known_at,
+        case when side = 'ask' then price_eth end as ask_eth,
+        case when side = 'bid' and token_id is null then price_eth end as bid_eth
+    from marts.fct_listings
+    inner join scope using (collection)
+    where event_kind = 'created'
+        and price_eth > 0
+        and fct_listings.known_at >= since - interval 7 days
+        and fct_listings.known_at < until
+),
+listing as (
+    select
+        collection,
+        known_at,
+        known_at + interval 3 days as stale_at,
+        quantile_cont(ask_eth, 0.2) over three_days as ask_eth,
+        max(bid_eth) over three_days as bid_eth,
+        count(ask_eth) over three_days as asks
+    from offers
+    window three_days as (
+        partition by collection order by known_at
+        range between interval 3 days preceding and current row
+    )
+    -- peers at one instant share a frame: any one of them is the state after it
+    qualify row_number() over (partition by collection, known_at) = 1
+)
+"""
+
+
+def feature_query(spine: str, keys: tuple[str, ...]) -> str:
+    """SQL that selects ``keys`` of the spine table, ``base_log`` and every declared feature.
+
+    Args:
+        spine: table with collection, token_id, as_of, prefix, the keys and the index columns; a_mean not null.
+        keys: columns of the spine to pass through.
+    """
+    passed = ",\n    ".join(f"spine.{key}" for key in keys)
+    computed = ",\n    ".join(f"cast({f.expression} as {f.dtype}) as {f.name}" for f in FEATURES)
+    return f"""
+with {_SUPPLIERS.format(spine=spine, lookback=LOOKBACK_SALES)}
+select
+    {passed},
+    spine.a_mean as base_log,
+    {computed}
+from {spine} as spine
+inner join marts.fct_collection_state as state
+    on spine.collection = state.collection and spine.prefix = state.seq
+inner join trail on spine.collection = trail.collection and spine.prefix = trail.seq
+inner join market
+    on spine.collection = market.collection and spine.as_of = market.as_of and spine.prefix = market.prefix
+left join marts.dim_tokens as traits
+    on spine.collection = traits.collection and spine.token_id = traits.token_id
+asof left join own
+    on spine.collection = own.collection and spine.token_id = own.token_id and spine.prefix >= own.seq
+asof left join listing
+    on spine.collection = listing.collection and spine.as_of > listing.known_at
+"""
