@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 import psutil
 from filelock import FileLock, Timeout
 
+from orchestration.settings import MARKET_FILE
+
 if TYPE_CHECKING:
     import dagster as dg
 
@@ -46,17 +48,12 @@ def prepare_home(settings: Settings) -> Path:
     source, target = REPOSITORY / "dagster.yaml", dagster_home / "dagster.yaml"
     if not target.exists() or target.read_text() != source.read_text():
         shutil.copyfile(source, target)
-    _check_market(home / "market.json", settings)
+    _check_market(home / MARKET_FILE, settings)
     return home
 
 
 def _check_market(path: Path, settings: Settings) -> None:
-    if not path.exists():
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(settings.market, indent=2) + "\n")
-        temporary.replace(path)
-        return
-    held = json.loads(path.read_text())
+    held = json.loads(path.read_text()) if path.exists() else settings.market
     differing = {k: (held.get(k), v) for k, v in settings.market.items() if held.get(k) != v}
     if differing:
         what = ", ".join(f"{k}={old} there, {k}={new} asked" for k, (old, new) in differing.items())
@@ -64,6 +61,10 @@ def _check_market(path: Path, settings: Settings) -> None:
             f"{path.parent} holds another market ({what}). Give this one its own folder with ASSAY_HOME=… "
             "or --home …, or remove the folder to start over."
         )
+    if not path.exists() or held != settings.remembered:
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(settings.remembered, indent=2) + "\n")
+        temporary.replace(path)
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:

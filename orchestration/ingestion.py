@@ -222,8 +222,9 @@ def _fingerprint_days(con: duckdb.DuckDBPyConnection, source: str, table: str, c
 
 
 def _delete_days(con: duckdb.DuckDBPyConnection, source: str, table: str) -> None:
-    """Forget the changed days. By day alone: the rows' `source` is who told the fact, not the adapter that read it,
-    and a home has one adapter for each table.
+    """Forget the changed days.
+
+    By day alone: a row's `source` is who told the fact, not the adapter that read it, and a home has one adapter.
     """
     days = "(select day from changed_days)"
     con.execute(f"delete from raw.{table} where cast(known_at as date) in {days}")

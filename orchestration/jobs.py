@@ -5,6 +5,8 @@ and facts are by month while models are by collection; that is why a full run is
 (`pipeline.py`), and why the job `everything` is an op that conducts them.
 """
 
+from typing import Any
+
 import dagster as dg
 from pydantic import Field
 
@@ -95,4 +97,4 @@ maintain = dg.define_asset_job(
     description="Compact the lake and expire snapshots past their retention.",
 )
 
-JOBS = [ingest, build, train, score, retrain_worklist, everything, maintain]
+JOBS: list[Any] = [ingest, build, train, score, retrain_worklist, everything, maintain]

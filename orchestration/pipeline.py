@@ -7,7 +7,7 @@ Here: the order, and continuing from what is there. Not here: what any step does
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -135,9 +135,37 @@ def _train_what_is_due(conductor: _Conductor, say: Callable[[str], None]) -> dic
     if not due:
         return {}
     say(f"price models: {len(due)} collections due")
-    config = {"ops": {"train_worklist": {"config": {"collections": due, "reason": "due by data"}}}}
+    return _train_worklist(conductor, due, "due by data")
+
+
+def _train_worklist(conductor: _Conductor, keys: Sequence[str], reason: str) -> dict[str, int]:
+    config = {"ops": {"train_worklist": {"config": {"collections": list(keys), "reason": reason}}}}
     result = conductor.run("retrain_worklist", config=config)
     return dict(result.output_for_node("train_worklist"))
+
+
+def retrain_collections(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    keys: Sequence[str],
+    reason: str,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[dict[str, int], float]:
+    """Train a scattered list now, due or not.
+
+    Returns:
+        Collections by action, and seconds of the training stage.
+
+    Raises:
+        StageFailedError: the failure budget was exceeded.
+        HomeError: the home is taken for too long.
+    """
+    home = prepare_home(settings)
+    with run_lock(home, settings.lock_timeout_s, on_wait=say):
+        bury_dead_runs(instance)
+        conductor = _Conductor(settings, instance)
+        counts = _train_worklist(conductor, keys, reason)
+        return counts, conductor.stages["price models"].seconds
 
 
 def _summarise(conductor: _Conductor, trained: dict[str, int], as_of: datetime) -> RunSummary:

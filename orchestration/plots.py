@@ -54,8 +54,9 @@ def index_plot(con: duckdb.DuckDBPyConnection, collections: int = 6) -> dg.Markd
         [collections],
     ).df()
     figure, axes = _figure("Price index level, ETH (largest collections)")
-    for name, part in rows.groupby("collection", sort=False):
-        axes.plot(part["week"], part["level"], linewidth=1.2, label=name[:28])
+    for name in rows["collection"].unique():
+        part = rows[rows["collection"] == name]
+        axes.plot(part["week"], part["level"], linewidth=1.2, label=str(name)[:28])
     if len(rows):
         axes.set_yscale("log")
         axes.legend(fontsize=7, frameon=False, ncols=2)

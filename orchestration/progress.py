@@ -63,7 +63,7 @@ def _tell(what: str, step: str, seconds: float) -> None:
         observer(what, step, seconds)
 
 
-@dg.logger(description="Feeds the progress lines of the command line.")
+@dg.logger(config_schema={}, description="Feeds the progress lines of the command line.")
 def progress_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     """A logger that only passes step events on."""
     logger = logging.Logger(f"assay.progress.{init_context.run_id}", level=logging.DEBUG)

@@ -8,6 +8,7 @@ message says what is allowed.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,11 @@ from lake.config import LakeConfig
 PREFIX = "ASSAY_"
 # Read by the test suite only, to find the real market data.
 TEST_VARIABLES = frozenset({"ASSAY_TEST_DATA"})
+
+
+# Each source has its own home by default, so that a simulated market and real data never mix.
+DEFAULT_HOMES = {"simulator": ".assay", "files": ".assay-files"}
+MARKET_FILE = "market.json"
 
 
 class SettingsError(ValueError):
@@ -121,22 +127,26 @@ class Settings(BaseSettings):
 
     @property
     def home_path(self) -> Path:
-        """The home, absolute. Each source has its own by default: a simulated market and real data never mix."""
-        default = ".assay" if self.source == "simulator" else f".assay-{self.source}"
-        return (self.home or Path(default)).expanduser().resolve()
+        """The home, absolute."""
+        return (self.home or Path(DEFAULT_HOMES[self.source])).expanduser().resolve()
 
     @property
-    def market(self) -> dict[str, str]:
-        """What fixes the identity of the data in a home; a home refuses another market. `days` may grow."""
+    def market(self) -> dict[str, str | int]:
+        """What fixes the identity of the data in a home: a home refuses another market."""
         if self.source == "files":
             assert self.data_dir is not None
             return {"source": "files", "data_dir": str(self.data_dir.expanduser().resolve())}
         return {
             "source": "simulator",
-            "collections": str(self.collections),
-            "seed": str(self.seed),
+            "collections": self.collections,
+            "seed": self.seed,
             "faults": self.faults,
         }
+
+    @property
+    def remembered(self) -> dict[str, str | int]:
+        """What a home keeps of its settings, so that later commands on it need only its name."""
+        return self.market if self.source == "files" else {**self.market, "days": self.days}
 
     def lake_config(self) -> LakeConfig:
         """The lake of this home."""
@@ -161,14 +171,29 @@ class Settings(BaseSettings):
 def load_settings(**overrides: object) -> Settings:
     """Read `ASSAY_*`, let the given values (a command line's options; None = not given) win, and check everything.
 
+    What neither says is taken from the home, if it exists already: the market it was made for.
+
     Raises:
         SettingsError: naming each bad variable, the value found and what is allowed.
     """
     _refuse_unknown_variables()
+    given = {name: value for name, value in overrides.items() if value is not None}
+    remembered = _remembered_by_home(given)
     try:
-        return Settings(**{k: v for k, v in overrides.items() if v is not None})  # type: ignore[arg-type]
+        return Settings(**{**remembered, **given})  # type: ignore[arg-type]
     except ValidationError as error:
         raise SettingsError(_explain(error)) from error
+
+
+def _remembered_by_home(given: dict[str, object]) -> dict[str, object]:
+    """The market of the home that is meant, without what an option or a variable says."""
+    source = given.get("source") or os.environ.get(PREFIX + "SOURCE") or "simulator"
+    home = given.get("home") or os.environ.get(PREFIX + "HOME") or DEFAULT_HOMES.get(str(source))
+    held = Path(str(home)).expanduser() / MARKET_FILE
+    if home is None or not held.exists():
+        return {}
+    told = json.loads(held.read_text())
+    return {name: value for name, value in told.items() if PREFIX + name.upper() not in os.environ}
 
 
 def describe_settings() -> list[tuple[str, str, str]]:

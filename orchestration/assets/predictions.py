@@ -4,6 +4,7 @@ Here: glue over `ml.models.inference` and `ml.evaluation`. Not here: training. S
 """
 
 import json
+from typing import Any
 
 import dagster as dg
 
@@ -91,7 +92,7 @@ def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
         con.execute(
             "insert into monitoring.accuracy_report values (?, ?)", [assay.horizon, json.dumps(document)]
         )
-    metadata: dict[str, object] = {
+    metadata: dict[str, Any] = {
         "report": dg.MetadataValue.json(document["chains"]["all"]),
         "sales": len(holdout),
     }

@@ -7,6 +7,7 @@ small facts without a history of their own, so they have no partitions.
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
@@ -22,7 +23,7 @@ FACT_TABLES = ("token_traits", "collections")
 MAX_QUARANTINE_SHARE = 0.05
 
 
-def _metadata(report: IngestReport) -> dict[str, object]:
+def _metadata(report: IngestReport) -> dict[str, Any]:
     return {
         "dagster/partition_row_count": report.rows,
         "rows_written": report.rows,

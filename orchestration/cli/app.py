@@ -145,6 +145,27 @@ def replay(
 
 
 @app.command()
+def retrain(
+    collections: Annotated[list[str], typer.Argument(help="Collections to train, in any order.")],
+    reason: Annotated[str, typer.Option(help="Why; shown with the run.")],
+    home: Home = None,
+    source: Source = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Train the listed collections in one run (the job retrain_worklist)."""
+    opened = _open(home, source, data_dir)
+    from orchestration.home import open_instance
+    from orchestration.pipeline import retrain_collections
+    from orchestration.progress import Narrator
+
+    with Narrator() as narrator, open_instance(opened) as instance:
+        counts, seconds = retrain_collections(opened, instance, collections, reason, say=narrator.say)
+    told = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
+    typer.echo(f"{len(collections)} collections: {told or 'nothing to do'}")
+    typer.echo(f"training took {seconds:.2f} s")
+
+
+@app.command()
 def rollback(
     collection: Annotated[str, typer.Argument(help="Collection whose previous model is to come back.")],
     reason: Annotated[str, typer.Option(help="Why; kept in ops.decision_log.")],

@@ -2,6 +2,7 @@
 
 import pytest
 
+from orchestration.home import prepare_home
 from orchestration.settings import Settings, SettingsError, describe_settings, load_settings
 
 
@@ -53,6 +54,13 @@ def test_child_processes_see_the_same_settings(monkeypatch, tmp_path):
     for name, value in told.as_environment().items():
         monkeypatch.setenv(name, value)
     assert load_settings() == told
+
+
+def test_a_home_remembers_its_market(tmp_path):
+    prepare_home(load_settings(home=tmp_path, collections=11, seed=3, days=90))
+    later = load_settings(home=tmp_path)
+    assert (later.collections, later.seed, later.days) == (11, 3, 90)
+    assert load_settings(home=tmp_path, days=91).days == 91
 
 
 def test_every_setting_is_described():
