@@ -20,6 +20,8 @@ DAY_US = 86_400_000_000
 """Microseconds of a day: the simulation's times count microseconds since its first instant."""
 
 _STREAM_DAY, _STREAM_FAULT = 3, 4
+COURSE_VERSION = 2
+"""Raise it with every change to what a config yields: checkpoints of another course must not be continued."""
 
 FAULTS: dict[str, tuple[float, str]] = {
     "late_data": (2.0, "60 % of the day's rows arrive this many days late"),
@@ -179,7 +181,7 @@ class SimulatorConfig:
     def fingerprint(self, day: int) -> str:
         """Names everything that decides the market before this day: `days` and later faults do not."""
         past = replace(self, days=1, faults=tuple(f for f in self.faults if f.day < day))
-        return hashlib.sha256(repr(past).encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{COURSE_VERSION} {past!r}".encode()).hexdigest()[:16]
 
     def active(self, name: str, day: int) -> tuple[Fault, ...]:
         """Faults of this name that start on this day."""

@@ -128,7 +128,7 @@ def _pace(
     """Expected sales per collection today: busy after the launch, and busy by moods."""
     age = state.day - universe.launch_day
     mood = np.exp(rng.normal(-0.32, 0.8, config.collections))
-    hype = 0.85 + 4.0 * np.exp(-np.maximum(age, 0) / 10.0)
+    hype = 0.92 + 4.0 * np.exp(-np.maximum(age, 0) / 10.0)
     return np.where(age > 0, universe.rate * mood * hype, 0.0)
 
 

@@ -8,7 +8,7 @@ for the window is remembered, so the market runs once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -168,7 +168,7 @@ def _between(rows: pa.Table, start: datetime, end: datetime) -> pa.Table:
     return rows.slice(int(low), int(high - low))
 
 
-def _batches(parts: Any) -> Iterator[SourceBatch]:
+def _batches(parts: Iterable[SourceBatch]) -> Iterator[SourceBatch]:
     """The same rows in fewer, larger batches."""
     held: list[SourceBatch] = []
     size = 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sources.simulator.config import DAY_US, SimulatorConfig
+from sources.simulator.config import DAY_US, SimulatorConfig, fault_generator
 from sources.simulator.universe import Universe
 
 Ints = npt.NDArray[np.int64]
@@ -128,34 +128,41 @@ class Drafts:
     def add_wash(
         self, config: SimulatorConfig, universe: Universe, day: int, rng: np.random.Generator
     ) -> None:
-        """Some sales go back and forth between two wallets at a price of their choosing."""
+        """Some sales go back and forth between wallets at a price of their choosing.
+
+        A round trip is the sale and one back to its seller. In a wash storm a sale is the first of several.
+        """
         where = self.columns["collection"][0]
         rate = np.minimum(config.calibration.wash_share * universe.wash, 0.2)
+        trips = (rng.random(self.n_base) < rate[where]).astype(np.int64)
         for fault in config.active("wash_storm", day):
             struck = (np.arange(config.collections) + fault.day) % 10 == 0
-            rate = np.where(struck, 1 - np.exp(-fault.magnitude), rate)
-        alone = self.columns["n_in_tx"][0] == 1
-        legs = np.flatnonzero((rng.random(self.n_base) < rate[where]) & alone)
-        if not len(legs):
+            storm = fault_generator(config, fault, 0).poisson(fault.magnitude, self.n_base)
+            trips = np.where(struck[where], storm, trips)
+        first = np.flatnonzero((trips > 0) & (self.columns["n_in_tx"][0] == 1))
+        if not len(first):
             return
-        self.columns["is_wash"][0][legs] = True
-        self.columns["log_price"][0][legs] += np.abs(rng.normal(0.25, 0.4, len(legs)))
-        self.columns["side"][0][legs] = LISTING
-        time = self.columns["time"][0][legs]
-        back = np.minimum(
-            time + (rng.exponential(3600e6, len(legs))).astype(np.int64) + 12_000_000, DAY_US - 1
-        )
+        self.columns["is_wash"][0][first] = True
+        self.columns["log_price"][0][first] += np.abs(rng.normal(0.25, 0.4, len(first)))
+        self.columns["side"][0][first] = LISTING
+        # The legs after the first sale: 1 goes back, 2 out again, 3 back, ... evenly spaced, within the day.
+        legs = 2 * trips[first] - 1
+        head = np.repeat(first, legs)
+        leg = np.arange(len(head)) - np.repeat(np.cumsum(legs) - legs, legs) + 1
+        time = self.columns["time"][0][first]
+        gap = (rng.exponential(3600e6, len(first))).astype(np.int64) + 12_000_000
+        gap = np.minimum(gap, (DAY_US - 1 - time) // (legs + 1))
         self._add(
-            collection=where[legs],
-            token=self.columns["token"][0][legs],
-            time=back,
-            tx=self.next_tx + np.arange(len(legs)),
-            log_price=self.columns["log_price"][0][legs] + rng.normal(0.0, 0.03, len(legs)),
+            collection=where[head],
+            token=self.columns["token"][0][head],
+            time=np.repeat(time, legs) + leg * np.repeat(gap, legs),
+            tx=self.next_tx + np.arange(len(head)),
+            log_price=self.columns["log_price"][0][head] + rng.normal(0.0, 0.03, len(head)),
             side=LISTING,
             is_wash=True,
-            returns=True,
+            returns=leg % 2 == 1,
         )
-        self.next_tx += len(legs)
+        self.next_tx += len(head)
 
     def add_gifts(self, config: SimulatorConfig, universe: Universe, rng: np.random.Generator) -> None:
         """Tokens that change hands without a sale."""
@@ -189,9 +196,10 @@ class Drafts:
         def sellers() -> Ints:
             return np.where(follows, np.append(-1, buyer[:-1]), owner[token]) if n else buyer
 
-        seller = sellers()
-        back = flat.pop("returns") & follows
-        buyer[back] = seller[np.flatnonzero(back) - 1]
+        # Who a leg goes back to depends on the legs before it: settled from the first to the last.
+        back = np.flatnonzero(flat.pop("returns") & follows)
+        while len(back) and bool((buyer[back] != (returned := sellers()[back - 1])).any()):
+            buyer[back] = returned
         met = buyer == sellers()
         buyer[met] = (buyer[met] + 1) % wallets(config)
         selfish = (

@@ -26,6 +26,9 @@ ABSENT = 255
 """Trait code of a token that lacks the trait (no row is told)."""
 TYPE_NAMES = ("Background", "Body", "Clothing", "Eyes", "Hat", "Mouth", "Earring", "Aura")
 _EMPTY_SHARE = 0.35  # Share of trait types that some tokens lack.
+_PRICED_SHARE = 0.24  # Trait values anyone pays for.
+_PREMIUM_SCALE = 0.5  # Log premium per unit of information beyond the common.
+_COMMON_INFORMATION = 2.3  # -ln(share): a value that one token in ten has is common.
 _MOST_PREMIUM = 3.0  # Log: no single trait is worth more than 20 times the level.
 _STREAM_UNIVERSE, _STREAM_TRAITS = 1, 2
 
@@ -141,7 +144,7 @@ def _traits(
     n, tokens = len(sizes), int(offsets[-1])
     codes = np.full((tokens, MAX_TYPES), ABSENT, np.uint8)
     effect = np.zeros(tokens, np.float32)
-    strength = np.exp(rng.normal(-0.25, 0.7, n))
+    strength = np.exp(rng.normal(-0.2, 0.8, n))
     rank = np.arange(MAX_VALUES)
     for j in range(MAX_TYPES):
         has = types > j
@@ -150,9 +153,12 @@ def _traits(
         weight = np.where(rank < values[:, None], (rank + 1.0) ** -tail[:, None], 0.0)
         share = weight / weight.sum(axis=1, keepdims=True)
         information = -np.log(np.maximum(share, 1e-4))
-        priced = rng.random((n, MAX_VALUES)) < 0.22
+        priced = rng.random((n, MAX_VALUES)) < _PRICED_SHARE
         premium = (
-            priced * 0.33 * rng.exponential(1.0, (n, MAX_VALUES)) ** 1.5 * np.maximum(information - 2.3, 0.0)
+            priced
+            * _PREMIUM_SCALE
+            * rng.exponential(1.0, (n, MAX_VALUES)) ** 1.5
+            * np.maximum(information - _COMMON_INFORMATION, 0.0)
         )
         premium = np.minimum(
             (premium + rng.normal(0, 0.025, premium.shape)) * strength[:, None], _MOST_PREMIUM

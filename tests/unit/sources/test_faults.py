@@ -117,11 +117,11 @@ def test_a_wash_storm_brings_round_trips(small_market: SimulatorSource) -> None:
         sales = sales.filter(pa.array(days_of(sales, "event_time", source) == day))
         return ask(query, sales=sales)[0]
 
-    for day in range(DAY, DAY + 10):  # Which tenth of the collections is struck depends on the day.
-        storm = round_trips(faulty(f"wash_storm@{day}"))
-        if storm > round_trips(small_market) + 5:
-            return
-    pytest.fail("no day of ten had a storm")
+    # Which tenth of the collections is struck depends on the day: within ten days it is everyone's turn.
+    more = 0
+    for day in range(DAY, DAY + 10):
+        more += round_trips(faulty(f"wash_storm@{day}")) - round_trips(small_market)
+    assert more > 30
 
 
 def test_wrong_currency_stops_wei_at_the_door_and_lets_a_wrong_label_through(

@@ -1,0 +1,54 @@
+"""The simulated market resembles the real one where it matters to a valuation."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sources.registry import open_source
+from sources.simulator.calibration import compare, lines, market, statistics
+from sources.simulator.source import SimulatorSource
+
+_DATA = Path(os.environ.get("ASSAY_TEST_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "nft"
+
+
+def test_statistics_of_a_market_too_small_to_have_them_are_missing_not_zero(
+    small_market: SimulatorSource,
+) -> None:
+    tables = market(small_market, end=small_market.first_known().replace(day=3))
+    told = statistics(tables["sales"], tables["listings"])
+    assert told["error of trailing median of 5"][0] is None
+    assert told["clean sales per collection, median"][0] is not None
+
+
+@pytest.mark.golden
+@pytest.mark.slow
+def test_the_simulator_is_calibrated_to_the_real_bundle() -> None:
+    """Bounds set 2026-11 from the comparison with 200 collections, about twice the distance measured then."""
+    if not (_DATA / "sales.parquet").exists():
+        pytest.skip("the real data bundle is not here: set ASSAY_TEST_DATA to the folder that holds nft/")
+    real = market(open_source("files", directory=_DATA))
+    simulated = market(open_source("simulator", collections=100, days=365))
+    table = compare(real, simulated)
+    told = {r["statistic"]: (r["real"], r["simulated"]) for r in table.to_pylist()}
+    allowed = {
+        "premium over p20 of 50: share below 1.25x": 0.12,
+        "premium over p20 of 50: share 1.25x to 2x": 0.35,
+        "premium over p20 of 50: share above 2x": 0.6,
+        "spread ln(p80/p10) of 50, median over collections": 0.35,
+        "error of trailing p20 of 50 (MdAPE, median over collections)": 0.2,
+        "error of trailing median of 30": 0.2,
+        "error of trailing median of 5": 0.2,
+        "daily change of the median price, robust sd": 0.35,
+        "repeat sale within 7 days against the index, robust sd per sale": 0.25,
+        "sales in bundles": 0.5,
+        "round trips within 7 days (same token back to its seller)": 0.6,
+        "rows that tell a sale already told": 0.5,
+        "zero prices": 0.6,
+    }
+    off = {
+        name: told[name] for name, share in allowed.items() if abs(told[name][1] / told[name][0] - 1) > share
+    }
+    assert not off, "\n".join(lines(table))
