@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ml.index import kernel, replay, valuation
 from ml.index.params import DEFAULT_PARAMS, IndexParams
-
-_SPEC = importlib.util.spec_from_file_location("index_oracle", Path(__file__).with_name("conftest.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-oracle_module = importlib.util.module_from_spec(_SPEC)
-sys.modules["index_oracle"] = oracle_module
-_SPEC.loader.exec_module(oracle_module)
-Oracle, batch_of = oracle_module.Oracle, oracle_module.batch_of
-empty_outputs, make_collection = oracle_module.empty_outputs, oracle_module.make_collection
+from tests.unit.ml.index.oracle import SMALL_WINDOW, Oracle, batch_of, empty_outputs, make_collection
 
 
 def run(batch: kernel.Batch, params: IndexParams):  # type: ignore[no-untyped-def]
@@ -50,10 +39,8 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("block", [1, 3])
-def test_replay_and_token_values_agree_with_the_definition(
-    case: str, block: int, small_window: IndexParams
-) -> None:
-    params = dataclasses.replace(small_window, block=block)
+def test_replay_and_token_values_agree_with_the_definition(case: str, block: int) -> None:
+    params = dataclasses.replace(SMALL_WINDOW, block=block)
     c = make_collection(seed=7, **CASES[case])
     oracle = Oracle(c, params)
     noise, out, tokens, summary = run(batch_of([c], params), params)
@@ -86,13 +73,13 @@ def test_replay_and_token_values_agree_with_the_definition(
         np.testing.assert_allclose(row[valuation.TOK_A_VAR], a[1], atol=1e-8)
 
 
-def test_a_restart_from_stored_noises_equals_a_full_replay(small_window: IndexParams) -> None:
+def test_a_restart_from_stored_noises_equals_a_full_replay() -> None:
     c = make_collection(n=50, tokens=9, types=3, seed=3, ties=0.2, unsure=0.2, late=0.1)
-    full = batch_of([c], small_window)
-    noise, out, tokens, summary = run(full, small_window)
+    full = batch_of([c], SMALL_WINDOW)
+    noise, out, tokens, summary = run(full, SMALL_WINDOW)
     for changed in range(1, 50, 4):
-        first = small_window.window_start(min(changed, int(c.prefix[changed:].min())))
-        tail = batch_of([c], small_window)._replace(
+        first = SMALL_WINDOW.window_start(min(changed, int(c.prefix[changed:].min())))
+        tail = batch_of([c], SMALL_WINDOW)._replace(
             row_off=np.array([0, 50 - first]),
             first=np.array([first]),
             start=np.array([changed]),
@@ -100,7 +87,7 @@ def test_a_restart_from_stored_noises_equals_a_full_replay(small_window: IndexPa
         )
         outputs = empty_outputs(tail)
         outputs[0][:, : changed - first] = noise[:, first:changed]
-        kernel.replay_batch(tail, 0, 1, small_window.variant_table(), 3, 2, 3, 3, *outputs)
+        kernel.replay_batch(tail, 0, 1, SMALL_WINDOW.variant_table(), 3, 2, 3, 3, *outputs)
         keep = slice(changed - first, None)
         np.testing.assert_allclose(outputs[0][:, keep], noise[:, changed:], atol=1e-9)
         np.testing.assert_allclose(outputs[1][:, :, keep], out[:, :, changed:], atol=1e-9)
@@ -123,22 +110,23 @@ def test_full_size_window_across_two_rebuilds() -> None:
             np.testing.assert_allclose(out[v, :, i], [mean, level, own, var, level_var], atol=1e-8)
 
 
-def test_a_later_sale_changes_nothing_before_it(small_window: IndexParams) -> None:
+def test_a_later_sale_changes_nothing_before_it() -> None:
     c = make_collection(n=40, tokens=9, types=3, seed=11, ties=0.2, late=0.1)
-    noise, out, _, _ = run(batch_of([c], small_window), small_window)
+    noise, out, _, _ = run(batch_of([c], SMALL_WINDOW), SMALL_WINDOW)
     planted = dataclasses.replace(c, y=c.y.copy())
     planted.y[30:] = 25.0
-    noise2, out2, _, _ = run(batch_of([planted], small_window), small_window)
+    noise2, out2, _, _ = run(batch_of([planted], SMALL_WINDOW), SMALL_WINDOW)
     np.testing.assert_array_equal(noise[:, :30], noise2[:, :30])
     np.testing.assert_array_equal(out[:, :, :31], out2[:, :, :31])
 
 
-def test_collections_in_one_batch_do_not_touch_each_other(small_window: IndexParams) -> None:
-    several = [make_collection(n=n, tokens=6, types=t, seed=n) for n, t in ((20, 2), (13, 0), (1, 0), (13, 3), (9, 1))]
-    together = run(batch_of(several, small_window), small_window)
+def test_collections_in_one_batch_do_not_touch_each_other() -> None:
+    shapes = ((20, 2), (13, 0), (1, 0), (13, 3), (9, 1))
+    several = [make_collection(n=n, tokens=6, types=t, seed=n) for n, t in shapes]
+    together = run(batch_of(several, SMALL_WINDOW), SMALL_WINDOW)
     edge, token_edge = 0, 0
     for c in several:
-        alone = run(batch_of([c], small_window), small_window)
+        alone = run(batch_of([c], SMALL_WINDOW), SMALL_WINDOW)
         np.testing.assert_array_equal(together[1][:, :, edge : edge + len(c.y)], alone[1])
         np.testing.assert_array_equal(together[2][token_edge : token_edge + len(c.codes)], alone[2])
         edge, token_edge = edge + len(c.y), token_edge + len(c.codes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import pytest
 
 from ml.index.kernel import Batch
 from ml.index.params import IndexParams
@@ -177,7 +176,5 @@ class Oracle:
         )
 
 
-@pytest.fixture(scope="session")
-def small_window() -> IndexParams:
-    """Rebuild at 9 sales on the last 6, appended 3 at a time: every boundary is met in a few dozen sales."""
-    return IndexParams(step=3, keep_steps=2, block=3)
+#: Rebuild at 9 sales on the last 6, appended 3 at a time: every boundary is met in a few dozen sales.
+SMALL_WINDOW = IndexParams(step=3, keep_steps=2, block=3)
