@@ -40,6 +40,8 @@ REASONS: dict[str, str] = {
 }
 """Machine words used in `raw.quarantine.reason`."""
 
+# An event of today whose day is not over, or whose week is not, becomes known a little later than now.
+_SLACK = "interval 7 day"
 _FIRST_CHAIN = "2009-01-03"  # Bitcoin's first block: no token can have traded earlier.
 _SQL_TYPES = {
     pa.string(): "varchar",
@@ -96,18 +98,23 @@ def _typed(column: Column, dtype: pa.DataType | None) -> str:
 def read_instant(source: str, dtype: pa.DataType) -> str:
     """SQL that reads a value as an instant in UTC; null when it cannot be read."""
     if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
-        # By way of timestamptz (session zone UTC), so that an offset in the text counts.
-        return f"try_cast(nullif({source}, '') as timestamptz) at time zone 'UTC'"
+        # By way of timestamptz (session zone UTC), so that an offset in the text counts; else Unix time.
+        written = f"try_cast(nullif({source}, '') as timestamptz) at time zone 'UTC'"
+        return f"coalesce({written}, {_unix_time(f'try_cast({source} as double)')})"
     if pa.types.is_timestamp(dtype) and dtype.tz is not None:
         return f"{source} at time zone 'UTC'"
     if pa.types.is_integer(dtype) or pa.types.is_floating(dtype):
-        # Unix time in s, ms or us: 1e11 s is the year 5138, 1e11 ms is 1973.
-        micros = (
-            f"case when abs({source}) >= 1e14 then {source} when abs({source}) >= 1e11 then {source} * 1000"
-            f" else {source} * 1000000 end"
-        )
-        return f"make_timestamp(({micros})::bigint)"
+        return _unix_time(source)
     return f"try_cast({source} as timestamp)"
+
+
+def _unix_time(number: str) -> str:
+    """SQL of an instant from Unix time in s, ms, us or ns: 1e11 s is the year 5138, 1e11 ms is 1973."""
+    micros = (
+        f"case when abs({number}) >= 1e17 then {number} / 1000 when abs({number}) >= 1e14 then {number}"
+        f" when abs({number}) >= 1e11 then {number} * 1000 else {number} * 1000000 end"
+    )
+    return f"try(make_timestamp(({micros})::bigint))"
 
 
 def _rules(table: RawTable, delivered: Mapping[str, pa.DataType], always: Collection[str]) -> list[_Rule]:
@@ -158,6 +165,8 @@ def _rules(table: RawTable, delivered: Mapping[str, pa.DataType], always: Collec
                 "a price in whole units of the currency, below its supply",
             )
         )
+    latest = f"t_known_at > $now + {_SLACK}"
+    rules.append(_Rule("future_timestamp", "known_at", latest, "a time not later than now"))
     if "event_time" in names:
         floor = f"timestamp '{_FIRST_CHAIN}'"
         rules += [
@@ -224,8 +233,7 @@ def validate(
     try:
         con.register("candidate", candidate)
         kept = ", ".join(f"t_{c.name} as {c.name}" for c in contract.columns)
-        parameters = {"now": now} if "$now" in judged else {}
-        rows = con.execute(f"{judged} select {kept} from judged where broken is null", parameters)
+        rows = con.execute(f"{judged} select {kept} from judged where broken is null", {"now": now})
         good = rows.to_arrow_table().cast(contract.schema)
         if good.num_rows == candidate.num_rows:
             return SourceBatch(good, QUARANTINE.schema.empty_table())

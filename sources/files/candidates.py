@@ -48,7 +48,7 @@ def candidate_rows(
 
     Args:
         profile: What the file's columns mean.
-        rows: The file's rows with `_row`.
+        rows: The file's rows with `ROW`.
         file: File name, for `source_row`.
         chain: Chain of rows that do not say theirs.
         default_currency: Currency of prices in a file that has no word on it.
@@ -77,12 +77,14 @@ def candidate_rows(
         columns.setdefault("event_kind", "'created'")
         columns.setdefault("order_id", "'row:' || source_row")
     claimed = set(found.values()) | {ROW}
-    extras = {f'"{n}"': f'"{n}"' for n in rows.column_names if n not in claimed and n not in columns}
+    taken = {c.lower() for c in columns}
+    extras = {f'"{n}"': f'"{n}"' for n in rows.column_names if n not in claimed and n.lower() not in taken}
     names = {f'"{k}"': v for k, v in columns.items()} | extras
     selected = ", ".join(f"{sql} as {name}" for name, sql in names.items())
-    query = (
-        f'select {selected}, "{ROW}" from (select *, {quote(file + ":")} || "{ROW}" as source_row from src)'
-    )
+    # A file that Assay wrote has a source_row of its own; the row is named by where it stands now.
+    own = "".join(f' exclude ("{n}")' for n in rows.column_names if n.lower() == "source_row")
+    numbered = f'select *{own}, {quote(file + ":")} || "{ROW}" as source_row from src'
+    query = f'select {selected}, "{ROW}" from ({numbered})'
     if profile.table in _NUMBERED_TABLES:
         query = _keyed(query, profile.table, found, file)
     con = connect()
@@ -164,7 +166,9 @@ def _time_columns(found: Mapping[str, str], schema: pa.Schema) -> dict[str, str]
         width = f"case when {is_day} then '{_HALF_DAY_S}' else {spoken} end"
     if "time_uncertainty_s" in found:
         width = f'"{found["time_uncertainty_s"]}"'
-    arrival = f"{_instant_of(event, dtype)} + to_microseconds((try_cast({width} as double) * 1e6)::bigint)"
+    arrival = (
+        f"try({_instant_of(event, dtype)} + to_microseconds((try_cast({width} as double) * 1e6)::bigint))"
+    )
     if "known_at" in found:
         name = found["known_at"]
         given = read_instant(f'"{name}"', schema.field(name).type)
@@ -215,18 +219,18 @@ def _keyed(query: str, table: str, found: Mapping[str, str], file: str) -> str:
     index = "log_index" if "log_index" in found else "null::bigint"
     sub = "sub_index" if "sub_index" in found else "null::bigint"
     given = [c for c in ("tx_hash", "log_index", "sub_index") if c in found]
-    replaced = ", ".join([*given, "given_tx", "given_index", "given_sub", "first_row", "ordinal"])
+    replaced = ", ".join([*given, "_given_tx", "_given_index", "_given_sub", "_first_row", "_ordinal"])
     return f"""
         select * exclude ({replaced}),
-            coalesce(nullif(given_tx, ''), 'row:' || {quote(file + ":")} || first_row) as tx_hash,
-            case when given_tx is null or given_tx = '' then coalesce(given_index, 0)
-                else coalesce(given_index, ordinal) end as log_index,
-            coalesce(given_sub, 0) as sub_index
+            coalesce(nullif(_given_tx, ''), 'row:' || {quote(file + ":")} || _first_row) as tx_hash,
+            case when _given_tx is null or _given_tx = '' then coalesce(_given_index, 0)
+                else coalesce(_given_index, _ordinal) end as log_index,
+            coalesce(_given_sub, 0) as sub_index
         from (
-            select *, dense_rank() over (partition by given_tx order by first_row) - 1 as ordinal
+            select *, dense_rank() over (partition by _given_tx order by _first_row) - 1 as _ordinal
             from (
-                select *, {tx} as given_tx, {index} as given_index, {sub} as given_sub,
-                    min("{ROW}") over (partition by {tx}, {same}) as first_row
+                select *, {tx} as _given_tx, {index} as _given_index, {sub} as _given_sub,
+                    min("{ROW}") over (partition by {tx}, {same}) as _first_row
                 from ({query})
             )
         )

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from sources.contract import QUARANTINE, TIMESTAMP, raw_table
 from sources.files.candidates import candidate_rows
 from sources.files.mapping import FileProfile
-from sources.files.reading import FileRows, MissingColumnError, UnreadableFileError, read_file
+from sources.files.reading import ROW, FileRows, MissingColumnError, UnreadableFileError, read_file
 from sources.protocol import SourceBatch
 from sources.validation import connect, quarantine, validate
 
@@ -200,11 +200,11 @@ class DirectoryTables:
             traits = con.execute(
                 f"""select s.chain, s.collection, s.contract, s.token_id, $name as trait_type,
                     f."{column}" as trait_value, min(s.known_at) as known_at,
-                    arg_min(s.source, f."_row") as source, $file || ':' || min(f."_row") as source_row
-                from sales as s join file as f on s.source_row = $file || ':' || f."_row"
+                    arg_min(s.source, f."{ROW}") as source, $file || ':' || min(f."{ROW}") as source_row
+                from sales as s join file as f on s.source_row = $file || ':' || f."{ROW}"
                 where f."{column}" is not null
                 group by s.chain, s.collection, s.contract, s.token_id, f."{column}"
-                order by min(f."_row")""",
+                order by min(f."{ROW}")""",
                 {"name": column, "file": name},
             ).to_arrow_table()
         finally:

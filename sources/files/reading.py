@@ -5,6 +5,7 @@ Here: bytes → Arrow. Not here: what the columns mean (`mapping`, `candidates`)
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from sources.protocol import SourceError
 
-ROW = "_row"
+ROW = "_row_of_file"
 """Row number: position counted from 0 in Parquet, line number counted from 1 (the header) in CSV."""
 
 SUFFIXES = (".parquet", ".csv")
@@ -46,7 +47,7 @@ class FileRows:
     """What a file held.
 
     Attributes:
-        rows: Rows with all columns of the file plus `_row`.
+        rows: Rows with all columns of the file plus `ROW`.
         broken: Lines that are not rows: (row number, reason, what was expected, the text found).
     """
 
@@ -61,13 +62,21 @@ def read_file(path: Path) -> FileRows:
         UnreadableFileError: If it cannot be read at all; names the file and what was expected.
     """
     try:
-        return _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
+        file = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         kind = "a CSV file with a header line" if path.suffix.lower() == ".csv" else "a complete Parquet file"
         raise UnreadableFileError(
             f"{path.name}: expected {kind} ({path.stat().st_size} bytes), found: {error};"
             " write the file again or take it out of the directory"
         ) from error
+    names = Counter(name.lower() for name in file.rows.column_names)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise UnreadableFileError(
+            f"{path.name}: expected every column once (upper and lower case are the same), found"
+            f" {', '.join(twice)} more than once; rename or drop one"
+        )
+    return file
 
 
 def _read_parquet(path: Path) -> FileRows:

@@ -18,6 +18,7 @@ from sources.files.reading import (
 )
 from sources.files.source import FilesSource
 from sources.registry import UnknownSourceError, open_source
+from sources.simulator.source import SimulatorSource
 from tests.unit.sources.conftest import read_all, read_by_day
 
 NOW = datetime(2026, 1, 1)  # noqa: DTZ001 - UTC without a zone
@@ -234,3 +235,45 @@ def test_the_registry_knows_its_sources(tmp_path: Path) -> None:
     assert open_source("simulator", collections=3, days=2).name == "simulator"
     with pytest.raises(UnknownSourceError, match="simulator, files"):
         open_source("oracle")
+
+
+def test_unix_times_in_a_csv_are_read(tmp_path: Path) -> None:
+    source = files(tmp_path, sales__csv="collection,token_id,timestamp,price\na,1,1740823200,1\n")
+    assert read_all(source, "sales")[0].column("event_time").to_pylist() == [datetime(2025, 3, 1, 10)]  # noqa: DTZ001
+
+
+def test_a_row_known_in_the_far_future_does_not_move_the_watermark(tmp_path: Path) -> None:
+    source = files(
+        tmp_path,
+        sales__csv="collection,token_id,timestamp,known_at,price\n"
+        "a,1,2025-03-01,2025-03-02,1\na,2,2025-03-01,9999-01-01,1\na,3,2025-03-01,infinity,1\n",
+    )
+    assert source.watermark() < NOW
+    rows, rejected = read_all(source, "sales")
+    assert rows.num_rows == 1
+    assert set(rejected.column("reason").to_pylist()) == {"future_timestamp"}
+
+
+def test_numbers_too_large_for_a_time_cost_their_row_only(tmp_path: Path) -> None:
+    source = files(
+        tmp_path,
+        sales__csv="collection,token_id,timestamp,time_uncertainty_s,price\n"
+        "a,1,2025-03-01,1e30,1\na,2,1e30,0,1\na,3,2025-03-01,0,1\n",
+    )
+    rows, rejected = read_all(source, "sales")
+    assert rows.column("token_id").to_pylist() == ["3"]
+    assert rejected.num_rows == 2
+
+
+def test_what_assay_wrote_can_be_read_back(tmp_path: Path, small_market: SimulatorSource) -> None:
+    sales, _ = read_all(small_market, "sales")
+    source = files(tmp_path, sales__parquet=sales)
+    again, rejected = read_all(source, "sales")
+    assert rejected.num_rows == 0
+    assert again.drop_columns(["source_row"]).equals(sales.drop_columns(["source_row"]))
+
+
+def test_a_column_told_twice_is_refused_by_name(tmp_path: Path) -> None:
+    source = files(tmp_path, sales__csv="collection,token_id,timestamp,price,Price\na,1,2025-01-01,1,2\n")
+    with pytest.raises(UnreadableFileError, match="price more than once"):
+        source.watermark()
