@@ -33,10 +33,10 @@ _observers: list[Observer] = []
 
 
 def stage_of(step: str) -> str:
-    """The stage a Dagster step belongs to; raw assets are all `ingest`."""
+    """The stage a Dagster step belongs to: raw assets are all `ingest`, what is not named is a check."""
     if step.startswith("raw_") or step == "market_truth":
         return "ingest"
-    return STAGES.get(step, "checks" if step.endswith("match_schema") else step)
+    return STAGES.get(step, "checks")
 
 
 class _StepHandler(logging.Handler):
@@ -105,7 +105,7 @@ class Narrator:
                 self._status.start()
             return
         mark = "[green]✓[/]" if what == "done" else "[red]✗[/]"
-        self.console.print(f"{mark} {stage_of(step):<15} {step:<24} {seconds:6.1f} s", highlight=False)
+        self.console.print(f"{mark} {stage_of(step):<15} {step[:44]:<44} {seconds:6.1f} s", highlight=False)
         self._stream.flush()
 
     def _stop_spinner(self) -> None:

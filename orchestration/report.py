@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -22,7 +23,7 @@ MODEL_NAMES = {
 
 def print_summary(summary: RunSummary, console: Console | None = None) -> None:
     """Counts, models by tier, error beside the baselines, error against the truth, reconciliation, time."""
-    console = console or Console()
+    console = console or Console(width=None if sys.stdout.isatty() else 118)
     console.print()
     console.print(_counts(summary))
     for chain, told in summary.errors.get("chains", {}).items():
@@ -84,12 +85,16 @@ def _percent(share: float | None) -> str:
 
 
 def _reconciliation(s: RunSummary) -> Table:
+    """Sources across, reasons down: every raw row is in the marts, in quarantine or excluded by a rule."""
     table = Table(title="Reconciliation: where every sale row went", title_justify="left")
-    names = list(s.reconciliation[0]) if s.reconciliation else []
-    for name in names:
-        table.add_column(name)
-    for row in s.reconciliation:
-        table.add_row(*[f"{row[n]:,}" if isinstance(row[n], int) else str(row[n]) for n in names])
+    table.add_column("rows")
+    shown = sorted(s.reconciliation, key=lambda row: -row["raw_rows"])
+    for row in shown:
+        table.add_column(str(row["source"])[:24], justify="right", overflow="fold")
+    for name in [n for n in (shown[0] if shown else {}) if n != "source"]:
+        counts = [row[name] for row in shown]
+        if any(counts) or name == "difference":
+            table.add_row(name.replace("_", " "), *[f"{n:,}" for n in counts])
     return table
 
 

@@ -15,7 +15,7 @@ from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER, arrow_colum
 from orchestration.ingestion import IngestReport, ingest_truth, ingest_window
 from orchestration.partitions import arrival_months
 from orchestration.resources import Assay, AssayResource
-from sources.contract import raw_table
+from sources.contract import QUARANTINE, raw_table
 
 EVENT_TABLES = ("sales", "transfers", "listings", "exchange_rates")
 FACT_TABLES = ("token_traits", "collections")
@@ -95,7 +95,16 @@ def market_truth(assay: AssayResource) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"dagster/row_count": rows})
 
 
-RAW_ASSETS = [raw_events, raw_facts, market_truth]
+raw_quarantine = dg.AssetSpec(
+    "raw_quarantine",
+    group_name="raw",
+    deps=[f"raw_{table}" for table in (*EVENT_TABLES, *FACT_TABLES)],
+    description=QUARANTINE.description + ". Filled by the raw assets; `assay replay` lets rows back in.",
+    owners=DATA_TEAM,
+    kinds={"ducklake"},
+    metadata=column_schema(arrow_columns(QUARANTINE.schema)),
+)
+RAW_ASSETS = [raw_quarantine, raw_events, raw_facts, market_truth]
 
 
 @dg.asset_check(
