@@ -118,10 +118,11 @@ offers as (
         fct_listings.collection,
         fct_listings.known_at,
         case when side = 'ask' then price_eth end as ask_eth,
-        case when side = 'bid' and token_id is null then price_eth end as bid_eth
+        case when side = 'bid' then price_eth end as bid_eth
     from marts.fct_listings
     inner join scope using (collection)
     where event_kind = 'created'
+        and (side = 'ask' or token_id is null)
         and price_eth > 0
         and fct_listings.known_at >= since - interval 7 days
         and fct_listings.known_at < until

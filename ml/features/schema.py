@@ -48,8 +48,9 @@ def _gap(name: str, price: str, description: str) -> Feature:
 
 
 def _days(later: str, earlier: str) -> str:
-    """SQL for ln(1 + days between two timestamps), never negative."""
-    return f"ln(1 + greatest(epoch_us({later}) - epoch_us({earlier}), 0) / 86400e6)"
+    """SQL for ln(1 + days between two timestamps); 0 days when the order is reversed, null when one is missing."""
+    elapsed = f"(epoch_us({later}) - epoch_us({earlier})) / 86400e6"
+    return f"ln(1 + case when {earlier} < {later} then {elapsed} when {earlier} >= {later} then 0 end)"
 
 
 _INDEX = (

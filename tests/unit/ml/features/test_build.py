@@ -1,0 +1,274 @@
+"""Features are what was visible just before, from one construction, however the tables came to be."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml.features.build import ScoringInstantError, build_token_features, update_sale_features
+from ml.features.checks import check_features
+from ml.features.schema import FEATURES
+from ml.index.update import update_index
+from tests.unit.ml.features.market import make_listings, make_sales, make_traits, write_marts
+
+NOW = datetime(2024, 4, 10)  # noqa: DTZ001
+NAMES = [feature.name for feature in FEATURES]
+
+
+def build(sales: pd.DataFrame, **marts: pd.DataFrame) -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect()
+    write_marts(con, sales, **marts)
+    update_index(con)
+    update_sale_features(con)
+    return con
+
+
+def sale_features(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+    return con.execute("select * from features.sale_features order by collection, seq").df()
+
+
+def assert_features_equal(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(found, expected, atol=1e-5, rtol=1e-5)
+
+
+class Oracle:
+    """Features by plain pandas from raw frames: filter what was visible, then compute."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, sales: pd.DataFrame, listings: pd.DataFrame) -> None:
+        index = con.execute("select * from features.hedonic_index").df()
+        self.sales = index.merge(sales[["sale_id", "tx_hash", "event_time", "price_eth"]], on="sale_id")
+        self.sales = self.sales.sort_values(["collection", "seq"])
+        self.listings = listings
+        self.tokens = (
+            con.execute(
+                "select collection, token_id, rarity_pct, trait_count::double as trait_count from marts.dim_tokens"
+            )
+            .df()
+            .set_index(["collection", "token_id"])
+        )
+
+    def features(self, spine: pd.Series, tx_hash: str | None) -> dict[str, float]:
+        s, as_of, base = self.sales, spine.as_of, spine.a_mean
+        seen = s[(s.collection == spine.collection) & (s.known_at < as_of) & (s.tx_hash != tx_hash)]
+        price, logs = seen.price_eth.to_numpy(), np.log(seen.price_eth.to_numpy())
+        surprise = seen.innovation_a.to_numpy()
+        levels = logs - seen.a_trait.to_numpy()
+        own = seen[seen.token_id == spine.token_id]
+
+        def days(time: pd.Timestamp) -> float:
+            return float(np.log1p(max((as_of - time).total_seconds(), 0) / 86400))
+
+        def within(d: int) -> float:
+            return float(np.log1p((seen.known_at >= as_of - timedelta(days=d)).sum()))
+
+        def back(values: np.ndarray, k: int) -> float:
+            return float(values[-k]) if len(values) >= k else np.nan
+
+        def mean(values: np.ndarray) -> float:
+            values = values[~np.isnan(values)]
+            return float(values.mean()) if len(values) else np.nan
+
+        out = {
+            "a_level_gap": spine.a_level - base,
+            "a_trait": spine.a_trait,
+            "a_token": spine.a_token,
+            "a_sd": spine.a_sd,
+            "a_level_sd": spine.a_level_sd,
+            "b_mean_gap": spine.b_mean - base,
+            "b_level_gap": spine.b_level - base,
+            "b_trait": spine.b_trait,
+            "b_token": spine.b_token,
+            "b_level_sd": spine.b_level_sd,
+            "last_gap": logs[-1] - base,
+            "min_10_gap": logs[-10:].min() - base,
+            "spread_50": np.log(np.quantile(price[-50:], 0.8) / np.quantile(price[-50:], 0.1)),
+            "log_days_since_sale": days(seen.event_time.iloc[-1]),
+            "log_span_30": days(seen.event_time.iloc[-30]) if len(seen) >= 30 else np.nan,
+            "log_span_5": days(seen.event_time.iloc[-5]) if len(seen) >= 5 else np.nan,
+            "log_sales_1d": within(1),
+            "log_sales_7d": within(7),
+            "log_sales_30d": within(30),
+            "log_sales": np.log(len(seen)),
+            "log_age": days(seen.event_time.iloc[0]),
+            "own_sales": len(own),
+            "own_price_gap": np.log(own.price_eth.iloc[-1]) - base if len(own) else np.nan,
+            "own_indexed_gap": np.log(own.price_eth.iloc[-1]) + spine.a_level - own.a_level.iloc[-1] - base
+            if len(own)
+            else np.nan,
+            "own_surprise": own.innovation_a.iloc[-1] if len(own) else np.nan,
+            "own_surprise_shrunk": own.innovation_a.sum() / (own.innovation_a.count() + 2),
+            "own_log_days": days(own.known_at.iloc[-1]) if len(own) else np.nan,
+            "surprise_abs_30": mean(np.abs(surprise[-30:])),
+            "surprise_sd_30": pd.Series(surprise[-30:]).std(),
+        }
+        for n in (5, 10, 30, 100):
+            out[f"med_{n}_gap"] = np.log(np.median(price[-n:])) - base
+        for name, n, q in (
+            ("p20_20", 20, 0.2),
+            ("p20_50", 50, 0.2),
+            ("p10_50", 50, 0.1),
+            ("p80_50", 50, 0.8),
+        ):
+            out[f"{name}_gap"] = np.log(np.quantile(price[-n:], q)) - base
+        for k in range(2, 6):
+            out[f"price_{k}_gap"] = back(logs, k) - base
+        for k in range(1, 4):
+            out[f"adjusted_{k}_gap"] = back(levels, k) + spine.a_trait - base
+        for n in (3, 5, 10, 30):
+            out[f"surprise_{n}"] = mean(surprise[-n:])
+        token = self.tokens.loc[(spine.collection, spine.token_id)]
+        out["rarity_pct"], out["trait_count"] = token.rarity_pct, token.trait_count
+        return out | self.offers(spine.collection, as_of, base)
+
+    def offers(self, collection: str, as_of: pd.Timestamp, base: float) -> dict[str, float]:
+        o = self.listings
+        o = o[(o.collection == collection) & (o.event_kind == "created") & (o.known_at < as_of)]
+        o = o[(o.side == "ask") | o.token_id.isna()] if len(o) else o
+        if o.empty or o.known_at.max() < as_of - timedelta(days=3):
+            return {"ask_gap": np.nan, "bid_gap": np.nan, "log_asks": np.nan}
+        o = o[o.known_at >= o.known_at.max() - timedelta(days=3)]
+        asks, bids = o[o.side == "ask"].price_eth, o[o.side == "bid"].price_eth
+        return {
+            "ask_gap": np.log(asks.quantile(0.2)) - base if len(asks) else np.nan,
+            "bid_gap": np.log(bids.max()) - base if len(bids) else np.nan,
+            "log_asks": np.log1p(len(asks)),
+        }
+
+
+def test_sale_features_agree_with_a_slow_reading_of_what_was_visible() -> None:
+    sales, listings = make_sales(sizes=(130, 25, 8, 2)), make_listings()
+    con = build(sales, listings=listings)
+    found = sale_features(con)
+    oracle = Oracle(con, sales, listings)
+    assert len(found) == oracle.sales.a_mean.notna().sum()
+    assert found.ask_gap.notna().sum() > 20
+    spine = oracle.sales.set_index("sale_id")
+    for row in found.itertuples():
+        expected = oracle.features(spine.loc[row.sale_id], spine.loc[row.sale_id].tx_hash)
+        assert set(expected) == set(NAMES)
+        pd.testing.assert_series_equal(
+            pd.Series({name: float(getattr(row, name)) for name in NAMES}, name=row.sale_id),
+            pd.Series({name: float(expected[name]) for name in NAMES}, name=row.sale_id),
+            atol=2e-5,
+        )
+        np.testing.assert_allclose(row.target_log, np.log(spine.loc[row.sale_id].price_eth))
+
+
+def test_token_features_are_what_a_sale_at_that_instant_would_have_seen() -> None:
+    """Both spines are one construction: a token's row equals the row of a sale planted at the scoring instant."""
+    sales = make_sales()
+    con = build(sales)
+    build_token_features(con, NOW)
+    tokens = con.execute("select * from features.token_features").df().set_index(["collection", "token_id"])
+    assert len(tokens) == con.execute("select count(*) from features.token_index").fetchone()[0]  # type: ignore[index]
+    for collection, token in (("c0", "3"), ("c1", "7"), ("c2", "1"), ("c0", "14")):
+        planted = pd.DataFrame(
+            {
+                "collection": collection, "token_id": token, "tx_hash": "new", "event_time": [pd.Timestamp(NOW)],
+                "time_uncertainty_s": 0.0, "price_eth": 1.0, "known_at": pd.Timestamp(NOW), "sale_id": "new",
+            }
+        )  # fmt: skip
+        asked = build(pd.concat([sales, planted], ignore_index=True))
+        row = asked.execute("select * from features.sale_features where sale_id = 'new'").df().iloc[0]
+        if (collection, token) not in tokens.index:
+            continue
+        expected = tokens.loc[(collection, token)]
+        np.testing.assert_allclose(
+            row[["base_log", *NAMES]].astype(float), expected[["base_log", *NAMES]].astype(float), atol=2e-5
+        )
+
+
+def test_a_planted_future_changes_nothing_before_it() -> None:
+    sales, listings = make_sales(), make_listings()
+    before = sale_features(build(sales, listings=listings))
+    moment = pd.Timestamp("2024-02-15")
+    future = sales[sales.known_at >= moment].copy()
+    future["price_eth"] *= 50
+    offers = listings.copy()
+    offers.loc[offers.known_at >= moment, "price_eth"] *= 50
+    after = sale_features(build(pd.concat([sales[sales.known_at < moment], future]), listings=offers))
+    columns = ["sale_id", "base_log", *NAMES]
+    visible = before.as_of < moment
+    assert visible.sum() > 20
+    pd.testing.assert_frame_equal(before[visible][columns], after[after.as_of < moment][columns], atol=1e-9)
+
+
+def test_a_sibling_of_the_same_transaction_is_never_seen() -> None:
+    """Even when the sibling was told earlier, and whatever it cost."""
+    sales = make_sales(sizes=(30,))
+    sales["time_uncertainty_s"] = 0.0
+    sales["known_at"] = sales["event_time"] = pd.date_range("2024-01-01", periods=30, freq="D")
+    sales.loc[21, "tx_hash"] = sales.loc[20, "tx_hash"]
+    dear = sales.copy()
+    dear.loc[20, "price_eth"] *= 100
+    one = sale_features(build(sales)).set_index("sale_id").loc["s21"]
+    other = sale_features(build(dear)).set_index("sale_id").loc["s21"]
+    assert one.prefix == 20
+    pd.testing.assert_series_equal(one[NAMES], other[NAMES])
+
+
+def test_day_by_day_with_late_rows_equals_at_once() -> None:
+    sales = make_sales()
+    con = duckdb.connect()
+    for until in pd.date_range("2024-01-10", "2024-04-05", periods=5):
+        write_marts(con, sales[sales.known_at < until].drop(index=[10, 40], errors="ignore"))
+        update_index(con)
+        update_sale_features(con)
+    write_marts(con, sales)
+    update_index(con)
+    report = update_sale_features(con)
+    assert report.collections == 1
+    assert 20 < report.rows_written < 60
+    assert_features_equal(sale_features(con), sale_features(build(sales)))
+    gone = sales[sales.collection != "c1"]
+    write_marts(con, gone, traits=make_traits(("c0",)))
+    update_index(con)
+    update_sale_features(con)
+    assert_features_equal(sale_features(con), sale_features(build(gone, traits=make_traits(("c0",)))))
+
+
+def test_unchanged_collections_keep_the_instant_they_were_scored_for() -> None:
+    sales = make_sales()
+    con = build(sales[(sales.collection != "c0") | (sales.known_at < "2024-03-20")])
+    build_token_features(con, datetime(2024, 4, 8))  # noqa: DTZ001
+    write_marts(con, sales)
+    update_index(con)
+    assert build_token_features(con, NOW, only_changed=True).collections == 1
+    instants = dict(
+        con.execute("select collection, max(as_of) from features.token_features group by 1").fetchall()
+    )
+    assert instants["c0"] == NOW
+    assert instants["c1"] < NOW
+    assert build_token_features(con, NOW, only_changed=False).collections == 4
+    fresh = build(sales)
+    build_token_features(fresh, NOW)
+    query = "select * from features.token_features order by collection, token_id"
+    assert_features_equal(con.execute(query).df(), fresh.execute(query).df())
+
+
+def test_scoring_in_the_past_is_refused() -> None:
+    con = build(make_sales())
+    with pytest.raises(ScoringInstantError, match="pass a later as_of"):
+        build_token_features(con, datetime(2024, 2, 1))  # noqa: DTZ001
+
+
+def test_good_features_pass_and_bad_ones_are_shown_with_their_keys() -> None:
+    con = build(make_sales())
+    build_token_features(con, NOW)
+    assert check_features(con, "features.sale_features").passed
+    assert check_features(con, "features.token_features").passed
+    con.execute("update features.sale_features set med_5_gap = null where sale_id = 's20'")
+    con.execute("update features.sale_features set own_sales = -1 where sale_id = 's30'")
+    con.execute("update features.sale_features set a_sd = 'nan' where sale_id = 's31'")
+    con.execute(
+        "insert into features.sale_features select * from features.sale_features where sale_id = 's40'"
+    )
+    report = check_features(con, "features.sale_features", sample_rows=5)
+    assert not report.passed
+    assert report.offending_rows == 3
+    found = {(row.column, row.sale_id) for row in report.failures.itertuples()}
+    assert found == {("med_5_gap", "s20"), ("own_sales", "s30"), ("a_sd", "s31"), ("key", "s40")}
