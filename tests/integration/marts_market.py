@@ -145,7 +145,9 @@ def merged(parts: Iterable[dict[str, list[Row]]]) -> dict[str, list[Row]]:
     return together
 
 
-def troubled_market(seed: int, days: int = 24, collections: int = 4, sales: int = 700) -> dict[str, list[Row]]:
+def troubled_market(
+    seed: int, days: int = 24, collections: int = 4, sales: int = 700
+) -> dict[str, list[Row]]:
     """Raw rows of a market in which every rule of the marts has work to do."""
     rng = np.random.default_rng(seed)
     names = [f"c{i}" for i in range(collections)]
@@ -243,7 +245,9 @@ def _add_rates(tables: dict[str, list[Row]], days: int) -> None:
             )
 
 
-def _add_listings(rng: np.random.Generator, tables: dict[str, list[Row]], names: list[str], days: int) -> None:
+def _add_listings(
+    rng: np.random.Generator, tables: dict[str, list[Row]], names: list[str], days: int
+) -> None:
     for number in range(250):
         at = START + timedelta(seconds=int(rng.integers(0, days * 86_400)))
         row: Row = {

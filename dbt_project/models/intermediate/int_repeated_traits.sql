@@ -7,9 +7,9 @@
 }}
 
 with traits as (
-    select * from {{ ref("stg_token_traits") }} as traits
+    select * from {{ ref("stg_token_traits") }}
     {% if is_incremental() -%}
-    where {{ in_dirty_entity("traits", "token_traits") }}
+    where {{ in_dirty_entity("stg_token_traits", "token_traits") }}
     {%- endif %}
 ),
 
@@ -52,7 +52,7 @@ newest as (
             *,
             max(known_at) over (partition by collection, token_id, trait_key) as newest_known_at
         from repeated_traits
-    )
+    ) as dated
     where known_at = newest_known_at
     group by all
 ),

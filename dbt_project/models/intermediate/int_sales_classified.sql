@@ -14,6 +14,11 @@ rates as (
     select * from {{ ref("stg_exchange_rates") }}
 ),
 
+ether_rates as (
+    select * from rates
+    where symbol = 'ETH'
+),
+
 bids as (
     select * from {{ ref("stg_listings") }}
     where side = 'bid' and event_kind <> 'filled' and token_id is not null
@@ -25,15 +30,27 @@ tail as (
     where {{ in_dirty_tail("sales") }}
 ),
 
+tail_transactions as (
+    select distinct
+        chain,
+        tx_hash
+    from tail
+    where has_tx_hash
+),
+
+tail_tokens as (
+    select distinct
+        collection,
+        token_id
+    from tail
+),
+
 -- what a row is compared with: its transaction, and the other sales of its token
 compared as (
     select sales.* from sales
     where
-        (
-            sales.has_tx_hash
-            and (sales.chain, sales.tx_hash) in (select tail.chain, tail.tx_hash from tail where tail.has_tx_hash)
-        )
-        or (sales.collection, sales.token_id) in (select tail.collection, tail.token_id from tail)
+        (sales.chain, sales.tx_hash) in (from tail_transactions)
+        or (sales.collection, sales.token_id) in (from tail_tokens)
 ),
 {% else %}
 compared as (
@@ -90,7 +107,7 @@ with_ether_rate as (
         priced_in_currency.*,
         {{ fresh_rate("ether", "priced_in_currency.event_time") }} as ether_usd
     from priced_in_currency
-    asof left join (select * from rates where symbol = 'ETH') as ether
+    asof left join ether_rates as ether
         on priced_in_currency.event_time >= ether.known_at
 ),
 

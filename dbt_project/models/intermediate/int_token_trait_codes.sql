@@ -7,9 +7,9 @@
 }}
 
 with traits as (
-    select * from {{ ref("int_token_traits") }} as traits
+    select * from {{ ref("int_token_traits") }}
     {% if is_incremental() -%}
-    where {{ in_dirty_entity("traits", "token_traits") }}
+    where {{ in_dirty_entity("int_token_traits", "token_traits") }}
     {%- endif %}
 ),
 
@@ -35,7 +35,7 @@ tokens as (
 absent_codes as (
     select
         collection,
-        list({type_code: type_code, trait_code: trait_code}) as absent
+        list(row(type_code, trait_code)) as slots
     from codes
     where value_key is null
     group by collection
@@ -50,10 +50,10 @@ final as (
             tokens.present_codes,
             list_transform(
                 list_filter(
-                    absent_codes.absent,
-                    lambda slot: not list_contains(tokens.present_types, slot.type_code)
+                    absent_codes.slots,
+                    lambda slot: not list_contains(tokens.present_types, slot[1])
                 ),
-                lambda slot: slot.trait_code
+                lambda slot: slot[2]
             )
         ) as trait_codes
     from tokens

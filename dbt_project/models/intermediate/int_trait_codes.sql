@@ -7,9 +7,9 @@
 }}
 
 with traits as (
-    select * from {{ ref("int_token_traits") }} as traits
+    select * from {{ ref("int_token_traits") }}
     {% if is_incremental() -%}
-    where {{ in_dirty_entity("traits", "token_traits") }}
+    where {{ in_dirty_entity("int_token_traits", "token_traits") }}
     {%- endif %}
 ),
 
@@ -23,7 +23,7 @@ collection_tokens as (
             token_id
         from traits
         group by all
-    )
+    ) as collection_token
     group by collection
 ),
 

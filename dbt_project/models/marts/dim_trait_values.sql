@@ -7,16 +7,16 @@
 }}
 
 with codes as (
-    select * from {{ ref("int_trait_codes") }} as codes
+    select * from {{ ref("int_trait_codes") }}
     {% if is_incremental() -%}
-    where {{ in_dirty_entity("codes", "token_traits") }}
+    where {{ in_dirty_entity("int_trait_codes", "token_traits") }}
     {%- endif %}
 ),
 
 tokens as (
-    select * from {{ ref("int_token_trait_codes") }} as tokens
+    select * from {{ ref("int_token_trait_codes") }}
     {% if is_incremental() -%}
-    where {{ in_dirty_entity("tokens", "token_traits") }}
+    where {{ in_dirty_entity("int_token_trait_codes", "token_traits") }}
     {%- endif %}
 ),
 

@@ -7,16 +7,16 @@
 }}
 
 with sales as (
-    select * from {{ ref("fct_sales") }} as sales
+    select * from {{ ref("fct_sales") }}
     {% if is_incremental() -%}
-    where {{ in_dirty_collection("sales") }}
+    where {{ in_dirty_collection("fct_sales") }}
     {%- endif %}
 ),
 
 states as (
-    select * from {{ ref("fct_collection_state") }} as states
+    select * from {{ ref("fct_collection_state") }}
     {% if is_incremental() -%}
-    where {{ in_dirty_collection("states") }}
+    where {{ in_dirty_collection("fct_collection_state") }}
     {%- endif %}
 ),
 

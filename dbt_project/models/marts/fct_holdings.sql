@@ -7,20 +7,18 @@
 }}
 
 with transfers as (
-    select * from {{ ref("stg_transfers") }} as transfers
+    select * from {{ ref("stg_transfers") }}
     {% if is_incremental() -%}
-    where {{ is_dirty_token("transfers") }}
+    where {{ is_dirty_token("stg_transfers") }}
     {%- endif %}
 ),
 
 sales as (
-    select * from {{ ref("stg_sales") }} as sales
+    select * from {{ ref("stg_sales") }}
     where
-        not sales.is_superseded
-        and sales.buyer is not null
-        {% if is_incremental() -%}
-        and {{ is_dirty_token("sales") }}
-        {%- endif %}
+        not is_superseded
+        and buyer is not null
+        and {{ is_dirty_token("stg_sales") if is_incremental() else "true" }}
 ),
 
 last_transfers as (

@@ -7,14 +7,19 @@
 }}
 
 with listings as (
-    select * from {{ ref("stg_listings") }} as listings
+    select * from {{ ref("stg_listings") }}
     {% if is_incremental() -%}
-    where {{ in_dirty_entity("listings", "listings") }}
+    where {{ in_dirty_entity("stg_listings", "listings") }}
     {%- endif %}
 ),
 
 rates as (
     select * from {{ ref("stg_exchange_rates") }}
+),
+
+ether_rates as (
+    select * from rates
+    where symbol = 'ETH'
 ),
 
 {% if is_incremental() %}
@@ -61,7 +66,7 @@ with_ether_rate as (
         first_tellings.*,
         {{ fresh_rate("ether", "first_tellings.event_time") }} as ether_usd
     from first_tellings
-    asof left join (select * from rates where symbol = 'ETH') as ether
+    asof left join ether_rates as ether
         on first_tellings.event_time >= ether.known_at
 ),
 

@@ -28,7 +28,7 @@ sales as (
 ),
 
 -- the last acceptable sales before the tail, which its first outliers are measured against
-context as (
+context as (  -- noqa: ST03
     select
         sale_id,
         collection,
@@ -50,7 +50,7 @@ context as (
     ) <= 50
 ),
 
-last_positions as (
+last_positions as (  -- noqa: ST03
     select
         past.collection,
         max(past.seq) as seq

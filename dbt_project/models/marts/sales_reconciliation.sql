@@ -44,10 +44,10 @@ quarantine_counts as (
 
 exclusion_counts as (
     select
-        source,
         {% for reason in reasons -%}
-        count(*) filter (where exclusion_reason = '{{ reason }}') as excluded_{{ reason }}{{ "," if not loop.last }}
-        {% endfor %}
+        count(*) filter (where exclusion_reason = '{{ reason }}') as excluded_{{ reason }},
+        {% endfor -%}
+        source
     from classified
     group by source
 ),

@@ -31,7 +31,9 @@ def test_sources_agree_with_the_raw_contract() -> None:
 
 def test_no_model_reads_the_hidden_truth() -> None:
     readers = [
-        path.name for path in PROJECT.rglob("*.sql") if re.search(r"\btruth\s*\.", path.read_text(), re.IGNORECASE)
+        path.name
+        for path in PROJECT.rglob("*.sql")
+        if re.search(r"\btruth\s*\.", path.read_text(), re.IGNORECASE)
     ]
     assert readers == []
     assert "truth" not in (PROJECT / "models" / "sources.yml").read_text()
