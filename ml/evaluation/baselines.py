@@ -32,14 +32,23 @@ with spine as (
 
 states as (select collection, seq, known_at, p20_50, med_30, med_5 from marts.fct_collection_state),
 
+-- Sales known at one instant tie in an asof join: the state after the last of them is the one that was seen.
+last_states as (
+    select * from states qualify row_number() over (partition by collection, known_at order by seq desc) = 1
+),
+
 token_sales as (
-    select collection, token_id, known_at, seq, price_eth from marts.fct_sales where is_arms_length
+    select collection, token_id, known_at, seq, price_eth
+    from marts.fct_sales
+    where is_arms_length
+    qualify row_number() over (partition by collection, token_id, known_at order by seq desc) = 1
 ),
 
 with_state as (
-    select spine.*, states.p20_50, states.med_30, states.med_5
+    select spine.*, last_states.p20_50, last_states.med_30, last_states.med_5
     from spine
-    asof left join states on spine.collection = states.collection and spine.as_of > states.known_at
+    asof left join last_states
+        on spine.collection = last_states.collection and spine.as_of > last_states.known_at
 ),
 
 with_last as (

@@ -139,7 +139,10 @@ def read_sales(
             s.sale_id, s.collection, s.seq, epoch_us(s.known_at) as known_us, epoch_us(s.as_of) as as_of_us,
             s.target_log, s.base_log, ln(state.p20_50) as floor_log{"," if names else ""} {quoted}
         from features.sale_features as s
-        asof left join marts.fct_collection_state as state
+        asof left join (
+            select collection, known_at, p20_50 from marts.fct_collection_state
+            qualify row_number() over (partition by collection, known_at order by seq desc) = 1
+        ) as state
             on s.collection = state.collection and s.as_of > state.known_at
         {chosen}
         order by s.known_at, s.sale_id
