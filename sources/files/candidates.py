@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from sources.files.mapping import IMPLIED_CURRENCY, SHARED_CONTRACTS, UNCERTAINTY_S, FileProfile
 from sources.files.reading import ROW, MissingColumnError
-from sources.validation import connect, quote, read_instant
+from sources.rules import quote, quote_name, read_instant
+from sources.validation import connect
 
 _TEXT_DAY = r"\d{4}-\d{2}-\d{2}"
 _HALF_DAY_S = 43200.0
@@ -78,7 +79,9 @@ def candidate_rows(
         columns.setdefault("order_id", "'row:' || source_row")
     claimed = set(found.values()) | {ROW}
     taken = {c.lower() for c in columns}
-    extras = {f'"{n}"': f'"{n}"' for n in rows.column_names if n not in claimed and n.lower() not in taken}
+    extras = {
+        quote_name(n): quote_name(n) for n in rows.column_names if n not in claimed and n.lower() not in taken
+    }
     names = {f'"{k}"': v for k, v in columns.items()} | extras
     selected = ", ".join(f"{sql} as {name}" for name, sql in names.items())
     # A file that Assay wrote has a source_row of its own; the row is named by where it stands now.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from pathlib import Path
 
@@ -271,6 +272,17 @@ def test_what_assay_wrote_can_be_read_back(tmp_path: Path, small_market: Simulat
     again, rejected = read_all(source, "sales")
     assert rejected.num_rows == 0
     assert again.drop_columns(["source_row"]).equals(sales.drop_columns(["source_row"]))
+
+
+def test_columns_with_any_name_are_kept_for_the_payload(tmp_path: Path) -> None:
+    names = ["collection", "token_id", "timestamp", "price", "broken", "ordinal", "finalized", "a b", "it's"]
+    source = files(
+        tmp_path, sales__csv=",".join(names) + "\na,1,2025-01-01,-1,x,y,z,q,r\na,2,2025-01-01,1,x,y,z,q,r\n"
+    )
+    rows, rejected = read_all(source, "sales")
+    assert rows.num_rows == 1
+    payload = json.loads(rejected.column("payload")[0].as_py())
+    assert {payload[n] for n in ("broken", "ordinal", "a b", "it's")} == {"x", "y", "q", "r"}
 
 
 def test_a_column_told_twice_is_refused_by_name(tmp_path: Path) -> None:
