@@ -29,8 +29,8 @@ DAY = timedelta(days=1)
 Row = dict[str, Any]
 
 
-def new_lake(home: Path) -> Lake:
-    lake = Lake(LakeConfig(home, memory_limit="1GB"))
+def new_lake(home: Path | LakeConfig) -> Lake:
+    lake = Lake(home if isinstance(home, LakeConfig) else LakeConfig(home, memory_limit="1GB"))
     schemas = {f"raw.{name}": table.schema for name, table in RAW_TABLES.items()}
     with lake.write("raw tables") as con:
         ensure_tables(con, {**schemas, "raw.quarantine": QUARANTINE.schema})

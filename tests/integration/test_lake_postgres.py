@@ -18,6 +18,7 @@ from lake.connection import Lake
 from lake.errors import LakeLockedError
 from lake.lock import WriteLock, _PostgresLatch
 from lake.maintenance import maintain
+from tests.integration.marts_market import Marts, new_lake, sale, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -120,3 +121,16 @@ def test_the_advisory_lock_holds_other_processes_off_and_dies_with_its_holder(
     holder.wait()
     with lake.write("go on") as con:
         con.execute("create table raw.after_the_kill as select 1 as n")
+
+
+def test_dbt_builds_the_marts_and_then_only_what_changed(catalog_url: str, tmp_path: Path) -> None:
+    config = LakeConfig(tmp_path / "home", catalog_url=catalog_url, data_path=str(tmp_path / "files"))
+    lake = new_lake(config)
+    marts = Marts(lake, tmp_path)
+    write_rows(lake, {"sales": [sale(1), sale(2)]})
+    marts.dbt("run")
+    write_rows(lake, {"sales": [sale(3, collection="punks")]})
+    marts.dbt("run")
+    with lake.read() as con:
+        assert con.execute("select collection from ops.dirty_collections").fetchall() == [("punks",)]
+        assert con.execute("select count(*) from marts.fct_sales").fetchone() == (3,)
