@@ -13,6 +13,7 @@ from datetime import datetime
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sources.contract import QUARANTINE, raw_table
 from sources.currencies import CURRENCIES, SYMBOL_BY_SPELLING
@@ -174,18 +175,33 @@ def replay(
         Per raw table the rows that are now good, and those that still are not. A row that is now good keeps
         its `source_row`, by which its quarantine row can be marked `replayed`.
     """
-    outcome: dict[str, SourceBatch] = {}
-    tables = quarantined.column("table_name").to_pylist()
-    for table in sorted(set(tables)):
-        chosen = quarantined.filter(pa.array([t == table for t in tables]))
+    # A row that came without a column stays out until the column is there: its absence is not a missing value.
+    missing = pc.if_else(
+        pc.equal(quarantined.column("reason"), "missing_column"), quarantined.column("column_name"), None
+    )
+    groups: dict[tuple[str, str | None], list[int]] = {}
+    for position, key in enumerate(
+        zip(quarantined.column("table_name").to_pylist(), missing.to_pylist(), strict=True)
+    ):
+        groups.setdefault(key, []).append(position)
+    judged: dict[str, list[SourceBatch]] = {}
+    for (table, column), positions in groups.items():
+        chosen = quarantined.take(pa.array(positions))
         payloads = [json.loads(p) for p in chosen.column("payload").to_pylist()]
         rows = [{(renames or {}).get(k, k): v for k, v in p.items()} for p in payloads]
         names = list(dict.fromkeys(k for row in rows for k in row))
         texts = {n: pa.array([_as_text(row.get(n)) for row in rows], pa.string()) for n in names}
-        # A row that never was one (an unreadable file) stays as it is: its payload has no contract column.
         latest = max(chosen.column("known_at").to_pylist())
-        outcome[table] = validate(table, _with_origin(texts, chosen), now=now, undated_known_at=latest)
-    return outcome
+        always = [column] if column else []
+        # A row that never was one (an unreadable file) stays as it is: its payload has no contract column.
+        batch = validate(table, _with_origin(texts, chosen), now=now, undated_known_at=latest, always=always)
+        judged.setdefault(table, []).append(batch)
+    return {
+        table: SourceBatch(
+            pa.concat_tables([b.rows for b in batches]), pa.concat_tables([b.rejected for b in batches])
+        )
+        for table, batches in judged.items()
+    }
 
 
 def _as_text(value: object) -> str | None:
