@@ -24,12 +24,12 @@ build = dg.define_asset_job(
 )
 train = dg.define_asset_job(
     "train",
-    dg.AssetSelection.assets("pooled_prior", "price_models"),
-    description="Pooled prior, then the models of a range of collections in one run (single-run backfill).",
+    dg.AssetSelection.assets("pooled_prior", "price_models", "walk_forward_accuracy"),
+    description="Pooled prior, the models of a range of collections in one run (single-run backfill), their accuracy.",
 )
 score = dg.define_asset_job(
     "score",
-    dg.AssetSelection.assets("token_features", "token_estimates", "walk_forward_accuracy"),
+    dg.AssetSelection.assets("token_features", "token_estimates"),
     description="Value every token with the champions. Loads models, trains none.",
 )
 

@@ -132,10 +132,13 @@ def _train_what_is_due(conductor: _Conductor, say: Callable[[str], None]) -> dic
         conductor.run("train", assets=["pooled_prior"])
     with conductor.assay.lake.read() as con:
         due = collections_due(con, training_config(conductor.assay))
-    if not due:
-        return {}
-    say(f"price models: {len(due)} collections due")
-    return _train_worklist(conductor, due, "due by data")
+    counts: dict[str, int] = {}
+    if due:
+        say(f"price models: {len(due)} collections due")
+        counts = _train_worklist(conductor, due, "due by data")
+    if why or due:
+        conductor.run("train", assets=["walk_forward_accuracy"])
+    return counts
 
 
 def _train_worklist(conductor: _Conductor, keys: Sequence[str], reason: str) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
 DATA_TEAM = ["team:data-engineering"]
@@ -23,6 +24,15 @@ def column_schema(columns: Mapping[str, tuple[str, str]]) -> dict[str, dg.TableS
             columns=[dg.TableColumn(name, kind, description) for name, (kind, description) in columns.items()]
         )
     }
+
+
+def table_columns(
+    con: duckdb.DuckDBPyConnection, table: str, descriptions: Mapping[str, str] | None = None
+) -> dict[str, dg.TableSchema]:
+    """Materialization metadata for the Columns tab, from the table as it is in the lake."""
+    told = descriptions or {}
+    columns = con.execute(f"describe {table}").fetchall()
+    return column_schema({name: (kind, told.get(name, "")) for name, kind, *_ in columns})
 
 
 def arrow_columns(schema: pa.Schema) -> dict[str, tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration import plots
-from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
 from orchestration.resources import AssayResource
 
 FEATURE_DEPS = ["fct_sales", "fct_collection_state", "fct_listings", "dim_tokens"]
@@ -30,6 +30,7 @@ def hedonic_index(assay: AssayResource) -> dg.MaterializeResult:
     with assay.lake.write("update the hedonic index") as con:
         report = update_index(con, threads=assay.settings.threads)
         plot = plots.index_plot(con)
+        columns = table_columns(con, "features.hedonic_index")
     return dg.MaterializeResult(
         metadata={
             "rows_written": report.sales,
@@ -37,6 +38,7 @@ def hedonic_index(assay: AssayResource) -> dg.MaterializeResult:
             "tokens_placed": report.tokens,
             "seconds": report.seconds,
             "price_index": plot,
+            **columns,
         }
     )
 
@@ -56,7 +58,8 @@ def sale_features(assay: AssayResource) -> dg.MaterializeResult:
 
     with assay.lake.write("update sale features") as con:
         report = update_sale_features(con)
-    return dg.MaterializeResult(metadata=_metadata(report, fingerprint()))
+        columns = _columns(con, "features.sale_features")
+    return dg.MaterializeResult(metadata={**_metadata(report, fingerprint()), **columns})
 
 
 @dg.asset(
@@ -74,7 +77,8 @@ def token_features(assay: AssayResource) -> dg.MaterializeResult:
 
     with assay.lake.write("build token features") as con:
         report = build_token_features(con, assay.horizon)
-    return dg.MaterializeResult(metadata=_metadata(report, fingerprint()))
+        columns = _columns(con, "features.token_features")
+    return dg.MaterializeResult(metadata={**_metadata(report, fingerprint()), **columns})
 
 
 def _metadata(report: Any, fingerprint: str) -> dict[str, Any]:
@@ -84,6 +88,12 @@ def _metadata(report: Any, fingerprint: str) -> dict[str, Any]:
         "collections_updated": report.collections,
         "feature_fingerprint": fingerprint,
     }
+
+
+def _columns(con: Any, table: str) -> dict[str, dg.TableSchema]:
+    from ml.features.schema import FEATURES
+
+    return table_columns(con, table, {feature.name: feature.description for feature in FEATURES})
 
 
 def _feature_check(table: str) -> dg.AssetChecksDefinition:
@@ -112,13 +122,6 @@ def _feature_check(table: str) -> dg.AssetChecksDefinition:
         )
 
     return check
-
-
-def feature_columns() -> dict[str, dg.TableSchema]:
-    """Column schema of both feature tables."""
-    from ml.features.schema import FEATURES
-
-    return column_schema({f.name: (f.dtype, f.description) for f in FEATURES})
 
 
 FEATURE_ASSETS = [hedonic_index, sale_features, token_features]

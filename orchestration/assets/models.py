@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration import plots
-from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
 from orchestration.partitions import collections
 from orchestration.resources import Assay, AssayResource
 
@@ -73,6 +73,7 @@ def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
         )
     with assay.lake.write("record the pooled prior") as con:
         record_pooled(con, outcome)
+        columns = table_columns(con, "predictions.prior_walk_forward")
     walked = outcome.walk_forward
     return dg.MaterializeResult(
         metadata={

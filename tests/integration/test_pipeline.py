@@ -1,0 +1,120 @@
+"""The main job on a small simulated market: what a user gets, and what running it again changes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lake.config import LakeConfig
+from lake.connection import Lake
+from orchestration.home import open_instance
+from orchestration.settings import load_settings
+from tests.lake_content import content, differences
+
+ASSAY = str(Path(sys.executable).parent / "assay")
+
+pytestmark = pytest.mark.slow
+
+
+def _run(home: Path, *options: str) -> dict:
+    done = subprocess.run(
+        [ASSAY, "run", "--json", "--home", str(home), *options], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("market")
+    return folder, _run(folder, "--collections", "12", "--days", "120")
+
+
+def _lake(home: Path) -> Lake:
+    return Lake(LakeConfig(home=home))
+
+
+def test_every_token_of_every_collection_is_answered(home):
+    folder, told = home
+    with _lake(folder).read() as con:
+        tokens, answered = con.execute(
+            "select (select count(*) from marts.dim_tokens), count(*) from predictions.token_estimates"
+            " where (estimate_eth is null) <> (no_value_reason is null)"
+        ).fetchone()
+    assert tokens == answered == told["tokens"] > 0
+    assert told["tokens_estimated"] > 0
+
+
+def test_the_json_has_what_machines_were_promised(home):
+    _, told = home
+    promised = {
+        "collections",
+        "tokens_estimated",
+        "sales",
+        "quarantined",
+        "models_by_tier",
+        "errors",
+        "stages",
+        "peak_rss_mb",
+        "reconciliation",
+    }
+    assert promised <= set(told)
+    assert {"name", "seconds", "rows"} == set(told["stages"][0])
+    assert all(row["difference"] == 0 for row in told["reconciliation"])
+
+
+def test_nothing_in_an_estimate_was_known_after_its_instant(home):
+    folder, _ = home
+    with _lake(folder).read() as con:
+        late = con.execute(
+            "select count(*) from predictions.token_estimates where feature_watermark >= as_of"
+        ).fetchone()
+    assert late == (0,)
+
+
+def test_every_model_decision_is_in_the_log_with_its_reason(home):
+    folder, told = home
+    with _lake(folder).read() as con:
+        decided, reasoned, champions = con.execute(
+            "select count(*), count_if(length(reason) > 0), (select count(*) from ops.champions)"
+            " from ops.decision_log where collection <> '(pooled prior)'"
+        ).fetchone()
+    assert decided == reasoned == sum(told["trained"].values())
+    assert champions > 0
+
+
+def test_trained_collections_are_materialized_partitions(home):
+    folder, _ = home
+    import dagster as dg
+
+    settings = load_settings(home=folder)
+    with open_instance(settings) as instance, _lake(folder).read() as con:
+        materialized = instance.get_materialized_partitions(dg.AssetKey("price_models"))
+        judged = {
+            row[0]
+            for row in con.execute(
+                "select distinct collection from ops.decision_log where collection <> '(pooled prior)'"
+            ).fetchall()
+        }
+    assert set(materialized) == judged
+
+
+def test_running_again_changes_nothing(home):
+    folder, _ = home
+    before = content(_lake(folder))
+    again = _run(folder)
+    assert again["trained"] == {}
+    assert differences(before, content(_lake(folder))) == []
+
+
+def test_more_days_give_the_facts_and_features_of_a_run_from_scratch(home, tmp_path):
+    """Incremental equals full, through every stage that has no model in it."""
+    folder, _ = home
+    _run(folder, "--days", "124")
+    _run(tmp_path, "--collections", "12", "--days", "124")
+    stages = ("raw", "marts", "features")
+    assert differences(content(_lake(tmp_path), stages), content(_lake(folder), stages)) == []
