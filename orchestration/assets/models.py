@@ -85,6 +85,7 @@ def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
             "errors": plots.error_histogram(
                 (walked.prediction_log - outcome.frame.target_log)[walked.fold > 0]
             ),
+            **columns,
         }
     )
 

@@ -104,7 +104,7 @@ raw_quarantine = dg.AssetSpec(
     kinds={"ducklake"},
     metadata=column_schema(arrow_columns(QUARANTINE.schema)),
 )
-RAW_ASSETS = [raw_quarantine, raw_events, raw_facts, market_truth]
+RAW_ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [raw_quarantine, raw_events, raw_facts, market_truth]
 
 
 @dg.asset_check(
