@@ -20,7 +20,7 @@ DAY_US = 86_400_000_000
 """Microseconds of a day: the simulation's times count microseconds since its first instant."""
 
 _STREAM_DAY, _STREAM_FAULT = 3, 4
-COURSE_VERSION = 2
+COURSE_VERSION = 3
 """Raise it with every change to what a config yields: checkpoints of another course must not be continued."""
 
 FAULTS: dict[str, tuple[float, str]] = {
@@ -113,8 +113,8 @@ class Calibration:
     own_daily_sd: float = 0.035
     trade_step_sd: float = 0.048
     trade_half_life: float = 40.0
-    price_noise: float = 0.055
-    floor_pull: float = 1.0
+    price_noise: float = 0.05
+    floor_pull: float = 1.2
     flip_share: float = 0.075
     no_trait_share: float = 0.08
     bid_share: float = 0.15

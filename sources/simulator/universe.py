@@ -93,7 +93,7 @@ def build_universe(config: SimulatorConfig) -> Universe:
     level = rng.normal(np.log(0.25), 1.2, n)
     volatility, beta = np.exp(rng.normal(-0.08, 0.4, n)), np.clip(rng.normal(1.0, 0.35, n), 0.1, None)
     noise = np.exp(rng.normal(-0.045, 0.3, n))
-    types = np.where(rng.random(n) < c.no_trait_share, 0, np.clip(rng.poisson(2.3, n) + 3, 3, MAX_TYPES))
+    types = np.where(rng.random(n) < c.no_trait_share, 0, np.clip(rng.poisson(3.3, n) + 3, 3, MAX_TYPES))
     codes, effect = _traits(config, sizes, offsets, types)
     collection_of = np.repeat(np.arange(n, dtype=np.int32), sizes)
     effect, floor_effect = _centred(effect, offsets)
