@@ -109,7 +109,7 @@ class Lake:
         Raises:
             LakeLockedError: If another process kept the lock longer than the timeout.
         """
-        with write_lock(self.config).held(purpose):
+        with write_lock(self.config).held(purpose, self.config.lock_timeout_s):
             yield
 
     @contextmanager

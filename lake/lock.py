@@ -156,32 +156,32 @@ def _percent(text: str) -> str:
 class WriteLock:
     """The write lock of one lake: re-entrant per thread, exclusive between threads and processes."""
 
-    def __init__(self, latch: _Latch, timeout_s: float) -> None:
+    def __init__(self, latch: _Latch) -> None:
         self._latch = latch
-        self._timeout_s = timeout_s
         self._thread_lock = threading.RLock()
         self._depth = 0
         self._purpose = ""
 
     @contextmanager
-    def held(self, purpose: str) -> Iterator[None]:
+    def held(self, purpose: str, timeout_s: float) -> Iterator[None]:
         """Hold the lock for the duration of the block.
 
         Args:
             purpose: What the holder is doing, in words a waiting person understands.
+            timeout_s: How long to wait for another holder, in seconds.
 
         Raises:
             LakeLockedError: If it could not be had within the timeout; the message names the holder.
         """
         with ExitStack() as stack:
-            if not self._thread_lock.acquire(timeout=self._timeout_s):
+            if not self._thread_lock.acquire(timeout=timeout_s):
                 raise LakeLockedError(
-                    f"Waited {self._timeout_s:.0f} s for the lake's write lock; another thread here holds it "
+                    f"Waited {timeout_s:.0f} s for the lake's write lock; another thread here holds it "
                     f"({self._purpose}). Let it finish, or raise the lock timeout."
                 )
             stack.callback(self._thread_lock.release)
             if self._depth == 0:
-                self._wait(purpose)
+                self._wait(purpose, timeout_s)
                 self._purpose = purpose
             self._depth += 1
             stack.callback(self._leave)
@@ -192,12 +192,12 @@ class WriteLock:
         if self._depth == 0:
             self._latch.release()
 
-    def _wait(self, purpose: str) -> None:
+    def _wait(self, purpose: str, timeout_s: float) -> None:
         started = time.monotonic()
         announced = -ANNOUNCE_EVERY_S
         while not self._latch.try_acquire(purpose):
             waited = time.monotonic() - started
-            if waited >= self._timeout_s:
+            if waited >= timeout_s:
                 raise LakeLockedError(
                     f"Waited {waited:.0f} s for the lake's write lock to {purpose}; it is held by "
                     f"{self._latch.holder()}. Let it finish (or stop it), then run again; "
@@ -223,5 +223,5 @@ def write_lock(config: LakeConfig) -> WriteLock:
             else:
                 config.folder.mkdir(parents=True, exist_ok=True)
                 latch = _FileLatch(config.folder / "write.lock")
-            _locks[key] = WriteLock(latch, config.lock_timeout_s)
+            _locks[key] = WriteLock(latch)
         return _locks[key]

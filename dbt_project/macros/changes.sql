@@ -25,7 +25,7 @@
     ) -%}
     {%- set statements -%}
         create or replace table {{ db }}.ops.mart_run as
-        select {{ now }}::bigint as snapshot_id, {{ since is none }} as is_full, now()::timestamp as started_at;
+        select {{ now }}::bigint as snapshot_id, {{ since is none }} as is_full, now() at time zone 'UTC' as started_at;
         {% if since is none %}{{ everything_is_dirty() }}{% else %}{{ dirty_since(since + 1, now) }}{% endif %}
     {%- endset -%}
     {{ return(statements) }}
@@ -72,8 +72,7 @@
     create or replace table {{ db }}.ops.dirty_collections as
     select
         collection,
-        timestamp '1970-01-01' as from_known_at,
-        timestamp '1970-01-01' as from_event_time
+        timestamp '1970-01-01' as from_known_at
     from {{ source("raw", "sales") }}
     group by collection;
 
@@ -99,7 +98,7 @@
 {% macro dirty_since(first, last) %}
     {%- set db = target.database -%}
     create or replace temporary table changed_sales as
-    select chain, tx_hash, collection, token_id, known_at, event_time
+    select chain, tx_hash, collection, token_id, known_at
     from {{ change_feed("sales", first, last) }};
 
     create or replace temporary table changed_rates as
@@ -136,29 +135,29 @@
 
     create or replace table {{ db }}.ops.dirty_collections as
     with touched as (
-        select collection, known_at, event_time from changed_sales
+        select collection, known_at from changed_sales
         union all
         -- a transaction can span collections: its number of sales changes for all of them
-        select sales.collection, sales.known_at, sales.event_time
+        select sales.collection, sales.known_at
         from {{ source("raw", "sales") }} as sales
         inner join changed_sales as changed
             on sales.chain = changed.chain and sales.tx_hash = changed.tx_hash and sales.known_at >= changed.known_at
         where changed.tx_hash not like 'row:%'
         union all
         -- a new rate prices again what happened after it; the rate of ether also gives every sale its dollars
-        select sales.collection, sales.known_at, sales.event_time
+        select sales.collection, sales.known_at
         from {{ source("raw", "sales") }} as sales
         inner join changed_rates as rates on sales.event_time >= rates.known_at
         where rates.symbol = 'ETH' or rates.symbol = sales.currency
         union all
         -- a bid prices an accepted bid that was logged with price zero
-        select sales.collection, sales.known_at, sales.event_time
+        select sales.collection, sales.known_at
         from {{ source("raw", "sales") }} as sales
         inner join changed_listings as listings using (collection, token_id)
         where listings.side = 'bid' and sales.price_native = 0 and sales.known_at >= listings.known_at
     )
 
-    select collection, min(known_at) as from_known_at, min(event_time) as from_event_time
+    select collection, min(known_at) as from_known_at
     from touched
     group by collection;
 {% endmacro %}
@@ -180,7 +179,7 @@
         begin transaction;
         delete from {{ target.database }}.ops.mart_watermark;
         insert into {{ target.database }}.ops.mart_watermark
-        select snapshot_id, now()::timestamp from {{ target.database }}.ops.mart_run;
+        select snapshot_id, now() at time zone 'UTC' from {{ target.database }}.ops.mart_run;
         commit;
     {%- endset -%}
     {{ return(statements) }}
