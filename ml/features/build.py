@@ -34,6 +34,8 @@ SALE_KEYS = (
     "target_log",
 )
 TOKEN_KEYS = ("collection", "token_id", "as_of", "prefix", "state_known_at")
+#: Spine rows per query: the joins of one hold some 500 bytes a row.
+CHUNK_ROWS = 250_000
 _KEY_TYPES = {
     "seq": "bigint",
     "prefix": "bigint",
@@ -117,7 +119,7 @@ def update_sale_features(con: duckdb.DuckDBPyConnection) -> FeatureReport:
         where seq >= first_seq and a_mean is not null
         """
     )
-    return _write(con, "sale", SALE_KEYS, "collection, seq", began)
+    return _write(con, "sale", SALE_KEYS, began)
 
 
 def build_token_features(
@@ -186,7 +188,7 @@ def build_token_features(
         """,
         {"as_of": as_of},
     )
-    return _write(con, "token", TOKEN_KEYS, "collection, token_id", began)
+    return _write(con, "token", TOKEN_KEYS, began)
 
 
 def _create(con: duckdb.DuckDBPyConnection, spine: str, keys: tuple[str, ...]) -> None:
@@ -235,12 +237,32 @@ def _plan(con: duckdb.DuckDBPyConnection, spine: str, everything: bool = False) 
     )
 
 
-def _write(
-    con: duckdb.DuckDBPyConnection, spine: str, keys: tuple[str, ...], order: str, began: float
-) -> FeatureReport:
+def _write(con: duckdb.DuckDBPyConnection, spine: str, keys: tuple[str, ...], began: float) -> FeatureReport:
+    """Compute and insert the features of ``feature_spine``, some collections at a time to bound memory."""
     con.execute(
-        f"insert into features.{spine}_features select * from ({feature_query('feature_spine', keys)}) order by {order}"
+        f"""
+        create or replace temp table feature_chunks as
+        with sizes as (
+            select collection, count(*) as rows
+            from feature_spine
+            group by collection
+        )
+        select collection, (sum(rows) over (order by collection) - rows) // {CHUNK_ROWS} as chunk
+        from sizes
+        """
     )
+    chunks = con.execute("select distinct chunk from feature_chunks order by chunk").fetchall()
+    for (chunk,) in chunks:
+        con.execute(
+            """
+            create or replace temp table feature_chunk as
+            select * from feature_spine
+            where collection in (select collection from feature_chunks where chunk = $chunk)
+            order by collection, as_of
+            """,
+            {"chunk": chunk},
+        )
+        con.execute(f"insert into features.{spine}_features {feature_query('feature_chunk', keys)}")
     con.execute(
         """
         delete from features.feature_state
@@ -268,7 +290,7 @@ def _write(
             (select count(*) from features.{spine}_features)
         """
     ).fetchone()
-    for table in ("feature_spine", "feature_changed", "feature_plan"):
+    for table in ("feature_spine", "feature_changed", "feature_plan", "feature_chunks", "feature_chunk"):
         con.execute(f"drop table if exists temp.{table}")
     touched, written, rows = counts if counts else (0, 0, 0)
     return FeatureReport(touched, written, rows, time.monotonic() - began)

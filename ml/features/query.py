@@ -150,11 +150,14 @@ def feature_query(spine: str, keys: tuple[str, ...]) -> str:
     """SQL that selects ``keys`` of the spine table, ``base_log`` and every declared feature.
 
     Args:
-        spine: table with collection, token_id, as_of, prefix, the keys and the index columns; a_mean not null.
+        spine: table with collection, token_id, as_of, prefix, the keys and the index; a_mean not null.
         keys: columns of the spine to pass through.
     """
     passed = ",\n    ".join(f"spine.{key}" for key in keys)
     computed = ",\n    ".join(f"cast({f.expression} as {f.dtype}) as {f.name}" for f in FEATURES)
+    # Left joins are taken in the order written. As inner joins they were reordered into products within a
+    # collection (375 s instead of 30 s for 1.5 M sales), and a spine row without its state would vanish
+    # instead of failing a check.
     return f"""
 with {_SUPPLIERS.format(spine=spine, lookback=LOOKBACK_SALES)}
 select
@@ -162,10 +165,10 @@ select
     spine.a_mean as base_log,
     {computed}
 from {spine} as spine
-inner join marts.fct_collection_state as state
+left join marts.fct_collection_state as state
     on spine.collection = state.collection and spine.prefix = state.seq
-inner join trail on spine.collection = trail.collection and spine.prefix = trail.seq
-inner join market
+left join trail on spine.collection = trail.collection and spine.prefix = trail.seq
+left join market
     on spine.collection = market.collection and spine.as_of = market.as_of and spine.prefix = market.prefix
 left join marts.dim_tokens as traits
     on spine.collection = traits.collection and spine.token_id = traits.token_id
