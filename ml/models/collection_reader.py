@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import duckdb
 import numpy as np
@@ -20,7 +21,7 @@ import pyarrow.compute as pc
 
 from ml.models.frames import FeatureSet
 from ml.models.local import ABSENT, LocalInputs, trait_matrix
-from ml.models.matrix import column, matrix
+from ml.models.matrix import Matrix, column, matrix
 
 Float = npt.NDArray[np.float64]
 
@@ -48,7 +49,10 @@ class CollectionSales:
         prediction_log: ln estimate of the prior.
         half_80: Half-width of the pooled 80 % interval in log units, NaN where none.
         baselines: Baseline name to ln ETH.
-        inputs: What a local booster sees.
+        numbers: Numeric features of a local booster, shape (n, features).
+        trait_codes: Trait codes of all rows, one after the other.
+        trait_offsets: Where each row's codes begin and the last one ends, shape (n + 1,).
+        vocabulary: The trait value of each code.
     """
 
     collection: str
@@ -61,10 +65,23 @@ class CollectionSales:
     prediction_log: Float
     half_80: Float
     baselines: dict[str, Float]
-    inputs: LocalInputs
+    numbers: Matrix
+    trait_codes: npt.NDArray[np.int32]
+    trait_offsets: npt.NDArray[np.int64]
+    vocabulary: npt.NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.known_at)
+
+    @cached_property
+    def inputs(self) -> LocalInputs:
+        """What a local booster sees; made by the thread that needs it, so that bad traits fail one collection.
+
+        Raises:
+            RaggedTraitsError: When tokens have different numbers of trait types.
+        """
+        traits = trait_matrix(self.trait_codes, self.trait_offsets, self.collection)
+        return LocalInputs(self.numbers, traits, self.vocabulary)
 
 
 def read_collections(
@@ -127,7 +144,6 @@ def _read_chunk(
     for key, start, stop in collection_slices(names, keys):
         cut = slice(start, stop)
         own = offsets[start : stop + 1]
-        traits = trait_matrix(codes[own[0] : own[-1]], own - own[0], key)
         yield CollectionSales(
             collection=key,
             sale_id=table["sale_id"].slice(start, stop - start).combine_chunks(),
@@ -139,7 +155,10 @@ def _read_chunk(
             prediction_log=columns["prediction_log"][cut],
             half_80=columns["half_80"][cut],
             baselines={name: columns[source][cut] for name, source in BASELINE_COLUMNS.items()},
-            inputs=LocalInputs(numbers[cut], traits, vocabulary),
+            numbers=numbers[cut],
+            trait_codes=codes[own[0] : own[-1]],
+            trait_offsets=own - own[0],
+            vocabulary=vocabulary,
         )
 
 

@@ -55,6 +55,10 @@ class LocalConfig:
     seconds: float = 60.0
 
 
+class RaggedTraitsError(ValueError):
+    """Tokens of one collection have different numbers of trait types."""
+
+
 class FitTimeoutError(TimeoutError):
     """A collection's fits took longer than they may."""
 
@@ -166,13 +170,13 @@ def trait_matrix(
         callers reserve for `ABSENT`.
 
     Raises:
-        ValueError: When rows have different numbers of trait types.
+        RaggedTraitsError: When rows have different numbers of trait types.
     """
     widths = np.diff(offsets)
     width = int(widths.max(initial=0))
     filled = widths > 0
     if not np.all(widths[filled] == width):
-        raise ValueError(
+        raise RaggedTraitsError(
             f"expected the same trait types for every token of {what}, found {widths[filled].min()} to "
             f"{width} values per token; rebuild marts.dim_tokens"
         )

@@ -23,7 +23,7 @@ from ml.models.calibration import Calibration
 from ml.models.champion import Champion
 from ml.models.collection_reader import collection_slices, trait_codes
 from ml.models.frames import FeatureSet
-from ml.models.local import LocalInputs, predict_local, trait_matrix
+from ml.models.local import LocalInputs, RaggedTraitsError, predict_local, trait_matrix
 from ml.models.matrix import column, matrix
 from ml.models.prior import predict_gap, predict_scale
 from ml.registry.artifacts import ArtifactStore
@@ -195,7 +195,11 @@ def predict_residuals(
             champion = champions[key]
             booster = artifacts.get_model(str(champion.local_sha))
             own = offsets[first : last + 1]
-            traits = trait_matrix(codes[own[0] : own[-1]], own - own[0], key)
+            try:
+                traits = trait_matrix(codes[own[0] : own[-1]], own - own[0], key)
+            except RaggedTraitsError as error:
+                refused[key] = str(error)
+                continue
             if booster.feature_names_ and len(booster.feature_names_) != numbers.shape[1] + traits.shape[1]:
                 trained = len(booster.feature_names_) - numbers.shape[1]
                 refused[key] = f"trait types changed from {trained} to {traits.shape[1]} since it was trained"

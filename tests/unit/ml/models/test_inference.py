@@ -1,0 +1,111 @@
+import dataclasses
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
+from ml.models.inference import ScoreReport, score
+from ml.models.matrix import FeatureMismatchError
+from tests.unit.ml.models.conftest import END, FEATURES, Market
+from tests.unit.ml.models.test_training import mirrored, train
+
+
+def run(market: Market, **options: Any) -> ScoreReport:
+    with market.lake.write("score") as con:
+        return score(
+            con,
+            market.artifacts,
+            options.pop("as_of", END),
+            7,
+            features=options.pop("features", FEATURES),
+            **options,
+        )
+
+
+def rows(market: Market, sql: str) -> list[tuple[Any, ...]]:
+    with market.lake.read() as con:
+        return con.execute(sql).fetchall()
+
+
+def test_every_token_gets_an_estimate_or_a_reason(priced: Market) -> None:
+    train(priced)
+    report = run(priced)
+    assert report.tokens == 7 * 40
+    assert report.collections_by_tier == {TIER_OWN: 1, TIER_POOLED: 3, TIER_INDEX: 1, TIER_NONE: 2}
+    assert report.tokens_by_reason == {"fewer_than_3_sales": 40, "silent_over_90_days": 40}
+    assert not rows(
+        priced,
+        """
+        select * from predictions.token_estimates
+        where (estimate_eth is null) <> (no_value_reason is not null) or (tier = 'none') <> (estimate_eth is null)
+            or not (lower_90_eth <= lower_80_eth and lower_80_eth < estimate_eth and estimate_eth < upper_80_eth
+                and upper_80_eth <= upper_90_eth)
+            or snapshot_id <> 7 or feature_fingerprint <> 'features-1'
+        """,
+    )
+    facts = "select distinct floor_eth > 0 from predictions.token_estimates where collection = 'gone'"
+    assert rows(priced, facts) == [(True,)]  # silent, but its floor is still told
+
+
+def test_the_own_model_prices_what_only_it_can_know(priced: Market) -> None:
+    train(priced)
+    run(priced)
+    found = dict(
+        rows(
+            priced,
+            """
+            select e.collection, ln(median(estimate_eth) filter (token_id::int % 4 = 0)
+                / median(estimate_eth) filter (token_id::int % 4 <> 0))
+            from predictions.token_estimates as e where e.collection in ('apes', 'birds') group by 1
+            """,
+        )
+    )
+    assert found["apes"] > 0.1
+    assert abs(found["birds"]) < 0.05
+
+
+def test_a_rerun_adds_no_history_and_a_later_instant_does(priced: Market) -> None:
+    train(priced)
+    first = run(priced)
+    before = rows(priced, "select * from predictions.token_estimates order by all")
+    assert run(priced).history_rows == 0
+    assert rows(priced, "select * from predictions.token_estimates order by all") == before
+    assert run(priced, as_of=END + timedelta(hours=1)).history_rows == first.history_rows == 5 * 40
+
+
+def test_a_part_can_be_scored_alone(priced: Market) -> None:
+    train(priced)
+    run(priced)
+    later = END + timedelta(hours=1)
+    assert run(priced, only=["apes"], as_of=later).tokens == 40
+    found = rows(priced, "select as_of, count(*) from predictions.token_estimates group by 1 order by 1")
+    assert found == [(END, 240), (later, 40)]
+
+
+def test_without_any_model_the_index_answers(market: Market) -> None:
+    report = run(market)
+    assert report.collections_by_tier == {TIER_INDEX: 5, TIER_NONE: 2}
+
+
+def test_a_lost_booster_is_replaced_by_the_next_tier_and_reported(priced: Market) -> None:
+    train(priced)
+    sha = mirrored(priced)["apes"].local_sha
+    priced.artifacts.path(sha).unlink()
+    report = run(priced)
+    assert list(report.replaced_champions) == ["apes"]
+    assert report.collections_by_tier[TIER_POOLED] == 4
+
+
+def test_a_booster_is_not_stretched_over_new_trait_types(priced: Market) -> None:
+    train(priced)
+    with priced.lake.write("reveal") as con:
+        con.execute("update marts.dim_tokens set trait_values = list_append(trait_values, 'new')")
+    report = run(priced)
+    assert "trait types changed from 2 to 3" in report.replaced_champions["apes"]
+    assert TIER_OWN not in report.tokens_by_tier
+
+
+def test_features_of_another_fingerprint_are_refused(priced: Market) -> None:
+    with pytest.raises(FeatureMismatchError, match="retrain"):
+        run(priced, features=dataclasses.replace(FEATURES, fingerprint="features-9"))
