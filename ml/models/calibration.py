@@ -41,7 +41,7 @@ class CalibrationConfig:
     tier_rows: int = 400
     min_rows: int = 50
     refresh_rows: int = 2000
-    error_clip: float = 2.5
+    error_clip: float = 1.0
 
 
 @dataclass(frozen=True)

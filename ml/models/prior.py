@@ -47,7 +47,7 @@ class PriorConfig:
     quantile: float = 0.47
     target_clip: float = 2.5
     rows_per_collection: int = 1500
-    max_rows: int = 300_000
+    max_rows: int = 200_000
     seed: int = 7
     threads: int = 2
 
@@ -73,7 +73,7 @@ class ScaleConfig:
     learning_rate: float = 0.06
     border_count: int = 32
     offset: float = 0.02
-    max_rows: int = 200_000
+    max_rows: int = 120_000
     seed: int = 11
     threads: int = 2
 

@@ -1,0 +1,71 @@
+"""How good the estimates are on the real bundle, walk-forward, beside the baselines."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml.evaluation.report import accuracy_report
+from ml.features.build import update_sale_features
+from ml.index.update import update_index
+from ml.models.pooled import record_pooled, train_pooled
+from ml.registry.artifacts import ArtifactStore
+from sources.contract import RAW_TABLES
+from sources.files.source import FilesSource
+from tests.integration.marts_market import Marts, new_lake
+
+pytestmark = [pytest.mark.golden, pytest.mark.slow, pytest.mark.timeout(1800)]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The accuracy report of the pooled pipeline on the whole bundle."""
+    bundle = Path(os.environ.get("ASSAY_TEST_DATA", ROOT.parent / "shared" / "data")) / "nft"
+    if not (bundle / "sales.parquet").exists():
+        pytest.skip("The real market data are not here: set ASSAY_TEST_DATA to the folder that holds nft/.")
+    folder = tmp_path_factory.mktemp("accuracy")
+    lake = new_lake(folder / "home")
+    source = FilesSource(bundle)
+    with lake.write("the real bundle") as con:
+        for table in RAW_TABLES:
+            for batch in source.read(table, source.first_known(), source.watermark() + timedelta(days=1)):
+                rows = batch.rows  # noqa: F841 - read by DuckDB
+                con.execute(f"insert into raw.{table} by name select * from rows")
+    Marts(lake, folder).dbt("run")
+    with lake.write("index") as con:
+        update_index(con, threads=2)
+    with lake.write("features") as con:
+        update_sale_features(con)
+    with lake.read() as con:
+        outcome = train_pooled(con, ArtifactStore(folder / "artifacts"), run_id="golden")
+    with lake.write("prior") as con:
+        record_pooled(con, outcome)
+    with lake.read() as con:
+        return accuracy_report(con)
+
+
+def test_ethereum_beats_the_baselines(report: dict[str, Any]) -> None:
+    """69 collections, 26,385 sales, measured 2026-11: MdAPE 9.3 % against 12.5 % of the median of 5, and 96 % of the
+    collections beat the best of floor proxy, median of 30 and last sale × index. The bounds are the promised ones."""
+    found = report["chains"]["ethereum"]
+    assert found["collections"] >= 60
+    assert found["mdape_ratio_to_med_5"] <= 0.92
+    assert found["share_beating_best_simple"] >= 0.85
+    assert found["pooled"]["model"]["mdape"] < found["pooled"]["index"]["mdape"]
+
+
+def test_all_chains_together_beat_the_strong_baseline(report: dict[str, Any]) -> None:
+    assert report["chains"]["all"]["mdape_ratio_to_med_5"] <= 0.92
+
+
+def test_intervals_hold_in_every_tier_of_predicted_premium(report: dict[str, Any]) -> None:
+    """Nominal 80 and 90 %; a calibration that ignores the tier covers 49 % of the top one (DOMAIN.md §7)."""
+    for tier in report["chains"]["all"]["premium_tiers"].values():
+        assert tier["coverage"]["coverage_80"] == pytest.approx(0.8, abs=0.05)
+        assert tier["coverage"]["coverage_90"] == pytest.approx(0.9, abs=0.04)
+        assert tier["model"]["level"] == pytest.approx(1.0, abs=0.08)
