@@ -36,6 +36,8 @@ SALE_KEYS = (
 TOKEN_KEYS = ("collection", "token_id", "as_of", "prefix", "state_known_at")
 #: Spine rows per query: the joins of one hold some 500 bytes a row.
 CHUNK_ROWS = 250_000
+#: A collection without a new sale is seen anew after this many days: its time since the last sale has grown.
+STALE_DAYS = 7
 _KEY_TYPES = {
     "seq": "bigint",
     "prefix": "bigint",
@@ -130,6 +132,8 @@ def build_token_features(
 ) -> FeatureReport:
     """Write features.token_features: every token of every collection with an index, as seen at ``as_of``.
 
+    A collection whose sources ended earlier (``marts.dim_collections.told_until``) is seen at their end.
+
     Args:
         con: connection inside the caller's transaction.
         as_of: scoring instant (UTC, naive), later than everything the index has seen.
@@ -149,6 +153,7 @@ def build_token_features(
             f"sale known at {newest[0]}; pass a later as_of (the source's watermark)"
         )
     _plan(con, "token", everything=not only_changed)
+    _plan_stale(con, as_of)
     con.execute(
         """
         delete from features.token_features
@@ -160,18 +165,27 @@ def build_token_features(
     con.execute(
         f"""
         create or replace temp table feature_spine as
-        with aged as (
+        with instants as (
+            -- What a source stopped telling is unknown, not silence: value at the end of what was told.
+            select
+                collection,
+                least($as_of::timestamp, coalesce(told_until + interval 1 microsecond, $as_of::timestamp)) as as_of
+            from marts.dim_collections
+            where collection in (select collection from feature_changed)
+        ),
+        aged as (
             select
                 token_index.*,
-                (epoch_us($as_of::timestamp) - epoch_us(state_known_at)) / 86400e6 as days,
+                instants.as_of,
+                (epoch_us(instants.as_of) - epoch_us(state_known_at)) / 86400e6 as days,
                 exp(-days / {fast.token_decay_days}) as a_decay,
                 exp(-days / {slow.token_decay_days}) as b_decay
             from features.token_index
-            where collection in (select collection from feature_changed)
+            inner join instants using (collection)
         ),
         moved as (
             select
-                collection, token_id, state_seq as prefix, state_known_at, $as_of::timestamp as as_of,
+                collection, token_id, state_seq as prefix, state_known_at, as_of,
                 a_level, a_trait, a_token * a_decay as a_token,
                 sqrt(greatest(
                     a_sd * a_sd + {fast.day_drift} * days
@@ -234,6 +248,23 @@ def _plan(con: duckdb.DuckDBPyConnection, spine: str, everything: bool = False) 
             or state.traits_hash is distinct from index_state.traits_hash
         """,
         {"spine": spine, "everything": everything},
+    )
+
+
+def _plan_stale(con: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
+    """Add to ``feature_changed`` the quiet collections that were last seen too long ago."""
+    con.execute(
+        f"""
+        insert into feature_changed
+        select token_features.collection, true
+        from features.token_features
+        inner join marts.dim_collections using (collection)
+        where token_features.collection not in (select collection from feature_changed)
+        group by token_features.collection, told_until
+        having max(as_of) < least($as_of::timestamp, coalesce(told_until, $as_of::timestamp))
+            - interval {STALE_DAYS} day
+        """,
+        {"as_of": as_of},
     )
 
 

@@ -3,7 +3,7 @@
 Here: two questions, answered in SQL over what earlier trainings recorded. Not here: training (`pooled`, `training`).
 
 Concept: freshness beats retraining (DOMAIN.md §5.4: a frozen model with live features loses little in 60 days, frozen
-features are useless in a week). So index and features are always live, and fits wait until they have something to learn.
+features are useless in a week). So index and features are always live, and fits wait for something to learn.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ def prior_due(
         config: Settings of this decision.
     """
     pooled, config = pooled or PooledConfig(), config or DueConfig()
-    rows, newest = con.execute("select count(*), max(known_at) from features.sale_features").fetchone() or (0, None)
+    rows, newest = con.execute("select count(*), max(known_at) from features.sale_features").fetchone() or (
+        0,
+        None,
+    )
     if rows < MIN_POOLED_ROWS:
         return None
     if not (table_exists(con, "ops.prior_folds") and table_exists(con, "predictions.prior_walk_forward")):
@@ -80,7 +83,9 @@ def collections_due(con: duckdb.DuckDBPyConnection, training: TrainingConfig | N
     if not table_exists(con, "predictions.prior_walk_forward"):
         return []
     if not table_exists(con, "ops.champions"):
-        rows = con.execute("select distinct collection from predictions.prior_walk_forward order by 1").fetchall()
+        rows = con.execute(
+            "select distinct collection from predictions.prior_walk_forward order by 1"
+        ).fetchall()
         return [row[0] for row in rows]
     rows = con.execute(
         """

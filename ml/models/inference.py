@@ -261,9 +261,11 @@ def _collection_facts(
         select
             d.collection,
             states.floor_eth,
+            least($as_of::timestamp, coalesce(d.told_until + interval 1 microsecond, $as_of::timestamp)) as as_of,
             case
                 when coalesce(states.sales, 0) < $min_sales then '{REASON_FEW_SALES}'
-                when states.last_sale_at < $as_of - to_days($silent_days) then '{REASON_SILENT}'
+                when states.last_sale_at < least($as_of::timestamp, d.told_until) - to_days($silent_days)
+                    then '{REASON_SILENT}'
                 when featured.collection is null then '{REASON_NO_FEATURES}'
             end as no_value_reason
         from marts.dim_collections as d
@@ -358,7 +360,7 @@ def _write(
     finally:
         con.unregister("_predictions")
         con.unregister("_residuals")
-    added = con.execute(_HISTORY_SQL, {"as_of": as_of}).fetchone()
+    added = con.execute(_HISTORY_SQL).fetchone()
     return int(added[0]) if added else 0
 
 
@@ -374,7 +376,7 @@ with last_sales as (
 
 predicted as (
     select
-        p.collection, p.token_id, p.feature_as_of, p.half_80, p.half_90, p.mean_log,
+        p.collection, p.token_id, p.feature_as_of, p.feature_watermark, p.half_80, p.half_90, p.mean_log,
         p.prediction_log + coalesce(r.residual_log, 0.0) as log_eth
     from _predictions as p
     left join _residuals as r on p.collection = r.collection and p.token_id = r.token_id
@@ -394,8 +396,8 @@ select
     case when p.log_eth is not null then a.model_version end as model_version,
     case when p.log_eth is not null then a.prior_version end as prior_version,
     $features as feature_fingerprint,
-    $as_of::timestamp as as_of,
-    p.feature_as_of as feature_watermark,
+    coalesce(p.feature_as_of, _facts.as_of) as as_of,
+    p.feature_watermark,
     $snapshot::bigint as snapshot_id,
     _facts.floor_eth,
     l.last_sale_eth
@@ -417,9 +419,9 @@ where
     e.estimate_eth is not null
     and not exists (
         select 1 from (
-            select distinct collection, model_version from predictions.estimate_history where as_of = $as_of
+            select distinct collection, as_of, model_version from predictions.estimate_history
         ) as h
-        where h.collection = e.collection and h.model_version = e.model_version
+        where h.collection = e.collection and h.as_of = e.as_of and h.model_version = e.model_version
     )
 """
 

@@ -35,6 +35,7 @@ PREDICTION_SCHEMA = pa.schema(
         ("collection", pa.string()),
         ("token_id", pa.string()),
         ("feature_as_of", pa.timestamp("us")),
+        ("feature_watermark", pa.timestamp("us")),
         ("prediction_log", pa.float64()),
         ("half_80", pa.float64()),
         ("half_90", pa.float64()),
@@ -87,8 +88,8 @@ def predict_tokens(
     quoted = "".join(f', t."{name}"' for name in features.names)
     reader = con.execute(
         f"""
-        select t.collection, t.token_id, t.as_of, t.base_log, d.rarity_pct as _rarity, a.model, a.floor_log,
-            a.width_factor {quoted}
+        select t.collection, t.token_id, t.as_of, t.state_known_at, t.base_log, d.rarity_pct as _rarity,
+            a.model, a.floor_log, a.width_factor {quoted}
         from features.token_features as t
         inner join _assignment as a on t.collection = a.collection
         left join marts.dim_tokens as d on t.collection = d.collection and t.token_id = d.token_id
@@ -131,6 +132,7 @@ def _predict_batch(
             batch.column("collection").cast(pa.string()),
             batch.column("token_id").cast(pa.string()),
             batch.column("as_of").cast(pa.timestamp("us")),
+            batch.column("state_known_at").cast(pa.timestamp("us")),
             pa.array(prediction),
             pa.array(half_80, mask=np.isnan(half_80)),
             pa.array(half_90, mask=np.isnan(half_90)),

@@ -55,7 +55,9 @@ def build_marts(project: DbtProject) -> dg.AssetsDefinition:
         target = assay.settings.home_path / "dbt" / "target"
         told = io.StringIO()
         with assay.lake.writing("dbt build"):
-            invocation = dbt.cli(["build"], context=context, target_path=target, raise_on_error=False)
+            # Unit tests test the code, not the data: pytest runs them.
+            arguments = ["build", "--exclude-resource-type", "unit_test"]
+            invocation = dbt.cli(arguments, context=context, target_path=target, raise_on_error=False)
             # dagster-dbt repeats dbt's log on standard output, which belongs to `--json`; dbt keeps it in dbt.log.
             with redirect_stdout(told):
                 yield from invocation.stream()

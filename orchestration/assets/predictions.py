@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from lake.connection import current_snapshot
 from orchestration import plots
 from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
 from orchestration.resources import AssayResource
@@ -48,15 +49,22 @@ ESTIMATE_COLUMNS = {
     "each new one is also appended to predictions.estimate_history.",
 )
 def token_estimates(assay: AssayResource) -> dg.MaterializeResult:
-    """`predictions.token_estimates` (one row per token) and `predictions.estimate_history` (append-only)."""
-    from ml.models.inference import score
+    """`predictions.token_estimates` (one row per token) and `predictions.estimate_history` (append-only).
 
-    snapshot = assay.lake.snapshot_id()
+    Only collections whose inputs changed since their last estimate are scored again.
+    """
+    from ml.models.inference import ScoringConfig, score
+    from ml.models.rescoring import collections_to_score
+
+    config = ScoringConfig(threads=assay.settings.threads)
+    with assay.lake.read() as con:
+        only = collections_to_score(con, assay.horizon, config=config)
+        snapshot = current_snapshot(con)
     with assay.lake.write("value every token") as con:
-        report = score(con, assay.registry.artifacts, as_of=assay.horizon, snapshot_id=snapshot)
+        report = score(con, assay.registry.artifacts, assay.horizon, snapshot, only=only, config=config)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": report.tokens,
+            "rows_written": report.tokens,
             "tokens_valued": report.valued,
             "history_rows": report.history_rows,
             **{f"tokens_{tier}": n for tier, n in report.tokens_by_tier.items()},

@@ -39,6 +39,31 @@ sale_counts as (
     group by collection
 ),
 
+-- A source that ended in 2021 does not say that a collection has been silent since.
+source_ends as (
+    select
+        source,
+        max(known_at) as told_until
+    from classified
+    group by source
+),
+
+collection_sources as (
+    select distinct
+        collection,
+        source
+    from classified
+),
+
+told as (
+    select
+        collection_sources.collection,
+        max(source_ends.told_until) as told_until
+    from collection_sources
+    inner join source_ends on collection_sources.source = source_ends.source
+    group by collection_sources.collection
+),
+
 token_counts as (
     select
         collection,
@@ -78,11 +103,13 @@ final as (
         coalesce(sale_counts.n_arms_length, 0) as n_arms_length,
         sale_counts.first_sale_at,
         sale_counts.last_sale_at,
+        told.told_until,
         coalesce(trait_counts.trait_types, 0) as trait_types
     from names
     left join collections on names.collection = collections.collection
     left join sold_collections on names.collection = sold_collections.collection
     left join sale_counts on names.collection = sale_counts.collection
+    left join told on names.collection = told.collection
     left join token_counts on names.collection = token_counts.collection
     left join trait_counts on names.collection = trait_counts.collection
 )

@@ -139,11 +139,13 @@ acceptable as (
     {%- endif %}
 ),
 
--- not recursive: a flagged price still counts in the percentile of the next, or a crash would flag everything after it
+-- Not recursive: a flagged price still counts in the percentiles of the next, or a crash would flag everything after it.
+-- The median stands beside the 10th percentile because six dust sales in one hour make dust the 10th percentile.
 floors as (
     select
         sale_id,
         quantile_cont(price_eth, 0.1) over previous_50 as p10,
+        quantile_cont(price_eth, 0.5) over previous_50 as p50,
         count(*) over previous_50 as sales_before
     from acceptable
     window previous_50 as (
@@ -158,7 +160,9 @@ with_outliers as (
         washed.*,
         coalesce(
             floors.sales_before >= {{ var("low_outlier_min_sales") }}
-            and washed.price_eth < floors.p10 * {{ var("low_outlier_share") }},
+            and washed.price_eth < greatest(
+                floors.p10 * {{ var("low_outlier_share") }}, floors.p50 * {{ var("low_outlier_median_share") }}
+            ),
             false
         ) as is_low_outlier
     from washed

@@ -147,6 +147,10 @@ def write_marts(
         from sales
         """
     )
+    con.execute(
+        "create or replace table marts.dim_collections as"
+        " select distinct collection, null::timestamp as told_until from marts.fct_sales"
+    )
     con.execute(_STATES)
     con.execute(_TOKENS)
     con.execute("create or replace table marts.fct_listings as select * from listings")

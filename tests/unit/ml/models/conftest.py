@@ -84,7 +84,10 @@ def fill(lake: Lake, seed: int = 3) -> None:
             """
         )
         con.execute(
-            """create table marts.dim_collections as select collection, 'ethereum' as "chain" from sizes"""
+            """
+            create table marts.dim_collections as
+            select collection, 'ethereum' as "chain", null::timestamp as told_until from sizes
+            """
         )
         con.execute(
             """
@@ -105,8 +108,8 @@ def fill(lake: Lake, seed: int = 3) -> None:
         con.execute(
             """
             create table features.token_features as
-            select collection, token_id, $1::timestamp as as_of, 0.0::double as base_log, 0.5::float as gap,
-                0.1::float as noise, rarity_pct::float as rarity
+            select collection, token_id, $1::timestamp as as_of, $1::timestamp - interval 1 minute as state_known_at,
+                0.0::double as base_log, 0.5::float as gap, 0.1::float as noise, rarity_pct::float as rarity
             from marts.dim_tokens where collection not in ('foxes')
             """,
             [END],

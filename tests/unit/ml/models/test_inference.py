@@ -1,5 +1,5 @@
 import dataclasses
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -7,6 +7,7 @@ import pytest
 from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
 from ml.models.inference import ScoreReport, score
 from ml.models.matrix import FeatureMismatchError
+from ml.models.rescoring import collections_to_score
 from tests.unit.ml.models.conftest import END, FEATURES, Market
 from tests.unit.ml.models.test_training import mirrored, train
 
@@ -20,6 +21,14 @@ def run(market: Market, **options: Any) -> ScoreReport:
             7,
             features=options.pop("features", FEATURES),
             **options,
+        )
+
+
+def see(market: Market, as_of: datetime, collection: str = "%") -> None:
+    """Token features as built for another instant."""
+    with market.lake.write("features") as con:
+        con.execute(
+            "update features.token_features set as_of = $1 where collection like $2", [as_of, collection]
         )
 
 
@@ -71,6 +80,7 @@ def test_a_rerun_adds_no_history_and_a_later_instant_does(priced: Market) -> Non
     before = rows(priced, "select * from predictions.token_estimates order by all")
     assert run(priced).history_rows == 0
     assert rows(priced, "select * from predictions.token_estimates order by all") == before
+    see(priced, END + timedelta(hours=1))
     assert run(priced, as_of=END + timedelta(hours=1)).history_rows == first.history_rows == 5 * 40
 
 
@@ -78,6 +88,7 @@ def test_a_part_can_be_scored_alone(priced: Market) -> None:
     train(priced)
     run(priced)
     later = END + timedelta(hours=1)
+    see(priced, later, "apes")
     assert run(priced, only=["apes"], as_of=later).tokens == 40
     found = rows(priced, "select as_of, count(*) from predictions.token_estimates group by 1 order by 1")
     assert found == [(END, 240), (later, 40)]
@@ -109,3 +120,29 @@ def test_a_booster_is_not_stretched_over_new_trait_types(priced: Market) -> None
 def test_features_of_another_fingerprint_are_refused(priced: Market) -> None:
     with pytest.raises(FeatureMismatchError, match="retrain"):
         run(priced, features=dataclasses.replace(FEATURES, fingerprint="features-9"))
+
+
+def test_a_source_that_ended_does_not_make_a_collection_silent(priced: Market) -> None:
+    train(priced)
+    with priced.lake.write("the source ended with the last sale") as con:
+        con.execute(
+            "update marts.dim_collections set told_until ="
+            " (select max(known_at) from marts.fct_sales as s where s.collection = dim_collections.collection)"
+        )
+    assert "silent_over_90_days" not in run(priced).tokens_by_reason
+
+
+def test_only_what_changed_is_scored_again(priced: Market) -> None:
+    train(priced)
+    with priced.lake.read() as con:
+        assert collections_to_score(con, END, FEATURES) is None  # never scored: everything
+    run(priced)
+    with priced.lake.read() as con:
+        assert collections_to_score(con, END, FEATURES) == []
+    see(priced, END + timedelta(hours=1), "birds")
+    with priced.lake.write("apes got a new champion") as con:
+        con.execute("update ops.champions set version = version + 1 where collection = 'apes'")
+    with priced.lake.read() as con:
+        assert collections_to_score(con, END, FEATURES) == ["apes", "birds"]
+        # Ninety days later everything that had a value has been silent for too long.
+        assert len(collections_to_score(con, END + timedelta(days=91), FEATURES) or []) == 5

@@ -1,0 +1,94 @@
+"""Which collections an hourly scoring has to touch.
+
+Here: one comparison of what the estimates were made from with what there is now. Not here: scoring (`inference`).
+
+Concept: an estimate stays the honest answer as of its instant until its inputs change: features built for a newer
+instant, another champion, another live prior or feature schema, tokens that appeared, or a silence that has grown too
+long. Only those collections are worth the work and a row of history.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import duckdb
+
+from ml.models.frames import FeatureSet
+from ml.models.inference import ScoringConfig
+from ml.models.tables import table_exists
+
+
+def collections_to_score(
+    con: duckdb.DuckDBPyConnection,
+    as_of: datetime,
+    features: FeatureSet | None = None,
+    config: ScoringConfig | None = None,
+) -> list[str] | None:
+    """Collections whose estimates would differ from the stored ones.
+
+    Args:
+        con: A read connection.
+        as_of: The instant that will be scored (UTC, naive).
+        features: Features in use; those declared now when None.
+        config: Settings of the scoring; its silence decides.
+
+    Returns:
+        Names, sorted; None when everything must be scored (nothing is yet, or the live prior or the schema changed).
+    """
+    features, config = features or FeatureSet.declared(), config or ScoringConfig()
+    if not table_exists(con, "predictions.token_estimates"):
+        return None
+    scored = con.execute(
+        "select count(*), max(feature_fingerprint) from predictions.token_estimates"
+    ).fetchone()
+    if scored is None or not scored[0] or scored[1] != features.fingerprint:
+        return None
+    has_champions = table_exists(con, "ops.champions")
+    champions = (
+        "select collection, collection || '@' || version as model_version from ops.champions"
+        if has_champions
+        else "select null::varchar as collection, null::varchar as model_version where false"
+    )
+    rows = con.execute(
+        f"""
+        with scored as (
+            select
+                collection, count(*) as tokens, max(as_of) filter (estimate_eth is not null) as as_of,
+                max(model_version) as model_version, count(estimate_eth) > 0 as has_value
+            from predictions.token_estimates group by collection
+        ),
+
+        featured as (select collection, max(as_of) as as_of from features.token_features group by collection),
+
+        known as (
+            select d.collection, d.told_until, count(t.token_id) as tokens
+            from marts.dim_collections as d left join marts.dim_tokens as t on d.collection = t.collection
+            group by all
+        ),
+
+        last_sales as (
+            select collection, max(event_time) as last_sale_at from marts.fct_collection_state
+            where known_at < $as_of group by collection
+        ),
+
+        champions as ({champions})
+
+        select k.collection
+        from known as k
+        left join scored as s on k.collection = s.collection
+        left join featured as f on k.collection = f.collection
+        left join last_sales as l on k.collection = l.collection
+        left join champions as c on k.collection = c.collection
+        where
+            s.tokens is distinct from k.tokens and k.tokens > 0
+            or s.has_value and s.as_of is distinct from f.as_of
+            or s.has_value and coalesce(c.model_version, s.model_version) <> s.model_version
+            or s.has_value
+            and l.last_sale_at < least($as_of::timestamp, k.told_until) - to_days($silent_days)
+            or not s.has_value and f.as_of is not null
+            and l.last_sale_at >= least($as_of::timestamp, k.told_until) - to_days($silent_days)
+        order by 1
+        """,
+        {"as_of": as_of, "silent_days": config.silent_days},
+    ).fetchall()
+    return [row[0] for row in rows]
