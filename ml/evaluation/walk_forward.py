@@ -67,13 +67,15 @@ class Fold:
     """One refit: models fitted on what was known before the cutoff, speaking for what comes after.
 
     Attributes:
-        number: 1, 2, … in time order.
+        market: The market whose sales it was fitted on (see `ml.models.markets`).
+        number: 1, 2, … in time order within the market.
         cutoff: Microseconds since the epoch, UTC; training rows have known_at < cutoff.
         rows: Sales known before the cutoff.
         prior_sha: Digest of the prior.
         scale_sha: Digest of the scale model, or None when there were too few out-of-fold errors for one.
     """
 
+    market: str
     number: int
     cutoff: int
     rows: int
@@ -138,6 +140,7 @@ def walk_forward(
     config: WalkForwardConfig,
     folds: Sequence[Fold] = (),
     on_fold: Callable[[Fold], None] | None = None,
+    market: str = "all",
 ) -> WalkForward:
     """Price every past sale with models fitted before it, fitting the folds that are due.
 
@@ -147,6 +150,7 @@ def walk_forward(
         config: Settings.
         folds: Folds fitted earlier under the same features and settings; they are reused, not refitted.
         on_fold: Called after each fit.
+        market: Name of the market that the sales are from.
 
     Returns:
         Predictions for every row of `frame`, and all folds.
@@ -161,7 +165,7 @@ def walk_forward(
         known = int(np.searchsorted(frame.known_at, cutoff))
         models = _load(existing, artifacts) if existing else _fit(frame, prediction, known, config)
         if existing is None:
-            new = _store(models, position + 1, cutoff, known, artifacts)
+            new = _store(models, market, position + 1, cutoff, known, artifacts)
             fitted.append(new)
             if on_fold:
                 on_fold(new)
@@ -199,9 +203,11 @@ def _load(fold: Fold, artifacts: ArtifactStore) -> _FoldModels:
     return _FoldModels(artifacts.get_model(fold.prior_sha), scale)
 
 
-def _store(models: _FoldModels, number: int, cutoff: int, known: int, artifacts: ArtifactStore) -> Fold:
+def _store(
+    models: _FoldModels, market: str, number: int, cutoff: int, known: int, artifacts: ArtifactStore
+) -> Fold:
     scale_sha = artifacts.put_model(models.scale) if models.scale is not None else None
-    return Fold(number, cutoff, known, artifacts.put_model(models.prior), scale_sha)
+    return Fold(market, number, cutoff, known, artifacts.put_model(models.prior), scale_sha)
 
 
 def _premium(prediction: Float, floor_log: Float) -> Float:

@@ -1,9 +1,11 @@
 """What is due for training now, decided from the data alone.
 
-Here: two questions, answered in SQL over what earlier trainings recorded. Not here: training (`pooled`, `training`).
+Here: two questions, answered in SQL over what earlier trainings recorded. Not here: training (`pooled`,
+`training`).
 
-Concept: freshness beats retraining (DOMAIN.md §5.4: a frozen model with live features loses little in 60 days, frozen
-features are useless in a week). So index and features are always live, and fits wait for something to learn.
+Concept: freshness beats retraining (DOMAIN.md §5.4: a frozen model with live features loses little in 60
+days, frozen features are useless in a week). So index and features are always live, and fits wait for
+something to learn.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import duckdb
+import pyarrow as pa
 
 from ml.models.frames import FeatureSet
+from ml.models.markets import LivePriors
 from ml.models.pooled import PooledConfig
 from ml.models.prior import MIN_POOLED_ROWS
 from ml.models.tables import table_exists
@@ -25,8 +29,8 @@ class DueConfig:
     """When training is due.
 
     Attributes:
-        refresh_days: The walk-forward predictions, and with them interval calibration, are renewed when the newest sale
-            is this many days of market time ahead of them. Nothing is refitted for it.
+        refresh_days: The walk-forward predictions, and with them interval calibration, are renewed when the
+            newest sale is this many days of market time ahead of them. Nothing is refitted for it.
     """
 
     refresh_days: float = 7.0
@@ -43,30 +47,52 @@ def prior_due(
         config: Settings of this decision.
     """
     pooled, config = pooled or PooledConfig(), config or DueConfig()
-    rows, newest = con.execute("select count(*), max(known_at) from features.sale_features").fetchone() or (
-        0,
-        None,
-    )
-    if rows < MIN_POOLED_ROWS:
+    found = con.execute("select count(*), max(known_at) from features.sale_features").fetchone()
+    if found is None or found[0] < MIN_POOLED_ROWS:
         return None
     if not (table_exists(con, "ops.prior_folds") and table_exists(con, "predictions.prior_walk_forward")):
         return "no prior yet"
-    live = con.execute(
-        "select cutoff, sales, feature_fingerprint, config_fingerprint from ops.prior_folds order by fold desc limit 1"
-    ).fetchone()
-    if live is None:
+    live = con.execute(_LIVE_PRIORS_SQL).fetchall()
+    if not live:
         return "no prior yet"
-    cutoff, sales, features, settings = live
-    if features != FeatureSet.declared().fingerprint or settings != pooled.fingerprint():
-        return "features or settings changed"
-    if newest - cutoff > timedelta(days=pooled.walk_forward.refit_days):
-        return f"the live prior is older than {pooled.walk_forward.refit_days:.0f} days of market time"
-    if rows - sales > pooled.walk_forward.refit_growth * sales:
-        return f"sales grew by more than {100 * pooled.walk_forward.refit_growth:.0f} % since the last fit"
+    walk = pooled.walk_forward
+    for market, cutoff, sales, features, settings, rows, newest in live:
+        if features != FeatureSet.declared().fingerprint or settings != pooled.fingerprint():
+            return "features or settings changed"
+        if newest is not None and newest - cutoff > timedelta(days=walk.refit_days):
+            return f"the live prior of {market} is older than {walk.refit_days:.0f} days of market time"
+        if rows - sales > walk.refit_growth * sales:
+            return (
+                f"the sales of {market} grew by more than {100 * walk.refit_growth:.0f} % since the last fit"
+            )
+    newest = found[1]
     told = con.execute("select count(*), max(known_at) from predictions.prior_walk_forward").fetchone()
     if told is None or told[1] is None or newest - told[1] > timedelta(days=config.refresh_days):
         return "its out-of-fold predictions lag behind the sales"
     return None
+
+
+_LIVE_PRIORS_SQL = """
+with live as (
+    select market, cutoff, sales, feature_fingerprint, config_fingerprint from ops.prior_folds
+    qualify fold = max(fold) over (partition by market)
+),
+
+largest as (select market from live order by sales desc, market limit 1),
+
+told as (
+    select coalesce(live.market, (select market from largest)) as market, count(*) as sales_now,
+        max(s.known_at) as newest
+    from features.sale_features as s
+    inner join marts.dim_collections as d on s.collection = d.collection
+    left join live on d."chain" = live.market
+    group by 1
+)
+
+select live.*, coalesce(told.sales_now, 0) as sales_now, told.newest
+from live left join told on live.market = told.market
+order by live.market
+"""
 
 
 def collections_due(con: duckdb.DuckDBPyConnection, training: TrainingConfig | None = None) -> list[str]:
@@ -87,19 +113,30 @@ def collections_due(con: duckdb.DuckDBPyConnection, training: TrainingConfig | N
             "select distinct collection from predictions.prior_walk_forward order by 1"
         ).fetchall()
         return [row[0] for row in rows]
-    rows = con.execute(
-        """
-        with live as (select prior_version from ops.prior_folds order by fold desc limit 1)
-        select w.collection
-        from predictions.prior_walk_forward as w
-        left join ops.champions as c on w.collection = c.collection
-        group by w.collection, c.collection, c.prior_version, c.feature_fingerprint, c.trained_until
-        having c.collection is null
-            or c.prior_version is distinct from (select prior_version from live) and c.prior_version is not null
-            or c.feature_fingerprint <> $fingerprint
-            or count(*) filter (w.known_at > c.trained_until) >= $new_sales
-        order by 1
-        """,
-        {"fingerprint": FeatureSet.declared().fingerprint, "new_sales": training.new_sales},
-    ).fetchall()
+    live = LivePriors.read(con).of_collections(con)
+    table = pa.table(
+        {
+            "collection": pa.array(list(live), pa.string()),
+            "prior_version": pa.array(list(live.values()), pa.string()),
+        }
+    )
+    con.register("_live", table)
+    try:
+        rows = con.execute(
+            """
+            select w.collection
+            from predictions.prior_walk_forward as w
+            left join ops.champions as c on w.collection = c.collection
+            left join _live as live on w.collection = live.collection
+            group by w.collection, live.prior_version, c.collection, c.prior_version, c.feature_fingerprint, c.trained_until
+            having c.collection is null
+                or c.prior_version is distinct from live.prior_version and c.prior_version is not null
+                or c.feature_fingerprint <> $fingerprint
+                or count(*) filter (w.known_at > c.trained_until) >= $new_sales
+            order by 1
+            """,
+            {"fingerprint": FeatureSet.declared().fingerprint, "new_sales": training.new_sales},
+        ).fetchall()
+    finally:
+        con.unregister("_live")
     return [row[0] for row in rows]

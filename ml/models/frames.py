@@ -73,6 +73,7 @@ class SaleFrame:
         sale_id: Arrow strings.
         collection: Dense collection codes.
         collections: The collection of each code.
+        chains: The chain of each code's collection.
         seq: Position in the collection's known order, 1-based.
         known_at: Microseconds since the epoch, UTC.
         as_of: Microseconds since the epoch; what the features could see ends strictly before it.
@@ -85,6 +86,7 @@ class SaleFrame:
     sale_id: pa.ChunkedArray
     collection: Codes
     collections: list[str]
+    chains: list[str]
     seq: npt.NDArray[np.int64]
     known_at: Microseconds
     as_of: Microseconds
@@ -95,6 +97,24 @@ class SaleFrame:
 
     def __len__(self) -> int:
         return len(self.collection)
+
+    def rows(self, chosen: npt.NDArray[np.bool_]) -> SaleFrame:
+        """The same for a part of the rows; collection codes keep their meaning."""
+        if chosen.all():
+            return self
+        return SaleFrame(
+            sale_id=self.sale_id.filter(pa.array(chosen)),
+            collection=self.collection[chosen],
+            collections=self.collections,
+            chains=self.chains,
+            seq=self.seq[chosen],
+            known_at=self.known_at[chosen],
+            as_of=self.as_of[chosen],
+            target_log=self.target_log[chosen],
+            base_log=self.base_log[chosen],
+            floor_log=self.floor_log[chosen],
+            features=self.features[chosen],
+        )
 
     @property
     def gap_log(self) -> Float:
@@ -160,10 +180,12 @@ def read_sales(
         pa.Table.from_batches(keys) if keys else pa.table({name: pa.array([], kind) for name, kind in _KEYS})
     )
     codes, values = group_codes(table["collection"])
+    chain_of = dict(con.execute('select collection, "chain" from marts.dim_collections').fetchall())
     return SaleFrame(
         sale_id=table["sale_id"],
         collection=codes,
         collections=values,
+        chains=[chain_of.get(name) or "unknown" for name in values],
         seq=_integers(table, "seq"),
         known_at=_integers(table, "known_us"),
         as_of=_integers(table, "as_of_us"),

@@ -24,6 +24,7 @@ import pyarrow as pa
 from ml.models.calibration import Calibration
 from ml.models.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
 from ml.models.frames import FeatureSet
+from ml.models.markets import LivePriors
 from ml.models.pooled import INDEX_VERSION, prior_version
 from ml.models.tables import create_tables, table_exists
 from ml.models.token_predictions import (
@@ -161,38 +162,38 @@ class _Clock:
 
 @dataclass(frozen=True)
 class _Pooled:
-    """Priors in use, the index alone first."""
+    """Priors in use, the index alone first, and the live one of every collection."""
 
     models: list[PooledModels]
     versions: dict[str, int]
-    live: str | None
+    live: dict[str, str | None]
 
 
 def _load_pooled(
     con: duckdb.DuckDBPyConnection, artifacts: ArtifactStore, as_of: datetime, features: FeatureSet
 ) -> _Pooled:
-    """The live prior, every prior that a champion still refers to, and the index alone."""
+    """The live priors, every prior that a champion still refers to, and the index alone."""
     folds: list[Any] = []
     if table_exists(con, "ops.prior_folds"):
         folds = con.execute(
-            "select prior_sha, scale_sha, feature_fingerprint from ops.prior_folds order by fold"
+            "select market, prior_sha, scale_sha, feature_fingerprint from ops.prior_folds order by market, fold"
         ).fetchall()
     wanted = {champion.prior_version for champion in read_champions(con).values()}
     index = PooledModels(None, None, _calibration(con, INDEX_VERSION, as_of), _rarity_effect(con))
     models, versions = [index], {INDEX_VERSION: 0}
-    live = prior_version(folds[-1][0]) if folds else None
-    if live is not None:
-        features.require(folds[-1][2], f"the live prior {live}")
-    current = _calibration(con, live, as_of) if live else None
-    for sha, scale_sha, fingerprint in folds:
+    live = LivePriors.read(con)
+    for market, sha, scale_sha, fingerprint in folds:
         version = prior_version(sha)
-        if fingerprint != features.fingerprint or (version != live and version not in wanted):
+        newest = live.by_market[market]
+        if version == newest:
+            features.require(fingerprint, f"the live prior {version} of {market}")
+        elif fingerprint != features.fingerprint or version not in wanted:
             continue
         scale = artifacts.get_model(scale_sha) if scale_sha else None
-        calibration = (_calibration(con, version, as_of) or current) if scale is not None else None
+        calibration = _calibration(con, version, as_of) or _calibration(con, newest, as_of)
         versions[version] = len(models)
-        models.append(PooledModels(artifacts.get_model(sha), scale, calibration))
-    return _Pooled(models, versions, live)
+        models.append(PooledModels(artifacts.get_model(sha), scale, calibration if scale else None))
+    return _Pooled(models, versions, live.of_collections(con))
 
 
 def _calibration(con: duckdb.DuckDBPyConnection, version: str, as_of: datetime) -> Calibration | None:
@@ -295,10 +296,10 @@ def _assign(con: duckdb.DuckDBPyConnection, champions: dict[str, Champion], pool
         champion = champions.get(key)
         if champion is not None and champion.tier != TIER_INDEX:
             version, tier = str(champion.prior_version), champion.tier
-        elif champion is not None or pooled.live is None:
+        elif champion is not None or pooled.live.get(key) is None:
             version, tier = INDEX_VERSION, TIER_INDEX
         else:
-            version, tier = pooled.live, TIER_POOLED
+            version, tier = str(pooled.live[key]), TIER_POOLED
         name = champion.model_version if champion else f"{key}@0"
         width = champion.width_factor if champion else 1.0
         rows.append(

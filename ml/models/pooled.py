@@ -28,6 +28,7 @@ from ml.evaluation.metrics import premium_tier
 from ml.evaluation.walk_forward import Fold, WalkForward, WalkForwardConfig, walk_forward
 from ml.models.calibration import Calibration, calibrate
 from ml.models.frames import FeatureSet, SaleFrame, read_sales
+from ml.models.markets import MIN_MARKET_SALES, split_markets
 from ml.models.tables import EPOCH, append, create_tables, replace, table_exists
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.mirror import POOLED, Decision, record
@@ -47,6 +48,7 @@ class PooledConfig:
 
     Attributes:
         walk_forward: Folds, prior, scale and calibration.
+        min_market_sales: Sales from which a chain has a prior of its own.
         gate_rows: Newest sales on which the recipe must beat the baselines.
         rarity_sales: The rarity effect is learnt on sales of collections with at most this many earlier
             sales.
@@ -54,6 +56,7 @@ class PooledConfig:
     """
 
     walk_forward: WalkForwardConfig = field(default_factory=WalkForwardConfig)
+    min_market_sales: int = MIN_MARKET_SALES
     gate_rows: int = 5000
     rarity_sales: int = 20
     rarity_shrink: float = 50.0
@@ -72,13 +75,14 @@ class PooledOutcome:
 
     Attributes:
         frame: The past sales it read.
-        walk_forward: Their out-of-fold predictions, with the folds that are approved.
+        walk_forward: Their out-of-fold predictions, with the approved folds of all markets.
         baselines: Baseline name to ln ETH, aligned with `frame`.
-        calibration: Interval calibration on the newest sales, or None when there are too few.
+        prior_versions: Prior behind each prediction, None where the index speaks alone; shape (n,).
+        calibrations: Live prior version to the interval calibration on its market's newest sales.
         index_calibration: The same for the index alone on early sales of collections, with a scale of 1.
         rarity_effect: Log effect per rarity bin and the sales behind it.
-        decision: The gate's row, or None when no prior was fitted.
-        prior_version: The live prior, or None.
+        decisions: The gate's row for each market whose prior was refitted.
+        prior_version: The live prior of the largest market, or None.
         refitted: Number of folds fitted in this run.
         feature_fingerprint: Feature schema of the fits.
         config_fingerprint: Settings of the fits.
@@ -87,14 +91,20 @@ class PooledOutcome:
     frame: SaleFrame
     walk_forward: WalkForward
     baselines: dict[str, Float]
-    calibration: Calibration | None
+    prior_versions: npt.NDArray[np.object_]
+    calibrations: dict[str, Calibration]
     index_calibration: Calibration | None
     rarity_effect: list[tuple[float, int]]
-    decision: Decision | None
+    decisions: list[Decision]
     prior_version: str | None
     refitted: int
     feature_fingerprint: str
     config_fingerprint: str
+
+    @property
+    def decision(self) -> Decision | None:
+        """The decision of the largest market that was refitted, or None."""
+        return self.decisions[0] if self.decisions else None
 
 
 def prior_version(sha: str) -> str:
@@ -111,7 +121,7 @@ def train_pooled(
     features: FeatureSet | None = None,
     on_fold: Callable[[Fold], None] | None = None,
 ) -> PooledOutcome:
-    """Walk forward over all past sales, fitting the folds that are due, and judge the recipe.
+    """Walk forward over all past sales, market by market, fitting the folds that are due, and judge the recipe.
 
     Args:
         con: A read connection of one snapshot.
@@ -128,29 +138,100 @@ def train_pooled(
     features = features or FeatureSet.declared()
     frame = read_sales(con, features.names)
     stored = _read_folds(con, features, config)
-    result = walk_forward(frame, artifacts, config.walk_forward, stored, on_fold)
     baselines = baseline_logs(con, frame.sale_id)
-    decision = None
-    refitted = len(result.folds) - len(stored)
-    if refitted:
-        decision = _judge(frame, result, baselines, config, run_id)
-        if decision.action == "rejected":
-            result = _without_live_fold(result)
-    error = frame.target_log - result.prediction_log
-    live = prior_version(result.folds[-1].prior_sha) if result.folds else None
+    merged = _Merged.empty(frame)
+    for market, mask in split_markets(frame, config.min_market_sales).items():
+        known = [fold for fold in stored if fold.market == market]
+        sales = frame.rows(mask)
+        result = walk_forward(sales, artifacts, config.walk_forward, known, on_fold, market)
+        merged.refitted += len(result.folds) - len(known)
+        if len(result.folds) > len(known):
+            own = {name: values[mask] for name, values in baselines.items()}
+            decision = _judge(sales, result, own, config, run_id)
+            merged.decisions.append(decision)
+            if decision.action == "rejected":
+                result = _without_live_fold(result)
+        merged.add(mask, sales, result, config)
     return PooledOutcome(
         frame=frame,
-        walk_forward=result,
+        walk_forward=merged.walk_forward(),
         baselines=baselines,
-        calibration=calibrate(error, result.scale, result.tier, config.walk_forward.calibration),
+        prior_versions=merged.prior_versions,
+        calibrations=merged.calibrations,
         index_calibration=_calibrate_index(frame, config),
         rarity_effect=_rarity_effect(con, config),
-        decision=decision,
-        prior_version=live,
-        refitted=refitted,
+        decisions=merged.decisions,
+        prior_version=next(iter(merged.live), None),
+        refitted=merged.refitted,
         feature_fingerprint=features.fingerprint,
         config_fingerprint=config.fingerprint(),
     )
+
+
+@dataclass
+class _Merged:
+    """Walk-forwards of the markets, put back into the order of the whole frame."""
+
+    fold: npt.NDArray[np.int64]
+    prediction_log: Float
+    scale: Float
+    tier: npt.NDArray[np.int8]
+    half_80: Float
+    half_90: Float
+    prior_versions: npt.NDArray[np.object_]
+    folds: list[Fold] = field(default_factory=list)
+    live: list[str] = field(default_factory=list)
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)
+    refitted: int = 0
+
+    @classmethod
+    def empty(cls, frame: SaleFrame) -> _Merged:
+        n = len(frame)
+        nothing = [np.full(n, np.nan) for _ in range(4)]
+        return cls(
+            np.zeros(n, np.int64),
+            nothing[0],
+            nothing[1],
+            np.zeros(n, np.int8),
+            nothing[2],
+            nothing[3],
+            _none(n),
+        )
+
+    def add(
+        self, mask: npt.NDArray[np.bool_], sales: SaleFrame, result: WalkForward, config: PooledConfig
+    ) -> None:
+        """Take over one market's walk-forward."""
+        for name in ("fold", "prediction_log", "scale", "tier", "half_80", "half_90"):
+            getattr(self, name)[mask] = getattr(result, name)
+        versions = np.array([None, *(prior_version(fold.prior_sha) for fold in result.folds)], dtype=object)
+        self.prior_versions[mask] = versions[result.fold]
+        self.folds.extend(result.folds)
+        if not result.folds:
+            return
+        live = prior_version(result.folds[-1].prior_sha)
+        self.live.append(live)
+        error = sales.target_log - result.prediction_log
+        calibration = calibrate(error, result.scale, result.tier, config.walk_forward.calibration)
+        if calibration is not None:
+            self.calibrations[live] = calibration
+
+    def walk_forward(self) -> WalkForward:
+        """All markets as one."""
+        return WalkForward(
+            tuple(self.folds),
+            self.fold,
+            self.prediction_log,
+            self.scale,
+            self.tier,
+            self.half_80,
+            self.half_90,
+        )
+
+
+def _none(n: int) -> npt.NDArray[np.object_]:
+    return np.full(n, None, dtype=object)
 
 
 def record_pooled(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) -> None:
@@ -171,6 +252,7 @@ def record_pooled(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) -> Non
         "ops.prior_folds",
         pa.table(
             {
+                "market": pa.array([fold.market for fold in folds], pa.string()),
                 "fold": pa.array([fold.number for fold in folds], pa.int64()),
                 "cutoff": pa.array([fold.cutoff for fold in folds], pa.int64()).cast(pa.timestamp("us")),
                 "sales": pa.array([fold.rows for fold in folds], pa.int64()),
@@ -183,16 +265,14 @@ def record_pooled(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) -> Non
         ),
     )
     _record_calibration(con, outcome)
-    record(con, [], [outcome.decision] if outcome.decision else [])
+    record(con, [], outcome.decisions)
 
 
 def _record_calibration(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) -> None:
     if len(outcome.frame) == 0:
         return
     watermark = timestamp(int(outcome.frame.known_at[-1]))
-    made = {INDEX_VERSION: outcome.index_calibration}
-    if outcome.prior_version is not None:
-        made[outcome.prior_version] = outcome.calibration
+    made = {INDEX_VERSION: outcome.index_calibration, **outcome.calibrations}
     for version, calibration in made.items():
         if calibration is None:
             continue
@@ -230,8 +310,8 @@ def _read_folds(con: duckdb.DuckDBPyConnection, features: FeatureSet, config: Po
         return []
     rows = con.execute(
         """
-        select fold, epoch_us(cutoff), sales, prior_sha, scale_sha from ops.prior_folds
-        where feature_fingerprint = $1 and config_fingerprint = $2 order by fold
+        select market, fold, epoch_us(cutoff), sales, prior_sha, scale_sha from ops.prior_folds
+        where feature_fingerprint = $1 and config_fingerprint = $2 order by market, fold
         """,
         [features.fingerprint, config.fingerprint()],
     ).fetchall()
@@ -261,7 +341,7 @@ def _judge(
     return Decision(
         decided_at=timestamp(int(frame.known_at[-1])),
         run_id=run_id,
-        collection=POOLED,
+        collection=f"{POOLED} {new.market}",
         action=action,
         rule=rule,
         reason=f"walk-forward mean |log error| {error:.4f} against {errors[strongest]:.4f} of {strongest} "
@@ -310,7 +390,6 @@ def _rarity_effect(con: duckdb.DuckDBPyConnection, config: PooledConfig) -> list
 
 def _walk_forward_rows(outcome: PooledOutcome) -> pa.Table:
     frame, result = outcome.frame, outcome.walk_forward
-    names = pa.array([None, *(prior_version(fold.prior_sha) for fold in result.folds)], pa.string())
     collections = pa.array(frame.collections, pa.string())
     columns: dict[str, Any] = {
         "sale_id": frame.sale_id,
@@ -318,7 +397,7 @@ def _walk_forward_rows(outcome: PooledOutcome) -> pa.Table:
         "seq": frame.seq,
         "known_at": pa.array(frame.known_at).cast(pa.timestamp("us")),
         "fold": result.fold,
-        "prior_version": names.take(pa.array(result.fold)),
+        "prior_version": pa.array(outcome.prior_versions, pa.string()),
         "target_log": frame.target_log,
         "base_log": frame.base_log,
         "prediction_log": result.prediction_log,

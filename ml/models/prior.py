@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from catboost import CatBoostRegressor, Pool
 
+from ml.evaluation.metrics import median_by_group
 from ml.models.matrix import Matrix
 
 Float = npt.NDArray[np.float64]
@@ -33,6 +34,8 @@ class PriorConfig:
         border_count: Bins per feature.
         quantile: Quantile of the pinball loss; slightly below the median offsets the skew of over-prices.
         target_clip: Bound on |ln price − index| in training, log units.
+        noise_floor: A sale's weight is 1 / (its collection's median |gap| + this), log units: without it the
+            noisiest collections would own every split.
         rows_per_collection: A collection with more rows than this is down-weighted to this weight in total.
         max_rows: Rows used for a fit at most; more are thinned by seeded sampling.
         seed: Seed of CatBoost and of the sampling.
@@ -46,6 +49,7 @@ class PriorConfig:
     border_count: int = 32
     quantile: float = 0.47
     target_clip: float = 2.5
+    noise_floor: float = 0.05
     rows_per_collection: int = 1500
     max_rows: int = 200_000
     seed: int = 7
@@ -112,7 +116,9 @@ def fit_prior(
     """
     _require_rows(len(gap_log), "prior")
     counts = np.bincount(collection)
-    weight = np.minimum(1.0, config.rows_per_collection / np.maximum(counts, 1))[collection]
+    noise = np.nan_to_num(median_by_group(np.abs(gap_log), collection, len(counts)))
+    share = np.minimum(1.0, config.rows_per_collection / np.maximum(counts, 1))
+    weight = (share / (noise + config.noise_floor))[collection]
     rows = sample_rows(len(gap_log), config.max_rows, config.seed)
     target = np.clip(gap_log[rows], -config.target_clip, config.target_clip)
     model = CatBoostRegressor(

@@ -1,10 +1,11 @@
 """Which collections an hourly scoring has to touch.
 
-Here: one comparison of what the estimates were made from with what there is now. Not here: scoring (`inference`).
+Here: one comparison of what the estimates were made from with what there is now. Not here: scoring
+(`inference`).
 
-Concept: an estimate stays the honest answer as of its instant until its inputs change: features built for a newer
-instant, another champion, another live prior or feature schema, tokens that appeared, or a silence that has grown too
-long. Only those collections are worth the work and a row of history.
+Concept: an estimate stays the honest answer as of its instant until its inputs change: features built for a
+newer instant, another champion, another live prior or feature schema, tokens that appeared, or a silence that
+has grown too long. Only those collections are worth the work and a row of history.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def collections_to_score(
         config: Settings of the scoring; its silence decides.
 
     Returns:
-        Names, sorted; None when everything must be scored (nothing is yet, or the live prior or the schema changed).
+        Names, sorted; None when everything must be scored (nothing is yet, or the live prior or the schema
+        changed).
     """
     features, config = features or FeatureSet.declared(), config or ScoringConfig()
     if not table_exists(con, "predictions.token_estimates"):

@@ -43,9 +43,9 @@ TABLES: dict[str, str] = {
         lower_90_eth double, upper_90_eth double, expected_eth double, tier varchar, model_version varchar,
         prior_version varchar, as_of timestamp, feature_watermark timestamp, snapshot_id bigint
     """,
-    # key: fold. Cutoffs and models of the walk-forward; the newest fold is the live prior.
+    # key: (market, fold). Cutoffs and models of the walk-forward; a market's newest fold is its live prior.
     "ops.prior_folds": """
-        fold bigint, cutoff timestamp, sales bigint, prior_version varchar, prior_sha varchar, scale_sha
+        market varchar, fold bigint, cutoff timestamp, sales bigint, prior_version varchar, prior_sha varchar, scale_sha
         varchar, feature_fingerprint varchar, config_fingerprint varchar
     """,
     # key: (prior_version, calibrated_at, premium_tier).

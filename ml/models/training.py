@@ -26,6 +26,7 @@ from ml.models.candidate import Candidate, CandidateConfig, CollectionSales, bui
 from ml.models.champion import Champion
 from ml.models.collection_reader import read_collections
 from ml.models.frames import FeatureSet
+from ml.models.markets import LivePriors
 from ml.models.tables import EPOCH, append, create_tables
 from ml.registry.champions import ChampionRegistry
 from ml.registry.mirror import Decision, read_champions, record
@@ -227,7 +228,7 @@ class _LakeState:
     champions: dict[str, Champion]
     sales: dict[str, int]
     newest: dict[str, datetime]
-    live_prior: str | None
+    live_priors: dict[str, str | None]
     watermark: datetime
     features: FeatureSet
     index_fingerprint: str
@@ -246,7 +247,6 @@ class _LakeState:
         run_id: str,
     ) -> _LakeState:
         champions = read_champions(con, keys)
-        live = con.execute("select prior_version from ops.prior_folds order by fold desc limit 1").fetchone()
         seen = pa.table(
             {
                 "collection": pa.array(list(keys), pa.string()),
@@ -274,7 +274,7 @@ class _LakeState:
             champions=champions,
             sales={row[0]: row[1] for row in rows},
             newest={row[0]: row[2] for row in rows},
-            live_prior=live[0] if live else None,
+            live_priors=LivePriors.read(con).of_collections(con),
             watermark=watermark[0] if watermark and watermark[0] else EPOCH,
             features=features,
             index_fingerprint=index_fingerprint,
@@ -295,7 +295,7 @@ class _LakeState:
         if champion is None or config.refit_all:
             return None
         same = (
-            champion.prior_version in (self.live_prior, None)
+            champion.prior_version in (self.live_priors.get(key), None)
             and champion.feature_fingerprint == self.features.fingerprint
             and champion.index_fingerprint == self.index_fingerprint
         )
@@ -319,7 +319,7 @@ def _conclude(
     challenger = Champion(
         collection=key,
         tier=verdict.tier,
-        prior_version=state.live_prior,
+        prior_version=state.live_priors.get(key),
         local_sha=result.local_sha,
         weight=result.weight,
         width_factor=result.width_factor,

@@ -131,8 +131,10 @@ def every_token_answered(assay: AssayResource) -> dg.AssetCheckResult:
                 count(*) as rows_found,
                 count(*) - count(distinct (collection, token_id)) as doubled,
                 count(*) filter (where (estimate_eth is null) = (no_value_reason is null)) as unexplained,
-                count(*) filter (where not (0 < lower_90_eth and lower_90_eth <= lower_80_eth and lower_80_eth <= estimate_eth
-                    and estimate_eth <= upper_80_eth and upper_80_eth <= upper_90_eth)) as disordered
+                count(*) filter (
+                    where not (0 < lower_90_eth and lower_90_eth <= lower_80_eth and lower_80_eth <= estimate_eth
+                        and estimate_eth <= upper_80_eth and upper_80_eth <= upper_90_eth)
+                ) as disordered
             from predictions.token_estimates
             """
         ).fetchone()

@@ -24,6 +24,7 @@ def frame(n: int = 1200, uncertainty: int = DAY // 2) -> SaleFrame:
         sale_id=pa.chunked_array([pa.array([str(i) for i in range(n)])]),
         collection=rng.integers(0, 5, size=n),
         collections=list("abcde"),
+        chains=["ethereum"] * 5,
         seq=np.arange(n, dtype=np.int64),
         known_at=known,
         as_of=known - uncertainty,
