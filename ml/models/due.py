@@ -128,9 +128,10 @@ def collections_due(con: duckdb.DuckDBPyConnection, training: TrainingConfig | N
             from predictions.prior_walk_forward as w
             left join ops.champions as c on w.collection = c.collection
             left join _live as live on w.collection = live.collection
-            group by w.collection, live.prior_version, c.collection, c.prior_version, c.feature_fingerprint, c.trained_until
+            group by
+                w.collection, live.prior_version, c.collection, c.prior_version, c.feature_fingerprint, c.trained_until
             having c.collection is null
-                or c.prior_version is distinct from live.prior_version and c.prior_version is not null
+                or c.prior_version <> live.prior_version
                 or c.feature_fingerprint <> $fingerprint
                 or count(*) filter (w.known_at > c.trained_until) >= $new_sales
             order by 1
