@@ -192,7 +192,11 @@ def _load_pooled(
         scale = artifacts.get_model(scale_sha) if scale_sha else None
         calibration = _calibration(con, version, as_of) or _calibration(con, newest, as_of)
         versions[version] = len(models)
-        models.append(PooledModels(artifacts.get_model(sha), scale, calibration if scale else None))
+        prior = artifacts.get_model(sha)
+        if scale is not None and calibration is not None:
+            models.append(PooledModels(prior, scale, calibration))
+        else:  # a market too young to be calibrated: the wider intervals of the index are the honest ones
+            models.append(PooledModels(prior, None, index.calibration))
     return _Pooled(models, versions, live.of_collections(con))
 
 
