@@ -19,6 +19,7 @@ import duckdb
 
 from ml.features.query import SPINE_INDEX_COLUMNS, feature_query
 from ml.features.schema import FEATURES, fingerprint
+from ml.index.asof import sorted_asof_joins
 from ml.index.params import DEFAULT_PARAMS, IndexParams
 from ml.index.tables import create_tables as create_index_tables
 
@@ -293,7 +294,8 @@ def _write(con: duckdb.DuckDBPyConnection, spine: str, keys: tuple[str, ...], be
             """,
             {"chunk": chunk},
         )
-        con.execute(f"insert into features.{spine}_features {feature_query('feature_chunk', keys)}")
+        with sorted_asof_joins(con):
+            con.execute(f"insert into features.{spine}_features {feature_query('feature_chunk', keys)}")
     con.execute(
         """
         delete from features.feature_state

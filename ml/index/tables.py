@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import duckdb
 
+from ml.index.asof import sorted_asof_joins
 from ml.index.params import IndexParams
 
 DDL = (
@@ -208,7 +209,8 @@ def plan_work(con: duckdb.DuckDBPyConnection, params: IndexParams) -> None:
             f"{broken[7]} tokens; rebuild the marts of this collection"
         )
     con.execute(_WORK, {"fingerprint": params.fingerprint()})
-    con.execute(_ROWS)
+    with sorted_asof_joins(con):
+        con.execute(_ROWS)
     con.execute(
         _WINDOWS, {"anchor_sales": params.anchor_sales, "step": params.step, "keep": params.keep_steps}
     )
