@@ -118,10 +118,15 @@ differing as (
     full join stored on sales.collection = stored.collection and sales.seq = stored.seq
     where sales.row_hash is distinct from stored.row_hash
     group by 1
+),
+kept as (
+    select changed.*, case when same_rules then coalesce(differing.seq, sales + 1) - 1 else 0 end as unchanged
+    from changed
+    left join differing using (collection)
 )
-select changed.*, case when same_rules then coalesce(differing.seq, sales + 1) else 1 end - 1 as start
-from changed
-left join differing using (collection)
+-- the first sales anchor y0, and with it every noise: where one of them is new, nothing is kept
+select * exclude (unchanged), case when unchanged < $anchor_sales then 0 else unchanged end as start
+from kept
 """
 
 # Every row of the collections to compute, with the number of sales visible to it: known strictly before its
@@ -208,7 +213,7 @@ def plan_work(con: duckdb.DuckDBPyConnection, params: IndexParams) -> None:
             f"{broken[4]} rows without them, {broken[5]} to {broken[6]} trait types and "
             f"{broken[7]} tokens; rebuild the marts of this collection"
         )
-    con.execute(_WORK, {"fingerprint": params.fingerprint()})
+    con.execute(_WORK, {"fingerprint": params.fingerprint(), "anchor_sales": params.anchor_sales})
     with sorted_asof_joins(con):
         con.execute(_ROWS)
     con.execute(

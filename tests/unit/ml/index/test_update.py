@@ -49,6 +49,16 @@ def test_day_by_day_equals_at_once() -> None:
     assert_same(contents(con), at_once(sales))
 
 
+def test_a_collection_that_starts_with_one_sale() -> None:
+    """Its y0 is not final before the third: every noise found until then has to be found again."""
+    sales = make_sales(sizes=(30,))
+    con = duckdb.connect()
+    for known in (1, 2, 3, 5, 30):
+        write_marts(con, sales.head(known))
+        update_index(con, params=SMALL_WINDOW)
+    assert_same(contents(con), at_once(sales))
+
+
 def test_rows_ingested_late_shift_the_order_and_the_tail_is_computed_again() -> None:
     sales = make_sales()
     con = duckdb.connect()
