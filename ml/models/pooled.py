@@ -49,7 +49,8 @@ class PooledConfig:
     Attributes:
         walk_forward: Folds, prior, scale and calibration.
         min_market_sales: Sales from which a chain has a prior of its own.
-        gate_rows: Newest sales on which the recipe must beat the baselines.
+        gate_rows: Newest sales on which the recipe must beat the baselines; many, because the newest few were priced by
+            an ageing fold, which is a reason to refit and not to reject.
         rarity_sales: The rarity effect is learnt on sales of collections with at most this many earlier
             sales.
         rarity_shrink: Sales at which a rarity bin's own median has half the say.
@@ -57,7 +58,7 @@ class PooledConfig:
 
     walk_forward: WalkForwardConfig = field(default_factory=WalkForwardConfig)
     min_market_sales: int = MIN_MARKET_SALES
-    gate_rows: int = 5000
+    gate_rows: int = 50_000
     rarity_sales: int = 20
     rarity_shrink: float = 50.0
 
