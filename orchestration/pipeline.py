@@ -77,7 +77,7 @@ class _Conductor:
                 continue
             stage = self.stages.setdefault(stage_of(stats.step_key), Stage(stage_of(stats.step_key), 0.0))
             stage.seconds = round(stage.seconds + stats.end_time - stats.start_time, 3)
-            if stats.step_key in rows:
+            if rows.get(stats.step_key):
                 stage.rows = (stage.rows or 0) + rows[stats.step_key]
 
 
