@@ -33,7 +33,7 @@ def measure_training(figures: Figures, home: Path, run: Run) -> None:
     """Stages index, pooled prior and price models of a finished cold run, against their bare work."""
     lake = Lake(LakeConfig(home=home))
     with lake.read() as con:
-        bare = {"index": bare_index(con), "pooled prior": bare_pooled(con), "price models": bare_local(con)}
+        bare = {"index": bare_index(lake), "pooled prior": bare_pooled(con), "price models": bare_local(con)}
     for stage, seconds in bare.items():
         figures.add(f"    bare {stage} / stage", f"{seconds:.1f} / {run.stage(stage):.1f} s")
     ratio = run.stage(*bare) / sum(bare.values())
@@ -64,36 +64,58 @@ def measure_worklist(figures: Figures, home: Path, n: int) -> None:
     figures.add("    with the start of the process", f"{wall:.1f} s")
 
 
-def bare_index(con: duckdb.DuckDBPyConnection) -> float:
-    """Seconds of the compiled replay over all collections from their first sale."""
-    from ml.index.update import replay_in_memory
+def bare_index(lake: Lake) -> float:
+    """Seconds of the compiled replay over all collections from their first sale, arrays already in memory."""
+    import scipy.linalg.cython_blas  # noqa: F401 - loaded before its threads are limited
+    from threadpoolctl import threadpool_limits
 
-    return replay_in_memory(con, THREADS)
+    # The parts of update_index without its writing; nobody else needs `_submit` apart.
+    from ml.index.chunks import number_chunks, read_chunks
+    from ml.index.params import DEFAULT_PARAMS
+    from ml.index.tables import create_tables, plan_work
+    from ml.index.update import CHUNK_ENTRIES, _submit
+
+    seconds = 0.0
+    with lake.read() as con:
+        con.execute("attach ':memory:' as bare")
+        con.execute("use bare")
+        con.execute("create schema marts")
+        for table in ("fct_sales", "dim_tokens"):
+            con.execute(f"create view marts.{table} as select * from lake.marts.{table}")
+        create_tables(con)
+        plan_work(con, DEFAULT_PARAMS)
+        chunks = number_chunks(con, CHUNK_ENTRIES)
+        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(THREADS) as pool:
+            for chunk in read_chunks(con, chunks, DEFAULT_PARAMS):
+                started = time.perf_counter()
+                for future in _submit(pool, chunk, DEFAULT_PARAMS, THREADS):
+                    future.result()
+                seconds += time.perf_counter() - started
+    return seconds
 
 
 def bare_pooled(con: duckdb.DuckDBPyConnection) -> float:
-    """Seconds of the prior and scale fits of every fold."""
+    """Seconds of the prior and scale fits of every fold of every market."""
     from ml.models.frames import FeatureSet, read_sales
-    from ml.models.prior import PriorConfig, ScaleConfig, TooFewRowsError, fit_prior, fit_scale
+    from ml.models.markets import split_markets
+    from ml.models.prior import PriorConfig, ScaleConfig, fit_prior, fit_scale
 
     frame = read_sales(con, FeatureSet.declared().names)
-    folds = con.execute("select sales, scale_sha is not null from ops.prior_folds order by fold").fetchall()
-    premium = frame.base_log - frame.floor_log
+    folds = con.execute(
+        "select market, sales, scale_sha is not null from ops.prior_folds order by all"
+    ).fetchall()
     seconds = 0.0
-    for rows, with_scale in folds:
-        seen = slice(0, rows)
-        started = time.perf_counter()
-        fit_prior(
-            frame.features[seen], frame.gap_log[seen], frame.collection[seen], PriorConfig(threads=THREADS)
-        )
-        if with_scale:
-            try:
-                fit_scale(
-                    frame.features[seen], premium[seen], frame.gap_log[seen], ScaleConfig(threads=THREADS)
-                )
-            except TooFewRowsError:
-                continue
-        seconds += time.perf_counter() - started
+    for market, mask in split_markets(frame).items():
+        sales = frame.rows(mask)
+        for rows, with_scale in [(n, scale) for name, n, scale in folds if name == market]:
+            seen = slice(0, rows)
+            features, gap = sales.features[seen], sales.gap_log[seen]
+            started = time.perf_counter()
+            fit_prior(features, gap, sales.collection[seen], PriorConfig(threads=THREADS))
+            if with_scale:
+                premium = sales.base_log[seen] - sales.floor_log[seen]
+                fit_scale(features, premium, gap, ScaleConfig(threads=THREADS))
+            seconds += time.perf_counter() - started
     return seconds
 
 
