@@ -11,6 +11,7 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
+from orchestration.definitions import build_defs
 from orchestration.home import open_instance
 from orchestration.settings import load_settings
 from tests.lake_content import content, differences
@@ -103,12 +104,21 @@ def test_trained_collections_are_materialized_partitions(home):
     assert set(materialized) == judged
 
 
-def test_running_again_changes_nothing(home):
+def test_running_again_from_the_ui_changes_nothing(home):
+    """The job `everything` is the same main job, and there is nothing new to do."""
     folder, _ = home
-    before = content(_lake(folder))
-    again = _run(folder)
-    assert again["trained"] == {}
+    before, decided = content(_lake(folder)), _decisions(folder)
+    settings = load_settings(home=folder)
+    with open_instance(settings) as instance:
+        result = build_defs(settings).resolve_job_def("everything").execute_in_process(instance=instance)
+    assert result.success
     assert differences(before, content(_lake(folder))) == []
+    assert _decisions(folder) == decided
+
+
+def _decisions(home: Path) -> int:
+    with _lake(home).read() as con:
+        return con.execute("select count(*) from ops.decision_log").fetchone()[0]
 
 
 def test_more_days_give_the_facts_and_features_of_a_run_from_scratch(home, tmp_path):
