@@ -36,6 +36,9 @@ INGEST_LOG_SCHEMA = pa.schema(
     }
 )
 
+# Ends the fingerprint of a day that was read before it was over.
+UNFINISHED = " unfinished"
+
 # Rows held in memory before a transaction is written: about 200 MB of sales.
 ROWS_PER_TRANSACTION = 500_000
 
@@ -88,7 +91,7 @@ def ingest_window(
     """
     reports = {table: IngestReport(table) for table in tables}
     if append_only:
-        start = max(start, _told_until(lake, source.name, tables) or start)
+        start = max(start, _first_missing_day(lake, source.name, tables, start, end))
     chunk: _Chunk | None = None
     for month_start, month_end in _months(start, end):
         chunk = chunk or _Chunk(month_start, month_end)
@@ -112,22 +115,36 @@ def _months(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime
         start = next_month
 
 
-def _told_until(lake: Lake, source: str, tables: Sequence[str]) -> datetime | None:
-    """The end of the last day logged for every one of the tables, or None before their first ingestion."""
+def _first_missing_day(
+    lake: Lake, source: str, tables: Sequence[str], start: datetime, end: datetime
+) -> datetime:
+    """The first day of the window that is not logged, whole, for every one of the tables; `end` when there is none.
+
+    Not simply the day after the newest: a month can have been asked for alone, and `as_of` can have cut a day.
+    """
     with lake.read() as con:
         row = con.execute(
             """
-            with last as (
-                select table_name, max(day) + interval 1 day as until
-                from ops.ingest_log
-                where source = $1 and list_contains($2, table_name)
-                group by table_name
+            with days as (
+                select unnest(generate_series(cast($start as date), cast($last as date), interval 1 day))::date as day
+            ),
+            whole as (
+                select day from ops.ingest_log
+                where source = $source and list_contains($tables, table_name)
+                    and not ends_with(fingerprint, $unfinished)
+                group by day having count(distinct table_name) = len($tables)
             )
-            select case when count(*) = len($2) then min(until) end from last
+            select min(day)::timestamp from days where day not in (select day from whole)
             """,
-            [source, list(tables)],
+            {
+                "start": start,
+                "last": end - timedelta(microseconds=1),
+                "source": source,
+                "tables": list(tables),
+                "unfinished": UNFINISHED,
+            },
         ).fetchone()
-    return row[0] if row else None
+    return row[0] if row and row[0] is not None else end
 
 
 def _write(lake: Lake, source: str, chunk: _Chunk, reports: dict[str, IngestReport]) -> None:
@@ -199,7 +216,8 @@ def _fingerprint_days(con: duckdb.DuckDBPyConnection, source: str, table: str, c
                 days.day,
                 coalesce(good.n, 0) as rows,
                 coalesce(bad.n, 0) as quarantined,
-                md5(concat_ws('/', coalesce(good.h, 0), coalesce(bad.h, 0))) as fingerprint
+                md5(concat_ws('/', coalesce(good.h, 0), coalesce(bad.h, 0)))
+                || case when days.day + interval 1 day > $end then $unfinished else '' end as fingerprint
             from days
             left join good using (day)
             left join bad using (day)
@@ -215,6 +233,8 @@ def _fingerprint_days(con: duckdb.DuckDBPyConnection, source: str, table: str, c
         {
             "start": chunk.start,
             "last": chunk.end - timedelta(microseconds=1),
+            "end": chunk.end,
+            "unfinished": UNFINISHED,
             "source": source,
             "table": table,
         },

@@ -79,3 +79,21 @@ def test_an_append_only_source_is_not_asked_again(market):
     report = _ingest(lake, told(ROWS[:1]), append_only=True)
     assert report.days == 0
     assert len(_prices(lake)) == 3
+
+
+def test_an_append_only_source_tells_the_rest_of_a_day_that_an_instant_had_cut(market):
+    lake, told = market
+    cut = datetime(2024, 1, 1, 10, 30)  # noqa: DTZ001
+    _ingest(lake, told(ROWS), START, cut, append_only=True)
+    assert _prices(lake) == [(1.5,)]
+    assert _ingest(lake, told(ROWS), START, cut, append_only=True).days == 0
+    _ingest(lake, told(ROWS), append_only=True)
+    assert _prices(lake) == [(1.5,), (2.5,), (3.5,)]
+    assert _ingest(lake, told(ROWS[:1]), append_only=True).days == 0
+
+
+def test_an_append_only_source_fills_months_that_were_skipped(market):
+    lake, told = market
+    _ingest(lake, told(ROWS), datetime(2024, 2, 1), END, append_only=True)  # noqa: DTZ001
+    _ingest(lake, told(ROWS), append_only=True)
+    assert _prices(lake) == [(1.5,), (2.5,), (3.5,)]
