@@ -76,7 +76,7 @@ class Settings(BaseSettings):
         None, description="MLflow tracking and registry URI; default SQLite under the home"
     )
     refits: int = Field(
-        4, ge=1, le=60, description="walk-forward refits of the pooled model over the history"
+        6, ge=1, le=60, description="walk-forward refits of the pooled model over the history"
     )
     fit_time_limit_s: float = Field(60, gt=0, description="seconds one collection's fit may take")
     failure_budget: float = Field(

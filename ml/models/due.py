@@ -29,8 +29,8 @@ class DueConfig:
     """When training is due.
 
     Attributes:
-        refresh_days: The walk-forward predictions, and with them interval calibration, are renewed when the
-            newest sale is this many days of market time ahead of them. Nothing is refitted for it.
+        refresh_days: The pooled stage looks again when the newest sale is this many days of market time ahead of
+            what it last saw: predictions and interval calibration are renewed, and what is due is refitted.
     """
 
     refresh_days: float = 7.0
@@ -56,20 +56,25 @@ def prior_due(
     if not live:
         return "no prior yet"
     walk = pooled.walk_forward
-    for market, cutoff, sales, features, settings, rows, newest in live:
+    for _, _, _, features, settings, _, _ in live:
         if features != FeatureSet.declared().fingerprint or settings != pooled.fingerprint():
             return "features or settings changed"
+    total, newest_known = found
+    told = con.execute("select count(*), max(known_at) from predictions.prior_walk_forward").fetchone()
+    if told is None or told[1] is None:
+        return "no out-of-fold predictions yet"
+    lags = newest_known - told[1] >= timedelta(days=config.refresh_days)
+    # It has decided on all but the newest sales; asking again, after a rejection say, would decide the same.
+    if not lags and total - told[0] <= walk.refit_growth * told[0]:
+        return None
+    for market, cutoff, sales, _, _, rows, newest in live:
         if newest is not None and newest - cutoff > timedelta(days=walk.refit_days):
             return f"the live prior of {market} is older than {walk.refit_days:.0f} days of market time"
         if rows - sales > walk.refit_growth * sales:
             return (
                 f"the sales of {market} grew by more than {100 * walk.refit_growth:.0f} % since the last fit"
             )
-    newest = found[1]
-    told = con.execute("select count(*), max(known_at) from predictions.prior_walk_forward").fetchone()
-    if told is None or told[1] is None or newest - told[1] > timedelta(days=config.refresh_days):
-        return "its out-of-fold predictions lag behind the sales"
-    return None
+    return "its out-of-fold predictions lag behind the sales"
 
 
 _LIVE_PRIORS_SQL = """

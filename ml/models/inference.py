@@ -16,21 +16,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from ml.models.calibration import Calibration
 from ml.models.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
+from ml.models.estimates import write_estimates
 from ml.models.frames import FeatureSet
-from ml.models.markets import LivePriors
-from ml.models.pooled import INDEX_VERSION, prior_version
-from ml.models.tables import create_tables, table_exists
+from ml.models.pooled import INDEX_VERSION
+from ml.models.priors_in_use import PriorsInUse, load_priors
+from ml.models.tables import create_tables
 from ml.models.token_predictions import (
-    LOCAL_SCHEMA,
     PREDICTION_SCHEMA,
-    PooledModels,
     predict_residuals,
     predict_tokens,
 )
@@ -122,7 +119,7 @@ def score(
     features = features or FeatureSet.declared()
     clock = _Clock()
     create_tables(con, ["predictions.token_estimates", "predictions.estimate_history"])
-    pooled = _load_pooled(con, artifacts, as_of, features)
+    pooled = load_priors(con, artifacts, as_of, features)
     champions, replaced = _usable_champions(con, only, pooled, features, artifacts)
     _collection_facts(con, as_of, only, config)
     _assign(con, champions, pooled)
@@ -138,7 +135,7 @@ def score(
     replaced |= refused
     _demote(con, refused)
     clock.lap("local pass")
-    history = _write(con, predictions, residuals, as_of, snapshot_id, features, only)
+    history = write_estimates(con, predictions, residuals, as_of, snapshot_id, features, only)
     clock.lap("write")
     report = _report(con, as_of, only, history, replaced, clock.seconds)
     for name in ("_facts", "_assignment"):
@@ -160,78 +157,10 @@ class _Clock:
         self._last = now
 
 
-@dataclass(frozen=True)
-class _Pooled:
-    """Priors in use, the index alone first, and the live one of every collection."""
-
-    models: list[PooledModels]
-    versions: dict[str, int]
-    live: dict[str, str | None]
-
-
-def _load_pooled(
-    con: duckdb.DuckDBPyConnection, artifacts: ArtifactStore, as_of: datetime, features: FeatureSet
-) -> _Pooled:
-    """The live priors, every prior that a champion still refers to, and the index alone."""
-    folds: list[Any] = []
-    if table_exists(con, "ops.prior_folds"):
-        folds = con.execute(
-            "select market, prior_sha, scale_sha, feature_fingerprint from ops.prior_folds order by market, fold"
-        ).fetchall()
-    wanted = {champion.prior_version for champion in read_champions(con).values()}
-    index = PooledModels(None, None, _calibration(con, INDEX_VERSION, as_of), _rarity_effect(con))
-    models, versions = [index], {INDEX_VERSION: 0}
-    live = LivePriors.read(con)
-    for market, sha, scale_sha, fingerprint in folds:
-        version = prior_version(sha)
-        newest = live.by_market[market]
-        if version == newest:
-            features.require(fingerprint, f"the live prior {version} of {market}")
-        elif fingerprint != features.fingerprint or version not in wanted:
-            continue
-        scale = artifacts.get_model(scale_sha) if scale_sha else None
-        calibration = _calibration(con, version, as_of) or _calibration(con, newest, as_of)
-        versions[version] = len(models)
-        prior = artifacts.get_model(sha)
-        if scale is not None and calibration is not None:
-            models.append(PooledModels(prior, scale, calibration))
-        else:  # a market too young to be calibrated: the wider intervals of the index are the honest ones
-            models.append(PooledModels(prior, None, index.calibration))
-    return _Pooled(models, versions, live.of_collections(con))
-
-
-def _calibration(con: duckdb.DuckDBPyConnection, version: str, as_of: datetime) -> Calibration | None:
-    """The newest calibration of a prior made from what was known before the instant."""
-    if not table_exists(con, "ops.interval_calibration"):
-        return None
-    rows = con.execute(
-        """
-        select quantile_80, quantile_90, mean_log, sales from ops.interval_calibration
-        where prior_version = $1 and calibrated_at <= $2
-        qualify calibrated_at = max(calibrated_at) over ()
-        order by premium_tier
-        """,
-        [version, as_of],
-    ).fetchall()
-    if not rows:
-        return None
-    columns = list(zip(*rows, strict=True))
-    return Calibration(columns[0], columns[1], columns[2], columns[3])
-
-
-def _rarity_effect(con: duckdb.DuckDBPyConnection) -> tuple[float, ...]:
-    if not table_exists(con, "ops.rarity_effect"):
-        return ()
-    return tuple(
-        row[0]
-        for row in con.execute("select effect_log from ops.rarity_effect order by rarity_bin").fetchall()
-    )
-
-
 def _usable_champions(
     con: duckdb.DuckDBPyConnection,
     only: Sequence[str] | None,
-    pooled: _Pooled,
+    pooled: PriorsInUse,
     features: FeatureSet,
     artifacts: ArtifactStore,
 ) -> tuple[dict[str, Champion], dict[str, str]]:
@@ -287,7 +216,7 @@ def _collection_facts(
     )
 
 
-def _assign(con: duckdb.DuckDBPyConnection, champions: dict[str, Champion], pooled: _Pooled) -> None:
+def _assign(con: duckdb.DuckDBPyConnection, champions: dict[str, Champion], pooled: PriorsInUse) -> None:
     """Temporary table `_assignment`: who speaks for each collection that gets a value.
 
     A collection without a champion (new since the last training) is priced by the live prior, or by the index
@@ -338,97 +267,6 @@ def _demote(con: duckdb.DuckDBPyConnection, refused: dict[str, str]) -> None:
             "update _assignment set tier = $1 where collection in (select unnest($2))",
             [TIER_POOLED, list(refused)],
         )
-
-
-def _write(
-    con: duckdb.DuckDBPyConnection,
-    predictions: pa.Table,
-    residuals: pa.Table,
-    as_of: datetime,
-    snapshot_id: int,
-    features: FeatureSet,
-    only: Sequence[str] | None,
-) -> int:
-    """Replace the estimates in scope and append the history; returns the history rows added."""
-    if only is None:
-        con.execute("delete from predictions.token_estimates")
-    else:
-        con.execute(
-            "delete from predictions.token_estimates where collection in (select unnest($1))", [list(only)]
-        )
-    con.register("_predictions", predictions)
-    con.register("_residuals", residuals.cast(LOCAL_SCHEMA))
-    try:
-        con.execute(
-            _ESTIMATES_SQL, {"as_of": as_of, "snapshot": snapshot_id, "features": features.fingerprint}
-        )
-    finally:
-        con.unregister("_predictions")
-        con.unregister("_residuals")
-    added = con.execute(_HISTORY_SQL).fetchone()
-    return int(added[0]) if added else 0
-
-
-_ESTIMATES_SQL = """
-insert into predictions.token_estimates by name
-with last_sales as (
-    select s.collection, s.token_id, arg_max(s.price_eth, s.seq) as last_sale_eth
-    from marts.fct_sales as s
-    inner join _facts on s.collection = _facts.collection
-    where s.is_arms_length and s.known_at < $as_of
-    group by s.collection, s.token_id
-),
-
-predicted as (
-    select
-        p.collection, p.token_id, p.feature_as_of, p.feature_watermark, p.half_80, p.half_90, p.mean_log,
-        p.prediction_log + coalesce(r.residual_log, 0.0) as log_eth
-    from _predictions as p
-    left join _residuals as r on p.collection = r.collection and p.token_id = r.token_id
-)
-
-select
-    t.collection,
-    t.token_id,
-    exp(p.log_eth) as estimate_eth,
-    exp(p.log_eth - p.half_80) as lower_80_eth,
-    exp(p.log_eth + p.half_80) as upper_80_eth,
-    exp(p.log_eth - p.half_90) as lower_90_eth,
-    exp(p.log_eth + p.half_90) as upper_90_eth,
-    exp(p.log_eth + p.mean_log) as expected_eth,
-    case when p.log_eth is null then 'none' else a.tier end as tier,
-    case when p.log_eth is null then coalesce(_facts.no_value_reason, 'no_features') end as no_value_reason,
-    case when p.log_eth is not null then a.model_version end as model_version,
-    case when p.log_eth is not null then a.prior_version end as prior_version,
-    $features as feature_fingerprint,
-    coalesce(p.feature_as_of, _facts.as_of) as as_of,
-    p.feature_watermark,
-    $snapshot::bigint as snapshot_id,
-    _facts.floor_eth,
-    l.last_sale_eth
-from marts.dim_tokens as t
-inner join _facts on t.collection = _facts.collection
-left join predicted as p on t.collection = p.collection and t.token_id = p.token_id
-left join _assignment as a on t.collection = a.collection
-left join last_sales as l on t.collection = l.collection and t.token_id = l.token_id
-"""
-
-_HISTORY_SQL = """
-insert into predictions.estimate_history by name
-select
-    e.collection, e.token_id, e.estimate_eth, e.lower_80_eth, e.upper_80_eth, e.lower_90_eth, e.upper_90_eth,
-    e.expected_eth, e.tier, e.model_version, e.prior_version, e.as_of, e.feature_watermark, e.snapshot_id
-from predictions.token_estimates as e
-inner join _facts on e.collection = _facts.collection
-where
-    e.estimate_eth is not null
-    and not exists (
-        select 1 from (
-            select distinct collection, as_of, model_version from predictions.estimate_history
-        ) as h
-        where h.collection = e.collection and h.as_of = e.as_of and h.model_version = e.model_version
-    )
-"""
 
 
 def _report(

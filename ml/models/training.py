@@ -1,8 +1,7 @@
 """Training of many collections in one go: read in bulk, fit in threads, judge, register.
 
-Here: `train_collections`, the one function behind backfills and worklists, and `record_training`. Not here:
-one fit (`local`), one decision (`gate`), the work on one collection (`candidate`), or where threads come from
-(`backend`).
+Here: `train_collections`, the one function behind backfills and worklists, and `record_training`. Not here: one fit
+(`local`), one decision (`gate`), the work on one collection (`candidate`), or where threads come from (`backend`).
 
 Concept: everything that is not a fit must disappear behind the fits. Data of many collections arrive in a few
 large Arrow reads in the caller's thread while the threads fit; the largest collections go first; registry
@@ -13,6 +12,7 @@ until the failure budget is spent.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -101,21 +101,17 @@ class TrainingReport:
     @property
     def failed(self) -> list[TrainingOutcome]:
         """The failures."""
-        return [outcome for outcome in self.outcomes if outcome.status == "failed"]
+        return [o for o in self.outcomes if o.status == "failed"]
 
     def counts(self) -> dict[str, int]:
         """Number of outcomes by action (promoted, rejected, …), skipped and failed."""
-        result: dict[str, int] = {}
-        for outcome in self.outcomes:
-            key = outcome.decision.action if outcome.decision else outcome.status
-            result[key] = result.get(key, 0) + 1
-        return result
+        return dict(Counter(o.decision.action if o.decision else o.status for o in self.outcomes))
 
     def check_failure_budget(self) -> None:
         """Raise when the budget is spent.
 
         Raises:
-            FailureBudgetExceededError: With the first failures and what to do.
+            FailureBudgetExceededError: Names the first failures.
         """
         if len(self.failed) > self.failures_allowed:
             shown = "; ".join(f"{outcome.collection}: {outcome.reason}" for outcome in self.failed[:5])

@@ -108,8 +108,13 @@ class ChampionRegistry:
             self.client.set_registered_model_alias(name, ALIAS_PREVIOUS, str(previous))
         return challenger.registered(version, previous)
 
-    def rollback(self, collection: str) -> Champion:
+    def rollback(self, collection: str, reigning: Champion | None = None) -> Champion:
         """Swap a collection's champion with its previous version.
+
+        Args:
+            collection: Whose champion to replace.
+            reigning: The champion as the lake knows it. Its versions, not the aliases, say what is swapped, so that a
+                rollback that died before the lake heard of it is finished by the next one and not undone.
 
         Returns:
             The champion that now reigns.
@@ -119,15 +124,17 @@ class ChampionRegistry:
         """
         name = model_name(collection)
         aliases = self._aliases(name)
+        if reigning is not None and reigning.previous_version is not None:
+            aliases |= {ALIAS_CHAMPION: reigning.version, ALIAS_PREVIOUS: reigning.previous_version}
         if ALIAS_PREVIOUS not in aliases:
             raise NothingToRollBackError(
                 f"expected a previous version of {collection!r} in the registry, found aliases "
                 f"{aliases or 'none'}; retrain the collection instead"
             )
-        reigning, restored = aliases[ALIAS_CHAMPION], aliases[ALIAS_PREVIOUS]
+        replaced, restored = aliases[ALIAS_CHAMPION], aliases[ALIAS_PREVIOUS]
         self.client.set_registered_model_alias(name, ALIAS_CHAMPION, str(restored))
-        self.client.set_registered_model_alias(name, ALIAS_PREVIOUS, str(reigning))
-        return self.version(collection, restored, previous_version=reigning)
+        self.client.set_registered_model_alias(name, ALIAS_PREVIOUS, str(replaced))
+        return self.version(collection, restored, previous_version=replaced)
 
     def version(self, collection: str, number: int, previous_version: int | None) -> Champion:
         """One registered version as a champion tuple."""

@@ -153,7 +153,7 @@ def rollback(
         NothingToRollBackError: When there is no previous version.
     """
     before = read_champions(con, [collection]).get(collection)
-    restored = registry.rollback(collection)
+    restored = registry.rollback(collection, before)
     now = before.trained_until if before else restored.trained_until
     decision = Decision(
         now,

@@ -22,13 +22,9 @@ RETENTION_DAYS = 30.0
 def lake_maintenance(assay: AssayResource) -> dg.MaterializeResult:
     """Compact the lake."""
     from lake.maintenance import maintain
+    from ml.registry.mirror import read_champions
 
     with assay.lake.read() as con:
-        live = {
-            int(row[0])
-            for row in con.execute(
-                "select distinct snapshot_id from ops.champions where snapshot_id is not null"
-            ).fetchall()
-        }
+        live = {champion.snapshot_id for champion in read_champions(con).values()}
     report = maintain(assay.lake, keep_snapshots=live, retention_days=RETENTION_DAYS)
     return dg.MaterializeResult(metadata=asdict(report))

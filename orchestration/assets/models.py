@@ -61,7 +61,8 @@ def training_config(assay: Assay) -> "TrainingConfig":
 )
 def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
     """`predictions.prior_walk_forward`, `ops.prior_folds`, `ops.interval_calibration`."""
-    from ml.models.pooled import record_pooled, train_pooled
+    from ml.models.pooled import train_pooled
+    from ml.models.pooled_tables import record_pooled
 
     with assay.lake.read() as con:
         outcome = train_pooled(

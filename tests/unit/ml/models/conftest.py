@@ -14,7 +14,8 @@ from ml.evaluation.walk_forward import WalkForwardConfig
 from ml.models.candidate import CandidateConfig
 from ml.models.frames import FeatureSet
 from ml.models.local import LocalConfig
-from ml.models.pooled import PooledConfig, record_pooled, train_pooled
+from ml.models.pooled import PooledConfig, train_pooled
+from ml.models.pooled_tables import record_pooled
 from ml.models.prior import PriorConfig, ScaleConfig
 from ml.models.training import TrainingConfig
 from ml.registry.artifacts import ArtifactStore

@@ -3,7 +3,8 @@ import dataclasses
 import numpy as np
 
 from ml.models.markets import LivePriors, split_markets
-from ml.models.pooled import PooledOutcome, record_pooled, train_pooled
+from ml.models.pooled import PooledOutcome, train_pooled
+from ml.models.pooled_tables import record_pooled
 from tests.unit.ml.models.conftest import FEATURES, POOLED, Market
 from tests.unit.ml.models.test_walk_forward import frame
 

@@ -123,6 +123,16 @@ def test_rollback_swaps_champion_and_previous_and_says_so(priced: Market) -> Non
     assert ("apes", "rolled_back") in {row[:2] for row in decisions(priced)}
 
 
+def test_a_rollback_killed_before_the_lake_heard_of_it_is_finished_by_the_next(priced: Market) -> None:
+    train(priced)
+    train(priced, "run-2", keys=["apes"], features=dataclasses.replace(FEATURES, fingerprint="features-2"))
+    priced.registry.rollback("apes", mirrored(priced)["apes"])  # nothing of it in the lake
+    with priced.lake.write("rollback") as con:
+        rollback(con, priced.registry, "apes", "person", "once more")
+    assert mirrored(priced)["apes"].version == 1
+    assert mirrored(priced)["apes"] == priced.registry.champions()["apes"]
+
+
 def test_an_alias_moved_back_by_hand_is_followed(priced: Market) -> None:
     train(priced)
     train(priced, "run-2", keys=["apes"], features=dataclasses.replace(FEATURES, fingerprint="features-2"))
