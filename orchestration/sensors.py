@@ -8,11 +8,10 @@ from orchestration.resources import Assay, AssayResource
 
 def discovered_collections(assay: Assay) -> list[str]:
     """Every collection the marts know, sorted."""
+    from ml.models.tables import table_exists
+
     with assay.lake.read() as con:
-        known = con.execute(
-            "select count(*) from duckdb_tables() where schema_name = 'marts' and table_name = 'dim_collections'"
-        ).fetchone()
-        if not known or not known[0]:
+        if not table_exists(con, "marts.dim_collections"):
             return []
         return [
             row[0]

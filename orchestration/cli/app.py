@@ -210,9 +210,10 @@ def main() -> None:
         typer.echo(f"assay: {error}", err=True)
         raise SystemExit(2) from error
     except Exception as error:
+        from ml.registry.champions import NothingToRollBackError
         from orchestration.pipeline import StageFailedError
 
-        if not isinstance(error, StageFailedError):
+        if not isinstance(error, StageFailedError | NothingToRollBackError):
             raise
         typer.echo(f"assay: {error}", err=True)
         raise SystemExit(1) from error
