@@ -103,6 +103,9 @@ order by live.market
 def collections_due(con: duckdb.DuckDBPyConnection, training: TrainingConfig | None = None) -> list[str]:
     """Collections whose champion is missing, rests on another prior, or has enough new sales to be challenged.
 
+    A collection that was judged on these very predictions under this very prior is not due again: a challenger that
+    was rejected would be rejected, and one that a person has rolled back would come back.
+
     Args:
         con: A read connection with predictions.prior_walk_forward.
         training: Settings of the training; its guard of new sales decides.
@@ -118,6 +121,7 @@ def collections_due(con: duckdb.DuckDBPyConnection, training: TrainingConfig | N
             "select distinct collection from predictions.prior_walk_forward order by 1"
         ).fetchall()
         return [row[0] for row in rows]
+    judged = _JUDGED_SQL if table_exists(con, "ops.decision_log") else _NOTHING_JUDGED_SQL
     live = LivePriors.read(con).of_collections(con)
     table = pa.table(
         {
@@ -128,17 +132,24 @@ def collections_due(con: duckdb.DuckDBPyConnection, training: TrainingConfig | N
     con.register("_live", table)
     try:
         rows = con.execute(
-            """
+            f"""
+            with judged as ({judged})
+
             select w.collection
             from predictions.prior_walk_forward as w
             left join ops.champions as c on w.collection = c.collection
             left join _live as live on w.collection = live.collection
+            left join judged
+                on w.collection = judged.collection and live.prior_version is not distinct from judged.prior_version
             group by
-                w.collection, live.prior_version, c.collection, c.prior_version, c.feature_fingerprint, c.trained_until
+                w.collection, live.prior_version, c.collection, c.prior_version, c.feature_fingerprint, c.trained_until,
+                judged.collection
             having c.collection is null
-                or c.prior_version <> live.prior_version
-                or c.feature_fingerprint <> $fingerprint
-                or count(*) filter (w.known_at > c.trained_until) >= $new_sales
+                or judged.collection is null and (
+                    c.prior_version <> live.prior_version
+                    or c.feature_fingerprint <> $fingerprint
+                    or count(*) filter (w.known_at > c.trained_until) >= $new_sales
+                )
             order by 1
             """,
             {"fingerprint": FeatureSet.declared().fingerprint, "new_sales": training.new_sales},
@@ -146,3 +157,13 @@ def collections_due(con: duckdb.DuckDBPyConnection, training: TrainingConfig | N
     finally:
         con.unregister("_live")
     return [row[0] for row in rows]
+
+
+_JUDGED_SQL = """
+select distinct collection, json_extract_string(numbers, '$.prior_version') as prior_version
+from ops.decision_log
+where action in ('promoted', 'rejected', 'kept', 'fell_back')
+    and decided_at >= (select max(known_at) from predictions.prior_walk_forward)
+"""
+
+_NOTHING_JUDGED_SQL = "select null::varchar as collection, null::varchar as prior_version where false"

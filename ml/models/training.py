@@ -343,7 +343,7 @@ def _conclude(
         action,
         rule,
         reason,
-        verdict.numbers,
+        {**verdict.numbers, "prior_version": challenger.prior_version},
         name,
         reigning.model_version if reigning else None,
     )

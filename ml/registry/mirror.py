@@ -38,7 +38,7 @@ class Decision:
         action: promoted, rejected, kept, rolled_back or fell_back.
         rule: The rule that decided.
         reason: The same for people.
-        numbers: What was measured.
+        numbers: What was measured, and the prior version it was measured with.
         challenger: Model version or identity of the challenger.
         champion: Model version that reigned before, or None.
     """
