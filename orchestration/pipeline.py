@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from orchestration.home import bury_dead_runs, prepare_home, process_tags, run_lock
+from orchestration.home import HomeError, bury_dead_runs, prepare_home, process_tags, run_lock
 from orchestration.partitions import month_key, register_collections
 from orchestration.progress import stage_of
 from orchestration.summary import RunSummary, Stage, read_summary
 
 if TYPE_CHECKING:
+    from orchestration.resources import Assay
     from orchestration.settings import Settings
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -95,7 +96,7 @@ def run_everything(
 
     Raises:
         StageFailedError: a step failed.
-        HomeError: another market's home, or another run holds it for too long.
+        HomeError: another market's home, another run holds it for too long, or it knows sales from the instant on.
     """
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
@@ -112,10 +113,30 @@ def run_everything(
 def _ingest_and_build(conductor: _Conductor) -> datetime:
     """Raw tables, marts, index and sale features; returns the watermark."""
     source, as_of = conductor.assay.source, conductor.assay.horizon
+    _refuse_to_go_back(conductor.assay, as_of)
     first, last = month_key(source.first_known()), month_key(as_of)
     conductor.run("ingest", tags={RANGE_START: first, RANGE_END: last})
     conductor.run("build")
     return as_of
+
+
+def _refuse_to_go_back(assay: Assay, as_of: datetime) -> None:
+    """Before anything is touched: a home cannot forget, and a source says nothing before its first row.
+
+    Raises:
+        HomeError: `as_of` is not after the newest sale in the home, or not after the source's first row.
+    """
+    with assay.lake.read() as con:
+        known = con.execute("select max(known_at) from raw.sales").fetchone()
+    if known and known[0] is not None and known[0] >= as_of:
+        raise HomeError(
+            f"{assay.settings.home_path} knows sales until {known[0]}; expected an as-of instant after that, found "
+            f"{as_of}. Ask for a later instant, or value the earlier one in a folder of its own with --home …"
+        )
+    if as_of <= assay.source.first_known():
+        raise HomeError(
+            f"expected an as-of instant after the source's first row ({assay.source.first_known()}), found {as_of}"
+        )
 
 
 def _train_what_is_due(conductor: _Conductor, say: Callable[[str], None]) -> dict[str, int]:
