@@ -4,7 +4,7 @@ Here: one comparison of what the estimates were made from with what there is now
 (`inference`).
 
 Concept: an estimate stays the honest answer as of its instant until its inputs change: features built for a
-newer instant, another champion, another live prior or feature schema, tokens that appeared, or a silence that
+newer instant, another champion, another feature schema, tokens that appeared, or a silence that
 has grown too long. Only those collections are worth the work and a row of history.
 """
 
@@ -13,9 +13,11 @@ from __future__ import annotations
 from datetime import datetime
 
 import duckdb
+import pyarrow as pa
 
 from ml.models.frames import FeatureSet
 from ml.models.inference import ScoringConfig
+from ml.models.markets import LivePriors
 from ml.models.tables import table_exists
 
 
@@ -34,8 +36,7 @@ def collections_to_score(
         config: Settings of the scoring; its silence decides.
 
     Returns:
-        Names, sorted; None when everything must be scored (nothing is yet, or the live prior or the schema
-        changed).
+        Names, sorted; None when everything must be scored (nothing is yet, or the schema changed).
     """
     features, config = features or FeatureSet.declared(), config or ScoringConfig()
     if not table_exists(con, "predictions.token_estimates"):
@@ -51,12 +52,23 @@ def collections_to_score(
         if has_champions
         else "select null::varchar as collection, null::varchar as model_version where false"
     )
+    live = LivePriors.read(con).of_collections(con)
+    con.register(
+        "_live",
+        pa.table(
+            {
+                "collection": pa.array(list(live), pa.string()),
+                "prior_version": pa.array(list(live.values()), pa.string()),
+            }
+        ),
+    )
     rows = con.execute(
         f"""
         with scored as (
             select
                 collection, count(*) as tokens, max(as_of) filter (estimate_eth is not null) as as_of,
-                max(model_version) as model_version, count(estimate_eth) > 0 as has_value
+                max(model_version) as model_version, max(prior_version) as prior_version,
+                count(estimate_eth) > 0 as has_value
             from predictions.token_estimates group by collection
         ),
 
@@ -81,10 +93,13 @@ def collections_to_score(
         left join featured as f on k.collection = f.collection
         left join last_sales as l on k.collection = l.collection
         left join champions as c on k.collection = c.collection
+        left join _live as live on k.collection = live.collection
         where
             s.tokens is distinct from k.tokens and k.tokens > 0
             or s.has_value and s.as_of is distinct from f.as_of
             or s.has_value and coalesce(c.model_version, s.model_version) <> s.model_version
+            -- nobody's champion: the live prior speaks
+            or s.has_value and c.collection is null and s.prior_version is distinct from live.prior_version
             or s.has_value
             and l.last_sale_at < least($as_of::timestamp, k.told_until) - to_days($silent_days)
             or not s.has_value and f.as_of is not null
@@ -93,4 +108,5 @@ def collections_to_score(
         """,
         {"as_of": as_of, "silent_days": config.silent_days},
     ).fetchall()
+    con.unregister("_live")
     return [row[0] for row in rows]

@@ -146,3 +146,16 @@ def test_only_what_changed_is_scored_again(priced: Market) -> None:
         assert collections_to_score(con, END, FEATURES) == ["apes", "birds"]
         # Ninety days later everything that had a value has been silent for too long.
         assert len(collections_to_score(con, END + timedelta(days=91), FEATURES) or []) == 5
+
+
+def test_a_collection_without_a_champion_follows_the_live_prior(priced: Market) -> None:
+    train(priced)
+    with priced.lake.write("cats lose their champion") as con:
+        con.execute("delete from ops.champions where collection = 'cats'")
+    run(priced)
+    with priced.lake.read() as con:
+        assert collections_to_score(con, END, FEATURES) == []
+    with priced.lake.write("another prior") as con:
+        con.execute("update ops.prior_folds set prior_version = 'newer'")
+    with priced.lake.read() as con:
+        assert collections_to_score(con, END, FEATURES) == ["cats"]
