@@ -38,7 +38,7 @@ class Worklist(dg.Config):
     """Which collections to train, and why."""
 
     collections: list[str] = Field(description="partition keys of price_models, in any order")
-    reason: str = Field(description="why they are trained now; kept in ops.decision_log")
+    reason: str = Field(description="why they are trained now; shown with the run")
 
 
 @dg.op(

@@ -6,6 +6,7 @@ Here: the order, and continuing from what is there. Not here: what any step does
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -182,14 +183,26 @@ def retrain_collections(
 
     Raises:
         StageFailedError: the failure budget was exceeded.
-        HomeError: the home is taken for too long.
+        HomeError: the home is taken for too long, or has no such collection.
     """
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
         bury_dead_runs(instance)
         conductor = _Conductor(settings, instance)
+        _refuse_unknown(conductor.assay, keys)
         counts = _train_worklist(conductor, keys, reason)
         return counts, conductor.stages["price models"].seconds
+
+
+def _refuse_unknown(assay: Assay, keys: Sequence[str]) -> None:
+    from orchestration.sensors import discovered_collections
+
+    known = discovered_collections(assay)
+    unknown = sorted(set(keys) - set(known))
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], known, n=3)
+        hint = f"; did you mean {', '.join(close)}?" if close else ""
+        raise HomeError(f"{assay.settings.home_path} has no collection {', '.join(unknown[:5])}{hint}")
 
 
 def _summarise(conductor: _Conductor, trained: dict[str, int], as_of: datetime) -> RunSummary:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from dagster_dbt import DbtCliResource
 
-from lake.connection import Lake, ensure_tables
+from lake.connection import Lake, ensure_tables, missing_tables
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,8 +82,12 @@ def open_lake(settings: Settings) -> Lake:
         **{f"truth.{name}": table.schema for name, table in TRUTH_TABLES.items()},
         "ops.ingest_log": INGEST_LOG_SCHEMA,
     }
-    with lake.write("create the raw tables") as con:
-        ensure_tables(con, schemas)
+    # Looked at first: whoever only reads must not wait for a writer to finish.
+    with lake.read() as con:
+        missing = missing_tables(con, schemas)
+    if missing:
+        with lake.write("create the raw tables") as con:
+            ensure_tables(con, schemas)
     return lake
 
 

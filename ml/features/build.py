@@ -138,8 +138,8 @@ def build_token_features(
     Args:
         con: connection inside the caller's transaction.
         as_of: scoring instant (UTC, naive), later than everything the index has seen.
-        only_changed: leave collections alone whose sales, traits and asks did not change; their rows keep
-            the older ``as_of`` they were built for.
+        only_changed: leave collections alone whose sales and traits did not change; their rows keep the
+            older ``as_of`` they were built for.
         params: the index parameters the stored states were computed with.
 
     Raises:

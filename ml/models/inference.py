@@ -20,9 +20,11 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
+from ml.index.params import DEFAULT_PARAMS
 from ml.models.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
 from ml.models.estimates import write_estimates
 from ml.models.frames import FeatureSet
+from ml.models.gate import GateConfig
 from ml.models.pooled import INDEX_VERSION
 from ml.models.priors_in_use import PriorsInUse, load_priors
 from ml.models.tables import create_tables
@@ -194,6 +196,7 @@ def _collection_facts(
 
         select
             d.collection,
+            coalesce(states.sales, 0) as sales,
             states.floor_eth,
             least($as_of::timestamp, coalesce(d.told_until + interval 1 microsecond, $as_of::timestamp)) as as_of,
             case
@@ -220,16 +223,17 @@ def _assign(con: duckdb.DuckDBPyConnection, champions: dict[str, Champion], pool
     """Temporary table `_assignment`: who speaks for each collection that gets a value.
 
     A collection without a champion (new since the last training) is priced by the live prior, or by the index
-    alone when there is no prior yet.
+    alone when there is no prior yet or fewer sales had an index than the gate wants for the prior.
     """
     rows = []
-    for (key,) in con.execute(
-        "select collection from _facts where no_value_reason is null order by collection"
+    enough = DEFAULT_PARAMS.min_sales + GateConfig().pooled_min_sales
+    for key, sales in con.execute(
+        "select collection, sales from _facts where no_value_reason is null order by collection"
     ).fetchall():
         champion = champions.get(key)
         if champion is not None and champion.tier != TIER_INDEX:
             version, tier = str(champion.prior_version), champion.tier
-        elif champion is not None or pooled.live.get(key) is None:
+        elif champion is not None or pooled.live.get(key) is None or sales < enough:
             version, tier = INDEX_VERSION, TIER_INDEX
         else:
             version, tier = str(pooled.live[key]), TIER_POOLED

@@ -45,7 +45,8 @@ def training_config(assay: Assay) -> "TrainingConfig":
     """Per-collection training as the settings want it."""
     from ml.models.training import TrainingConfig
 
-    config = TrainingConfig(failure_share=assay.settings.failure_budget)
+    # Who asks for a collection wants it judged; what is due by itself is decided before (`ml.models.due`).
+    config = TrainingConfig(failure_share=assay.settings.failure_budget, refit_all=True)
     local = replace(config.candidate.local, seconds=assay.settings.fit_time_limit_s)
     return replace(config, candidate=replace(config.candidate, local=local))
 
@@ -117,13 +118,18 @@ def train_and_record(
 ) -> "TrainingReport":
     """Train the keys, write champions and decisions in one transaction, fail past the failure budget.
 
+    Champions that somebody moved back in the registry are taken over first.
+
     Raises:
         FailureBudgetExceededError: after everything that succeeded was recorded.
     """
     from ml.index.params import DEFAULT_PARAMS
     from ml.models.backend import ThreadBackend
     from ml.models.training import record_training, train_collections
+    from ml.registry.mirror import adopt_moved_aliases
 
+    with assay.lake.write("take over champions moved in the registry") as con:
+        adopt_moved_aliases(con, assay.registry, run_id)
     with assay.lake.read() as con:
         report = train_collections(
             con,

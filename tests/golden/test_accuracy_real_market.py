@@ -12,7 +12,8 @@ import pytest
 from ml.evaluation.report import accuracy_report
 from ml.features.build import update_sale_features
 from ml.index.update import update_index
-from ml.models.pooled import record_pooled, train_pooled
+from ml.models.pooled import train_pooled
+from ml.models.pooled_tables import record_pooled
 from ml.registry.artifacts import ArtifactStore
 from sources.contract import RAW_TABLES
 from sources.files.source import FilesSource
