@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import duckdb
@@ -220,20 +220,23 @@ def ensure_tables(con: duckdb.DuckDBPyConnection, schemas: Mapping[str, pa.Schem
     Returns:
         Names of the tables that were created.
     """
+    missing = missing_tables(con, schemas)
+    for name in missing:
+        con.register("empty_table", schemas[name].empty_table())
+        con.execute(f"create table {name} as select * from empty_table")
+        con.unregister("empty_table")
+    return missing
+
+
+def missing_tables(con: duckdb.DuckDBPyConnection, names: Iterable[str]) -> list[str]:
+    """Those of the given ``schema.table`` that the lake does not have, in their order."""
     present = {
         f"{schema}.{table}"
         for schema, table in con.execute(
             "select schema_name, table_name from duckdb_tables() where database_name = ?", [CATALOG_ALIAS]
         ).fetchall()
     }
-    created = []
-    for name, schema in schemas.items():
-        if name not in present:
-            con.register("empty_table", schema.empty_table())
-            con.execute(f"create table {name} as select * from empty_table")
-            con.unregister("empty_table")
-            created.append(name)
-    return created
+    return [name for name in names if name not in present]
 
 
 def _schemas(con: duckdb.DuckDBPyConnection) -> set[str]:
