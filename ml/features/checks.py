@@ -93,15 +93,11 @@ def check_features(
         f"select count(*), count(*) filter (where {offends}) from {table}"
     ).fetchone() or (0, 0)
     columns = ", ".join((*_KEYS[name], *(feature.name for feature in checked)))
-    judged = pd.concat(
-        [
-            con.execute(f"select {columns} from {table} where {offends} limit {OFFENDER_ROWS}").df(),
-            con.execute(
-                f"select {columns} from {table} using sample reservoir({sample_rows} rows) repeatable ({seed})"
-            ).df(),
-        ],
-        ignore_index=True,
-    )
+    offenders = f"select {columns} from {table} where {offends} limit {OFFENDER_ROWS}" if offending else None
+    # Whole vectors are drawn: choosing single rows would read every column of every row once more.
+    share = f"using sample {100 * sample_rows / rows} percent (system, {seed})" if rows > sample_rows else ""
+    queries = [query for query in (offenders, f"select {columns} from {table} {share}") if query]
+    judged = pd.concat([con.execute(query).df() for query in queries], ignore_index=True)
     try:
         feature_model(checked).validate(judged, lazy=True)
         failures = pd.DataFrame()
@@ -110,19 +106,25 @@ def check_features(
         failures = (
             failures.join(judged[list(_KEYS[name])], on="index").drop(columns="index").drop_duplicates()
         )
-    repeated = con.execute(
+    repeated = _repeated_keys(con, table, keys)
+    found = [part for part in (failures, repeated) if len(part)]
+    failures = pd.concat(found or [repeated], ignore_index=True)
+    return CheckReport(offending == 0 and failures.empty, failures, len(judged), int(offending), int(rows))
+
+
+def _repeated_keys(con: duckdb.DuckDBPyConnection, table: str, keys: str) -> pd.DataFrame:
+    """Keys that occur twice; the rows are grouped only when a count of hashes says that there are any."""
+    suspects = con.execute(f"select count(*) - count(distinct hash({keys})) from {table}").fetchone()
+    limit = OFFENDER_ROWS if suspects and suspects[0] else 0
+    return con.execute(
         f"""
         select 'key' as column, 'unique' as check, count(*) as failure_case, {keys}
         from {table}
         group by {keys}
         having count(*) > 1
-        limit {OFFENDER_ROWS}
+        limit {limit}
         """
     ).df()
-    failures = pd.concat(
-        [part for part in (failures, repeated) if len(part)] or [repeated], ignore_index=True
-    )
-    return CheckReport(offending == 0 and failures.empty, failures, len(judged), int(offending), int(rows))
 
 
 def _offence(feature: Feature) -> str:

@@ -113,8 +113,10 @@ where
     e.estimate_eth is not null
     and not exists (
         select 1 from (
-            select distinct collection, as_of, model_version from predictions.estimate_history
+            select distinct collection, as_of, model_version, prior_version from predictions.estimate_history
+            where collection in (select collection from _facts)
         ) as h
         where h.collection = e.collection and h.as_of = e.as_of and h.model_version = e.model_version
+            and h.prior_version is not distinct from e.prior_version
     )
 """

@@ -37,7 +37,7 @@ TABLES: dict[str, str] = {
         model_version varchar, prior_version varchar, feature_fingerprint varchar, as_of timestamp,
         feature_watermark timestamp, snapshot_id bigint, floor_eth double, last_sale_eth double
     """,
-    # key: (collection, token_id, as_of, model_version). Append-only; only tokens with a value.
+    # key: (collection, token_id, as_of, model_version, prior_version). Append-only; only tokens with a value.
     "predictions.estimate_history": """
         collection varchar, token_id varchar, estimate_eth double, lower_80_eth double, upper_80_eth double,
         lower_90_eth double, upper_90_eth double, expected_eth double, tier varchar, model_version varchar,

@@ -65,7 +65,7 @@ def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
     from ml.models.pooled import train_pooled
     from ml.models.pooled_tables import record_pooled
 
-    with assay.lake.read() as con:
+    with assay.lake.read(assay.lake.snapshot_id()) as con:
         outcome = train_pooled(
             con,
             assay.registry.artifacts,
@@ -130,13 +130,14 @@ def train_and_record(
 
     with assay.lake.write("take over champions moved in the registry") as con:
         adopt_moved_aliases(con, assay.registry, run_id)
-    with assay.lake.read() as con:
+    snapshot = assay.lake.snapshot_id()
+    with assay.lake.read(snapshot) as con:
         report = train_collections(
             con,
             keys,
             assay.registry,
             run_id=run_id,
-            snapshot_id=assay.lake.snapshot_id(),
+            snapshot_id=snapshot,
             index_fingerprint=DEFAULT_PARAMS.fingerprint(),
             config=training_config(assay),
             backend=ThreadBackend(workers=assay.settings.threads),
