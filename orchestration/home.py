@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import psutil
 from filelock import FileLock, Timeout
 
+from orchestration.errors import HomeError
 from orchestration.settings import MARKET_FILE
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Runs started by `assay` carry the process that executes them, so that the next one can tell a dead run.
 PROCESS_TAG = "assay/process"
-
-
-class HomeError(RuntimeError):
-    """The home cannot be used as asked; the message says by whom or for what it is taken."""
 
 
 def prepare_home(settings: Settings) -> Path:

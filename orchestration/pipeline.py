@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from orchestration.home import HomeError, bury_dead_runs, prepare_home, process_tags, run_lock
+from orchestration.errors import HomeError, StageFailedError
+from orchestration.home import bury_dead_runs, prepare_home, process_tags, run_lock
 from orchestration.partitions import month_key, register_collections
 from orchestration.progress import stage_of
 from orchestration.summary import RunSummary, Stage, read_summary
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from orchestration.settings import Settings
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-
-
-class StageFailedError(RuntimeError):
-    """A stage of the main job failed; the message names the step, the error and the run."""
 
 
 class _Conductor:

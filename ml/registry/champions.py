@@ -22,6 +22,7 @@ from urllib.parse import quote
 
 from ml.models.champion import Champion
 from ml.registry.artifacts import ArtifactStore
+from ml.registry.errors import NothingToRollBackError
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -55,10 +56,6 @@ def commit_without_waiting_for_the_disk(database: Path) -> None:
         files = [row[2] for row in connection.execute("pragma database_list")]
         if any(name and Path(name) == database.resolve() for name in files):
             connection.execute("pragma synchronous = normal")
-
-
-class NothingToRollBackError(LookupError):
-    """A rollback was asked for where there is no previous version."""
 
 
 class ChampionRegistry:

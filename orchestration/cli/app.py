@@ -201,7 +201,8 @@ def _open(home: Path | None, source: SourceName | None, data_dir: Path | None) -
 def main() -> None:
     """Entry point: known errors become one message on standard error."""
     from lake.errors import LakeError
-    from orchestration.home import HomeError
+    from ml.registry.errors import NothingToRollBackError
+    from orchestration.errors import HomeError, StageFailedError
     from sources.protocol import SourceError
 
     try:
@@ -209,11 +210,6 @@ def main() -> None:
     except (SettingsError, HomeError, SourceError, LakeError) as error:
         typer.echo(f"assay: {error}", err=True)
         raise SystemExit(2) from error
-    except Exception as error:
-        from ml.registry.champions import NothingToRollBackError
-        from orchestration.pipeline import StageFailedError
-
-        if not isinstance(error, StageFailedError | NothingToRollBackError):
-            raise
+    except (StageFailedError, NothingToRollBackError) as error:
         typer.echo(f"assay: {error}", err=True)
         raise SystemExit(1) from error

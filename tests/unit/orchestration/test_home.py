@@ -8,7 +8,8 @@ import textwrap
 import dagster as dg
 import pytest
 
-from orchestration.home import PROCESS_TAG, HomeError, bury_dead_runs, open_instance, prepare_home, run_lock
+from orchestration.errors import HomeError
+from orchestration.home import PROCESS_TAG, bury_dead_runs, open_instance, prepare_home, run_lock
 from orchestration.settings import load_settings
 
 

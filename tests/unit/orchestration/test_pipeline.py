@@ -4,7 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from orchestration.home import HomeError, open_instance, prepare_home
+from orchestration.errors import HomeError
+from orchestration.home import open_instance, prepare_home
 from orchestration.pipeline import run_everything
 from orchestration.resources import open_lake
 from orchestration.settings import load_settings
