@@ -13,3 +13,31 @@
             then {{ rate }}.rate_usd
     end
 {%- endmacro %}
+
+
+{#
+    Two CTEs, the last one `with_rates`: the relation with `ether_usd` and `currency_usd` as they were known at its
+    event_time. Reads the CTEs `rates` and `ether_rates` of the model.
+#}
+{% macro with_known_rates(relation) -%}
+with_ether_rate as (
+    select
+        {{ relation }}.*,
+        {{ fresh_rate("ether", relation ~ ".event_time") }} as ether_usd
+    from {{ relation }}
+    asof left join ether_rates as ether
+        on {{ relation }}.event_time >= ether.known_at
+),
+
+with_rates as (
+    select
+        with_ether_rate.*,
+        case
+            when with_ether_rate.currency = 'USD' then 1.0
+            else {{ fresh_rate("rates", "with_ether_rate.event_time") }}
+        end as currency_usd
+    from with_ether_rate
+    asof left join rates
+        on with_ether_rate.currency = rates.symbol and with_ether_rate.event_time >= rates.known_at
+)
+{%- endmacro %}

@@ -102,26 +102,7 @@ priced_in_currency as (
 ),
 
 -- what was known of the rates when the sale happened
-with_ether_rate as (
-    select
-        priced_in_currency.*,
-        {{ fresh_rate("ether", "priced_in_currency.event_time") }} as ether_usd
-    from priced_in_currency
-    asof left join ether_rates as ether
-        on priced_in_currency.event_time >= ether.known_at
-),
-
-with_rates as (
-    select
-        with_ether_rate.*,
-        case
-            when with_ether_rate.currency = 'USD' then 1.0
-            else {{ fresh_rate("rates", "with_ether_rate.event_time") }}
-        end as currency_usd
-    from with_ether_rate
-    asof left join rates
-        on with_ether_rate.currency = rates.symbol and with_ether_rate.event_time >= rates.known_at
-),
+{{ with_known_rates("priced_in_currency") }},
 
 in_ether as (
     select

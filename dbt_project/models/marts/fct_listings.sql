@@ -61,26 +61,7 @@ first_tellings as (
     ) = 1
 ),
 
-with_ether_rate as (
-    select
-        first_tellings.*,
-        {{ fresh_rate("ether", "first_tellings.event_time") }} as ether_usd
-    from first_tellings
-    asof left join ether_rates as ether
-        on first_tellings.event_time >= ether.known_at
-),
-
-with_rates as (
-    select
-        with_ether_rate.*,
-        case
-            when with_ether_rate.currency = 'USD' then 1.0
-            else {{ fresh_rate("rates", "with_ether_rate.event_time") }}
-        end as currency_usd
-    from with_ether_rate
-    asof left join rates
-        on with_ether_rate.currency = rates.symbol and with_ether_rate.event_time >= rates.known_at
-),
+{{ with_known_rates("first_tellings") }},
 
 final as (
     select
