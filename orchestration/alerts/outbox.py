@@ -1,0 +1,214 @@
+"""What is wrong, recorded once: raising, resolving and synchronising incidents.
+
+Here: the calls that monitors make. They write a row and return; nothing is sent (`delivery.py`).
+The concept: an alert is a statement that is true or not. While it is true there is one open incident under its
+key, however often it is found; when it is no longer true, the incident is resolved. `now` is wall-clock time.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, get_args
+
+from orchestration.alerts.policy import AlertPolicy
+from orchestration.alerts.store import Outbox, stamp, unstamp
+
+Severity = Literal["page", "ticket", "info"]
+SEVERITIES: tuple[str, ...] = get_args(Severity)
+"""Most urgent first: wake somebody; look at it in working hours; good to know."""
+
+_RUNBOOK = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something a person should know.
+
+    Attributes:
+        key: What it is about; the same key is the same incident. Starts with the scope of its monitor:
+            `slo/raw_sales_fresh`, `gate/cryptopunks`.
+        severity: page, ticket or info.
+        title: One line.
+        body: What was found, with numbers.
+        runbook: Name of its page in docs/runbook, without folder and ending: `run-failed`.
+        command: What to type first.
+        group: Alerts of one group that are found in one pass become one message. A plural phrase that follows
+            a number: "collections failed the gate" gives "37 collections failed the gate".
+        except_endpoint: Endpoint that must not get it: the one it is about.
+    """
+
+    key: str
+    severity: Severity
+    title: str
+    body: str
+    runbook: str
+    command: str
+    group: str | None = None
+    except_endpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        """Make the texts storable (one line of title, no half of a surrogate pair) and refuse what could not be told.
+
+        Raises:
+            ValueError: naming the field, what was expected and what was found.
+        """
+        for name in ("key", "title", "body", "command", "group"):
+            text = getattr(self, name)
+            if text is not None:
+                object.__setattr__(self, name, text.encode("utf-8", "replace").decode())
+        object.__setattr__(self, "title", " ".join(self.title.split()))
+        if self.severity not in SEVERITIES:
+            raise ValueError(f"severity: expected one of {', '.join(SEVERITIES)}, found {self.severity!r}")
+        if not self.key.strip() or not self.title.strip() or not self.command.strip():
+            raise ValueError(f"an alert needs a key, a title and a command, found {self!r}")
+        if not _RUNBOOK.fullmatch(self.runbook):
+            raise ValueError(
+                f"runbook: expected the name of a page in docs/runbook, e.g. run-failed, found {self.runbook!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Synchronised:
+    """What a synchronisation changed, as keys."""
+
+    opened: tuple[str, ...]
+    resolved: tuple[str, ...]
+
+
+def raise_alert(outbox: Outbox, alert: Alert, now: datetime, policy: AlertPolicy | None = None) -> bool:
+    """Open an incident, or count one more occurrence of the open one; returns whether it is new.
+
+    To raise several alerts that belong together use `sync_alerts`: a delivery between two calls would split
+    their group.
+
+    Raises:
+        OutboxError: the outbox cannot be written.
+    """
+    with outbox.transaction() as con:
+        return _raise(con, alert, stamp(now), policy or AlertPolicy())
+
+
+def resolve_alert(outbox: Outbox, key: str, now: datetime) -> bool:
+    """Close the open incident of a key; returns whether there was one.
+
+    Raises:
+        OutboxError: the outbox cannot be written.
+    """
+    with outbox.transaction() as con:
+        return _resolve(con, key, stamp(now))
+
+
+def sync_alerts(
+    outbox: Outbox,
+    scope: str,
+    alerts: Iterable[Alert],
+    now: datetime,
+    policy: AlertPolicy | None = None,
+) -> Synchronised:
+    """Make the open incidents of a scope those that are true now: open the new ones, resolve the rest.
+
+    Args:
+        outbox: Where.
+        scope: What the caller has looked at, completely: its keys are `scope` itself and `scope/...`.
+        alerts: All alerts that are true in it now. Empty: everything there is well.
+        now: Wall-clock time.
+        policy: Thresholds; only the quiet times matter here.
+
+    Raises:
+        ValueError: a key outside the scope, or twice.
+        OutboxError: the outbox cannot be written.
+    """
+    found = list(alerts)
+    keys = [alert.key for alert in found]
+    strangers = [key for key in keys if not _in_scope(key, scope)]
+    if strangers or len(set(keys)) < len(keys):
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        raise ValueError(
+            f"sync_alerts({scope!r}): expected keys that start with {scope}/, each once; "
+            f"found outside it {strangers}, twice {twice}"
+        )
+    at, thresholds = stamp(now), policy or AlertPolicy()
+    with outbox.transaction() as con:
+        open_keys = [row["key"] for row in con.execute("select key from incidents where state = 'open'")]
+        gone = [key for key in open_keys if _in_scope(key, scope) and key not in set(keys)]
+        for key in gone:
+            _resolve(con, key, at)
+        opened = [alert.key for alert in found if _raise(con, alert, at, thresholds)]
+    return Synchronised(tuple(opened), tuple(gone))
+
+
+def _in_scope(key: str, scope: str) -> bool:
+    return key == scope or key.startswith(f"{scope}/")
+
+
+def _raise(con: sqlite3.Connection, alert: Alert, at: str, policy: AlertPolicy) -> bool:
+    row = con.execute(
+        "select incident_id, severity, thread from incidents where key = ? and state = 'open'", (alert.key,)
+    ).fetchone()
+    if row is not None:
+        con.execute(
+            "update incidents set occurrences = occurrences + 1, last_seen = ?, severity = ?, title = ?, body = ?, "
+            "runbook = ?, command = ? where incident_id = ?",
+            (at, alert.severity, *_told(alert), row["incident_id"]),
+        )
+        if SEVERITIES.index(alert.severity) < SEVERITIES.index(row["severity"]):
+            # It got worse: say so now, and not at the next reminder.
+            con.execute(
+                "update notices set severity = ?, next_reminder_at = ? where notice_id = ? and kind = 'opened'",
+                (alert.severity, at, row["thread"]),
+            )
+        return False
+    quiet_until, flaps = _flapping(con, alert, at, policy)
+    con.execute(
+        'insert into incidents (incident_id, key, severity, title, body, runbook, command, "group", '
+        "except_endpoint, state, first_seen, last_seen, occurrences, quiet_until, flaps) "
+        "values (?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, 1, ?, ?)",
+        (
+            uuid.uuid4().hex,
+            alert.key,
+            alert.severity,
+            *_told(alert),
+            alert.group,
+            alert.except_endpoint,
+            at,
+            at,
+            quiet_until,
+            flaps,
+        ),
+    )
+    return True
+
+
+def _told(alert: Alert) -> tuple[str, str, str, str]:
+    return alert.title, alert.body, alert.runbook, alert.command
+
+
+def _flapping(con: sqlite3.Connection, alert: Alert, at: str, policy: AlertPolicy) -> tuple[str | None, int]:
+    """Until when a key that has come back is only watched, and how often it came back unheard."""
+    last = con.execute(
+        "select resolved_at, flaps, thread, quiet_until from incidents "
+        "where key = ? and state = 'resolved' order by resolved_at desc limit 1",
+        (alert.key,),
+    ).fetchone()
+    quiet = policy.quiet_after_recovery.get(alert.severity)
+    if last is None or quiet is None:
+        return None, 0
+    until = stamp(unstamp(last["resolved_at"]) + quiet)
+    if until <= at:
+        return None, 0
+    # The count goes on while nothing is told, and starts again once something was.
+    flaps = 1 if last["thread"] is not None else last["flaps"] + 1
+    return (None if flaps >= policy.told_flaps else until), flaps
+
+
+def _resolve(con: sqlite3.Connection, key: str, at: str) -> bool:
+    changed = con.execute(
+        "update incidents set state = 'resolved', resolved_at = ?, last_seen = ? where key = ? and state = 'open'",
+        (at, at, key),
+    ).rowcount
+    return changed > 0

@@ -1,0 +1,64 @@
+"""How patient alerting is. Here: every threshold, with its unit and its reason. Not here: what they decide."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class AlertPolicy:
+    """The numbers of alerting.
+
+    Attributes:
+        reminder_every: By severity, after how long an incident that is still open is told again; absent: never.
+        quiet_after_recovery: By severity, how long after its recovery a key that comes back is only watched.
+        told_flaps: A key that came back this many times inside its quiet time is told anyway.
+        names_shown: How many members of a group a message names.
+        backoff_first: Wait after the first failed attempt; it doubles with each further one.
+        backoff_longest: The longest wait: what a repaired endpoint waits for its messages.
+        attempts_failing: Failed attempts after which a message is dead: about a day at the longest wait.
+        attempts_rejected: The same when the endpoint refuses this very message (4xx): repeating it rarely helps.
+        throttled_longest: A Retry-After beyond this is cut to it.
+        undelivered_longest: Age at which a message is dead however often it was throttled.
+        lease: How long a claimed message belongs to its deliverer. Longer than any send; after it, somebody else
+            sends it again under the same id.
+        failures_per_pass: Attempts that may fail at an endpoint in one pass before the pass leaves it alone.
+            More than one, so that a single poisonous message does not hold up those behind it.
+        pass_budget: How long one delivery pass may take. A Dagster sensor has 60 s.
+        retention: How long what is over is kept.
+    """
+
+    reminder_every: dict[str, timedelta] = field(
+        default_factory=lambda: {"page": timedelta(hours=4), "ticket": timedelta(hours=24)}
+    )
+    quiet_after_recovery: dict[str, timedelta] = field(
+        default_factory=lambda: {
+            "page": timedelta(minutes=10),
+            "ticket": timedelta(hours=1),
+            "info": timedelta(hours=6),
+        }
+    )
+    told_flaps: int = 3
+    names_shown: int = 10
+    backoff_first: timedelta = timedelta(seconds=30)
+    backoff_longest: timedelta = timedelta(minutes=15)
+    attempts_failing: int = 100
+    attempts_rejected: int = 5
+    throttled_longest: timedelta = timedelta(hours=6)
+    undelivered_longest: timedelta = timedelta(days=3)
+    lease: timedelta = timedelta(minutes=2)
+    failures_per_pass: int = 2
+    pass_budget: timedelta = timedelta(seconds=40)
+    retention: timedelta = timedelta(days=90)
+
+    def backoff(self, delivery_id: str, attempts: int) -> timedelta:
+        """The wait after `attempts` failures: exponential, with jitter between half and all of it.
+
+        The jitter comes from the delivery's id, so that messages that failed together do not return together
+        and a replay gives the same times.
+        """
+        doubled = self.backoff_first * 2 ** min(attempts - 1, 20)
+        digest = hashlib.sha256(f"{delivery_id} {attempts}".encode()).digest()
+        return min(doubled, self.backoff_longest) * (0.5 + digest[0] / 510)
