@@ -69,11 +69,11 @@ def bare_index(lake: Lake) -> float:
     import scipy.linalg.cython_blas  # noqa: F401 - loaded before its threads are limited
     from threadpoolctl import threadpool_limits
 
-    # The parts of update_index without its writing; nobody else needs `_submit` apart.
+    # The parts of update_index without its writing.
     from ml.index.chunks import number_chunks, read_chunks
     from ml.index.params import DEFAULT_PARAMS
     from ml.index.tables import create_tables, plan_work
-    from ml.index.update import CHUNK_ENTRIES, _submit
+    from ml.index.update import CHUNK_ENTRIES, submit
 
     seconds = 0.0
     with lake.read() as con:
@@ -88,7 +88,7 @@ def bare_index(lake: Lake) -> float:
         with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(THREADS) as pool:
             for chunk in read_chunks(con, chunks, DEFAULT_PARAMS):
                 started = time.perf_counter()
-                for future in _submit(pool, chunk, DEFAULT_PARAMS, THREADS):
+                for future in submit(pool, chunk, DEFAULT_PARAMS, THREADS):
                     future.result()
                 seconds += time.perf_counter() - started
     return seconds

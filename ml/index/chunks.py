@@ -170,6 +170,7 @@ def _assemble(
         n_types=_own(plan["types"], np.int64),
         first=_own(plan["first"], np.int64),
         start=_own(plan["start"], np.int64),
+        sales=_own(plan["sales"] - plan["first"], np.int64),
         anchor=_own(plan["anchor_log"], np.float64),
         ref_day=_own(plan["ref_day"], np.float64),
         day=_own(rows["day"], np.float64),

@@ -28,7 +28,9 @@ V_QN, V_QD, V_R, V_VT, V_VT2, V_VK, V_DECAY, V_HUB = range(8)
 
 
 class Sales(NamedTuple):
-    """One collection's rows in known order, positions local to its first row; per-variant arrays are (2, n).
+    """One collection's rows in known order, positions local to its first row; per-variant arrays are (2, rows).
+
+    ``y`` and ``noise`` end with the sales; every other array goes on with the queries, which no sale sees.
 
     ``u`` is the clock of the level (days and trades), ``previous`` the same token's sale before (-1: none),
     ``codes`` and ``weights`` are (types, n), ``scale`` is 1/√W or 0 without traits, ``known`` the first row

@@ -22,7 +22,10 @@ from ml.index.valuation import N_COL, N_TOK, value_tokens
 
 
 class Batch(NamedTuple):
-    """Collections laid end to end. R rows (sales), M tokens, C collections; float64 and int64 unless said.
+    """Collections laid end to end. R rows, M tokens, C collections; float64 and int64 unless said.
+
+    A collection's rows are its ``sales`` in known order, then queries: tokens to be valued at an instant and a
+    visibility of their own, which nothing learns from (their price in ``y`` is never read).
 
     ``row_off``/``tok_off`` (C+1) delimit collections; ``trait_off`` (C+1) delimits their token-major code
     tables of ``n_types`` columns, where a token whose traits nobody told has codes -1 and weights 0.
@@ -37,6 +40,7 @@ class Batch(NamedTuple):
     n_types: NDArray[np.int64]
     first: NDArray[np.int64]
     start: NDArray[np.int64]
+    sales: NDArray[np.int64]
     anchor: NDArray[np.float64]
     ref_day: NDArray[np.float64]
     day: NDArray[np.float64]
@@ -74,7 +78,8 @@ def _entry_point(source_digest: int) -> Callable[..., None]:
         f = new_factor(step * (keep + 1), block)
         for k in range(c0, c1):
             r0, r1, t0, t1 = batch.row_off[k], batch.row_off[k + 1], batch.tok_off[k], batch.tok_off[k + 1]
-            n, types, tokens = r1 - r0, batch.n_types[k], t1 - t0
+            n, types, tokens = batch.sales[k], batch.n_types[k], t1 - t0
+            rows = r1 - r0
             table = batch.codes[batch.trait_off[k] : batch.trait_off[k + 1]].reshape(tokens, types)
             table_weights = batch.weights[batch.trait_off[k] : batch.trait_off[k + 1]].reshape(tokens, types)
             token_scale = np.zeros(tokens)
@@ -83,19 +88,20 @@ def _entry_point(source_digest: int) -> Callable[..., None]:
                     total = table_weights[t].sum()
                     token_scale[t] = 1.0 / np.sqrt(total) if total > 0.0 else 0.0
             token = batch.token[r0:r1]
-            codes, weights = np.empty((types, n), np.int32), np.empty((types, n))
-            scale, previous, last = np.empty(n), np.empty(n, np.int64), np.full(tokens, -1, np.int64)
-            for i in range(n):
+            codes, weights = np.empty((types, rows), np.int32), np.empty((types, rows))
+            scale, previous, last = np.empty(rows), np.empty(rows, np.int64), np.full(tokens, -1, np.int64)
+            for i in range(rows):
                 for t in range(types):
                     codes[t, i], weights[t, i] = table[token[i], t], table_weights[token[i], t]
                 scale[i] = token_scale[token[i]]
                 previous[i] = last[token[i]]
-                last[token[i]] = i
+                if i < n:
+                    last[token[i]] = i
             day, query_day = batch.day[r0:r1], batch.query_day[r0:r1]
             prefix = batch.prefix[r0:r1] - batch.first[k]
-            u, u_query = np.empty((2, n)), np.empty((2, n))
+            u, u_query = np.empty((2, rows)), np.empty((2, rows))
             for v in range(2):
-                for i in range(n):
+                for i in range(rows):
                     u[v, i] = variants[v, V_QD] * day[i] + variants[v, V_QN] * (batch.first[k] + i + 1)
                     u_query[v, i] = variants[v, V_QD] * query_day[i] + variants[v, V_QN] * (
                         batch.first[k] + prefix[i] + 1
@@ -104,7 +110,7 @@ def _entry_point(source_digest: int) -> Callable[..., None]:
                 batch.first[k],
                 batch.start[k] - batch.first[k],
                 batch.anchor[k],
-                batch.y[r0:r1],
+                batch.y[r0 : r0 + n],
                 u,
                 u_query,
                 day,
@@ -114,10 +120,10 @@ def _entry_point(source_digest: int) -> Callable[..., None]:
                 codes,
                 weights,
                 scale,
-                noise[:, r0:r1],
+                noise[:, r0 : r0 + n],
             )
             window = replay(f, c, variants, step, keep, min_sales, out[:, :, r0:r1])
-            if n + batch.first[k] >= min_sales:
+            if n + batch.first[k] >= min_sales and len(tokens_out) > 0:
                 value_tokens(
                     f,
                     c,
@@ -146,7 +152,7 @@ def _digest_of_compiled_sources() -> int:
 #: ``replay_batch(batch, c0, c1, variants, step, keep, block, min_sales, noise, out, tokens_out, summary)``
 #: replays collections c0..c1 of a ``Batch`` and values their tokens. It writes ``noise`` (2, R), ``out``
 #: (2, N_OUT, R), ``tokens_out`` (M, N_TOK) and ``summary`` (C, N_COL); rows and tokens without an index
-#: keep what they held.
+#: keep what they held. Without room in ``tokens_out`` (0, N_TOK) no token is valued.
 replay_batch = _entry_point(_digest_of_compiled_sources())
 
 
@@ -160,6 +166,7 @@ def warm_up() -> None:
         n_types=np.empty(0, np.int64),
         first=np.empty(0, np.int64),
         start=np.empty(0, np.int64),
+        sales=np.empty(0, np.int64),
         anchor=no_rows,
         ref_day=no_rows,
         day=no_rows,

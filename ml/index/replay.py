@@ -7,7 +7,8 @@ The concept. With l = L⁻¹k(window, query) a query's mean is y0 + l·z and its
 triangular, so a query that may see only the first p sales of the window uses the first p entries: one
 factor serves every visibility, and a later sale cannot change an earlier answer. A sale's query shares the
 row of L that appending the sale needs anyway. The few for which that row is not the query's (late rows,
-queries across a rebuild, uncertain times of a token that sold before) are solved on their own.
+queries across a rebuild, uncertain times of a token that sold before) are solved on their own, and so is
+every query that is not a sale of the replay: it appends nothing, so it can influence nothing.
 """
 
 from __future__ import annotations
@@ -117,15 +118,18 @@ def _predict_alone(f: Factor, c: Sales, v: int, p: Any, window: int, b1: int, i:
 @njit(nogil=True, error_model="numpy")
 def _queries_alone(c: Sales, step: int, keep: int, min_sales: int) -> tuple[Any, Any]:
     """Which rows from ``known`` on cannot share their own row of L, and those rows ordered by prefix."""
-    n = len(c.y)
-    alone = np.zeros(n, np.bool_)
+    n, rows_and_queries = len(c.y), len(c.prefix)
+    alone = np.zeros(rows_and_queries, np.bool_)
     latest = np.full((2, n + 1), -np.inf)
     for v in range(2):
         for i in range(n):
             latest[v, i + 1] = max(latest[v, i], c.u[v, i])
-    for i in range(c.known, n):
+    for i in range(c.known, rows_and_queries):
         seen = c.prefix[i]
         if seen + c.first < min_sales:
+            continue
+        if i >= n:
+            alone[i] = True
             continue
         window = max(0, ((seen + c.first) // step - keep) * step)
         alone[i] = window != max(0, ((i + c.first) // step - keep) * step)

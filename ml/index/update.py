@@ -88,7 +88,7 @@ def update_index(
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         computing: tuple[Chunk, list[Future[None]]] | None = None
         for chunk in read_chunks(con, chunks, params):
-            submitted = (chunk, _submit(pool, chunk, params, threads))
+            submitted = (chunk, submit(pool, chunk, params, threads))
             if computing is not None:
                 _finish(con, *computing)
             computing = submitted
@@ -110,7 +110,7 @@ def update_index(
     return IndexReport(int(row[0]) if row else 0, sales, tokens, removed, time.monotonic() - began)
 
 
-def _submit(pool: ThreadPoolExecutor, chunk: Chunk, params: IndexParams, threads: int) -> list[Future[None]]:
+def submit(pool: ThreadPoolExecutor, chunk: Chunk, params: IndexParams, threads: int) -> list[Future[None]]:
     """Split a chunk (its collections fall in cost) into calls of similar cost."""
     sizes = np.diff(chunk.batch.row_off)
     window = np.minimum(chunk.batch.first + sizes, 750)

@@ -87,6 +87,7 @@ def batch_of(collections: list[Collection], params: IndexParams, upto: list[int]
         n_types=np.array([c.codes.shape[1] for c in collections]),
         first=np.zeros(count, np.int64),
         start=np.zeros(count, np.int64),
+        sales=np.array(upto, np.int64),
         anchor=np.array([np.median(c.y[: params.anchor_sales]) for c in collections]),
         ref_day=np.array([c.ref_day for c in collections]),
         day=rows("day"),

@@ -83,6 +83,7 @@ def test_a_restart_from_stored_noises_equals_a_full_replay() -> None:
             row_off=np.array([0, 50 - first]),
             first=np.array([first]),
             start=np.array([changed]),
+            sales=np.array([50 - first]),
             **{name: getattr(full, name)[first:] for name in ("day", "query_day", "y", "token", "prefix")},
         )
         outputs = empty_outputs(tail)
