@@ -31,6 +31,7 @@ from ml.models.prior import (
     predict_gap,
     predict_scale,
 )
+from ml.models.tuned import Adopted, settings_at
 from ml.registry.artifacts import ArtifactStore
 
 Float = npt.NDArray[np.float64]
@@ -51,6 +52,7 @@ class WalkForwardConfig:
         prior: Settings of the prior.
         scale: Settings of the scale model.
         calibration: Settings of the intervals.
+        adopted: Settings of the prior that studies adopted, laid over `prior` from their decision on.
     """
 
     refits: int = 8
@@ -60,6 +62,11 @@ class WalkForwardConfig:
     prior: PriorConfig = field(default_factory=PriorConfig)
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    adopted: tuple[Adopted, ...] = ()
+
+    def prior_at(self, cutoff: int) -> PriorConfig:
+        """Settings of the prior of a fold: none that was chosen on sales the fold has yet to price."""
+        return settings_at(self.prior, self.adopted, cutoff - 1)
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,8 @@ def due_cutoffs(frame: SaleFrame, folds: Sequence[Fold], config: WalkForwardConf
         since = int(len(known) - np.searchsorted(known, live.cutoff))
         stale = end - live.cutoff > config.refit_days * _DAY_US
         grown = since > config.refit_growth * live.rows
-        return [end] if since and (stale or grown) else []
+        tuned = config.prior_at(end) != config.prior_at(live.cutoff)
+        return [end] if since and (stale or grown or tuned) else []
     shares = np.linspace(config.first_share, 1.0, config.refits + 1)[:-1]
     inner = {int(known[int(share * len(known))]) for share in shares}
     enough = [cutoff for cutoff in sorted(inner) if np.searchsorted(known, cutoff) >= MIN_POOLED_ROWS]
@@ -163,7 +171,7 @@ def walk_forward(
     pending += [(cutoff, None) for cutoff in due_cutoffs(frame, folds, config)]
     for position, (cutoff, existing) in enumerate(pending):
         known = int(np.searchsorted(frame.known_at, cutoff))
-        models = _load(existing, artifacts) if existing else _fit(frame, prediction, known, config)
+        models = _load(existing, artifacts) if existing else _fit(frame, prediction, known, cutoff, config)
         if existing is None:
             new = _store(models, market, position + 1, cutoff, known, artifacts)
             fitted.append(new)
@@ -190,9 +198,12 @@ class _FoldModels:
     scale: CatBoostRegressor | None
 
 
-def _fit(frame: SaleFrame, prediction: Float, known: int, config: WalkForwardConfig) -> _FoldModels:
+def _fit(
+    frame: SaleFrame, prediction: Float, known: int, cutoff: int, config: WalkForwardConfig
+) -> _FoldModels:
     seen = slice(0, known)
-    prior = fit_prior(frame.features[seen], frame.gap_log[seen], frame.collection[seen], config.prior)
+    settings = config.prior_at(cutoff)
+    prior = fit_prior(frame.features[seen], frame.gap_log[seen], frame.collection[seen], settings)
     premium = _premium(prediction[seen], frame.floor_log[seen])
     error = frame.target_log[seen] - prediction[seen]
     return _FoldModels(prior, fit_scale(frame.features[seen], premium, error, config.scale))

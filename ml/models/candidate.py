@@ -4,13 +4,14 @@ Here: the work a thread does on one collection, from arrays to a verdict. Not he
 rules (`gate`), reading and registering (`training`).
 
 Concept: three windows in known order. On the oldest the booster is fitted; on the next its weight is chosen;
-on the newest it is judged. Only an approved booster is then fitted again on everything.
+on the newest it is judged. Only an approved booster is then fitted again on everything, with the settings in force
+now; the windows before are priced with those in force when the newest one began (`ml.models.tuned`).
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from ml.models.champion import TIER_INDEX, TIER_OWN, Champion
 from ml.models.collection_reader import CollectionSales
 from ml.models.gate import GateConfig, Verdict, choose_weight, choose_width, judge, local_earns_its_place
 from ml.models.local import LocalConfig, fit_local, predict_local
+from ml.models.tuned import Adopted, settings_at
 from ml.registry.artifacts import ArtifactStore
 
 Float = npt.NDArray[np.float64]
@@ -36,6 +38,7 @@ class CandidateConfig:
         min_sales: Sales with a prior's out-of-fold prediction from which a booster is tried (DOMAIN.md §6).
         weight_share: Share of the sales in the window that chooses the weight.
         gate_share: Share of the sales in the newest window.
+        adopted: Settings of the booster that studies adopted for this collection, laid over `local`.
     """
 
     local: LocalConfig = field(default_factory=LocalConfig)
@@ -43,6 +46,19 @@ class CandidateConfig:
     min_sales: int = 200
     weight_share: float = 0.15
     gate_share: float = 0.15
+    adopted: tuple[Adopted, ...] = ()
+
+    def judged(self, newest: npt.NDArray[np.int64]) -> CandidateConfig:
+        """The settings with which sales of a window can be priced without having been chosen on them.
+
+        Args:
+            newest: known_at of the window's sales, microseconds, ascending.
+        """
+        return (
+            replace(self, local=settings_at(self.local, self.adopted, int(newest[0])))
+            if len(newest)
+            else self
+        )
 
 
 @dataclass(frozen=True)
@@ -109,7 +125,8 @@ def build_candidate(
     prior_error = np.abs(residual[newest])
     against = {name: np.abs(values - sales.target_log)[newest] for name, values in sales.baselines.items()}
     against["index"] = np.abs(sales.base_log - sales.target_log)[newest]
-    trial = _try_local(sales, residual, windows, config, deadline)
+    judged = config.judged(sales.known_at[newest])
+    trial = _try_local(sales, residual, windows, judged, deadline)
     error, weight = prior_error, 0.0
     if trial.weight > 0.0:
         with_local = np.abs(residual[newest] - trial.weight * trial.newest)
@@ -123,13 +140,22 @@ def build_candidate(
     if verdict.tier == TIER_OWN and verdict.action == "promoted":
         begun = time.perf_counter()
         learnable = np.flatnonzero(sales.fold > 0)
-        final = fit_local(sales.inputs.rows(learnable), residual[learnable], config.local, deadline)
+        settings = settings_at(config.local, config.adopted, None)
+        final = fit_local(sales.inputs.rows(learnable), residual[learnable], settings, deadline)
+        weight = _carried_over(weight, len(learnable), judged.local, settings)
         seconds += time.perf_counter() - begun
         sha = store.put_model(final)
     pooled_half = np.where(sales.half_80 > 0, sales.half_80, np.nan)
     earlier = np.abs(residual[: windows.judge]) / pooled_half[: windows.judge]
     width = choose_width(earlier[-1000:], error / pooled_half[newest], config.gate)
     return Candidate(verdict, sha, weight if sha else 0.0, width, seconds, trial.rows)
+
+
+def _carried_over(weight: float, n: int, judged: LocalConfig, final: LocalConfig) -> float:
+    """The judged weight under the final booster's shrinkage: the same share of another ceiling, at most 1."""
+    if judged.shrink_rows == final.shrink_rows:
+        return weight
+    return round(min(1.0, weight * (n + judged.shrink_rows) / (n + final.shrink_rows)), 4)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ something to learn.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import duckdb
 import pyarrow as pa
@@ -20,8 +21,9 @@ from ml.models.frames import FeatureSet
 from ml.models.markets import LivePriors
 from ml.models.pooled import PooledConfig
 from ml.models.prior import MIN_POOLED_ROWS
-from ml.models.tables import table_exists
+from ml.models.tables import EPOCH, table_exists
 from ml.models.training import TrainingConfig
+from ml.models.tuned import MARKET, Adopted, read_adopted, recipe
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def prior_due(
     if not live:
         return "no prior yet"
     walk = pooled.walk_forward
+    adopted = read_adopted(con, MARKET, recipe(FeatureSet.declared().fingerprint, pooled.fingerprint()))
     for _, _, _, features, settings, _, _ in live:
         if features != FeatureSet.declared().fingerprint or settings != pooled.fingerprint():
             return "features or settings changed"
@@ -70,11 +73,19 @@ def prior_due(
     for market, cutoff, sales, _, _, rows, newest in live:
         if newest is not None and newest - cutoff > timedelta(days=walk.refit_days):
             return f"the live prior of {market} is older than {walk.refit_days:.0f} days of market time"
+        if newest is not None and _adopted_since(adopted.get(market, ()), cutoff, newest):
+            return f"tuned settings of {market} were adopted after its live prior was fitted"
         if rows - sales > walk.refit_growth * sales:
             return (
                 f"the sales of {market} grew by more than {100 * walk.refit_growth:.0f} % since the last fit"
             )
     return "its out-of-fold predictions lag behind the sales"
+
+
+def _adopted_since(adopted: Sequence[Adopted], cutoff: datetime, newest: datetime) -> bool:
+    """Whether a fold fitted now would use settings that the live one, fitted at the cutoff, could not."""
+    known_before, known_now = (round((at - EPOCH) / timedelta(microseconds=1)) for at in (cutoff, newest))
+    return newest >= cutoff and any(known_before - 1 <= setting.decided_at < known_now for setting in adopted)
 
 
 _LIVE_PRIORS_SQL = """

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 
 import duckdb
@@ -28,6 +28,7 @@ from ml.models.calibration import Calibration, calibrate
 from ml.models.frames import FeatureSet, SaleFrame, read_sales
 from ml.models.markets import MIN_MARKET_SALES, split_markets
 from ml.models.tables import EPOCH, table_exists
+from ml.models.tuned import MARKET, read_adopted, recipe
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.mirror import POOLED, Decision
 
@@ -61,7 +62,11 @@ class PooledConfig:
     rarity_shrink: float = 50.0
 
     def fingerprint(self) -> str:
-        """Digest of everything that shapes a fit; folds fitted under another one are not reused."""
+        """Digest of the recipe; folds fitted under another one are not reused.
+
+        Adopted settings (`ml.models.tuned`) are not in it: each belongs to the folds after its decision, and the
+        folds before it stay what they were.
+        """
         shape = {"prior": asdict(self.walk_forward.prior), "scale": asdict(self.walk_forward.scale)}
         for part in shape.values():
             part.pop("threads")
@@ -137,12 +142,14 @@ def train_pooled(
     features = features or FeatureSet.declared()
     frame = read_sales(con, features.names)
     stored = _read_folds(con, features, config)
+    adopted = read_adopted(con, MARKET, recipe(features.fingerprint, config.fingerprint()))
     baselines = baseline_logs(con, frame.sale_id)
     merged = _Merged.empty(frame)
     for market, mask in split_markets(frame, config.min_market_sales).items():
         known = [fold for fold in stored if fold.market == market]
         sales = frame.rows(mask)
-        result = walk_forward(sales, artifacts, config.walk_forward, known, on_fold, market)
+        walk = replace(config.walk_forward, adopted=adopted.get(market, ()))
+        result = walk_forward(sales, artifacts, walk, known, on_fold, market)
         merged.refitted += len(result.folds) - len(known)
         if len(result.folds) > len(known):
             own = {name: values[mask] for name, values in baselines.items()}

@@ -32,6 +32,7 @@ class PriorConfig:
         learning_rate: Shrinkage per tree.
         rsm: Share of features offered to each split.
         border_count: Bins per feature.
+        l2_leaf_reg: L2 penalty on leaf values.
         quantile: Quantile of the pinball loss; slightly below the median offsets the skew of over-prices.
         target_clip: Bound on |ln price − index| in training, log units.
         noise_floor: A sale's weight is 1 / (its collection's median |gap| + this), log units: without it the
@@ -47,6 +48,7 @@ class PriorConfig:
     learning_rate: float = 0.06
     rsm: float = 0.5
     border_count: int = 32
+    l2_leaf_reg: float = 3.0
     quantile: float = 0.47
     target_clip: float = 2.5
     noise_floor: float = 0.05
@@ -114,6 +116,24 @@ def fit_prior(
     Raises:
         TooFewRowsError: Below `MIN_POOLED_ROWS` rows.
     """
+    pool = prior_pool(features, gap_log, collection, config)
+    return prior_booster(config).fit(pool)
+
+
+def prior_pool(
+    features: Matrix, gap_log: Float, collection: npt.NDArray[np.integer], config: PriorConfig
+) -> Pool:
+    """What the prior is fitted on: thinned rows, clipped targets, weights by noise and collection.
+
+    Args:
+        features: Shape (rows, features).
+        gap_log: ln price − index of each sale, shape (rows,).
+        collection: Dense code of each row's collection, shape (rows,).
+        config: Settings; those of the trees do not matter here, so a study can reuse one pool for many of them.
+
+    Raises:
+        TooFewRowsError: Below `MIN_POOLED_ROWS` rows.
+    """
     _require_rows(len(gap_log), "prior")
     counts = np.bincount(collection)
     noise = np.nan_to_num(median_by_group(np.abs(gap_log), collection, len(counts)))
@@ -121,18 +141,23 @@ def fit_prior(
     weight = (share / (noise + config.noise_floor))[collection]
     rows = sample_rows(len(gap_log), config.max_rows, config.seed)
     target = np.clip(gap_log[rows], -config.target_clip, config.target_clip)
-    model = CatBoostRegressor(
+    return Pool(features[rows], target, weight=weight[rows])
+
+
+def prior_booster(config: PriorConfig) -> CatBoostRegressor:
+    """The prior's booster, not fitted yet."""
+    return CatBoostRegressor(
         loss_function=f"Quantile:alpha={config.quantile}",
         iterations=config.iterations,
         depth=config.depth,
         learning_rate=config.learning_rate,
         rsm=config.rsm,
         border_count=config.border_count,
+        l2_leaf_reg=config.l2_leaf_reg,
         random_seed=config.seed,
         thread_count=config.threads,
         **_SILENT,
     )
-    return model.fit(Pool(features[rows], target, weight=weight[rows]))
 
 
 def fit_scale(

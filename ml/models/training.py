@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from ml.models.collection_reader import read_collections
 from ml.models.frames import FeatureSet
 from ml.models.markets import LivePriors
 from ml.models.tables import EPOCH, append, create_tables
+from ml.models.tuned import COLLECTION, Adopted, read_adopted, recipe_of_local
 from ml.registry.champions import ChampionRegistry
 from ml.registry.mirror import Decision, read_champions, record
 
@@ -43,8 +44,7 @@ class TrainingConfig:
             place unjudged.
         refit_all: Fit and judge every key, however few its new sales.
         failure_share: Share of the keys that may fail.
-        failure_floor: Failures that are always allowed, so that one bad collection of three is not a
-            catastrophe.
+        failure_floor: Failures that are always allowed, so that one bad collection of three is no catastrophe.
     """
 
     candidate: CandidateConfig = field(default_factory=CandidateConfig)
@@ -169,7 +169,8 @@ def train_collections(
     config = config or TrainingConfig()
     features = features or FeatureSet.declared()
     backend = backend or ThreadBackend()
-    state = _LakeState.read(con, keys, features, index_fingerprint, snapshot_id, run_id)
+    recipe = recipe_of_local(config.candidate.local, features.fingerprint)
+    state = _LakeState.read(con, keys, features, index_fingerprint, snapshot_id, run_id, recipe)
     outcomes: list[TrainingOutcome] = []
 
     def finish(outcome: TrainingOutcome) -> None:
@@ -188,9 +189,9 @@ def train_collections(
     def jobs() -> Iterator[_Job]:
         sizes = [state.sales[key] for key in due]
         for sales in read_collections(con, due, sizes, features, config.rows_per_read):
-            yield _Job(
-                sales, state.champions.get(sales.collection), config.candidate, registry.artifacts.root
-            )
+            key = sales.collection
+            own = replace(config.candidate, adopted=state.adopted.get(key, ()))
+            yield _Job(sales, state.champions.get(key), own, registry.artifacts.root)
 
     for job, result in backend.run(_work, jobs()):
         finish(_conclude(job, result, state, registry))
@@ -231,6 +232,7 @@ class _LakeState:
     snapshot_id: int
     run_id: str
     new_sales: dict[str, int]
+    adopted: dict[str, tuple[Adopted, ...]]
 
     @classmethod
     def read(
@@ -241,6 +243,7 @@ class _LakeState:
         index_fingerprint: str,
         snapshot_id: int,
         run_id: str,
+        recipe: str,
     ) -> _LakeState:
         champions = read_champions(con, keys)
         seen = pa.table(
@@ -277,6 +280,7 @@ class _LakeState:
             snapshot_id=snapshot_id,
             run_id=run_id,
             new_sales={row[0]: row[3] for row in rows},
+            adopted=read_adopted(con, COLLECTION, recipe),
         )
 
     def ordered(self, keys: Sequence[str]) -> list[str]:
@@ -287,8 +291,7 @@ class _LakeState:
         """Why a key needs no fit, or None when it does."""
         if not self.sales.get(key):
             return "no sale with an index yet"
-        champion = self.champions.get(key)
-        if champion is None or config.refit_all:
+        if (champion := self.champions.get(key)) is None or config.refit_all:
             return None
         same = (
             champion.prior_version in (self.live_priors.get(key), None)
@@ -331,11 +334,8 @@ def _conclude(
             action, rule, reason = "kept", "unchanged", "the challenger is the champion, to the byte"
         else:
             champion = registry.promote(challenger, reigning)
-    name = (
-        champion.model_version
-        if action in {"promoted", "fell_back"} and champion
-        else challenger.identity()[:12]
-    )
+    crowned = champion if action in {"promoted", "fell_back"} else None
+    name = crowned.model_version if crowned else challenger.identity()[:12]
     decision = Decision(
         state.watermark,
         state.run_id,
