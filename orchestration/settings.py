@@ -82,6 +82,20 @@ class Settings(BaseSettings):
     failure_budget: float = Field(
         0.05, ge=0, le=1, description="share of collections that may fail before a training run fails"
     )
+    alert_urls: str = Field(
+        "",
+        repr=False,
+        description="comma-separated Apprise URLs that get alerts beside the log file of the home",
+    )
+    deadman_url: str | None = Field(
+        None,
+        repr=False,
+        description="URL that assay watchdog calls when all is well; who stops being called alarms",
+    )
+    alert_reminder_page_h: float = Field(4, gt=0, description="hours after which an open page is told again")
+    alert_reminder_ticket_h: float = Field(
+        24, gt=0, description="hours after which an open ticket is told again"
+    )
     enable_schedules: bool = Field(False, description="turn on all schedules and sensors")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "CRITICAL",

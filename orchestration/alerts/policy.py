@@ -26,7 +26,7 @@ class AlertPolicy:
             sends it again under the same id.
         failures_per_pass: Attempts that may fail at an endpoint in one pass before the pass leaves it alone.
             More than one, so that a single poisonous message does not hold up those behind it.
-        pass_budget: How long one delivery pass may take. A Dagster sensor has 60 s.
+        pass_budget: How long one pass goes on claiming messages of an endpoint. A Dagster sensor has 60 s in all.
         retention: How long what is over is kept.
     """
 
@@ -50,7 +50,7 @@ class AlertPolicy:
     undelivered_longest: timedelta = timedelta(days=3)
     lease: timedelta = timedelta(minutes=2)
     failures_per_pass: int = 2
-    pass_budget: timedelta = timedelta(seconds=40)
+    pass_budget: timedelta = timedelta(seconds=30)
     retention: timedelta = timedelta(days=90)
 
     def backoff(self, delivery_id: str, attempts: int) -> timedelta:

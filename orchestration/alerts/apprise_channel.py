@@ -1,0 +1,147 @@
+"""Delivery through Apprise: any of its services by URL.
+
+Here: one channel per URL, and reading an outcome out of what the endpoint answered. Not here: which message is
+sent when (`delivery.py`). URLs hold secrets: an endpoint is known by a digest and a service name, never by its URL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from orchestration.alerts.channels import Channel, Message, Outcome
+from orchestration.alerts.errors import ChannelError
+from orchestration.alerts.http_observer import Exchange, observed
+
+if TYPE_CHECKING:
+    import requests
+
+SEND_TIMEOUT_S = 15.0
+"""How long one message may take, all requests of a service together. Well inside the lease of a claim."""
+
+_URL_SEPARATOR = re.compile(r"\s*,\s*(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")
+# The endpoint has understood and does not want this message: it will not want it later either. The other
+# client errors (401, 403, 404) are a wrong key or address, which somebody will repair.
+_REFUSED_MESSAGE = frozenset({400, 413, 414, 415, 422})
+_THROTTLING = frozenset({429, 503})
+_TYPES = {"page": "failure", "ticket": "warning", "info": "info"}
+# Apprise's own webhooks: they alone take headers and fields of ours.
+_WEBHOOK_SCHEMAS = frozenset({"json", "jsons", "xml", "xmls", "form", "forms"})
+
+
+def open_apprise_channels(urls: str) -> list[Channel]:
+    """One channel for each of the comma-separated URLs; the same URL twice is one channel.
+
+    Raises:
+        ChannelError: a URL that Apprise cannot use, by its position.
+    """
+    given = [url.strip() for url in _URL_SEPARATOR.split(urls) if url.strip()]
+    return [AppriseChannel(url, position) for position, url in enumerate(dict.fromkeys(given), start=1)]
+
+
+class AppriseChannel:
+    """One Apprise URL."""
+
+    def __init__(self, url: str, position: int = 1) -> None:
+        """Check the URL; nothing is sent.
+
+        Raises:
+            ChannelError: Apprise does not know its schema, or parts are missing.
+        """
+        service = _instantiate(url)
+        if service is None:
+            schema = url.partition("://")[0] if "://" in url else "none"
+            raise ChannelError(
+                f"ASSAY_ALERT_URLS: Apprise cannot use URL number {position} (schema {schema}). Expected e.g. "
+                "slack://TokenA/TokenB/TokenC, mailtos://user:password@host?to=me@host or jsons://host/path; "
+                "a plain webhook https://host/path is written jsons://host/path. See docs/how-to/alerts.md."
+            )
+        self._url = url
+        self._is_webhook = url.partition("://")[0].lower() in _WEBHOOK_SCHEMAS
+        self.endpoint = hashlib.sha256(url.encode()).hexdigest()[:12]
+        where = f" {service.host}" if self._is_webhook else ""
+        self.label = f"{service.service_name}{where} ({self.endpoint[:6]})"
+
+    def send(self, message: Message, *, is_repeat: bool) -> Outcome:  # noqa: ARG002 - the id tells the receiver
+        """Send once, without Apprise's own retries: those would block the others and forget with the process."""
+        import apprise
+
+        # Made anew for each message: its id is among the headers.
+        service = _instantiate(self._url)
+        if service is None:
+            raise ChannelError(
+                f"{self.label}: Apprise could use this URL when it was opened, and cannot any more"
+            )
+        service.retry = 0
+        if self._is_webhook:
+            _mark(service, message)
+        sender = apprise.Apprise()
+        sender.add(service)
+        kind = "success" if message.kind == "resolved" else _TYPES[message.severity]
+        with observed() as exchange:
+            result = sender.notify(
+                title=message.subject,
+                body=message.text,
+                notify_type=kind,
+                body_format=apprise.NotifyFormat.TEXT,
+                timeout=SEND_TIMEOUT_S,
+            )
+        return Outcome("sent") if result else _explained(result, exchange)
+
+
+def _instantiate(url: str) -> Any:  # Apprise's services have no common typed interface for what is used here
+    import logging
+
+    import apprise
+
+    # What it refuses is told by our own message, without the URL.
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)
+    return apprise.Apprise.instantiate(url, suppress_exceptions=True)
+
+
+def _mark(service: Any, message: Message) -> None:
+    """Give a webhook the id as a header and what a program needs as fields."""
+    service.headers["Idempotency-Key"] = message.delivery_id
+    service.payload_extras.update(
+        {
+            "delivery_id": message.delivery_id,
+            "incident": message.incident,
+            "kind": message.kind,
+            "severity": message.severity,
+            "keys": " ".join(message.keys),
+            "runbook": message.runbook,
+            "command": message.command,
+        }
+    )
+
+
+def _explained(result: Any, exchange: Exchange) -> Outcome:
+    """Why a message was not taken, from the HTTP answer or, without one, from what the service said."""
+    refused = [response for response in exchange.responses if response.status_code >= 300]
+    if refused:
+        answer = refused[-1]
+        detail = f"HTTP {answer.status_code}"
+        wait = _retry_after(answer)
+        if answer.status_code == 429 or (answer.status_code in _THROTTLING and wait is not None):
+            return Outcome("throttled", detail, wait)
+        return Outcome("rejected" if answer.status_code in _REFUSED_MESSAGE else "failed", detail)
+    if exchange.errors:
+        return Outcome("failed", exchange.errors[-1])
+    return Outcome("failed", f"Apprise: {result.status.name.lower()}")
+
+
+def _retry_after(response: requests.Response) -> timedelta | None:
+    """Seconds or an HTTP date (RFC 9110, section 10.2.3); what is neither is as good as nothing."""
+    told = response.headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d{1,9}", told):
+        return timedelta(seconds=int(told))
+    try:
+        at = parsedate_to_datetime(told)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(timedelta(0), at - datetime.now(UTC))

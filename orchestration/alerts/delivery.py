@@ -1,0 +1,270 @@
+"""Sending what is due, exactly once as far as an endpoint can know.
+
+Here: one delivery pass: plan, claim, send, record. Not here: the words (`notices.py`), the endpoints (`channels.py`).
+A message is claimed with a lease before it is sent and recorded after. Whoever dies in between leaves a claim that
+runs out, and the next deliverer sends the same message under the same id. Nothing is held open while sending, and
+each endpoint is served by a thread of its own, so that one that hangs delays nobody else.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestration.alerts.channels import Channel, Message, Outcome, endpoints
+from orchestration.alerts.notices import plan
+from orchestration.alerts.outbox import Alert, raise_alert, resolve_alert
+from orchestration.alerts.policy import AlertPolicy
+from orchestration.alerts.store import Outbox, stamp
+
+logger = logging.getLogger(__name__)
+
+DELIVERY_PASS = "delivery"
+"""Name under which a pass leaves its time, for the watchdog."""
+
+_DUE = """
+select d.delivery_id
+from deliveries d join notices n using (notice_id)
+where d.endpoint = :endpoint
+    and ((d.state = 'pending' and d.next_attempt_at <= :at) or (d.state = 'sending' and d.lease_until <= :at))
+    -- In order within a thread: a recovery never overtakes its alert.
+    and not exists (
+        select 1 from deliveries e join notices m using (notice_id)
+        where e.endpoint = d.endpoint and m.thread = n.thread and m.rowid < n.rowid
+            and e.state in ('pending', 'sending')
+    )
+order by case n.severity when 'page' then 0 when 'ticket' then 1 else 2 end, d.attempts, n.created_at, n.rowid
+limit 1
+"""
+
+
+@dataclass(frozen=True)
+class DeliveryReport:
+    """What one pass did, over all endpoints, in messages."""
+
+    sent: int = 0
+    failed: int = 0
+    died: int = 0
+
+
+def deliver(
+    outbox: Outbox, channels: Sequence[Channel], now: datetime, policy: AlertPolicy | None = None
+) -> DeliveryReport:
+    """Write the notices that are due and try every message that is due, once.
+
+    Call it every minute, from anywhere: passes that run at the same time do not send anything twice.
+
+    Args:
+        outbox: What is to be told.
+        channels: Every endpoint that is configured.
+        now: Wall-clock time, naive UTC.
+        policy: Thresholds.
+
+    Raises:
+        OutboxError: the outbox cannot be used. What was sent before stays claimed, and goes again under its id.
+    """
+    thresholds = policy or AlertPolicy()
+    known = endpoints(channels)
+    with outbox.transaction() as con:
+        con.executemany(
+            "insert into endpoints (endpoint, label) values (?, ?) "
+            "on conflict (endpoint) do update set label = excluded.label",
+            list(known.items()),
+        )
+        plan(con, list(known), now, thresholds)
+        con.execute(
+            "insert into passes (name, at) values (?, ?) on conflict (name) do update set at = excluded.at",
+            (DELIVERY_PASS, stamp(now)),
+        )
+        _forget(con, now, thresholds)
+    with ThreadPoolExecutor(max(1, len(channels)), thread_name_prefix="alerts") as threads:
+        reports = list(threads.map(lambda channel: _serve(outbox, channel, now, thresholds), channels))
+    return DeliveryReport(
+        sent=sum(report.sent for report in reports),
+        failed=sum(report.failed for report in reports),
+        died=sum(report.died for report in reports),
+    )
+
+
+def _serve(outbox: Outbox, channel: Channel, now: datetime, policy: AlertPolicy) -> DeliveryReport:
+    """Send what is due at one endpoint until nothing is, the endpoint is in trouble, or the time is up."""
+    started, sent, failed, died = time.monotonic(), 0, 0, 0
+    while time.monotonic() - started < policy.pass_budget.total_seconds():
+        claim = _claim(outbox, channel, now, policy)
+        if claim is None:
+            break
+        message, claimed_by, is_repeat = claim
+        outcome = _attempt(channel, message, is_repeat=is_repeat)
+        is_dead = _record(outbox, channel, message, claimed_by, outcome, now, policy)
+        if outcome.result == "sent":
+            sent += 1
+        else:
+            failed, died = failed + 1, died + is_dead
+            if outcome.result == "throttled" or failed >= policy.failures_per_pass:
+                break
+    if died:
+        raise_alert(outbox, _dead_letter(channel, died), now, policy)
+    elif sent:
+        resolve_alert(outbox, f"alerting/dead-letter/{channel.endpoint}", now)
+    return DeliveryReport(sent, failed, died)
+
+
+def _claim(
+    outbox: Outbox, channel: Channel, now: datetime, policy: AlertPolicy
+) -> tuple[Message, str, bool] | None:
+    """Take the most urgent message that is due: nobody else gets it until the lease ends."""
+    at, claimed_by = stamp(now), uuid.uuid4().hex
+    with outbox.transaction() as con:
+        blocked = con.execute(
+            "select 1 from endpoints where endpoint = ? and blocked_until > ?", (channel.endpoint, at)
+        ).fetchone()
+        due = con.execute(_DUE, {"endpoint": channel.endpoint, "at": at}).fetchone()
+        if blocked or due is None:
+            return None
+        # An attempt whose deliverer never came back counts: a message that kills its sender must end too.
+        con.execute(
+            "update deliveries set attempts = attempts + (state = 'sending'), claims = claims + 1, "
+            "state = 'sending', lease_until = ?, claimed_by = ? where delivery_id = ?",
+            (stamp(now + policy.lease), claimed_by, due["delivery_id"]),
+        )
+        row = con.execute(
+            "select d.claims, n.* from deliveries d join notices n using (notice_id) where d.delivery_id = ?",
+            (due["delivery_id"],),
+        ).fetchone()
+    message = Message(
+        delivery_id=due["delivery_id"],
+        incident=row["thread"],
+        kind=row["kind"],
+        severity=row["severity"],
+        title=row["title"],
+        body=row["body"],
+        runbook=row["runbook"],
+        command=row["command"],
+        keys=tuple(json.loads(row["keys"])),
+        created_at=row["created_at"],
+    )
+    return message, claimed_by, row["claims"] > 1
+
+
+def _attempt(channel: Channel, message: Message, *, is_repeat: bool) -> Outcome:
+    try:
+        return channel.send(message, is_repeat=is_repeat)
+    except Exception as error:  # whatever a service's code raises is a failed attempt
+        logger.warning("%s failed on %s", channel.label, message.delivery_id, exc_info=error)
+        return Outcome("failed", type(error).__name__)
+
+
+def _record(
+    outbox: Outbox,
+    channel: Channel,
+    message: Message,
+    claimed_by: str,
+    outcome: Outcome,
+    now: datetime,
+    policy: AlertPolicy,
+) -> bool:
+    """Write what became of an attempt; returns whether the message is dead now."""
+    at = stamp(now)
+    with outbox.transaction() as con:
+        if outcome.result == "sent":
+            # Also when the claim had run out: it has arrived.
+            con.execute(
+                "update deliveries set state = 'sent', sent_at = ?, last_error = null where delivery_id = ?",
+                (at, message.delivery_id),
+            )
+            con.execute(
+                "update endpoints set last_sent_at = ?, last_error = null, failing_since = null, blocked_until = null "
+                "where endpoint = ?",
+                (at, channel.endpoint),
+            )
+            return False
+        row = con.execute(
+            "select attempts, created_at from deliveries where delivery_id = ? and claimed_by = ?",
+            (message.delivery_id, claimed_by),
+        ).fetchone()
+        if row is None:
+            return False
+        # Being asked for patience says nothing against the message.
+        attempts = row["attempts"] + (outcome.result != "throttled")
+        wait = policy.backoff(message.delivery_id, max(1, attempts))
+        if outcome.retry_after is not None:
+            wait = max(wait, min(outcome.retry_after, policy.throttled_longest))
+        limit = policy.attempts_rejected if outcome.result == "rejected" else policy.attempts_failing
+        is_dead = attempts >= limit or row["created_at"] <= stamp(now - policy.undelivered_longest)
+        con.execute(
+            "update deliveries set state = ?, attempts = ?, next_attempt_at = ?, last_error = ? where delivery_id = ?",
+            (
+                "dead" if is_dead else "pending",
+                attempts,
+                stamp(now + wait),
+                outcome.detail,
+                message.delivery_id,
+            ),
+        )
+        con.execute(
+            "update endpoints set last_error = ?, failing_since = coalesce(failing_since, ?), "
+            "blocked_until = ? where endpoint = ?",
+            (
+                outcome.detail,
+                at,
+                stamp(now + wait) if outcome.result == "throttled" else None,
+                channel.endpoint,
+            ),
+        )
+        if is_dead and message.kind == "opened":
+            # Whoever never heard the alert is not told that it is over.
+            con.execute(
+                "update deliveries set state = 'superseded' where endpoint = ? and state = 'pending' and notice_id in "
+                "(select notice_id from notices where thread = ?)",
+                (channel.endpoint, message.incident),
+            )
+    return is_dead
+
+
+def _dead_letter(channel: Channel, died: int) -> Alert:
+    return Alert(
+        key=f"alerting/dead-letter/{channel.endpoint}",
+        severity="page",
+        title=f"{channel.label} does not take alerts",
+        body=f"{died} message(s) were given up after all attempts. They are kept in the outbox.",
+        runbook="alert-delivery-dead",
+        command="assay alerts list",
+        except_endpoint=channel.endpoint,
+    )
+
+
+def _forget(con: sqlite3.Connection, now: datetime, policy: AlertPolicy) -> None:
+    """Remove what has been over for longer than the retention."""
+    before = stamp(now - policy.retention)
+    over = "select notice_id from notices where is_closed and created_at < ?"
+    threads = [row["notice_id"] for row in con.execute(over, (before,))]
+    for thread in threads:
+        con.execute(
+            "delete from deliveries where notice_id in (select notice_id from notices where thread = ?)",
+            (thread,),
+        )
+        con.execute("delete from incidents where thread = ?", (thread,))
+        con.execute("delete from notices where thread = ?", (thread,))
+    # Came back inside their quiet time and went again: never told.
+    con.execute(
+        "delete from incidents where state = 'resolved' and thread is null and resolved_at < ?", (before,)
+    )
+
+
+def retry_dead(outbox: Outbox, now: datetime) -> int:
+    """Give every dead message its attempts back; returns how many. For when an endpoint has been repaired."""
+    at = stamp(now)
+    with outbox.transaction() as con:
+        # Its age counts from now: an old message would die at its first failure.
+        return con.execute(
+            "update deliveries set state = 'pending', attempts = 0, next_attempt_at = ?, created_at = ? "
+            "where state = 'dead'",
+            (at, at),
+        ).rowcount
