@@ -219,7 +219,8 @@ class _Merged:
         live = prior_version(result.folds[-1].prior_sha)
         self.live.append(live)
         error = sales.target_log - result.prediction_log
-        calibration = calibrate(error, result.scale, result.tier, config.walk_forward.calibration)
+        settings = config.walk_forward.calibration
+        calibration = calibrate(error, result.scale, result.tier, settings, sales.known_at)
         if calibration is not None:
             self.calibrations[live] = calibration
 
@@ -296,11 +297,12 @@ def _mean_abs(values: Float) -> float:
 def _calibrate_index(frame: SaleFrame, config: PooledConfig) -> Calibration | None:
     """Intervals where the index speaks alone: such collections are young, so young sales calibrate them."""
     young = np.flatnonzero(frame.seq <= config.rarity_sales)
-    if len(young) < config.walk_forward.calibration.tier_rows:
+    if len(young) < config.walk_forward.calibration.mean_tier_rows:
         young = np.arange(len(frame))
     error = (frame.target_log - frame.base_log)[young]
     tier = premium_tier(frame.base_log[young], frame.floor_log[young])
-    return calibrate(error, np.ones(len(young)), tier, config.walk_forward.calibration)
+    settings = config.walk_forward.calibration
+    return calibrate(error, np.ones(len(young)), tier, settings, frame.known_at[young])
 
 
 def _rarity_effect(con: duckdb.DuckDBPyConnection, config: PooledConfig) -> list[tuple[float, int]]:
