@@ -1,0 +1,273 @@
+"""Why the tokens of a collection have their prices: `explain`.
+
+Here: the one entry point, and what it returns. Not here: each part's arithmetic (`index_parts`, `model_parts`,
+`comparables`), drawing, or writing (`tables`).
+
+Concept: the index's parts of all tokens come from one linear solve, the models' from one SHAP call each, so one token
+costs nearly as much as ten thousand. The parts add up to the production prediction, and that is compared with the
+estimate that was given: an explanation that does not explain the published number says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ml.explain.comparables import COMPARABLE_SCHEMA, comparable_rows, read_sold
+from ml.explain.components import EXPLANATION_SCHEMA, RARITY, Part, component_rows, total_log
+from ml.explain.errors import UnknownNameError
+from ml.explain.facts import read_facts, read_floor
+from ml.explain.index_parts import index_parts, read_remembered, trait_shares, weights_of_sales
+from ml.explain.model_parts import local_parts, pooled_parts
+from ml.explain.speaker import Speaker, read_speaker
+from ml.explain.track_record import TrackRecord, track_record
+from ml.explain.traits import TokenTraits, read_traits
+from ml.index.params import DEFAULT_PARAMS, IndexParams
+from ml.models.champion import TIER_NONE
+from ml.models.frames import FeatureSet
+from ml.models.matrix import column, matrix
+from ml.models.tables import table_exists
+from ml.models.token_predictions import rarity_effect
+from ml.registry.artifacts import ArtifactStore
+
+Float = npt.NDArray[np.float64]
+
+SAME_ESTIMATE = 1e-6
+"""Largest relative difference of explained and stored estimate that rounding can explain."""
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """Explained tokens of one collection.
+
+    Attributes:
+        collection: Whose.
+        chain: Where it trades.
+        tokens: One row per token: the facts of `facts.read_facts`, `explained_eth` (null without a value),
+            `last_sale_indexed_eth` (its last price moved by the level since) and `rarity_pct`.
+        components: Rows of `EXPLANATION_SCHEMA`; none for tokens without a value.
+        comparables: Rows of `COMPARABLE_SCHEMA`, ranked; none for tokens without a value.
+        speaker: The models that speak.
+        record: Their track record in this collection, or None.
+        as_of: The instant that is explained (UTC), None without features.
+        watermark: The newest sale that the features have seen was known at this instant (UTC).
+        floor_eth: The floor proxy at that instant.
+        last_sale_at: The collection's newest sale.
+        sales: Arm's-length sales known.
+        consistent: Whether every explained estimate equals the stored one.
+        notes: What a reader must know about the state of affairs, as sentences.
+    """
+
+    collection: str
+    chain: str
+    tokens: pa.Table
+    components: pa.Table
+    comparables: pa.Table
+    speaker: Speaker
+    record: TrackRecord | None
+    as_of: datetime | None
+    watermark: datetime | None
+    floor_eth: float | None
+    last_sale_at: datetime | None
+    sales: int
+    consistent: bool
+    notes: tuple[str, ...]
+
+
+def explain(
+    con: duckdb.DuckDBPyConnection,
+    artifacts: ArtifactStore,
+    collection: str,
+    tokens: Sequence[str] | None = None,
+    k: int = 5,
+    features: FeatureSet | None = None,
+    params: IndexParams = DEFAULT_PARAMS,
+    threads: int = 2,
+) -> Explanations:
+    """Explain the prices of some or all tokens of a collection.
+
+    Args:
+        con: A read connection of the lake.
+        artifacts: Where model files are.
+        collection: Whose tokens.
+        tokens: Token ids; all tokens when None.
+        k: Comparable sales per token.
+        features: Features to use; those declared now when None.
+        params: Parameters of the index.
+        threads: CatBoost threads.
+
+    Returns:
+        The explanations, tokens sorted by id.
+
+    Raises:
+        UnknownNameError: When there is no such collection or token.
+        PriorForgottenError: When the estimates' prior is gone from the lake.
+        FeatureMismatchError: When the estimates were made on other features than the code declares.
+        ArtifactMissingError: When a model's file is gone.
+    """
+    features = features or FeatureSet.declared()
+    chain = _chain(con, collection)
+    traits = read_traits(con, collection, params)
+    chosen = _positions(tokens, traits, collection)
+    speaker = read_speaker(con, artifacts, collection, features)
+    table = _read_features(con, collection, features)
+    as_of = table["as_of"][0].as_py() if table.num_rows else None
+    watermark = table["state_known_at"][0].as_py() if table.num_rows else None
+    floor_eth, last_sale_at, sales = read_floor(con, collection, as_of)
+    facts = read_facts(con, collection, as_of).take(pa.array(chosen))
+    components, sold = EXPLANATION_SCHEMA.empty_table(), COMPARABLE_SCHEMA.empty_table()
+    explained, level_now, notes = np.full(len(chosen), np.nan), None, list(speaker.notes)
+    if table.num_rows and speaker.tier != TIER_NONE:
+        view = _View(traits.subset(traits.positions(table["token_id"].combine_chunks())), table)
+        rows = pc.index_in(facts["token_id"].combine_chunks(), view.traits.token_id)
+        here = np.flatnonzero(rows.is_valid().to_numpy(zero_copy_only=False))
+        at = rows.drop_null().to_numpy().astype(np.int64)
+        parts, split = _parts(con, collection, speaker, view, at, features, params, threads)
+        if not split:
+            notes.append("The index has moved on since these features: traits are told as one. Run `assay run`.")
+        explained[here] = np.exp(total_log(parts))
+        ids = view.traits.token_id.take(pa.array(at))
+        components = component_rows(
+            parts,
+            collection,
+            ids,
+            pa.array([as_of] * len(at), pa.timestamp("us")),
+            pa.array([speaker.model_version] * len(at), pa.string()),
+        )
+        newest = read_sold(con, collection, view.prefix, as_of, view.traits)
+        sold = comparable_rows(
+            collection, as_of, at, newest, view.traits, view.level_log, view.trait_log, k, params
+        )
+        level_now = float(np.median(view.level_log))
+    consistent, more = _compare(facts, explained, as_of, watermark)
+    return Explanations(
+        collection=collection,
+        chain=chain,
+        tokens=_with_explained(facts, explained, level_now, traits.rarity_pct[chosen]),
+        components=components,
+        comparables=sold,
+        speaker=speaker,
+        record=track_record(con, collection),
+        as_of=as_of,
+        watermark=watermark,
+        floor_eth=floor_eth,
+        last_sale_at=last_sale_at,
+        sales=sales,
+        consistent=consistent,
+        notes=(*notes, *more),
+    )
+
+
+class _View:
+    """Tokens with features, in the order of their ids, and the index's parts of each."""
+
+    def __init__(self, traits: TokenTraits, table: pa.Table) -> None:
+        self.traits, self.table = traits, table
+        self.base_log, self.trait_log = column(table, "base_log"), column(table, "a_trait")
+        self.own_log = column(table, "a_token")
+        self.level_log = self.base_log - self.trait_log - self.own_log
+        self.prefix = int(table["prefix"][0].as_py())
+
+
+def _parts(
+    con: duckdb.DuckDBPyConnection,
+    collection: str,
+    speaker: Speaker,
+    view: _View,
+    at: npt.NDArray[np.int64],
+    features: FeatureSet,
+    params: IndexParams,
+    threads: int,
+) -> tuple[list[Part], bool]:
+    """All parts of the tokens at these rows of the view, and whether traits were split."""
+    remembered = read_remembered(con, collection, view.prefix, view.traits, params)
+    shares = None
+    if remembered is not None:
+        alpha = weights_of_sales(remembered, view.traits, params)
+        shares = trait_shares(remembered, alpha, view.traits, params)
+    parts, split = index_parts(view.base_log, view.trait_log, view.own_log, shares, view.traits)
+    parts = [part.rows(at) for part in parts]
+    table, traits = view.table.take(pa.array(at)), view.traits.subset(at)
+    if speaker.prior is not None:
+        parts += pooled_parts(speaker.prior, matrix(table, features.names), features, threads)
+    elif speaker.rarity_effect:
+        effect = rarity_effect(traits.rarity_pct, speaker.rarity_effect)
+        parts.append(Part.shared(RARITY, "Rarity, as seen in hardly traded collections", effect))
+    if speaker.booster is not None:
+        parts += local_parts(speaker.booster, speaker.weight, table, features, traits, threads)
+    return parts, split
+
+
+def _read_features(con: duckdb.DuckDBPyConnection, collection: str, features: FeatureSet) -> pa.Table:
+    """The collection's token features with an index, sorted by token id; empty where there are none."""
+    if not table_exists(con, "features.token_features"):
+        return pa.table({"token_id": pa.array([], pa.string())})
+    names = "".join(f', t."{name}"' for name in dict.fromkeys((*features.names, "a_trait", "a_token")))
+    return con.execute(
+        f"""
+        select t.token_id, t.as_of, t.state_known_at, t.prefix, t.base_log,
+            coalesce(d.trait_values, []) as trait_values {names}
+        from features.token_features as t
+        inner join marts.dim_tokens as d on t.collection = d.collection and t.token_id = d.token_id
+        where t.collection = $1 and t.base_log is not null
+        order by t.token_id
+        """,
+        [collection],
+    ).to_arrow_table()
+
+
+def _chain(con: duckdb.DuckDBPyConnection, collection: str) -> str:
+    known = dict(con.execute('select collection, "chain" from marts.dim_collections').fetchall())
+    if collection not in known:
+        raise UnknownNameError("collection", collection, list(known), "this home")
+    return str(known[collection])
+
+
+def _positions(
+    tokens: Sequence[str] | None, traits: TokenTraits, collection: str
+) -> npt.NDArray[np.int64]:
+    if tokens is None:
+        return np.arange(len(traits))
+    where = pc.index_in(pa.array(tokens, pa.string()), traits.token_id)
+    for name, found in zip(tokens, where.to_pylist(), strict=True):
+        if found is None:
+            raise UnknownNameError("token", name, traits.token_id.to_pylist(), collection)
+    return np.unique(where.to_numpy())
+
+
+def _compare(
+    facts: pa.Table, explained: Float, as_of: datetime | None, watermark: datetime | None
+) -> tuple[bool, list[str]]:
+    """Whether stored and explained estimates agree, and what to say where they do not."""
+    stored = column(facts, "estimate_eth")
+    both = np.isfinite(stored) & np.isfinite(explained)
+    if not both.any():
+        return not np.isfinite(stored).any(), []
+    instant, seen = (facts[name].filter(pa.array(both))[0].as_py() for name in ("as_of", "feature_watermark"))
+    if (instant, seen) != (as_of, watermark):
+        return False, [
+            f"The stored estimates are for {instant} (sales known until {seen}); the features have moved on to "
+            f"{as_of} (sales known until {watermark}), and that is what is explained. Run `assay run` to value again."
+        ]
+    apart = float(np.abs(explained[both] / stored[both] - 1.0).max())
+    if apart > SAME_ESTIMATE:
+        return False, [f"What is explained differs from the stored estimates by up to {apart:.2%}: the models changed."]
+    return True, []
+
+
+def _with_explained(
+    facts: pa.Table, explained: Float, level_now: float | None, rarity: Float
+) -> pa.Table:
+    level_then = column(facts, "last_sale_level")
+    moved = np.exp(level_now - level_then) if level_now is not None else np.full(len(explained), np.nan)
+    indexed = column(facts, "last_sale_eth") * moved
+    for name, values in (("explained_eth", explained), ("last_sale_indexed_eth", indexed), ("rarity_pct", rarity)):
+        facts = facts.append_column(name, pa.array(values, pa.float64(), from_pandas=True))
+    return facts

@@ -1,0 +1,104 @@
+"""What is known of tokens without any model: their stored estimate or its absence, their last sale, the floor.
+
+Here: one read per collection. Not here: anything computed from them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+
+from ml.models.tables import table_exists
+
+REASONS = {
+    "fewer_than_3_sales": "Fewer than three sales of the collection are known: nothing can be inferred from so few.",
+    "silent_over_90_days": "The collection has not traded for more than 90 days: what it was worth then says little now.",
+    "no_features": "The collection's features are not built yet; `assay run` builds them.",
+    "not_valued": "The collection was not valued yet; `assay run` values it.",
+}
+"""Machine word to what an owner reads."""
+
+_ESTIMATE_COLUMNS = {
+    "estimate_eth": "double",
+    "lower_80_eth": "double",
+    "upper_80_eth": "double",
+    "lower_90_eth": "double",
+    "upper_90_eth": "double",
+    "expected_eth": "double",
+    "tier": "varchar",
+    "no_value_reason": "varchar",
+    "model_version": "varchar",
+    "as_of": "timestamp",
+    "feature_watermark": "timestamp",
+    "grade": "varchar",
+}
+
+
+def read_facts(con: duckdb.DuckDBPyConnection, collection: str, until: datetime | None) -> pa.Table:
+    """One row per token of a collection, sorted by token id.
+
+    Args:
+        con: Connection with marts; predictions where there are any.
+        collection: Whose tokens.
+        until: Only sales known before this count; all when None.
+
+    Returns:
+        token_id, the columns of predictions.token_estimates that an owner asks for (null where the table or the column
+        is missing), and of the newest arm's-length sale `last_sale_id`, `last_sale_at`, `last_sale_eth`,
+        `last_sale_level` (the index's level just before it, ln ETH) and `own_sales`.
+    """
+    have: set[str] = set()
+    if table_exists(con, "predictions.token_estimates"):
+        have = {row[0] for row in con.execute("describe predictions.token_estimates").fetchall()}
+    stored = ", ".join(
+        f"e.{name}" if name in have else f"null::{kind} as {name}" for name, kind in _ESTIMATE_COLUMNS.items()
+    )
+    estimates = "select * from predictions.token_estimates where collection = $1"
+    if not have:
+        estimates = "select null::varchar as token_id limit 0"
+    level = "null::double as a_level from marts.fct_sales as s"
+    if table_exists(con, "features.hedonic_index"):
+        level = "i.a_level from marts.fct_sales as s left join features.hedonic_index as i on s.sale_id = i.sale_id"
+    return con.execute(
+        f"""
+        with sales as (
+            select s.token_id, s.sale_id, s.event_time, s.price_eth, s.seq, {level}
+            where s.collection = $1 and s.is_arms_length and ($2::timestamp is null or s.known_at < $2)
+        ),
+
+        newest as (
+            select token_id, arg_max(sale_id, seq) as last_sale_id, arg_max(event_time, seq) as last_sale_at,
+                arg_max(price_eth, seq) as last_sale_eth, arg_max_null(a_level, seq) as last_sale_level,
+                count(*) as own_sales
+            from sales group by token_id
+        ),
+
+        e as ({estimates})
+
+        select t.token_id, {stored}, n.last_sale_id, n.last_sale_at, n.last_sale_eth, n.last_sale_level,
+            coalesce(n.own_sales, 0) as own_sales
+        from marts.dim_tokens as t
+        left join e on t.token_id = e.token_id
+        left join newest as n on t.token_id = n.token_id
+        where t.collection = $1
+        order by t.token_id
+        """,
+        [collection, until],
+    ).to_arrow_table()
+
+
+def read_floor(
+    con: duckdb.DuckDBPyConnection, collection: str, until: datetime | None
+) -> tuple[float | None, datetime | None, int]:
+    """The floor proxy (20th percentile of the last 50 sales, ETH), the last sale's time, and how many sales are known."""
+    row = con.execute(
+        """
+        select arg_max(p20_50, seq), arg_max(event_time, seq), coalesce(max(seq), 0)
+        from marts.fct_collection_state
+        where collection = $1 and ($2::timestamp is null or known_at < $2)
+        """,
+        [collection, until],
+    ).fetchone()
+    return row if row is not None else (None, None, 0)

@@ -1,0 +1,135 @@
+"""Who speaks for a collection: the models behind its stored estimates, or the index where there are none.
+
+Here: reading predictions.token_estimates, ops.champions and ops.prior_folds, and loading the boosters. Not here:
+deciding tiers (`ml.models.inference` did), or explaining.
+
+Concept: an explanation is about the estimate that was given. So it takes the model versions from the estimates. Where
+the lake has moved on since (another champion, later features), it says so with both sides and explains the one that can
+be computed now, never a mixture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+from catboost import CatBoostRegressor
+
+from ml.explain.errors import PriorForgottenError
+from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, Champion
+from ml.models.frames import FeatureSet
+from ml.models.tables import table_exists
+from ml.registry.artifacts import ArtifactStore
+from ml.registry.mirror import read_champions
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """The models that price a collection's tokens.
+
+    Attributes:
+        tier: own_model, pooled, index_rarity or none.
+        model_version: As in the estimates, or None before any scoring.
+        prior_version: The pooled model's, or None.
+        prior: The pooled model, or None for the index alone.
+        prior_cutoff: The newest sale the pooled model has learnt from was known before this (UTC).
+        booster: The collection's own model, or None.
+        weight: Share of the own model's residual that is added.
+        champion: The champion, or None.
+        rarity_effect: Log effect by rarity bin, used where the index speaks alone.
+        notes: What an owner should know about the state of affairs, as sentences.
+    """
+
+    tier: str
+    model_version: str | None
+    prior_version: str | None
+    prior: CatBoostRegressor | None
+    prior_cutoff: datetime | None
+    booster: CatBoostRegressor | None
+    weight: float
+    champion: Champion | None
+    rarity_effect: tuple[float, ...]
+    notes: tuple[str, ...]
+
+
+def read_speaker(
+    con: duckdb.DuckDBPyConnection, artifacts: ArtifactStore, collection: str, features: FeatureSet
+) -> Speaker:
+    """The speaker of a collection.
+
+    Raises:
+        FeatureMismatchError: When the estimates were made on other features than the code declares.
+        ArtifactMissingError: When a model's file is gone.
+        PriorForgottenError: When the estimates' prior is not in ops.prior_folds.
+    """
+    champion = read_champions(con, [collection]).get(collection)
+    tier, version, prior_version, fingerprint = _scored(con, collection)
+    notes: list[str] = []
+    if version is None and tier != TIER_NONE:
+        notes.append("The collection was not valued yet: this is what its index says. Run `assay run`.")
+    if fingerprint is not None:
+        features.require(fingerprint, f"the estimates of {collection}")
+    if champion is not None and version is not None and champion.model_version != version:
+        notes.append(
+            f"The estimates are by {version}, the champion is now {champion.model_version}; explained is the "
+            "champion. `assay run` values the tokens again."
+        )
+    prior, cutoff = _prior(con, artifacts, prior_version)
+    own = champion if tier == TIER_OWN and champion is not None and champion.local_sha else None
+    return Speaker(
+        tier=tier,
+        model_version=version,
+        prior_version=prior_version,
+        prior=prior,
+        prior_cutoff=cutoff,
+        booster=artifacts.get_model(str(own.local_sha)) if own else None,
+        weight=own.weight if own else 0.0,
+        champion=champion,
+        rarity_effect=_rarity_effect(con) if tier == TIER_INDEX and version is not None else (),
+        notes=tuple(notes),
+    )
+
+
+def _scored(
+    con: duckdb.DuckDBPyConnection, collection: str
+) -> tuple[str, str | None, str | None, str | None]:
+    """Tier, model and prior version and feature fingerprint of a collection's estimates."""
+    if not table_exists(con, "predictions.token_estimates"):
+        return TIER_INDEX, None, None, None
+    rows = con.execute(
+        """
+        select tier, model_version, prior_version, feature_fingerprint
+        from predictions.token_estimates where collection = $1
+        group by all order by count(*) filter (where tier = 'none') > 0, count(*) desc
+        """,
+        [collection],
+    ).fetchall()
+    if not rows:
+        return TIER_INDEX, None, None, None
+    tier, version, prior_version, fingerprint = rows[0]
+    return str(tier), version, prior_version, None if tier == TIER_NONE else fingerprint
+
+
+def _prior(
+    con: duckdb.DuckDBPyConnection, artifacts: ArtifactStore, prior_version: str | None
+) -> tuple[CatBoostRegressor | None, datetime | None]:
+    if prior_version is None:
+        return None, None
+    row = con.execute(
+        "select prior_sha, cutoff from ops.prior_folds where prior_version = $1 order by cutoff desc limit 1",
+        [prior_version],
+    ).fetchone()
+    if row is None:
+        raise PriorForgottenError(
+            f"expected the prior {prior_version} of the estimates in ops.prior_folds, found none; "
+            "`assay run` values the tokens with the live one"
+        )
+    return artifacts.get_model(row[0]), row[1]
+
+
+def _rarity_effect(con: duckdb.DuckDBPyConnection) -> tuple[float, ...]:
+    if not table_exists(con, "ops.rarity_effect"):
+        return ()
+    rows = con.execute("select effect_log from ops.rarity_effect order by rarity_bin").fetchall()
+    return tuple(row[0] for row in rows)
