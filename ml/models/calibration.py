@@ -50,7 +50,7 @@ class CalibrationConfig:
 
     step: float = 0.03
     shared: float = 0.1
-    batch_rows: float = 5.0
+    batch_rows: float = 10.0
     warm_rows: float = 20.0
     min_rows: int = 50
     mean_rows: int = 4000
