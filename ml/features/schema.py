@@ -25,7 +25,7 @@ class Feature:
     Attributes:
         name: column in features.sale_features and features.token_features.
         group: index, market_state, recent_sales, surprise, market, token, rarity or listings.
-        expression: SQL over the aliases of ``query`` (spine, state, trail, market, own, traits, listing).
+        expression: SQL over the aliases of ``query`` (spine, state, trail, market, own, traits, asking, bidding).
         description: what it says, with its unit; ln prices are of ETH.
         nullable: whether it may be missing, and then it means that nothing was known.
         low: smallest possible value.
@@ -175,18 +175,22 @@ _RARITY = (
     Feature("trait_count", "rarity", "traits.trait_count", "traits of the token", True, 0, 1e4),
 )
 
-# Offers older than their window say nothing about now.
-_FRESH = "case when spine.as_of <= listing.stale_at then {} end"
+# Offers older than three days say nothing about now.
+_ASKED = "case when spine.as_of <= asking.asked_at + interval 3 days then {} end"
+_BID = "case when spine.as_of <= bidding.known_at + interval 3 days then {} end"
 _LISTINGS = (
     Feature(
-        "ask_gap", "listings", _FRESH.format("ln(listing.ask_eth) - spine.a_mean"),
-        "ln(20th percentile of the asks of 3 days in the collection) - base", True,
+        "ask_gap", "listings", _ASKED.format("ln(asking.ask_eth) - spine.a_mean"),
+        "ln(20th percentile of the last 20 asks of other tokens) - base", True,
     ),
     Feature(
-        "bid_gap", "listings", _FRESH.format("ln(listing.bid_eth) - spine.a_mean"),
+        "bid_gap", "listings", _BID.format("ln(bidding.bid_eth) - spine.a_mean"),
         "ln(best bid of 3 days on any token of the collection) - base", True,
     ),
-    Feature("log_asks", "listings", _FRESH.format("ln(1 + listing.asks)"), "ln(1 + asks of 3 days)", True, 0.0),
+    Feature(
+        "log_asks", "listings", _ASKED.format("ln(1 + asking.asks)"),
+        "ln(1 + asks of 3 days on other tokens)", True, 0.0,
+    ),
 )  # fmt: skip
 
 FEATURES: tuple[Feature, ...] = (

@@ -11,6 +11,7 @@ import pytest
 
 from ml.features.build import ScoringInstantError, build_token_features, update_sale_features
 from ml.features.checks import check_features
+from ml.features.query import LAST_ASKS
 from ml.features.schema import FEATURES
 from ml.index.update import update_index
 from tests.unit.ml.features.market import make_listings, make_sales, make_traits, write_marts
@@ -122,20 +123,21 @@ class Oracle:
             out[f"surprise_{n}"] = mean(surprise[-n:])
         token = self.tokens.loc[(spine.collection, spine.token_id)]
         out["rarity_pct"], out["trait_count"] = token.rarity_pct, token.trait_count
-        return out | self.offers(spine.collection, as_of, base)
+        return out | self.offers(spine.collection, spine.token_id, as_of, base)
 
-    def offers(self, collection: str, as_of: pd.Timestamp, base: float) -> dict[str, float]:
+    def offers(self, collection: str, token: str, as_of: pd.Timestamp, base: float) -> dict[str, float]:
         o = self.listings
         o = o[(o.collection == collection) & (o.event_kind == "created") & (o.known_at < as_of)]
-        o = o[(o.side == "ask") | o.token_id.isna()] if len(o) else o
-        if o.empty or o.known_at.max() < as_of - timedelta(days=3):
-            return {"ask_gap": np.nan, "bid_gap": np.nan, "log_asks": np.nan}
-        o = o[o.known_at >= o.known_at.max() - timedelta(days=3)]
-        asks, bids = o[o.side == "ask"].price_eth, o[o.side == "bid"].price_eth
+        asks = o[(o.side == "ask") & (o.token_id != token)].sort_values(["known_at", "order_id"])
+        bids = o[(o.side == "bid") & o.token_id.isna()]
+        fresh = as_of - timedelta(days=3)
+        asked = len(asks) > 0 and asks.known_at.max() >= fresh
+        bid = len(bids) > 0 and bids.known_at.max() >= fresh
+        bids = bids[bids.known_at >= bids.known_at.max() - timedelta(days=3)]
         return {
-            "ask_gap": np.log(asks.quantile(0.2)) - base if len(asks) else np.nan,
-            "bid_gap": np.log(bids.max()) - base if len(bids) else np.nan,
-            "log_asks": np.log1p(len(asks)),
+            "ask_gap": np.log(asks.price_eth.tail(LAST_ASKS).quantile(0.2)) - base if asked else np.nan,
+            "bid_gap": np.log(bids.price_eth.max()) - base if bid else np.nan,
+            "log_asks": np.log1p((asks.known_at >= fresh).sum()) if asked else np.nan,
         }
 
 
