@@ -1,7 +1,8 @@
-"""Sensors. Here: the one that discovers collections. It only registers partitions; it requests no run."""
+"""Sensors. Here: the one that discovers collections; it only registers partitions and requests no run. And the list."""
 
 import dagster as dg
 
+from orchestration.alerts.sensors import build_alert_sensors
 from orchestration.partitions import register_collections
 from orchestration.resources import Assay, AssayResource
 
@@ -20,7 +21,7 @@ def discovered_collections(assay: Assay) -> list[str]:
 
 
 def build_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
-    """The discovery sensor, off unless enabled."""
+    """Every sensor, off unless enabled."""
 
     @dg.sensor(
         name="discover_collections",
@@ -32,4 +33,4 @@ def build_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         new = register_collections(context.instance, discovered_collections(assay))
         return dg.SkipReason(f"registered {len(new)} new collections" if new else "no new collection")
 
-    return [discover_collections]
+    return [discover_collections, *build_alert_sensors(enabled=enabled)]

@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestration.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -62,3 +66,13 @@ class AlertPolicy:
         doubled = self.backoff_first * 2 ** min(attempts - 1, 20)
         digest = hashlib.sha256(f"{delivery_id} {attempts}".encode()).digest()
         return min(doubled, self.backoff_longest) * (0.5 + digest[0] / 510)
+
+
+def policy_of(settings: Settings) -> AlertPolicy:
+    """The policy with the reminders that the settings ask for."""
+    return AlertPolicy(
+        reminder_every={
+            "page": timedelta(hours=settings.alert_reminder_page_h),
+            "ticket": timedelta(hours=settings.alert_reminder_ticket_h),
+        }
+    )

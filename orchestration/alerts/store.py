@@ -8,7 +8,7 @@ Here: its tables, transactions and timestamps. Not here: what is written into it
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,6 +85,7 @@ create table if not exists endpoints (
     last_sent_at text
 );
 create table if not exists passes (name text primary key, at text not null);
+create table if not exists automations (name text primary key);
 """
 
 
@@ -134,6 +135,16 @@ class Outbox:
         """The result of one query."""
         with self.transaction() as con:
             return con.execute(sql, parameters).fetchall()
+
+    def remember_automations(self, names: Iterable[str]) -> None:
+        """Keep which sensors and schedules the code has.
+
+        The watchdog must not load the code to know: a name that only Dagster's storage still has was removed or
+        renamed, and does not tick any more for a good reason.
+        """
+        with self.transaction() as con:
+            con.execute("delete from automations")
+            con.executemany("insert into automations (name) values (?)", [(name,) for name in set(names)])
 
     def _explained(self, error: sqlite3.Error) -> OutboxError:
         if isinstance(error, sqlite3.OperationalError):

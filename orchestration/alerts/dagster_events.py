@@ -1,0 +1,110 @@
+"""Alerts about what Dagster itself recorded: failed runs and failed checks.
+
+Here: reading them from the instance. Not here: the sensors that call this (`sensors.py`), what a check looks at.
+Both are tickets and not pages: the next run is at most an hour away, and when trouble lasts, the freshness
+objective that it breaks pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from orchestration.alerts.outbox import Alert
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+RUN_SCOPE = "run"
+CHECK_SCOPE = "check"
+
+_LONGEST_TEXT = 600
+# A check may name its own page in its metadata (`runbook`); these were there before alerts were.
+_RUNBOOKS = {
+    "quarantine_rate": "quarantine-grew",
+    "sale_features_match_schema": "feature-check-blocked",
+    "token_features_match_schema": "feature-check-blocked",
+    "every_token_has_an_estimate_or_a_reason": "no-value",
+}
+
+
+def run_key(job_name: str) -> str:
+    """The incident of a job: its newest run failed. It ends when a later run of the job succeeds."""
+    return f"{RUN_SCOPE}/{job_name}"
+
+
+def run_failure_alert(run: dg.DagsterRun, message: str | None) -> Alert:
+    """A job's run failed."""
+    return Alert(
+        key=run_key(run.job_name),
+        severity="ticket",
+        title=f"The job {run.job_name} failed",
+        body=f"Run {run.run_id}: {_cut(message or 'no message was recorded')}",
+        runbook="run-failed",
+        command="assay run",
+        group="jobs failed",
+    )
+
+
+def newest_run_succeeded(instance: dg.DagsterInstance, job_name: str) -> bool:
+    """Whether the newest finished run of a job succeeded.
+
+    The sensors of failures and of successes tick by themselves, in any order, so neither may conclude from its
+    event alone what is true now.
+    """
+    import dagster as dg
+
+    finished = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+    newest = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=finished), limit=1)
+    return bool(newest) and newest[0].status is dg.DagsterRunStatus.SUCCESS
+
+
+def check_alerts(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]) -> list[Alert]:
+    """One alert for each check whose newest finished evaluation failed: severity ERROR a ticket, WARN an info.
+
+    A check that is being evaluated right now, or whose run died, keeps its last result: otherwise its incident
+    would end whenever a run starts. Complete for its scope: synchronise with it.
+    """
+    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
+
+    finished = {Status.SUCCEEDED, Status.FAILED}
+    storage = instance.event_log_storage
+    latest = storage.get_latest_asset_check_execution_by_key(list(keys))
+    alerts: list[Alert] = []
+    for key, newest in latest.items():
+        records = [newest]
+        if newest.status not in finished:
+            records = list(storage.get_asset_check_execution_history(key, limit=1, status=finished))
+        alerts += [
+            _check_alert(record.event.dagster_event.asset_check_evaluation_data)
+            for record in records
+            if record.status is Status.FAILED and record.event and record.event.dagster_event
+        ]
+    return alerts
+
+
+def _check_alert(evaluation: dg.AssetCheckEvaluation) -> Alert:
+    name, asset = evaluation.check_name, evaluation.asset_key.to_user_string()
+    told = {key: str(value.value) for key, value in evaluation.metadata.items()}
+    numbers = ", ".join(f"{key}: {text}" for key, text in told.items() if len(text) < 80 and key not in _OWN)
+    return Alert(
+        key=f"{CHECK_SCOPE}/{asset}/{name}",
+        severity="ticket" if evaluation.severity.value == "ERROR" else "info",
+        title=f"Check {name} of {asset} failed",
+        body=_cut(". ".join(text for text in (evaluation.description, numbers) if text) or "No details."),
+        runbook=_page(told.get("runbook")) or _RUNBOOKS.get(name, "check-failed"),
+        command=told.get("command", "assay run"),
+        group="checks failed",
+    )
+
+
+_OWN = frozenset({"runbook", "command"})
+
+
+def _page(told: str | None) -> str | None:
+    """The name of a page from its path: docs/runbook/x.md → x."""
+    return told.rsplit("/", 1)[-1].removesuffix(".md") if told else None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"

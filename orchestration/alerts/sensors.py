@@ -1,0 +1,86 @@
+"""The sensors of alerting: what failed goes into the outbox, what is in it goes out. Off unless enabled.
+
+Here: glue. Not here: which events are alerts (`dagster_events.py`), and delivery (`delivery.py`).
+"""
+
+import dagster as dg
+
+from orchestration.alerts.channels import open_channels
+from orchestration.alerts.dagster_events import (
+    CHECK_SCOPE,
+    check_alerts,
+    newest_run_succeeded,
+    run_failure_alert,
+    run_key,
+)
+from orchestration.alerts.delivery import deliver
+from orchestration.alerts.outbox import raise_alert, resolve_alert, sync_alerts
+from orchestration.alerts.policy import policy_of
+from orchestration.alerts.store import Outbox, wall_clock
+from orchestration.resources import AssayResource
+
+
+def build_alert_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
+    """Delivery every minute, failed runs, their recovery, failed checks."""
+    status = dg.DefaultSensorStatus.RUNNING if enabled else dg.DefaultSensorStatus.STOPPED
+
+    @dg.sensor(
+        name="deliver_alerts",
+        minimum_interval_seconds=60,
+        default_status=status,
+        description="Sends what is due from the outbox: new incidents, reminders, recoveries, repeats.",
+    )
+    def deliver_alerts(context: dg.SensorEvaluationContext, assay: AssayResource) -> dg.SkipReason:
+        settings = assay.settings
+        outbox = Outbox.of(settings.home_path)
+        outbox.remember_automations(_names(context))
+        report = deliver(outbox, open_channels(settings), wall_clock(), policy_of(settings))
+        return dg.SkipReason(f"sent {report.sent}, failed {report.failed}, given up {report.died}")
+
+    @dg.sensor(
+        name="alert_failed_checks",
+        minimum_interval_seconds=60,
+        default_status=status,
+        description="An incident for each check whose newest evaluation failed, until it passes.",
+    )
+    def alert_failed_checks(context: dg.SensorEvaluationContext, assay: AssayResource) -> dg.SkipReason:
+        assert context.repository_def is not None
+        keys = context.repository_def.asset_graph.asset_check_keys
+        outbox = Outbox.of(assay.settings.home_path)
+        changed = sync_alerts(outbox, CHECK_SCOPE, check_alerts(context.instance, keys), wall_clock())
+        return dg.SkipReason(f"{len(changed.opened)} new, {len(changed.resolved)} over")
+
+    # All code locations: a run of `assay run` has none, and is to be told as well.
+    @dg.run_failure_sensor(
+        name="alert_failed_runs",
+        monitor_all_code_locations=True,
+        minimum_interval_seconds=30,
+        default_status=status,
+        description="An incident for a job whose run failed.",
+    )
+    def alert_failed_runs(context: dg.RunFailureSensorContext, assay: AssayResource) -> None:
+        outbox, run = Outbox.of(assay.settings.home_path), context.dagster_run
+        raise_alert(outbox, run_failure_alert(run, context.failure_event.message), wall_clock())
+        if newest_run_succeeded(context.instance, run.job_name):
+            resolve_alert(outbox, run_key(run.job_name), wall_clock())
+
+    @dg.run_status_sensor(
+        name="resolve_failed_runs",
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        monitor_all_code_locations=True,
+        minimum_interval_seconds=30,
+        default_status=status,
+        description="The end of that incident: a run of the job succeeded.",
+    )
+    def resolve_failed_runs(context: dg.RunStatusSensorContext, assay: AssayResource) -> None:
+        resolve_alert(
+            Outbox.of(assay.settings.home_path), run_key(context.dagster_run.job_name), wall_clock()
+        )
+
+    return [deliver_alerts, alert_failed_checks, alert_failed_runs, resolve_failed_runs]
+
+
+def _names(context: dg.SensorEvaluationContext) -> list[str]:
+    """Every sensor and schedule of the code location."""
+    assert context.repository_def is not None
+    return [d.name for d in (*context.repository_def.sensor_defs, *context.repository_def.schedule_defs)]
