@@ -20,6 +20,7 @@ from orchestration.assets.marts import build_marts, dbt_project  # noqa: E402
 from orchestration.assets.models import MODEL_ASSETS  # noqa: E402
 from orchestration.assets.predictions import PREDICTION_ASSETS, PREDICTION_CHECKS  # noqa: E402
 from orchestration.assets.raw import RAW_ASSETS, RAW_CHECKS  # noqa: E402
+from orchestration.assets.slo import SLO_ASSETS, with_freshness  # noqa: E402
 from orchestration.home import prepare_home  # noqa: E402
 from orchestration.jobs import JOBS  # noqa: E402
 from orchestration.progress import progress_logger  # noqa: E402
@@ -32,14 +33,17 @@ from orchestration.settings import Settings, load_settings  # noqa: E402
 def build_defs(settings: Settings) -> dg.Definitions:
     """The asset graph, its jobs and automations, bound to one home."""
     return dg.Definitions(
-        assets=[
-            *RAW_ASSETS,
-            build_marts(dbt_project()),
-            *FEATURE_ASSETS,
-            *MODEL_ASSETS,
-            *PREDICTION_ASSETS,
-            lake_maintenance,
-        ],
+        assets=with_freshness(
+            [
+                *RAW_ASSETS,
+                build_marts(dbt_project()),
+                *FEATURE_ASSETS,
+                *MODEL_ASSETS,
+                *PREDICTION_ASSETS,
+                lake_maintenance,
+                *SLO_ASSETS,
+            ]
+        ),
         asset_checks=[*RAW_CHECKS, *FEATURE_CHECKS, *PREDICTION_CHECKS],
         jobs=JOBS,
         schedules=build_schedules(enabled=settings.enable_schedules),

@@ -3,7 +3,7 @@
 Here: options, and turning known errors into one message and an exit code. Not here: any work.
 Heavy imports stay inside the commands so that `assay --help` answers at once.
 
-Exit codes: 0 done · 1 a stage failed · 2 wrong settings, home or input.
+Exit codes: 0 done · 1 a stage failed, or a service level pages · 2 wrong settings, home or input.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+from orchestration.cli.status import status
 from orchestration.settings import Settings, SettingsError, describe_settings, load_settings
 
 app = typer.Typer(
@@ -183,6 +184,9 @@ def rollback(
     typer.echo(f"{collection}: champion is now {champion.model_version}; `assay run` values its tokens again")
 
 
+app.command("status")(status)
+
+
 def _pair(text: str) -> tuple[str, str]:
     old, equals, new = text.partition("=")
     if not (old and equals and new):
@@ -203,11 +207,12 @@ def main() -> None:
     from lake.errors import LakeError
     from ml.registry.errors import NothingToRollBackError
     from orchestration.errors import HomeError, StageFailedError
+    from orchestration.slo.definitions import SloDefinitionError
     from sources.protocol import SourceError
 
     try:
         app()
-    except (SettingsError, HomeError, SourceError, LakeError) as error:
+    except (SettingsError, HomeError, SourceError, LakeError, SloDefinitionError) as error:
         typer.echo(f"assay: {error}", err=True)
         raise SystemExit(2) from error
     except (StageFailedError, NothingToRollBackError) as error:

@@ -1,0 +1,164 @@
+"""One pass over all SLOs: every indicator measured once, on one connection, at one market instant.
+
+Here: running the SQL of the definitions and turning rows into samples. Not here: the arithmetic over samples
+(`budget.py`) or storing them (`tables.py`).
+
+A ratio counts the events since the evaluation before, so that no event is counted twice; a value is one good or bad
+event per evaluation. Evaluating again at the same instant gives the same sample and replaces it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from orchestration.slo.budget import DEFAULT_CADENCE, Budget, Sample, budget
+from orchestration.slo.definitions import Slo, SloDefinitionError
+
+if TYPE_CHECKING:
+    import duckdb
+
+# Temporary tables that the platform lends to an evaluation, under the schema name definitions use for them.
+PLATFORM_SCHEMA = "platform"
+_NAMED = re.compile(r"\$(\w+)")
+_GIVEN = ("now", "since")
+_COLUMNS = {"ratio": ("good", "valid"), "value": ("value", "events")}
+
+
+@dataclass(frozen=True)
+class Status:
+    """An SLO, its newest sample and what its samples say."""
+
+    slo: Slo
+    sample: Sample
+    budget: Budget
+
+    @property
+    def state(self) -> str:
+        """The budget's state."""
+        return self.budget.state
+
+
+def evaluate(
+    con: duckdb.DuckDBPyConnection,
+    slos: Sequence[Slo],
+    now: datetime,
+    history: Mapping[str, Sequence[Sample]] | None = None,
+) -> list[Status]:
+    """Measure every SLI at `now` and judge its budget with the samples there are.
+
+    Args:
+        con: A reading connection; temporary tables `platform.<name>` are named `platform_<name>` on it.
+        slos: What to measure.
+        now: Market time. Events at or after it are not looked at.
+        history: Earlier samples by SLO; those at or after `now` are ignored.
+
+    Raises:
+        SloDefinitionError: an SLI's SQL fails or gives other columns than its kind needs.
+    """
+    tables = _tables(con)
+    found = []
+    for slo in slos:
+        before = [s for s in (history or {}).get(slo.name, ()) if s.evaluated_at < now]
+        sample = _measure(con, slo, now, _since(slo, before, now), tables)
+        found.append(
+            Status(
+                slo,
+                sample,
+                budget(
+                    [*before, sample],
+                    now,
+                    objective=slo.objective,
+                    window=timedelta(days=slo.window_days),
+                    severity=slo.severity,
+                    # A value's events are guarded where it is measured; in the budget it is one event.
+                    min_events=slo.sli.min_events if slo.sli.kind == "ratio" else 1,
+                    min_bad=slo.sli.min_bad if slo.sli.kind == "ratio" else 1,
+                ),
+            )
+        )
+    return found
+
+
+def _since(slo: Slo, before: Sequence[Sample], now: datetime) -> datetime:
+    """Where the counting starts: the evaluation before, at most a window back.
+
+    A first ratio looks back a whole window: those events are in the lake. A first value is about now only.
+    """
+    start = now - timedelta(days=slo.window_days)
+    if before:
+        return max(start, max(sample.evaluated_at for sample in before))
+    return start if slo.sli.kind == "ratio" else now - DEFAULT_CADENCE
+
+
+def _measure(
+    con: duckdb.DuckDBPyConnection, slo: Slo, now: datetime, since: datetime, tables: set[str]
+) -> Sample:
+    def no_data(why: str, value: float | None = None) -> Sample:
+        return Sample(slo.name, now, since, 0, 0, value, why)
+
+    missing = [table for table in slo.sli.needs if table not in tables]
+    if missing:
+        return no_data(f"{', '.join(missing)} does not exist yet")
+    row = _row(con, slo, {"now": now, "since": since})
+    if slo.sli.kind == "ratio":
+        good, valid = float(row["good"] or 0), float(row["valid"] or 0)
+        if not 0 <= good <= valid:
+            raise SloDefinitionError(
+                f"{slo.name}: sli.sql: expected 0 ≤ good ≤ valid, found {good} of {valid}"
+            )
+        value = None if row.get("value") is None else float(row["value"])
+        return (
+            Sample(slo.name, now, since, good, valid, value) if valid else no_data("no event to judge", value)
+        )
+    events, value = int(row["events"] or 0), row["value"]
+    if value is None or events < slo.sli.min_events:
+        return no_data(
+            f"{events} events, fewer than {slo.sli.min_events}", None if value is None else float(value)
+        )
+    return Sample(slo.name, now, since, float(slo.sli.keeps_bound(float(value))), 1, float(value))
+
+
+def _row(con: duckdb.DuckDBPyConnection, slo: Slo, given: dict[str, Any]) -> dict[str, Any]:
+    import duckdb
+
+    query = slo.sli.query.replace(f"{PLATFORM_SCHEMA}.", f"{PLATFORM_SCHEMA}_")
+    unknown = set(_NAMED.findall(query)) - set(_GIVEN)
+    if unknown:
+        raise SloDefinitionError(
+            f"{slo.name}: sli.sql: expected only ${', $'.join(_GIVEN)}, found ${', $'.join(sorted(unknown))}"
+        )
+    try:
+        cursor = con.execute(query, {name: given[name] for name in set(_NAMED.findall(query))})
+        names = [column[0] for column in cursor.description or []]
+        rows = cursor.fetchall()
+    except duckdb.Error as error:
+        raise SloDefinitionError(
+            f"{slo.name}: sli.sql: expected SQL that runs, found: {str(error).strip()}"
+        ) from error
+    wanted = _COLUMNS[slo.sli.kind]
+    if len(rows) != 1 or not set(wanted) <= set(names):
+        raise SloDefinitionError(
+            f"{slo.name}: sli.sql: expected one row with {' and '.join(wanted)}, "
+            f"found {len(rows)} rows with {', '.join(names)}"
+        )
+    return dict(zip(names, rows[0], strict=True))
+
+
+def _tables(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """schema.table of what can be read; temporary `platform_<x>` as `platform.<x>`; empty names excluded."""
+    rows = con.execute(
+        "select schema_name, table_name, temporary from duckdb_tables()"
+        " where temporary or database_name = current_database()"
+    ).fetchall()
+    views = con.execute(
+        "select schema_name, view_name from duckdb_views() where database_name = current_database()"
+    ).fetchall()
+    prefix = f"{PLATFORM_SCHEMA}_"
+    lent = {
+        f"{PLATFORM_SCHEMA}.{n.removeprefix(prefix)}" for _, n, temp in rows if temp and n.startswith(prefix)
+    }
+    return lent | {f"{s}.{n}" for s, n, temp in rows if not temp} | {f"{s}.{n}" for s, n in views}

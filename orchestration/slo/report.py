@@ -1,0 +1,183 @@
+"""What `assay status` shows: the SLOs of a home, its last run, its watermark and its open alerts.
+
+Here: collecting and laying out. Not here: options and exit codes (`orchestration.cli.status`), evaluating.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from orchestration.slo.tables import STATUS, status_table
+from orchestration.slo.watch import measure
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from orchestration.resources import Assay
+
+STYLES = {
+    "ok": "green",
+    "burning": "yellow",
+    "ticket": "bold yellow",
+    "page": "bold red",
+    "exhausted": "magenta",
+    "no_data": "dim",
+}
+_URGENT_FIRST = list(reversed(["ok", "no_data", "burning", "exhausted", "ticket", "page"]))
+
+
+@dataclass(frozen=True)
+class HomeStatus:
+    """The state of a home.
+
+    Attributes:
+        home: Its folder.
+        watermark: Market time up to which its source can be read.
+        evaluated_at: Market time of the SLOs' evaluation.
+        stored: Whether that evaluation is kept; otherwise it was made just now, to be shown only.
+        slos: Rows of `monitoring.slo_status`, most urgent first.
+        last_run: The newest run (job, status, wall-clock times); None when there was none.
+        open_alerts: Open incidents by severity; None without an outbox.
+    """
+
+    home: str
+    watermark: datetime
+    evaluated_at: datetime | None
+    stored: bool
+    slos: list[dict[str, Any]]
+    last_run: dict[str, Any] | None
+    open_alerts: dict[str, int] | None
+
+    @property
+    def pages(self) -> list[str]:
+        """SLOs that page now."""
+        return [row["slo"] for row in self.slos if row["state"] == "page"]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types; times as ISO text."""
+        return {**_plain(asdict(self)), "pages": self.pages}
+
+
+def read_status(assay: Assay, instance: dg.DagsterInstance) -> HomeStatus:
+    """The last stored evaluation, or, before there is any, one made now without storing it."""
+    from ml.models.tables import table_exists
+    from orchestration.slo.definitions import load_slos
+
+    slos, watermark = load_slos(), assay.horizon
+    with assay.lake.read() as con:
+        stored = table_exists(con, STATUS)
+        held = con.execute(f"select * from {STATUS}").to_arrow_table().to_pylist() if stored else []
+    rows = held or status_table(measure(assay.lake, slos, watermark, instance)).to_pylist()
+    rows.sort(key=lambda row: (_URGENT_FIRST.index(row["state"]), row["slo"]))
+    return HomeStatus(
+        home=str(assay.settings.home_path),
+        watermark=watermark,
+        evaluated_at=max((row["evaluated_at"] for row in rows), default=None),
+        stored=bool(held),
+        slos=rows,
+        last_run=_last_run(instance),
+        open_alerts=_open_alerts(assay),
+    )
+
+
+def print_status(status: HomeStatus, console: Console | None = None) -> None:
+    """For people, in color on a terminal."""
+    console = console or Console(width=None if sys.stdout.isatty() else 130)
+    console.print(_slo_table(status))
+    if not status.stored:
+        console.print("Evaluated now and not kept: nothing has watched this home yet (asset slo_status).")
+    elif status.evaluated_at and status.evaluated_at < status.watermark:
+        console.print(
+            f"[yellow]The last evaluation is of {status.evaluated_at:%Y-%m-%d %H:%M}, before the watermark.[/]"
+        )
+    run = status.last_run
+    told = f"{run['job']} {run['status']}, ended {run['ended_at'] or '–'}" if run else "none"
+    console.print(f"Watermark {status.watermark:%Y-%m-%d %H:%M} UTC · last run {told}")
+    console.print(f"Open alerts: {_alerts(status.open_alerts)} · home {status.home}")
+    for row in status.slos:
+        if row["state"] in ("page", "ticket"):
+            style = STYLES[row["state"]]
+            console.print(f"[{style}]{row['slo']}[/]: docs/runbook/{row['runbook']}.md · {row['command']}")
+
+
+def _slo_table(status: HomeStatus) -> Table:
+    at = f"{status.evaluated_at:%Y-%m-%d %H:%M}" if status.evaluated_at else "never"
+    table = Table(title=f"Service levels, market time {at} UTC", title_justify="left")
+    for column in ("SLO", "state"):
+        table.add_column(column)
+    for column in ("good", "objective", "measured", "budget left", "burn 1 h / 6 h / 3 d", "lasts"):
+        table.add_column(column, justify="right")
+    for row in status.slos:
+        state = str(row["state"])
+        table.add_row(
+            row["slo"],
+            Text(state.replace("_", " "), style=STYLES[state]),
+            _share(row["sli"]),
+            _share(row["objective"]),
+            row["note"] if state == "no_data" and row["note"] else _measured(row),
+            _share(row["budget_left"]),
+            " / ".join(_number(row[name]) for name in ("burn_1h", "burn_6h", "burn_3d")),
+            _lasting(row["hours_to_exhaustion"]),
+        )
+    return table
+
+
+def _measured(row: dict[str, Any]) -> str:
+    return "" if row["value"] is None or not row["bound"] else f"{row['value']:.3g} ({row['bound']})"
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _number(number: float | None) -> str:
+    return "–" if number is None else f"{number:.1f}"
+
+
+def _lasting(hours: float | None) -> str:
+    if hours is None:
+        return ""
+    return "spent" if hours <= 0 else f"{hours:.0f} h" if hours < 72 else f"{hours / 24:.0f} d"
+
+
+def _alerts(counts: dict[str, int] | None) -> str:
+    return ", ".join(f"{n} {severity}" for severity, n in sorted((counts or {}).items())) or "none"
+
+
+def _last_run(instance: dg.DagsterInstance) -> dict[str, Any] | None:
+    records = instance.get_run_records(limit=1)
+    if not records:
+        return None
+    run, ended = records[0].dagster_run, records[0].end_time
+    return {
+        "run_id": run.run_id,
+        "job": run.job_name,
+        "status": run.status.value.lower(),
+        "ended_at": datetime.fromtimestamp(ended, UTC).isoformat(timespec="seconds") if ended else None,
+    }
+
+
+def _open_alerts(assay: Assay) -> dict[str, int] | None:
+    from orchestration.alerts.store import OUTBOX_FILE, Outbox
+
+    if not (assay.settings.home_path / OUTBOX_FILE).exists():
+        return None
+    rows = Outbox.of(assay.settings.home_path).rows(
+        "select severity, count(*) as n from incidents where state = 'open' group by severity"
+    )
+    return {row["severity"]: row["n"] for row in rows}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,156 @@
+"""The tables of the SLOs: `monitoring.slo_samples` (append, one per evaluation) and `monitoring.slo_status` (replaced).
+
+Here: columns, reading and writing. Not here: what is in them (`evaluation.py`, `budget.py`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from ml.models.tables import append, table_exists
+from orchestration.slo.budget import Sample
+from orchestration.slo.evaluation import Status
+
+if TYPE_CHECKING:
+    import duckdb
+
+SAMPLES = "monitoring.slo_samples"
+STATUS = "monitoring.slo_status"
+# Longer than any window (365 days) would be kept for nothing; a longer-lived record is the decision log's task.
+KEEP_SAMPLES = timedelta(days=400)
+
+SAMPLES_SCHEMA = pa.schema(
+    {
+        "slo": pa.string(),
+        "evaluated_at": pa.timestamp("us"),
+        "since": pa.timestamp("us"),
+        "good": pa.float64(),
+        "valid": pa.float64(),
+        "sli": pa.float64(),
+        "value": pa.float64(),
+        "note": pa.string(),
+    }
+)
+STATUS_SCHEMA = pa.schema(
+    {
+        "slo": pa.string(),
+        "evaluated_at": pa.timestamp("us"),
+        "state": pa.string(),
+        "severity": pa.string(),
+        "owner": pa.string(),
+        "objective": pa.float64(),
+        "window_days": pa.float64(),
+        "sli": pa.float64(),
+        "value": pa.float64(),
+        "bound": pa.string(),
+        "good": pa.float64(),
+        "valid": pa.float64(),
+        "budget_left": pa.float64(),
+        "burn_5m": pa.float64(),
+        "burn_30m": pa.float64(),
+        "burn_1h": pa.float64(),
+        "burn_6h": pa.float64(),
+        "burn_3d": pa.float64(),
+        "hours_to_exhaustion": pa.float64(),
+        "note": pa.string(),
+        "runbook": pa.string(),
+        "command": pa.string(),
+    }
+)
+_BURN_COLUMNS = {
+    "burn_5m": timedelta(minutes=5),
+    "burn_30m": timedelta(minutes=30),
+    "burn_1h": timedelta(hours=1),
+    "burn_6h": timedelta(hours=6),
+    "burn_3d": timedelta(days=3),
+}
+
+
+def read_samples(con: duckdb.DuckDBPyConnection, now: datetime) -> dict[str, list[Sample]]:
+    """Samples before `now` by SLO, oldest first; empty before the first evaluation."""
+    if not table_exists(con, SAMPLES):
+        return {}
+    held: dict[str, list[Sample]] = defaultdict(list)
+    rows = con.execute(
+        f'select slo, evaluated_at, "since", good, valid, value, note from {SAMPLES}'
+        " where evaluated_at < $now and evaluated_at >= $oldest order by evaluated_at",
+        {"now": now, "oldest": now - KEEP_SAMPLES},
+    ).fetchall()
+    for row in rows:
+        held[row[0]].append(Sample(*row))
+    return dict(held)
+
+
+def store(con: duckdb.DuckDBPyConnection, statuses: Sequence[Status], now: datetime) -> None:
+    """Keep the samples of one evaluation and replace the status, in the caller's transaction.
+
+    Samples of the same instant are replaced.
+    """
+    _create(con)
+    con.execute(
+        f"delete from {SAMPLES} where evaluated_at = $now or evaluated_at < $oldest",
+        {
+            "now": now,
+            "oldest": now - KEEP_SAMPLES,
+        },
+    )
+    samples = [s.sample for s in statuses]
+    append(con, SAMPLES, pa.Table.from_pylist([_sample_row(s) for s in samples], schema=SAMPLES_SCHEMA))
+    con.execute(f"delete from {STATUS}")
+    append(con, STATUS, status_table(statuses))
+
+
+def status_table(statuses: Sequence[Status]) -> pa.Table:
+    """The status as a table: one row per SLO."""
+    return pa.Table.from_pylist([_status_row(status) for status in statuses], schema=STATUS_SCHEMA)
+
+
+def _create(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("create schema if not exists monitoring")
+    for name, schema in ((SAMPLES, SAMPLES_SCHEMA), (STATUS, STATUS_SCHEMA)):
+        if not table_exists(con, name):
+            con.register("_empty", schema.empty_table())
+            con.execute(f"create table {name} as select * from _empty")
+            con.unregister("_empty")
+
+
+def _sample_row(sample: Sample) -> dict[str, object]:
+    return {
+        "slo": sample.slo,
+        "evaluated_at": sample.evaluated_at,
+        "since": sample.since,
+        "good": sample.good,
+        "valid": sample.valid,
+        "sli": sample.sli,
+        "value": sample.value,
+        "note": sample.note,
+    }
+
+
+def _status_row(status: Status) -> dict[str, object]:
+    slo, sample, told = status.slo, status.sample, status.budget
+    return {
+        "slo": slo.name,
+        "evaluated_at": sample.evaluated_at,
+        "state": told.state,
+        "severity": slo.severity,
+        "owner": slo.owner,
+        "objective": slo.objective,
+        "window_days": slo.window_days,
+        "sli": told.sli,
+        "value": sample.value,
+        "bound": slo.sli.bound if slo.sli.kind == "value" else None,
+        "good": told.good,
+        "valid": told.valid,
+        "budget_left": told.left,
+        **{column: told.burn[window] for column, window in _BURN_COLUMNS.items()},
+        "hours_to_exhaustion": None if told.exhausted_in is None else told.exhausted_in / timedelta(hours=1),
+        "note": sample.note,
+        "runbook": slo.runbook,
+        "command": slo.command,
+    }
