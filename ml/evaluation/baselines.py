@@ -27,7 +27,7 @@ SIMPLE_BASELINES = ("p20_50", "med_30", "last_index")
 
 _SQL = """
 with spine as (
-    select sale_id, collection, token_id, as_of, known_at from features.sale_features
+    select sale_id, collection, token_id, as_of, known_at from {spine}
 ),
 
 states as (select collection, seq, known_at, p20_50, med_30, med_5 from marts.fct_collection_state),
@@ -79,6 +79,15 @@ select * from final
 """
 
 
+def baseline_query(spine: str) -> str:
+    """SQL: sale_id and ln ETH of every baseline (null where it had nothing to go by), by known_at and sale_id.
+
+    Args:
+        spine: Table with sale_id, collection, token_id, as_of, known_at; one row per sale to value.
+    """
+    return _SQL.format(spine=spine)
+
+
 class MisalignedRowsError(ValueError):
     """Two tables that should describe the same sales do not."""
 
@@ -96,7 +105,7 @@ def baseline_logs(con: duckdb.DuckDBPyConnection, sale_id: pa.ChunkedArray | pa.
     Raises:
         MisalignedRowsError: When the rows are not those expected.
     """
-    table = con.execute(_SQL).to_arrow_table()
+    table = con.execute(baseline_query("features.sale_features")).to_arrow_table()
     if not table["sale_id"].cast(pa.string()).equals(_chunked(sale_id)):
         raise MisalignedRowsError(
             f"expected {len(sale_id)} sales in known order, found {table.num_rows} other ones; "

@@ -47,7 +47,6 @@ class CollectionSales:
         target_log: ln price.
         base_log: The index.
         prediction_log: ln estimate of the prior.
-        half_80: Half-width of the pooled 80 % interval in log units, NaN where none.
         baselines: Baseline name to ln ETH.
         numbers: Numeric features of a local booster, shape (n, features).
         trait_codes: Trait codes of all rows, one after the other.
@@ -63,7 +62,6 @@ class CollectionSales:
     target_log: Float
     base_log: Float
     prediction_log: Float
-    half_80: Float
     baselines: dict[str, Float]
     numbers: Matrix
     trait_codes: npt.NDArray[np.int32]
@@ -90,6 +88,7 @@ def read_collections(
     sizes: Sequence[int],
     features: FeatureSet,
     rows_per_read: int,
+    walked: str = "predictions.prior_walk_forward",
 ) -> Iterator[CollectionSales]:
     """Yield each key's sales, in the order of `keys`.
 
@@ -99,6 +98,7 @@ def read_collections(
         sizes: Rows of each key.
         features: `local_names` are read.
         rows_per_read: A chunk ends with the key that reaches this many rows.
+        walked: Table of out-of-fold predictions, with the columns of predictions.prior_walk_forward.
     """
     chunk: list[str] = []
     rows = 0
@@ -106,14 +106,14 @@ def read_collections(
         chunk.append(key)
         rows += size
         if rows >= rows_per_read:
-            yield from _read_chunk(con, chunk, features)
+            yield from _read_chunk(con, chunk, features, walked)
             chunk, rows = [], 0
     if chunk:
-        yield from _read_chunk(con, chunk, features)
+        yield from _read_chunk(con, chunk, features, walked)
 
 
 def _read_chunk(
-    con: duckdb.DuckDBPyConnection, keys: Sequence[str], features: FeatureSet
+    con: duckdb.DuckDBPyConnection, keys: Sequence[str], features: FeatureSet, walked: str
 ) -> Iterator[CollectionSales]:
     quoted = "".join(f', s."{name}"' for name in features.local_names)
     con.register("_chunk", pa.table({"collection": pa.array(keys, pa.string())}))
@@ -122,9 +122,9 @@ def _read_chunk(
             f"""
             select
                 w.collection, w.sale_id, epoch_us(w.known_at) as known_us, w.fold, w.prior_version,
-                w.target_log, w.base_log, w.prediction_log, w.half_80, w.floor_log, w.med_30_log, w.med_5_log,
+                w.target_log, w.base_log, w.prediction_log, w.floor_log, w.med_30_log, w.med_5_log,
                 w.last_index_log, coalesce(t.trait_values, []) as trait_values {quoted}
-            from predictions.prior_walk_forward as w
+            from {walked} as w
             inner join _chunk on w.collection = _chunk.collection
             inner join features.sale_features as s on w.sale_id = s.sale_id
             left join marts.dim_tokens as t on s.collection = t.collection and s.token_id = t.token_id
@@ -153,7 +153,6 @@ def _read_chunk(
             target_log=columns["target_log"][cut],
             base_log=columns["base_log"][cut],
             prediction_log=columns["prediction_log"][cut],
-            half_80=columns["half_80"][cut],
             baselines={name: columns[source][cut] for name, source in BASELINE_COLUMNS.items()},
             numbers=numbers[cut],
             trait_codes=codes[own[0] : own[-1]],
@@ -162,7 +161,7 @@ def _read_chunk(
         )
 
 
-_FLOATS = ("target_log", "base_log", "prediction_log", "half_80", *BASELINE_COLUMNS.values())
+_FLOATS = ("target_log", "base_log", "prediction_log", *BASELINE_COLUMNS.values())
 
 
 def collection_slices(names: pa.ChunkedArray, keys: Sequence[str]) -> Iterator[tuple[str, int, int]]:

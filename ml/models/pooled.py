@@ -153,7 +153,7 @@ def train_pooled(
         merged.refitted += len(result.folds) - len(known)
         if len(result.folds) > len(known):
             own = {name: values[mask] for name, values in baselines.items()}
-            decision = _judge(sales, result, own, config, run_id)
+            decision = judge_recipe(sales, result, own, config, run_id)
             merged.decisions.append(decision)
             if decision.action == "rejected":
                 result = _without_live_fold(result)
@@ -164,8 +164,8 @@ def train_pooled(
         baselines=baselines,
         prior_versions=merged.prior_versions,
         calibrations=merged.calibrations,
-        index_calibration=_calibrate_index(frame, config),
-        rarity_effect=_rarity_effect(con, config),
+        index_calibration=calibrate_index(frame, config),
+        rarity_effect=learn_rarity_effect(con, config),
         decisions=merged.decisions,
         prior_version=next(iter(merged.live), None),
         refitted=merged.refitted,
@@ -260,7 +260,7 @@ def _without_live_fold(result: WalkForward) -> WalkForward:
     return WalkForward(**{**result.__dict__, "folds": result.folds[:-1]})
 
 
-def _judge(
+def judge_recipe(
     frame: SaleFrame, result: WalkForward, baselines: dict[str, Float], config: PooledConfig, run_id: str
 ) -> Decision:
     """Approve the recipe if its out-of-fold errors on the newest sales beat every baseline's."""
@@ -294,7 +294,7 @@ def _mean_abs(values: Float) -> float:
     return float(np.abs(finite).mean()) if len(finite) else 0.0
 
 
-def _calibrate_index(frame: SaleFrame, config: PooledConfig) -> Calibration | None:
+def calibrate_index(frame: SaleFrame, config: PooledConfig) -> Calibration | None:
     """Intervals where the index speaks alone: such collections are young, so young sales calibrate them."""
     young = np.flatnonzero(frame.seq <= config.rarity_sales)
     if len(young) < config.walk_forward.calibration.mean_tier_rows:
@@ -305,18 +305,29 @@ def _calibrate_index(frame: SaleFrame, config: PooledConfig) -> Calibration | No
     return calibrate(error, np.ones(len(young)), tier, settings, frame.known_at[young])
 
 
-def _rarity_effect(con: duckdb.DuckDBPyConnection, config: PooledConfig) -> list[tuple[float, int]]:
-    """Median log gap of price over index by rarity bin, on early sales everywhere, shrunk towards 0."""
+def learn_rarity_effect(
+    con: duckdb.DuckDBPyConnection, config: PooledConfig, until: datetime | None = None
+) -> list[tuple[float, int]]:
+    """Median log gap of price over index by rarity bin, on early sales everywhere, shrunk towards 0.
+
+    Args:
+        con: Connection with features.sale_features and marts.dim_tokens.
+        config: Settings.
+        until: Learn from sales known before this instant only; from all when None.
+
+    Returns:
+        Log effect and sales behind it per bin, commonest first.
+    """
     rows = con.execute(
         """
         select least(floor(t.rarity_pct * $bins), $bins - 1)::int as rarity_bin,
             median(s.target_log - s.base_log) as gap, count(*) as sales
         from features.sale_features as s
         inner join marts.dim_tokens as t on s.collection = t.collection and s.token_id = t.token_id
-        where s.seq <= $early and t.rarity_pct is not null
+        where s.seq <= $early and t.rarity_pct is not null and ($until is null or s.known_at < $until::timestamp)
         group by 1
         """,
-        {"bins": RARITY_BINS, "early": config.rarity_sales},
+        {"bins": RARITY_BINS, "early": config.rarity_sales, "until": until},
     ).fetchall()
     found = {row[0]: (row[1], row[2]) for row in rows}
     effects = []
