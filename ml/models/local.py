@@ -126,7 +126,19 @@ def fit_local(
         FitTimeoutError: When the deadline passes first.
     """
     watch = _Deadline(deadline)
-    model = CatBoostRegressor(
+    model = local_booster(config)
+    model.fit(inputs.pool(residual_log), callbacks=[watch])
+    if watch.passed:
+        raise FitTimeoutError(
+            f"a local fit on {len(inputs)} sales was ended after {model.tree_count_} of {config.iterations} "
+            f"trees: the collection's {config.seconds:g} s were over; raise LocalConfig.seconds"
+        )
+    return model
+
+
+def local_booster(config: LocalConfig) -> CatBoostRegressor:
+    """The booster of a collection, not fitted yet."""
+    return CatBoostRegressor(
         loss_function="MAE",
         iterations=config.iterations,
         depth=config.depth,
@@ -139,13 +151,6 @@ def fit_local(
         verbose=False,
         allow_writing_files=False,
     )
-    model.fit(inputs.pool(residual_log), callbacks=[watch])
-    if watch.passed:
-        raise FitTimeoutError(
-            f"a local fit on {len(inputs)} sales was ended after {model.tree_count_} of {config.iterations} "
-            f"trees: the collection's {config.seconds:g} s were over; raise LocalConfig.seconds"
-        )
-    return model
 
 
 def predict_local(model: CatBoostRegressor, inputs: LocalInputs) -> Float:

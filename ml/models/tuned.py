@@ -40,7 +40,7 @@ class Adopted:
     """
 
     decided_at: int
-    params: Mapping[str, float]
+    params: Mapping[str, Any]
 
 
 def settings_at(base: Config, adopted: Sequence[Adopted], instant: int | None) -> Config:

@@ -1,0 +1,145 @@
+"""Tuning the boosters of the collections that are worth it.
+
+Here: a collection's residuals as a scope, all of them under one budget, and the rest for classes where nothing paid.
+Not here: which collections are worth it (`worth`), the study of one scope (`scope`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from ml.models.collection_reader import CollectionSales, read_collections
+from ml.models.frames import FeatureSet
+from ml.models.local import LocalConfig
+from ml.models.tuned import CLASS, COLLECTION, Adopted, read_adopted, recipe_of_local, settings_at
+from ml.tuning.journal import Journal
+from ml.tuning.judgement import clusters_of
+from ml.tuning.local_objective import LocalObjective
+from ml.tuning.scope import Outcome, Scope, TuningConfig, tune_scope
+from ml.tuning.spaces import LOCAL_SPACE, current
+from ml.tuning.tables import Verdict, standing_verdicts
+from ml.tuning.windows import TooFewSalesError, split_windows
+from ml.tuning.worth import Worth, WorthRule, share_budget, worth_tuning
+
+CLUSTER_DAYS = 1.0
+"""Sales of the collection within so many days are resampled together."""
+
+
+def tune_collections(
+    journal: Journal,
+    seconds: float,
+    *,
+    config: TuningConfig | None = None,
+    rule: WorthRule | None = None,
+    local: LocalConfig | None = None,
+    features: FeatureSet | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Outcome]:
+    """Tune the boosters of the collections that are worth it and whose verdict no longer stands.
+
+    Args:
+        journal: The lake to read sales from and to remember studies in.
+        seconds: Wall-clock budget of all collections together.
+        config: How a collection is tuned.
+        rule: Which are.
+        local: The recipe.
+        features: Features to use; those declared now when None.
+        clock: Seconds; injected by tests.
+        say: Told what goes on.
+
+    Returns:
+        One outcome per study, most valuable collection first; then the classes that now rest.
+    """
+    config, rule, local = config or TuningConfig(), rule or WorthRule(), local or LocalConfig()
+    features = features or FeatureSet.declared()
+    recipe = recipe_of_local(local, features.fingerprint)
+    with journal.lake.read() as con:
+        candidates = worth_tuning(con, rule)
+        adopted = read_adopted(con, COLLECTION, recipe)
+        newest = con.execute("select max(known_at) from features.sale_features").fetchone()
+        if newest is None or newest[0] is None:
+            return []
+        stands = journal.standing(recipe, COLLECTION, newest[0]) | journal.standing(recipe, CLASS, newest[0])
+        chosen = share_budget(candidates, seconds, rule, stands)
+        keys = [worth.collection for worth, _ in chosen]
+        sizes = [worth.sales for worth, _ in chosen]
+        sales = list(read_collections(con, keys, sizes, features, sum(sizes) + 1))
+    outcomes: list[Outcome] = []
+    for (worth, share), own in zip(chosen, sales, strict=True):
+        say(f"tuning the booster of {worth.collection} for up to {share:.0f} s")
+        try:
+            scope = collection_scope(own, recipe, local, adopted.get(worth.collection, ()), config)
+        except TooFewSalesError as error:
+            outcomes.append(Outcome(COLLECTION, worth.collection, str(error)))
+            continue
+        outcomes.append(tune_scope(scope, journal, config.with_seconds(share), clock))
+    return outcomes + _rest_classes(journal, recipe, candidates, rule, newest[0])
+
+
+def collection_scope(
+    sales: CollectionSales, recipe: str, base: LocalConfig, adopted: Sequence[Adopted], config: TuningConfig
+) -> Scope:
+    """A collection's folds over its out-of-fold residuals, and the settings its booster has now.
+
+    Raises:
+        TooFewSalesError: When a window would be too small to say anything.
+    """
+    rows = np.flatnonzero(sales.fold > 0)
+    known, residual = sales.known_at[rows], (sales.target_log - sales.prediction_log)[rows]
+    inputs = sales.inputs.rows(rows)
+    # In known order, like the windows of the gate (`ml.models.candidate`).
+    windows = split_windows(known, known, config.windows)
+    later_rows = np.concatenate([window.score for window in windows.later])
+    return Scope(
+        kind=COLLECTION,
+        name=sales.collection,
+        recipe=recipe,
+        space=LOCAL_SPACE,
+        in_force=current(LOCAL_SPACE, settings_at(base, adopted, None)),
+        default=current(LOCAL_SPACE, base),
+        windows=windows,
+        search=LocalObjective(inputs, residual, windows.tuning, base),
+        later=LocalObjective(inputs, residual, windows.later, base),
+        clusters=clusters_of(np.zeros(len(later_rows), np.int64), known[later_rows], CLUSTER_DAYS),
+    )
+
+
+def _rest_classes(
+    journal: Journal, recipe: str, candidates: Sequence[Worth], rule: WorthRule, now: datetime
+) -> list[Outcome]:
+    """A class rests when several of its studies stand and none paid."""
+    groups = {worth.collection: worth.group for worth in candidates}
+    with journal.lake.read() as con:
+        judged = standing_verdicts(con, recipe, COLLECTION, now)
+    resting = journal.standing(recipe, CLASS, now)
+    outcomes = []
+    for group in sorted({groups[name] for name, _, _ in judged if name in groups} - set(resting)):
+        own = [(study, paid) for name, study, paid in judged if groups.get(name) == group]
+        if len(own) < rule.class_studies or any(paid for _, paid in own):
+            continue
+        reason = f"none of {len(own)} studies of this class paid on its later window"
+        until = now + timedelta(days=rule.class_rest_days)
+        verdict = Verdict(
+            CLASS,
+            group,
+            recipe,
+            own[-1][0],
+            None,
+            False,
+            "class_buys_nothing",
+            reason,
+            {},
+            now,
+            now,
+            until,
+            0,
+            0.0,
+        )
+        journal.decide(verdict)
+        outcomes.append(Outcome(CLASS, group, reason, None, verdict))
+    return outcomes

@@ -1,0 +1,230 @@
+"""Trials and verdicts in the lake: ops.tuning_trials and ops.tuned_settings.
+
+Here: their DDL, writing and reading them. Not here: who reads adopted settings for a fit (`ml.models.tuned`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from ml.models.tables import append, table_exists
+from ml.registry.mirror import Decision, record
+from ml.tuning.study import COMPLETE, Trial
+
+TABLES: dict[str, str] = {
+    # key: (study, trial). Every trial of every study, written as it ends.
+    "ops.tuning_trials": """
+        study varchar, scope_kind varchar, scope varchar, trial bigint, params varchar, value double, state varchar,
+        reason varchar, seconds double, folds varchar, pruned_step bigint, window_start timestamp, window_end timestamp
+    """,
+    # key: (scope_kind, scope, study). What a study led to; adopted rows are what fits read (`ml.models.tuned`).
+    "ops.tuned_settings": """
+        scope_kind varchar, scope varchar, recipe varchar, study varchar, params varchar, adopted boolean, rule varchar,
+        reason varchar, sales bigint, before_log double, after_log double, gain double, gain_low double,
+        gain_high double, later_from timestamp, decided_at timestamp, expires timestamp, trials bigint, seconds double
+    """,
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One row of ops.tuned_settings, with its row of ops.decision_log.
+
+    Attributes:
+        kind: market, collection or class.
+        scope: Market, collection or name of the class.
+        recipe: Features and defaults that it was measured against.
+        study: The study; for a class the newest of its studies.
+        params: Settings found; None when no trial was better than those in force.
+        adopted: Whether fits use them from `decided_at` on.
+        rule: later_window, buys_nothing, buys_too_little, shifts_level, already_best or class_buys_nothing.
+        reason: The same for people.
+        numbers: What was measured on the later window (see `judgement.Gain`); empty without a comparison.
+        later_from: Where the later window begins.
+        decided_at: Newest instant known to the data (market time).
+        expires: Until when the verdict stands: the scope is not tuned again before.
+        trials: Trials of the study.
+        seconds: What it cost.
+    """
+
+    kind: str
+    scope: str
+    recipe: str
+    study: str
+    params: Mapping[str, Any] | None
+    adopted: bool
+    rule: str
+    reason: str
+    numbers: Mapping[str, float]
+    later_from: datetime
+    decided_at: datetime
+    expires: datetime
+    trials: int
+    seconds: float
+
+
+def create_tuning_tables(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables where they do not exist yet."""
+    con.execute("create schema if not exists ops")
+    for name, columns in TABLES.items():
+        con.execute(f"create table if not exists {name} ({columns})")
+
+
+def write_trial(
+    con: duckdb.DuckDBPyConnection,
+    study: str,
+    kind: str,
+    scope: str,
+    trial: Trial,
+    window: tuple[datetime, datetime],
+) -> None:
+    """Write one trial, replacing the one of the same number, in the caller's transaction."""
+    create_tuning_tables(con)
+    con.execute("delete from ops.tuning_trials where study = $1 and trial = $2", [study, trial.number])
+    row: dict[str, Any] = {
+        "study": study,
+        "scope_kind": kind,
+        "scope": scope,
+        "trial": trial.number,
+        "params": json.dumps(dict(trial.params), sort_keys=True),
+        "value": trial.value,
+        "state": trial.state,
+        "reason": trial.reason,
+        "seconds": trial.seconds,
+        "folds": json.dumps(list(trial.folds)),
+        "pruned_step": trial.pruned_step,
+        "window_start": window[0],
+        "window_end": window[1],
+    }
+    _append(con, "ops.tuning_trials", row)
+
+
+def read_trials(con: duckdb.DuckDBPyConnection, study: str) -> list[Trial]:
+    """The trials of a study, in order."""
+    if not table_exists(con, "ops.tuning_trials"):
+        return []
+    rows = con.execute(
+        "select trial, params, state, value, folds, reason, seconds from ops.tuning_trials where study = $1 order by 1",
+        [study],
+    ).fetchall()
+    return [
+        Trial(row[0], json.loads(row[1]), row[2], row[3], tuple(json.loads(row[4])), row[5], row[6])
+        for row in rows
+    ]
+
+
+def best_of_last_study(
+    con: duckdb.DuckDBPyConnection, kind: str, scope: str, study: str
+) -> dict[str, Any] | None:
+    """The best settings of the scope's newest other study; where the next one starts."""
+    if not table_exists(con, "ops.tuning_trials"):
+        return None
+    row = con.execute(
+        """
+        select params from ops.tuning_trials
+        where scope_kind = $1 and scope = $2 and study <> $3 and state = $4
+        order by window_end desc, value, trial limit 1
+        """,
+        [kind, scope, study, COMPLETE],
+    ).fetchone()
+    return dict(json.loads(row[0])) if row else None
+
+
+def write_verdict(con: duckdb.DuckDBPyConnection, verdict: Verdict, run_id: str) -> None:
+    """Write what a study led to and its decision, replacing those of the same study, in the caller's transaction."""
+    create_tuning_tables(con)
+    con.execute(
+        "delete from ops.tuned_settings where scope_kind = $1 and scope = $2 and study = $3",
+        [verdict.kind, verdict.scope, verdict.study],
+    )
+    numbers = verdict.numbers
+    row: dict[str, Any] = {
+        "scope_kind": verdict.kind,
+        "scope": verdict.scope,
+        "recipe": verdict.recipe,
+        "study": verdict.study,
+        "params": json.dumps(dict(verdict.params or {}), sort_keys=True),
+        "adopted": verdict.adopted,
+        "rule": verdict.rule,
+        "reason": verdict.reason,
+        "sales": int(numbers["n"]) if numbers else None,
+        "before_log": numbers.get("before"),
+        "after_log": numbers.get("after"),
+        "gain": numbers.get("gain"),
+        "gain_low": numbers.get("low"),
+        "gain_high": numbers.get("high"),
+        "later_from": verdict.later_from,
+        "decided_at": verdict.decided_at,
+        "expires": verdict.expires,
+        "trials": verdict.trials,
+        "seconds": verdict.seconds,
+    }
+    _append(con, "ops.tuned_settings", row)
+    record(con, [], [_decision(verdict, run_id)])
+
+
+def standing(con: duckdb.DuckDBPyConnection, recipe: str, kind: str, now: datetime) -> dict[str, datetime]:
+    """Scopes whose verdict still stands at an instant, with the end of it."""
+    if not table_exists(con, "ops.tuned_settings"):
+        return {}
+    rows = con.execute(
+        """
+        select scope, max(expires) from ops.tuned_settings
+        where recipe = $1 and scope_kind = $2 and expires > $3 group by 1
+        """,
+        [recipe, kind, now],
+    ).fetchall()
+    return dict(rows)
+
+
+def standing_verdicts(
+    con: duckdb.DuckDBPyConnection, recipe: str, kind: str, now: datetime
+) -> list[tuple[str, str, bool]]:
+    """(scope, study, adopted) of every verdict that stands at an instant, in order of scope."""
+    if not table_exists(con, "ops.tuned_settings"):
+        return []
+    return con.execute(
+        """
+        select scope, study, adopted from ops.tuned_settings
+        where recipe = $1 and scope_kind = $2 and expires > $3 order by all
+        """,
+        [recipe, kind, now],
+    ).fetchall()
+
+
+def _decision(verdict: Verdict, run_id: str) -> Decision:
+    return Decision(
+        decided_at=verdict.decided_at,
+        run_id=run_id,
+        collection=verdict.scope
+        if verdict.kind == "collection"
+        else f"(tuning) {verdict.kind} {verdict.scope}",
+        action="tuned" if verdict.adopted else "not_tuned",
+        rule=verdict.rule,
+        reason=verdict.reason,
+        numbers={**verdict.numbers, "params": dict(verdict.params or {}), "trials": verdict.trials},
+        challenger=verdict.study,
+        champion=None,
+    )
+
+
+def _append(con: duckdb.DuckDBPyConnection, table: str, row: dict[str, Any]) -> None:
+    append(con, table, pa.Table.from_pylist([row], schema=_SCHEMAS[table]))
+
+
+_TYPES = {"varchar": pa.string(), "bigint": pa.int64(), "double": pa.float64(), "boolean": pa.bool_()}
+
+
+def _schema(columns: str) -> pa.Schema:
+    pairs = [column.split() for column in columns.replace("\n", " ").split(",")]
+    return pa.schema([(name, _TYPES.get(kind, pa.timestamp("us"))) for name, kind in pairs])
+
+
+_SCHEMAS = {name: _schema(columns) for name, columns in TABLES.items()}

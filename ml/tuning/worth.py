@@ -1,0 +1,115 @@
+"""Which collections deserve a study, and how much of the budget.
+
+Here: the rule, in SQL over what earlier trainings recorded. Not here: the studies (`collections`).
+
+Concept: twelve trials for each small collection bought nothing over one shared conservative setting (DOMAIN.md §5, 22.3
+against 22.2 %). So a collection is tuned only when it has the sales to tell settings apart and an earlier window gave
+its booster a say; the rest of the budget would be spent on noise. A class of collections where no study of several paid
+rests for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from ml.models.tables import table_exists
+
+
+@dataclass(frozen=True)
+class WorthRule:
+    """When a collection is worth a study.
+
+    Attributes:
+        min_sales: Out-of-fold sales below which settings cannot be told apart: with 1,000 the later window has 200.
+        studies: Studies of one call at most.
+        min_seconds: A study shorter than this finds nothing; fewer are then run.
+        bands: Upper ends of the size classes, in sales.
+        class_studies: Studies of a class, none of which paid, after which the class rests.
+        class_rest_days: Days of market time for which it rests.
+    """
+
+    min_sales: int = 1000
+    studies: int = 8
+    min_seconds: float = 20.0
+    bands: tuple[int, ...] = (3000, 10_000)
+    class_studies: int = 3
+    class_rest_days: float = 180.0
+
+
+@dataclass(frozen=True)
+class Worth:
+    """A collection that may be worth a study.
+
+    Attributes:
+        collection: Which.
+        group: Its class: chain and band of sales.
+        sales: Its sales, which the reader needs to know beforehand.
+        value: Sales × mean |log error| of what they were priced with.
+    """
+
+    collection: str
+    group: str
+    sales: int
+    value: float
+
+
+def worth_tuning(con: duckdb.DuckDBPyConnection, rule: WorthRule) -> list[Worth]:
+    """Collections with enough sales and a booster that an earlier window gave a weight, most valuable first."""
+    if not (
+        table_exists(con, "predictions.prior_walk_forward")
+        and table_exists(con, "predictions.local_walk_forward")
+    ):
+        return []
+    rows = con.execute(
+        """
+        with weighed as (
+            select sale_id, collection, prediction_log from predictions.local_walk_forward where weight > 0
+        )
+
+        select w.collection, coalesce(d."chain", 'unknown'), count(*), count(*) filter (w.fold > 0) as priced,
+            sum(abs(w.target_log - coalesce(l.prediction_log, w.prediction_log))) filter (w.fold > 0) as value
+        from predictions.prior_walk_forward as w
+        left join weighed as l on w.sale_id = l.sale_id
+        left join marts.dim_collections as d on w.collection = d.collection
+        where w.collection in (select collection from weighed)
+        group by all
+        having priced >= $1
+        order by value desc, w.collection
+        """,
+        [rule.min_sales],
+    ).fetchall()
+    return [
+        Worth(name, class_of(chain, priced, rule), sales, value) for name, chain, sales, priced, value in rows
+    ]
+
+
+def class_of(chain: str, sales: int, rule: WorthRule) -> str:
+    """The class of a collection: chain and band of sales."""
+    band = next((f"under {edge:,}" for edge in rule.bands if sales < edge), f"{rule.bands[-1]:,} and more")
+    return f"{chain}, {band} sales"
+
+
+def share_budget(
+    candidates: Sequence[Worth], seconds: float, rule: WorthRule, resting: Collection[str]
+) -> list[tuple[Worth, float]]:
+    """Who is tuned for how long: in proportion to value, nobody for less than `min_seconds`.
+
+    Args:
+        candidates: Most valuable first.
+        seconds: The budget.
+        rule: Bounds.
+        resting: Collections and classes whose verdict stands.
+    """
+    open_ = [w for w in candidates if w.collection not in resting and w.group not in resting][: rule.studies]
+    while open_:
+        total = sum(w.value for w in open_)
+        shares = [(w, seconds * w.value / total) for w in open_]
+        if shares[-1][1] >= rule.min_seconds:
+            return shares
+        if len(open_) == 1:
+            return []
+        open_ = open_[:-1]
+    return []
