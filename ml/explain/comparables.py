@@ -3,22 +3,24 @@
 Here: ranking sales by how comparable they are, and adjusting their prices. Not here: the estimate, which does not use
 this list: the index weighs all sales it remembers.
 
-Concept: the sales comparison approach of appraisers (IAAO), with the index as the yardstick. How far apart two prices
-should be is what the slow index expects of their squared log difference: 2 (k(1) − k(s)) for different traits, k(s) =
-vt·s + vt2·s⁶ with similarity s, and the drift of its level per day for age. The smallest is the best comparable. A
-price is then moved by what the collection's level did since, and by the difference of the two tokens' trait parts as the
-index sees both today. Of each token its newest sale counts; the token's own sale is not a comparable but a fact.
+Concept: the sales comparison approach of appraisers (IAAO), with the index as the yardstick. How far apart two
+prices should be is the sum of three squared log differences: what the slow index expects for different traits, 2 (k(1)
+− k(s)) with k(s) = vt·s + vt2·s⁶ and similarity s; what a price loses in meaning per day; and the doubt about its
+adjustment. The smallest sum is the best comparable. A price is moved by what the collection's level did since, and by
+the difference of what the two tokens' traits are worth today in all models together. Of each token its newest sale
+counts; a token's own sale is not a comparable but a fact.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+from scipy import sparse
 
 from ml.explain.traits import TokenTraits
 from ml.index.params import IndexParams
@@ -26,8 +28,20 @@ from ml.index.params import IndexParams
 Float = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
+AGEING_PER_DAY = 0.0005
+"""Squared log difference that a price moved by its collection's level gathers per day, measured on resales (ADR 14)."""
+
+ADJUSTMENT_DOUBT = 0.5
+"""Share of an adjustment for traits that may be wrong: a large adjustment makes a poor comparable."""
+
+SHORTLIST = 200
+"""Candidates of a token whose traits are priced."""
+
 PAIRS_AT_ONCE = 8_000_000
 """Pairs of a token and a sale compared in one step: 64 MB per array."""
+
+DENSE_ENTRIES = 25_000_000
+"""Entries up to which the candidates' traits are kept dense (200 MB), which is several times as fast."""
 
 COMPARABLE_SCHEMA = pa.schema(
     [
@@ -74,7 +88,7 @@ class Sold:
 
 
 def read_sold(
-    con: duckdb.DuckDBPyConnection, collection: str, prefix: int, as_of: object, traits: TokenTraits
+    con: duckdb.DuckDBPyConnection, collection: str, prefix: int, as_of: datetime, traits: TokenTraits
 ) -> Sold:
     """The newest arm's-length sale of each token among the first `prefix` sales that had an index."""
     table = con.execute(
@@ -102,86 +116,131 @@ def read_sold(
     )
 
 
-def comparables(
-    tokens: Integers,
-    sold: Sold,
-    traits: TokenTraits,
-    level_log: Float,
-    trait_log: Float,
-    k: int,
-    params: IndexParams,
-) -> tuple[Integers, Integers, Integers, Float]:
-    """The k most comparable sales of each token.
+@dataclass(frozen=True)
+class Pairs:
+    """Tokens and their comparables, arrays of length pairs, by token and rank.
+
+    Attributes:
+        token: Position of the token that is explained.
+        rank: From 1.
+        sale: Number of the comparable among the `Sold`.
+        similarity: 0 nothing in common … 1 the same traits.
+    """
+
+    token: Integers
+    rank: Integers
+    sale: Integers
+    similarity: Float
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """Candidates of each token before their traits are priced, arrays of shape (tokens, candidates).
+
+    Attributes:
+        token: Positions of the tokens to explain, shape (tokens,).
+        sale: Numbers among the `Sold`.
+        similarity: 0 nothing in common … 1 the same traits.
+        apart: Expected squared log difference, infinite for a token's own sale.
+    """
+
+    token: Integers
+    sale: Integers
+    similarity: Float
+    apart: Float
+
+
+def shortlist(tokens: Integers, sold: Sold, traits: TokenTraits, params: IndexParams) -> Shortlist:
+    """The candidates that similarity and age leave for each token.
 
     Args:
         tokens: Positions of the tokens to explain, shape (m,).
         sold: Candidates.
-        traits: Of all n tokens of the collection.
-        level_log: The index's level today, by token position, shape (n,).
-        trait_log: The index's trait part today, by token position, shape (n,).
-        k: Comparables wanted; fewer where there are fewer candidates.
+        traits: Of all tokens of the collection.
         params: Parameters of the index.
-
-    Returns:
-        Row of `tokens`, rank from 1, number among `sold`, and similarity, each of shape (pairs,), by row and rank.
     """
-    found = min(k, len(sold))
-    if found == 0 or len(tokens) == 0:
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+    width = min(SHORTLIST, len(sold))
+    if width == 0 or len(tokens) == 0:
+        none = np.empty((len(tokens), 0))
+        return Shortlist(tokens, none.astype(np.int64), none, none)
     slow = params.slow
     hot = traits.one_hot()
     candidates = hot[sold.position].T.tocsc()
-    drift = slow.day_drift * sold.age_days
+    if candidates.shape[0] * candidates.shape[1] <= DENSE_ENTRIES:
+        candidates = candidates.toarray()
+    ageing = AGEING_PER_DAY * sold.age_days
     alike = slow.trait_variance + slow.trait_variance_sharp
-    picked, similarities, valid = [], [], []
+    parts = []
     step = max(1, PAIRS_AT_ONCE // len(sold))
     for start in range(0, len(tokens), step):
         chunk = tokens[start : start + step]
-        s = (hot[chunk] @ candidates).toarray()
-        apart = 2.0 * (alike - slow.trait_variance * s - slow.trait_variance_sharp * s**6) + drift
+        s = hot[chunk] @ candidates
+        s = s.toarray() if sparse.issparse(s) else s
+        apart = 2.0 * (alike - slow.trait_variance * s - slow.trait_variance_sharp * s**6) + ageing
         apart[chunk[:, None] == sold.position[None, :]] = np.inf
-        best = np.argpartition(apart, found - 1, axis=1)[:, :found]
-        order = np.lexsort((best, np.take_along_axis(apart, best, 1)), axis=1)
-        best = np.take_along_axis(best, order, 1)
-        picked.append(best)
-        similarities.append(np.take_along_axis(s, best, 1))
-        valid.append(np.isfinite(np.take_along_axis(apart, best, 1)))
-    keep = np.concatenate(valid).ravel()
-    row = np.repeat(np.arange(len(tokens)), found)[keep]
-    rank = np.tile(np.arange(1, found + 1), len(tokens))[keep]
-    return row, rank, np.concatenate(picked).ravel()[keep], np.concatenate(similarities).ravel()[keep]
+        best = np.argpartition(apart, width - 1, axis=1)[:, :width]
+        parts.append((best, np.take_along_axis(s, best, 1), np.take_along_axis(apart, best, 1)))
+    sale, similarity, apart = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return Shortlist(tokens, sale, np.minimum(similarity, 1.0), apart)
+
+
+def rank_comparables(listed: Shortlist, sold: Sold, trait_log: Float, k: int) -> Pairs:
+    """The k best of each token's shortlist, now that the adjustments for traits are known.
+
+    Args:
+        listed: Candidates.
+        sold: What they are.
+        trait_log: What the traits are worth by token position, log units.
+        k: Comparables wanted; fewer where there are fewer candidates.
+    """
+    adjustment = trait_log[listed.token][:, None] - trait_log[sold.position[listed.sale]]
+    apart = listed.apart + ADJUSTMENT_DOUBT**2 * adjustment**2
+    order = np.lexsort((listed.sale, apart), axis=1)[:, :k]
+    found = order.shape[1]
+    keep = np.isfinite(np.take_along_axis(apart, order, 1)).ravel()
+    token = np.repeat(listed.token, found)
+    rank = np.tile(np.arange(1, found + 1), len(listed.token))
+    sale = np.take_along_axis(listed.sale, order, 1).ravel()
+    similarity = np.take_along_axis(listed.similarity, order, 1).ravel()
+    return Pairs(token[keep], rank[keep], sale[keep], similarity[keep])
 
 
 def comparable_rows(
     collection: str,
-    as_of: object,
-    tokens: Integers,
+    as_of: datetime,
+    pairs: Pairs,
     sold: Sold,
-    traits: TokenTraits,
+    token_id: pa.Array,
     level_log: Float,
     trait_log: Float,
-    k: int,
-    params: IndexParams,
 ) -> pa.Table:
-    """Rows of `COMPARABLE_SCHEMA` for the tokens at these positions; arguments as in `comparables`."""
-    row, rank, sale, similarity = comparables(tokens, sold, traits, level_log, trait_log, k, params)
-    token, other = tokens[row], sold.position[sale]
-    level = level_log[token] - sold.level_log[sale]
-    trait = trait_log[token] - trait_log[other]
-    count = len(row)
+    """Rows of `COMPARABLE_SCHEMA`.
+
+    Args:
+        collection: Whose tokens.
+        as_of: The instant that is explained.
+        pairs: Tokens and comparables.
+        sold: Candidates.
+        token_id: Ids by position.
+        level_log: The index's level at that instant by position, ln ETH.
+        trait_log: What the traits are worth by position, log units.
+    """
+    other, count = sold.position[pairs.sale], len(pairs.token)
+    level = level_log[pairs.token] - sold.level_log[pairs.sale]
+    trait = trait_log[pairs.token] - trait_log[other]
     return pa.table(
         {
             "collection": pa.array([collection] * count, pa.string()),
-            "token_id": pc.take(traits.token_id, pa.array(token)),
+            "token_id": token_id.take(pa.array(pairs.token)),
             "as_of": pa.array([as_of] * count, pa.timestamp("us")),
-            "rank": rank,
-            "sale_id": pc.take(sold.sale_id, pa.array(sale)),
-            "sold_token_id": pc.take(traits.token_id, pa.array(other)),
-            "sold_at": pc.take(sold.sold_at, pa.array(sale)),
-            "price_eth": sold.price_eth[sale],
-            "similarity": np.minimum(similarity, 1.0),
+            "rank": pairs.rank,
+            "sale_id": sold.sale_id.take(pa.array(pairs.sale)),
+            "sold_token_id": token_id.take(pa.array(other)),
+            "sold_at": sold.sold_at.take(pa.array(pairs.sale)),
+            "price_eth": sold.price_eth[pairs.sale],
+            "similarity": pairs.similarity,
             "level_factor": np.exp(level),
             "trait_factor": np.exp(trait),
-            "adjusted_eth": np.exp(sold.price_log[sale] + level + trait),
+            "adjusted_eth": np.exp(sold.price_log[pairs.sale] + level + trait),
         }
     ).cast(COMPARABLE_SCHEMA)

@@ -12,6 +12,7 @@ remainder, and summing up small effects as "the rest" changes no other line.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -26,19 +27,29 @@ RARITY = "rarity"
 POOLED_AVERAGE = "pooled_average"
 POOLED_PREFIX = "pooled_"
 LOCAL_AVERAGE = "own_model_average"
-LOCAL_NUMBERS = "own_model_numbers"
+LOCAL_PREFIX = "own_model_"
 LOCAL_TRAIT = "own_model_trait"
 """Names of components: what `predictions.explanations.component` may hold."""
 
+SIMILAR_TRAITS = "similar_traits"
+"""Group of the features that say what tokens with these traits fetched; the schema has them under index."""
+
+TRAIT_COMPONENTS = frozenset(
+    {INDEX_TRAIT, RARITY, LOCAL_TRAIT}
+    | {prefix + group for prefix in (POOLED_PREFIX, LOCAL_PREFIX) for group in (SIMILAR_TRAITS, RARITY)}
+)
+"""Components that a token owes to its traits alone: by these two tokens are compared."""
+
 GROUP_LABELS = {
-    "index": "Market model: how the fast and the slow index differ here",
-    "market_state": "Market model: prices of the last 5 to 100 sales",
-    "recent_sales": "Market model: the very last sales, with these traits",
-    "surprise": "Market model: sales above or below the index lately",
-    "market": "Market model: pace and age of trade",
-    "token": "Market model: what this token sold for",
-    "rarity": "Market model: rarity",
-    "listings": "Market model: asks and bids",
+    "index": "how sure the index is, and its slow version",
+    SIMILAR_TRAITS: "what tokens with such traits fetched",
+    "market_state": "prices of the last 5 to 100 sales",
+    "recent_sales": "the very last sales, with these traits",
+    "surprise": "sales above or below the index lately",
+    "market": "pace and age of trade",
+    "token": "what this token itself sold for",
+    "rarity": "rarity",
+    "listings": "asks and bids",
 }
 """Feature group of the schema to what an owner reads; a group without an entry is shown by its name."""
 
@@ -51,32 +62,31 @@ class Part:
         component: One of the names above; `pooled_<feature group>` for the market model.
         labels: What an owner reads, one per token.
         log_effect: In ln ETH for the level, in log units for the others, shape (tokens,).
-        per_trait: Whether it stands for one trait of the token; only those are summed up as "the rest".
     """
 
     component: str
     labels: list[str]
     log_effect: Float
-    per_trait: bool = False
 
     @classmethod
     def shared(cls, component: str, label: str, log_effect: Float) -> Part:
         """A part with the same label for every token."""
         return cls(component, [label] * len(log_effect), np.asarray(log_effect, np.float64))
 
-    def rows(self, chosen: npt.NDArray[np.int64]) -> Part:
-        """The same for some of the tokens."""
-        labels = [self.labels[row] for row in chosen]
-        return Part(self.component, labels, self.log_effect[chosen], self.per_trait)
-
 
 def group_label(group: str) -> str:
     """What an owner reads for a feature group."""
-    return GROUP_LABELS.get(group, f"Market model: {group.replace('_', ' ')}")
+    return GROUP_LABELS.get(group, group.replace("_", " "))
+
+
+def trait_log(parts: list[Part]) -> Float:
+    """What the tokens' traits are worth in all models together, log units, shape (tokens,)."""
+    effects = [part.log_effect for part in parts if part.component in TRAIT_COMPONENTS]
+    return np.sum(effects, axis=0) if effects else np.zeros_like(parts[0].log_effect)
 
 
 def total_log(parts: list[Part]) -> Float:
-    """ln estimate: the sum of all parts, shape (tokens,)."""
+    """Ln estimate: the sum of all parts, shape (tokens,)."""
     return np.sum([part.log_effect for part in parts], axis=0)
 
 
@@ -104,34 +114,38 @@ EXPLANATION_SCHEMA = pa.schema(
 
 
 def component_rows(
-    parts: list[Part], collection: str, token_id: pa.Array, as_of: pa.Array, model_version: pa.Array
+    parts: list[Part],
+    rows: npt.NDArray[np.int64],
+    collection: str,
+    token_id: pa.Array,
+    as_of: datetime,
+    model_version: str | None,
 ) -> pa.Table:
     """Rows of `EXPLANATION_SCHEMA`, by token and position; a label of "" (no such trait) leaves no row.
 
     Args:
         parts: The level first; all of one length.
+        rows: Which of the tokens behind the parts are wanted.
         collection: Whose tokens.
-        token_id: Of each token.
-        as_of: Of each token.
-        model_version: Of each token, null where the index speaks without a model.
+        token_id: Ids of the tokens wanted.
+        as_of: The instant that is explained.
+        model_version: Who speaks, None before any scoring.
     """
-    tokens, width = len(token_id), len(parts)
-    effects = np.stack([part.log_effect for part in parts], axis=1)
+    tokens, width = len(rows), len(parts)
+    effects = np.stack([part.log_effect[rows] for part in parts], axis=1)
     rate = eth_rate(effects[:, 0], effects.sum(axis=1))
     amounts = effects * rate[:, None]
     amounts[:, 0] = np.exp(effects[:, 0])
-    token = np.repeat(np.arange(tokens), width)
-    labels = np.array([part.labels for part in parts], dtype=object).T.ravel()
+    labels = np.array([part.labels for part in parts], dtype=object)[:, rows].T.ravel()
+    position = np.tile(np.arange(width), tokens)
     table = pa.table(
         {
-            "collection": pa.array([collection], pa.string()).take(pa.array(np.zeros(tokens * width, np.int64))),
-            "token_id": token_id.take(pa.array(token)),
-            "as_of": as_of.take(pa.array(token)),
-            "model_version": model_version.take(pa.array(token)),
-            "position": np.tile(np.arange(width), tokens),
-            "component": pa.array([part.component for part in parts]).take(
-                pa.array(np.tile(np.arange(width), tokens))
-            ),
+            "collection": pa.repeat(collection, tokens * width),
+            "token_id": token_id.take(pa.array(np.repeat(np.arange(tokens), width))),
+            "as_of": pa.repeat(pa.scalar(as_of, pa.timestamp("us")), tokens * width),
+            "model_version": pa.repeat(pa.scalar(model_version, pa.string()), tokens * width),
+            "position": position,
+            "component": pa.array([part.component for part in parts]).take(pa.array(position)),
             "label": pa.array(labels, pa.string()),
             "log_effect": effects.ravel(),
             "eth_effect": amounts.ravel(),

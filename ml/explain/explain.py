@@ -20,8 +20,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.explain.comparables import COMPARABLE_SCHEMA, comparable_rows, read_sold
-from ml.explain.components import EXPLANATION_SCHEMA, RARITY, Part, component_rows, total_log
+from ml.explain.comparables import COMPARABLE_SCHEMA, comparable_rows, rank_comparables, read_sold, shortlist
+from ml.explain.components import EXPLANATION_SCHEMA, RARITY, Part, component_rows, total_log, trait_log
 from ml.explain.errors import UnknownNameError
 from ml.explain.facts import read_facts, read_floor
 from ml.explain.index_parts import index_parts, read_remembered, trait_shares, weights_of_sales
@@ -122,29 +122,30 @@ def explain(
     watermark = table["state_known_at"][0].as_py() if table.num_rows else None
     floor_eth, last_sale_at, sales = read_floor(con, collection, as_of)
     facts = read_facts(con, collection, as_of).take(pa.array(chosen))
-    components, sold = EXPLANATION_SCHEMA.empty_table(), COMPARABLE_SCHEMA.empty_table()
+    components, similar = EXPLANATION_SCHEMA.empty_table(), COMPARABLE_SCHEMA.empty_table()
     explained, level_now, notes = np.full(len(chosen), np.nan), None, list(speaker.notes)
-    if table.num_rows and speaker.tier != TIER_NONE:
+    if as_of is not None and speaker.tier != TIER_NONE:
         view = _View(traits.subset(traits.positions(table["token_id"].combine_chunks())), table)
         rows = pc.index_in(facts["token_id"].combine_chunks(), view.traits.token_id)
-        here = np.flatnonzero(rows.is_valid().to_numpy(zero_copy_only=False))
+        explained_rows = np.flatnonzero(rows.is_valid().to_numpy(zero_copy_only=False))
         at = rows.drop_null().to_numpy().astype(np.int64)
-        parts, split = _parts(con, collection, speaker, view, at, features, params, threads)
+        sold = read_sold(con, collection, view.prefix, as_of, view.traits)
+        listed = shortlist(at, sold, view.traits, params)
+        compared = np.union1d(at, sold.position[listed.sale])
+        parts, split = _parts(con, collection, speaker, view, compared, features, params, threads)
         if not split:
-            notes.append("The index has moved on since these features: traits are told as one. Run `assay run`.")
-        explained[here] = np.exp(total_log(parts))
-        ids = view.traits.token_id.take(pa.array(at))
+            notes.append(
+                "The index has moved on since these features: traits are told as one. Run `assay run`."
+            )
+        wanted = np.searchsorted(compared, at)
+        explained[explained_rows] = np.exp(total_log(parts))[wanted]
         components = component_rows(
-            parts,
-            collection,
-            ids,
-            pa.array([as_of] * len(at), pa.timestamp("us")),
-            pa.array([speaker.model_version] * len(at), pa.string()),
+            parts, wanted, collection, view.traits.token_id.take(pa.array(at)), as_of, speaker.model_version
         )
-        newest = read_sold(con, collection, view.prefix, as_of, view.traits)
-        sold = comparable_rows(
-            collection, as_of, at, newest, view.traits, view.level_log, view.trait_log, k, params
-        )
+        worth = np.zeros(len(view.traits))
+        worth[compared] = trait_log(parts)
+        pairs = rank_comparables(listed, sold, worth, k)
+        similar = comparable_rows(collection, as_of, pairs, sold, view.traits.token_id, view.level_log, worth)
         level_now = float(np.median(view.level_log))
     consistent, more = _compare(facts, explained, as_of, watermark)
     return Explanations(
@@ -152,7 +153,7 @@ def explain(
         chain=chain,
         tokens=_with_explained(facts, explained, level_now, traits.rarity_pct[chosen]),
         components=components,
-        comparables=sold,
+        comparables=similar,
         speaker=speaker,
         record=track_record(con, collection),
         as_of=as_of,
@@ -192,8 +193,7 @@ def _parts(
     if remembered is not None:
         alpha = weights_of_sales(remembered, view.traits, params)
         shares = trait_shares(remembered, alpha, view.traits, params)
-    parts, split = index_parts(view.base_log, view.trait_log, view.own_log, shares, view.traits)
-    parts = [part.rows(at) for part in parts]
+    parts, split = index_parts(view.base_log, view.trait_log, view.own_log, shares, view.traits, at)
     table, traits = view.table.take(pa.array(at)), view.traits.subset(at)
     if speaker.prior is not None:
         parts += pooled_parts(speaker.prior, matrix(table, features.names), features, threads)
@@ -230,9 +230,7 @@ def _chain(con: duckdb.DuckDBPyConnection, collection: str) -> str:
     return str(known[collection])
 
 
-def _positions(
-    tokens: Sequence[str] | None, traits: TokenTraits, collection: str
-) -> npt.NDArray[np.int64]:
+def _positions(tokens: Sequence[str] | None, traits: TokenTraits, collection: str) -> npt.NDArray[np.int64]:
     if tokens is None:
         return np.arange(len(traits))
     where = pc.index_in(pa.array(tokens, pa.string()), traits.token_id)
@@ -258,16 +256,20 @@ def _compare(
         ]
     apart = float(np.abs(explained[both] / stored[both] - 1.0).max())
     if apart > SAME_ESTIMATE:
-        return False, [f"What is explained differs from the stored estimates by up to {apart:.2%}: the models changed."]
+        return False, [
+            f"What is explained differs from the stored estimates by up to {apart:.2%}: the models changed."
+        ]
     return True, []
 
 
-def _with_explained(
-    facts: pa.Table, explained: Float, level_now: float | None, rarity: Float
-) -> pa.Table:
+def _with_explained(facts: pa.Table, explained: Float, level_now: float | None, rarity: Float) -> pa.Table:
     level_then = column(facts, "last_sale_level")
     moved = np.exp(level_now - level_then) if level_now is not None else np.full(len(explained), np.nan)
     indexed = column(facts, "last_sale_eth") * moved
-    for name, values in (("explained_eth", explained), ("last_sale_indexed_eth", indexed), ("rarity_pct", rarity)):
+    for name, values in (
+        ("explained_eth", explained),
+        ("last_sale_indexed_eth", indexed),
+        ("rarity_pct", rarity),
+    ):
         facts = facts.append_column(name, pa.array(values, pa.float64(), from_pandas=True))
     return facts

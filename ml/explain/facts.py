@@ -14,7 +14,7 @@ from ml.models.tables import table_exists
 
 REASONS = {
     "fewer_than_3_sales": "Fewer than three sales of the collection are known: nothing can be inferred from so few.",
-    "silent_over_90_days": "The collection has not traded for more than 90 days: what it was worth then says little now.",
+    "silent_over_90_days": "The collection has not traded for more than 90 days: older prices say little about today.",
     "no_features": "The collection's features are not built yet; `assay run` builds them.",
     "not_valued": "The collection was not valued yet; `assay run` values it.",
 }
@@ -92,7 +92,7 @@ def read_facts(con: duckdb.DuckDBPyConnection, collection: str, until: datetime 
 def read_floor(
     con: duckdb.DuckDBPyConnection, collection: str, until: datetime | None
 ) -> tuple[float | None, datetime | None, int]:
-    """The floor proxy (20th percentile of the last 50 sales, ETH), the last sale's time, and how many sales are known."""
+    """The floor proxy (20th percentile of the last 50 sales, ETH), the last sale's time, and the number of sales."""
     row = con.execute(
         """
         select arg_max(p20_50, seq), arg_max(event_time, seq), coalesce(max(seq), 0)

@@ -102,47 +102,52 @@ def trait_shares(sales: Remembered, alpha: Float, traits: TokenTraits, params: I
     sold_codes = traits.codes[sales.position]
     told = sold_codes >= 0
     scaled = (traits.scale[sales.position] * alpha)[:, None] * np.ones_like(sold_codes)
-    pull = np.bincount(
-        sold_codes[told], weights=scaled[told], minlength=int(traits.codes.max(initial=0)) + 1
-    )
+    pull = np.bincount(sold_codes[told], weights=scaled[told], minlength=int(traits.codes.max(initial=0)) + 1)
     shares: Float = params.fast.trait_variance * traits.scale[:, None] * traits.weights * pull[traits.codes]
     return shares
 
 
 def index_parts(
-    base_log: Float, trait_log: Float, own_log: Float, shares: Float | None, traits: TokenTraits
+    base_log: Float,
+    stored_trait_log: Float,
+    own_log: Float,
+    shares: Float | None,
+    traits: TokenTraits,
+    rows: Integers,
 ) -> tuple[list[Part], bool]:
     """Level, one part per trait type, and the token's own history: they sum to `base_log`.
 
     Args:
         base_log: The index's mean of every token, shape (n,).
-        trait_log: Its trait part as stored (rounded to single precision), shape (n,).
+        stored_trait_log: Its trait part as stored (rounded to single precision), shape (n,).
         own_log: Its own-history part, shape (n,).
         shares: What `trait_shares` gave, or None when it cannot be split.
         traits: Of the same tokens.
+        rows: The tokens wanted; the others only make the average.
 
     Returns:
-        The parts, and whether the trait part was split: where the stored part is not the sum of the shares (the
-        index has moved on since), traits are one part.
+        The parts of the tokens wanted, and whether the trait part was split: where the stored part is not the sum of
+        the shares (the index has moved on since), traits are one part.
     """
-    split = shares is not None and bool(np.abs(shares.sum(axis=1) - trait_log).max() < STATE_TOLERANCE)
-    per_type = shares if split and shares is not None else trait_log[:, None]
+    if shares is None or np.abs(shares.sum(axis=1) - stored_trait_log).max() >= STATE_TOLERANCE:
+        shares, split = stored_trait_log[:, None], False
+    else:
+        split = True
     told = traits.told
-    average = per_type[told].mean(axis=0) if told.any() else np.zeros(per_type.shape[1])
-    effects = np.where(told[:, None], per_type - average, 0.0)
-    unknown = np.where(told, 0.0, -average.sum())
-    parts = [Part.shared(LEVEL, "A typical token of the collection today", np.zeros(len(base_log)))]
+    average = shares[told].mean(axis=0) if told.any() else np.zeros(shares.shape[1])
+    chosen, known = traits.subset(rows), told[rows]
+    effects = np.where(known[:, None], shares[rows] - average, 0.0)
+    parts: list[Part] = []
     if split:
-        parts += [
-            Part(INDEX_TRAIT, traits.labels(number), effects[:, number], per_trait=True)
-            for number in range(effects.shape[1])
-        ]
+        types = range(effects.shape[1])
+        parts += [Part(INDEX_TRAIT, chosen.labels(number), effects[:, number]) for number in types]
     elif told.any():
         parts.append(Part.shared(INDEX_TRAIT, "Its traits", effects[:, 0]))
-    if not told.all() and told.any():
-        labels = ["" if known else "Traits unknown" for known in told]
-        parts.append(Part(INDEX_TRAIT, labels, unknown))
-    parts.append(Part.shared(OWN_HISTORY, "What this token itself sold for, against the index", own_log))
-    level = base_log - np.sum([part.log_effect for part in parts], axis=0)
-    parts[0] = Part.shared(LEVEL, parts[0].labels[0], level)
-    return parts, split
+    if told.any() and not known.all():
+        labels = ["" if value else "Traits unknown" for value in known]
+        parts.append(Part(INDEX_TRAIT, labels, np.where(known, 0.0, -average.sum())))
+    parts.append(
+        Part.shared(OWN_HISTORY, "What this token itself sold for, against the index", own_log[rows])
+    )
+    level = base_log[rows] - np.sum([part.log_effect for part in parts], axis=0)
+    return [Part.shared(LEVEL, "A typical token of the collection today", level), *parts], split

@@ -10,6 +10,8 @@ bit of rounding goes there, so that the parts of a token sum to the production c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -17,10 +19,11 @@ from catboost import CatBoostRegressor, Pool
 
 from ml.explain.components import (
     LOCAL_AVERAGE,
-    LOCAL_NUMBERS,
+    LOCAL_PREFIX,
     LOCAL_TRAIT,
     POOLED_AVERAGE,
     POOLED_PREFIX,
+    SIMILAR_TRAITS,
     Part,
     group_label,
 )
@@ -34,7 +37,10 @@ from ml.models.prior import predict_gap
 
 Float = npt.NDArray[np.float64]
 
-GROUP_OF = {feature.name: feature.group for feature in FEATURES}
+GROUP_OF = {feature.name: feature.group for feature in FEATURES} | {
+    "a_trait": SIMILAR_TRAITS,
+    "b_trait": SIMILAR_TRAITS,
+}
 """Feature to its group; features that the schema does not declare explain themselves."""
 
 
@@ -50,15 +56,7 @@ def pooled_parts(
         threads: CatBoost threads.
     """
     values = _shap(prior, Pool(features), threads)
-    by_group: dict[str, Float] = {}
-    for number, name in enumerate(feature_set.names):
-        group = GROUP_OF.get(name, name)
-        by_group[group] = by_group.get(group, 0.0) + values[:, number]
-    parts = [
-        Part.shared(POOLED_PREFIX + group, group_label(group), effect)
-        for group, effect in by_group.items()
-        if np.any(effect != 0.0)
-    ]
+    parts = _by_group(values, feature_set.names, POOLED_PREFIX, "Market model")
     return _closed(predict_gap(prior, features, threads), POOLED_AVERAGE, _POOLED_AVERAGE, parts)
 
 
@@ -70,7 +68,7 @@ def local_parts(
     traits: TokenTraits,
     threads: int,
 ) -> list[Part]:
-    """The own model's weighted residual: its average, its numeric features, and one part per trait type.
+    """The own model's weighted residual: its average, its features by group, and one part per trait type.
 
     Args:
         booster: The collection's own model.
@@ -88,17 +86,29 @@ def local_parts(
     inputs = LocalInputs(numbers, trait_matrix(codes, offsets, "the collection"), vocabulary)
     values = weight * _shap(booster, inputs.pool(), threads)
     width = numbers.shape[1]
-    parts = [Part.shared(LOCAL_NUMBERS, _LOCAL_NUMBERS, values[:, :width].sum(axis=1))]
+    parts = _by_group(values[:, :width], feature_set.local_names, LOCAL_PREFIX, "Own model")
     for number in range(inputs.traits.shape[1]):
-        labels = [f"Collection's own model: {label or 'traits unknown'}" for label in traits.labels(number)]
-        parts.append(Part(LOCAL_TRAIT, labels, values[:, width + number], per_trait=True))
+        labels = [label or "Traits unknown" for label in traits.labels(number)]
+        parts.append(Part(LOCAL_TRAIT, labels, values[:, width + number]))
     residual = weight * predict_local(booster, inputs)
     return _closed(residual, LOCAL_AVERAGE, _LOCAL_AVERAGE, parts)
 
 
 _POOLED_AVERAGE = "Market model: its average distance from the index"
-_LOCAL_AVERAGE = "Collection's own model: its average correction"
-_LOCAL_NUMBERS = "Collection's own model: index, rarity, token's history"
+_LOCAL_AVERAGE = "Own model: its average correction"
+
+
+def _by_group(values: Float, names: Sequence[str], prefix: str, who: str) -> list[Part]:
+    """SHAP values summed up by feature group; a group without any effect leaves no part."""
+    by_group: dict[str, Float] = {}
+    for number, name in enumerate(names):
+        group = GROUP_OF.get(name, name)
+        by_group[group] = by_group.get(group, np.zeros(len(values))) + values[:, number]
+    return [
+        Part.shared(prefix + group, f"{who}: {group_label(group)}", effect)
+        for group, effect in by_group.items()
+        if np.any(effect != 0.0)
+    ]
 
 
 def _shap(model: CatBoostRegressor, pool: Pool, threads: int) -> Float:

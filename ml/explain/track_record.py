@@ -1,7 +1,7 @@
-"""How well a collection's prices were foretold so far, and how fresh its data are.
+"""How well a collection's prices were foretold so far.
 
-Here: walk-forward errors of one collection beside the baselines, and the instants that an owner asks about. Not here: the
-report over all collections (`ml.evaluation.report`), whose sample this is.
+Here: walk-forward errors of one collection beside the baselines. Not here: the report over all collections
+(`ml.evaluation.report`), whose sample this is.
 
 Concept: every sale of the sample was priced by models that had not seen it. The sample is the newest 30 % of the
 collection's sales as in the accuracy report, but at least 20 where there are as many: fewer say nothing.

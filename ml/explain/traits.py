@@ -53,7 +53,7 @@ class TokenTraits:
     @property
     def told(self) -> npt.NDArray[np.bool_]:
         """Which tokens have traits."""
-        return (self.weights > 0).any(axis=1)
+        return np.asarray((self.weights > 0).any(axis=1), np.bool_)
 
     @property
     def scale(self) -> Float:
