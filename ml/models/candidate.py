@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from ml.models.champion import TIER_INDEX, TIER_OWN, Champion
 from ml.models.collection_reader import CollectionSales
-from ml.models.gate import GateConfig, Verdict, choose_weight, choose_width, judge, local_earns_its_place
+from ml.models.gate import GateConfig, Verdict, choose_weight, judge, local_earns_its_place
 from ml.models.local import LocalConfig, fit_local, predict_local
 from ml.models.tuned import Adopted, settings_at
 from ml.registry.artifacts import ArtifactStore
@@ -69,7 +69,6 @@ class Candidate:
         verdict: The gate's decision.
         local_sha: Digest of the approved booster, already in the artefact store, or None.
         weight: Its weight.
-        width_factor: Multiple of the pooled interval half-width.
         fit_seconds: Time inside CatBoost fits.
         out_of_sample: Rows for predictions.local_walk_forward: the newest window priced by the booster fitted
             before it, at the weight chosen before it, whether or not the gate then approved; None without a
@@ -79,7 +78,6 @@ class Candidate:
     verdict: Verdict
     local_sha: str | None
     weight: float
-    width_factor: float
     fit_seconds: float
     out_of_sample: pa.Table | None
 
@@ -145,10 +143,7 @@ def build_candidate(
         weight = _carried_over(weight, len(learnable), judged.local, settings)
         seconds += time.perf_counter() - begun
         sha = store.put_model(final)
-    pooled_half = np.where(sales.half_80 > 0, sales.half_80, np.nan)
-    earlier = np.abs(residual[: windows.judge]) / pooled_half[: windows.judge]
-    width = choose_width(earlier[-1000:], error / pooled_half[newest], config.gate)
-    return Candidate(verdict, sha, weight if sha else 0.0, width, seconds, trial.rows)
+    return Candidate(verdict, sha, weight if sha else 0.0, seconds, trial.rows)
 
 
 def _carried_over(weight: float, n: int, judged: LocalConfig, final: LocalConfig) -> float:

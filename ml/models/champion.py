@@ -28,7 +28,6 @@ _IDENTITY = (
     "prior_version",
     "local_sha",
     "weight",
-    "width_factor",
     "index_fingerprint",
     "feature_fingerprint",
 )
@@ -44,7 +43,6 @@ class Champion:
         prior_version: The pooled prior beneath it, or None for the index alone.
         local_sha: Digest of the local booster, or None.
         weight: Share of the local booster's residual that is added, 0 when there is none.
-        width_factor: Multiple of the pooled interval half-width that this collection gets.
         index_fingerprint: Parameters of the hedonic index.
         feature_fingerprint: Feature schema that it was fitted on.
         trained_until: The newest sale it has seen was known at this instant (UTC).
@@ -59,7 +57,6 @@ class Champion:
     prior_version: str | None
     local_sha: str | None
     weight: float
-    width_factor: float
     index_fingerprint: str
     feature_fingerprint: str
     trained_until: datetime
@@ -112,6 +109,7 @@ class Champion:
     def from_tags(cls, tags: dict[str, str], version: int, previous_version: int | None) -> Champion:
         """The champion that `as_tags` described."""
         row = json.loads(tags["assay.champion"])
+        row.pop("width_factor", None)  # registered before intervals followed the market (ADR 13)
         row["trained_until"] = datetime.fromisoformat(row["trained_until"])
         numbers = json.loads(tags.get("assay.metrics", "{}"))
         return cls(**row, numbers=numbers, version=version, previous_version=previous_version)

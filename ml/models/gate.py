@@ -36,9 +36,6 @@ class GateConfig:
         champion_tolerance: Relative excess of the challenger's mean |log error| over the champion's that is
             still "not worse".
         contradiction_z: Standard errors by which a baseline must beat the pooled prior to displace it.
-        width_rows: Sales at which a collection's own interval width has half the say.
-        width_gain: Relative fall of the interval score that a width of its own must bring on the newest
-            window.
     """
 
     min_rows: int = 20
@@ -47,8 +44,6 @@ class GateConfig:
     weights: tuple[float, ...] = (0.5, 1.0)
     champion_tolerance: float = 0.0
     contradiction_z: float = 2.5
-    width_rows: float = 100.0
-    width_gain: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -94,32 +89,6 @@ def choose_weight(
     if gains[best] < config.weight_margin:
         return 0.0, gains[best]
     return round(config.weights[best] * ceiling, 4), gains[best]
-
-
-def choose_width(earlier: Float, newest: Float, config: GateConfig) -> float:
-    """A collection's own multiple of the pooled interval half-width, or 1 when it does not help.
-
-    Args:
-        earlier: |error| / pooled 80 % half-width on sales before the newest window, shape (n,).
-        newest: The same on the newest window, shape (m,).
-        config: Thresholds.
-
-    Returns:
-        A factor between 0.5 and 2, shrunk towards 1 by the number of sales behind it, kept only if it lowers
-        the interval score (Gneiting & Raftery 2007) of the newest window.
-    """
-    earlier, newest = earlier[np.isfinite(earlier)], newest[np.isfinite(newest)]
-    if len(earlier) < config.min_rows or len(newest) < config.min_rows:
-        return 1.0
-    own = np.log(np.quantile(earlier, 0.8))
-    factor = float(np.clip(np.exp(own * len(earlier) / (len(earlier) + config.width_rows)), 0.5, 2.0))
-    if _interval_score(newest, factor) < (1.0 - config.width_gain) * _interval_score(newest, 1.0):
-        return round(factor, 2)
-    return 1.0
-
-
-def _interval_score(scores: Float, factor: float) -> float:
-    return float((2.0 * factor + (2.0 / 0.2) * np.maximum(0.0, scores - factor)).mean())
 
 
 def judge(

@@ -238,12 +238,9 @@ def _assign(con: duckdb.DuckDBPyConnection, champions: dict[str, Champion], pool
         else:
             version, tier = str(pooled.live[key]), TIER_POOLED
         name = champion.model_version if champion else f"{key}@0"
-        width = champion.width_factor if champion else 1.0
-        rows.append(
-            (key, pooled.versions[version], tier, name, None if tier == TIER_INDEX else version, width)
-        )
-    columns = ("collection", "model", "tier", "model_version", "prior_version", "width_factor")
-    kinds = (pa.string(), pa.int64(), pa.string(), pa.string(), pa.string(), pa.float64())
+        rows.append((key, pooled.versions[version], tier, name, None if tier == TIER_INDEX else version))
+    columns = ("collection", "model", "tier", "model_version", "prior_version")
+    kinds = (pa.string(), pa.int64(), pa.string(), pa.string(), pa.string())
     table = pa.table({name: pa.array([row[i] for row in rows], kinds[i]) for i, name in enumerate(columns)})
     con.register("_rows", table)
     try:

@@ -60,7 +60,7 @@ TABLES: dict[str, str] = {
     # key: collection. Mirror of the registry's champion aliases: what inference reads.
     "ops.champions": """
         collection varchar, version bigint, tier varchar, prior_version varchar, local_sha varchar, weight
-        double, width_factor double, index_fingerprint varchar, feature_fingerprint varchar, trained_until
+        double, index_fingerprint varchar, feature_fingerprint varchar, trained_until
         timestamp, snapshot_id bigint, previous_version bigint, numbers varchar
     """,
     # key: (collection, decided_at, run_id).

@@ -75,8 +75,8 @@ def predict_tokens(
     """Predictions of the pooled part for every token of the collections in the temporary table `_assignment`.
 
     Args:
-        con: Connection with features.token_features and `_assignment(collection, model, floor_log,
-            width_factor)`, where `model` is a position in `models`.
+        con: Connection with features.token_features and `_assignment(collection, model, floor_log)`, where `model` is a
+            position in `models`.
         models: Priors in use.
         features: Feature columns.
         batch_rows: Tokens per batch; bounds memory.
@@ -89,7 +89,7 @@ def predict_tokens(
     reader = con.execute(
         f"""
         select t.collection, t.token_id, t.as_of, t.state_known_at, t.base_log, d.rarity_pct as _rarity,
-            a.model, a.floor_log, a.width_factor {quoted}
+            a.model, a.floor_log {quoted}
         from features.token_features as t
         inner join _assignment as a on t.collection = a.collection
         left join marts.dim_tokens as d on t.collection = d.collection and t.token_id = d.token_id
@@ -105,7 +105,7 @@ def _predict_batch(
 ) -> pa.RecordBatch:
     values = matrix(batch, features.names)
     prediction, floor = column(batch, "base_log").copy(), column(batch, "floor_log")
-    rarity, width = column(batch, "_rarity"), column(batch, "width_factor")
+    rarity = column(batch, "_rarity")
     model = column(batch, "model").astype(np.int64)
     half_80, half_90 = np.full(len(prediction), np.nan), np.full(len(prediction), np.nan)
     mean_log = np.zeros(len(prediction))
@@ -124,8 +124,7 @@ def _predict_batch(
             predict_scale(part.scale, own, premium, threads) if part.scale is not None else np.ones(len(rows))
         )
         tier = premium_tier(prediction[rows], floor[rows])
-        narrow, wide = part.calibration.half_widths(scale, tier)
-        half_80[rows], half_90[rows] = narrow * width[rows], wide * width[rows]
+        half_80[rows], half_90[rows] = part.calibration.half_widths(scale, tier)
         mean_log[rows] = np.asarray(part.calibration.mean_log)[tier]
     return pa.RecordBatch.from_arrays(
         [

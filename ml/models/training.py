@@ -321,7 +321,6 @@ def _conclude(
         prior_version=state.live_priors.get(key),
         local_sha=result.local_sha,
         weight=result.weight,
-        width_factor=result.width_factor,
         index_fingerprint=state.index_fingerprint,
         feature_fingerprint=state.features.fingerprint,
         trained_until=state.newest[key],

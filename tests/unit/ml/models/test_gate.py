@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ml.models.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
-from ml.models.gate import GateConfig, Verdict, choose_weight, choose_width, judge
+from ml.models.gate import GateConfig, Verdict, choose_weight, judge
 
 RNG = np.random.default_rng(5)
 CONFIG = GateConfig()
@@ -74,10 +74,3 @@ def test_weight_is_zero_unless_an_earlier_window_supports_it() -> None:
     assert gain == pytest.approx(0.5)
     assert choose_weight(residual, RNG.normal(size=5000), 0.5, CONFIG)[0] == 0.0
     assert choose_weight(residual[:5], residual[:5], 0.5, CONFIG)[0] == 0.0
-
-
-def test_own_width_is_kept_only_where_the_newest_window_agrees() -> None:
-    quiet = np.abs(RNG.normal(scale=0.3, size=400))
-    assert choose_width(quiet, quiet[:100], CONFIG) < 0.6
-    assert choose_width(quiet, quiet[:100] * 4, CONFIG) == 1.0
-    assert choose_width(quiet[:5], quiet, CONFIG) == 1.0
