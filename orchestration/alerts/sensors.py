@@ -73,9 +73,9 @@ def build_alert_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         description="The end of that incident: a run of the job succeeded.",
     )
     def resolve_failed_runs(context: dg.RunStatusSensorContext, assay: AssayResource) -> None:
-        resolve_alert(
-            Outbox.of(assay.settings.home_path), run_key(context.dagster_run.job_name), wall_clock()
-        )
+        job = context.dagster_run.job_name
+        if newest_run_succeeded(context.instance, job):
+            resolve_alert(Outbox.of(assay.settings.home_path), run_key(job), wall_clock())
 
     return [deliver_alerts, alert_failed_checks, alert_failed_runs, resolve_failed_runs]
 
