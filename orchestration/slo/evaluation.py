@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from orchestration.slo.budget import DEFAULT_CADENCE, Budget, Sample, budget
+from orchestration.slo.budget import DEFAULT_CADENCE, WIDEST, Budget, Sample, budget
 from orchestration.slo.definitions import Slo, SloDefinitionError
 
 if TYPE_CHECKING:
@@ -84,14 +84,14 @@ def evaluate(
 
 
 def _since(slo: Slo, before: Sequence[Sample], now: datetime) -> datetime:
-    """Where the counting starts: the evaluation before, at most a window back.
+    """Where the counting starts: at the evaluation before, or where a first one begins.
 
-    A first ratio looks back a whole window: those events are in the lake. A first value is about now only.
+    A first ratio looks back as far as the widest burn window: further, a loaded history would outweigh for days
+    what happens now. A first value is about now only.
     """
-    start = now - timedelta(days=slo.window_days)
     if before:
-        return max(start, max(sample.evaluated_at for sample in before))
-    return start if slo.sli.kind == "ratio" else now - DEFAULT_CADENCE
+        return max(now - timedelta(days=slo.window_days), max(sample.evaluated_at for sample in before))
+    return now - (WIDEST if slo.sli.kind == "ratio" else DEFAULT_CADENCE)
 
 
 def _measure(
