@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from ml.models.frames import FeatureSet
+from ml.models.grades import grade_sql
 from ml.models.token_predictions import LOCAL_SCHEMA
 
 
@@ -58,7 +59,7 @@ def write_estimates(
     return int(added[0]) if added else 0
 
 
-_ESTIMATES_SQL = """
+_ESTIMATES_SQL = f"""
 insert into predictions.token_estimates by name
 with last_sales as (
     select s.collection, s.token_id, arg_max(s.price_eth, s.seq) as last_sale_eth
@@ -85,6 +86,7 @@ select
     exp(p.log_eth - p.half_90) as lower_90_eth,
     exp(p.log_eth + p.half_90) as upper_90_eth,
     exp(p.log_eth + p.mean_log) as expected_eth,
+    {grade_sql("p.half_80")} as grade,
     case when p.log_eth is null then 'none' else a.tier end as tier,
     case when p.log_eth is null then coalesce(_facts.no_value_reason, 'no_features') end as no_value_reason,
     case when p.log_eth is not null then a.model_version end as model_version,
@@ -106,7 +108,7 @@ _HISTORY_SQL = """
 insert into predictions.estimate_history by name
 select
     e.collection, e.token_id, e.estimate_eth, e.lower_80_eth, e.upper_80_eth, e.lower_90_eth, e.upper_90_eth,
-    e.expected_eth, e.tier, e.model_version, e.prior_version, e.as_of, e.feature_watermark, e.snapshot_id
+    e.expected_eth, e.grade, e.tier, e.model_version, e.prior_version, e.as_of, e.feature_watermark, e.snapshot_id
 from predictions.token_estimates as e
 inner join _facts on e.collection = _facts.collection
 where

@@ -35,13 +35,13 @@ TABLES: dict[str, str] = {
         collection varchar, token_id varchar, estimate_eth double, lower_80_eth double, upper_80_eth double,
         lower_90_eth double, upper_90_eth double, expected_eth double, tier varchar, no_value_reason varchar,
         model_version varchar, prior_version varchar, feature_fingerprint varchar, as_of timestamp,
-        feature_watermark timestamp, snapshot_id bigint, floor_eth double, last_sale_eth double
+        feature_watermark timestamp, snapshot_id bigint, floor_eth double, last_sale_eth double, grade varchar
     """,
     # key: (collection, token_id, as_of, model_version, prior_version). Append-only; only tokens with a value.
     "predictions.estimate_history": """
         collection varchar, token_id varchar, estimate_eth double, lower_80_eth double, upper_80_eth double,
         lower_90_eth double, upper_90_eth double, expected_eth double, tier varchar, model_version varchar,
-        prior_version varchar, as_of timestamp, feature_watermark timestamp, snapshot_id bigint
+        prior_version varchar, as_of timestamp, feature_watermark timestamp, snapshot_id bigint, grade varchar
     """,
     # key: (market, fold). Cutoffs and models of the walk-forward; a market's newest fold is its live prior.
     "ops.prior_folds": """
@@ -71,11 +71,24 @@ TABLES: dict[str, str] = {
 }
 
 
+ADDED_COLUMNS: dict[str, dict[str, str]] = {
+    "predictions.token_estimates": {"grade": "varchar"},
+    "predictions.estimate_history": {"grade": "varchar"},
+}
+"""Columns that tables of homes made earlier lack; they are null in the rows written before."""
+
+
 def create_tables(con: duckdb.DuckDBPyConnection, names: Iterable[str] | None = None) -> None:
-    """Make the tables (all when `names` is None) and their schemas where they do not exist yet."""
+    """Make the tables (all when `names` is None), their schemas and the columns added since, where they are missing."""
     for name in names or TABLES:
         con.execute(f"create schema if not exists {name.split('.')[0]}")
         con.execute(f"create table if not exists {name} ({TABLES[name]})")
+        if name in ADDED_COLUMNS:
+            present = {row[0] for row in con.execute(f"describe {name}").fetchall()}
+            for column, kind in ADDED_COLUMNS[name].items():
+                # altered only when needed: an alteration is a schema change of the lake
+                if column not in present:
+                    con.execute(f"alter table {name} add column {column} {kind}")
 
 
 def table_exists(con: duckdb.DuckDBPyConnection, name: str) -> bool:
