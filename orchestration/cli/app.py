@@ -17,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+from orchestration.cli.explain import explain
 from orchestration.cli.status import status
 from orchestration.settings import Settings, SettingsError, describe_settings, load_settings
 
@@ -185,6 +186,7 @@ def rollback(
 
 
 app.command("status")(status)
+app.command("explain")(explain)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -1,0 +1,106 @@
+"""`assay explain`: why a token has its price.
+
+Here: options and messages. Not here: any work (`ml.explain`), or layout (`orchestration.explanation`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestration.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from ml.explain.explain import Explanations
+
+
+def explain(
+    collection: Annotated[str, typer.Argument(help="Collection.")],
+    token: Annotated[str | None, typer.Argument(help="Token id; leave it out with --all.")] = None,
+    k: Annotated[int, typer.Option("--k", min=0, max=50, help="Comparable sales to show.")] = 5,
+    every: Annotated[bool, typer.Option("--all", help="Explain every token of the collection.")] = False,
+    write: Annotated[
+        bool, typer.Option(help="Keep them in predictions.explanations and predictions.comparables.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")] = False,
+    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
+) -> None:
+    """Why a token has its price: its parts, its last sale, comparable sales, and how far to trust it."""
+    if every == (token is not None):
+        raise SettingsError("explain expects either a token or --all: assay explain COLLECTION TOKEN")
+    settings = load_settings(home=home)
+    from ml.explain.errors import ExplainError
+    from ml.models.matrix import FeatureMismatchError
+    from ml.registry.artifacts import ArtifactMissingError
+
+    began = time.monotonic()
+    try:
+        explained = _explain(settings, collection, token, k, write)
+    except (ExplainError, FeatureMismatchError, ArtifactMissingError) as error:
+        raise SettingsError(str(error)) from error
+    if token is None:
+        _tell_all(explained, time.monotonic() - began, write, as_json)
+    else:
+        _tell_one(explained, token, as_json)
+
+
+def _explain(settings: Settings, collection: str, token: str | None, k: int, write: bool) -> Explanations:
+    from ml.explain.explain import explain as explain_tokens
+    from ml.explain.tables import write_explanations
+    from ml.registry.artifacts import ArtifactStore
+    from orchestration.home import prepare_home
+    from orchestration.resources import open_lake
+
+    prepare_home(settings)
+    lake = open_lake(settings)
+    artifacts = ArtifactStore(settings.home_path / "artifacts")
+    chosen = None if token is None or write else [token]
+    with lake.read() as con:
+        explained = explain_tokens(con, artifacts, collection, chosen, k)
+    if write:
+        with lake.write(f"explain {collection}") as con:
+            write_explanations(con, explained)
+    return explained
+
+
+def _tell_one(explained: Explanations, token: str, as_json: bool) -> None:
+    from ml.explain.document import as_document
+    from orchestration.explanation import print_explanation
+
+    document = as_document(explained, token)
+    if as_json:
+        json.dump(document, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        print_explanation(document)
+
+
+def _tell_all(explained: Explanations, seconds: float, write: bool, as_json: bool) -> None:
+    counts = {
+        "collection": explained.collection,
+        "tokens": explained.tokens.num_rows,
+        "explained": explained.tokens.num_rows - explained.tokens["explained_eth"].null_count,
+        "components": explained.components.num_rows,
+        "comparables": explained.comparables.num_rows,
+        "consistent": explained.consistent,
+        "written": write,
+        "notes": list(explained.notes),
+        "seconds": round(seconds, 2),
+    }
+    if as_json:
+        json.dump(counts, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    typer.echo(
+        f"{counts['collection']}: {counts['explained']:,} of {counts['tokens']:,} tokens explained in {seconds:.1f} s, "
+        f"{counts['components']:,} components, {counts['comparables']:,} comparables"
+    )
+    if write:
+        typer.echo("written to predictions.explanations and predictions.comparables")
+    for note in explained.notes:
+        typer.echo(f"! {note}")
