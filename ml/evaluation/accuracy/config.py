@@ -22,6 +22,18 @@ LEDGER_SERIES = {
 }
 """Every estimate that is scored, in the order of the tables, with its column of the ledger."""
 
+SERIES_NAMES = {
+    MODEL: "Assay",
+    "prior": "pooled prior alone",
+    "index": "hedonic index alone",
+    "med_5": "median of the last 5",
+    "med_30": "median of the last 30",
+    "p20_50": "floor proxy (p20 of 50)",
+    "last_index": "last sale × index",
+    "best_simple": "best of the three simple ones",
+}
+"""What people read instead of a series' name; the simple ones are floor proxy, median of 30, last sale × index."""
+
 NOMINAL = {0.8: ("lower_eth", "upper_eth"), 0.9: ("lower_90_eth", "upper_90_eth")}
 """What each pair of bounds promises to cover, and its columns of the ledger."""
 

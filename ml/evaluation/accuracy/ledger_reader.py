@@ -103,11 +103,16 @@ def read_ledger(ledger: pa.Table | Path, config: AccuracyConfig) -> LedgerSample
     price = _number(table, "price_eth")
     table = table.select(NEEDED).filter(pa.array(np.isfinite(price) & (price > 0)))
     table = table.sort_by([("known_at", "ascending"), ("collection", "ascending"), ("sale_id", "ascending")])
-    collection = Labels.of(table["collection"].to_pylist())
+    collection = _text(table, "collection")
+    nameless = int((collection.codes < 0).sum())
+    if nameless:
+        raise LedgerError(
+            f"column collection of the ledger: expected a name in every row, found {nameless} nulls"
+        )
     event_us = _times(table, "event_time")
     clean, seen = _flag(table, "is_arms_length"), _number(table, "sales_seen")
     day = event_us // _DAY_US
-    seller = Labels.of(table["seller"].to_pylist()).codes
+    seller = _text(table, "seller").codes
     sample = Sample(
         collection=collection,
         day=day,
@@ -168,7 +173,7 @@ def _labels(table: pa.Table, event_us: Int) -> dict[str, Labels]:
     )
     seen, stale = _number(table, "sales_seen"), _number(table, "days_since_sale")
     return {
-        "chain": Labels.of(table["chain"].to_pylist()),
+        "chain": _text(table, "chain"),
         "premium_tier": _known(table, "premium_tier", PREMIUM_TIERS),
         "sales_seen": Labels.by_edges(seen, SALES_SEEN_EDGES, SALES_SEEN_NAMES),
         "days_since_sale": Labels.by_edges(stale, STALENESS_EDGES_DAYS, STALENESS_NAMES),
@@ -180,13 +185,30 @@ def _labels(table: pa.Table, event_us: Int) -> dict[str, Labels]:
 
 
 def _known(table: pa.Table, name: str, allowed: tuple[str, ...]) -> Labels:
-    values = table[name].to_pylist()
-    strange = sorted({str(value) for value in values if value is not None} - set(allowed))
+    found = _text(table, name)
+    strange = [value for value in found.names if value not in allowed]
     if strange:
         raise LedgerError(
             f"column {name} of the ledger: expected {', '.join(allowed)}; found {', '.join(strange)}"
         )
-    return Labels.of(values, allowed)
+    place = np.array([*(allowed.index(value) for value in found.names), -1], np.int64)
+    return Labels(place[found.codes], allowed)
+
+
+def _text(table: pa.Table, name: str) -> Labels:
+    """Labels of a text column by sorted name; null is no group."""
+    kind = table.schema.field(name).type
+    if pa.types.is_null(kind):
+        return Labels(np.full(table.num_rows, -1, np.int64), ())
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)):
+        raise LedgerError(f"column {name} of the ledger: expected text, found {kind}")
+    encoded = table[name].cast(pa.string()).combine_chunks().dictionary_encode()
+    names = np.array(encoded.dictionary.to_pylist(), dtype=object)
+    order = np.argsort(names, kind="stable")
+    place = np.full(len(names) + 1, -1, np.int64)
+    place[order] = np.arange(len(names))
+    codes = np.asarray(encoded.indices.fill_null(len(names)).to_numpy(zero_copy_only=False), np.int64)
+    return Labels(place[codes], tuple(str(name) for name in names[order]))
 
 
 def _load(path: Path) -> pa.Table:
