@@ -133,6 +133,13 @@ class Settings(BaseSettings):
             raise ValueError("expected a URL that starts with postgresql://")
         return value
 
+    @field_validator("deadman_url")
+    @classmethod
+    def _deadman_is_http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("expected a URL that starts with https:// or http://")
+        return value
+
     @model_validator(mode="after")
     def _files_need_a_folder(self) -> Settings:
         if self.source == "files" and self.data_dir is None:

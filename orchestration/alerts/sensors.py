@@ -82,5 +82,6 @@ def build_alert_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
 
 def _names(context: dg.SensorEvaluationContext) -> list[str]:
     """Every sensor and schedule of the code location."""
-    assert context.repository_def is not None
-    return [d.name for d in (*context.repository_def.sensor_defs, *context.repository_def.schedule_defs)]
+    repository = context.repository_def
+    assert repository is not None
+    return [*(s.name for s in repository.sensor_defs), *(s.name for s in repository.schedule_defs)]

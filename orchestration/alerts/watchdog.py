@@ -1,0 +1,201 @@
+"""The watchdog: looks from outside whether anybody is still looking, and tells it without their help.
+
+Here: one round: ask (`health.py`), tell, ping the dead-man URL. Not here: when it runs (cron or systemd,
+docs/how-to/watch-the-watchers.md). It needs neither the daemon nor the lake, and when the outbox itself is broken
+it sends directly. What remains, a machine that is off, only somebody outside can see: the dead-man URL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from orchestration.alerts import health
+from orchestration.alerts.channels import Channel, Message, endpoints
+from orchestration.alerts.delivery import deliver
+from orchestration.alerts.errors import OutboxError
+from orchestration.alerts.outbox import Alert, sync_alerts
+from orchestration.alerts.policy import policy_of
+from orchestration.alerts.store import Outbox, stamp
+
+if TYPE_CHECKING:
+    from orchestration.settings import Settings
+
+MEMORY_FILE = "watchdog.json"
+PING_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round found.
+
+    Attributes:
+        asked: The questions that were asked, in words.
+        alerts: What is wrong now.
+        pinged: Whether the dead-man URL was called; None: there is none, or something is wrong.
+    """
+
+    asked: tuple[str, ...]
+    alerts: tuple[Alert, ...]
+    pinged: bool | None
+
+
+def watch(
+    settings: Settings,
+    channels: Sequence[Channel],
+    now: datetime,
+    *,
+    expect_daemon: bool | None = None,
+    limits: health.HealthLimits | None = None,
+) -> Round:
+    """Ask everything, tell what is wrong or well again, and ping the dead-man URL when all is well.
+
+    Args:
+        settings: The home.
+        channels: Where to tell.
+        now: Wall-clock time, naive UTC.
+        expect_daemon: Whether the daemon should run; None: if schedules are enabled in the settings, or any sensor
+            or schedule of the home is switched on.
+        limits: What counts as dead.
+    """
+    bounds = limits or health.HealthLimits()
+    asked, alerts = ["disk", "lake"], health.full_disk(settings.home_path, bounds)
+    alerts += health.unreadable_lake(settings.lake_config(), bounds)
+    try:
+        outbox = Outbox.of(settings.home_path)
+        more, found = _ask_dagster(settings, outbox, now, expect_daemon, bounds)
+        asked, alerts = [*asked, *more, "delivery"], alerts + found
+        # Before asking whether messages wait, do what the daemon would have done.
+        deliver(outbox, channels, now, policy_of(settings))
+        alerts += health.undelivered(outbox, endpoints(channels), now, bounds)
+        sync_alerts(outbox, health.SCOPE, alerts, now)
+        deliver(outbox, channels, now, policy_of(settings))
+        _tell_directly(settings, channels, None, now)
+    except OutboxError as error:
+        broken = _broken_outbox(error)
+        alerts.append(broken)
+        _tell_directly(settings, channels, broken, now)
+    pinged = None if alerts or settings.deadman_url is None else _ping(settings.deadman_url)
+    return Round(tuple(asked), tuple(alerts), pinged)
+
+
+def _ask_dagster(
+    settings: Settings, outbox: Outbox, now: datetime, expect_daemon: bool | None, limits: health.HealthLimits
+) -> tuple[list[str], list[Alert]]:
+    from orchestration.home import open_instance
+
+    asked, alerts = ["runs"], list[Alert]()
+
+    def ask() -> None:
+        with open_instance(settings) as instance:
+            alerts.extend(health.stuck_runs(instance, now, limits))
+            expected = expect_daemon
+            if expected is None:
+                expected = settings.enable_schedules or health.daemon_expected(instance)
+            if expected:
+                asked.extend(["daemon", "sensors and schedules"])
+                dead = health.dead_daemon(instance, now, limits)
+                # When the daemon is dead, so are they all: one message says it.
+                alerts.extend(dead or health.stopped_automations(instance, outbox, now, limits))
+
+    problem = _problem(ask)
+    if problem is not None:
+        alerts.append(
+            Alert(
+                key=f"{health.SCOPE}/storage",
+                severity="page",
+                title="Dagster's storage cannot be read",
+                body=problem,
+                runbook="daemon-dead",
+                command="assay watchdog",
+            )
+        )
+    return asked, alerts
+
+
+def _problem(ask: Callable[[], None]) -> str | None:
+    """What Dagster's storage raised. An OutboxError is not about it and goes on."""
+    try:
+        ask()
+    except OutboxError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a storage that cannot be read is a finding, not the end of the round
+        return f"{type(error).__name__}: {str(error)[:500]}"
+    return None
+
+
+def _broken_outbox(error: OutboxError) -> Alert:
+    return Alert(
+        key=f"{health.SCOPE}/outbox",
+        severity="page",
+        title="The alert outbox is broken: no alert can be kept",
+        body=str(error),
+        runbook="alert-delivery-dead",
+        command="assay watchdog",
+    )
+
+
+def _tell_directly(
+    settings: Settings, channels: Sequence[Channel], alert: Alert | None, now: datetime
+) -> None:
+    """Say without the outbox that it is broken, and once that it works again.
+
+    What was said to whom is kept in a small file, so that a watchdog that runs every five minutes does not say it
+    every five minutes; a page is repeated as often as any other.
+    """
+    path = settings.home_path / MEMORY_FILE
+    memory = json.loads(path.read_text()) if path.exists() else None
+    if alert is None and memory is None:
+        return
+    every = policy_of(settings).reminder_every["page"].total_seconds()
+    told: dict[str, str] = {} if memory is None else memory["told"]
+    since = stamp(now) if memory is None else memory["since"]
+    for channel in channels:
+        last = told.get(channel.endpoint)
+        if alert is not None:
+            if last and (now - datetime.fromisoformat(last)).total_seconds() < every:
+                continue
+            message = _direct(alert, "reminder" if last else "opened", since, now, channel)
+        elif last:
+            message = _direct(_broken_outbox(OutboxError("It works again.")), "resolved", since, now, channel)
+        else:
+            continue
+        if channel.send(message, is_repeat=False).result == "sent":
+            told[channel.endpoint] = stamp(now)
+            if alert is None:
+                del told[channel.endpoint]
+    if alert is None and not told:
+        path.unlink()
+    else:
+        path.write_text(json.dumps({"since": since, "told": told}))
+
+
+def _direct(alert: Alert, kind: str, since: str, now: datetime, channel: Channel) -> Message:
+    incident = hashlib.sha256(f"{alert.key} {since}".encode()).hexdigest()[:16]
+    moment = "" if kind != "reminder" else stamp(now)
+    digest = hashlib.sha256(f"{incident} {kind} {moment}".encode()).hexdigest()[:16]
+    return Message(
+        delivery_id=f"{digest}-{channel.endpoint}",
+        incident=incident,
+        kind=kind,  # type: ignore[arg-type]
+        severity=alert.severity,
+        title=alert.title,
+        body=alert.body,
+        runbook=f"docs/runbook/{alert.runbook}.md",
+        command=alert.command,
+        keys=(alert.key,),
+        created_at=stamp(now),
+    )
+
+
+def _ping(url: str) -> bool:
+    import requests
+
+    try:
+        return requests.get(url, timeout=PING_TIMEOUT_S).ok
+    except requests.RequestException:
+        return False

@@ -1,0 +1,97 @@
+"""`assay alerts`: look into the outbox, deliver it, try the endpoints. Here: options and words."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestration.settings import load_settings
+
+if TYPE_CHECKING:
+    from orchestration.alerts.store import Outbox
+
+
+class Action(StrEnum):
+    """What to do with the outbox."""
+
+    list = "list"
+    deliver = "deliver"
+    test = "test"
+
+
+def alerts(
+    action: Annotated[
+        Action,
+        typer.Argument(help="list: what is open and on its way; deliver: one pass; test: a message to all."),
+    ] = Action.list,
+    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
+    retry_dead: Annotated[
+        bool, typer.Option(help="deliver: send again what was given up, after an endpoint was repaired.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the result as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Show the alerts of a home, deliver what is due, or try every endpoint.
+
+    Exit codes: 0 done · 1 a message could not be sent · 2 wrong settings, no home or a broken outbox.
+    """
+    settings = load_settings(home=home)
+    from orchestration.alerts.channels import open_channels
+    from orchestration.alerts.delivery import deliver
+    from orchestration.alerts.delivery import retry_dead as revive
+    from orchestration.alerts.policy import policy_of
+    from orchestration.alerts.store import Outbox, wall_clock
+    from orchestration.errors import HomeError
+
+    if not settings.home_path.is_dir():
+        raise HomeError(f"{settings.home_path} is no Assay home; expected one that `assay run` has made.")
+    channels, now = open_channels(settings), wall_clock()
+    if action is Action.test:
+        from orchestration.alerts.trial import send_trial
+
+        outcomes = send_trial(channels, now)
+        for label, outcome in outcomes.items():
+            typer.echo(f"{label}: {outcome.result}{f' ({outcome.detail})' if outcome.detail else ''}")
+        raise typer.Exit(0 if all(outcome.result == "sent" for outcome in outcomes.values()) else 1)
+    outbox = Outbox.of(settings.home_path)
+    if action is Action.list:
+        _list(outbox, as_json=as_json)
+        return
+    if retry_dead:
+        typer.echo(f"{revive(outbox, now)} message(s) have their attempts back")
+    report = deliver(outbox, channels, now, policy_of(settings))
+    typer.echo(f"sent {report.sent}, failed {report.failed}, given up {report.died}")
+    raise typer.Exit(1 if report.failed else 0)
+
+
+def _list(outbox: Outbox, *, as_json: bool) -> None:
+    incidents = outbox.rows(
+        "select key, severity, title, body, runbook, command, first_seen, last_seen, occurrences from incidents "
+        "where state = 'open' order by case severity when 'page' then 0 when 'ticket' then 1 else 2 end, first_seen"
+    )
+    endpoints = outbox.rows(
+        "select e.label, e.last_error, e.last_sent_at, "
+        "sum(coalesce(d.state in ('pending', 'sending'), 0)) as waiting, sum(coalesce(d.state = 'dead', 0)) as dead "
+        "from endpoints e left join deliveries d using (endpoint) group by e.endpoint order by e.label"
+    )
+    if as_json:
+        told = {"open": [dict(row) for row in incidents], "endpoints": [dict(row) for row in endpoints]}
+        json.dump(told, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    if not incidents:
+        typer.echo("no open incident")
+    for row in incidents:
+        typer.echo(
+            f"{row['severity'].upper():<6} {row['title']}  ({row['key']}, since {row['first_seen'][:16]}, "
+            f"found {row['occurrences']}×)\n       {row['command']} · docs/runbook/{row['runbook']}.md"
+        )
+    for row in endpoints:
+        error = f", last error {row['last_error']}" if row["last_error"] else ""
+        typer.echo(f"{row['label']}: {row['waiting']} waiting, {row['dead']} given up{error}")

@@ -1,0 +1,58 @@
+"""`assay watchdog`: one round of the watchdog, for cron or systemd. Here: options, words and the exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.settings import load_settings
+
+
+def watchdog(
+    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
+    expect_daemon: Annotated[
+        bool | None,
+        typer.Option(
+            "--daemon/--no-daemon",
+            help="Whether Dagster's daemon should be running. Default: if any sensor or schedule is switched on.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the result as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Look from outside whether the daemon, the sensors, the outbox, the lake and the disk are well; tell if not.
+
+    Exit codes: 0 all is well · 1 something is not, or the dead-man URL could not be reached · 2 wrong settings or
+    no home.
+    """
+    settings = load_settings(home=home)
+    from orchestration.alerts.channels import open_channels
+    from orchestration.alerts.store import wall_clock
+    from orchestration.alerts.watchdog import watch
+    from orchestration.errors import HomeError
+
+    if not (settings.home_path / "dagster" / "dagster.yaml").exists():
+        raise HomeError(f"{settings.home_path} is no Assay home; expected one that `assay run` has made.")
+    found = watch(settings, open_channels(settings), wall_clock(), expect_daemon=expect_daemon)
+    if as_json:
+        told = [
+            {"key": a.key, "severity": a.severity, "title": a.title, "body": a.body, "runbook": a.runbook}
+            for a in found.alerts
+        ]
+        json.dump({"asked": found.asked, "alerts": told, "pinged": found.pinged}, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        for alert in found.alerts:
+            typer.echo(
+                f"{alert.severity.upper()} {alert.title}\n  {alert.body}\n  docs/runbook/{alert.runbook}.md"
+            )
+        if not found.alerts:
+            typer.echo(f"all is well: {', '.join(found.asked)}")
+    if found.pinged is False:
+        typer.echo("assay: the dead-man URL could not be reached", err=True)
+    raise typer.Exit(1 if found.alerts or found.pinged is False else 0)
