@@ -17,8 +17,12 @@ from typing import Annotated
 
 import typer
 
+from orchestration.cli.alerts import alerts
+from orchestration.cli.backtest import backtest
 from orchestration.cli.explain import explain
+from orchestration.cli.report import report
 from orchestration.cli.status import status
+from orchestration.cli.watchdog import watchdog
 from orchestration.settings import Settings, SettingsError, describe_settings, load_settings
 
 app = typer.Typer(
@@ -187,6 +191,10 @@ def rollback(
 
 app.command("status")(status)
 app.command("explain")(explain)
+app.command("backtest")(backtest)
+app.command("report")(report)
+app.command("alerts")(alerts)
+app.command("watchdog")(watchdog)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -208,13 +216,14 @@ def main() -> None:
     """Entry point: known errors become one message on standard error."""
     from lake.errors import LakeError
     from ml.registry.errors import NothingToRollBackError
+    from orchestration.alerts.errors import AlertingError
     from orchestration.errors import HomeError, StageFailedError
     from orchestration.slo.definitions import SloDefinitionError
     from sources.protocol import SourceError
 
     try:
         app()
-    except (SettingsError, HomeError, SourceError, LakeError, SloDefinitionError) as error:
+    except (SettingsError, HomeError, AlertingError, SourceError, LakeError, SloDefinitionError) as error:
         typer.echo(f"assay: {error}", err=True)
         raise SystemExit(2) from error
     except (StageFailedError, NothingToRollBackError) as error:

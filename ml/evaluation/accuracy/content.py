@@ -53,8 +53,8 @@ def _in_short(document: Mapping[str, Any]) -> Section:
     share = f"{100 * settings['last_share']:.0f} %"
     text = [
         f"{whole(data['rows'])} sales of {whole(data['collections'])} collections from {data['first']} to "
-        f"{data['last']}; {whole(data['clean'])} of them at arm's length. Headline sample, fixed in advance: the last {share} of each "
-        f"collection with at least {settings['min_sales']} of those, {whole(data['headline'])} sales.",
+        f"{data['last']}; {whole(data['clean'])} of them at arm's length. Headline sample, fixed in advance: "
+        f"the last {share} of each collection with at least {settings['min_sales']} of those, {whole(data['headline'])} sales.",
     ]
     if data["unpriced"]:
         text.append(f"{whole(data['unpriced'])} rows without a positive price are in no figure.")
@@ -236,8 +236,8 @@ def _sums(told: Mapping[str, Any]) -> Section:
     return Section(
         "Sums",
         (
-            f"{whole(told['portfolios'])} wallets with at least five sales in the window, {whole(told['sales'])} sales: "
-            "the sum of the estimates against the sum of the prices.",
+            f"{whole(told['portfolios'])} wallets with at least five sales in the window, {whole(told['sales'])} "
+            "sales: the sum of the estimates against the sum of the prices.",
         ),
         (),
         (

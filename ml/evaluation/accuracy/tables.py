@@ -83,6 +83,7 @@ def error_table(title: str, part: Mapping[str, Any]) -> Table:
 
 
 def group_table(sample: Mapping[str, Any], dimension: str, where: str = "") -> Table:
+    """Model beside baselines in every group of a dimension; `where` ends the title."""
     columns = (
         DIMENSION_TITLES[dimension],
         "n",

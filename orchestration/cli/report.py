@@ -1,0 +1,145 @@
+"""`assay report`: a ledger of frozen estimates as an accuracy report, and its closing table on the terminal.
+
+Here: options, where files go, the terminal's table. Not here: figures and pages (`ml.evaluation.accuracy`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def report(
+    ledger: Annotated[Path, typer.Argument(help="Parquet ledger written by `assay backtest`.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for accuracy.md, .html, .json and pictures; default: beside the ledger."),
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Also write the Markdown page here, e.g. docs/accuracy.md.")
+    ] = None,
+    ablation: Annotated[
+        Path | None, typer.Option(help="JSON of experiments to show: ablation rows and what tuning bought.")
+    ] = None,
+    command: Annotated[
+        str, typer.Option(help="The command lines that made the ledger, to be told on the page.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Write the figures on standard output.")] = False,
+) -> None:
+    """Tell how good the estimates of a ledger were, beside the baselines."""
+    from ml.evaluation.accuracy import LedgerError, accuracy_of
+    from ml.evaluation.accuracy.experiments import ExperimentsError, read_experiments
+    from ml.evaluation.accuracy.pages import compose, write_markdown, write_report
+    from ml.evaluation.accuracy.provenance import provenance
+
+    try:
+        document = accuracy_of(ledger)
+        experiments = read_experiments(ablation) if ablation else []
+    except (LedgerError, ExperimentsError) as error:
+        typer.echo(f"assay: {error}", err=True)
+        raise typer.Exit(2) from error
+    pages = compose(document, provenance(ledger, command), experiments)
+    folder = out or ledger.with_name(f"{ledger.stem}-report")
+    written = write_report(pages, folder)
+    if markdown:
+        markdown.parent.mkdir(parents=True, exist_ok=True)
+        written += write_markdown(pages, markdown)
+    if as_json:
+        json.dump(document, sys.stdout, indent=1, ensure_ascii=False)
+        sys.stdout.write("\n")
+        return
+    print_accuracy(document)
+    told = ", ".join(str(path) for path in written if path.suffix != ".svg")
+    typer.echo(f"\nWritten: {told}")
+
+
+def print_accuracy(document: Mapping[str, Any], console: Console | None = None) -> None:
+    """The headline of a report on the terminal: errors beside the baselines, votes, intervals, by chain.
+
+    Args:
+        document: Result of `ml.evaluation.accuracy.accuracy_of`.
+        console: Where to print; standard output by default.
+    """
+    from rich.console import Console
+
+    from ml.evaluation.accuracy.wording import percent
+
+    console = console or Console(width=None if sys.stdout.isatty() else 118)
+    data, headline, window = document["data"], document["headline"], document["window"]
+    console.print(
+        f"\n{data['rows']:,} sales of {data['collections']:,} collections, {data['first']} to {data['last']}; "
+        f"{data['clean']:,} at arm's length, {percent(window['pooled']['hit_rate'])} % of them answered"
+    )
+    chains = headline["chains"] if len(headline["chains"]) > 1 else {}
+    for chain, part in {"all chains": headline, **chains}.items():
+        console.print(_errors(chain, part, document["settings"]))
+    console.print(_tiers(headline["groups"]["premium_tier"]))
+
+
+def _errors(chain: str, part: Mapping[str, Any], settings: Mapping[str, Any]) -> Table:
+    from rich.table import Table
+
+    from ml.evaluation.accuracy.config import SERIES_NAMES
+    from ml.evaluation.accuracy.wording import ci, decimal, percent
+
+    pooled, contest = part["pooled"], part["contest"]
+    beating = contest["beating"]
+    share = f"{100 * settings['last_share']:.0f} %"
+    table = Table(
+        title=f"Error, {chain}: last {share} of each collection with ≥ {settings['min_sales']} clean sales "
+        f"({pooled['n']:,} sales, {pooled['collections']} collections)",
+        title_justify="left",
+        caption=f"Beats the best simple baseline in {percent(beating['best_simple']['share'])} % and the median of 5 "
+        f"in {percent(beating['med_5']['share'])} % of {contest['collections']} collections; intervals of 80 and 90 % "
+        f"held {percent(pooled['coverage']['80']['share'])} and {percent(pooled['coverage']['90']['share'])} %",
+        caption_justify="left",
+    )
+    table.add_column("estimate")
+    for name in ("MdAPE % (95 %)", "MAPE %", "within 20 %", "level", "PRD", "MdAPE %, median collection"):
+        table.add_column(name, justify="right")
+    for name, told in pooled["series"].items():
+        table.add_row(
+            SERIES_NAMES[name],
+            f"{percent(told['mdape'])} ({ci(told['mdape_ci'])})",
+            percent(told["mape"]),
+            percent(told["ppe20"]),
+            decimal(told["level"]),
+            decimal(told["prd"]),
+            percent(contest["median_mdape"][name]),
+            style="bold" if name == "model" else None,
+        )
+    return table
+
+
+def _tiers(groups: Mapping[str, Any]) -> Table:
+    from rich.table import Table
+
+    from ml.evaluation.accuracy.wording import decimal, percent
+
+    table = Table(title="By predicted premium over the floor", title_justify="left")
+    table.add_column("tier")
+    for name in ("n", "MdAPE %", "median of 5", "level", "PRD", "noise floor", "in 80 %", "in 90 %"):
+        table.add_column(name, justify="right")
+    for tier, told in groups.items():
+        model, floor = told["series"]["model"], told["prd_floor"]
+        table.add_row(
+            tier,
+            f"{told['n']:,}",
+            percent(model["mdape"]),
+            percent(told["series"]["med_5"]["mdape"]),
+            decimal(model["level"]),
+            decimal(model["prd"]),
+            decimal(floor["prd"] if floor else None),
+            percent(told["coverage"]["80"]["share"]),
+            percent(told["coverage"]["90"]["share"]),
+        )
+    return table
