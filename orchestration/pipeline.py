@@ -186,12 +186,43 @@ def retrain_collections(
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
         bury_dead_runs(instance)
         conductor = _Conductor(settings, instance)
-        _refuse_unknown(conductor.assay, keys)
+        refuse_unknown(conductor.assay, keys)
         counts = _train_worklist(conductor, keys, reason)
         return counts, conductor.stages["price models"].seconds
 
 
-def _refuse_unknown(assay: Assay, keys: Sequence[str]) -> None:
+def build_until(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    until: datetime,
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Ingest what was known before an instant and build marts, index and sale features; nothing is trained or scored.
+
+    A home that knows more already is only built: whoever looks back from it reads by `known_at`. The caller holds the
+    home's lock.
+
+    Raises:
+        StageFailedError: a step failed.
+        HomeError: the source says nothing before the instant.
+    """
+    settings = settings.model_copy(update={"as_of": until})
+    conductor = _Conductor(settings, instance)
+    with conductor.assay.lake.read() as con:
+        known = con.execute("select max(known_at) from raw.sales").fetchone()
+    if known and known[0] is not None and known[0] >= conductor.assay.horizon:
+        say(f"the home knows sales until {known[0]}: nothing to ingest")
+        conductor.run("build")
+    else:
+        _ingest_and_build(conductor)
+
+
+def refuse_unknown(assay: Assay, keys: Sequence[str]) -> None:
+    """Stop at names that the home has not heard of.
+
+    Raises:
+        HomeError: names them, and what comes close.
+    """
     from orchestration.sensors import discovered_collections
 
     known = discovered_collections(assay)

@@ -1,0 +1,92 @@
+"""`assay backtest`: prove the estimates on the past, one ledger row per sale.
+
+Here: options and messages. Not here: any work (`orchestration.backtest`), or the report (`orchestration.cli.report`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.settings import SettingsError, load_settings
+
+_DAYS_PER_UNIT = {"h": 1 / 24, "d": 1.0, "w": 7.0}
+
+
+def backtest(
+    start: Annotated[datetime, typer.Option("--from", help="First instant of the window, UTC.")],
+    end: Annotated[
+        datetime, typer.Option("--to", help="End of the window, UTC; what became known later is ignored.")
+    ],
+    out: Annotated[Path, typer.Option(help="Parquet file of the ledger, one row per sale.")],
+    source: Annotated[
+        str | None, typer.Option(help="Where market data come from: files or simulator [ASSAY_SOURCE].")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of Parquet or CSV files [ASSAY_DATA_DIR].")
+    ] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
+    refit_every: Annotated[str, typer.Option(help="Time between refits, as in 30d, 2w or 12h.")] = "30d",
+    collections: Annotated[
+        list[str] | None,
+        typer.Option(help="Price these only, a,b or the option repeated; models learn from all either way."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the report as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Walk forward through the past with the production code and tell how good every estimate would have been."""
+    start, end = _utc(start), _utc(end)
+    if start >= end:
+        raise SettingsError(f"--from must be before --to, found {start} and {end}")
+    if data_dir is not None and not data_dir.is_dir():
+        raise SettingsError(f"--data-dir: expected a folder of market data, found nothing at {data_dir}")
+    days = _days(refit_every)
+    settings = load_settings(home=home, source=source, data_dir=data_dir)
+    from orchestration.backtest import BacktestRequest, run_backtest
+    from orchestration.home import open_instance, prepare_home
+    from orchestration.progress import Narrator
+
+    names = [name.strip() for given in collections or [] for name in given.split(",") if name.strip()]
+    prepare_home(settings)
+    with Narrator() as narrator, open_instance(settings) as instance:
+        narrator.say(
+            f"[bold]backtest[/] {start} to {end}, refits every {refit_every} · home {settings.home_path}"
+        )
+        ledger = run_backtest(
+            settings, instance, BacktestRequest(start, end, days, names, out), say=narrator.say
+        )
+    _tell(ledger, as_json)
+
+
+def _tell(ledger: Path, as_json: bool) -> None:
+    """The accuracy report of the ledger, from the same function as `assay report`."""
+    from ml.evaluation.accuracy import accuracy_of
+    from orchestration.cli.report import print_accuracy
+
+    document = accuracy_of(ledger)
+    if as_json:
+        json.dump({"ledger": str(ledger), "accuracy": document}, sys.stdout, indent=1, ensure_ascii=False)
+        sys.stdout.write("\n")
+        return
+    print_accuracy(document)
+    typer.echo(f"\nLedger: {ledger} · pages and plots: assay report {ledger}")
+
+
+def _utc(instant: datetime) -> datetime:
+    """The lake keeps naive UTC."""
+    return instant if instant.tzinfo is None else instant.astimezone(UTC).replace(tzinfo=None)
+
+
+def _days(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([hdw])", text.strip())
+    days = float(found[1]) * _DAYS_PER_UNIT[found[2]] if found else 0.0
+    if days <= 0:
+        raise SettingsError(f"--refit-every expects a positive time such as 30d, 2w or 12h, found {text!r}")
+    return days
