@@ -21,6 +21,7 @@ from orchestration.assets.models import MODEL_ASSETS  # noqa: E402
 from orchestration.assets.predictions import PREDICTION_ASSETS, PREDICTION_CHECKS  # noqa: E402
 from orchestration.assets.raw import RAW_ASSETS, RAW_CHECKS  # noqa: E402
 from orchestration.assets.slo import SLO_ASSETS, with_freshness  # noqa: E402
+from orchestration.assets.tuning import TUNING_ASSETS  # noqa: E402
 from orchestration.home import prepare_home  # noqa: E402
 from orchestration.jobs import JOBS  # noqa: E402
 from orchestration.progress import progress_logger  # noqa: E402
@@ -39,6 +40,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
                 build_marts(dbt_project()),
                 *FEATURE_ASSETS,
                 *MODEL_ASSETS,
+                *TUNING_ASSETS,
                 *PREDICTION_ASSETS,
                 lake_maintenance,
                 *SLO_ASSETS,

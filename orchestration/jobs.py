@@ -91,10 +91,16 @@ def everything() -> None:
     conduct()
 
 
+tune = dg.define_asset_job(
+    "tune",
+    dg.AssetSelection.assets("tuning_study"),
+    description="Search settings under a budget; adopt what wins on later sales.",
+)
+
 maintain = dg.define_asset_job(
     "maintain",
     dg.AssetSelection.assets("lake_maintenance"),
     description="Compact the lake and expire snapshots past their retention.",
 )
 
-JOBS: list[Any] = [ingest, build, train, score, retrain_worklist, everything, maintain]
+JOBS: list[Any] = [ingest, build, train, score, retrain_worklist, everything, maintain, tune]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -70,6 +70,45 @@ def error_histogram(log_errors: np.ndarray) -> dg.MarkdownMetadataValue:
     axes.hist(percent, bins=60, color=ACCENT)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_ylabel("sales", fontsize=8)
+    return _embed(figure)
+
+
+def study_plot(
+    title: str, trials: Sequence[tuple[int, float | None, str]], importance: Mapping[str, float]
+) -> dg.MarkdownMetadataValue:
+    """The history of a study and what mattered in it.
+
+    Args:
+        title: What was tuned.
+        trials: number, mean |log error| (None without one), state; in order. Pruned trials show what they had.
+        importance: setting to its share in explaining the error; may be empty.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.2), dpi=80, layout="constrained")
+    history, bars = figure.subplots(1, 2, width_ratios=(3, 2))
+    history.set_title(title, fontsize=10, color=INK, loc="left")
+    for state, colour, marker in (("complete", ACCENT, "o"), ("pruned", SOFT, "x")):
+        shown = [(number, value) for number, value, how in trials if how == state and value is not None]
+        history.scatter(
+            *zip(*shown, strict=True) if shown else ([], []), c=colour, marker=marker, s=18, label=state
+        )
+    complete = [(number, value) for number, value, how in trials if how == "complete" and value is not None]
+    if complete:
+        best = np.minimum.accumulate([value for _, value in complete])
+        history.step(
+            [number for number, _ in complete], best, where="post", color=INK, linewidth=1, label="best"
+        )
+        history.axhline(complete[0][1], color=SOFT, linewidth=0.8, linestyle=":", label="in force")
+    history.set_xlabel("trial", fontsize=8)
+    history.set_ylabel("mean |log error|", fontsize=8)
+    history.legend(fontsize=7, frameon=False)
+    ranked = sorted(importance.items(), key=lambda item: item[1])
+    bars.barh([name for name, _ in ranked], [share for _, share in ranked], color=ACCENT)
+    bars.set_title("importance" if ranked else "too few trials for importances", fontsize=8, color=INK)
+    for axes in (history, bars):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=7)
     return _embed(figure)
 
 

@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     alert_reminder_ticket_h: float = Field(
         24, gt=0, description="hours after which an open ticket is told again"
     )
+    tuning_budget_s: float = Field(
+        600, ge=10, description="seconds one tuning run may take, all its studies and comparisons together"
+    )
     enable_schedules: bool = Field(False, description="turn on all schedules and sensors")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "CRITICAL",

@@ -28,7 +28,8 @@ TABLES: dict[str, str] = {
     "ops.tuned_settings": """
         scope_kind varchar, scope varchar, recipe varchar, study varchar, params varchar, adopted boolean, rule varchar,
         reason varchar, sales bigint, before_log double, after_log double, gain double, gain_low double,
-        gain_high double, later_from timestamp, decided_at timestamp, expires timestamp, trials bigint, seconds double
+        gain_high double, later_from timestamp, decided_at timestamp, expires timestamp, trials bigint, seconds double,
+        numbers varchar
     """,
 }
 
@@ -165,6 +166,7 @@ def write_verdict(con: duckdb.DuckDBPyConnection, verdict: Verdict, run_id: str)
         "expires": verdict.expires,
         "trials": verdict.trials,
         "seconds": verdict.seconds,
+        "numbers": json.dumps(dict(numbers), sort_keys=True),
     }
     _append(con, "ops.tuned_settings", row)
     record(con, [], [_decision(verdict, run_id)])

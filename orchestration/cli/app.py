@@ -23,6 +23,7 @@ from orchestration.cli.explain import explain
 from orchestration.cli.report import report
 from orchestration.cli.status import status
 from orchestration.cli.watchdog import watchdog
+from orchestration.cli.tune import tune
 from orchestration.settings import Settings, SettingsError, describe_settings, load_settings
 
 app = typer.Typer(
@@ -195,6 +196,7 @@ app.command("backtest")(backtest)
 app.command("report")(report)
 app.command("alerts")(alerts)
 app.command("watchdog")(watchdog)
+app.command("tune")(tune)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -1,0 +1,48 @@
+"""`assay tune`: search settings under a budget. Here: options and what is printed. Not here: the work (`tuning.py`)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.settings import load_settings
+
+
+def tune(
+    budget: Annotated[
+        str | None, typer.Option(help="Longest duration, e.g. 90s, 10m, 1h [ASSAY_TUNING_BUDGET_S].")
+    ] = None,
+    scope: Annotated[str, typer.Option(help="pooled, collections or all.")] = "all",
+    market: Annotated[list[str] | None, typer.Option(help="Only this market; may be repeated.")] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
+    source: Annotated[str | None, typer.Option(help="simulator or files [ASSAY_SOURCE].")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of Parquet or CSV files [ASSAY_DATA_DIR].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")] = False,
+) -> None:
+    """Search model settings; adopt those that win on sales later than the ones searched on (the job tune)."""
+    from orchestration.tuning import level_of, seconds_of, tune_in_a_run
+
+    settings = load_settings(home=home, source=source, data_dir=data_dir)
+    level, seconds = level_of(scope), seconds_of(budget) if budget else settings.tuning_budget_s
+    from orchestration.home import open_instance, prepare_home
+    from orchestration.progress import Narrator
+
+    prepare_home(settings)
+    with Narrator() as narrator, open_instance(settings) as instance:
+        narrator.say(f"[bold]assay tune[/] · {level} · up to {seconds:.0f} s · home {settings.home_path}")
+        verdicts = tune_in_a_run(settings, instance, level, seconds, market or [])
+    if as_json:
+        json.dump(verdicts, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    for row in verdicts:
+        state = {True: "adopted", False: "not adopted", None: "no verdict"}[row["adopted"]]
+        typer.echo(f"{row['kind']} {row['scope']}: {state} after {row['trials']} trials: {row['reason']}")
+    if not verdicts:
+        typer.echo("nothing is worth a study now")
