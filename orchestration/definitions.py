@@ -18,6 +18,7 @@ from orchestration.assets.features import FEATURE_ASSETS, FEATURE_CHECKS  # noqa
 from orchestration.assets.maintenance import lake_maintenance  # noqa: E402
 from orchestration.assets.marts import build_marts, dbt_project  # noqa: E402
 from orchestration.assets.models import MODEL_ASSETS  # noqa: E402
+from orchestration.assets.monitoring import MONITORING_ASSETS  # noqa: E402
 from orchestration.assets.predictions import PREDICTION_ASSETS, PREDICTION_CHECKS  # noqa: E402
 from orchestration.assets.raw import RAW_ASSETS, RAW_CHECKS  # noqa: E402
 from orchestration.assets.slo import SLO_ASSETS, with_freshness  # noqa: E402
@@ -44,6 +45,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
                 *PREDICTION_ASSETS,
                 lake_maintenance,
                 *SLO_ASSETS,
+                *MONITORING_ASSETS,
             ]
         ),
         asset_checks=[*RAW_CHECKS, *FEATURE_CHECKS, *PREDICTION_CHECKS],

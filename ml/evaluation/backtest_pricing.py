@@ -286,7 +286,6 @@ def _table(rows: PricingRows, force: InForce, spoken: _Spoken) -> pa.Table:
             "prior_eth": eth(spoken.prior),
             "tier": pa.array(np.where(valued, spoken.tier, TIER_NONE), pa.string()),
             "no_value_reason": pa.array(spoken.reason, pa.string()),
-            "grade": pa.nulls(len(rows), pa.string()),
             "model_version": text(names),
             "prior_version": text(spoken.version),
             "snapshot_id": np.zeros(len(rows), np.int64),

@@ -20,6 +20,7 @@ from ml.evaluation.metrics import PREMIUM_EDGES, PREMIUM_TIERS
 from ml.index.asof import sorted_asof_joins
 from ml.index.queries import sale_queries
 from ml.models.champion import TIER_NONE
+from ml.models.grades import grade_sql
 from ml.models.inference import REASON_FEW_SALES, REASON_SILENT, ScoringConfig
 
 REASON_NO_ESTIMATE = "not_estimated_before"
@@ -67,8 +68,9 @@ LEDGER_SCHEMA = pa.schema(
 `as_of` is the instant of the frozen estimate (null without one); `lower_eth` and `upper_eth` bound the 80 % interval;
 `expected_eth` is the mean, for sums; `index_eth` and `prior_eth` are what the index and the pooled prior alone would
 have said (null where the estimate did not keep them); `listed`: the token had a live ask known before the sale's as-of
-instant; `sales_seen`: arm's-length sales of the collection visible to the sale; `days_since_sale`: from the newest of
-them to the sale's as-of instant (null without one); `<baseline>_eth`: the baselines known at the sale's as-of instant.
+instant; `grade` is read from the width of the frozen interval; `sales_seen`: arm's-length sales of the collection
+visible to the sale; `days_since_sale`: from the newest of them to the sale's as-of instant (null without one);
+`<baseline>_eth`: the baselines known at the sale's as-of instant.
 """
 
 ESTIMATE_SCHEMA = pa.schema(
@@ -89,7 +91,6 @@ ESTIMATE_SCHEMA = pa.schema(
                 "prior_eth",
                 "tier",
                 "no_value_reason",
-                "grade",
                 "model_version",
                 "prior_version",
             )
@@ -176,6 +177,7 @@ def _join_sql(estimates: str, into: str) -> str:
     create or replace temp table {into} as
     with frozen as (
         select {taken} from {estimates}
+        where (collection, token_id) in (select distinct collection, token_id from ledger_sales)
         qualify row_number() over (
             partition by collection, token_id, as_of order by snapshot_id desc, model_version desc, estimate_eth
         ) = 1
@@ -186,7 +188,7 @@ def _join_sql(estimates: str, into: str) -> str:
             s.is_arms_length, s.is_wash, s.buyer, s.seller, s.prefix as sales_seen,
             (epoch_us(s.as_of) - epoch_us(s.last_sale_at)) / 86400e6 as days_since_sale,
             frozen.as_of, frozen.estimate_eth, frozen.lower_eth, frozen.upper_eth, frozen.lower_90_eth,
-            frozen.upper_90_eth, frozen.expected_eth, frozen.index_eth, frozen.prior_eth, frozen.grade,
+            frozen.upper_90_eth, frozen.expected_eth, frozen.index_eth, frozen.prior_eth,
             frozen.model_version, frozen.prior_version, frozen.tier as estimate_tier,
             frozen.no_value_reason as told_reason
         from ledger_sales as s
@@ -196,6 +198,7 @@ def _join_sql(estimates: str, into: str) -> str:
     described as (
         select
             joined.*,
+            {grade_sql("ln(upper_eth / estimate_eth)")} as grade,
             case when estimate_eth is null then '{TIER_NONE}' else estimate_tier end as tier,
             case
                 when estimate_eth is not null then null
