@@ -103,4 +103,10 @@ maintain = dg.define_asset_job(
     description="Compact the lake and expire snapshots past their retention.",
 )
 
-JOBS: list[Any] = [ingest, build, train, score, retrain_worklist, everything, maintain, tune]
+monitor = dg.define_asset_job(
+    "monitor",
+    dg.AssetSelection.groups("monitoring"),
+    description="One monitoring pass: the ledger of errors, SLOs, and what is decided from them.",
+)
+
+JOBS: list[Any] = [ingest, build, train, score, retrain_worklist, everything, maintain, tune, monitor]
