@@ -10,16 +10,6 @@ from rich.table import Table
 
 from orchestration.summary import RunSummary
 
-MODEL_NAMES = {
-    "model": "Assay",
-    "prior": "pooled prior alone",
-    "index": "hedonic index alone",
-    "med_5": "median of the last 5",
-    "med_30": "median of the last 30",
-    "p20_50": "floor proxy (p20 of 50)",
-    "last_index": "last sale × index",
-}
-
 
 def print_summary(summary: RunSummary, console: Console | None = None) -> None:
     """Counts, models by tier, error beside the baselines, error against the truth, reconciliation, time."""
@@ -59,6 +49,8 @@ def _counts(s: RunSummary) -> Table:
 
 def _errors(chain: str, told: dict[str, Any]) -> Table:
     where = "all chains" if chain == "all" else chain
+    from ml.evaluation.accuracy.config import SERIES_NAMES
+
     table = Table(
         title=f"Walk-forward error, {where}: last 30 % of each collection with ≥ 200 sales"
         f" ({told['sales']:,} sales, {told['collections']} collections)",
@@ -75,7 +67,7 @@ def _errors(chain: str, told: dict[str, Any]) -> Table:
         level = "–" if metrics["level"] is None else f"{metrics['level']:.3f}"
         over = _percent(told["median_collection_mdape"].get(name))
         table.add_row(
-            MODEL_NAMES.get(name, name), *shares, level, over, style="bold" if name == "model" else None
+            SERIES_NAMES.get(name, name), *shares, level, over, style="bold" if name == "model" else None
         )
     return table
 

@@ -54,7 +54,7 @@ class PointMetrics:
     mae_log: float
 
     def as_dict(self) -> dict[str, float | int]:
-        """The metrics as a plain dict; an empty sample gives NaN, which `report.jsonable` turns to None."""
+        """The metrics as a plain dict; an empty sample gives NaN, which `accuracy.document.jsonable` turns to None."""
         return asdict(self)
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from ml.evaluation.accuracy.config import AccuracyConfig
 from ml.evaluation.metrics import coverage, point_metrics
-from ml.evaluation.report import ReportConfig
 from ml.models.collection_reader import BASELINE_COLUMNS
 from ml.models.matrix import column
 from ml.models.tables import table_exists
@@ -77,7 +77,7 @@ def track_record(con: duckdb.DuckDBPyConnection, collection: str) -> TrackRecord
         where w.place <= greatest($2, ceil($3 * w.size))
         order by w.seq
         """,
-        [collection, ENOUGH_SALES, ReportConfig().last_share],
+        [collection, ENOUGH_SALES, AccuracyConfig().last_share],
     ).to_arrow_table()
     if table.num_rows == 0:
         return None

@@ -11,6 +11,7 @@ import dagster as dg
 from lake.connection import current_snapshot
 from orchestration import plots
 from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
+from orchestration.checks.factory import guidance
 from orchestration.resources import AssayResource
 
 ESTIMATE_COLUMNS = {
@@ -87,11 +88,11 @@ def token_estimates(assay: AssayResource) -> dg.MaterializeResult:
 )
 def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.accuracy_report`: one JSON document, replaced."""
-    from ml.evaluation.report import ReportConfig, accuracy_report, read_holdout
+    from ml.evaluation.report import accuracy_report, read_holdout
 
     with assay.lake.read() as con:
         document = accuracy_report(con)
-        holdout = read_holdout(con, ReportConfig())
+        holdout = read_holdout(con)
     with assay.lake.write("record the accuracy report") as con:
         con.execute(
             "create table if not exists monitoring.accuracy_report (as_of timestamp, document varchar)"
@@ -106,9 +107,10 @@ def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
     }
     if len(holdout):
         error_log = holdout.logs["model"] - holdout.price_log
+        halves = {level: (high - low) / 2 for level, (low, high) in holdout.bounds.items()}
         metadata |= {
             "errors": plots.error_histogram(error_log),
-            "calibration": plots.calibration_plot(error_log, {0.8: holdout.half_80, 0.9: holdout.half_90}),
+            "calibration": plots.calibration_plot(error_log, halves),
             "mdape": document["chains"]["all"]["pooled"]["model"]["mdape"],
         }
     return dg.MaterializeResult(metadata=metadata)
@@ -143,7 +145,11 @@ def every_token_answered(assay: AssayResource) -> dg.AssetCheckResult:
     passed = told["tokens"] == told["rows"] and not (
         told["doubled"] or told["unexplained"] or told["disordered"]
     )
-    return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.ERROR, metadata=told)
+    return dg.AssetCheckResult(
+        passed=passed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={**told, **guidance("error", "assay run", "no-value")},
+    )
 
 
 PREDICTION_ASSETS = [token_estimates, walk_forward_accuracy]

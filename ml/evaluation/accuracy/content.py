@@ -54,7 +54,8 @@ def _in_short(document: Mapping[str, Any]) -> Section:
     text = [
         f"{whole(data['rows'])} sales of {whole(data['collections'])} collections from {data['first']} to "
         f"{data['last']}; {whole(data['clean'])} of them at arm's length. Headline sample, fixed in advance: "
-        f"the last {share} of each collection with at least {settings['min_sales']} of those, {whole(data['headline'])} sales.",
+        f"the last {share} of each collection with at least {settings['min_sales']} of those, "
+        f"{whole(data['headline'])} sales.",
     ]
     if data["unpriced"]:
         text.append(f"{whole(data['unpriced'])} rows without a positive price are in no figure.")

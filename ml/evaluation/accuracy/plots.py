@@ -13,6 +13,7 @@ from ml.evaluation.accuracy.svg import GREEN, INK, MODEL_COLOUR, RIVAL_COLOUR, V
 from ml.evaluation.accuracy.wording import percent
 
 _COLOURS = (MODEL_COLOUR, RIVAL_COLOUR, GREEN, VIOLET)
+_OF_SERIES = {MODEL: MODEL_COLOUR, "med_5": RIVAL_COLOUR, "index": GREEN, "p20_50": VIOLET}
 
 
 def draw_plots(document: Mapping[str, Any]) -> dict[str, Plot]:
@@ -24,7 +25,7 @@ def draw_plots(document: Mapping[str, Any]) -> dict[str, Plot]:
     headline = document["headline"]
     plots = [
         _collections(headline),
-        _mape_buckets(headline["mape_buckets"]),
+        _mape_buckets(headline),
         _premium_tiers(headline["groups"]["premium_tier"]),
         _calibration(headline),
         _coverage_months(headline["coverage_cells"]["cells"], document["settings"]["coverage_tolerance"]),
@@ -64,12 +65,18 @@ def _collections(headline: Mapping[str, Any]) -> Plot:
     )
 
 
-def _mape_buckets(told: Mapping[str, Any]) -> Plot:
-    rows = told["buckets"]
+def _mape_buckets(headline: Mapping[str, Any]) -> Plot:
+    rows = headline["mape_buckets"]["buckets"]
+    names = [row["bucket"] for row in rows]
     with drawing("mape_buckets", "Collections by MAPE") as sheet:
-        names = [row["bucket"] for row in rows]
-        bars = sheet.axes.bar(names, [row["collections"] for row in rows], color=MODEL_COLOUR, width=0.6)
-        sheet.axes.bar_label(bars, color=INK, fontsize=8)
+        below = [0] * len(rows)
+        for colour, (chain, told) in zip(_COLOURS, headline["chains"].items(), strict=False):
+            counts = [row["collections"] for row in told["mape_buckets"]["buckets"]]
+            bars = sheet.axes.bar(names, counts, bottom=below, color=colour, width=0.6, label=chain)
+            below = [low + count for low, count in zip(below, counts, strict=True)]
+        if any(below):
+            sheet.axes.bar_label(bars, labels=[str(total) for total in below], color=INK, fontsize=8)
+            sheet.axes.legend()
         sheet.axes.set_ylabel("collections")
     return sheet.plot(
         "Bars, collections by MAPE: "
@@ -79,9 +86,8 @@ def _mape_buckets(told: Mapping[str, Any]) -> Plot:
 
 
 def _premium_tiers(groups: Mapping[str, Any]) -> Plot:
-    shown = (MODEL, "index", "med_5", "p20_50")
     with drawing("premium_tiers", "MdAPE by predicted premium over the floor, % (95 % intervals)") as sheet:
-        for number, (name, colour) in enumerate(zip(shown, _COLOURS, strict=True)):
+        for number, (name, colour) in enumerate(_OF_SERIES.items()):
             points = [
                 (place + 0.14 * (number - 1.5), told["series"][name])
                 for place, told in enumerate(groups.values())
@@ -160,7 +166,7 @@ def _coverage_months(cells: list[dict[str, Any]], tolerance: float) -> Plot:
                     label=f"{tier}, {100 * level:.0f} %",
                 )  # fmt: skip
         if months:
-            axes.legend(ncols=3, loc="lower left")
+            axes.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.1))
             step = max(len(months) // 6, 1)
             axes.set_xticks(range(0, len(months), step), months[::step])
     outside = sum(not cell["within_tolerance"] for cell in cells)
@@ -210,9 +216,9 @@ def _signed_errors(headline: Mapping[str, Any]) -> Plot:
 
 def _learning_curve(curve: list[dict[str, Any]]) -> Plot:
     with drawing("learning_curve", "MdAPE by sales visible before, % (95 % intervals)") as sheet:
-        for name, colour in zip((MODEL, "med_5", "index"), _COLOURS, strict=False):
+        for name in (MODEL, "med_5", "index"):
             points = [(float(i), row[name]) for i, row in enumerate(curve) if row[name]["mdape"] is not None]
-            _with_intervals(sheet.axes, points, colour, SERIES_NAMES[name], line=True)
+            _with_intervals(sheet.axes, points, _OF_SERIES[name], SERIES_NAMES[name], line=True)
         if curve:
             sheet.axes.set_xticks(range(len(curve)), [row["sales_seen"] for row in curve], rotation=30)
             sheet.axes.set_ylim(bottom=0)
