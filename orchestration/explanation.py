@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import sys
 from typing import Any
 
@@ -41,12 +43,14 @@ def print_explanation(told: dict[str, Any], console: Console | None = None) -> N
         console.print(Text(f"! {note}", style="yellow"))
 
 
-def eth(value: float | None, signed: bool = False) -> str:
-    """A price for people: about four significant digits, never an exponent."""
+def eth(value: float | None, signed: bool = False, like: float | None = None) -> str:
+    """A price for people: about four significant digits of it (or of `like`, in a column that adds up)."""
     if value is None:
         return "–"
-    size = abs(value)
-    digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 4 if size >= 0.01 else 8
+    size = abs(value if like is None else like)
+    digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3 if size >= 1 else 4
+    if 0 < size < 0.1:
+        digits = 3 - math.floor(math.log10(size))
     return f"{value:{'+' if signed else ''},.{digits}f}"
 
 
@@ -77,17 +81,17 @@ def _steps(told: dict[str, Any]) -> Table:
     table.add_column("because of")
     table.add_column("times", justify="right")
     table.add_column("ETH", justify="right")
+    estimate = told["estimate_eth"]
     for step in told["steps"]:
         if step["factor"] is None:
-            table.add_row(step["label"], "", eth(step["eth_effect"]))
+            table.add_row(step["label"], "", eth(step["eth_effect"], like=estimate))
             continue
         style = "green" if step["factor"] > 1.05 else "red" if step["factor"] < 0.95 else None
-        table.add_row(
-            step["label"], f"× {step['factor']:.3f}", eth(step["eth_effect"], signed=True), style=style
-        )
+        amount = eth(step["eth_effect"], signed=True, like=estimate)
+        table.add_row(step["label"], f"× {step['factor']:.3f}", amount, style=style)
     table.add_section()
-    product = told["estimate_eth"] / told["steps"][0]["eth_effect"]
-    table.add_row("Estimate", f"× {product:.3f}", eth(told["estimate_eth"]), style="bold")
+    product = estimate / told["steps"][0]["eth_effect"]
+    table.add_row("Estimate", f"× {product:.3f}", eth(estimate), style="bold")
     return table
 
 
@@ -123,6 +127,9 @@ def _comparables(told: dict[str, Any]) -> Table:
             f"× {row['trait_factor']:.2f}",
             eth(row["adjusted_eth"]),
         )
+    table.add_section()
+    middle = statistics.median(row["adjusted_eth"] for row in told["comparables"])
+    table.add_row("middle", "", "", "", "", "", eth(middle), style="bold")
     return table
 
 
@@ -140,7 +147,7 @@ def _trust(told: dict[str, Any]) -> Text:
     else:
         covered = record["coverage_80"]
         lines.append(
-            f"Track record: on the last {record['n']} sales here, each foretold before it happened, half were within "
+            f"Track record: on the last {record['n']:,} sales here, each foretold before it happened, half were within "
             f"{100 * record['mdape']:.1f} %, level {record['level']:.2f}"
             + (f", {100 * covered:.0f} % inside their 80 % interval" if covered is not None else "")
             + (". Too few to mean much." if record["n"] < 20 else ".")

@@ -70,7 +70,7 @@ def as_document(explained: Explanations, token_id: str) -> dict[str, Any]:
         "collection": explained.collection,
         "token_id": token_id,
         "chain": explained.chain,
-        "as_of": _text(explained.as_of),
+        "as_of": _text(explained.as_of or facts["as_of"]),
         "estimate_eth": estimate,
         "stored_estimate_eth": facts["estimate_eth"],
         "interval_80_eth": [facts["lower_80_eth"], facts["upper_80_eth"]] if current else None,
