@@ -232,7 +232,7 @@ def _question(
             (select bit_xor(hash(sale_id, collection, token_id, seq, price_eth, known_at, as_of, is_wash))
                 from marts.fct_sales),
             (select bit_xor(hash(collection, state_seq, sales_hash, traits_hash)) from features.index_state),
-            (select bit_xor(hash(listing_event_id, known_at, price_eth)) from marts.fct_listings)
+            (select bit_xor(hash(order_id, event_kind, token_id, side, known_at, price_eth)) from marts.fct_listings)
         """
     ).fetchone()
     return {

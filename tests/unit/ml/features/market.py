@@ -130,7 +130,11 @@ def write_marts(
     traits: pd.DataFrame | None = None,
     listings: pd.DataFrame | None = None,
 ) -> None:
-    """Write the marts the index and the features read, with the known order of the brief."""
+    """Write the marts the index and the features read, with the known order of the brief.
+
+    Sales may carry `is_wash`: such a sale is not at arm's length and has no place in the known order.
+    """
+    sales = sales if "is_wash" in sales else sales.assign(is_wash=False)
     traits = make_traits() if traits is None else traits
     listings = make_listings() if listings is None else listings
     con.execute("create schema if not exists marts; create schema if not exists features")
@@ -140,16 +144,19 @@ def write_marts(
         """
         create or replace table marts.fct_sales as
         select
-            sale_id, collection, token_id, tx_hash, 0 as log_index, event_time, time_uncertainty_s, known_at,
+            sale_id, 'ethereum' as "chain", collection, token_id, tx_hash, 0 as log_index, event_time,
+            time_uncertainty_s, known_at, 'buyer' as buyer, 'seller' as seller, is_wash,
             event_time - to_microseconds(cast(time_uncertainty_s * 1e6 as bigint)) as as_of, price_eth,
-            true as is_arms_length,
-            row_number() over (partition by collection order by known_at, event_time, tx_hash, sale_id) as seq
+            not is_wash as is_arms_length,
+            case when not is_wash then row_number() over (
+                partition by collection, is_wash order by known_at, event_time, tx_hash, sale_id
+            ) end as seq
         from sales
         """
     )
     con.execute(
         "create or replace table marts.dim_collections as"
-        " select distinct collection, null::timestamp as told_until from marts.fct_sales"
+        ' select distinct collection, "chain", null::timestamp as told_until from marts.fct_sales'
     )
     con.execute(_STATES)
     con.execute(_TOKENS)
