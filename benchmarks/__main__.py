@@ -38,6 +38,7 @@ class Part(StrEnum):
     run = "run"
     real = "real"
     scale = "scale"
+    oracle = "oracle"
 
 
 class Figures:
@@ -94,6 +95,36 @@ def measure_real_data(figures: Figures, scratch: Path) -> None:
             f"{100 * told['share_beating_best_simple']:.0f} %",
             "≥ 85 %",
         )
+    measure_noise_floor(figures, scratch / "real")
+
+
+def measure_oracle(figures: Figures, scratch: Path, home: Path | None) -> None:
+    """Assay against an oracle that knows how the simulated market is made, on the same sales and tokens."""
+    from benchmarks.oracle import compare, rows_by_size
+
+    if home is None:
+        home = scratch / "oracle"
+        assay_run(home, "--collections", "20", "--days", "200")
+    for row in rows_by_size(list(compare(home))):
+        figures.add(
+            f"{row['collections']} collections of {row['sales']} sales: MdAPE of Assay / oracle against the truth",
+            f"{100 * float(row['assay']):.1f} / {100 * float(row['oracle']):.1f} %",
+        )
+        figures.add("    ratio", f"{float(row['ratio']):.2f} ×", "≤ 1.15 ×")
+
+
+def measure_noise_floor(figures: Figures, home: Path) -> None:
+    """The error nobody can go below on a finished home of real data."""
+    from benchmarks.noise_floor import measure
+    from lake.config import LakeConfig
+    from lake.connection import Lake
+
+    with Lake(LakeConfig(home=home)).read() as con:
+        for floor in measure(con):
+            figures.add(
+                f"  {floor.chain}: best possible MdAPE by {floor.pairs:,} pairs, {floor.kind}",
+                f"{100 * floor.floor:.1f} %",
+            )
 
 
 def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> None:
@@ -138,6 +169,10 @@ def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> None:
 def main(
     only: Annotated[list[Part] | None, typer.Option(help="Measure only these parts.")] = None,
     scale: Annotated[list[int] | None, typer.Option(help="Numbers of simulated collections.")] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(help="A finished simulated home for the part `oracle`, in place of a new run."),
+    ] = None,
     as_json: Annotated[
         Path | None, typer.Option("--json", help="Also write the figures to this file.")
     ] = None,
@@ -160,6 +195,8 @@ def main(
             measure_real_data(figures, scratch)
         if Part.scale in parts:
             measure_scale(figures, scratch, scale or [300])
+        if Part.oracle in parts:
+            measure_oracle(figures, scratch, home)
     if as_json:
         as_json.write_text(json.dumps({"machine": machine, "figures": figures.rows}, indent=1) + "\n")
 
