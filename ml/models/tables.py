@@ -53,6 +53,11 @@ TABLES: dict[str, str] = {
         prior_version varchar, calibrated_at timestamp, premium_tier bigint, quantile_80 double, quantile_90
         double, mean_log double, sales bigint
     """,
+    # key: (market, measured_at). How errors of tokens held together move together (ml.portfolio).
+    "ops.portfolio_risk": """
+        market varchar, measured_at timestamp, variance double, same_collection double, other_collections
+        double, quantile_80 double, portfolios bigint
+    """,
     # key: rarity_bin. Correction of the index for tokens of hardly traded collections.
     "ops.rarity_effect": """
         rarity_bin bigint, effect_log double, sales bigint

@@ -20,10 +20,11 @@ import typer
 from orchestration.cli.alerts import alerts
 from orchestration.cli.backtest import backtest
 from orchestration.cli.explain import explain
+from orchestration.cli.portfolio import portfolio
 from orchestration.cli.report import report
 from orchestration.cli.status import status
-from orchestration.cli.watchdog import watchdog
 from orchestration.cli.tune import tune
+from orchestration.cli.watchdog import watchdog
 from orchestration.settings import Settings, SettingsError, describe_settings, load_settings
 
 app = typer.Typer(
@@ -194,6 +195,7 @@ app.command("status")(status)
 app.command("explain")(explain)
 app.command("backtest")(backtest)
 app.command("report")(report)
+app.command("portfolio")(portfolio)
 app.command("alerts")(alerts)
 app.command("watchdog")(watchdog)
 app.command("tune")(tune)

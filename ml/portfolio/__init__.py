@@ -1,0 +1,1 @@
+"""What a set of tokens is worth together: a sum of means, and an interval that knows errors move together."""

@@ -1,0 +1,117 @@
+"""`assay portfolio`: what an owner's tokens are worth together.
+
+Here: options and printing. Not here: the work (`ml/portfolio`).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestration.errors import HomeError
+from orchestration.settings import SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from ml.portfolio.valuation import PortfolioValue
+
+SHOWN_TOKENS = 50
+"""Rows of the printed tables; --json has all."""
+
+
+def portfolio(
+    owner: Annotated[str | None, typer.Option(help="Address whose holdings to value.")] = None,
+    tokens: Annotated[
+        Path | None, typer.Option(help="CSV file with the columns collection and token_id.")
+    ] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
+    source: Annotated[str | None, typer.Option(help="simulator or files [ASSAY_SOURCE].")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of Parquet or CSV files [ASSAY_DATA_DIR].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")] = False,
+) -> None:
+    """Value a set of tokens: each, their sum, and an 80 % interval of the sum that knows errors move together."""
+    if (owner is None) == (tokens is None):
+        raise SettingsError("expected either --owner ADDRESS or --tokens FILE.csv, one of them")
+    settings = load_settings(home=home, source=source, data_dir=data_dir)
+    if not (settings.home_path / "lake").exists():
+        raise HomeError(
+            f"expected a home with a lake, found none in {settings.home_path}; `assay run` makes one"
+        )
+    from ml.models.tables import table_exists
+    from ml.portfolio.valuation import tokens_of, value_portfolio
+    from orchestration.resources import open_lake
+
+    listed = _read_tokens(tokens) if tokens else []
+    with open_lake(settings).read() as con:
+        if not table_exists(con, "predictions.token_estimates"):
+            raise HomeError(f"expected estimates in {settings.home_path}, found none; `assay run` makes them")
+        asked = tokens_of(con, owner) if owner else listed
+        if not asked:
+            raise SettingsError(
+                f"no token is known to be held by {owner}" if owner else f"{tokens} lists no token"
+            )
+        value = value_portfolio(con, asked)
+    if as_json:
+        json.dump(asdict(value), sys.stdout, indent=2, default=str)
+        sys.stdout.write("\n")
+    else:
+        _print(value)
+
+
+def _read_tokens(path: Path) -> list[tuple[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            missing = {"collection", "token_id"} - set(rows.fieldnames or ())
+            if missing:
+                raise SettingsError(
+                    f"{path}: expected the columns collection and token_id, missing {sorted(missing)}"
+                )
+            return [(row["collection"], row["token_id"]) for row in rows]
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _print(value: PortfolioValue) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("collection", "token", "grade", "estimate ETH", "80 % interval", "mean ETH", "tier")
+    ordered = sorted(value.tokens, key=lambda row: -row["expected_eth"])
+    for row in ordered[:SHOWN_TOKENS]:
+        interval = (
+            "—" if row["lower_80_eth"] is None else f"{row['lower_80_eth']:.4g} to {row['upper_80_eth']:.4g}"
+        )
+        table.add_row(
+            row["collection"],
+            row["token_id"],
+            row["grade"] or "—",
+            f"{row['estimate_eth']:.4g}",
+            interval,
+            f"{row['expected_eth']:.4g}",
+            row["tier"],
+        )
+    if value.tokens:
+        console.print(table)
+    if len(ordered) > SHOWN_TOKENS:
+        console.print(f"… and {len(ordered) - SHOWN_TOKENS} more; --json lists all")
+    interval = "no interval"
+    if value.lower_80_eth is not None:
+        interval = f"80 % interval {value.lower_80_eth:.4g} to {value.upper_80_eth:.4g} ETH ({value.method})"
+    console.print(
+        f"sum {value.sum_eth:.4g} ETH for {len(value.tokens)} tokens · {interval} · as of {value.as_of}"
+    )
+    if value.unvalued:
+        console.print(f"\n{len(value.unvalued)} tokens without a value:")
+        without = Table("collection", "token", "reason")
+        for missing in value.unvalued[:SHOWN_TOKENS]:
+            without.add_row(missing["collection"], missing["token_id"], missing["reason"])
+        console.print(without)
