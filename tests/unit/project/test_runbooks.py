@@ -1,0 +1,33 @@
+"""Every alert names a runbook that exists."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+NAMED = re.compile(r"""runbook(?:"|')?\s*[=:]\s*(?:"|')?(?:docs/runbook/)?([a-z0-9]+(?:-[a-z0-9]+)+)\b""")
+
+
+def test_every_runbook_that_the_code_names_is_a_page(root: Path, committed: Callable[..., list[Path]]) -> None:
+    named = {
+        (name, str(file.relative_to(root)))
+        for ending in (".py", ".yaml")
+        for file in committed(ending)
+        if file.is_relative_to(root / "orchestration")
+        for name in NAMED.findall(file.read_text(encoding="utf-8"))
+    }
+    assert {"run-failed", "daemon-dead", "alert-delivery-dead"} <= {name for name, _ in named}
+    missing = sorted(n for n in named if not (root / "docs" / "runbook" / f"{n[0]}.md").exists())
+    assert not missing, f"alerts name a runbook that is not in docs/runbook: {missing}"
+
+
+def test_every_runbook_says_what_it_promises(root: Path) -> None:
+    """Each says what you see, why it happens, what to do and how you know that it is over."""
+    for page in sorted((root / "docs" / "runbook").glob("*.md")):
+        if page.name == "README.md":
+            continue
+        headings = re.findall(r"^## (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert [h for h in headings if h.startswith(("What you see", "What to do", "How you know"))] == [
+            "What you see",
+            "What to do",
+            "How you know that it is over",
+        ], f"{page.name}: found {headings}"
