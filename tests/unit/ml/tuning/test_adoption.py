@@ -1,0 +1,195 @@
+"""From a study on a lake to the next refit: what adopting changes, and what it may not change."""
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from lake.config import LakeConfig
+from lake.connection import Lake
+from ml.models.local import LocalConfig
+from ml.models.pooled import PooledOutcome, train_pooled
+from ml.models.pooled_tables import record_pooled
+from ml.models.prior import PriorConfig
+from ml.models.tuned import COLLECTION, MARKET, recipe, recipe_of_local
+from ml.registry.artifacts import ArtifactStore
+from ml.registry.champions import ChampionRegistry
+from ml.tuning.collections import tune_collections
+from ml.tuning.journal import Journal
+from ml.tuning.judgement import AdoptionRule
+from ml.tuning.markets import tune_markets
+from ml.tuning.results import tuning_results
+from ml.tuning.scope import TuningConfig
+from ml.tuning.study import StudyConfig
+from ml.tuning.tables import Verdict, write_verdict
+from ml.tuning.worth import WorthRule
+from tests.unit.ml.models.conftest import FEATURES, POOLED, START, TRAINING, Market, fill
+from tests.unit.ml.models.test_training import train
+
+RECIPE = recipe(FEATURES.fingerprint, POOLED.fingerprint())
+LOCAL_RECIPE = recipe_of_local(TRAINING.candidate.local, FEATURES.fingerprint)
+TUNING = TuningConfig(
+    study=StudyConfig(seconds=600, trials=8), min_trials=6, rule=AdoptionRule(draws=200, seeds=(7,))
+)
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Market:
+    """A filled lake without any model."""
+    lake = Lake(LakeConfig(home=tmp_path))
+    fill(lake)
+    artifacts = ArtifactStore(tmp_path / "artifacts")
+    return Market(lake, artifacts, ChampionRegistry(f"sqlite:///{tmp_path}/mlflow.db", artifacts))
+
+
+def _walk(market: Market, run_id: str) -> PooledOutcome:
+    with market.lake.read() as con:
+        outcome = train_pooled(con, market.artifacts, run_id=run_id, config=POOLED, features=FEATURES)
+    with market.lake.write("prior") as con:
+        record_pooled(con, outcome)
+    return outcome
+
+
+def _adopt(market: Market, kind: str, scope: str, params: dict[str, float], decided_at: datetime) -> None:
+    verdict = Verdict(
+        kind, scope, RECIPE if kind == MARKET else LOCAL_RECIPE, "by hand", params, True, "later_window", "test", {},
+        decided_at, decided_at, decided_at + timedelta(days=60), 1, 0.0,
+    )  # fmt: skip
+    with market.lake.write("adopt") as con:
+        write_verdict(con, verdict, "test")
+
+
+def _newest(market: Market) -> datetime:
+    with market.lake.read() as con:
+        row = con.execute("select max(known_at) from features.sale_features").fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_the_next_refit_uses_what_was_adopted_and_no_fold_before_it_does(market: Market):
+    later = START + timedelta(days=60)
+    with market.lake.write("hold sales back") as con:
+        con.execute(
+            "create table features.held as select * from features.sale_features where known_at >= $1", [later]
+        )
+        con.execute("delete from features.sale_features where known_at >= $1", [later])
+    before = _walk(market, "run-0")
+    _adopt(market, MARKET, "ethereum", {"iterations": 33}, _newest(market))
+    assert _walk(market, "run-1").walk_forward.folds == before.walk_forward.folds
+    with market.lake.write("sales come in") as con:
+        con.execute("insert into features.sale_features select * from features.held")
+    after = _walk(market, "run-2")
+    assert after.walk_forward.folds[:-1] == before.walk_forward.folds
+    trees = [market.artifacts.get_model(fold.prior_sha).tree_count_ for fold in after.walk_forward.folds]
+    assert trees == [60] * (len(trees) - 1) + [33]
+    scratch = ArtifactStore(market.lake.config.home / "elsewhere")
+    with market.lake.write("forget the folds") as con:
+        con.execute("delete from ops.prior_folds")
+    with market.lake.read() as con:
+        rebuilt = train_pooled(con, scratch, run_id="run-3", config=POOLED, features=FEATURES)
+    cutoff = (later - datetime(1970, 1, 1)) // timedelta(microseconds=1)  # noqa: DTZ001 - the lake's naive UTC
+    for fold in rebuilt.walk_forward.folds:
+        assert (scratch.get_model(fold.prior_sha).tree_count_ == 33) == (fold.cutoff > cutoff)
+
+
+def test_settings_measured_against_another_recipe_are_ignored(market: Market):
+    _adopt(market, MARKET, "ethereum", {"iterations": 33}, START)
+    with market.lake.read() as con:
+        tuned = train_pooled(con, market.artifacts, run_id="a", config=POOLED, features=FEATURES)
+        walk = POOLED.walk_forward
+        other = replace(POOLED, walk_forward=replace(walk, prior=replace(walk.prior, iterations=40)))
+        untouched = train_pooled(con, market.artifacts, run_id="b", config=other, features=FEATURES)
+    trees = [
+        market.artifacts.get_model(outcome.walk_forward.folds[-1].prior_sha).tree_count_
+        for outcome in (tuned, untouched)
+    ]
+    assert trees == [33, 40]
+
+
+def test_a_tuned_booster_serves_at_once_and_its_past_is_priced_without_it(market: Market):
+    _walk(market, "run-0")
+    train(market, keys=["apes"])
+    history = "select * from predictions.local_walk_forward order by sale_id"
+    with market.lake.read() as con:
+        before = con.execute(history).fetchall()
+    _adopt(market, COLLECTION, "apes", {"iterations": 17}, _newest(market))
+    report = train(market, keys=["apes"], config=replace(TRAINING, refit_all=True))
+    champion = report.outcomes[0].champion
+    assert champion is not None
+    assert champion.local_sha is not None
+    assert market.artifacts.get_model(champion.local_sha).tree_count_ == 17
+    with market.lake.read() as con:
+        assert con.execute(history).fetchall() == before
+
+
+def test_a_study_that_pays_is_adopted_told_and_not_repeated(market: Market):
+    poor = PriorConfig(iterations=120, learning_rate=0.015, depth=3, quantile=0.44, threads=1)
+    weak = replace(POOLED, min_market_sales=500, walk_forward=replace(POOLED.walk_forward, prior=poor))
+    journal = Journal(market.lake, "run-t")
+
+    def tune() -> list:
+        return tune_markets(journal, 600, config=TUNING, pooled=weak, features=FEATURES)
+
+    (outcome,) = tune()
+    assert outcome.study is not None
+    assert outcome.study.trials[0].params["learning_rate"] == 0.015
+    assert outcome.verdict is not None, outcome.reason
+    with market.lake.read() as con:
+        trials = con.execute("select count(*), max(window_end) from ops.tuning_trials").fetchone()
+        decision = con.execute("select action, rule, numbers from ops.decision_log").fetchone()
+        (result,) = tuning_results(con)
+    assert trials is not None
+    assert decision is not None
+    assert trials[0] == len(outcome.study.trials) == 8
+    assert outcome.verdict.decided_at > trials[1] == outcome.verdict.later_from
+    assert decision[:2] == ("tuned" if outcome.verdict.adopted else "not_tuned", outcome.verdict.rule)
+    assert outcome.verdict.adopted == (result["interval"][0] > 0 and result["gain"] >= TUNING.rule.min_gain)
+    assert json.loads(decision[2])["after"] == result["after"]
+    (again,) = tune()
+    assert again.study is None
+    assert "verdict stands until" in again.reason
+
+
+def test_a_study_with_too_few_trials_decides_nothing_and_is_continued(market: Market):
+    journal = Journal(market.lake, "run-t")
+    weak = replace(
+        POOLED, walk_forward=replace(POOLED.walk_forward, prior=PriorConfig(iterations=120, threads=1))
+    )
+
+    def tune(trials: int):
+        config = replace(TUNING, study=replace(TUNING.study, trials=trials), min_trials=3)
+        (outcome,) = tune_markets(journal, 600, config=config, pooled=weak, features=FEATURES)
+        return outcome
+
+    first = tune(2)
+    assert first.verdict is None
+    assert "the study continues" in first.reason
+    second = tune(4)
+    assert [trial.params for trial in second.study.trials[:2]] == [
+        trial.params for trial in first.study.trials
+    ]
+    assert second.verdict is not None
+
+
+def test_only_collections_worth_it_are_tuned_and_a_class_without_a_gain_rests(market: Market):
+    _walk(market, "run-0")
+    train(market)
+    rule = WorthRule(min_sales=500, studies=3, class_studies=1)
+    config = replace(TUNING, rule=replace(TUNING.rule, min_gain=2.0))  # nothing can pay
+    config = replace(config, windows=replace(config.windows, folds=1, refits=1))
+
+    def tune() -> list:
+        return tune_collections(
+            Journal(market.lake, "run-t"), 600, config=config, rule=rule, local=LocalConfig(iterations=80),
+            features=FEATURES,
+        )  # fmt: skip
+
+    outcomes = tune()
+    assert [(o.kind, o.scope) for o in outcomes] == [
+        ("collection", "apes"),
+        ("class", "ethereum, under 3,000 sales"),
+    ]
+    assert not any(o.verdict and o.verdict.adopted for o in outcomes)
+    assert tune() == []
