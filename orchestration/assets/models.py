@@ -61,9 +61,10 @@ def training_config(assay: Assay) -> "TrainingConfig":
     "its out-of-fold predictions are the reported error, the residuals local models learn, and the calibration.",
 )
 def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
-    """`predictions.prior_walk_forward`, `ops.prior_folds`, `ops.interval_calibration`."""
+    """`predictions.prior_walk_forward`, `ops.prior_folds`, `ops.interval_calibration`, `ops.portfolio_risk`."""
     from ml.models.pooled import train_pooled
     from ml.models.pooled_tables import record_pooled
+    from ml.portfolio.past import record_portfolio_risk
     from ml.registry.mirror import adopt_moved_aliases
 
     with assay.lake.read(assay.lake.snapshot_id()) as con:
@@ -76,6 +77,7 @@ def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
         )
     with assay.lake.write("record the pooled prior") as con:
         record_pooled(con, outcome)
+        record_portfolio_risk(con)
         # Every collection is judged anew after this: the time to take over champions somebody moved back by hand.
         adopt_moved_aliases(con, assay.registry, context.run_id)
         columns = table_columns(con, "predictions.prior_walk_forward")
