@@ -82,7 +82,7 @@ def test_a_value_no_ledger_can_hold_is_an_error(
 def test_a_column_of_another_kind_is_an_error(ledger: pa.Table) -> None:
     place = ledger.schema.get_field_index("price_eth")
     text = ledger.set_column(place, "price_eth", pa.array(["dear"] * ledger.num_rows))
-    with pytest.raises(LedgerError, match="column price_eth.*expected numbers, found string"):
+    with pytest.raises(LedgerError, match=r"column price_eth.*expected numbers, found string"):
         accuracy_of(text, QUICK)
 
 
