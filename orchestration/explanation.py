@@ -150,7 +150,7 @@ def _trust(told: dict[str, Any]) -> Text:
             f"Track record: on the last {record['n']:,} sales here, each foretold before it happened, half were within "
             f"{100 * record['mdape']:.1f} %, level {record['level']:.2f}"
             + (f", {100 * covered:.0f} % inside their 80 % interval" if covered is not None else "")
-            + (". Too few to mean much." if record["n"] < 20 else ".")
+            + ("." if record["enough"] else ". Too few to mean much.")
         )
         others = [
             f"{BASELINE_WORDS.get(name, name)} {100 * value:.1f} %"

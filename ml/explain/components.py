@@ -41,7 +41,7 @@ TRAIT_COMPONENTS = frozenset(
 """Components that a token owes to its traits alone: by these two tokens are compared."""
 
 GROUP_LABELS = {
-    "index": "how sure the index is, and its slow version",
+    "index": "the slower price index, and how sure both are",
     SIMILAR_TRAITS: "what tokens with such traits fetched",
     "market_state": "prices of the last 5 to 100 sales",
     "recent_sales": "the very last sales, with these traits",

@@ -55,7 +55,8 @@ class TrackRecord:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return asdict(self) | {"since": self.since.isoformat(), "until": self.until.isoformat()}
+        instants = {"since": self.since.isoformat(), "until": self.until.isoformat()}
+        return asdict(self) | instants | {"enough": self.enough}
 
 
 def track_record(con: duckdb.DuckDBPyConnection, collection: str) -> TrackRecord | None:
