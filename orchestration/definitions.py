@@ -14,6 +14,7 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
+from orchestration.assets.checks import CHECK_GROUPS  # noqa: E402
 from orchestration.assets.features import FEATURE_ASSETS, FEATURE_CHECKS  # noqa: E402
 from orchestration.assets.maintenance import lake_maintenance  # noqa: E402
 from orchestration.assets.marts import build_marts, dbt_project  # noqa: E402
@@ -48,7 +49,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
                 *MONITORING_ASSETS,
             ]
         ),
-        asset_checks=[*RAW_CHECKS, *FEATURE_CHECKS, *PREDICTION_CHECKS],
+        asset_checks=[*RAW_CHECKS, *FEATURE_CHECKS, *PREDICTION_CHECKS, *CHECK_GROUPS],
         jobs=JOBS,
         schedules=build_schedules(enabled=settings.enable_schedules),
         sensors=build_sensors(enabled=settings.enable_schedules),

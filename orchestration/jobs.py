@@ -11,6 +11,9 @@ import dagster as dg
 from pydantic import Field
 
 from orchestration.assets.conventions import LAKE_WRITER
+from orchestration.checks.definition import Look
+from orchestration.checks.factory import evaluation_of, judge
+from orchestration.checks.models import NONE_LEFT_FAILED
 from orchestration.progress import progress_logger
 from orchestration.resources import AssayResource
 
@@ -57,6 +60,10 @@ def train_worklist(context: dg.OpExecutionContext, config: Worklist, assay: Assa
         on_result=lambda outcome: log_outcome(context, outcome),
     )
     context.add_output_metadata(report_metadata(report))
+    with assay.lake.read() as con:
+        finding = judge(NONE_LEFT_FAILED, Look(con, assay.horizon))
+    # Dagster takes check evaluations here too, whatever the signature says.
+    context.log_event(evaluation_of(NONE_LEFT_FAILED, finding))  # type: ignore[arg-type]
     return report.counts()
 
 

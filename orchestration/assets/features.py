@@ -9,6 +9,7 @@ import dagster as dg
 
 from orchestration import plots
 from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
+from orchestration.checks.factory import guidance
 from orchestration.resources import AssayResource
 
 FEATURE_DEPS = ["fct_sales", "fct_collection_state", "fct_listings", "dim_tokens"]
@@ -118,6 +119,7 @@ def _feature_check(table: str) -> dg.AssetChecksDefinition:
                 "failed_rows": dg.MarkdownMetadataValue(
                     report.failures.head(20).to_markdown(index=False) or "none"
                 ),
+                **guidance("error", "assay run", "feature-check-blocked"),
             },
         )
 

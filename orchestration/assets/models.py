@@ -129,6 +129,7 @@ def train_and_record(
     from ml.index.params import DEFAULT_PARAMS
     from ml.models.backend import ThreadBackend
     from ml.models.training import record_training, train_collections
+    from orchestration.checks.models import record_failures
 
     snapshot = assay.lake.snapshot_id()
     with assay.lake.read(snapshot) as con:
@@ -145,6 +146,7 @@ def train_and_record(
         )
     with assay.lake.write(f"record {len(report.outcomes)} trained collections") as con:
         record_training(con, report)
+        record_failures(con, report.outcomes, run_id, assay.horizon)
     report.check_failure_budget()
     return report
 

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER, arrow_columns, column_schema
+from orchestration.checks.factory import guidance
 from orchestration.ingestion import IngestReport, ingest_truth, ingest_window
 from orchestration.partitions import arrival_months
 from orchestration.resources import Assay, AssayResource
@@ -132,6 +133,7 @@ def quarantine_rate(assay: AssayResource) -> dg.AssetCheckResult:
             "share": share,
             "quarantined_rows": int(quarantined),
             "reasons": dg.MarkdownMetadataValue(reasons.to_markdown(index=False) or "none"),
+            **guidance("warn", "assay replay", "quarantine-grew"),
         },
     )
 

@@ -1,0 +1,75 @@
+"""The check that no collection is left without the training it was given: failures that nothing has made good since.
+
+Here: the record of failures (`ops.training_failures`, one row per collection whose last training failed) and its check.
+Not here: why a fit fails (`ml.models.training`).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from orchestration.checks.definition import EXAMPLES, Check, Finding, Look
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from ml.models.training import TrainingOutcome
+
+TRAINING_FAILURES = "ops.training_failures"
+FAILURES_SCHEMA = pa.schema(
+    {
+        "collection": pa.string(),
+        "failed_at": pa.timestamp("us"),
+        "run_id": pa.string(),
+        "reason": pa.string(),
+    }
+)
+
+
+def record_failures(
+    con: duckdb.DuckDBPyConnection, outcomes: Sequence[TrainingOutcome], run_id: str, now: datetime
+) -> None:
+    """Note which of the trained collections failed, in the caller's transaction; the others are made good by it."""
+    from lake.connection import ensure_tables
+    from ml.models.tables import append
+
+    ensure_tables(con, {TRAINING_FAILURES: FAILURES_SCHEMA})
+    con.execute(
+        f"delete from {TRAINING_FAILURES} where collection in (select unnest($1))",
+        [[outcome.collection for outcome in outcomes]],
+    )
+    failed = [
+        {"collection": o.collection, "failed_at": now, "run_id": run_id, "reason": o.reason}
+        for o in outcomes
+        if o.status == "failed"
+    ]
+    if failed:
+        append(con, TRAINING_FAILURES, pa.Table.from_pylist(failed, schema=FAILURES_SCHEMA))
+
+
+def none_left_failed(look: Look) -> Finding:
+    """Collections whose last training failed, and the command that trains them again."""
+    names = [
+        row[0]
+        for row in look.con.execute(f"select collection from {TRAINING_FAILURES} order by 1").fetchall()
+    ]
+    rows = look.con.execute(f"select * from {TRAINING_FAILURES} order by collection limit {EXAMPLES}").df()
+    command = f'assay retrain {shlex.join(names)} --reason "failed before"' if names else None
+    return Finding(not names, {"collections_left_failed": len(names)}, rows, commands=command)
+
+
+NONE_LEFT_FAILED = Check(
+    name="no_partition_left_failed",
+    asset="price_models",
+    description="Every collection's last training ended with a decision.",
+    measure=none_left_failed,
+    needs=(TRAINING_FAILURES,),
+    what_to_do="assay retrain COLLECTION --reason …",
+    runbook="collection-failed-to-train",
+)
+MODELS = (NONE_LEFT_FAILED,)

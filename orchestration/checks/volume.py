@@ -1,0 +1,66 @@
+"""How many rows a day brings, against what that weekday brought before.
+
+Here: the expectation. Not here: whether rows came at all in time (the SLOs of arrival).
+
+The expectation of a day is the median of the same weekday over the eight weeks before, or of the four weeks before
+while there are fewer than four such days. The spread is the median absolute deviation of the logs over four weeks,
+not less than what chance alone gives (1/√expected) nor 15 %: medians, so that one odd day spoils nothing.
+"""
+
+from __future__ import annotations
+
+from orchestration.checks.definition import Finding, Look, Measure
+
+# Fewer expected rows say nothing about a day.
+MIN_EXPECTED = 20
+# Robust standard deviations from the expectation, and the factor that matters to anybody.
+MAX_DEVIATIONS = 4.0
+MIN_FACTOR = 2.0
+
+_SQL = """
+with days as (
+    select day, sum(rows + quarantined) as rows from ops.ingest_log
+    where table_name = $table and not ends_with(fingerprint, ' unfinished')
+        and day < cast($now as date) and day >= cast($now as date) - 57
+    group by day
+),
+judged as (select day, rows from days where day = cast($now as date) - 1),
+before as (select d.* from days d, judged j where d.day < j.day),
+weekday as (
+    select median(b.rows) as expected, count(*) as n from before b, judged j where isodow(b.day) = isodow(j.day)
+),
+month as (
+    select median(b.rows) as expected, mad(ln(1 + b.rows)) as deviation, count(*) as n
+    from before b, judged j where b.day >= j.day - 28
+)
+select j.day, j.rows, case when w.n >= 4 then w.expected else m.expected end as expected, m.deviation, m.n
+from judged j, weekday w, month m
+"""
+
+
+def volume_as_expected(table: str) -> Measure:
+    """The newest whole day brought about as many rows (accepted and refused) as its weekday usually does."""
+
+    def measure(look: Look) -> Finding:
+        import math
+
+        row = look.con.execute(_SQL, {"table": table, "now": look.now}).fetchone()
+        if row is None or row[4] < 14:
+            return Finding(True, note="fewer than 14 days before the newest whole day: not judged")
+        day, found, expected, deviation, _ = row
+        if expected < MIN_EXPECTED:
+            return Finding(
+                True, {"rows": int(found)}, note=f"{expected:g} rows expected, fewer than {MIN_EXPECTED}"
+            )
+        spread = max(1.4826 * deviation, 1 / math.sqrt(expected), 0.15)
+        factor = max(math.exp(MAX_DEVIATIONS * spread), MIN_FACTOR)
+        numbers = {
+            "day": str(day),
+            "rows": int(found),
+            "expected": float(expected),
+            "least_expected": expected / factor,
+            "most_expected": expected * factor,
+        }
+        return Finding(expected / factor <= found <= expected * factor, numbers)
+
+    return measure
