@@ -7,7 +7,9 @@ from pathlib import Path
 NAMED = re.compile(r"""runbook(?:"|')?\s*[=:]\s*(?:"|')?(?:docs/runbook/)?([a-z0-9]+(?:-[a-z0-9]+)+)\b""")
 
 
-def test_every_runbook_that_the_code_names_is_a_page(root: Path, committed: Callable[..., list[Path]]) -> None:
+def test_every_runbook_that_the_code_names_is_a_page(
+    root: Path, committed: Callable[..., list[Path]]
+) -> None:
     named = {
         (name, str(file.relative_to(root)))
         for ending in (".py", ".yaml")
