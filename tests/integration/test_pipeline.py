@@ -133,3 +133,26 @@ def test_more_days_give_the_facts_and_features_of_a_run_from_scratch(home, tmp_p
     for tables in (at_once, day_by_day):
         del tables["features.token_features"]
     assert differences(at_once, day_by_day) == []
+
+
+def test_tuning_keeps_its_trials_and_its_verdict_or_says_why_there_is_none(home):
+    folder, _ = home
+    told = _tune(folder, "20s")
+    assert [row["scope"] for row in told] == ["simulated"]
+    with _lake(folder).read() as con:
+        kept = con.execute("select count(*), count(distinct study) from ops.tuning_trials").fetchone()
+    assert kept == (told[0]["trials"], 1)
+    assert kept[0] > 0
+    results = json.loads((folder / "reports" / "tuning.json").read_text())
+    assert [row["name"] for row in results] == [row["scope"] for row in told if row["adopted"] is not None]
+
+
+def _tune(home: Path, budget: str) -> list[dict]:
+    done = subprocess.run(
+        [ASSAY, "tune", "--json", "--home", str(home), "--scope", "pooled", "--budget", budget],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
