@@ -1,0 +1,75 @@
+"""`assay status`: what it prints, what machines get, and when it fails."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestration.cli.app import app
+from orchestration.errors import HomeError
+from orchestration.home import open_instance, prepare_home
+from orchestration.resources import Assay
+from orchestration.settings import load_settings
+from orchestration.slo.definitions import load_slos
+from orchestration.slo.watch import watch_slos
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def assay(tmp_path_factory):
+    """A home with empty tables and two weeks of sales that end a day before its watermark."""
+    settings = load_settings(home=tmp_path_factory.mktemp("home"), collections=2, days=30)
+    prepare_home(settings)
+    assay = Assay(settings)
+    with assay.lake.write("sales") as con:
+        con.execute(
+            "insert into raw.sales by name select 'one' as source, t.at as known_at, t.at as event_time,"
+            " 0.0 as time_uncertainty_s from (select unnest(generate_series($start, $end, $every)) as at) t",
+            {"start": assay.horizon - 400 * HOUR, "end": assay.horizon - 24 * HOUR, "every": HOUR},
+        )
+    return assay
+
+
+def invoke(assay, *options: str):
+    return CliRunner().invoke(app, ["status", "--home", str(assay.settings.home_path), *options])
+
+
+def test_a_home_nobody_has_watched_is_evaluated_on_the_spot(assay):
+    done = invoke(assay)
+    assert done.exit_code == 1, done.output
+    assert "nothing has watched this home yet" in done.output
+    assert "sales_arrive: docs/runbook/source-silent.md · assay run" in done.output
+
+
+def test_machines_get_every_slo_with_its_numbers_and_the_exit_code_says_that_one_pages(assay):
+    with open_instance(assay.settings) as instance:
+        watch_slos(assay.lake, load_slos(), assay.horizon, instance)
+    done = invoke(assay, "--json")
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["pages"], told["stored"]) == (1, ["sales_arrive"], True)
+    rows = {row["slo"]: row for row in told["slos"]}
+    assert set(rows) == {slo.name for slo in load_slos()}
+    assert told["slos"][0]["slo"] == "sales_arrive", "most urgent first"
+    assert rows["sales_arrive"]["burn_1h"] == pytest.approx(20)
+    assert rows["online_mdape"]["state"] == "no_data"
+    assert told["watermark"] == assay.horizon.isoformat()
+    assert told["open_alerts"] is None
+
+
+def test_it_ends_well_when_nothing_pages(assay):
+    with assay.lake.write("it tells again") as con:
+        con.execute("update raw.sales set known_at = known_at + interval 23 hour")
+    with open_instance(assay.settings) as instance:
+        watch_slos(assay.lake, load_slos(), assay.horizon, instance)
+    done = invoke(assay)
+    assert done.exit_code == 0, done.output
+    assert "no data" in done.output
+    assert "Watermark" in done.output
+
+
+def test_a_folder_without_a_lake_is_refused(tmp_path):
+    done = CliRunner().invoke(app, ["status", "--home", str(tmp_path / "nowhere")])
+    assert isinstance(done.exception, HomeError)
+    assert "expected a home with a lake" in str(done.exception)
