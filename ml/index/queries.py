@@ -94,8 +94,9 @@ _OUTPUTS = {
 def sale_queries(con: duckdb.DuckDBPyConnection, into: str, where: str) -> None:
     """Leave the temporary table ``into`` with the query that each of some sales stands for.
 
-    Grain: one sale; columns sale_id, collection, token_id, as_of, prefix. It may see the arm's-length sales known
-    strictly before its as-of instant, and none from its own transaction on: what a sale of the index may see.
+    Grain: one sale; columns sale_id, collection, token_id, as_of, prefix, owner (the seller). It may see the
+    arm's-length sales known strictly before its as-of instant, and none from its own transaction on: what a sale of
+    the index may see.
 
     Args:
         con: connection on which ``marts`` resolves.
@@ -107,7 +108,7 @@ def sale_queries(con: duckdb.DuckDBPyConnection, into: str, where: str) -> None:
             f"""
             create or replace temp table {into} as
             with chosen as (
-                select sale_id, collection, token_id, tx_hash, as_of from marts.fct_sales where {where}
+                select sale_id, collection, token_id, tx_hash, as_of, seller from marts.fct_sales where {where}
             ),
             sales as (
                 select collection, tx_hash, known_at, seq
@@ -125,7 +126,8 @@ def sale_queries(con: duckdb.DuckDBPyConnection, into: str, where: str) -> None:
                 chosen.collection,
                 chosen.token_id,
                 chosen.as_of,
-                least(coalesce(states.seq, 0), coalesce(first_seq - 1, states.seq, 0)) as prefix
+                least(coalesce(states.seq, 0), coalesce(first_seq - 1, states.seq, 0)) as prefix,
+                chosen.seller as owner
             from chosen
             left join transactions
                 on chosen.collection = transactions.collection and chosen.tx_hash = transactions.tx_hash
