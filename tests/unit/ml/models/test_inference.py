@@ -50,6 +50,7 @@ def test_every_token_gets_an_estimate_or_a_reason(priced: Market) -> None:
         where (estimate_eth is null) <> (no_value_reason is not null) or (tier = 'none') <> (estimate_eth is null)
             or not (lower_90_eth <= lower_80_eth and lower_80_eth < estimate_eth and estimate_eth < upper_80_eth
                 and upper_80_eth <= upper_90_eth)
+            or (grade is null) <> (upper_80_eth is null)
             or snapshot_id <> 7 or feature_fingerprint <> 'features-1'
         """,
     )

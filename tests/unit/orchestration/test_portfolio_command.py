@@ -1,0 +1,27 @@
+"""`assay portfolio` says what it expected before it opens anything."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestration.cli.portfolio import portfolio
+from orchestration.errors import HomeError
+from orchestration.settings import SettingsError
+
+
+def test_one_of_owner_and_tokens_is_wanted(tmp_path: Path) -> None:
+    for owner, tokens in ((None, None), ("0xab", tmp_path / "mine.csv")):
+        with pytest.raises(SettingsError, match="either --owner ADDRESS or --tokens"):
+            portfolio(owner=owner, tokens=tokens, home=tmp_path)
+
+
+def test_a_home_without_a_lake_and_a_file_without_columns_are_told(tmp_path: Path) -> None:
+    listing = tmp_path / "mine.csv"
+    listing.write_text("collection,token\napes,1\n")
+    with pytest.raises(HomeError, match="expected a home with a lake"):
+        portfolio(tokens=listing, home=tmp_path)
+    (tmp_path / "lake").mkdir()
+    with pytest.raises(SettingsError, match=r"missing \['token_id'\]"):
+        portfolio(tokens=listing, home=tmp_path)
+    with pytest.raises(SettingsError, match="cannot be read"):
+        portfolio(tokens=tmp_path / "other.csv", home=tmp_path)
