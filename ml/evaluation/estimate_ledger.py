@@ -59,8 +59,11 @@ def update_estimate_ledger(con: duckdb.DuckDBPyConnection, now: datetime) -> Led
     removed = _count(con, _REMOVE_SQL)
     con.execute(_first_scored_sql(con))
     con.execute(_NEW_SQL, {"now": now})
-    added = {}
+    waiting = dict(con.execute("select origin, count(*) from ledger_new group by origin").fetchall())
+    added = {LIVE: 0, WALK_FORWARD: 0}
     for origin, relation in ((LIVE, _live_sql(con)), (WALK_FORWARD, _walk_forward_sql(con))):
+        if not waiting.get(origin):
+            continue
         con.execute(f"create or replace temp view ledger_estimates as {relation}")
         chosen = f"sale_id in (select sale_id from ledger_new where origin = '{origin}')"
         added[origin] = ledger_rows(con, chosen, "ledger_estimates", "ledger_entered")
