@@ -36,7 +36,11 @@ SIMILAR_TRAITS = "similar_traits"
 
 TRAIT_COMPONENTS = frozenset(
     {INDEX_TRAIT, RARITY, LOCAL_TRAIT}
-    | {prefix + group for prefix in (POOLED_PREFIX, LOCAL_PREFIX) for group in (SIMILAR_TRAITS, RARITY)}
+    | {
+        prefix + group
+        for prefix in (POOLED_PREFIX, LOCAL_PREFIX)
+        for group in (SIMILAR_TRAITS, RARITY, "trait_residuals")
+    }
 )
 """Components that a token owes to its traits alone: by these two tokens are compared."""
 
@@ -48,7 +52,9 @@ GROUP_LABELS = {
     "surprise": "sales above or below the index lately",
     "market": "pace and age of trade",
     "token": "what this token itself sold for",
+    "owner": "how its owner has bought and sold",
     "rarity": "rarity",
+    "trait_residuals": "what these traits fetched above the index",
     "listings": "asks and bids",
 }
 """Feature group of the schema to what an owner reads; a group without an entry is shown by its name."""

@@ -65,9 +65,15 @@ def sales_and_traits() -> tuple[pd.DataFrame, pd.DataFrame]:
 def build(con: duckdb.DuckDBPyConnection, sales: pd.DataFrame, traits: pd.DataFrame, now: datetime) -> None:
     """Marts, index and features."""
     write_marts(con, sales, traits)
-    con.execute("alter table marts.fct_sales add column buyer varchar")
-    con.execute("alter table marts.fct_sales add column seller varchar")
-    con.execute("alter table marts.dim_collections add column \"chain\" varchar default 'ethereum'")
+    con.execute("alter table marts.fct_sales add column if not exists buyer varchar")
+    con.execute("alter table marts.fct_sales add column if not exists seller varchar")
+    con.execute(
+        "create table if not exists marts.fct_holdings as"
+        " select collection, token_id, null::varchar as owner, null::timestamp as known_at from marts.dim_tokens"
+    )
+    con.execute(
+        "alter table marts.dim_collections add column if not exists \"chain\" varchar default 'ethereum'"
+    )
     con.execute(
         "create or replace table marts.dim_trait_values as select distinct collection, type as trait_type,"
         " dense_rank() over (partition by collection order by type) - 1 as type_code from traits_told"

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from orchestration.cli.app import main
+from orchestration.explanation import eth
 from tests.unit.ml.explain.conftest import OWN, Market
 
 
@@ -31,7 +32,7 @@ def test_the_owner_reads_price_parts_sales_and_track_record(
     printed = capsys.readouterr().out
     for expected in (
         f"{OWN} #7",
-        f"{told['estimate_eth']:.3f} ETH",
+        f"{eth(told['estimate_eth'])} ETH",
         "A typical token of the collection today",
         "hat: ",
         "This token: last sold for",
