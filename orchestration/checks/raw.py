@@ -50,9 +50,9 @@ def _volume(table: str) -> Check:
     return Check(
         name=f"{table}_volume",
         asset=f"raw_{table}",
-        description="The newest whole day brought about as many rows as that weekday usually does.",
+        description="The newest whole day brought about as many rows as that weekday usually does, mints left out.",
         measure=volume_as_expected(table),
-        needs=("ops.ingest_log",),
+        needs=("ops.ingest_log", f"raw.{table}"),
         runbook="volume-unexpected",
     )
 

@@ -97,6 +97,9 @@ def log_days(con, counts) -> None:
             "insert into ops.ingest_log values ('sales', 'files', ?, ?, 0, 'x')",
             [date(2026, 3, 2) - timedelta(days=age), rows],
         )
+        sell(con, rows, known_at=f"timestamp '{NOW - age * DAY}'", sale_type="'secondary'")
+    # A launch: no reason to warn.
+    sell(con, 5000, sale_type="'primary'")
 
 
 @pytest.mark.parametrize(
