@@ -115,11 +115,13 @@ def update_sale_features(con: duckdb.DuckDBPyConnection) -> FeatureReport:
         f"""
         create or replace temp table feature_spine as
         select
-            sale_id, collection, token_id, seq, known_at, as_of, prefix, row_hash, log_price as target_log,
+            sale_id, hedonic_index.collection, hedonic_index.token_id, hedonic_index.seq, hedonic_index.known_at,
+            hedonic_index.as_of, prefix, row_hash, log_price as target_log, seller as owner,
             {", ".join(SPINE_INDEX_COLUMNS)}
         from features.hedonic_index
         inner join feature_plan using (collection)
-        where seq >= first_seq and a_mean is not null
+        inner join marts.fct_sales using (sale_id)
+        where hedonic_index.seq >= first_seq and a_mean is not null
         """
     )
     return _write(con, "sale", SALE_KEYS, began)
@@ -198,8 +200,12 @@ def build_token_features(
                 sqrt(b_level_sd * b_level_sd + {slow.day_drift} * days) as b_level_sd
             from aged
         )
-        select *, a_level + a_trait + a_token as a_mean, b_level + b_trait + b_token as b_mean
+        select
+            moved.*, owner,
+            a_level + a_trait + a_token as a_mean, b_level + b_trait + b_token as b_mean
         from moved
+        left join marts.fct_holdings
+            on moved.collection = fct_holdings.collection and moved.token_id = fct_holdings.token_id
         """,
         {"as_of": as_of},
     )

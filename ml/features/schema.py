@@ -14,8 +14,10 @@ import dataclasses
 import hashlib
 import json
 
+from ml.features.owners import OWNER_SHRINK_DEALS
+
 #: Raised when the joins behind the expressions change meaning.
-QUERY_REVISION = 1
+QUERY_REVISION = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +26,10 @@ class Feature:
 
     Attributes:
         name: column in features.sale_features and features.token_features.
-        group: index, market_state, recent_sales, surprise, market, token, rarity or listings.
-        expression: SQL over the aliases of ``query`` (spine, state, trail, market, own, traits, asking, bidding).
+        group: index, market_state, recent_sales, surprise, market, token, owner, rarity, trait_residuals or
+            listings.
+        expression: SQL over the aliases of ``query`` (spine, state, trail, market, own, dealings, traits,
+            trait_effects, asking, bidding).
         description: what it says, with its unit; ln prices are of ETH.
         nullable: whether it may be missing, and then it means that nothing was known.
         low: smallest possible value.
@@ -175,6 +179,44 @@ _RARITY = (
     Feature("trait_count", "rarity", "traits.trait_count", "traits of the token", True, 0, 1e4),
 )
 
+_OWNER = (
+    Feature(
+        "owner_sold_surprise", "owner",
+        f"coalesce(dealings.sold_surprise, 0) / (coalesce(dealings.sold, 0) + {OWNER_SHRINK_DEALS})",
+        "mean one-step error at the owner's past sales in the collection, shrunk by 3 sales, ln",
+    ),
+    Feature(
+        "owner_bought_surprise", "owner",
+        f"coalesce(dealings.bought_surprise, 0) / (coalesce(dealings.bought, 0) + {OWNER_SHRINK_DEALS})",
+        "the same at the owner's past purchases, ln",
+    ),
+    Feature("log_owner_sold", "owner", "ln(1 + coalesce(dealings.sold, 0))", "ln(1 + the owner's sales)", low=0.0),
+    Feature(
+        "log_owner_bought", "owner", "ln(1 + coalesce(dealings.bought, 0))", "ln(1 + the owner's purchases)", low=0.0
+    ),
+    Feature(
+        "owner_bought_log_days", "owner", _days("spine.as_of", "dealings.bought_at"),
+        "ln(1 + days since the owner last bought in the collection)", True, 0.0,
+    ),
+)  # fmt: skip
+
+_TRAIT_RESIDUALS = (
+    *(
+        Feature(
+            f"trait_residual_{name}", "trait_residuals", f"trait_effects.{name}",
+            f"{what} of the mean surprises of the token's trait values, each shrunk by 5 sales, ln", True,
+        )
+        for name, what in (
+            ("highest", "highest"), ("lowest", "lowest"), ("mean", "mean"), ("weighted", "mean by information"),
+            ("rarest", "that of the rarest"),
+        )
+    ),
+    Feature(
+        "log_rarest_sales", "trait_residuals", "ln(1 + trait_effects.rarest_sales)",
+        "ln(1 + sales of the rarest trait value seen)", True, 0.0,
+    ),
+)  # fmt: skip
+
 # Offers older than three days say nothing about now.
 _ASKED = "case when spine.as_of <= asking.asked_at + interval 3 days then {} end"
 _BID = "case when spine.as_of <= bidding.known_at + interval 3 days then {} end"
@@ -200,7 +242,9 @@ FEATURES: tuple[Feature, ...] = (
     *_SURPRISE,
     *_MARKET,
     *_TOKEN,
+    *_OWNER,
     *_RARITY,
+    *_TRAIT_RESIDUALS,
     *_LISTINGS,
 )
 

@@ -21,7 +21,7 @@ KERNEL_REVISION = 1
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One Gaussian process over ln price; constants from DOMAIN.md §5.1.
+    """One Gaussian process over ln price; form from DOMAIN.md §5.1, constants from docs/adr/0019.
 
     Attributes:
         trade_drift: variance the level gains per sale (``qn``). day_drift: variance the level gains per
@@ -46,8 +46,8 @@ class Variant:
         return list(dataclasses.astuple(self))
 
 
-FAST = Variant(0.02, 0.005, 0.1, 0.15, 0.0, 0.02, 90.0, 0.75)
-SLOW = Variant(0.004, 0.002, 0.1, 0.3, 0.05, 0.02, 90.0, 1.0)
+FAST = Variant(0.02, 0.005, 0.05, 0.3, 0.0, 0.02, 90.0, 0.5)
+SLOW = Variant(0.004, 0.002, 0.1, 0.8, 0.05, 0.02, 90.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,7 +43,10 @@ DDL = (
     """,
 )
 
-_CURRENT = """
+# Everything about a sale that a feature is computed from: who dealt is part of it (owner effects).
+SALE_HASH = "hash(seq, sale_id, token_id, tx_hash, price_eth, event_time, known_at, as_of, buyer, seller)"
+
+_CURRENT = f"""
 create or replace temp table index_current as
 with sales as (
     select
@@ -56,7 +59,7 @@ with sales as (
             where price_eth is null or price_eth <= 0 or not isfinite(price_eth)
                 or known_at is null or event_time is null or as_of is null
         ) as incomplete,
-        bit_xor(hash(seq, sale_id, token_id, tx_hash, price_eth, event_time, known_at, as_of)) as sales_hash
+        bit_xor({SALE_HASH}) as sales_hash
     from marts.fct_sales
     where seq is not null
     group by collection
@@ -83,7 +86,7 @@ left join traits using (collection)
 """
 
 # Collections to compute, and the first seq that differs (1 when traits or parameters changed).
-_WORK = """
+_WORK = f"""
 create or replace temp table index_work as
 with changed as (
     select
@@ -101,7 +104,7 @@ sales as (
     select
         collection,
         seq,
-        hash(seq, sale_id, token_id, tx_hash, price_eth, event_time, known_at, as_of) as row_hash
+        {SALE_HASH} as row_hash
     from marts.fct_sales
     where seq is not null and collection in (select collection from changed where same_rules)
 ),
@@ -131,7 +134,7 @@ from kept
 
 # Every row of the collections to compute, with the number of sales visible to it: known strictly before its
 # as-of instant, and never one of its own transaction.
-_ROWS = """
+_ROWS = f"""
 create or replace temp table index_rows as
 with sales as (
     select
@@ -139,7 +142,7 @@ with sales as (
         ln(price_eth) as log_price,
         epoch_us(event_time) / 86400e6 as day,
         epoch_us(as_of) / 86400e6 as query_day,
-        hash(seq, sale_id, token_id, tx_hash, price_eth, event_time, known_at, as_of) as row_hash,
+        {SALE_HASH} as row_hash,
         min(seq) over (partition by collection, tx_hash) as first_of_transaction
     from marts.fct_sales
     where seq is not null and collection in (select collection from index_work)

@@ -79,6 +79,8 @@ def make_sales(seed: int = 0, sizes: tuple[int, ...] = (60, 25, 8, 2), tokens: i
                 "event_time": event,
                 "time_uncertainty_s": uncertainty,
                 "price_eth": np.exp(rng.normal(number, 0.4, n)),
+                "buyer": rng.choice(["ann", "bob", "cid", "dot"], n),
+                "seller": rng.choice(["ann", "bob", "eve", None], n),
             }
         )
         part["known_at"] = part.event_time + pd.to_timedelta(uncertainty, unit="s")
@@ -135,6 +137,7 @@ def write_marts(
     Sales may carry `is_wash`: such a sale is not at arm's length and has no place in the known order.
     """
     sales = sales if "is_wash" in sales else sales.assign(is_wash=False)
+    sales = sales if "buyer" in sales else sales.assign(buyer="buyer", seller="seller")
     traits = make_traits() if traits is None else traits
     listings = make_listings() if listings is None else listings
     con.execute("create schema if not exists marts; create schema if not exists features")
@@ -145,7 +148,7 @@ def write_marts(
         create or replace table marts.fct_sales as
         select
             sale_id, 'ethereum' as "chain", collection, token_id, tx_hash, 0 as log_index, event_time,
-            time_uncertainty_s, known_at, 'buyer' as buyer, 'seller' as seller, is_wash,
+            time_uncertainty_s, known_at, buyer, seller, is_wash,
             event_time - to_microseconds(cast(time_uncertainty_s * 1e6 as bigint)) as as_of, price_eth,
             not is_wash as is_arms_length,
             case when not is_wash then row_number() over (
@@ -161,5 +164,13 @@ def write_marts(
     con.execute(_STATES)
     con.execute(_TOKENS)
     con.execute("create or replace table marts.fct_listings as select * from listings")
+    con.execute(
+        """
+        create or replace table marts.fct_holdings as
+        select collection, token_id, arg_max(buyer, (event_time, sale_id)) as owner
+        from marts.fct_sales
+        group by all
+        """
+    )
     for name in ("sales", "traits", "listings"):
         con.unregister(name)

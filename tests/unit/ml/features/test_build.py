@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import duckdb
@@ -11,7 +12,7 @@ import pytest
 
 from ml.features.build import ScoringInstantError, build_token_features, update_sale_features
 from ml.features.checks import check_features
-from ml.features.query import LAST_ASKS
+from ml.features.listings import LAST_ASKS
 from ml.features.schema import FEATURES
 from ml.index.update import update_index
 from tests.unit.ml.features.market import make_listings, make_sales, make_traits, write_marts
@@ -41,12 +42,15 @@ class Oracle:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, sales: pd.DataFrame, listings: pd.DataFrame) -> None:
         index = con.execute("select * from features.hedonic_index").df()
-        self.sales = index.merge(sales[["sale_id", "tx_hash", "event_time", "price_eth"]], on="sale_id")
+        self.sales = index.merge(
+            sales[["sale_id", "tx_hash", "event_time", "price_eth", "buyer", "seller"]], on="sale_id"
+        )
         self.sales = self.sales.sort_values(["collection", "seq"])
         self.listings = listings
         self.tokens = (
             con.execute(
-                "select collection, token_id, rarity_pct, trait_count::double as trait_count from marts.dim_tokens"
+                "select collection, token_id, rarity_pct, trait_count::double as trait_count, trait_codes,"
+                " trait_information from marts.dim_tokens"
             )
             .df()
             .set_index(["collection", "token_id"])
@@ -123,7 +127,42 @@ class Oracle:
             out[f"surprise_{n}"] = mean(surprise[-n:])
         token = self.tokens.loc[(spine.collection, spine.token_id)]
         out["rarity_pct"], out["trait_count"] = token.rarity_pct, token.trait_count
+        out |= self.owner(seen, spine.seller, days) | self.trait_residuals(seen, token)
         return out | self.offers(spine.collection, spine.token_id, as_of, base)
+
+    def owner(self, seen: pd.DataFrame, wallet: str | None, days: Callable[..., float]) -> dict[str, float]:
+        sold, bought = seen[seen.seller == wallet], seen[seen.buyer == wallet]
+
+        def shrunk(deals: pd.DataFrame) -> float:
+            return deals.innovation_a.clip(-0.6, 0.6).sum() / (len(deals) + 3)
+
+        return {
+            "owner_sold_surprise": shrunk(sold),
+            "owner_bought_surprise": shrunk(bought),
+            "log_owner_sold": np.log1p(len(sold)),
+            "log_owner_bought": np.log1p(len(bought)),
+            "owner_bought_log_days": days(bought.known_at.max()) if len(bought) else np.nan,
+        }
+
+    def trait_residuals(self, seen: pd.DataFrame, token: pd.Series) -> dict[str, float]:
+        told = seen[seen.innovation_a.notna()]
+        traits = self.tokens.loc[list(zip(told.collection, told.token_id, strict=True))].trait_codes
+        surprise = told.innovation_a.clip(-0.6, 0.6).to_numpy()
+        found, sales = [], []
+        for place, code in enumerate(token.trait_codes):
+            shared = np.array([len(codes) > place and codes[place] == code for codes in traits], bool)
+            found.append(surprise[shared].sum() / (shared.sum() + 5))
+            sales.append(shared.sum())
+        names = ("highest", "lowest", "mean", "weighted", "rarest")
+        if not found:
+            return {f"trait_residual_{name}": np.nan for name in names} | {"log_rarest_sales": np.nan}
+        information = np.asarray(token.trait_information, float)
+        rarest = int(np.argmax(information))
+        weighted = np.dot(found, information) / information.sum()
+        values = (max(found), min(found), np.mean(found), weighted, found[rarest])
+        return {f"trait_residual_{name}": v for name, v in zip(names, values, strict=True)} | {
+            "log_rarest_sales": np.log1p(sales[rarest])
+        }
 
     def offers(self, collection: str, token: str, as_of: pd.Timestamp, base: float) -> dict[str, float]:
         o = self.listings
@@ -166,12 +205,15 @@ def test_token_features_are_what_a_sale_at_that_instant_would_have_seen() -> Non
     con = build(sales)
     build_token_features(con, NOW)
     tokens = con.execute("select * from features.token_features").df().set_index(["collection", "token_id"])
+    holdings = con.execute("select * from marts.fct_holdings").fetchall()
+    held = {(collection, token): owner for collection, token, owner in holdings}
     assert len(tokens) == con.execute("select count(*) from features.token_index").fetchone()[0]  # type: ignore[index]
     for collection, token in (("c0", "3"), ("c1", "7"), ("c2", "1"), ("c0", "14")):
         planted = pd.DataFrame(
             {
                 "collection": collection, "token_id": token, "tx_hash": "new", "event_time": [pd.Timestamp(NOW)],
                 "time_uncertainty_s": 0.0, "price_eth": 1.0, "known_at": pd.Timestamp(NOW), "sale_id": "new",
+                "seller": held.get((collection, token)), "buyer": "new",
             }
         )  # fmt: skip
         asked = build(pd.concat([sales, planted], ignore_index=True))
