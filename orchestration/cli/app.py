@@ -25,6 +25,7 @@ from orchestration.cli.report import report
 from orchestration.cli.status import status
 from orchestration.cli.tune import tune
 from orchestration.cli.watchdog import watchdog
+from orchestration.cli.why import why
 from orchestration.settings import Settings, SettingsError, describe_settings, load_settings
 
 app = typer.Typer(
@@ -199,6 +200,7 @@ app.command("portfolio")(portfolio)
 app.command("alerts")(alerts)
 app.command("watchdog")(watchdog)
 app.command("tune")(tune)
+app.command("why")(why)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -1,0 +1,116 @@
+"""`assay why`: the story of a collection.
+
+Here: options and layout. Not here: any reading (`orchestration.story`).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestration.settings import load_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestration.story import Effect, Event, Story
+
+_ABOUT = {
+    "decision": "model",
+    "prior": "pooled prior",
+    "tuning": "tuning",
+    "alert": "alert",
+}
+
+
+def why(
+    collection: Annotated[str, typer.Argument(help="Collection.")],
+    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")] = False,
+) -> None:
+    """What was decided about a collection, when, on which numbers, by which rule, and what came of it.
+
+    Exit codes: 0 told · 2 no such collection or home.
+    """
+    settings = load_settings(home=home)
+    from orchestration.errors import HomeError
+    from orchestration.resources import Assay
+    from orchestration.story import read_story
+
+    if not settings.home_path.is_dir():
+        raise HomeError(f"{settings.home_path} is no Assay home; expected one that `assay run` has made.")
+    assay = Assay(settings)
+    with assay.lake.read() as con:
+        story = read_story(con, settings.home_path, collection, assay.horizon)
+    if as_json:
+        json.dump(story.to_json(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        _print(story)
+
+
+def _print(story: Story) -> None:
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    console.print(
+        f"[bold]{story.collection}[/] · market {story.market} · market time {story.watermark:%Y-%m-%d %H:%M} UTC"
+    )
+    console.print(_now(story.champion))
+    if not story.decisions:
+        console.print("Nothing was decided about this collection itself yet.")
+    for event in story.events:
+        _print_event(console, event)
+    if story.not_kept:
+        console.print(f"\n[dim]This home does not keep yet: {', '.join(story.not_kept)}[/]")
+
+
+def _now(champion: dict[str, Any] | None) -> str:
+    if champion is None:
+        return "No model of its own reigns: the pooled prior or the index speaks, when there are sales."
+    previous = champion["previous_version"]
+    return (
+        f"Now: version {champion['version']}, tier {champion['tier']}, prior {champion['prior_version']}, "
+        f"local weight {champion['weight'] or 0:.2f}, data until {champion['trained_until']:%Y-%m-%d %H:%M}"
+        f"{f', could go back to version {previous}' if previous is not None else ''}"
+    )
+
+
+def _print_event(console: Console, event: Event) -> None:
+    clock = "" if event.clock == "market" else " (wall clock)"
+    rule = f" by rule {event.rule}" if event.rule else ""
+    console.print(f"\n{event.at:%Y-%m-%d %H:%M}{clock} [bold]{_ABOUT[event.kind]}: {event.what}[/]{rule}")
+    console.print(f"  {event.why}")
+    before, after = event.models
+    if after:
+        console.print(
+            f"  model {before or 'none'} → {after}"
+            if event.what != "rejected"
+            else f"  {before} stays; asked: {after}"
+        )
+    if event.numbers:
+        console.print(
+            f"  numbers: {', '.join(f'{name} {_number(value)}' for name, value in event.numbers.items())}"
+        )
+    if event.effect:
+        console.print(f"  later: {_effect(event.effect)}")
+
+
+def _effect(effect: Effect) -> str:
+    if effect.mdape is None:
+        return f"{effect.sales} live sales so far, too few to measure"
+    beside = f", median of 5: {effect.median_5:.1%}" if effect.median_5 is not None else ""
+    before = (
+        f"; before it {effect.mdape_before:.1%} over {effect.sales_before}"
+        if effect.mdape_before is not None
+        else ""
+    )
+    return f"MdAPE {effect.mdape:.1%} over {effect.sales} live sales{beside}{before}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
