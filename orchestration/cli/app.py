@@ -17,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+from orchestration.cli.ablate import ablate
 from orchestration.cli.alerts import alerts
 from orchestration.cli.backtest import backtest
 from orchestration.cli.explain import explain
@@ -201,6 +202,7 @@ app.command("alerts")(alerts)
 app.command("watchdog")(watchdog)
 app.command("tune")(tune)
 app.command("why")(why)
+app.command("ablate")(ablate)
 
 
 def _pair(text: str) -> tuple[str, str]:
