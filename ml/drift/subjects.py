@@ -1,0 +1,92 @@
+"""What is watched for drift: every feature, the target, the prediction and its error.
+
+Here: names, kinds and the query that puts them beside each other, one row per sale. Not here: the test.
+
+The concept. Prices enter as gaps to the index, as the models see them: levels trend by themselves in a market where
+nothing is wrong. Covariate drift is a feature that moves, prior drift the target or what is said about it, concept
+drift the error: what the features mean has changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import duckdb
+
+from ml.features.schema import FEATURES
+from ml.models.tables import table_exists
+
+Kind = Literal["covariate", "prior", "concept"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One watched column.
+
+    Attributes:
+        name: as in monitoring.drift_scores.feature.
+        kind: covariate, prior or concept.
+        expression: SQL over sale (features.sale_features) and said (predictions).
+        unknown_is_value: whether missing is a value of its own (the lowest), so that a source that stops telling is
+            a drift; otherwise such sales do not count.
+    """
+
+    name: str
+    kind: Kind
+    expression: str
+    unknown_is_value: bool
+
+
+SUBJECTS: tuple[Subject, ...] = (
+    *(Subject(f.name, "covariate", f"sale.{f.name}", True) for f in FEATURES),
+    Subject("target_gap", "prior", "sale.target_log - sale.base_log", False),
+    Subject("prediction_gap", "prior", "said.prediction_log - sale.base_log", False),
+    Subject("error", "concept", "sale.target_log - said.prediction_log", False),
+    Subject("absolute_error", "concept", "abs(sale.target_log - said.prediction_log)", False),
+)
+
+_SILENT = "select null::varchar as sale_id, null::double as prediction_log where false"
+
+
+def subject_rows(con: duckdb.DuckDBPyConnection) -> str:
+    """SQL for one row per sale with features: collection, market, seq, known_at, `values` (floats by SUBJECTS).
+
+    A prediction is the walk-forward's; for sales after its last renewal it is the estimate frozen before the sale.
+    """
+    walked = "predictions.prior_walk_forward"
+    ledger = "monitoring.estimate_ledger"
+    sources = []
+    if table_exists(con, walked):
+        sources.append(f"select sale_id, prediction_log, 0 as later from {walked}")
+    if table_exists(con, ledger):
+        sources.append(
+            f"select sale_id, ln(estimate_eth) as prediction_log, 1 as later from {ledger}"
+            " where estimate_eth > 0 and origin = 'live'"
+        )
+    said = (
+        f"select sale_id, arg_min(prediction_log, later) as prediction_log from ({' union all '.join(sources)})"
+        " group by sale_id"
+        if sources
+        else _SILENT
+    )
+    values = ",\n        ".join(f"cast({_value(subject)} as float)" for subject in SUBJECTS)
+    return f"""
+    select
+        sale.collection,
+        known.chain as market,
+        sale.seq,
+        sale.known_at,
+        [{values}] as readings
+    from features.sale_features as sale
+    left join ({said}) as said on sale.sale_id = said.sale_id
+    left join marts.dim_collections as known on sale.collection = known.collection
+    """
+
+
+#: Stands for "unknown" where that is a value: below every declared bound.
+UNKNOWN = -1e30
+
+
+def _value(subject: Subject) -> str:
+    return f"coalesce({subject.expression}, {UNKNOWN})" if subject.unknown_is_value else subject.expression
