@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from ml.tuning.judgement import clusters_of
 from ml.tuning.local_objective import LocalObjective
 from ml.tuning.scope import Outcome, Scope, TuningConfig, tune_scope
 from ml.tuning.spaces import LOCAL_SPACE, current
-from ml.tuning.tables import Verdict, standing_verdicts
+from ml.tuning.tables import Verdict, newest_verdicts
 from ml.tuning.windows import TooFewSalesError, split_windows
 from ml.tuning.worth import Worth, WorthRule, share_budget, worth_tuning
 
@@ -61,10 +61,7 @@ def tune_collections(
     with journal.lake.read() as con:
         candidates = worth_tuning(con, rule)
         adopted = read_adopted(con, COLLECTION, recipe)
-        newest = con.execute("select max(known_at) from features.sale_features").fetchone()
-        if newest is None or newest[0] is None:
-            return []
-        stands = journal.standing(recipe, COLLECTION, newest[0]) | journal.standing(recipe, CLASS, newest[0])
+        stands = journal.standing(recipe, COLLECTION) | journal.standing(recipe, CLASS)
         chosen = share_budget(candidates, seconds, rule, stands)
         keys = [worth.collection for worth, _ in chosen]
         sizes = [worth.sales for worth, _ in chosen]
@@ -78,7 +75,7 @@ def tune_collections(
             outcomes.append(Outcome(COLLECTION, worth.collection, str(error)))
             continue
         outcomes.append(tune_scope(scope, journal, config.with_seconds(share), clock))
-    return outcomes + _rest_classes(journal, recipe, candidates, rule, newest[0])
+    return outcomes + _rest_classes(journal, recipe, candidates, rule)
 
 
 def collection_scope(
@@ -110,17 +107,20 @@ def collection_scope(
 
 
 def _rest_classes(
-    journal: Journal, recipe: str, candidates: Sequence[Worth], rule: WorthRule, now: datetime
+    journal: Journal, recipe: str, candidates: Sequence[Worth], rule: WorthRule
 ) -> list[Outcome]:
     """A class rests when several of its studies stand and none paid."""
-    groups = {worth.collection: worth.group for worth in candidates}
+    members = {worth.collection: worth for worth in candidates}
     with journal.lake.read() as con:
-        judged = standing_verdicts(con, recipe, COLLECTION, now)
-    resting = journal.standing(recipe, CLASS, now)
+        judged = [row for row in newest_verdicts(con, recipe, COLLECTION) if row[0] in members]
+    resting = journal.standing(recipe, CLASS)
     outcomes = []
-    for group in sorted({groups[name] for name, _, _ in judged if name in groups} - set(resting)):
-        own = [(study, paid) for name, study, paid in judged if groups.get(name) == group]
-        if len(own) < rule.class_studies or any(paid for _, paid in own):
+    for group in sorted({members[row[0]].group for row in judged}):
+        now = max(worth.newest for worth in candidates if worth.group == group)
+        own = [row for row in judged if members[row[0]].group == group and row[3] > members[row[0]].newest]
+        if group in resting and resting[group] > now:
+            continue
+        if len(own) < rule.class_studies or any(paid for _, _, paid, _ in own):
             continue
         reason = f"none of {len(own)} studies of this class paid on its later window"
         until = now + timedelta(days=rule.class_rest_days)
@@ -128,7 +128,7 @@ def _rest_classes(
             CLASS,
             group,
             recipe,
-            own[-1][0],
+            own[-1][1],
             None,
             False,
             "class_buys_nothing",

@@ -41,10 +41,10 @@ class Journal:
         with self.lake.read() as con:
             return best_of_last_study(con, kind, scope, study)
 
-    def standing(self, recipe: str, kind: str, now: datetime) -> dict[str, datetime]:
-        """Scopes that need no study yet, and until when."""
+    def standing(self, recipe: str, kind: str) -> dict[str, datetime]:
+        """Until when the verdict on each scope stands, in the market time of that scope."""
         with self.lake.read() as con:
-            return standing(con, recipe, kind, now)
+            return standing(con, recipe, kind)
 
     def keep(self, study: str, kind: str, scope: str, trial: Trial, windows: Windows) -> None:
         """Write a trial down."""

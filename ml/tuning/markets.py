@@ -63,11 +63,15 @@ def tune_markets(
         adopted = read_adopted(con, MARKET, recipe_name)
     if len(frame) == 0:
         return []
-    stands = journal.standing(recipe_name, MARKET, timestamp(int(frame.known_at[-1])))
     masks = {
         market: mask
         for market, mask in split_markets(frame, pooled.min_market_sales).items()
         if markets is None or market in markets
+    }
+    stands = {
+        market: until
+        for market, until in journal.standing(recipe_name, MARKET).items()
+        if market in masks and until > timestamp(int(frame.known_at[masks[market]][-1]))
     }
     value = {
         market: float(np.abs(frame.gap_log[mask]).sum())

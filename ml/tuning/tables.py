@@ -172,32 +172,35 @@ def write_verdict(con: duckdb.DuckDBPyConnection, verdict: Verdict, run_id: str)
     record(con, [], [_decision(verdict, run_id)])
 
 
-def standing(con: duckdb.DuckDBPyConnection, recipe: str, kind: str, now: datetime) -> dict[str, datetime]:
-    """Scopes whose verdict still stands at an instant, with the end of it."""
+def standing(con: duckdb.DuckDBPyConnection, recipe: str, kind: str) -> dict[str, datetime]:
+    """Until when the verdict on each scope stands, in the market time of that scope.
+
+    Sources end at different instants: whether a verdict still stands is asked with the newest sale of the scope, not of
+    the lake, or a chain whose data ended years ago would be studied again on the same sales for ever.
+    """
     if not table_exists(con, "ops.tuned_settings"):
         return {}
     rows = con.execute(
-        """
-        select scope, max(expires) from ops.tuned_settings
-        where recipe = $1 and scope_kind = $2 and expires > $3 group by 1
-        """,
-        [recipe, kind, now],
+        "select scope, max(expires) from ops.tuned_settings where recipe = $1 and scope_kind = $2 group by 1",
+        [recipe, kind],
     ).fetchall()
     return dict(rows)
 
 
-def standing_verdicts(
-    con: duckdb.DuckDBPyConnection, recipe: str, kind: str, now: datetime
-) -> list[tuple[str, str, bool]]:
-    """(scope, study, adopted) of every verdict that stands at an instant, in order of scope."""
+def newest_verdicts(
+    con: duckdb.DuckDBPyConnection, recipe: str, kind: str
+) -> list[tuple[str, str, bool, datetime]]:
+    """(scope, study, adopted, expires) of the newest verdict on every scope, in order of scope."""
     if not table_exists(con, "ops.tuned_settings"):
         return []
     return con.execute(
         """
-        select scope, study, adopted from ops.tuned_settings
-        where recipe = $1 and scope_kind = $2 and expires > $3 order by all
+        select scope, study, adopted, expires from ops.tuned_settings
+        where recipe = $1 and scope_kind = $2
+        qualify row_number() over (partition by scope order by decided_at desc, study desc) = 1
+        order by scope
         """,
-        [recipe, kind, now],
+        [recipe, kind],
     ).fetchall()
 
 

@@ -10,8 +10,9 @@ rests for a while.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import duckdb
 
@@ -33,7 +34,7 @@ class WorthRule:
 
     min_sales: int = 1000
     studies: int = 8
-    min_seconds: float = 20.0
+    min_seconds: float = 60.0
     bands: tuple[int, ...] = (3000, 10_000)
     class_studies: int = 3
     class_rest_days: float = 180.0
@@ -48,12 +49,14 @@ class Worth:
         group: Its class: chain and band of sales.
         sales: Its sales, which the reader needs to know beforehand.
         value: Sales × mean |log error| of what they were priced with.
+        newest: When its newest sale became known.
     """
 
     collection: str
     group: str
     sales: int
     value: float
+    newest: datetime
 
 
 def worth_tuning(con: duckdb.DuckDBPyConnection, rule: WorthRule) -> list[Worth]:
@@ -70,7 +73,8 @@ def worth_tuning(con: duckdb.DuckDBPyConnection, rule: WorthRule) -> list[Worth]
         )
 
         select w.collection, coalesce(d."chain", 'unknown'), count(*), count(*) filter (w.fold > 0) as priced,
-            sum(abs(w.target_log - coalesce(l.prediction_log, w.prediction_log))) filter (w.fold > 0) as value
+            sum(abs(w.target_log - coalesce(l.prediction_log, w.prediction_log))) filter (w.fold > 0) as value,
+            max(w.known_at)
         from predictions.prior_walk_forward as w
         left join weighed as l on w.sale_id = l.sale_id
         left join marts.dim_collections as d on w.collection = d.collection
@@ -82,7 +86,8 @@ def worth_tuning(con: duckdb.DuckDBPyConnection, rule: WorthRule) -> list[Worth]
         [rule.min_sales],
     ).fetchall()
     return [
-        Worth(name, class_of(chain, priced, rule), sales, value) for name, chain, sales, priced, value in rows
+        Worth(name, class_of(chain, priced, rule), sales, value, newest)
+        for name, chain, sales, priced, value, newest in rows
     ]
 
 
@@ -93,7 +98,7 @@ def class_of(chain: str, sales: int, rule: WorthRule) -> str:
 
 
 def share_budget(
-    candidates: Sequence[Worth], seconds: float, rule: WorthRule, resting: Collection[str]
+    candidates: Sequence[Worth], seconds: float, rule: WorthRule, resting: Mapping[str, datetime]
 ) -> list[tuple[Worth, float]]:
     """Who is tuned for how long: in proportion to value, nobody for less than `min_seconds`.
 
@@ -101,9 +106,13 @@ def share_budget(
         candidates: Most valuable first.
         seconds: The budget.
         rule: Bounds.
-        resting: Collections and classes whose verdict stands.
+        resting: Until when the verdict on a collection or a class stands.
     """
-    open_ = [w for w in candidates if w.collection not in resting and w.group not in resting][: rule.studies]
+    open_ = [
+        w
+        for w in candidates
+        if all(name not in resting or resting[name] <= w.newest for name in (w.collection, w.group))
+    ][: rule.studies]
     while open_:
         total = sum(w.value for w in open_)
         shares = [(w, seconds * w.value / total) for w in open_]

@@ -9,6 +9,8 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
+from ml.models.due import prior_due
+from ml.models.frames import FeatureSet
 from ml.models.local import LocalConfig
 from ml.models.pooled import PooledOutcome, train_pooled
 from ml.models.pooled_tables import record_pooled
@@ -92,6 +94,29 @@ def test_the_next_refit_uses_what_was_adopted_and_no_fold_before_it_does(market:
     cutoff = (later - datetime(1970, 1, 1)) // timedelta(microseconds=1)  # noqa: DTZ001 - the lake's naive UTC
     for fold in rebuilt.walk_forward.folds:
         assert (scratch.get_model(fold.prior_sha).tree_count_ == 33) == (fold.cutoff > cutoff)
+
+
+def test_the_prior_is_due_when_settings_were_adopted_after_it_was_fitted(market: Market):
+    _walk(market, "run-0")
+    adopted_at = _newest(market)
+    declared = FeatureSet.declared().fingerprint
+    with market.lake.write("ten days later") as con:
+        con.execute("update ops.prior_folds set feature_fingerprint = $1", [declared])
+        con.execute(
+            "insert into features.sale_features select * replace (known_at + interval 10 day as known_at)"
+            " from features.sale_features where known_at > $1",
+            [adopted_at - timedelta(days=5)],
+        )
+
+    def why() -> str | None:
+        with market.lake.read() as con:
+            return prior_due(con, POOLED)
+
+    assert why() == "its out-of-fold predictions lag behind the sales"
+    _adopt(market, MARKET, "ethereum", {"iterations": 33}, adopted_at)
+    with market.lake.write("as measured on the declared features") as con:
+        con.execute("update ops.tuned_settings set recipe = $1", [recipe(declared, POOLED.fingerprint())])
+    assert why() == "tuned settings of ethereum were adopted after its live prior was fitted"
 
 
 def test_settings_measured_against_another_recipe_are_ignored(market: Market):

@@ -1,5 +1,7 @@
 """What is adopted: gains beyond noise on sales the search has not seen."""
 
+from datetime import datetime, timedelta
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from ml.tuning.worth import Worth, WorthRule, share_budget
 
 RULE = AdoptionRule(draws=400)
 DAY = 86_400_000_000
+NEWEST = datetime(2022, 1, 1)  # noqa: DTZ001 - the lake's naive UTC
 
 
 def _errors(rng: np.random.Generator, scale: float) -> np.ndarray:
@@ -74,9 +77,10 @@ def test_too_few_sales_say_so():
 
 
 def test_a_budget_too_small_for_all_goes_to_the_most_valuable():
-    found = [Worth(f"c{i}", "eth, small", 1000, 100.0 / (i + 1)) for i in range(6)]
-    shares = share_budget(found, 120.0, WorthRule(min_seconds=20.0), resting=())
+    found = [Worth(f"c{i}", "eth, small", 1000, 100.0 / (i + 1), NEWEST) for i in range(6)]
+    shares = share_budget(found, 120.0, WorthRule(min_seconds=20.0), resting={})
     assert [worth.collection for worth, _ in shares] == ["c0", "c1", "c2"]
     assert sum(seconds for _, seconds in shares) == pytest.approx(120.0)
-    assert share_budget(found, 120.0, WorthRule(), resting={"eth, small"}) == []
-    assert share_budget(found, 5.0, WorthRule(), resting=()) == []
+    assert share_budget(found, 120.0, WorthRule(), resting={"eth, small": NEWEST + timedelta(days=1)}) == []
+    assert len(share_budget(found, 120.0, WorthRule(), resting={"eth, small": NEWEST})) > 0
+    assert share_budget(found, 5.0, WorthRule(), resting={}) == []
