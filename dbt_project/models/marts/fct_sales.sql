@@ -27,6 +27,15 @@ sales as (
     semi join tail_tokens using (collection, token_id)
 ),
 
+tail_pairs as (
+    select distinct
+        collection,
+        least(buyer, seller) as one,
+        greatest(buyer, seller) as other
+    from classified
+    where {{ in_dirty_tail("classified") }}
+),
+
 -- the last acceptable sales before the tail, which its first outliers are measured against
 context as (  -- noqa: ST03
     select
@@ -42,7 +51,7 @@ context as (  -- noqa: ST03
     where
         {{ in_dirty_collection("past") }}
         and not {{ in_dirty_tail("past") }}
-        and (past.is_arms_length or past.is_low_outlier)
+        and (past.is_arms_length or past.is_low_outlier or past.wash_rules = 'repeated_pair')
     qualify row_number() over (
         partition by collection
         order by
@@ -64,10 +73,32 @@ sales as (
 ),
 {% endif %}
 
--- wash rules look at the token's past only (DOMAIN section 1)
+-- what two wallets traded with one another before, any token of the collection
+pair_past as (
+    select
+        sale_id,
+        count(*) over (
+            partition by collection, least(buyer, seller), greatest(buyer, seller)
+            order by {{ known_order() }}
+            rows between unbounded preceding and 1 preceding
+        ) as pair_trades
+    from classified
+    where
+        buyer <> seller
+        {% if is_incremental() -%}
+        and (classified.collection, least(buyer, seller), greatest(buyer, seller)) in (from tail_pairs)
+        {%- endif %}
+),
+
+-- wash rules look at the past only (DOMAIN section 1)
 with_past as (
     select
         *,
+        list(seller) over (
+            partition by collection, token_id
+            order by {{ known_order() }}
+            rows between unbounded preceding and 1 preceding
+        ) as former_owners,
         buyer = seller as is_self_trade,
         count(*) filter (where buyer < seller) over pair_before as sold_up,
         count(*) filter (where buyer > seller) over pair_before as sold_down,
@@ -101,7 +132,8 @@ with_rules as (
                         when buyer > seller and sold_up > 0 then 'traded_back'
                     end,
                     case when times_bought >= {{ var("wash_same_token_trades") }} then 'bought_repeatedly' end,
-                    case when times_sold >= {{ var("wash_same_token_trades") }} then 'sold_repeatedly' end
+                    case when times_sold >= {{ var("wash_same_token_trades") }} then 'sold_repeatedly' end,
+                    case when not is_self_trade and list_contains(former_owners, buyer) then 'bought_back' end
                 ],
                 lambda rule: rule is not null
             ),
@@ -146,6 +178,7 @@ floors as (
         sale_id,
         quantile_cont(price_eth, 0.1) over previous_50 as p10,
         quantile_cont(price_eth, 0.5) over previous_50 as p50,
+        quantile_cont(price_eth, 0.9) over previous_50 as p90,
         count(*) over previous_50 as sales_before
     from acceptable
     window previous_50 as (
@@ -164,9 +197,22 @@ with_outliers as (
                 floors.p10 * {{ var("low_outlier_share") }}, floors.p50 * {{ var("low_outlier_median_share") }}
             ),
             false
-        ) as is_low_outlier
+        ) as is_low_outlier,
+        -- Pairs meet again in honest trade too: what makes it a print is a price far off, measured by the median, which
+        -- prints move last, and by the quieter side of the spread, which they cannot widen alone.
+        coalesce(
+            washed.is_acceptable
+            and pair_past.pair_trades >= {{ var("wash_pair_trades") }}
+            and floors.sales_before >= {{ var("low_outlier_min_sales") }}
+            and abs(ln(washed.price_eth / floors.p50)) > greatest(
+                ln({{ var("wash_pair_price_ratio") }}),
+                {{ var("wash_pair_spreads") }} * least(ln(floors.p50 / floors.p10), ln(floors.p90 / floors.p50))
+            ),
+            false
+        ) as is_pair_print
     from washed
     left join floors on washed.sale_id = floors.sale_id
+    left join pair_past on washed.sale_id = pair_past.sale_id
 ),
 
 positions as (
@@ -180,7 +226,7 @@ positions as (
     {% if is_incremental() -%}
     left join last_positions on with_outliers.collection = last_positions.collection
     {%- endif %}
-    where with_outliers.is_acceptable and not with_outliers.is_low_outlier
+    where with_outliers.is_acceptable and not with_outliers.is_low_outlier and not with_outliers.is_pair_print
 ),
 
 final as (
@@ -205,8 +251,10 @@ final as (
         with_outliers.seller,
         with_outliers.marketplace,
         with_outliers.n_in_tx,
-        with_outliers.is_wash,
-        nullif(with_outliers.wash_rules, '') as wash_rules,
+        with_outliers.is_wash or with_outliers.is_pair_print as is_wash,
+        case
+            when with_outliers.is_pair_print then 'repeated_pair' else nullif(with_outliers.wash_rules, '')
+        end as wash_rules,
         with_outliers.is_low_outlier,
         positions.seq is not null as is_arms_length,
         with_outliers.source
