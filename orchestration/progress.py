@@ -27,6 +27,7 @@ STAGES = {
     "token_features": "token features",
     "token_estimates": "estimates",
     "walk_forward_accuracy": "accuracy",
+    "tuning_study": "tuning",
 }
 Observer = Callable[[str, str, float], None]
 _observers: list[Observer] = []

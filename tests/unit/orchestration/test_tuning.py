@@ -7,7 +7,9 @@ import pytest
 
 from orchestration import plots
 from orchestration.errors import HomeError
-from orchestration.tuning import level_of, one_study_at_a_time, seconds_of
+from orchestration.resources import Assay
+from orchestration.settings import load_settings
+from orchestration.tuning import level_of, one_study_at_a_time, seconds_of, tune_home
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400)])
@@ -36,6 +38,12 @@ def test_a_second_study_of_a_home_is_refused_and_the_next_one_let_in(tmp_path: P
         pass
     with one_study_at_a_time(tmp_path):
         pass
+
+
+def test_a_home_without_features_is_told_what_makes_them(tmp_path: Path) -> None:
+    assay = Assay(load_settings(home=tmp_path))
+    with pytest.raises(HomeError, match="`assay run` makes them"):
+        tune_home(assay, run_id="test", level="pooled", seconds=10.0)
 
 
 @pytest.mark.parametrize(
