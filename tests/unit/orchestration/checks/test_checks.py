@@ -240,3 +240,15 @@ def test_a_collection_left_failed_names_the_command_and_is_made_good_by_training
     assert found.commands == "assay retrain 'odd name' --reason \"failed before\""
     record_failures(con, [outcome("odd name", "skipped")], "run-2", NOW)
     assert find(con, "no_partition_left_failed").passed
+
+
+def test_a_value_told_twice_in_the_history_fails(con):
+    con.execute(
+        "create table predictions.estimate_history as select 'apes' as collection, i::varchar as token_id, 'm' as"
+        " model_version, 'p' as prior_version, $at::timestamp as as_of from range(5) t(i)",
+        {"at": NOW},
+    )
+    assert find(con, "history_tells_a_value_once").passed
+    con.execute("insert into predictions.estimate_history select * from predictions.estimate_history limit 1")
+    found = find(con, "history_tells_a_value_once")
+    assert (found.passed, found.rows["times"].tolist()) == (False, [2])
