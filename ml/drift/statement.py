@@ -61,8 +61,7 @@ def drift_sql(rows: str, due: str, config: DriftConfig) -> str:
     """SQL for one row per due collection (or market) and subject, scored on its newest window.
 
     Args:
-        rows: a query or table with collection, market, seq, known_at and `readings` in the order of SUBJECTS. It is
-            scanned twice.
+        rows: a query or table with collection, market, seq, known_at and `readings` in the order of SUBJECTS.
         due: a table with what `windows_sql` gives, of the collections to score.
         config: thresholds.
 
@@ -80,11 +79,12 @@ def drift_sql(rows: str, due: str, config: DriftConfig) -> str:
 with scopes as (
     select *, (row_number() over (order by collection) - 1) * {len(SUBJECTS)} as base from {due}
 ),
-placed as (
+placed as materialized (
     select base, (number - 1 - (seq - 1) // window_sales)::tinyint as age, known_at, readings
     from ({rows}) as sale
     inner join scopes using (collection)
     where known_at < $now and number - 1 - (seq - 1) // window_sales between 0 and {oldest}
+        and number >= {config.judged_windows + config.least_reference_windows}
     union all
     select base, (number - epoch_us(known_at) // 86400000000)::tinyint as age, known_at, readings
     from ({rows}) as sale
@@ -96,7 +96,8 @@ spans as (
     from placed
     group by base
 ),
-long as materialized (
+-- Twice unnested, since holding it would take 2 GB at 3,000 collections.
+long as not materialized (
     select age, (base + unnest(range({len(SUBJECTS)})))::integer as test, unnest(readings) as reading
     from placed
 ),

@@ -46,11 +46,18 @@ SUBJECTS: tuple[Subject, ...] = (
     Subject("absolute_error", "concept", "abs(sale.target_log - said.prediction_log)", False),
 )
 
+KEY_ROWS = """
+    select sale.collection, known.chain as market, sale.seq, sale.known_at
+    from features.sale_features as sale
+    left join marts.dim_collections as known on sale.collection = known.collection
+"""
+"""What `subject_rows` gives without readings: enough to see which windows are full."""
+
 _SILENT = "select null::varchar as sale_id, null::double as prediction_log where false"
 
 
 def subject_rows(con: duckdb.DuckDBPyConnection) -> str:
-    """SQL for one row per sale with features: collection, market, seq, known_at, `values` (floats by SUBJECTS).
+    """SQL for one row per sale with features: collection, market, seq, known_at, `readings` (floats by SUBJECTS).
 
     A prediction is the walk-forward's; for sales after its last renewal it is the estimate frozen before the sale.
     """
@@ -70,7 +77,13 @@ def subject_rows(con: duckdb.DuckDBPyConnection) -> str:
         if sources
         else _SILENT
     )
-    values = ",\n        ".join(f"cast({_value(subject)} as float)" for subject in SUBJECTS)
+    held = {row[0] for row in con.execute("describe features.sale_features").fetchall()}
+    # A table that an older version filled lacks the features declared since, until it is built again.
+    absent = {f.name for f in FEATURES if f.name not in held}
+    values = ",\n        ".join(
+        "null::float" if subject.name in absent else f"cast({_value(subject)} as float)"
+        for subject in SUBJECTS
+    )
     return f"""
     select
         sale.collection,
