@@ -38,7 +38,7 @@ def check_spec(slo: Slo) -> dg.AssetCheckSpec:
 
 @dg.asset(
     group_name="monitoring",
-    deps=["raw_sales", "fct_sales", "token_features", "token_estimates"],
+    deps=["raw_sales", "fct_sales", "token_features", "token_estimates", "estimate_ledger"],
     owners=DATA_TEAM,
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
