@@ -13,7 +13,7 @@ lost and never doubled.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -133,7 +133,15 @@ def record(
 
 
 def rollback(
-    con: duckdb.DuckDBPyConnection, registry: ChampionRegistry, collection: str, run_id: str, reason: str
+    con: duckdb.DuckDBPyConnection,
+    registry: ChampionRegistry,
+    collection: str,
+    run_id: str,
+    reason: str,
+    *,
+    rule: str = "rollback",
+    decided_at: datetime | None = None,
+    numbers: Mapping[str, Any] | None = None,
 ) -> Champion:
     """Put a collection's previous champion back, in the registry and in the lake, with a decision row.
 
@@ -143,6 +151,9 @@ def rollback(
         collection: Whose champion to replace.
         run_id: The run or person that does it.
         reason: Why, for people.
+        rule: The rule that decided.
+        decided_at: Newest instant known to the data it was decided on; what the replaced champion has seen when None.
+        numbers: What was measured; the restored champion's own numbers when None.
 
     Returns:
         The champion that now reigns.
@@ -152,15 +163,15 @@ def rollback(
     """
     before = read_champions(con, [collection]).get(collection)
     restored = registry.rollback(collection, before)
-    now = before.trained_until if before else restored.trained_until
+    now = decided_at or (before.trained_until if before else restored.trained_until)
     decision = Decision(
         now,
         run_id,
         collection,
         "rolled_back",
-        "rollback",
+        rule,
         reason,
-        restored.numbers,
+        restored.numbers if numbers is None else dict(numbers),
         restored.model_version,
         before.model_version if before else None,
     )
