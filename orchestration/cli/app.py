@@ -20,6 +20,7 @@ import typer
 from orchestration.cli.ablate import ablate
 from orchestration.cli.alerts import alerts
 from orchestration.cli.backtest import backtest
+from orchestration.cli.drill import drill
 from orchestration.cli.explain import explain
 from orchestration.cli.portfolio import portfolio
 from orchestration.cli.report import report
@@ -202,6 +203,7 @@ app.command("alerts")(alerts)
 app.command("watchdog")(watchdog)
 app.command("tune")(tune)
 app.command("why")(why)
+app.command("drill")(drill)
 app.command("ablate")(ablate)
 
 

@@ -1,0 +1,103 @@
+"""`assay drill`: a fault on a scratch home, from injection to recovery.
+
+Here: options and layout. Not here: any drill (`orchestration.drills`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestration.settings import SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestration.drills.timeline import DrillResult
+
+
+def drill(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Drills to run, one after the other; all of them: all.")
+    ] = None,
+    list_them: Annotated[bool, typer.Option("--list", help="Say which drills there are.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch homes and say where.")] = False,
+    market: Annotated[
+        Path | None,
+        typer.Option(help="Folder that keeps the market before the fault, to be used again by later drills."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")] = False,
+) -> None:
+    """Let something go wrong on a scratch home and watch it being detected, told, acted upon and over.
+
+    Exit codes: 0 every expectation held · 1 one did not · 2 no such drill.
+    """
+    from orchestration.drills.catalogue import DRILLS, drill_of
+
+    if list_them:
+        for one in DRILLS:
+            typer.echo(f"{one.name:<20} {one.shows}")
+        return
+    if not names:
+        raise SettingsError(
+            "drill expects a name, several, or all; `assay drill --list` says which there are"
+        )
+    chosen = list(DRILLS) if names == ["all"] else [drill_of(name) for name in names]
+    scratch = Path(tempfile.mkdtemp(prefix="assay-drill-"))
+    try:
+        from orchestration.drills.market import build_market
+        from orchestration.drills.run import run_drill
+
+        before = build_market((market or scratch).resolve(), say=_say)
+        results = [run_drill(one, before, scratch / one.name, say=_say) for one in chosen]
+    finally:
+        if not keep:
+            shutil.rmtree(scratch, ignore_errors=True)
+    if as_json:
+        json.dump([result.to_json() for result in results], sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        for result in results:
+            _print(result, keep=keep)
+    raise typer.Exit(0 if all(result.passed for result in results) else 1)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _print(result: DrillResult, *, keep: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    table = Table(title=f"{result.name}: {result.shows}", title_justify="left")
+    for column in ("step", "market time", "lag", "what"):
+        table.add_column(column)
+    for moment in result.moments:
+        table.add_row(moment.step, f"{moment.at:%Y-%m-%d %H:%M}", _lag(moment.lag), moment.what)
+    console.print(table)
+    _print_expectations(console, result)
+    where = f" · home kept in {result.home}" if keep else ""
+    verdict = "[green]every expectation held[/]" if result.passed else "[red]not every expectation held[/]"
+    console.print(f"{verdict} · passes took {result.seconds:.0f} s{where}\n")
+
+
+def _print_expectations(console: Console, result: DrillResult) -> None:
+    for expectation in result.expectations:
+        mark = "[green]✓[/]" if expectation.held else "[red]✗[/]"
+        console.print(f"{mark} {expectation.what}: {expectation.found}")
+
+
+def _lag(lag: timedelta | None) -> str:
+    if lag is None:
+        return ""
+    hours = lag / timedelta(hours=1)
+    return f"{lag / timedelta(minutes=1):.0f} min" if hours < 2 else f"{hours:.0f} h"
