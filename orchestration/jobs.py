@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from orchestration.acting.restoring import restore_champions
 from orchestration.assets.conventions import LAKE_WRITER
 from orchestration.checks.definition import Look
 from orchestration.checks.factory import evaluation_of, judge
@@ -50,8 +51,9 @@ class Worklist(dg.Config):
 )
 def train_worklist(context: dg.OpExecutionContext, config: Worklist, assay: AssayResource) -> dict[str, int]:
     """Any scattered set of collections in one process (docs/adr/0002); returns collections by action."""
-    from orchestration.assets.models import log_outcome, report_metadata, train_and_record
+    from orchestration.assets.models import log_outcome, note_launch, report_metadata, train_and_record
 
+    note_launch(assay, config.collections, context.run_id)
     context.log.info(f"{len(config.collections)} collections: {config.reason}")
     report = train_and_record(
         assay,
@@ -112,8 +114,40 @@ maintain = dg.define_asset_job(
 
 monitor = dg.define_asset_job(
     "monitor",
-    dg.AssetSelection.groups("monitoring"),
+    # The walk-forward accuracy changes with training, and is made there.
+    dg.AssetSelection.groups("monitoring") - dg.AssetSelection.assets("walk_forward_accuracy"),
     description="One monitoring pass: the ledger of errors, SLOs, and what is decided from them.",
 )
 
-JOBS: list[Any] = [ingest, build, train, score, retrain_worklist, everything, maintain, tune, monitor]
+
+@dg.op(
+    description="Ingest, build, score, monitor: the jobs in order, each as a run of its own. Trains nothing."
+)
+def conduct_refresh(context: dg.OpExecutionContext, assay: AssayResource) -> None:
+    """The hourly path."""
+    from orchestration.pipeline import run_refresh
+
+    context.add_output_metadata(run_refresh(assay.settings, context.instance))
+
+
+@dg.job(
+    description="What became known, valued and judged; trains nothing.", executor_def=dg.in_process_executor
+)
+def refresh() -> None:
+    """One op that conducts the other jobs."""
+    conduct_refresh()
+
+
+JOBS: list[Any] = [
+    ingest,
+    build,
+    train,
+    score,
+    retrain_worklist,
+    restore_champions,
+    everything,
+    refresh,
+    maintain,
+    tune,
+    monitor,
+]

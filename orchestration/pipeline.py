@@ -108,6 +108,26 @@ def run_everything(
         return _summarise(conductor, trained, as_of)
 
 
+def run_refresh(settings: Settings, instance: dg.DagsterInstance) -> dict[str, float]:
+    """The hourly path: ingest, build, score with the champions that reign, monitor. Trains nothing.
+
+    Returns:
+        Seconds by stage.
+
+    Raises:
+        StageFailedError: a step failed.
+        HomeError: another market's home, or another run holds it for too long.
+    """
+    home = prepare_home(settings)
+    with run_lock(home, settings.lock_timeout_s):
+        bury_dead_runs(instance)
+        conductor = _Conductor(settings, instance)
+        _ingest_and_build(conductor)
+        conductor.run("score")
+        conductor.run("monitor")
+        return {stage.name: stage.seconds for stage in conductor.stages.values()}
+
+
 def _ingest_and_build(conductor: _Conductor) -> datetime:
     """Raw tables, marts, index and sale features; returns the watermark."""
     source, as_of = conductor.assay.source, conductor.assay.horizon

@@ -63,6 +63,24 @@ def index_plot(con: duckdb.DuckDBPyConnection, collections: int = 6) -> dg.Markd
     return _embed(figure)
 
 
+def bucket_plot(con: duckdb.DuckDBPyConnection) -> dg.MarkdownMetadataValue:
+    """Models by bucket of their weekly mean error, stacked, from monitoring.mape_buckets."""
+    rows = con.execute(
+        "select window_start, bucket_number, bucket, models from monitoring.mape_buckets order by 1, 2"
+    ).df()
+    figure, axes = _figure("Models by mean absolute percentage error of the week")
+    if len(rows):
+        wide = rows.pivot_table(index="window_start", columns="bucket_number", values="models", fill_value=0)
+        names = dict(zip(rows["bucket_number"], rows["bucket"], strict=True))
+        shades = [str(shade) for shade in np.linspace(0.85, 0.15, len(wide.columns))]
+        axes.stackplot(
+            wide.index, wide.to_numpy().T, labels=[names[n] for n in wide.columns], colors=shades, step="post"
+        )
+        axes.legend(fontsize=7, ncols=4, frameon=False, loc="upper left")
+        axes.tick_params(axis="x", labelrotation=30)
+    return _embed(figure)
+
+
 def error_histogram(log_errors: np.ndarray) -> dg.MarkdownMetadataValue:
     """Estimate / price − 1 in percent, clipped at ±100 %."""
     figure, axes = _figure("Estimate error, % of price (walk-forward)")

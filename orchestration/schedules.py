@@ -1,6 +1,6 @@
-"""When things run by themselves. All off unless ASSAY_ENABLE_SCHEDULES is true.
+"""When things run by themselves. All off unless ASSAY_ENABLE_SCHEDULES is true: one setting enables the set.
 
-Here: cron lines. Not here: what is due (decided by the jobs from the data).
+Here: cron lines. Not here: what is due (decided by the jobs from the data), or what is trained out of turn (`acting`).
 """
 
 from __future__ import annotations
@@ -9,25 +9,46 @@ import dagster as dg
 
 from orchestration import jobs
 
+CADENCE: tuple[tuple[str, dg.JobDefinition | dg.UnresolvedAssetJobDefinition, str, str], ...] = (
+    (
+        "hourly_refresh",
+        jobs.refresh,
+        "7 * * * *",
+        "Ingest what arrived, rebuild what changed, value it with the models that reign, and look at it all.",
+    ),
+    (
+        "retrain_mon_wed_fri",
+        jobs.everything,
+        "37 4 * * 1,3,5",
+        "The same and training: the pooled priors and collections that are due.",
+    ),
+    (
+        "weekly_tuning",
+        jobs.tune,
+        "17 1 * * 0",
+        "Search settings for ASSAY_TUNING_BUDGET_S; first where training again did not help.",
+    ),
+    (
+        "daily_maintenance",
+        jobs.maintain,
+        "30 3 * * *",
+        "Merge small files and expire old snapshots of the lake.",
+    ),
+)
+"""Name, job, cron line in UTC, description."""
+
 
 def build_schedules(*, enabled: bool) -> list[dg.ScheduleDefinition]:
-    """Hourly the whole cheap path (only new days and changed collections cost anything), nightly maintenance."""
+    """Every schedule, off unless enabled. Runs that meet wait for each other at the writer's slot."""
     status = dg.DefaultScheduleStatus.RUNNING if enabled else dg.DefaultScheduleStatus.STOPPED
     return [
         dg.ScheduleDefinition(
-            name="hourly_everything",
-            job=jobs.everything,
-            cron_schedule="7 * * * *",
+            name=name,
+            job=job,
+            cron_schedule=cron,
             execution_timezone="UTC",
             default_status=status,
-            description="Ingest what arrived, rebuild what changed, train what is due, score.",
-        ),
-        dg.ScheduleDefinition(
-            name="daily_maintenance",
-            job=jobs.maintain,
-            cron_schedule="30 3 * * *",
-            execution_timezone="UTC",
-            default_status=status,
-            description="Merge small files and expire old snapshots of the lake.",
-        ),
+            description=description,
+        )
+        for name, job, cron, description in CADENCE
     ]

@@ -1,7 +1,12 @@
-"""Sensors. Here: the one that discovers collections; it only registers partitions and requests no run. And the list."""
+"""Sensors. Here: the one that discovers collections; it only registers partitions and requests no run. And the list.
+
+No asset has an automation condition: a condition such as `eager()` on thousands of partitions asks for thousands of
+runs when one table above them is refreshed. Runs come from the schedules and the two sensors of `acting`, one by one.
+"""
 
 import dagster as dg
 
+from orchestration.acting.sensors import build_acting_sensors
 from orchestration.alerts.sensors import build_alert_sensors
 from orchestration.partitions import register_collections
 from orchestration.resources import Assay, AssayResource
@@ -33,4 +38,8 @@ def build_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         new = register_collections(context.instance, discovered_collections(assay))
         return dg.SkipReason(f"registered {len(new)} new collections" if new else "no new collection")
 
-    return [discover_collections, *build_alert_sensors(enabled=enabled)]
+    return [
+        discover_collections,
+        *build_acting_sensors(enabled=enabled),
+        *build_alert_sensors(enabled=enabled),
+    ]

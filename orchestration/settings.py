@@ -99,6 +99,16 @@ class Settings(BaseSettings):
     tuning_budget_s: float = Field(
         600, ge=10, description="seconds one tuning run may take, all its studies and comparisons together"
     )
+    acting: bool = Field(
+        True, description="let Assay train out of turn and put models back by itself; false: it only tells"
+    )
+    retrain_daily_budget: int = Field(
+        600, ge=0, description="collections that may be trained out of turn in one day of market time"
+    )
+    retrain_cap: int = Field(300, ge=1, description="collections of one such training run")
+    retrain_cooldown_h: float = Field(
+        72, ge=0, description="hours of market time before a collection is trained out of turn again"
+    )
     enable_schedules: bool = Field(False, description="turn on all schedules and sensors")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "CRITICAL",

@@ -21,8 +21,8 @@ import pyarrow as pa
 from catboost import CatBoostRegressor
 
 from ml.acting.policy import ActingPolicy
-from ml.models.champion import TIER_INDEX, TIER_OWN, Champion
 from ml.evaluation.estimate_ledger import TABLE as LEDGER
+from ml.models.champion import TIER_INDEX, TIER_OWN, Champion
 from ml.models.collection_reader import collection_slices, trait_codes
 from ml.models.frames import FeatureSet
 from ml.models.local import LocalInputs, RaggedTraitsError, predict_local, trait_matrix

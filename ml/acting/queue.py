@@ -28,11 +28,12 @@ from ml.acting.tables import (
     RETUNE,
     create_acting_tables,
 )
+from ml.drift.statement import MARKET_PREFIX
+from ml.drift.tables import STATUS as DRIFT
 from ml.evaluation.online import ALL, DEGRADED, newest_online
 from ml.evaluation.online import TABLE as ONLINE
 from ml.models.tables import table_exists
 
-DRIFT = "monitoring.drift_scores"
 CHANGES = ("promoted", "fell_back", "rolled_back")
 """Actions of ops.decision_log after which another model speaks."""
 
@@ -134,6 +135,18 @@ def mark_retuned(con: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
         )
 
 
+def launched_runs(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Runs that have begun to train collections and were not heard of since."""
+    if not table_exists(con, QUEUE):
+        return []
+    return [
+        row[0]
+        for row in con.execute(
+            f"select distinct run_id from {QUEUE} where state = '{LAUNCHED}' order by 1"
+        ).fetchall()
+    ]
+
+
 def release(con: duckdb.DuckDBPyConnection, dead_runs: Sequence[str]) -> int:
     """Collections whose run died wait again; returns how many."""
     row = con.execute(
@@ -166,14 +179,12 @@ def _find_needs(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPol
         """
     if table_exists(con, DRIFT):
         drifted = f"""
-        select collection, {policy.drift_excess} * least(count(*), {policy.drift_features}) as severity,
-            max(evaluated_at) - interval 7 days as since, false as erring,
-            'drift in ' || string_agg(feature, ', ' order by psi desc, feature) as reason
-        from (
-            select * from {DRIFT} where evaluated_at >= $now::timestamp - to_days({int(policy.stale_days)})
-            qualify evaluated_at = max(evaluated_at) over (partition by collection)
-        )
-        where state = 'drifted' group by collection
+        select collection, {policy.drift_excess} * least(drifted, {policy.drift_features}) as severity,
+            window_start as since, false as erring,
+            format('{{:d}} features drifted, most of all {{}}', drifted, worst_feature) as reason
+        from {DRIFT}
+        where state = 'drifted' and not starts_with(collection, '{MARKET_PREFIX}')
+            and window_end >= $now::timestamp - to_days({int(policy.stale_days)})
         """
     values = "select null::varchar as collection, null::double as value_eth where false"
     if table_exists(con, "predictions.token_estimates"):

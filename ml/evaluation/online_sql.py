@@ -123,8 +123,8 @@ tested as (
 )
 select
     t.collection, window_start, window_end, $now::timestamp as evaluated_at, n, clusters, mdape, mdape_low,
-    mdape_high, mape, level, coverage_80, med_5_mdape, past_n, past_mdape, past_med_5_mdape, z_past, z_relative, z_worse_than_med_5,
-    trend.z as trend_z, coalesce(trend.weeks, 0) as trend_weeks,
+    mdape_high, mape, level, coverage_80, med_5_mdape, past_n, past_mdape, past_med_5_mdape, z_past, z_relative,
+    z_worse_than_med_5, trend.z as trend_z, coalesce(trend.weeks, 0) as trend_weeks,
     case
         when n < $min_sales or past_n < $min_past_sales then '{TOO_FEW}'
         when z_past >= $noise_z and z_relative >= $relative_z and mdape >= $min_ratio * past_mdape

@@ -126,6 +126,7 @@ def train_and_record(
     Raises:
         FailureBudgetExceededError: after everything that succeeded was recorded.
     """
+    from ml.acting.queue import mark_trained
     from ml.index.params import DEFAULT_PARAMS
     from ml.models.backend import ThreadBackend
     from ml.models.training import record_training, train_collections
@@ -146,9 +147,22 @@ def train_and_record(
         )
     with assay.lake.write(f"record {len(report.outcomes)} trained collections") as con:
         record_training(con, report)
+        tried = [outcome.collection for outcome in report.outcomes if outcome.status != "failed"]
+        mark_trained(con, tried, run_id, assay.horizon, assay.settings.retrain_cooldown_h)
         record_failures(con, report.outcomes, run_id, assay.horizon)
     report.check_failure_budget()
     return report
+
+
+def note_launch(assay: Assay, keys: Sequence[str], run_id: str) -> None:
+    """Say in the queue that these are being trained. Only collections that wait there are written."""
+    from ml.acting.queue import mark_launched, read_queue
+
+    with assay.lake.read() as con:
+        queue = read_queue(con, assay.horizon)
+    if waiting := set(keys) & {*queue.queued, *queue.retune}:
+        with assay.lake.write(f"{len(waiting)} collections are being trained again") as con:
+            mark_launched(con, sorted(waiting), run_id, assay.horizon)
 
 
 def report_metadata(report: "TrainingReport") -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """Group monitoring: what the system knows about its own errors.
 
-Here: glue over `ml.evaluation`. Not here: SLOs (`slo`), or any figure.
+Here: glue over the stages of `orchestration.monitor`. Not here: SLOs (`slo`), or any figure.
 """
+
+from dataclasses import asdict
 
 import dagster as dg
 
+from orchestration import plots
 from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
 from orchestration.resources import AssayResource
 
@@ -38,4 +41,68 @@ def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
     )
 
 
-MONITORING_ASSETS = [estimate_ledger]
+@dg.asset(
+    group_name="monitoring",
+    deps=["estimate_ledger"],
+    owners=MODEL_TEAM,
+    kinds={"duckdb", "ducklake"},
+    pool=LAKE_WRITER,
+    description="Rolling error of each collection and of all with its noise, held against its own past and against the "
+    "median of five; trend over weeks; and how many models err how much, week by week (monitoring.mape_buckets).",
+)
+def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
+    """`monitoring.online_metrics` (one row per collection and window) and `monitoring.mape_buckets`."""
+    from ml.evaluation.online import TABLE
+    from orchestration.monitor import judge_errors
+
+    update = judge_errors(assay, assay.horizon)
+    with assay.lake.read() as con:
+        return dg.MaterializeResult(
+            metadata={
+                "rows_written": update.rows_written,
+                "collections": update.collections,
+                "collections_degraded": len(update.degraded),
+                "degraded": dg.MetadataValue.md(
+                    "\n".join(f"- `{name}`" for name in update.degraded[:50]) or "none"
+                ),
+                "too_few_sales": update.too_few,
+                **({} if update.overall is None else {"mdape": update.overall}),
+                "seconds": update.seconds,
+                "models_by_error": plots.bucket_plot(con),
+                **table_columns(con, TABLE),
+            }
+        )
+
+
+@dg.asset(
+    group_name="monitoring",
+    deps=["online_metrics", "slo_status", "price_models", "token_estimates"],
+    owners=MODEL_TEAM,
+    kinds={"duckdb", "ducklake"},
+    pool=LAKE_WRITER,
+    description="Collections that need a training, by value at stake times degradation, and what became of them; the "
+    "effect of earlier decisions (ops.decision_effects); and the alerts that follow from the pass.",
+)
+def retrain_queue(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
+    """`ops.retrain_queue` (one row per collection) and `ops.decision_effects` (appended); incidents in the outbox."""
+    from ml.acting.tables import QUEUE
+    from orchestration.alerts.store import Outbox
+    from orchestration.monitor import queue_work, tell
+
+    queue, effects = queue_work(assay, context.instance, assay.horizon)
+    told = tell(assay, Outbox.of(assay.settings.home_path), assay.horizon)
+    with assay.lake.read() as con:
+        columns = table_columns(con, QUEUE)
+    return dg.MaterializeResult(
+        metadata={
+            **{name: len(n) if isinstance(n, tuple) else n for name, n in asdict(queue).items()},
+            "most_valuable": ", ".join(queue.queued[:10]) or "none",
+            "effects_measured": effects,
+            "incidents_opened": sum(len(changed.opened) for changed in told.values()),
+            "incidents_resolved": sum(len(changed.resolved) for changed in told.values()),
+            **columns,
+        }
+    )
+
+
+MONITORING_ASSETS = [estimate_ledger, online_metrics, retrain_queue]

@@ -4,7 +4,7 @@ Here: glue over `ml.models.inference` and `ml.evaluation`. Not here: training. S
 """
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -12,7 +12,10 @@ from lake.connection import current_snapshot
 from orchestration import plots
 from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
 from orchestration.checks.factory import guidance
-from orchestration.resources import AssayResource
+from orchestration.resources import Assay, AssayResource
+
+if TYPE_CHECKING:
+    from ml.models.inference import ScoreReport
 
 ESTIMATE_COLUMNS = {
     "collection": ("varchar", "Collection"),
@@ -50,19 +53,8 @@ ESTIMATE_COLUMNS = {
     "each new one is also appended to predictions.estimate_history.",
 )
 def token_estimates(assay: AssayResource) -> dg.MaterializeResult:
-    """`predictions.token_estimates` (one row per token) and `predictions.estimate_history` (append-only).
-
-    Only collections whose inputs changed since their last estimate are scored again.
-    """
-    from ml.models.inference import ScoringConfig, score
-    from ml.models.rescoring import collections_to_score
-
-    config = ScoringConfig(threads=assay.settings.threads)
-    with assay.lake.read() as con:
-        only = collections_to_score(con, assay.horizon, config=config)
-        snapshot = current_snapshot(con)
-    with assay.lake.write("value every token") as con:
-        report = score(con, assay.registry.artifacts, assay.horizon, snapshot, only=only, config=config)
+    """`predictions.token_estimates` (one row per token) and `predictions.estimate_history` (append-only)."""
+    report = score_what_changed(assay)
     return dg.MaterializeResult(
         metadata={
             "rows_written": report.tokens,
@@ -75,6 +67,19 @@ def token_estimates(assay: AssayResource) -> dg.MaterializeResult:
             "seconds": dg.MetadataValue.json(report.seconds),
         }
     )
+
+
+def score_what_changed(assay: Assay) -> "ScoreReport":
+    """Score the collections whose inputs changed since their last estimate."""
+    from ml.models.inference import ScoringConfig, score
+    from ml.models.rescoring import collections_to_score
+
+    config = ScoringConfig(threads=assay.settings.threads)
+    with assay.lake.read() as con:
+        only = collections_to_score(con, assay.horizon, config=config)
+        snapshot = current_snapshot(con)
+    with assay.lake.write("value every token") as con:
+        return score(con, assay.registry.artifacts, assay.horizon, snapshot, only=only, config=config)
 
 
 @dg.asset(
