@@ -5,9 +5,9 @@ Here: the dispersion of such pairs, and the error that nobody can go below becau
 The concept. If one token is resold within a day, or two tokens with the same traits are sold within an hour, the value
 has hardly moved: what the two prices differ by is noise of the sale. If ln price = value + e with independent e, the
 difference of two sales has √2 the noise; the best possible estimate is the value, and its median error is that of e.
-A resale that follows quickly is no random sale (flippers sell higher), so the pair's median difference is taken off. What
-the value did between the two is only taken off as far as the index saw it: the floor is an upper bound of the true one (on
-the simulator, whose noise is known to leave 3.8 %, resales within a day say about 8 %).
+A resale that follows quickly is no random sale (flippers sell higher), so the pair's median difference is taken off.
+What the value did between the two is only taken off as far as the index saw it: the floor is an upper bound of the true
+one (on the simulator, whose noise is known to leave 3.8 %, resales within a day say about 8 %).
 
     python -m benchmarks.noise_floor HOME      a finished home of real data
 """
@@ -163,7 +163,7 @@ def measure(con: duckdb.DuckDBPyConnection) -> list[Floor]:
                     float(low),
                     float(high),
                     float(np.median(thin)) if thin else float("nan"),
-                )  # fmt: skip
+                )
             )
     return found
 

@@ -14,7 +14,11 @@ from tests.leaks.conftest import Case
 from tests.leaks.market import COLLECTIONS, FILLED
 from tests.leaks.plants import victims
 
-KINDS = ("sweep", "filled", "late_listing", "reveal", "washed", "rates", "targets", "vague")
+#: Restated history still knows a trait that was revealed later (ADR 16): strict, so that the fix is noticed.
+_REVEAL = pytest.param(
+    "reveal", marks=pytest.mark.xfail(strict=True, reason="history is told with the traits of now: ADR 16")
+)
+KINDS = ("sweep", "filled", "late_listing", _REVEAL, "washed", "rates", "targets", "vague")
 #: Half-widths follow the errors of everything known by then, other collections included: they are told apart below.
 NOT_COMPARED = {"half_80", "half_90"}
 

@@ -1,0 +1,37 @@
+"""What was said stays said: traits revealed afterwards change what Assay says next, and nothing it said before."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ml.features.build import build_token_features
+from ml.models.inference import score
+from tests.leaks.market import END, Home, base_market
+from tests.leaks.plants import reveal
+
+_HISTORY = "select * from predictions.estimate_history where as_of <= $1 order by collection, token_id, as_of"
+
+
+def _value(home: Home, now: datetime) -> dict[str, float]:
+    with home.lake.write("score") as con:
+        build_token_features(con, now)
+        score(con, home.artifacts, now, 1)
+    rows = home.query(
+        "select token_id, estimate_eth from predictions.token_estimates where collection = 'reveal'"
+    )
+    return {row["token_id"]: row["estimate_eth"] for row in rows}
+
+
+def test_a_reveal_changes_no_estimate_that_was_given(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.ingest(base_market(collections=("reveal", "sweep", "targets", "washed")))
+    before = _value(home, END)
+    said: list[dict[str, Any]] = home.query(_HISTORY, END)
+    assert len(said) > 80
+    home.ingest(reveal({}))
+    after = _value(home, END + timedelta(days=2))
+    assert home.query(_HISTORY, END) == said
+    crowned = [after[str(token)] / before[str(token)] for token in range(0, 24, 3) if str(token) in before]
+    assert max(crowned) > 1.05, "the reveal is news from now on"
