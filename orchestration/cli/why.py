@@ -23,6 +23,8 @@ _ABOUT = {
     "decision": "model",
     "prior": "pooled prior",
     "tuning": "tuning",
+    "drift": "drift",
+    "queue": "retrain queue",
     "alert": "alert",
 }
 
@@ -39,7 +41,7 @@ def why(
     settings = load_settings(home=home)
     from orchestration.errors import HomeError
     from orchestration.resources import Assay
-    from orchestration.story import read_story
+    from orchestration.story_reading import read_story
 
     if not settings.home_path.is_dir():
         raise HomeError(f"{settings.home_path} is no Assay home; expected one that `assay run` has made.")
@@ -101,6 +103,7 @@ def _print_event(console: Console, event: Event) -> None:
 
 
 def _effect(effect: Effect) -> str:
+    verdict = f" ({effect.verdict.replace('_', ' ')})" if effect.verdict else ""
     if effect.mdape is None:
         return f"{effect.sales} live sales so far, too few to measure"
     beside = f", median of 5: {effect.median_5:.1%}" if effect.median_5 is not None else ""
@@ -109,7 +112,7 @@ def _effect(effect: Effect) -> str:
         if effect.mdape_before is not None
         else ""
     )
-    return f"MdAPE {effect.mdape:.1%} over {effect.sales} live sales{beside}{before}"
+    return f"MdAPE {effect.mdape:.1%} over {effect.sales} live sales{beside}{before}{verdict}"
 
 
 def _number(value: Any) -> str:
