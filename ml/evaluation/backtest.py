@@ -36,8 +36,9 @@ from ml.evaluation.ledger import ledger_rows
 from ml.index.params import DEFAULT_PARAMS
 from ml.models.candidate import CandidateConfig
 from ml.models.frames import FeatureSet
+from ml.models.index_alone import IndexAlone, learn_index_alone
 from ml.models.inference import ScoringConfig
-from ml.models.pooled import PooledConfig, calibrate_index, learn_rarity_effect, prior_version, timestamp
+from ml.models.pooled import PooledConfig, prior_version, timestamp
 
 LEDGER_TABLE = "backtest_ledger"
 
@@ -194,8 +195,6 @@ class _Walk:
         market_of = dict(zip(rows.collection.tolist(), rows.market.tolist(), strict=True))
         live = {key: _live(folds.get(market)) for key, market in market_of.items()}
         reigns = crown(self.local, sorted(market_of), before.reigns, walked, live, rules)
-        learnt = first_rows(self.history.frame, self.history.known_before(period.start))
-        effects = learn_rarity_effect(con, config.pooled, timestamp(period.start))
         force = InForce(
             folds,
             reigns,
@@ -203,8 +202,7 @@ class _Walk:
                 market: mean_correction(self.history, walked, market, period.start, config.pooled)
                 for market in self.history.markets
             },
-            calibrate_index(learnt, config.pooled) if len(learnt) else None,
-            [effect for effect, _ in effects],
+            self._index_alone(period.start),
         )
         estimates = price(
             con, rows, self.history, walked, force, self.features, config.pooled, config.scoring, artifacts
@@ -212,6 +210,16 @@ class _Walk:
         state = WalkState(folds, reigns, [*before.log, *(f"{period.name} {line}" for line in told)])
         self.parts.finish(period.number, estimates, state)
         return state
+
+    def _index_alone(self, start: int) -> dict[str, IndexAlone]:
+        """What each market's young sales had taught by an instant."""
+        known = self.history.known_before(start)
+        learnt, market = first_rows(self.history.frame, known), self.history.market[:known]
+        settings, until = self.config.pooled.index_alone, timestamp(start)
+        return {
+            name: learn_index_alone(self.con, learnt.rows(market == name), settings, until)
+            for name in self.history.markets
+        }
 
 
 def _live(folds: Any) -> str | None:

@@ -24,11 +24,12 @@ from ml.evaluation.ledger import ESTIMATE_SCHEMA
 from ml.evaluation.metrics import premium_tier
 from ml.evaluation.walk_forward import Fold
 from ml.index.params import DEFAULT_PARAMS
-from ml.models.calibration import Calibration, prequential_half_widths
+from ml.models.calibration import prequential_half_widths
 from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
 from ml.models.collection_reader import collection_slices, trait_codes
 from ml.models.frames import FeatureSet
 from ml.models.gate import GateConfig
+from ml.models.index_alone import NOTHING_LEARNT, IndexAlone
 from ml.models.inference import REASON_FEW_SALES, REASON_NO_FEATURES, REASON_SILENT, ScoringConfig
 from ml.models.local import LocalInputs, predict_local, trait_matrix
 from ml.models.matrix import matrix
@@ -51,15 +52,13 @@ class InForce:
         folds: Folds of each market; the last one is live.
         reigns: Champions by collection.
         mean_log: Mean correction by premium tier, by market.
-        index_calibration: Intervals where the index speaks alone, or None.
-        rarity: Log effect by rarity bin where the index speaks alone.
+        index_alone: What is said where the index speaks alone, by market.
     """
 
     folds: Mapping[str, Sequence[Fold]]
     reigns: Mapping[str, Reign]
     mean_log: Mapping[str, Sequence[float]]
-    index_calibration: Calibration | None
-    rarity: Sequence[float]
+    index_alone: Mapping[str, IndexAlone]
 
 
 @dataclass
@@ -198,17 +197,21 @@ def _speak(
 
 def _index_alone(rows: PricingRows, force: InForce, spoken: _Spoken) -> None:
     """Where the index speaks alone: its mean, what rarity adds, and the intervals of young collections."""
-    alone = np.flatnonzero(spoken.tier == TIER_INDEX)
-    if not len(alone):
-        return
-    spoken.log[alone] = rows.base_log[alone] + rarity_effect(rows.rarity[alone], force.rarity)
-    spoken.half_80[alone], spoken.half_90[alone], spoken.mean_log[alone] = np.nan, np.nan, 0.0
-    if force.index_calibration is not None:
-        tier = premium_tier(spoken.log[alone], rows.floor_log[alone])
-        halves = force.index_calibration.half_widths(np.ones(len(alone)), tier)
-        spoken.half_80[alone], spoken.half_90[alone] = halves
-        spoken.mean_log[alone] = np.asarray(force.index_calibration.mean_log)[tier]
+    alone = spoken.tier == TIER_INDEX
     spoken.version[alone] = None
+    spoken.half_80[alone], spoken.half_90[alone], spoken.mean_log[alone] = np.nan, np.nan, 0.0
+    for market in np.unique(rows.market[alone].astype(str)):
+        mine = np.flatnonzero(alone & (rows.market == market))
+        told = force.index_alone.get(market, NOTHING_LEARNT)
+        spoken.log[mine] = rows.base_log[mine]
+        if told.rarity:
+            spoken.log[mine] += rarity_effect(rows.rarity[mine], told.effects)
+        if told.calibration is not None:
+            tier = premium_tier(spoken.log[mine], rows.floor_log[mine])
+            spoken.half_80[mine], spoken.half_90[mine] = told.calibration.half_widths(
+                np.ones(len(mine)), tier
+            )
+            spoken.mean_log[mine] = np.asarray(told.calibration.mean_log)[tier]
 
 
 def _residuals(

@@ -19,6 +19,8 @@ from catboost import CatBoostRegressor
 from ml.explain.errors import PriorForgottenError
 from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, Champion
 from ml.models.frames import FeatureSet
+from ml.models.index_alone import read_rarity
+from ml.models.markets import LivePriors
 from ml.models.tables import table_exists
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.mirror import read_champions
@@ -86,7 +88,7 @@ def read_speaker(
         booster=artifacts.get_model(str(own.local_sha)) if own else None,
         weight=own.weight if own else 0.0,
         champion=champion,
-        rarity_effect=_rarity_effect(con) if tier == TIER_INDEX and version is not None else (),
+        rarity_effect=_rarity_effect(con, collection) if tier == TIER_INDEX and version is not None else (),
         notes=tuple(notes),
     )
 
@@ -128,8 +130,10 @@ def _prior(
     return artifacts.get_model(row[0]), row[1]
 
 
-def _rarity_effect(con: duckdb.DuckDBPyConnection) -> tuple[float, ...]:
-    if not table_exists(con, "ops.rarity_effect"):
-        return ()
-    rows = con.execute("select effect_log from ops.rarity_effect order by rarity_bin").fetchall()
-    return tuple(row[0] for row in rows)
+def _rarity_effect(con: duckdb.DuckDBPyConnection, collection: str) -> tuple[float, ...]:
+    effects = read_rarity(con)
+    found = con.execute(
+        'select "chain" from marts.dim_collections where collection = $1', [collection]
+    ).fetchone()
+    market = LivePriors.read(con).market_of(found[0] if found else None, effects)
+    return effects.get(market or "", ())

@@ -25,7 +25,6 @@ from ml.models.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
 from ml.models.estimates import write_estimates
 from ml.models.frames import FeatureSet
 from ml.models.gate import GateConfig
-from ml.models.pooled import INDEX_VERSION
 from ml.models.priors_in_use import PriorsInUse, load_priors
 from ml.models.tables import create_tables
 from ml.models.token_predictions import (
@@ -234,7 +233,7 @@ def _assign(con: duckdb.DuckDBPyConnection, champions: dict[str, Champion], pool
         if champion is not None and champion.tier != TIER_INDEX:
             version, tier = str(champion.prior_version), champion.tier
         elif champion is not None or pooled.live.get(key) is None or sales < enough:
-            version, tier = INDEX_VERSION, TIER_INDEX
+            version, tier = pooled.index[key], TIER_INDEX
         else:
             version, tier = str(pooled.live[key]), TIER_POOLED
         name = champion.model_version if champion else f"{key}@0"

@@ -11,6 +11,7 @@ helping the other. A chain with too few sales for a prior of its own joins the l
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import duckdb
@@ -73,6 +74,13 @@ class LivePriors:
             """
         ).fetchall()
         return cls(dict(rows), rows[0][1] if rows else None)
+
+    def market_of(self, chain: str | None, markets: Collection[str]) -> str | None:
+        """The market of a chain among those that something was learnt for; None without any."""
+        if chain in markets:
+            return chain
+        largest = next((name for name, version in self.by_market.items() if version == self.default), None)
+        return largest if largest in markets else next(iter(markets), None)
 
     def of_chain(self, chain: str | None) -> str | None:
         """The live prior version of a chain."""

@@ -1,7 +1,7 @@
 """The pooled prior as a product: trained, judged, calibrated and recorded.
 
 Here: `train_pooled`, which turns `features.sale_features` into a live prior, the walk-
-forward table, interval calibration and the rarity effect. Not here: folds and fits
+forward table and interval calibration. Not here: folds and fits
 (`ml.evaluation.walk_forward`, `prior`).
 
 Concept: the walk-forward decides everything. The live prior is the newest fold of the same recipe; the recipe
@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.evaluation.baselines import BASELINES, baseline_logs
-from ml.evaluation.metrics import premium_tier
 from ml.evaluation.walk_forward import Fold, WalkForward, WalkForwardConfig, walk_forward
 from ml.models.calibration import Calibration, calibrate
 from ml.models.frames import FeatureSet, SaleFrame, read_sales
+from ml.models.index_alone import IndexAlone, IndexAloneConfig, learn_index_alone
 from ml.models.markets import MIN_MARKET_SALES, split_markets
 from ml.models.tables import EPOCH, table_exists
 from ml.models.tuned import MARKET, read_adopted, recipe
@@ -33,12 +33,6 @@ from ml.registry.artifacts import ArtifactStore
 from ml.registry.mirror import POOLED, Decision
 
 Float = npt.NDArray[np.float64]
-
-INDEX_VERSION = "index"
-"""Stands for "no prior" where calibrations are kept: the index speaks alone."""
-
-RARITY_BINS = 10
-"""Bins of the rarity percentile, from commonest to rarest."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +44,13 @@ class PooledConfig:
         min_market_sales: Sales from which a chain has a prior of its own.
         gate_rows: Newest sales on which the recipe must beat the baselines; many, because the newest few were priced by
             an ageing fold, which is a reason to refit and not to reject.
-        rarity_sales: The rarity effect is learnt on sales of collections with at most this many earlier
-            sales.
-        rarity_shrink: Sales at which a rarity bin's own median has half the say.
+        index_alone: What is learnt for collections where the index speaks alone.
     """
 
     walk_forward: WalkForwardConfig = field(default_factory=WalkForwardConfig)
     min_market_sales: int = MIN_MARKET_SALES
     gate_rows: int = 50_000
-    rarity_sales: int = 20
-    rarity_shrink: float = 50.0
+    index_alone: IndexAloneConfig = field(default_factory=IndexAloneConfig)
 
     def fingerprint(self) -> str:
         """Digest of the recipe; folds fitted under another one are not reused.
@@ -83,8 +74,7 @@ class PooledOutcome:
         baselines: Baseline name to ln ETH, aligned with `frame`.
         prior_versions: Prior behind each prediction, None where the index speaks alone; shape (n,).
         calibrations: Live prior version to the interval calibration on its market's newest sales.
-        index_calibration: The same for the index alone on early sales of collections, with a scale of 1.
-        rarity_effect: Log effect per rarity bin and the sales behind it.
+        index_alone: Market to what is said where the index speaks alone.
         decisions: The gate's row for each market whose prior was refitted.
         prior_version: The live prior of the largest market, or None.
         refitted: Number of folds fitted in this run.
@@ -97,8 +87,7 @@ class PooledOutcome:
     baselines: dict[str, Float]
     prior_versions: npt.NDArray[np.object_]
     calibrations: dict[str, Calibration]
-    index_calibration: Calibration | None
-    rarity_effect: list[tuple[float, int]]
+    index_alone: dict[str, IndexAlone]
     decisions: list[Decision]
     prior_version: str | None
     refitted: int
@@ -144,7 +133,7 @@ def train_pooled(
     stored = _read_folds(con, features, config)
     adopted = read_adopted(con, MARKET, recipe(features.fingerprint, config.fingerprint()))
     baselines = baseline_logs(con, frame.sale_id)
-    merged = _Merged.empty(frame)
+    merged, index_alone = _Merged.empty(frame), {}
     for market, mask in split_markets(frame, config.min_market_sales).items():
         known = [fold for fold in stored if fold.market == market]
         sales = frame.rows(mask)
@@ -158,14 +147,14 @@ def train_pooled(
             if decision.action == "rejected":
                 result = _without_live_fold(result)
         merged.add(mask, sales, result, config)
+        index_alone[market] = learn_index_alone(con, sales, config.index_alone)
     return PooledOutcome(
         frame=frame,
         walk_forward=merged.walk_forward(),
         baselines=baselines,
         prior_versions=merged.prior_versions,
         calibrations=merged.calibrations,
-        index_calibration=calibrate_index(frame, config),
-        rarity_effect=learn_rarity_effect(con, config),
+        index_alone=index_alone,
         decisions=merged.decisions,
         prior_version=next(iter(merged.live), None),
         refitted=merged.refitted,
@@ -292,49 +281,6 @@ def judge_recipe(
 def _mean_abs(values: Float) -> float:
     finite = values[np.isfinite(values)]
     return float(np.abs(finite).mean()) if len(finite) else 0.0
-
-
-def calibrate_index(frame: SaleFrame, config: PooledConfig) -> Calibration | None:
-    """Intervals where the index speaks alone: such collections are young, so young sales calibrate them."""
-    young = np.flatnonzero(frame.seq <= config.rarity_sales)
-    if len(young) < config.walk_forward.calibration.mean_tier_rows:
-        young = np.arange(len(frame))
-    error = (frame.target_log - frame.base_log)[young]
-    tier = premium_tier(frame.base_log[young], frame.floor_log[young])
-    settings = config.walk_forward.calibration
-    return calibrate(error, np.ones(len(young)), tier, settings, frame.known_at[young])
-
-
-def learn_rarity_effect(
-    con: duckdb.DuckDBPyConnection, config: PooledConfig, until: datetime | None = None
-) -> list[tuple[float, int]]:
-    """Median log gap of price over index by rarity bin, on early sales everywhere, shrunk towards 0.
-
-    Args:
-        con: Connection with features.sale_features and marts.dim_tokens.
-        config: Settings.
-        until: Learn from sales known before this instant only; from all when None.
-
-    Returns:
-        Log effect and sales behind it per bin, commonest first.
-    """
-    rows = con.execute(
-        """
-        select least(floor(t.rarity_pct * $bins), $bins - 1)::int as rarity_bin,
-            median(s.target_log - s.base_log) as gap, count(*) as sales
-        from features.sale_features as s
-        inner join marts.dim_tokens as t on s.collection = t.collection and s.token_id = t.token_id
-        where s.seq <= $early and t.rarity_pct is not null and ($until is null or s.known_at < $until::timestamp)
-        group by 1
-        """,
-        {"bins": RARITY_BINS, "early": config.rarity_sales, "until": until},
-    ).fetchall()
-    found = {row[0]: (row[1], row[2]) for row in rows}
-    effects = []
-    for number in range(RARITY_BINS):
-        gap, sales = found.get(number, (0.0, 0))
-        effects.append((gap * sales / (sales + config.rarity_shrink), sales))
-    return effects
 
 
 def timestamp(microseconds: int) -> datetime:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ml.evaluation.baselines import BASELINES
-from ml.models.pooled import INDEX_VERSION, PooledOutcome, prior_version, timestamp
+from ml.models.index_alone import index_version
+from ml.models.pooled import PooledOutcome, prior_version, timestamp
 from ml.models.tables import append, create_tables, replace
 from ml.registry.mirror import record
 
@@ -59,7 +60,8 @@ def _record_calibration(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) 
     if len(outcome.frame) == 0:
         return
     watermark = timestamp(int(outcome.frame.known_at[-1]))
-    made = {INDEX_VERSION: outcome.index_calibration, **outcome.calibrations}
+    alone = {index_version(market): told.calibration for market, told in outcome.index_alone.items()}
+    made = {**alone, **outcome.calibrations}
     for version, calibration in made.items():
         if calibration is None:
             continue
@@ -80,12 +82,17 @@ def _record_calibration(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) 
             }
         )
         append(con, "ops.interval_calibration", rows)
-    effects = outcome.rarity_effect
+    effects = [
+        (market, number, effect, sales)
+        for market, told in outcome.index_alone.items()
+        for number, (effect, sales) in enumerate(told.rarity)
+    ]
     rows = pa.table(
         {
-            "rarity_bin": pa.array(range(len(effects)), pa.int64()),
-            "effect_log": pa.array([effect for effect, _ in effects], pa.float64()),
-            "sales": pa.array([sales for _, sales in effects], pa.int64()),
+            "market": pa.array([row[0] for row in effects], pa.string()),
+            "rarity_bin": pa.array([row[1] for row in effects], pa.int64()),
+            "effect_log": pa.array([row[2] for row in effects], pa.float64()),
+            "sales": pa.array([row[3] for row in effects], pa.int64()),
         }
     )
     replace(con, "ops.rarity_effect", rows)

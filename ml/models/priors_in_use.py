@@ -5,6 +5,7 @@ Here: loading them from the artefact store and ops.*. Not here: fitting (`pooled
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,8 +14,9 @@ import duckdb
 
 from ml.models.calibration import Calibration
 from ml.models.frames import FeatureSet
+from ml.models.index_alone import index_version, read_rarity
 from ml.models.markets import LivePriors
-from ml.models.pooled import INDEX_VERSION, prior_version
+from ml.models.pooled import prior_version
 from ml.models.tables import table_exists
 from ml.models.token_predictions import PooledModels
 from ml.registry.artifacts import ArtifactStore
@@ -23,11 +25,19 @@ from ml.registry.mirror import read_champions
 
 @dataclass(frozen=True)
 class PriorsInUse:
-    """Priors in use, the index alone first, and the live one of every collection."""
+    """Priors in use.
+
+    Attributes:
+        models: The index alone of every market first, then the priors.
+        versions: Version to its place in `models`.
+        live: Collection to its live prior's version, None without one.
+        index: Collection to the version that stands for its index alone.
+    """
 
     models: list[PooledModels]
     versions: dict[str, int]
     live: dict[str, str | None]
+    index: dict[str, str]
 
 
 def load_priors(
@@ -40,9 +50,14 @@ def load_priors(
             "select market, prior_sha, scale_sha, feature_fingerprint from ops.prior_folds order by market, fold"
         ).fetchall()
     wanted = {champion.prior_version for champion in read_champions(con).values()}
-    index = PooledModels(None, None, _calibration(con, INDEX_VERSION, as_of), _rarity_effect(con))
-    models, versions = [index], {INDEX_VERSION: 0}
     live = LivePriors.read(con)
+    rarity = read_rarity(con) or {"": ()}
+    alone = {
+        market: PooledModels(None, None, _calibration(con, index_version(market), as_of), effects)
+        for market, effects in rarity.items()
+    }
+    models = list(alone.values())
+    versions = {index_version(market): place for place, market in enumerate(alone)}
     for market, sha, scale_sha, fingerprint in folds:
         version = prior_version(sha)
         newest = live.by_market[market]
@@ -57,8 +72,15 @@ def load_priors(
         if scale is not None and calibration is not None:
             models.append(PooledModels(prior, scale, calibration))
         else:  # a market too young to be calibrated: the wider intervals of the index are the honest ones
-            models.append(PooledModels(prior, None, index.calibration))
-    return PriorsInUse(models, versions, live.of_collections(con))
+            models.append(PooledModels(prior, None, alone[live.market_of(market, alone) or ""].calibration))
+    return PriorsInUse(models, versions, live.of_collections(con), _index_versions(con, live, alone))
+
+
+def _index_versions(
+    con: duckdb.DuckDBPyConnection, live: LivePriors, markets: Collection[str]
+) -> dict[str, str]:
+    rows = con.execute('select collection, "chain" from marts.dim_collections').fetchall()
+    return {collection: index_version(live.market_of(chain, markets) or "") for collection, chain in rows}
 
 
 def _calibration(con: duckdb.DuckDBPyConnection, version: str, as_of: datetime) -> Calibration | None:
@@ -78,12 +100,3 @@ def _calibration(con: duckdb.DuckDBPyConnection, version: str, as_of: datetime) 
         return None
     columns = list(zip(*rows, strict=True))
     return Calibration(columns[0], columns[1], columns[2], columns[3])
-
-
-def _rarity_effect(con: duckdb.DuckDBPyConnection) -> tuple[float, ...]:
-    if not table_exists(con, "ops.rarity_effect"):
-        return ()
-    return tuple(
-        row[0]
-        for row in con.execute("select effect_log from ops.rarity_effect order by rarity_bin").fetchall()
-    )

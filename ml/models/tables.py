@@ -58,9 +58,9 @@ TABLES: dict[str, str] = {
         market varchar, measured_at timestamp, variance double, same_collection double, other_collections
         double, quantile_80 double, portfolios bigint
     """,
-    # key: rarity_bin. Correction of the index for tokens of hardly traded collections.
+    # key: (market, rarity_bin). Correction of the index for tokens of hardly traded collections.
     "ops.rarity_effect": """
-        rarity_bin bigint, effect_log double, sales bigint
+        market varchar, rarity_bin bigint, effect_log double, sales bigint
     """,
     # key: collection. Mirror of the registry's champion aliases: what inference reads.
     "ops.champions": """
@@ -79,6 +79,7 @@ TABLES: dict[str, str] = {
 ADDED_COLUMNS: dict[str, dict[str, str]] = {
     "predictions.token_estimates": {"grade": "varchar"},
     "predictions.estimate_history": {"grade": "varchar"},
+    "ops.rarity_effect": {"market": "varchar"},
 }
 """Columns that tables of homes made earlier lack; they are null in the rows written before."""
 
