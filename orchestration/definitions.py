@@ -15,6 +15,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 from orchestration.assets.checks import CHECK_GROUPS  # noqa: E402
+from orchestration.assets.drift import DRIFT_ASSETS  # noqa: E402
 from orchestration.assets.features import FEATURE_ASSETS, FEATURE_CHECKS  # noqa: E402
 from orchestration.assets.maintenance import lake_maintenance  # noqa: E402
 from orchestration.assets.marts import build_marts, dbt_project  # noqa: E402
@@ -47,6 +48,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
                 lake_maintenance,
                 *SLO_ASSETS,
                 *MONITORING_ASSETS,
+                *DRIFT_ASSETS,
             ]
         ),
         asset_checks=[*RAW_CHECKS, *FEATURE_CHECKS, *PREDICTION_CHECKS, *CHECK_GROUPS],

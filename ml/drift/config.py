@@ -25,6 +25,9 @@ class DriftConfig:
         least_share: Share of a window's sales that must be there (a feature may be unknown for some).
         least_market_sales: Sales that make a day of a market a window.
         false_discovery_rate: Of all tests of a pass, the expected share of wrong ones among the significant.
+        caution: Standard errors added to the ordinary distance, which few and dependent windows have told.
+        least_beyond: Times the largest distance among the reference's own windows that a drift must reach. It holds
+            where p-values do not: for values that wander so slowly that a window holds one excursion.
         least_ks: Kolmogorov–Smirnov distance below which nothing is called drift, however certain.
         least_psi: The same for the PSI above what sampling alone gives.
         active_days: A collection without a sale for as many days is not tested.
@@ -39,6 +42,8 @@ class DriftConfig:
     least_share: float = 0.75
     least_market_sales: int = 50
     false_discovery_rate: float = 0.01
+    caution: float = 1.0
+    least_beyond: float = 1.25
     least_ks: float = 0.3
     least_psi: float = 0.25
     active_days: int = 90

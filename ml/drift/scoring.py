@@ -80,7 +80,9 @@ def score_drift(
     return DriftPass(collections, tests, drifted, suspect, time.monotonic() - began)
 
 
-def score_rows(con: duckdb.DuckDBPyConnection, rows: str, due: str, now: datetime, config: DriftConfig) -> None:
+def score_rows(
+    con: duckdb.DuckDBPyConnection, rows: str, due: str, now: datetime, config: DriftConfig
+) -> None:
     """Leave the scores of the due windows in FRESH.
 
     Args:

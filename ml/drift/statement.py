@@ -6,12 +6,12 @@ from (`subjects`), tables (`tables`).
 The concept. The three newest windows of a collection are each compared with the twelve before them. Sales of one
 collection depend on one another, so the textbook p-value would find drift everywhere. But each window *within* the
 reference, compared with the rest of it, tells how far windows of this feature in this collection differ when nothing
-happened; the distances are measured in units of that ("ordinary"), never of less than independent sales would give. A
+happened; distances are measured in units of that ("ordinary"), never of less than independent sales would give. A
 feature that wanders by nature thereby needs a far larger jump than one that does not, without any model of time.
 
 Formulas. With shares at the reference's deciles, KS = max |F_window − F_reference|, PSI = Σ (q − r) ln(q / r) over the
 ten bins between them, with half a sale added to each bin. Independent samples of n and m have
-E[KS √(nm/(n+m))] = √(π/2) ln 2; inflation is the mean of the reference windows (plus its standard error) over that;
+E[KS √(nm/(n+m))] = √(π/2) ln 2; inflation is the mean of the reference windows (plus `caution` standard errors) over that;
 p = 2 Σ (−1)^(k−1) exp(−2 k² λ²) with λ (`excess`) = KS √(nm/(n+m)) / inflation (Kolmogorov 1933). q-values: Benjamini and
 Hochberg 1995.
 """
@@ -136,6 +136,7 @@ ordinary as (
     select
         test, count(*) as windows,
         avg(ks * sqrt(n / (1 - n / reference_n))) as mean,
+        max(ks * sqrt(n / (1 - n / reference_n))) as largest,
         coalesce(stddev_samp(ks * sqrt(n / (1 - n / reference_n))), 0) / sqrt(count(*)) as error
     from distances
     where age >= {judged} and n < reference_n
@@ -143,8 +144,8 @@ ordinary as (
 ),
 measured as (
     select
-        distances.*, ordinary.windows,
-        greatest(1, (mean + error) / {MEAN_DISTANCE}) as inflation,
+        distances.*, ordinary.windows, ordinary.largest,
+        greatest(1, (mean + {config.caution} * error) / {MEAN_DISTANCE}) as inflation,
         sqrt(distances.n::double * reference_n / (distances.n + reference_n)) as size_root,
         base, collection, window_sales, number, is_market, id, feature, kind
     from scopes
@@ -192,6 +193,7 @@ voted as (
     select
         *, coalesce(
             q_value <= {config.false_discovery_rate} and ks >= {config.least_ks}
+            and ks * size_root >= {config.least_beyond} * largest
             and psi - {BINS - 1} * (1 / n + 1 / reference_n) >= {config.least_psi},
             false
         ) as significant

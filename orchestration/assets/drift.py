@@ -1,0 +1,67 @@
+"""The asset `drift_scores`: every collection × feature against its own past, and pages about the worst.
+
+Here: glue over `orchestration.drift`. Not here: the statistics (`ml.drift`).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
+from orchestration.drift import WIDESPREAD, Drifted, watch_drift
+from orchestration.resources import AssayResource
+
+RUNBOOK = "docs/runbook/drift.md"
+CHECK = dg.AssetCheckSpec(
+    name="drift_is_not_widespread",
+    asset="drift_scores",
+    description=f"At most {WIDESPREAD:.0%} of the tested collections are drifted, and no market as a whole. Severity "
+    f"warn: estimates still come, from models that learnt another market. What to do: {RUNBOOK}",
+    metadata={"severity": "ticket", "runbook": RUNBOOK, "what_to_do": "assay status"},
+)
+
+
+@dg.asset(
+    group_name="monitoring",
+    deps=["sale_features", "estimate_ledger"],
+    owners=MODEL_TEAM,
+    kinds={"duckdb", "ducklake"},
+    pool=LAKE_WRITER,
+    check_specs=[CHECK],
+    description="Features, target, prediction and error of every collection and market: the newest window of sales "
+    "against those before it. Each full window is scored once; monitoring.drift_status has the verdict per collection.",
+)
+def drift_scores(assay: AssayResource) -> Iterator[Any]:
+    """`monitoring.drift_scores` (appended) and `monitoring.drift_status` (one row per collection)."""
+    found = watch_drift(assay.lake, assay.settings.home_path / "reports" / "drift", assay.horizon)
+    with assay.lake.read() as con:
+        columns = table_columns(con, "monitoring.drift_scores")
+    pages = {f"report {r.collection}": dg.MetadataValue.path(str(r.path)) for r in found.reports}
+    yield dg.MaterializeResult(
+        metadata={
+            "windows_scored": found.scored.collections,
+            "tests": found.scored.tests,
+            "collections_drifted": found.standing.collections,
+            "markets_drifted": found.standing.markets,
+            "seconds": found.scored.seconds,
+            **pages,
+            **columns,
+        }
+    )
+    yield widespread(found.standing)
+
+
+def widespread(standing: Drifted) -> dg.AssetCheckResult:
+    """Whether drift is a matter of single collections."""
+    return dg.AssetCheckResult(
+        check_name=CHECK.name,
+        passed=standing.share <= WIDESPREAD and not standing.markets,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{standing.collections} of {standing.tested} tested collections drifted, {standing.markets} "
+        "market(s)",
+        metadata={"share": standing.share, "runbook": RUNBOOK, "what_to_do": "assay status"},
+    )
+
+
+DRIFT_ASSETS = [drift_scores]
