@@ -39,7 +39,9 @@ class Drill:
         fault: `name:magnitude` of the simulator; None for a market without a fault.
         arrives_day: The first pass that can see data of the fault.
         detected_by: Incidents, at least one of which that pass must open.
-        also_noticed: Incidents that may open as well, being about the same thing; any other is a false alarm.
+        also_noticed: Incidents that may open as well, being about the same thing, by the beginning of their keys; any
+            other is a false alarm.
+        outlasts: Those of them that may be open at the end: they look back further than the drill goes on.
         acts: What must be done.
         replay: Columns that a person renames when replaying the quarantine after the detecting pass; empty: no replay.
         endpoint_down: Whether the alert endpoint is down for an hour from the detecting pass on, and the first
@@ -54,6 +56,7 @@ class Drill:
     arrives_day: int = 1
     detected_by: tuple[str, ...] = ()
     also_noticed: tuple[str, ...] = ()
+    outlasts: tuple[str, ...] = ()
     acts: tuple[Act, ...] = ()
     replay: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     endpoint_down: bool = False
@@ -65,16 +68,22 @@ _VOLUME = tuple(
 )
 _ARRIVALS = tuple(f"slo/{table}_arrive" for table in ("sales", "transfers", "listings", "exchange_rates"))
 # Prices that move show in each of these, sooner or later.
-_ERRORS = (
+_LASTING = (
+    "model/",
     "slo/online_mdape",
     "slo/online_error_beats_median",
     "slo/interval_coverage",
+    "check/token_estimates/intervals_keep_their_promise",
+    "check/fct_sales/prices_against_the_recent_median",
+)
+"""These look back a week or more, or over so many sales."""
+
+_ERRORS = (
+    *_LASTING,
     "slo/prices_plausible",
     "slo/sales_near_estimates",
     "slo/trait_values_hold",
     "check/token_estimates/estimates_follow_the_last_ones",
-    "check/token_estimates/intervals_keep_their_promise",
-    "check/fct_sales/prices_against_the_recent_median",
 )
 _ARRIVED_AFTER_ALL = (
     "select count(*) from marts.fct_sales"
@@ -156,6 +165,7 @@ DRILLS: tuple[Drill, ...] = (
         fault="crash",
         detected_by=("slo/sales_near_estimates", "check/token_estimates/estimates_follow_the_last_ones"),
         also_noticed=_ERRORS,
+        outlasts=_LASTING,
         acts=(
             Act(
                 "the estimates fell by {n:.0%} (median over tokens)",
@@ -185,6 +195,7 @@ DRILLS: tuple[Drill, ...] = (
         fault="trait_mania:1.2",
         detected_by=("slo/trait_values_hold",),
         also_noticed=_ERRORS,
+        outlasts=_LASTING,
     ),
     Drill(
         "wash_storm",
@@ -210,6 +221,7 @@ DRILLS: tuple[Drill, ...] = (
         fault="wrong_currency",
         detected_by=("slo/quarantine_rate", "slo/prices_plausible"),
         also_noticed=_ERRORS,
+        outlasts=_LASTING,
         acts=(
             Act(
                 "{n:.0f} impossible prices refused",

@@ -48,7 +48,8 @@ class Pass:
         now: Market time: everything known before it was ingested.
         opened: Incidents it opened.
         resolved: Keys of incidents it resolved.
-        trained: Training decisions by action.
+        trained: Training decisions by action, of what was due by schedule.
+        retrained: Collections that were trained out of turn, because the pass queued them.
         seconds: Wall-clock time it took.
     """
 
@@ -56,13 +57,15 @@ class Pass:
     opened: tuple[Incident, ...]
     resolved: tuple[str, ...]
     trained: dict[str, int]
+    retrained: tuple[str, ...]
     seconds: float
 
 
 def run_pass(
     settings: Settings, instance: dg.DagsterInstance, channels: Sequence[Channel] | None = None
 ) -> Pass:
-    """Ingest, build, train what is due, score; monitor; deliver."""
+    """Ingest, build, train what is due, score; monitor; deliver; train what the monitoring pass has queued."""
+    from orchestration.monitor import monitor_pass
     from orchestration.pipeline import run_everything
     from orchestration.resources import Assay
 
@@ -70,9 +73,11 @@ def run_pass(
     summary = run_everything(settings, instance)
     assay, outbox = Assay(settings), Outbox.of(settings.home_path)
     now = assay.horizon
-    monitor(assay, instance, outbox, now)
+    monitor_pass(assay, instance, outbox, now, alerted_at=now)
+    _tell_failed_checks(instance, outbox, now)
     chosen = open_channels(settings) if channels is None else channels
     deliver(outbox, chosen, now + DELIVERY_EVERY, policy_of(settings))
+    retrained = _train_what_waits(assay, instance, now)
     opened = [incident for incident in incidents(outbox) if incident.opened_at == now]
     resolved = outbox.rows("select key from incidents where resolved_at = ? order by key", stamp(now))
     return Pass(
@@ -80,29 +85,34 @@ def run_pass(
         tuple(opened),
         tuple(row["key"] for row in resolved),
         summary.trained,
+        retrained,
         time.monotonic() - began,
     )
 
 
-def monitor(assay: Assay, instance: dg.DagsterInstance, outbox: Outbox, now: datetime) -> None:
-    """The ledger, the service levels and the checks, and the alerts that follow from them."""
-    from ml.evaluation.estimate_ledger import update_estimate_ledger
+def _tell_failed_checks(instance: dg.DagsterInstance, outbox: Outbox, now: datetime) -> None:
+    """What the sensor of failed checks does."""
     from orchestration.alerts.dagster_events import CHECK_SCOPE, check_alerts
     from orchestration.alerts.outbox import sync_alerts
     from orchestration.assets.checks import CHECKS
     from orchestration.checks.factory import spec_of
-    from orchestration.slo.definitions import load_slos
-    from orchestration.slo.watch import SCOPE, slo_alerts, watch_slos
 
-    with assay.lake.write("enter new sales into the ledger") as con:
-        update_estimate_ledger(con, assay.horizon)
-    slos = load_slos()
-    watch_slos(assay.lake, slos, assay.horizon, instance)
-    with assay.lake.read() as con:
-        burning = slo_alerts(con, slos)
-    sync_alerts(outbox, SCOPE, burning, now)
     keys = [spec_of(check).key for check in CHECKS]
     sync_alerts(outbox, CHECK_SCOPE, check_alerts(instance, keys), now)
+
+
+def _train_what_waits(assay: Assay, instance: dg.DagsterInstance, now: datetime) -> tuple[str, ...]:
+    """What the sensor `retrain_drifted` does: one run for what the queue holds, within cap, budget and cooldown."""
+    from orchestration.acting.worklist import Memory, acting_policy, choose, read_waiting
+    from orchestration.pipeline import retrain_collections
+
+    with assay.lake.read() as con:
+        waiting, launched_today = read_waiting(con, now)
+    # The queue itself keeps what was launched; between two ticks of a drill nothing is requested and not started.
+    choice = choose(waiting, launched_today, Memory({}), now, acting_policy(assay.settings))
+    if choice.keys:
+        retrain_collections(assay.settings, instance, choice.keys, f"degraded or drifted: {choice.why}")
+    return choice.keys
 
 
 def incidents(outbox: Outbox) -> list[Incident]:

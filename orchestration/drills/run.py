@@ -124,6 +124,8 @@ def _write_pass(done: Pass, notes: _Notes) -> None:
     if done.trained:
         counts = ", ".join(f"{n} {action}" for action, n in sorted(done.trained.items()))
         notes.write("acted", done.now, notes.fault_at, f"models: {counts}")
+    if done.retrained:
+        notes.write("acted", done.now, notes.fault_at, f"trained out of turn: {', '.join(done.retrained)}")
     if done.resolved:
         notes.write("recovered", done.now, notes.fault_at, ", ".join(done.resolved))
 

@@ -89,7 +89,7 @@ def judge_incidents(drill: Drill, found: Sequence[Incident], arrived_at: datetim
                 bool(in_time),
             )
         )
-    strangers = [i.key for i in found if i.key not in (*drill.detected_by, *drill.also_noticed)]
+    strangers = [i.key for i in found if not i.key.startswith((*drill.detected_by, *drill.also_noticed))]
     paging = [i.key for i in found if i.severity == "page"]
     if drill.watch_only:
         expected.append(Expectation("nobody is woken", ", ".join(paging) or "no page", not paging))
@@ -97,7 +97,9 @@ def judge_incidents(drill: Drill, found: Sequence[Incident], arrived_at: datetim
         expected.append(
             Expectation("no incident about anything else", ", ".join(strangers) or "none", not strangers)
         )
-    still = sorted({i.key for i in found if i.resolved_at is None})
+    open_at_end = [i for i in found if i.resolved_at is None]
+    lasting = tuple(prefix for prefix in drill.outlasts if prefix not in drill.detected_by)
+    still = sorted({i.key for i in open_at_end if not (lasting and i.key.startswith(lasting))})
     expected.append(
         Expectation("every incident is over at the end", ", ".join(still) or "all over", not still)
     )
