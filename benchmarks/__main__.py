@@ -39,6 +39,7 @@ class Part(StrEnum):
     real = "real"
     scale = "scale"
     oracle = "oracle"
+    drift = "drift"
 
 
 class Figures:
@@ -113,6 +114,14 @@ def measure_oracle(figures: Figures, scratch: Path, home: Path | None) -> None:
         figures.add("    ratio", f"{float(row['ratio']):.2f} ×", "≤ 1.15 ×")
 
 
+def measure_drift(figures: Figures, scratch: Path, collections: int) -> None:
+    """False alarms on an undrifted market, delay after injected drifts, and what the statement costs."""
+    from benchmarks.drift import measure
+
+    for figure in measure(scratch, collections):
+        figures.add(*figure)
+
+
 def measure_noise_floor(figures: Figures, home: Path) -> None:
     """The error nobody can go below on a finished home of real data."""
     from benchmarks.noise_floor import measure
@@ -173,6 +182,12 @@ def main(
         Path | None,
         typer.Option(help="A finished simulated home for the part `oracle`, in place of a new run."),
     ] = None,
+    drift_collections: Annotated[
+        int,
+        typer.Option(
+            help="Collections of the markets of the part `drift`; its size test has ten times as many."
+        ),
+    ] = 40,
     as_json: Annotated[
         Path | None, typer.Option("--json", help="Also write the figures to this file.")
     ] = None,
@@ -197,6 +212,8 @@ def main(
             measure_scale(figures, scratch, scale or [300])
         if Part.oracle in parts:
             measure_oracle(figures, scratch, home)
+        if Part.drift in parts:
+            measure_drift(figures, scratch, drift_collections)
     if as_json:
         as_json.write_text(json.dumps({"machine": machine, "figures": figures.rows}, indent=1) + "\n")
 

@@ -9,6 +9,8 @@ chosen on the seeds TUNING; figures are reported on REPORTED.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -169,3 +171,137 @@ def frame_rows(
     con.execute(f"create or replace temp table {name} as select * from made_frame")
     con.unregister("made_frame")
     return f"from {name}"
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What was made of an injected drift.
+
+    Attributes:
+        able: collections with at least two windows of sales after it, and a tested window before.
+        found: those of them called drifted by the end.
+        days: median delay in days among the found, to the pass that said so; None without any.
+        sales: the same in sales of the collection.
+    """
+
+    able: int
+    found: int
+    days: float | None
+    sales: float | None
+
+
+def detection(
+    con: duckdb.DuckDBPyConnection, rows: str, injected: datetime, replayed: Replay, least_sales: int = 80
+) -> Detection:
+    """Delay of the first flag after the injection, over collections that sold enough to show it.
+
+    Args:
+        con: connection of the replay.
+        rows: what was replayed.
+        injected: when the drift began.
+        replayed: passes from before the injection to the end.
+        least_sales: sales after the injection, and 160 before it, that make a collection able.
+    """
+    first: dict[str, datetime] = {}
+    for flag in replayed.flagged:
+        if flag.at > injected:
+            first.setdefault(flag.collection, flag.at)
+    con.execute("create or replace temp table flagged (collection varchar, at timestamp)")
+    if first:
+        con.executemany("insert into flagged values (?, ?)", list(first.items()))
+    told = con.execute(
+        f"""
+        with after as (
+            select collection, any_value(at) as at, count(*) filter (known_at >= $injected and known_at < at) as sales
+            from ({rows})
+            left join flagged using (collection)
+            group by collection
+            having count(*) filter (known_at >= $injected) >= $least
+                and count(*) filter (known_at < $injected) >= 160
+        )
+        select
+            count(*), count(at), median(epoch(at - $injected::timestamp)) / 86400,
+            median(sales) filter (at is not null)
+        from after
+        """,
+        {"injected": injected, "least": least_sales},
+    ).fetchone()
+    assert told is not None
+    return Detection(*told)
+
+
+def size_cost(con: duckdb.DuckDBPyConnection, collections: int) -> tuple[int, float, float]:
+    """Rows, wall seconds and processor seconds of the statement on independent values of that many collections."""
+    values = ", ".join("(random() + random() - 1)::float" for _ in SUBJECTS)
+    con.execute("select setseed(0.5)")
+    con.execute(
+        f"""
+        create or replace temp table sized as
+        with sizes as (
+            select
+                'c' || lpad(i::varchar, 5, '0') as collection,
+                exp(5.4 + 1.3 * sqrt(-2 * ln(random())) * cos(6.2832 * random()))::integer as drawn,
+                greatest(30, least(20000, drawn)) as n
+            from range({collections}) as t (i)
+        )
+        select
+            collection, 'market' as market, seq, [{values}] as readings,
+            timestamp '{START}' + to_seconds((365 * 86400.0 * seq / n)::bigint) as known_at
+        from sizes, lateral unnest(range(1, n + 1)) as t (seq)
+        """
+    )
+    counted = con.execute("select count(*) from sized").fetchone()
+    now = START + timedelta(days=366)
+    wall, cpu = time.perf_counter(), time.process_time()
+    con.execute(
+        f"create or replace temp table due as {windows_sql('from sized', DEFAULT_DRIFT)}", {"now": now}
+    )
+    score_rows(con, "from sized", "due", now, DEFAULT_DRIFT)
+    spent = time.perf_counter() - wall, time.process_time() - cpu
+    con.execute("drop table sized")
+    return (counted[0] if counted else 0), *spent
+
+
+#: What is injected into feature frames: name, columns, shift in standard deviations.
+INJECTED = (
+    ("covariate: three token features by 2 sd", ("a_token", "rarity_pct", "own_surprise"), 2.0),
+    ("prior: target by 2 sd", ("target_gap",), 2.0),
+    ("concept: error by 1.5 sd", ("error",), 1.5),
+    ("concept: error by 1 sd", ("error",), 1.0),
+)
+
+
+def measure(scratch: Path, collections: int = 40, days: int = 300) -> Iterator[tuple[str, str, str]]:
+    """Figures with their n, one at a time: what, found, aim.
+
+    Args:
+        scratch: folder for the simulated market; one that is there is used again.
+        collections: of the simulated market and of each frame.
+        days: of the simulated market; watched from day 100 on.
+    """
+    con = duckdb.connect(config={"threads": 2, "memory_limit": "2GB"})
+    for seed in REPORTED[:1]:
+        rows = simulated_rows(scratch, collections, days, seed)
+        con.execute(f"create or replace temp table quiet as {rows}")
+        quiet = replay(con, "from quiet", START + timedelta(days=100), START + timedelta(days=days))
+        yield (
+            f"undrifted simulated market {seed}: {len(quiet.flagged)} flags in {quiet.weeks:.0f} collection-weeks",
+            f"{100 * quiet.share_a_week:.2f} % a week",
+            "≤ 1 %",
+        )
+    injected = START + timedelta(days=SHIFTED_DAY)
+    for name, moved, shift in INJECTED:
+        rows = frame_rows(con, "frame", collections, REPORTED[0], moved, shift)
+        seen = replay(con, rows, injected - timedelta(days=7), START + timedelta(days=FRAME_DAYS))
+        told = detection(con, rows, injected, seen)
+        yield (
+            f"{name}: found in {told.found} of {told.able} collections",
+            f"{told.days:.0f} days, {told.sales:.0f} sales" if told.days is not None else "not found",
+            "",
+        )
+    rows_at_size, wall, cpu = size_cost(con, collections * 10)
+    yield (
+        f"statement on {collections * 10} collections, {rows_at_size:,} sales, {len(SUBJECTS)} distributions each",
+        f"{wall:.1f} s ({cpu:.1f} s of processor)",
+        "< 20 s at 3,000",
+    )

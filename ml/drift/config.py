@@ -42,8 +42,8 @@ class DriftConfig:
     least_share: float = 0.75
     least_market_sales: int = 50
     false_discovery_rate: float = 0.01
-    caution: float = 1.0
-    least_beyond: float = 1.25
+    caution: float = 2.0
+    least_beyond: float = 1.5
     least_ks: float = 0.3
     least_psi: float = 0.25
     active_days: int = 90

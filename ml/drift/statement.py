@@ -11,9 +11,9 @@ feature that wanders by nature thereby needs a far larger jump than one that doe
 
 Formulas. With shares at the reference's deciles, KS = max |F_window − F_reference|, PSI = Σ (q − r) ln(q / r) over the
 ten bins between them, with half a sale added to each bin. Independent samples of n and m have
-E[KS √(nm/(n+m))] = √(π/2) ln 2; inflation is the mean of the reference windows (plus `caution` standard errors) over that;
-p = 2 Σ (−1)^(k−1) exp(−2 k² λ²) with λ (`excess`) = KS √(nm/(n+m)) / inflation (Kolmogorov 1933). q-values: Benjamini and
-Hochberg 1995.
+E[KS √(nm/(n+m))] = √(π/2) ln 2; inflation is the mean of the reference windows (plus `caution` standard errors) over
+that; p = 2 Σ (−1)^(k−1) exp(−2 k² λ²) with λ (`excess`) = KS √(nm/(n+m)) / inflation (Kolmogorov 1933). q-values:
+Benjamini and Hochberg 1995.
 """
 
 from __future__ import annotations
