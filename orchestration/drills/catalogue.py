@@ -191,8 +191,10 @@ DRILLS: tuple[Drill, ...] = (
     Drill(
         "trait_mania",
         "One trait value in a third of the collections becomes dear: its estimates follow.",
-        passes=(1, 8, 15),
+        # A token of the value sells once a day at best, and the first ones at asks from before: a week brings three.
+        passes=(7, 14, 21),
         fault="trait_mania:1.2",
+        arrives_day=7,
         detected_by=("slo/trait_values_hold",),
         also_noticed=_ERRORS,
         outlasts=_LASTING,

@@ -1,0 +1,148 @@
+"""Every drill at its size: what goes wrong is noticed, told once, acted upon and over; and what a failed one says.
+
+All drills start from one market, built once for the whole session.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from orchestration.drills.catalogue import DRILLS, Drill, drill_of
+from orchestration.drills.endpoint import Arrival
+from orchestration.drills.evidence import Losses
+from orchestration.drills.passes import Incident
+from orchestration.drills.timeline import judge_incidents, judge_losses, judge_messages
+from orchestration.errors import HomeError
+from sources.simulator.config import FAULTS
+from tests.e2e.drilling import MOVING_PRICES, assert_held
+
+ASSAY = str(Path(sys.executable).parent / "assay")
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+START = datetime(2025, 3, 2)  # noqa: DTZ001 - the lake keeps naive UTC
+
+
+# The others run in files of their own, so that the workers share them. `outage` is drilled with its endpoint down
+# (`alert_endpoint_down`), `duplicates` from the command line.
+HERE = ("late_data", "schema_break", "reorg", "alert_endpoint_down")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HERE)
+def test_what_goes_wrong_is_noticed_told_once_acted_upon_and_over(name, market, tmp_path):
+    assert_held(drill_of(name), market, tmp_path / "home")
+
+
+def test_every_fault_of_the_simulator_has_a_drill():
+    drilled = {drill.fault.partition(":")[0] for drill in DRILLS if drill.fault}
+    assert drilled == set(FAULTS)
+    assert {drill.name for drill in DRILLS} == {*HERE, *MOVING_PRICES, "outage", "duplicates"}
+    assert {drill.name for drill in DRILLS} >= {*FAULTS, "alert_endpoint_down", "quiet_month"}
+
+
+def test_every_drill_is_listed_and_documented():
+    listed = subprocess.run([ASSAY, "drill", "--list"], capture_output=True, text=True, check=True).stdout
+    page = (DOCS / "how-to" / "drills.md").read_text()
+    for drill in DRILLS:
+        assert drill.name in listed
+        assert f"`{drill.name}`" in page
+
+
+def test_an_unknown_drill_is_answered_with_what_comes_close():
+    with pytest.raises(HomeError, match="did you mean outage"):
+        drill_of("outtage")
+    done = subprocess.run([ASSAY, "drill", "outtage"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "did you mean outage" in done.stderr
+
+
+# What a drill would say if the system did worse.
+
+DRILL = Drill("d", "s", passes=(1, 2), fault="outage", detected_by=("slo/a",), also_noticed=("check/",))
+
+
+def incident(key: str = "slo/a", day: int = 1, over: int | None = 2, severity: str = "page") -> Incident:
+    resolved = None if over is None else START + timedelta(days=over)
+    return Incident(key, severity, key, "run-failed", "assay run", START + timedelta(days=day), resolved)
+
+
+def message(kind: str, *keys: str, number: int = 0) -> Arrival:
+    return Arrival(f"{kind}-{number}", "thread", kind, "page", "title", keys)
+
+
+def failing(found: list[Incident], drill: Drill = DRILL) -> list[str]:
+    return [e.what for e in judge_incidents(drill, found, START + timedelta(days=1)) if not e.held]
+
+
+def test_what_was_noticed_in_time_and_is_over_passes():
+    assert failing([incident(), incident("check/x/y", severity="info")]) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "word"),
+    [
+        ([], "detected"),
+        ([incident(day=2, over=3)], "detected"),
+        ([incident(over=None)], "over at the end"),
+        ([incident(), incident("slo/b")], "anything else"),
+    ],
+)
+def test_missed_late_lasting_or_false_is_said(found, word):
+    assert [word in what for what in failing(found)] == [True]
+
+
+def test_a_page_in_a_quiet_market_is_said():
+    quiet = Drill("q", "s", passes=(1,), watch_only=True)
+    assert failing([incident(severity="ticket")], quiet) == []
+    assert failing([incident()], quiet) == ["nobody is woken"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "told_once", "over_once"),
+    [
+        ([message("opened", "slo/a"), message("resolved", "slo/a")], True, True),
+        ([message("resolved", "slo/a")], False, True),
+        (
+            [message("opened", "slo/a"), message("opened", "slo/a", number=1), message("resolved", "slo/a")],
+            False,
+            True,
+        ),
+        ([message("opened", "slo/a"), message("reminder", "slo/a")], True, False),
+    ],
+)
+def test_a_message_too_few_or_too_many_is_said(messages, told_once, over_once):
+    alerts, recoveries = judge_messages([incident()], messages)
+    assert (alerts.held, recoveries.held) == (told_once, over_once)
+
+
+@pytest.mark.parametrize(
+    ("losses", "held"),
+    [
+        (Losses(10, 9, 1, 0), True),
+        (Losses(10, 9, 0, 0), False),
+        (Losses(10, 10, 1, 0), False),
+        (Losses(10, 10, 0, 2), False),
+    ],
+)
+def test_a_lost_or_doubled_row_is_said(losses, held):
+    assert judge_losses(losses).held is held
+
+
+@pytest.mark.slow
+def test_a_drill_from_the_command_line_tells_machines_the_timeline(market):
+    done = subprocess.run(
+        [ASSAY, "drill", "duplicates", "--json", "--market", str(market.parent)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    (told,) = json.loads(done.stdout)
+    assert told["passed"]
+    assert [moment["step"] for moment in told["moments"]][:2] == ["injected", "detected"]
+    assert not Path(told["home"]).exists()

@@ -1,0 +1,15 @@
+"""Drills in which prices move or lie, and the month in which nothing happens."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestration.drills.catalogue import drill_of
+from tests.e2e.drilling import MOVING_PRICES, assert_held
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", MOVING_PRICES)
+def test_what_goes_wrong_with_prices_is_noticed_told_once_and_over(name, market, tmp_path):
+    assert_held(drill_of(name), market, tmp_path / "home")
