@@ -74,7 +74,7 @@ def run_pass(
     assay, outbox = Assay(settings), Outbox.of(settings.home_path)
     now = assay.horizon
     monitor_pass(assay, instance, outbox, now, alerted_at=now)
-    _tell_failed_checks(instance, outbox, now)
+    _tell_failed_checks(settings, instance, outbox, now)
     chosen = open_channels(settings) if channels is None else channels
     deliver(outbox, chosen, now + DELIVERY_EVERY, policy_of(settings))
     retrained = _train_what_waits(assay, instance, now)
@@ -90,14 +90,15 @@ def run_pass(
     )
 
 
-def _tell_failed_checks(instance: dg.DagsterInstance, outbox: Outbox, now: datetime) -> None:
+def _tell_failed_checks(
+    settings: Settings, instance: dg.DagsterInstance, outbox: Outbox, now: datetime
+) -> None:
     """What the sensor of failed checks does."""
     from orchestration.alerts.dagster_events import CHECK_SCOPE, check_alerts
     from orchestration.alerts.outbox import sync_alerts
-    from orchestration.assets.checks import CHECKS
-    from orchestration.checks.factory import spec_of
+    from orchestration.definitions import build_defs
 
-    keys = [spec_of(check).key for check in CHECKS]
+    keys = build_defs(settings).get_repository_def().asset_graph.asset_check_keys
     sync_alerts(outbox, CHECK_SCOPE, check_alerts(instance, keys), now)
 
 
