@@ -206,13 +206,13 @@ def detection(
     for flag in replayed.flagged:
         if flag.at > injected:
             first.setdefault(flag.collection, flag.at)
-    con.execute("create or replace temp table flagged (collection varchar, at timestamp)")
+    con.execute("create or replace temp table flagged (collection varchar, said_at timestamp)")
     if first:
         con.executemany("insert into flagged values (?, ?)", list(first.items()))
     told = con.execute(
         f"""
         with after as (
-            select collection, any_value(at) as at, count(*) filter (known_at >= $injected and known_at < at) as sales
+            select collection, any_value(said_at) as said_at, count(*) filter (known_at >= $injected and known_at < said_at) as sales
             from ({rows})
             left join flagged using (collection)
             group by collection
@@ -220,8 +220,8 @@ def detection(
                 and count(*) filter (known_at < $injected) >= 160
         )
         select
-            count(*), count(at), median(epoch(at - $injected::timestamp)) / 86400,
-            median(sales) filter (at is not null)
+            count(*), count(said_at), median(epoch(said_at - $injected::timestamp)) / 86400,
+            median(sales) filter (said_at is not null)
         from after
         """,
         {"injected": injected, "least": least_sales},
