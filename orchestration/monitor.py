@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from ml.acting.queue import QueueState
-    from ml.drift.scoring import DriftPass
     from ml.evaluation.estimate_ledger import LedgerUpdate
     from ml.evaluation.online import OnlineUpdate
     from orchestration.alerts.outbox import Synchronised
     from orchestration.alerts.store import Outbox
+    from orchestration.drift import Watched
     from orchestration.resources import Assay
     from orchestration.slo.evaluation import Status
 
@@ -40,7 +40,7 @@ class MonitorReport:
         now: Market time of the pass.
         ledger: Sales entered.
         online: Errors of all collections.
-        drift: Windows scored.
+        drift: Windows scored, and what stands.
         slos: Every service level.
         queue: What waits for a training.
         effects: Decisions whose effect could be measured for the first time.
@@ -51,7 +51,7 @@ class MonitorReport:
     now: datetime
     ledger: LedgerUpdate
     online: OnlineUpdate
-    drift: DriftPass
+    drift: Watched
     slos: list[Status]
     queue: QueueState
     effects: int
@@ -112,14 +112,11 @@ def judge_errors(assay: Assay, now: datetime) -> OnlineUpdate:
         return update
 
 
-def find_drift(assay: Assay, now: datetime) -> DriftPass:
-    """`monitoring.drift_scores` and `monitoring.drift_status`."""
-    from ml.drift.scoring import keep_scores, score_drift
+def find_drift(assay: Assay, now: datetime) -> Watched:
+    """`monitoring.drift_scores` and `monitoring.drift_status`, and pages about the worst."""
+    from orchestration.drift import watch_drift
 
-    with assay.lake.write("score the drift of full windows") as con:
-        found = score_drift(con, now)
-        keep_scores(con, now)
-        return found
+    return watch_drift(assay.lake, assay.settings.home_path / "reports" / "drift", now)
 
 
 def watch_promises(assay: Assay, instance: dg.DagsterInstance | None, now: datetime) -> list[Status]:
@@ -149,7 +146,8 @@ def queue_work(assay: Assay, instance: dg.DagsterInstance | None, now: datetime)
 def tell(
     assay: Assay, outbox: Outbox, now: datetime, alerted_at: datetime | None = None
 ) -> dict[str, Synchronised]:
-    """Make the open incidents about models and service levels those that are true now."""
+    """Make the open incidents about models, drift and service levels those that are true now."""
+    from orchestration import drift
     from orchestration.acting import notices
     from orchestration.alerts.outbox import sync_alerts
     from orchestration.alerts.store import wall_clock
@@ -160,7 +158,9 @@ def tell(
     with assay.lake.read() as con:
         models = notices.model_alerts(con, now, acting_policy(assay.settings))
         promises = watch.slo_alerts(con, load_slos())
+        drifted = drift.drift_alerts(con)
     return {
+        drift.SCOPE: sync_alerts(outbox, drift.SCOPE, drifted, at),
         notices.SCOPE: sync_alerts(outbox, notices.SCOPE, models, at),
         watch.SCOPE: sync_alerts(outbox, watch.SCOPE, promises, at),
     }

@@ -25,7 +25,9 @@ from ml.evaluation.estimate_ledger import TABLE as LEDGER
 from ml.models.champion import TIER_INDEX, TIER_OWN, Champion
 from ml.models.collection_reader import collection_slices, trait_codes
 from ml.models.frames import FeatureSet
+from ml.models.index_alone import read_rarity
 from ml.models.local import LocalInputs, RaggedTraitsError, predict_local, trait_matrix
+from ml.models.markets import LivePriors
 from ml.models.matrix import column, matrix
 from ml.models.pooled import prior_version
 from ml.models.prior import predict_gap
@@ -189,7 +191,7 @@ class Pricer:
     """Prices sales with any registered champion, from its files.
 
     Args:
-        con: A read connection with ops.prior_folds.
+        con: A read connection with ops.prior_folds and marts.dim_collections.
         artifacts: Where the files are.
         features: Features the lake holds.
     """
@@ -202,10 +204,10 @@ class Pricer:
         if table_exists(con, "ops.prior_folds"):
             folds = con.execute("select prior_sha, feature_fingerprint from ops.prior_folds").fetchall()
         self._shas = {prior_version(sha): sha for sha, print_ in folds if print_ == features.fingerprint}
-        self._rarity: tuple[float, ...] = ()
-        if table_exists(con, "ops.rarity_effect"):
-            rows = con.execute("select effect_log from ops.rarity_effect order by rarity_bin").fetchall()
-            self._rarity = tuple(row[0] for row in rows)
+        self._rarity = read_rarity(con)
+        self._live = LivePriors.read(con)
+        chains = con.execute('select collection, "chain" from marts.dim_collections').fetchall()
+        self._chains: dict[str, str] = dict(chains)
         self._priors: dict[str, CatBoostRegressor] = {}
 
     def log_error(self, champion: Champion, sales: UnseenSales) -> Float:
@@ -217,7 +219,9 @@ class Pricer:
         if champion.feature_fingerprint != self._features.fingerprint:
             raise CannotSpeakError(f"{champion.model_version} was fitted on other features")
         if champion.tier == TIER_INDEX:
-            effect = rarity_effect(sales.rarity, self._rarity) if self._rarity else 0.0
+            market = self._live.market_of(self._chains.get(sales.collection), self._rarity)
+            effects = self._rarity.get(market or "")
+            effect = rarity_effect(sales.rarity, effects) if effects else 0.0
             return np.abs(sales.target_log - sales.base_log - effect)
         estimate = sales.base_log + predict_gap(
             self._prior(champion), matrix(sales.table, self._features.names), 1

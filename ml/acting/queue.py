@@ -178,12 +178,17 @@ def _find_needs(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPol
             and window_end >= $now::timestamp - to_days({int(policy.stale_days)})
         """
     if table_exists(con, DRIFT):
+        # a champion fitted on the window's sales knows the market after the change
+        learnt = "select null::varchar as collection, null::timestamp as trained_until where false"
+        if table_exists(con, "ops.champions"):
+            learnt = "select collection, trained_until from ops.champions"
         drifted = f"""
         select collection, {policy.drift_excess} * least(drifted, {policy.drift_features}) as severity,
             window_start as since, false as erring,
             format('{{:d}} features drifted, most of all {{}}', drifted, worst_feature) as reason
-        from {DRIFT}
-        where state = 'drifted' and not starts_with(collection, '{MARKET_PREFIX}')
+        from {DRIFT} left join ({learnt}) using (collection)
+        where state = 'drifted' and coalesce(trained_until < window_end, true)
+            and not starts_with(collection, '{MARKET_PREFIX}')
             and window_end >= $now::timestamp - to_days({int(policy.stale_days)})
         """
     values = "select null::varchar as collection, null::double as value_eth where false"

@@ -58,7 +58,8 @@ COLUMNS = (
 distinct hours; `mdape_low` and `mdape_high`: 95 % interval of the median by order statistics, null with fewer than six
 sales; `past_*`: the sales just before the window; `z_past`: rank sum of the new errors among the past ones;
 `z_relative`: growth of the excess of |log error| over that of `med_5`; `z_worse_than_med_5`: paired excess over `med_5`
-in the window; `trend_z`: Mann-Kendall over `trend_weeks` weekly medians, positive when errors grow; `state`: ok, degraded or too_few.
+in the window; `trend_z`: Mann-Kendall over `trend_weeks` weekly medians, positive when errors grow;
+`state`: ok, degraded or too_few.
 """
 
 

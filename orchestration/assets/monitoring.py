@@ -76,7 +76,7 @@ def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
 
 @dg.asset(
     group_name="monitoring",
-    deps=["online_metrics", "slo_status", "price_models", "token_estimates"],
+    deps=["online_metrics", "drift_scores", "slo_status", "price_models", "token_estimates"],
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
