@@ -106,6 +106,7 @@ def tune_home(
     Raises:
         HomeError: Another process is tuning this home, or there is no sale to tune on.
     """
+    from ml.acting.queue import read_queue
     from ml.tuning.collections import tune_collections
     from ml.tuning.journal import Journal
     from ml.tuning.markets import tune_markets
@@ -113,6 +114,8 @@ def tune_home(
 
     _refuse_without_features(assay)
     journal, outcomes = Journal(assay.lake, run_id), []
+    with assay.lake.read() as con:
+        asked = read_queue(con, assay.horizon).retune
     with one_study_at_a_time(assay.settings.home_path):
         ends = time.monotonic() + seconds
         if level != "collections":
@@ -120,9 +123,21 @@ def tune_home(
             outcomes += tune_markets(journal, share, pooled=pooled_config(assay), markets=markets, say=say)
         if level != "pooled":
             local = training_config(assay).candidate.local
-            outcomes += tune_collections(journal, max(0.0, ends - time.monotonic()), local=local, say=say)
+            outcomes += tune_collections(
+                journal, max(0.0, ends - time.monotonic()), local=local, first=asked, say=say
+            )
+            _answer(assay, asked)
         write_results(assay)
     return outcomes
+
+
+def _answer(assay: Assay, asked: Sequence[str]) -> None:
+    """Collections that waited for new settings wait for a fit now, tuned or not worth it."""
+    from ml.acting.queue import mark_retuned
+
+    if asked:
+        with assay.lake.write("their settings were looked at") as con:
+            mark_retuned(con, asked)
 
 
 def write_results(assay: Assay) -> Path:

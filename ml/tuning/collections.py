@@ -7,7 +7,7 @@ Not here: which collections are worth it (`worth`), the study of one scope (`sco
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 
 import numpy as np
@@ -37,6 +37,7 @@ def tune_collections(
     rule: WorthRule | None = None,
     local: LocalConfig | None = None,
     features: FeatureSet | None = None,
+    first: Collection[str] = (),
     clock: Callable[[], float] = time.monotonic,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Outcome]:
@@ -49,6 +50,7 @@ def tune_collections(
         rule: Which are.
         local: The recipe.
         features: Features to use; those declared now when None.
+        first: Collections that come before the others, also when their verdict stands.
         clock: Seconds; injected by tests.
         say: Told what goes on.
 
@@ -62,7 +64,7 @@ def tune_collections(
         candidates = worth_tuning(con, rule)
         adopted = read_adopted(con, COLLECTION, recipe)
         stands = journal.standing(recipe, COLLECTION) | journal.standing(recipe, CLASS)
-        chosen = share_budget(candidates, seconds, rule, stands)
+        chosen = share_budget(candidates, seconds, rule, stands, first)
         keys = [worth.collection for worth, _ in chosen]
         sizes = [worth.sales for worth, _ in chosen]
         sales = list(read_collections(con, keys, sizes, features, sum(sizes) + 1))

@@ -116,7 +116,7 @@ def share_budget(
     while open_:
         total = sum(w.value for w in open_)
         shares = [(w, seconds * w.value / total) for w in open_]
-        if shares[-1][1] >= rule.min_seconds:
+        if min(share for _, share in shares) >= rule.min_seconds:
             return shares
         if len(open_) == 1:
             return []
