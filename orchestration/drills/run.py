@@ -75,9 +75,8 @@ def run_drill(
             _one_pass(drill, settings, receiver, day, notes)
         last = eve.model_copy(update={"days": FAULT_DAY + drill.passes[-1]})
         _judge(drill, last, receiver, notes)
-    return DrillResult(
-        drill.name, drill.shows, tuple(notes.moments), tuple(notes.expectations), notes.seconds, str(home)
-    )
+    moments = tuple(sorted(notes.moments, key=lambda moment: moment.at))
+    return DrillResult(drill.name, drill.shows, moments, tuple(notes.expectations), notes.seconds, str(home))
 
 
 def _one_pass(drill: Drill, settings: Settings, receiver: Receiver, day: int, notes: _Notes) -> None:
