@@ -10,7 +10,7 @@ rests for a while.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -98,7 +98,11 @@ def class_of(chain: str, sales: int, rule: WorthRule) -> str:
 
 
 def share_budget(
-    candidates: Sequence[Worth], seconds: float, rule: WorthRule, resting: Mapping[str, datetime]
+    candidates: Sequence[Worth],
+    seconds: float,
+    rule: WorthRule,
+    resting: Mapping[str, datetime],
+    first: Collection[str] = (),
 ) -> list[tuple[Worth, float]]:
     """Who is tuned for how long: in proportion to value, nobody for less than `min_seconds`.
 
@@ -107,12 +111,16 @@ def share_budget(
         seconds: The budget.
         rule: Bounds.
         resting: Until when the verdict on a collection or a class stands.
+        first: Collections that come before the others and do not rest: training them again did not help.
     """
-    open_ = [
+    asked = [w for w in candidates if w.collection in first]
+    others = [
         w
         for w in candidates
-        if all(name not in resting or resting[name] <= w.newest for name in (w.collection, w.group))
-    ][: rule.studies]
+        if w.collection not in first
+        and all(name not in resting or resting[name] <= w.newest for name in (w.collection, w.group))
+    ]
+    open_ = [*asked, *others][: rule.studies]
     while open_:
         total = sum(w.value for w in open_)
         shares = [(w, seconds * w.value / total) for w in open_]
