@@ -212,7 +212,9 @@ def detection(
     told = con.execute(
         f"""
         with after as (
-            select collection, any_value(said_at) as said_at, count(*) filter (known_at >= $injected and known_at < said_at) as sales
+            select
+                collection, any_value(said_at) as said_at,
+                count(*) filter (known_at >= $injected and known_at < said_at) as sales
             from ({rows})
             left join flagged using (collection)
             group by collection
