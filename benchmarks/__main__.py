@@ -39,6 +39,7 @@ class Part(StrEnum):
     real = "real"
     scale = "scale"
     oracle = "oracle"
+    monitoring = "monitoring"
     drift = "drift"
 
 
@@ -122,6 +123,22 @@ def measure_drift(figures: Figures, scratch: Path, collections: int) -> None:
         figures.add(*figure)
 
 
+def measure_watching(figures: Figures, scratch: Path, home: Path | None, sizes: list[int]) -> None:
+    """A monitoring pass and sensor ticks, on a copy of a finished home or on new ones of these sizes."""
+    from benchmarks.monitoring import measure_monitoring
+
+    if home is not None:
+        copy = scratch / "monitoring"
+        shutil.copytree(home, copy)
+        measure_monitoring(figures, copy)
+        return
+    for n in sizes:
+        made = scratch / f"monitoring-{n}"
+        assay_run(made, "--collections", str(n))
+        measure_monitoring(figures, made)
+        shutil.rmtree(made)
+
+
 def measure_noise_floor(figures: Figures, home: Path) -> None:
     """The error nobody can go below on a finished home of real data."""
     from benchmarks.noise_floor import measure
@@ -180,7 +197,9 @@ def main(
     scale: Annotated[list[int] | None, typer.Option(help="Numbers of simulated collections.")] = None,
     home: Annotated[
         Path | None,
-        typer.Option(help="A finished simulated home for the part `oracle`, in place of a new run."),
+        typer.Option(
+            help="A finished home for the parts `oracle` (simulated) and `monitoring`, in place of a new run."
+        ),
     ] = None,
     drift_collections: Annotated[
         int,
@@ -212,6 +231,8 @@ def main(
             measure_scale(figures, scratch, scale or [300])
         if Part.oracle in parts:
             measure_oracle(figures, scratch, home)
+        if Part.monitoring in parts:
+            measure_watching(figures, scratch, home, scale or [300])
         if Part.drift in parts:
             measure_drift(figures, scratch, drift_collections)
     if as_json:

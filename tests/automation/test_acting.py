@@ -215,7 +215,7 @@ def test_a_home_without_a_queue_asks_for_nothing(house: House) -> None:
 
 def test_three_hundred_of_three_thousand_are_one_run(house: House) -> None:
     house.options |= {"retrain_cap": 300, "retrain_daily_budget": 600}
-    house.instance.add_dynamic_partitions(collections.name, [f"c{i:04}" for i in range(3000)])
+    house.instance.add_dynamic_partitions(str(collections.name), [f"c{i:04}" for i in range(3000)])
     house.queue(3000)
     request = house.tick().run_requests
     assert len(request) == 1
@@ -227,7 +227,7 @@ def test_a_refreshed_table_asks_for_no_partition_of_three_thousand(tmp_path: Pat
     """No asset has a condition that could: were one added, three thousand partitions would answer here."""
     defs = build_defs(load_settings(home=tmp_path, collections=1))
     with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions(collections.name, [f"c{i:04}" for i in range(3000)])
+        instance.add_dynamic_partitions(str(collections.name), [f"c{i:04}" for i in range(3000)])
         for key in ("sale_features", "dim_tokens", "pooled_prior", "token_estimates", "online_metrics"):
             instance.report_runless_asset_event(dg.AssetMaterialization(key))
         asked = dg.evaluate_automation_conditions(defs, instance)

@@ -1,0 +1,113 @@
+"""What watching costs: one monitoring pass over a finished home, and the ticks of the sensors that act.
+
+Here: the measurement, in a process of its own so that its memory is its own. Not here: making the home (`runs`).
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmarks.__main__ import Figures
+
+PARTITIONS = 3000
+
+
+def measure_monitoring(figures: Figures, home: Path) -> None:
+    """The first pass (it enters all history into the ledger), the next one, and both sensors' ticks.
+
+    Args:
+        figures: Where the rows go.
+        home: A finished home; it is changed.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.monitoring", str(home)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"the pass over {home} ended with {done.returncode}:\n{done.stderr[-4000:]}")
+    told = json.loads(done.stdout.splitlines()[-1])
+    size = f"{told['collections']:,} collections, {told['ledger']:,} sales, {told['tokens']:,} tokens"
+    for name, aim in (("first", ""), ("next", "< 60 s")):
+        figures.add(f"monitoring pass, {name} ({size})", f"{sum(told[name].values()):.1f} s", aim)
+        for stage, seconds in told[name].items():
+            figures.add(f"    {stage}", f"{seconds:.1f} s")
+    figures.add("  peak memory", f"{told['peak_mb']:.0f} MB", "< 4096 MB")
+    for sensor, seconds in told["ticks"].items():
+        figures.add(
+            f"tick of {sensor}, {PARTITIONS:,} partitions and rows in the queue", f"{seconds:.2f} s", "< 5 s"
+        )
+    figures.add("load of the machine meanwhile (1 min)", f"{told['load']:.1f}")
+
+
+def measure_here(home: Path) -> dict[str, Any]:
+    """Two passes and a tick of each sensor in this process."""
+    import os
+
+    from orchestration.alerts.store import Outbox
+    from orchestration.home import open_instance, prepare_home
+    from orchestration.monitor import monitor_pass
+    from orchestration.resources import Assay
+    from orchestration.settings import load_settings
+
+    settings = load_settings(home=home)
+    prepare_home(settings)
+    assay = Assay(settings)
+    with open_instance(settings) as instance:
+        passes = [
+            monitor_pass(assay, instance, Outbox.of(settings.home_path), assay.horizon) for _ in range(2)
+        ]
+        ticks = _ticks(assay)
+    with assay.lake.read() as con:
+        tokens = con.execute("select count(*) from predictions.token_estimates").fetchone()
+    return {
+        "first": passes[0].seconds,
+        "next": passes[1].seconds,
+        "ticks": ticks,
+        "collections": passes[1].online.collections,
+        "ledger": passes[1].ledger.rows,
+        "tokens": int(tokens[0]) if tokens else 0,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "load": os.getloadavg()[0],
+    }
+
+
+def _ticks(assay: Any) -> dict[str, float]:
+    """Seconds of one tick of each sensor that acts or discovers, with everything waiting."""
+    import dagster as dg
+
+    from ml.acting.tables import QUEUE, create_acting_tables
+    from orchestration.definitions import build_defs
+    from orchestration.partitions import collections
+
+    repository = build_defs(assay.settings).get_repository_def()
+    with assay.lake.write("a queue as long as can be") as con:
+        create_acting_tables(con)
+        con.execute(f"delete from {QUEUE}")
+        con.execute(
+            f"insert into {QUEUE} by name select 'made-up-' || i as collection, 'retrain' as kind, 1.0 as priority,"
+            f" 0 as attempts, 'queued' as state from range({PARTITIONS}) as r (i)"
+        )
+    seconds = {}
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(str(collections.name), [f"made-up-{i}" for i in range(PARTITIONS)])
+        for name in ("retrain_drifted", "roll_back_worse", "discover_collections"):
+            with dg.build_sensor_context(
+                instance=instance, repository_def=repository, resources={"assay": assay}
+            ) as context:
+                began = time.perf_counter()
+                repository.get_sensor_def(name).evaluate_tick(context)
+                seconds[name] = time.perf_counter() - began
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n" + json.dumps(measure_here(Path(sys.argv[1]))) + "\n")
