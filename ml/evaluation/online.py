@@ -83,7 +83,7 @@ class OnlineConfig:
         confidence: Coverage of the interval of the median.
         trend_weeks: Weeks of the trend test.
         trend_min_sales: Sales a week needs to count in it.
-        keep_days: Market time for which rows are kept.
+        keep_days: Market time for which rows are kept; the newest of a collection stays.
     """
 
     recent_sales: int = 50
@@ -150,7 +150,8 @@ def update_online_metrics(
     con.execute(f"delete from {TABLE} as t using online_now where {_SAME}")
     written = con.execute(f"insert into {TABLE} by name select * from online_now").fetchone()
     con.execute(
-        f"delete from {TABLE} where window_end < $1::timestamp - to_days($2::int)",
+        f"delete from {TABLE} where window_end < $1::timestamp - to_days($2::int)"
+        f" and (collection, window_end) not in (select (collection, max(window_end)) from {TABLE} group by collection)",
         [now, int(config.keep_days)],
     )
     con.execute("drop table temp.online_now")

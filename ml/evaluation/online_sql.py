@@ -22,7 +22,8 @@ with told as (
         abs(ln(estimate_eth / price_eth)) - abs(ln(med_5_eth / price_eth)) as excess,
         price_eth between lower_eth and upper_eth as covered
     from {LEDGER}
-    where is_arms_length and estimate_eth > 0 and known_at < $now and known_at >= $now::timestamp - to_days($days)
+    where is_arms_length and estimate_eth > 0 and known_at < $now
+    qualify known_at > max(known_at) over (partition by collection) - to_days($days)
 )
 select * from told
 union all by name

@@ -172,3 +172,12 @@ def test_without_a_ledger_there_is_nothing_to_say() -> None:
     empty = duckdb.connect()
     assert update_online_metrics(empty, NOW).collections == 0
     assert update_mape_buckets(empty, NOW) == 0
+
+
+def test_a_market_that_ended_years_ago_keeps_its_last_row(con: duckdb.DuckDBPyConnection) -> None:
+    past(con, "apes")
+    add_sales(con, "apes", 50, SINCE, NOW)
+    later = NOW + timedelta(days=1000)
+    assert update_online_metrics(con, later).rows_written == 2
+    assert update_online_metrics(con, later + timedelta(days=1)).rows_written == 0
+    assert row(con, "apes")["n"] >= 50
