@@ -145,7 +145,7 @@ DRILLS: tuple[Drill, ...] = (
     Drill(
         "outage",
         "Nothing arrives for a day, everything right after it.",
-        passes=(1, 2, 3),
+        passes=(1, 2),
         fault="outage",
         detected_by=("slo/sales_arrive",),
         also_noticed=(*_ARRIVALS, "slo/sales_in_time", *_VOLUME),
@@ -259,7 +259,7 @@ DRILLS: tuple[Drill, ...] = (
     Drill(
         "alert_endpoint_down",
         "The endpoint of alerts is down for an hour, then a deliverer is killed between sending and recording.",
-        passes=(1, 2, 3),
+        passes=(1, 2),
         fault="outage",
         detected_by=("slo/sales_arrive",),
         also_noticed=(*_ARRIVALS, "slo/sales_in_time", *_VOLUME),
@@ -268,7 +268,7 @@ DRILLS: tuple[Drill, ...] = (
     Drill(
         "quiet_month",
         "Nothing is wrong for thirty days: nobody is woken.",
-        passes=tuple(range(3, 31, 3)),
+        passes=(6, 12, 18, 24, 30),
         watch_only=True,
     ),
 )
