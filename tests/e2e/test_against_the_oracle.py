@@ -32,4 +32,6 @@ def test_assay_is_not_far_from_who_knows_the_market(tmp_path: Path) -> None:
     overall = rows_by_size(found)[-1]
     assert float(overall["ratio"]) < BROKEN
     off = [mdape(c.assay + np.log(4 / 3)) for c in found]
-    assert np.median(off) > BROKEN * float(overall["oracle_by_collection"]), "the bound would not notice a wrong level"
+    assert np.median(off) > BROKEN * float(overall["oracle_by_collection"]), (
+        "the bound would not notice a wrong level"
+    )

@@ -27,7 +27,7 @@ sales as (
     semi join tail_tokens using (collection, token_id)
 ),
 
-tail_pairs as (
+tail_pairs as (  -- noqa: ST03
     select distinct
         collection,
         least(buyer, seller) as one,
@@ -85,9 +85,10 @@ pair_past as (
     from classified
     where
         buyer <> seller
-        {% if is_incremental() -%}
-        and (classified.collection, least(buyer, seller), greatest(buyer, seller)) in (from tail_pairs)
-        {%- endif %}
+        and {{
+            "(collection, least(buyer, seller), greatest(buyer, seller)) in (from tail_pairs)"
+            if is_incremental() else "true"
+        }}
 ),
 
 -- wash rules look at the past only (DOMAIN section 1)
