@@ -1,4 +1,4 @@
-"""The main job: ingest → build → train what is due → score, each a Dagster run on the home's instance.
+"""The main job: ingest → build → train what is due → score → monitor, each a Dagster run on the home's instance.
 
 Here: the order, and continuing from what is there. Not here: what any step does. The command line, the job
 `everything` and its schedule all come through `run_everything`.
@@ -105,6 +105,7 @@ def run_everything(
         as_of = _ingest_and_build(conductor)
         trained = _train_what_is_due(conductor, say)
         conductor.run("score")
+        conductor.run("monitor")
         return _summarise(conductor, trained, as_of)
 
 

@@ -28,6 +28,12 @@ STAGES = {
     "token_estimates": "estimates",
     "walk_forward_accuracy": "accuracy",
     "tuning_study": "tuning",
+    "estimate_ledger": "monitoring",
+    "online_metrics": "monitoring",
+    "mape_buckets": "monitoring",
+    "drift_scores": "monitoring",
+    "slo_status": "monitoring",
+    "retrain_queue": "monitoring",
 }
 Observer = Callable[[str, str, float], None]
 _observers: list[Observer] = []
