@@ -81,7 +81,8 @@ def home(tmp_path_factory):
         create_acting_tables(con)
         con.execute(
             "insert into ops.retrain_queue by name"
-            " select 'apes' as collection, 'retrain' as kind, 'errs more' as reason, 12.5 as priority, 2 as attempts, 'queued' as state, timestamp '2025-03-15' as first_seen"
+            " select 'apes' as collection, 'retrain' as kind, 'errs more' as reason, 12.5 as priority, 2 as attempts,"
+            " 'queued' as state, timestamp '2025-03-15' as first_seen"
         )
     raise_alert(
         Outbox.of(folder),
@@ -126,7 +127,8 @@ def test_an_effect_that_a_monitoring_pass_has_recorded_is_the_one_told(home):
     with lake.write("record an effect") as con:
         con.execute(
             "insert into ops.decision_effects by name"
-            " select 'apes' as collection, $at as decided_at, 'promoted' as action, 50 as n_before, 0.3 as mdape_before, 40 as n_after, 0.2 as mdape_after, 0.25 as med_5_after,"
+            " select 'apes' as collection, $at as decided_at, 'promoted' as action, 50 as n_before, 0.3 as mdape_before,"
+            " 40 as n_after, 0.2 as mdape_after, 0.25 as med_5_after,"
             " 'helped' as verdict",
             {"at": START + timedelta(days=20)},
         )
