@@ -127,8 +127,8 @@ def test_an_effect_that_a_monitoring_pass_has_recorded_is_the_one_told(home):
     with lake.write("record an effect") as con:
         con.execute(
             "insert into ops.decision_effects by name"
-            " select 'apes' as collection, $at as decided_at, 'promoted' as action, 50 as n_before, 0.3 as mdape_before,"
-            " 40 as n_after, 0.2 as mdape_after, 0.25 as med_5_after,"
+            " select 'apes' as collection, $at as decided_at, 'promoted' as action, 50 as n_before, "
+            " 0.3 as mdape_before, 40 as n_after, 0.2 as mdape_after, 0.25 as med_5_after,"
             " 'helped' as verdict",
             {"at": START + timedelta(days=20)},
         )
