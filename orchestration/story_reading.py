@@ -78,7 +78,8 @@ def _decisions(
     missing: list[str],
     kind: str = "decision",
 ) -> list[Event]:
-    rows = _rows(con, "ops.decision_log", missing, "collection = $1 order by decided_at, run_id", name)
+    # Two runs may decide on the same newest sale: then the row that was written first was decided first.
+    rows = _rows(con, "ops.decision_log", missing, "collection = $1 order by decided_at, rowid", name)
     # A prior speaks for all collections of its market: what it did is measured by each of their own decisions.
     changes = (
         [row["decided_at"] for row in rows if row["action"] in _CHANGES_THE_MODEL]
@@ -86,7 +87,7 @@ def _decisions(
         else []
     )
     effects = _effects(con, name, changes, watermark, missing) if changes else {}
-    effects.update(_recorded_effects(con, name, missing) if kind == "decision" else {})
+    recorded = _recorded_effects(con, name, missing) if kind == "decision" else {}
     return [
         Event(
             at=row["decided_at"],
@@ -96,7 +97,8 @@ def _decisions(
             rule=row["rule"],
             numbers=json.loads(row["numbers"] or "{}"),
             models=(row["champion"], row["challenger"]),
-            effect=effects.get(row["decided_at"]),
+            effect=recorded.get((row["decided_at"], row["run_id"]))
+            or (effects.get(row["decided_at"]) if row["action"] in _CHANGES_THE_MODEL else None),
         )
         for row in rows
     ]
@@ -138,10 +140,10 @@ def _effects(
 
 def _recorded_effects(
     con: duckdb.DuckDBPyConnection, collection: str, missing: list[str]
-) -> dict[datetime, Effect]:
-    """Effects that a monitoring pass has measured and kept."""
+) -> dict[tuple[datetime, str], Effect]:
+    """Effects that a monitoring pass has measured and kept, by instant and run of the decision."""
     return {
-        row["decided_at"]: Effect(
+        (row["decided_at"], row["run_id"]): Effect(
             row["n_after"],
             row["mdape_after"],
             row["med_5_after"],

@@ -71,6 +71,7 @@ def home(tmp_path_factory):
                 decision("(pooled prior) ethereum", 0, "promoted", "beats_baselines", "prior-b", None),
                 decision("apes", 0, "promoted", "beats_baselines", "apes@1", None),
                 decision("apes", 30, "rejected", "no_better", "apes@3", "apes@2"),
+                decision("apes", 30, "kept", "unchanged", "apes@2", "apes@2"),
                 decision("others", 5, "promoted", "beats_baselines", "others@1", None),
             ],
         )
@@ -80,9 +81,11 @@ def home(tmp_path_factory):
         con.unregister("rows")
         create_acting_tables(con)
         con.execute(
-            "insert into ops.retrain_queue by name"
-            " select 'apes' as collection, 'retrain' as kind, 'errs more' as reason, 12.5 as priority, 2 as attempts,"
-            " 'queued' as state, timestamp '2025-03-15' as first_seen"
+            """
+            insert into ops.retrain_queue by name
+            select 'apes' as collection, 'retrain' as kind, 'errs more' as reason, 12.5 as priority, 2 as attempts,
+                'queued' as state, timestamp '2025-03-15' as first_seen
+            """
         )
     raise_alert(
         Outbox.of(folder),
@@ -103,6 +106,7 @@ def test_the_story_is_told_in_order_and_about_this_collection_only(home):
         ("queue", "retrain, queued"),
         ("decision", "promoted"),
         ("decision", "rejected"),
+        ("decision", "kept"),
         ("alert", "ticket, open"),
     ]
     assert [event.at for event in story.events[:-1]] == sorted(event.at for event in story.events[:-1])
@@ -113,23 +117,26 @@ def test_the_story_is_told_in_order_and_about_this_collection_only(home):
 def test_a_decision_says_what_its_estimates_did_until_the_next_one(home):
     folder, lake = home
     with lake.read() as con:
-        first, second, rejected = read_story(con, folder, "apes", NOW).decisions
+        first, second, rejected, kept = read_story(con, folder, "apes", NOW).decisions
     assert (first.effect.sales, round(first.effect.mdape, 9), first.effect.mdape_before) == (18, 0.1, None)
     assert round(first.effect.median_5, 9) == 0.5
     # Three sales measure nothing, and the story does not pretend.
     assert (second.effect.sales, second.effect.mdape) == (3, None)
     assert second.effect.mdape_before == first.effect.mdape
     assert rejected.effect is None
+    assert kept.effect is None
 
 
 def test_an_effect_that_a_monitoring_pass_has_recorded_is_the_one_told(home):
     folder, lake = home
     with lake.write("record an effect") as con:
         con.execute(
-            "insert into ops.decision_effects by name"
-            " select 'apes' as collection, $at as decided_at, 'promoted' as action, 50 as n_before, "
-            " 0.3 as mdape_before, 40 as n_after, 0.2 as mdape_after, 0.25 as med_5_after,"
-            " 'helped' as verdict",
+            """
+            insert into ops.decision_effects by name
+            select 'apes' as collection, $at as decided_at, 'run-20' as run_id, 'promoted' as action,
+                50 as n_before, 0.3 as mdape_before, 40 as n_after, 0.2 as mdape_after, 0.25 as med_5_after,
+                'helped' as verdict
+            """,
             {"at": START + timedelta(days=20)},
         )
     with lake.read() as con:
@@ -157,7 +164,7 @@ def test_an_unknown_collection_is_answered_with_what_comes_close(home):
 def test_machines_get_the_same_story(home):
     folder, _ = home
     told = json.loads(why(folder, "apes", "--json").stdout)
-    assert (told["collection"], told["market"], told["decided"]) == ("apes", "ethereum", 3)
+    assert (told["collection"], told["market"], told["decided"]) == ("apes", "ethereum", 4)
     assert told["events"][1]["models"] == [None, "apes@1"]
     assert "ops.tuned_settings" in told["not_kept"]
 
