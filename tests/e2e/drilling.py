@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestration.drills.catalogue import Drill
 from orchestration.drills.run import run_drill
 
-MOVING_PRICES = ("crash", "trait_mania", "wash_storm", "wrong_currency", "quiet_month")
+MOVING_PRICES = ("crash", "trait_mania", "wash_storm", "wrong_currency")
 
 
 def assert_held(drill: Drill, market: Path, home: Path) -> None:

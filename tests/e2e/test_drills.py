@@ -41,7 +41,7 @@ def test_what_goes_wrong_is_noticed_told_once_acted_upon_and_over(name, market, 
 def test_every_fault_of_the_simulator_has_a_drill():
     drilled = {drill.fault.partition(":")[0] for drill in DRILLS if drill.fault}
     assert drilled == set(FAULTS)
-    assert {drill.name for drill in DRILLS} == {*HERE, *MOVING_PRICES, "outage", "duplicates"}
+    assert {drill.name for drill in DRILLS} == {*HERE, *MOVING_PRICES, "quiet_month", "outage", "duplicates"}
     assert {drill.name for drill in DRILLS} >= {*FAULTS, "alert_endpoint_down", "quiet_month"}
 
 

@@ -1,4 +1,4 @@
-"""Drills in which prices move or lie, and the month in which nothing happens."""
+"""Drills in which prices move or lie."""
 
 from __future__ import annotations
 
