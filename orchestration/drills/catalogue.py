@@ -211,7 +211,7 @@ DRILLS: tuple[Drill, ...] = (
                 "{n:.0f} wash trades kept out of the index and the models",
                 "select count(*) filter (where is_wash and not is_arms_length) from marts.fct_sales"
                 " where event_time >= $since",
-                20,
+                10,
                 1,
             ),
         ),
