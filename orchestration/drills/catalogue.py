@@ -161,7 +161,7 @@ DRILLS: tuple[Drill, ...] = (
     Drill(
         "crash",
         "Every price halves in a day: the estimates are far from the sales, and follow them.",
-        passes=(1, 8, 15, 29),
+        passes=(1, 8, 15),
         fault="crash",
         detected_by=("slo/sales_near_estimates", "check/token_estimates/estimates_follow_the_last_ones"),
         also_noticed=_ERRORS,
