@@ -52,11 +52,10 @@ def drill(
     chosen = list(DRILLS) if names == ["all"] else [drill_of(name) for name in names]
     scratch = Path(tempfile.mkdtemp(prefix="assay-drill-"))
     try:
-        from orchestration.drills.market import build_market
         from orchestration.drills.run import run_drill
 
-        before = build_market((market or scratch).resolve(), say=_say)
-        results = [run_drill(one, before, scratch / one.name, say=_say) for one in chosen]
+        markets = (market or scratch / "markets").resolve()
+        results = [run_drill(one, markets, scratch / one.name, say=_say) for one in chosen]
     finally:
         if not keep:
             shutil.rmtree(scratch, ignore_errors=True)

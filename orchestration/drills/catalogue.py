@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from orchestration.drills.market import SEED, SEED_OF_MANIA
+
 
 @dataclass(frozen=True)
 class Act:
@@ -47,6 +49,7 @@ class Drill:
         endpoint_down: Whether the alert endpoint is down for an hour from the detecting pass on, and the first
             deliverer that reaches it afterwards is killed before it can record that.
         watch_only: No fault: nothing may page.
+        seed: Of the market it starts from.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Drill:
     replay: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     endpoint_down: bool = False
     watch_only: bool = False
+    seed: int = SEED
 
 
 _VOLUME = tuple(
@@ -191,10 +195,11 @@ DRILLS: tuple[Drill, ...] = (
     Drill(
         "trait_mania",
         "One trait value in a third of the collections becomes dear: its estimates follow.",
-        # A token of the value sells once a day at best, and the first ones at asks from before: a week brings three.
-        passes=(7, 14, 21),
-        fault="trait_mania:1.2",
-        arrives_day=7,
+        # What is dear sells rarely, and at first at asks from before: five days bring three tokens.
+        passes=(5, 9, 13),
+        fault="trait_mania",
+        arrives_day=5,
+        seed=SEED_OF_MANIA,
         detected_by=("slo/trait_values_hold",),
         also_noticed=_ERRORS,
         outlasts=_LASTING,
@@ -268,8 +273,9 @@ DRILLS: tuple[Drill, ...] = (
     Drill(
         "quiet_month",
         "Nothing is wrong for thirty days: nobody is woken.",
-        # Estimates that are a week old err more, and the system rightly says so: three days are the longest pause.
-        passes=tuple(range(3, 31, 3)),
+        # Every day: estimates that are days old err more, and the system rightly says so.
+        passes=tuple(range(1, 31)),
+        outlasts=_LASTING,
         watch_only=True,
     ),
 )

@@ -14,7 +14,7 @@ from orchestration.alerts.store import Outbox
 from orchestration.drills.catalogue import Drill
 from orchestration.drills.endpoint import Receiver, receiving
 from orchestration.drills.evidence import count, read_losses
-from orchestration.drills.market import FAULT_DAY, drill_settings, scratch_home
+from orchestration.drills.market import FAULT_DAY, build_market, drill_settings, scratch_home
 from orchestration.drills.outage_of_alerts import endpoint_fails_and_deliverer_dies
 from orchestration.drills.passes import DELIVERY_EVERY, Pass, incidents, run_pass
 from orchestration.drills.timeline import (
@@ -48,13 +48,14 @@ class _Notes:
 
 
 def run_drill(
-    drill: Drill, market: Path, home: Path, say: Callable[[str], None] = lambda _: None
+    drill: Drill, markets: Path, home: Path, say: Callable[[str], None] = lambda _: None
 ) -> DrillResult:
     """Run one drill.
 
     Args:
         drill: Which.
-        market: The home before the fault (`market.build_market`); it is copied and stays as it is.
+        markets: Folder of the homes before the fault. The one that the drill starts from is built when it is missing,
+            copied, and stays as it is.
         home: A folder that does not exist yet; it is left for the caller to look at or remove.
         say: Told what is going on, for people.
 
@@ -63,9 +64,9 @@ def run_drill(
     """
     name, _, magnitude = (drill.fault or "").partition(":")
     faults = f"{name}@{FAULT_DAY}{':' + magnitude if magnitude else ''}" if name else ""
-    scratch_home(market, home, faults)
+    scratch_home(build_market(markets, drill.seed, say), home, drill.seed, faults)
     with receiving() as receiver:
-        eve = drill_settings(home, days=FAULT_DAY, faults=faults, alert_urls=receiver.url)
+        eve = drill_settings(home, days=FAULT_DAY, seed=drill.seed, faults=faults, alert_urls=receiver.url)
         fault_at = Assay(eve).horizon
         notes = _Notes(fault_at)
         notes.write("injected", fault_at, None, f"{faults}: {drill.shows}" if faults else drill.shows)

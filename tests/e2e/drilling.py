@@ -10,9 +10,9 @@ from orchestration.drills.run import run_drill
 MOVING_PRICES = ("crash", "trait_mania", "wash_storm", "wrong_currency")
 
 
-def assert_held(drill: Drill, market: Path, home: Path) -> None:
+def assert_held(drill: Drill, markets: Path, home: Path) -> None:
     """Run it; on failure say what did not hold, and the timeline."""
-    result = run_drill(drill, market, home)
+    result = run_drill(drill, markets, home)
     failed = [f"{e.what}: {e.found}" for e in result.expectations if not e.held]
     assert not failed, "\n".join([*failed, *(f"{m.at} {m.step}: {m.what}" for m in result.moments)])
     if not drill.watch_only:

@@ -34,8 +34,8 @@ HERE = ("late_data", "schema_break", "reorg", "alert_endpoint_down")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HERE)
-def test_what_goes_wrong_is_noticed_told_once_acted_upon_and_over(name, market, tmp_path):
-    assert_held(drill_of(name), market, tmp_path / "home")
+def test_what_goes_wrong_is_noticed_told_once_acted_upon_and_over(name, markets, tmp_path):
+    assert_held(drill_of(name), markets, tmp_path / "home")
 
 
 def test_every_fault_of_the_simulator_has_a_drill():
@@ -134,9 +134,9 @@ def test_a_lost_or_doubled_row_is_said(losses, held):
 
 
 @pytest.mark.slow
-def test_a_drill_from_the_command_line_tells_machines_the_timeline(market):
+def test_a_drill_from_the_command_line_tells_machines_the_timeline(markets):
     done = subprocess.run(
-        [ASSAY, "drill", "duplicates", "--json", "--market", str(market.parent)],
+        [ASSAY, "drill", "duplicates", "--json", "--market", str(markets)],
         capture_output=True,
         text=True,
         check=False,

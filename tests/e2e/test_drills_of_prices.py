@@ -11,5 +11,5 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("name", MOVING_PRICES)
-def test_what_goes_wrong_with_prices_is_noticed_told_once_and_over(name, market, tmp_path):
-    assert_held(drill_of(name), market, tmp_path / "home")
+def test_what_goes_wrong_with_prices_is_noticed_told_once_and_over(name, markets, tmp_path):
+    assert_held(drill_of(name), markets, tmp_path / "home")
