@@ -196,7 +196,7 @@ DRILLS: tuple[Drill, ...] = (
         "trait_mania",
         "One trait value in a third of the collections becomes dear: its estimates follow.",
         # What is dear sells rarely, and at first at asks from before: five days bring three tokens.
-        passes=(5, 9, 13),
+        passes=(5, 9, 13, 14),
         fault="trait_mania",
         arrives_day=5,
         seed=SEED_OF_MANIA,
