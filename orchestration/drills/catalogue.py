@@ -196,13 +196,14 @@ DRILLS: tuple[Drill, ...] = (
         "trait_mania",
         "One trait value in a third of the collections becomes dear: its estimates follow.",
         # What is dear sells rarely, and at first at asks from before: five days bring three tokens.
-        passes=(5, 9, 13, 14),
+        passes=(5, 9, 13),
         fault="trait_mania",
         arrives_day=5,
         seed=SEED_OF_MANIA,
         detected_by=("slo/trait_values_hold",),
         also_noticed=_ERRORS,
-        outlasts=_LASTING,
+        # Estimates four days old are off as a whole, too; that is of the pauses, not of the fault.
+        outlasts=(*_LASTING, "slo/sales_near_estimates"),
     ),
     Drill(
         "wash_storm",
