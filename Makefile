@@ -33,7 +33,7 @@ DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run ui test lint format bench lock clean clean-state
+.PHONY: help setup run ui test drills lint format bench lock clean clean-state
 
 help: ## List the commands
 	@echo "Assay: an estimate for every token, and the proof of how right it was"
@@ -53,6 +53,9 @@ ui: $(PREPARED) ## Start the Dagster UI and daemon on the same state (Ctrl-C sto
 
 test: $(PREPARED) ## Run every test (ARGS="-k lake" narrows it)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+drills: $(PREPARED) ## Play every incident on a scratch home and check what was noticed (about half an hour)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m drill tests/e2e $(ARGS)
 
 lint: $(INSTALLED) ## Check style, types, SQL and the import rules; changes nothing
 	$(BIN)/ruff check .

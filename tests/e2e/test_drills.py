@@ -32,7 +32,7 @@ START = datetime(2025, 3, 2)  # noqa: DTZ001 - the lake keeps naive UTC
 HERE = ("late_data", "schema_break", "reorg", "alert_endpoint_down")
 
 
-@pytest.mark.slow
+@pytest.mark.drill
 @pytest.mark.parametrize("name", HERE)
 def test_what_goes_wrong_is_noticed_told_once_acted_upon_and_over(name, markets, tmp_path):
     assert_held(drill_of(name), markets, tmp_path / "home")
@@ -133,7 +133,7 @@ def test_a_lost_or_doubled_row_is_said(losses, held):
     assert judge_losses(losses).held is held
 
 
-@pytest.mark.slow
+@pytest.mark.drill
 def test_a_drill_from_the_command_line_tells_machines_the_timeline(markets):
     done = subprocess.run(
         [ASSAY, "drill", "duplicates", "--json", "--market", str(markets)],

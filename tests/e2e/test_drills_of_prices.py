@@ -7,7 +7,7 @@ import pytest
 from orchestration.drills.catalogue import drill_of
 from tests.e2e.drilling import MOVING_PRICES, assert_held
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.drill
 
 
 @pytest.mark.parametrize("name", MOVING_PRICES)

@@ -1,6 +1,6 @@
 """The time in which nothing happens: nobody is woken. In a file of its own, being the longest of the drills.
 
-At small size: ten days of the thirty that `assay drill quiet_month` watches, a pass each.
+At small size: five days of the thirty that `assay drill quiet_month` watches, a pass each.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import pytest
 from orchestration.drills.catalogue import drill_of
 from tests.e2e.drilling import assert_held
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.drill
 
-DAYS = 10
+DAYS = 5
 
 
 def test_nobody_is_woken_while_nothing_is_wrong(markets, tmp_path):
