@@ -48,6 +48,7 @@ def undisturbed(tmp_path_factory):
     return content(_lake(home)), time.monotonic() - began
 
 
+@pytest.mark.timeout(1500)
 def test_a_run_killed_at_random_moments_ends_in_the_same_tables(undisturbed, tmp_path):
     expected, seconds = undisturbed
     rng = random.Random(int(os.environ.get("PYTEST_KILL_SEED", "20261121")))
@@ -67,6 +68,7 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_tables(undisturbed, tmp
     assert differences(expected, content(_lake(tmp_path))) == []
 
 
+@pytest.mark.timeout(1500)
 def test_two_runs_at_once_end_in_the_same_tables(undisturbed, tmp_path):
     expected, _ = undisturbed
     first, second = _start(tmp_path), _start(tmp_path)
