@@ -1,7 +1,8 @@
 """Champions in the MLflow Model Registry, through its client API only.
 
 Here: registering a champion version, moving the aliases `champion` and `previous`, rolling back, and reading
-all champions. Not here: the lake's mirror of them (`mirror`), or the decision (`ml.models.gate`).
+all champions. Not here: the embedded store's file (`store`), the lake's mirror (`mirror`), or the decision
+(`ml.models.gate`).
 
 Concept: one registered model per collection, one version per approved champion; the version's tags carry the
 whole tuple, so the registry alone can rebuild it. Any MLflow server serves by its URL; SQLite by default.
@@ -11,16 +12,12 @@ adding another.
 
 from __future__ import annotations
 
-import logging
-import os
-import sqlite3
-from contextlib import closing
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ml.models.champion import Champion
+from ml.registry import store
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.errors import NothingToRollBackError
 
@@ -31,31 +28,6 @@ ALIAS_CHAMPION = "champion"
 ALIAS_PREVIOUS = "previous"
 PREFIX = "assay."
 _PAGE = 1000
-
-
-SQLITE = "sqlite:///"
-
-
-def commit_without_waiting_for_the_disk(database: Path) -> None:
-    """Let SQLite commit to its write-ahead log without an fsync each (13 ms each here, four a model).
-
-    A killed process loses nothing. After a power cut the last registrations may be missing, the file is intact, and the
-    next training registers them again.
-    """
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute("pragma journal_mode = wal")
-
-    @event.listens_for(Engine, "connect")
-    def relax(connection: Any, record: Any) -> None:  # noqa: ARG001 - SQLAlchemy's signature
-        if not isinstance(connection, sqlite3.Connection):
-            return
-        files = [row[2] for row in connection.execute("pragma database_list")]
-        if any(name and Path(name) == database.resolve() for name in files):
-            connection.execute("pragma synchronous = normal")
 
 
 class ChampionRegistry:
@@ -73,13 +45,9 @@ class ChampionRegistry:
     @cached_property
     def client(self) -> MlflowClient:
         """The MLflow client; the first use imports MLflow and makes a missing SQLite store (seconds)."""
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        store.prepare(self.url)
         from mlflow.tracking import MlflowClient
 
-        if self.url.startswith(SQLITE):
-            commit_without_waiting_for_the_disk(Path(self.url.removeprefix(SQLITE)))
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
         return MlflowClient(tracking_uri=self.url, registry_uri=self.url)
 
     def promote(self, challenger: Champion, reigning: Champion | None) -> Champion:
