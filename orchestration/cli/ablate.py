@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestration.cli.options import DataDir, Home, Source
 from orchestration.settings import load_settings
 
 
@@ -16,11 +17,9 @@ def ablate(
     market: Annotated[
         str | None, typer.Option(help="Chain whose sales are used; default: the largest.")
     ] = None,
-    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
-    source: Annotated[str | None, typer.Option(help="simulator or files [ASSAY_SOURCE].")] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of Parquet or CSV files [ASSAY_DATA_DIR].")
-    ] = None,
+    home: Home = None,
+    source: Source = None,
+    data_dir: DataDir = None,
 ) -> None:
     """Take ingredients of the pooled model away, one at a time, and measure it on sales before the test sample."""
     settings = load_settings(home=home, source=source, data_dir=data_dir)

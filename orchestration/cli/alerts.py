@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestration.cli.options import AsJson, Home
 from orchestration.settings import load_settings
 
 if TYPE_CHECKING:
@@ -29,13 +29,11 @@ def alerts(
         Action,
         typer.Argument(help="list: what is open and on its way; deliver: one pass; test: a message to all."),
     ] = Action.list,
-    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
+    home: Home = None,
     retry_dead: Annotated[
         bool, typer.Option(help="deliver: send again what was given up, after an endpoint was repaired.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Write the result as JSON on standard output.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the alerts of a home, deliver what is due, or try every endpoint.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import sys
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +21,7 @@ from orchestration.cli.alerts import alerts
 from orchestration.cli.backtest import backtest
 from orchestration.cli.drill import drill
 from orchestration.cli.explain import explain
+from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.cli.portfolio import portfolio
 from orchestration.cli.report import report
 from orchestration.cli.status import status
@@ -37,19 +37,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-class SourceName(StrEnum):
-    """Where market data come from."""
-
-    simulator = "simulator"
-    files = "files"
-
-
-Home = Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")]
-Source = Annotated[SourceName | None, typer.Option(help="Where market data come from [ASSAY_SOURCE].")]
-DataDir = Annotated[Path | None, typer.Option(help="Folder of Parquet or CSV files [ASSAY_DATA_DIR].")]
-AsJson = Annotated[bool, typer.Option("--json", help="Write the result as JSON on standard output.")]
 
 
 @app.command()
@@ -74,7 +61,7 @@ def run(
     """Do the main job: ingest, build, train what is due, value every token. Running it again continues."""
     settings = load_settings(
         home=home,
-        source=source.value if source else None,
+        source=source,
         data_dir=data_dir,
         collections=collections,
         days=days,
@@ -110,7 +97,7 @@ def ui(
     read_only: Annotated[bool, typer.Option(help="Look, but request nothing.")] = False,
 ) -> None:
     """Start the Dagster UI and its daemon on the same state."""
-    settings = load_settings(home=home, source=source.value if source else None, data_dir=data_dir)
+    settings = load_settings(home=home, source=source, data_dir=data_dir)
     from orchestration.cli.ui import serve
 
     raise typer.Exit(serve(settings, host=host, port=port, read_only=read_only))
@@ -214,10 +201,10 @@ def _pair(text: str) -> tuple[str, str]:
     return old, new
 
 
-def _open(home: Path | None, source: SourceName | None, data_dir: Path | None) -> Settings:
+def _open(home: Path | None, source: str | None, data_dir: Path | None) -> Settings:
     from orchestration.home import prepare_home
 
-    opened = load_settings(home=home, source=source.value if source else None, data_dir=data_dir)
+    opened = load_settings(home=home, source=source, data_dir=data_dir)
     prepare_home(opened)
     return opened
 

@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.settings import SettingsError, load_settings
 
 _DAYS_PER_UNIT = {"h": 1 / 24, "d": 1.0, "w": 7.0}
@@ -25,21 +26,15 @@ def backtest(
         datetime, typer.Option("--to", help="End of the window, UTC; what became known later is ignored.")
     ],
     out: Annotated[Path, typer.Option(help="Parquet file of the ledger, one row per sale.")],
-    source: Annotated[
-        str | None, typer.Option(help="Where market data come from: files or simulator [ASSAY_SOURCE].")
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of Parquet or CSV files [ASSAY_DATA_DIR].")
-    ] = None,
-    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
+    source: Source = None,
+    data_dir: DataDir = None,
+    home: Home = None,
     refit_every: Annotated[str, typer.Option(help="Time between refits, as in 30d, 2w or 12h.")] = "30d",
     collections: Annotated[
         list[str] | None,
         typer.Option(help="Price these only, a,b or the option repeated; models learn from all either way."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Write the report as JSON on standard output.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Walk forward through the past with the production code and tell how good every estimate would have been."""
     start, end = _utc(start), _utc(end)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestration.cli.options import AsJson
 from orchestration.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def drill(
         Path | None,
         typer.Option(help="Folder that keeps the market before the fault, to be used again by later drills."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Let something go wrong on a scratch home and watch it being detected, told, acted upon and over.
 

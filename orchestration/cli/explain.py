@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestration.cli.options import AsJson, Home
 from orchestration.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def explain(
     write: Annotated[
         bool, typer.Option(help="Keep them in predictions.explanations and predictions.comparables.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")] = False,
-    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
+    as_json: AsJson = False,
+    home: Home = None,
 ) -> None:
     """Why a token has its price: its parts, its last sale, comparable sales, and how far to trust it."""
     if every == (token is not None):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.errors import HomeError
 from orchestration.settings import SettingsError, load_settings
 
@@ -29,12 +30,10 @@ def portfolio(
     tokens: Annotated[
         Path | None, typer.Option(help="CSV file with the columns collection and token_id.")
     ] = None,
-    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
-    source: Annotated[str | None, typer.Option(help="simulator or files [ASSAY_SOURCE].")] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of Parquet or CSV files [ASSAY_DATA_DIR].")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")] = False,
+    home: Home = None,
+    source: Source = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Value a set of tokens: each, their sum, and an 80 % interval of the sum that knows errors move together."""
     if (owner is None) == (tokens is None):

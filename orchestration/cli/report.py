@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestration.cli.options import AsJson
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -33,7 +35,7 @@ def report(
     command: Annotated[
         str, typer.Option(help="The command lines that made the ledger, to be told on the page.")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Write the figures on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Tell how good the estimates of a ledger were, beside the baselines."""
     from ml.evaluation.accuracy import LedgerError, accuracy_of

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.errors import HomeError
 from orchestration.settings import load_settings
 
 
 def status(
-    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
-    source: Annotated[str | None, typer.Option(help="simulator or files [ASSAY_SOURCE].")] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of Parquet or CSV files [ASSAY_DATA_DIR].")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")] = False,
+    home: Home = None,
+    source: Source = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show every service level: promised, measured, error budget, burn rate, state. Exit code 1 when one pages."""
     settings = load_settings(home=home, source=source, data_dir=data_dir)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.settings import load_settings
 
 
@@ -18,12 +18,10 @@ def tune(
     ] = None,
     scope: Annotated[str, typer.Option(help="pooled, collections or all.")] = "all",
     market: Annotated[list[str] | None, typer.Option(help="Only this market; may be repeated.")] = None,
-    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
-    source: Annotated[str | None, typer.Option(help="simulator or files [ASSAY_SOURCE].")] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of Parquet or CSV files [ASSAY_DATA_DIR].")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")] = False,
+    home: Home = None,
+    source: Source = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Search model settings; adopt those that win on sales later than the ones searched on (the job tune)."""
     from orchestration.tuning import level_of, seconds_of, tune_in_a_run

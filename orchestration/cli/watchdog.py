@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from orchestration.cli.options import AsJson, Home
 from orchestration.settings import load_settings
 
 
 def watchdog(
-    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
+    home: Home = None,
     expect_daemon: Annotated[
         bool | None,
         typer.Option(
@@ -21,9 +21,7 @@ def watchdog(
             help="Whether Dagster's daemon should be running. Default: if any sensor or schedule is switched on.",
         ),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Write the result as JSON on standard output.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look from outside whether the daemon, the sensors, the outbox, the lake and the disk are well; tell if not.
 

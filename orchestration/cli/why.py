@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestration.cli.options import AsJson, Home
 from orchestration.settings import load_settings
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ _ABOUT = {
 
 def why(
     collection: Annotated[str, typer.Argument(help="Collection.")],
-    home: Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON on standard output.")] = False,
+    home: Home = None,
+    as_json: AsJson = False,
 ) -> None:
     """What was decided about a collection, when, on which numbers, by which rule, and what came of it.
 
