@@ -24,6 +24,8 @@ def prepare(url: str) -> None:
         url: An MLflow registry URI.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow  # noqa: F401 - sets the level of its logger, which the next line is to outlast
+
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     if url.startswith(_SCHEME):
