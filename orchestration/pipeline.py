@@ -81,7 +81,11 @@ class _Conductor:
 
 
 def run_everything(
-    settings: Settings, instance: dg.DagsterInstance, say: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    watch: bool = True,
 ) -> RunSummary:
     """Do the main job on this home and return what it has to show.
 
@@ -91,6 +95,7 @@ def run_everything(
         settings: The home and its market.
         instance: The Dagster instance of the home.
         say: Told once in a while what is going on, for people.
+        watch: Whether to end with the monitoring pass; False for a caller that makes its own.
 
     Raises:
         StageFailedError: a step failed.
@@ -105,7 +110,8 @@ def run_everything(
         as_of = _ingest_and_build(conductor)
         trained = _train_what_is_due(conductor, say)
         conductor.run("score")
-        conductor.run("monitor")
+        if watch:
+            conductor.run("monitor")
         return _summarise(conductor, trained, as_of)
 
 

@@ -70,7 +70,8 @@ def run_pass(
     from orchestration.resources import Assay
 
     began = time.monotonic()
-    summary = run_everything(settings, instance)
+    # Its own monitoring pass would tell the outbox the time on the wall.
+    summary = run_everything(settings, instance, watch=False)
     assay, outbox = Assay(settings), Outbox.of(settings.home_path)
     now = assay.horizon
     monitor_pass(assay, instance, outbox, now, alerted_at=now)
