@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 
 from lake.config import LakeConfig
 from lake.errors import LakeLockedError
-from lake.extensions import load_extension
+from lake.extensions import open_database
 
 logger = logging.getLogger(__name__)
 
@@ -107,8 +107,7 @@ class _PostgresLatch:
         self._con: duckdb.DuckDBPyConnection | None = None
 
     def _connect(self, purpose: str) -> duckdb.DuckDBPyConnection:
-        con = duckdb.connect(config={"threads": 1, "memory_limit": "256MB"})
-        load_extension(con, "postgres_scanner")
+        con = open_database(("postgres_scanner",), {"threads": 1, "memory_limit": "256MB"})
         holder = LockHolder.here(purpose)
         name = f"assay {holder.pid}@{holder.host}: {purpose}"[:63]
         separator = "&" if "?" in self._url else "?"

@@ -14,6 +14,8 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
+from lake.connection import missing_tables
+
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
 """The zero of the lake's timestamps, which are UTC without a zone."""
 
@@ -99,13 +101,7 @@ def create_tables(con: duckdb.DuckDBPyConnection, names: Iterable[str] | None = 
 
 def table_exists(con: duckdb.DuckDBPyConnection, name: str) -> bool:
     """Whether `schema.table` can be read on this connection."""
-    schema, table = name.split(".")
-    found = con.execute(
-        "select count(*) from duckdb_tables() where schema_name = $1 and table_name = $2"
-        " and database_name = current_database()",
-        [schema, table],
-    ).fetchone()
-    return bool(found and found[0])
+    return not missing_tables(con, [name])
 
 
 def append(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:

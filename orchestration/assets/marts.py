@@ -78,7 +78,8 @@ def _with_row_count(event: Any, con: duckdb.DuckDBPyConnection) -> Any:
         return event
     model = str(event.metadata["unique_id"].value).rsplit(".", 1)[-1]
     table = con.execute(
-        "select schema_name from duckdb_tables() where database_name = $1 and table_name = $2",
+        "select schema_name from duckdb_columns() where database_name = $1 and table_name = $2"
+        " and table_name not in (select view_name from duckdb_views() where database_name = $1) limit 1",
         [CATALOG_ALIAS, model],
     ).fetchone()
     if table is None:  # a view has no rows of its own

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from lake.connection import relations
 from orchestration.slo.budget import DEFAULT_CADENCE, WIDEST, Budget, Sample, budget
 from orchestration.slo.definitions import Slo, SloDefinitionError
 
@@ -150,15 +151,9 @@ def _row(con: duckdb.DuckDBPyConnection, slo: Slo, given: dict[str, Any]) -> dic
 
 def _tables(con: duckdb.DuckDBPyConnection) -> set[str]:
     """schema.table of what can be read; temporary `platform_<x>` as `platform.<x>`; empty names excluded."""
-    rows = con.execute(
-        "select schema_name, table_name, temporary from duckdb_tables()"
-        " where temporary or database_name = current_database()"
-    ).fetchall()
-    views = con.execute(
-        "select schema_name, view_name from duckdb_views() where database_name = current_database()"
-    ).fetchall()
     prefix = f"{PLATFORM_SCHEMA}_"
+    temporary = con.execute("select distinct table_name from duckdb_columns() where database_name = 'temp'")
     lent = {
-        f"{PLATFORM_SCHEMA}.{n.removeprefix(prefix)}" for _, n, temp in rows if temp and n.startswith(prefix)
+        f"{PLATFORM_SCHEMA}.{n.removeprefix(prefix)}" for (n,) in temporary.fetchall() if n.startswith(prefix)
     }
-    return lent | {f"{s}.{n}" for s, n, temp in rows if not temp} | {f"{s}.{n}" for s, n in views}
+    return lent | relations(con)
