@@ -44,7 +44,9 @@ def prepare_home(settings: Settings) -> Path:
     dagster_home.mkdir(parents=True, exist_ok=True)
     source, target = REPOSITORY / "dagster.yaml", dagster_home / "dagster.yaml"
     if not target.exists() or target.read_text() != source.read_text():
-        shutil.copyfile(source, target)
+        temporary = target.with_suffix(f".{os.getpid()}")
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
     _check_market(home / MARKET_FILE, settings)
     return home
 
@@ -68,8 +70,11 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The Dagster instance of the home (SQLite under `<home>/dagster`)."""
     import dagster as dg
 
-    os.environ["DAGSTER_HOME"] = str(settings.home_path / "dagster")
-    return dg.DagsterInstance.get()
+    dagster_home = settings.home_path / "dagster"
+    os.environ["DAGSTER_HOME"] = str(dagster_home)
+    # Its first opening makes tables, and two processes that do so at once trip over each other.
+    with FileLock(dagster_home / "opening.lock"):
+        return dg.DagsterInstance.get()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 
 import dagster as dg
 import pytest
@@ -67,3 +68,24 @@ def test_runs_of_dead_processes_are_buried_and_of_live_ones_are_not(tmp_path):
 
 def _started_run(tags):
     return dg.DagsterRun(job_name="ingest", tags=tags, status=dg.DagsterRunStatus.STARTED)
+
+
+def test_processes_that_open_a_new_home_at_once_all_can(tmp_path):
+    opens = textwrap.dedent(
+        """
+        import sys, time
+        from pathlib import Path
+        import dagster
+        from orchestration.home import open_instance, prepare_home
+        from orchestration.settings import load_settings
+
+        settings = load_settings(home=Path(sys.argv[1]))
+        prepare_home(settings)
+        time.sleep(max(0.0, float(sys.argv[2]) - time.time()))  # all at the same moment
+        with open_instance(settings) as instance:
+            assert instance.get_runs() == []
+        """
+    )
+    moment = str(time.time() + 6)
+    started = [subprocess.Popen([sys.executable, "-c", opens, str(tmp_path), moment]) for _ in range(3)]
+    assert [process.wait() for process in started] == [0, 0, 0]
