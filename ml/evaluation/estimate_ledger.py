@@ -134,7 +134,11 @@ def _live_sql(con: duckdb.DuckDBPyConnection) -> str:
 
 
 def _walk_forward_sql(con: duckdb.DuckDBPyConnection) -> str:
-    """What models fitted before it would have said of each sale, at its own instant; no mean was kept for sums."""
+    """What models fitted before it would have said of each sale, at its own instant; no mean was kept for sums.
+
+    Of every sale, not of the new ones alone: a wash sale has no prediction of its own, and the newest of its token may
+    be that of a sale which was entered long ago.
+    """
     if not table_exists(con, "predictions.prior_walk_forward"):
         return _NO_ESTIMATES
     local = (
@@ -160,6 +164,5 @@ def _walk_forward_sql(con: duckdb.DuckDBPyConnection) -> str:
         0::bigint as snapshot_id
     from predictions.prior_walk_forward as w
     inner join marts.fct_sales as s on w.sale_id = s.sale_id
-    inner join ledger_new as n on w.sale_id = n.sale_id and n.origin = '{WALK_FORWARD}'
     left join ({local}) as l on w.sale_id = l.sale_id
     """

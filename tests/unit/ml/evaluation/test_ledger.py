@@ -142,6 +142,20 @@ def test_every_sale_is_entered_once_whoever_spoke(home: duckdb.DuckDBPyConnectio
     pd.testing.assert_frame_equal(content(home), found)
 
 
+def test_a_ledger_filled_day_by_day_is_the_one_filled_at_once(home: duckdb.DuckDBPyConnection) -> None:
+    update_estimate_ledger(home, NOW)
+    at_once = content(home)
+    own = home.execute("select sale_id from predictions.prior_walk_forward").df().sale_id
+    borrowed = at_once[
+        (at_once.origin == WALK_FORWARD) & ~at_once.sale_id.isin(own) & at_once.estimate_eth.notna()
+    ]
+    assert len(borrowed), "a sale without a prediction of its own, of a token that had one before"
+    home.execute(f"delete from {TABLE}")
+    for day in pd.date_range("2024-01-01", NOW):
+        update_estimate_ledger(home, day.to_pydatetime())
+    pd.testing.assert_frame_equal(content(home), at_once)
+
+
 def test_a_late_sale_is_entered_and_a_corrected_one_entered_again(home: duckdb.DuckDBPyConnection) -> None:
     before = datetime(2024, 3, 1)  # noqa: DTZ001
     update_estimate_ledger(home, before)
