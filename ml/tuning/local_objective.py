@@ -49,11 +49,6 @@ class LocalObjective:
         """Number of folds."""
         return len(self.windows)
 
-    def score(self, params: Params, fold: int, deadline: Deadline) -> tuple[float, int]:
-        """Sum of |log error| over the fold's sales, and their number."""
-        error = self.errors(params, fold, deadline)
-        return float(np.abs(error).sum()), len(error)
-
     def errors(self, params: Params, fold: int, deadline: Deadline, seed: int | None = None) -> Float:
         """Ln price − ln estimate of the fold's sales with the weighted booster, shape (rows scored,).
 

@@ -50,11 +50,6 @@ class PooledObjective:
         """Number of folds."""
         return len(self.windows)
 
-    def score(self, params: Params, fold: int, deadline: Deadline) -> tuple[float, int]:
-        """Sum of |log error| over the fold's sales, and their number."""
-        error = self.errors(params, fold, deadline)
-        return float(np.abs(error).sum()), len(error)
-
     def errors(self, params: Params, fold: int, deadline: Deadline, seed: int | None = None) -> Float:
         """Ln price − ln estimate of the fold's sales, shape (rows scored,).
 

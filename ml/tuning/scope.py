@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +22,10 @@ import numpy.typing as npt
 from ml.models.pooled import timestamp
 from ml.tuning.journal import Journal
 from ml.tuning.judgement import AdoptionRule, adopted, paired_gain
-from ml.tuning.spaces import Params, Space
+from ml.tuning.spaces import Space
 from ml.tuning.study import BudgetSpentError, Deadline, Objective, StudyConfig, StudyResult, Trial, run_study
 from ml.tuning.tables import Verdict
 from ml.tuning.windows import WindowConfig, Windows
-
-Float = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -62,14 +60,6 @@ class TuningConfig:
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:8]
 
 
-class ScoringObjective(Objective, Protocol):
-    """An objective that also tells the errors themselves."""
-
-    def errors(self, params: Params, fold: int, deadline: Deadline, seed: int | None = None) -> Float:
-        """Ln price − ln estimate of the fold's sales."""
-        ...
-
-
 @dataclass(frozen=True)
 class Scope:
     """What is tuned.
@@ -94,8 +84,8 @@ class Scope:
     in_force: Mapping[str, Any]
     default: Mapping[str, Any]
     windows: Windows
-    search: ScoringObjective
-    later: ScoringObjective
+    search: Objective
+    later: Objective
     clusters: npt.NDArray[np.int64]
 
 

@@ -16,7 +16,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from ml.tuning.spaces import Params, Space, distributions, inside
+
+Float = npt.NDArray[np.float64]
 
 COMPLETE, PRUNED, FAILED, STOPPED = "complete", "pruned", "failed", "stopped"
 """How a trial ended; `stopped` is the one the budget ended in the middle of a fit."""
@@ -66,8 +71,8 @@ class Objective(Protocol):
         """Number of folds."""
         ...
 
-    def score(self, params: Params, fold: int, deadline: Deadline) -> tuple[float, int]:
-        """Sum of |log error| over the fold's sales, and their number.
+    def errors(self, params: Params, fold: int, deadline: Deadline, seed: int | None = None) -> Float:
+        """Ln price − ln estimate of the fold's sales, shape (rows scored,); the config's seed when None.
 
         Raises:
             BudgetSpentError: When the deadline passes while fitting.
@@ -209,7 +214,8 @@ def _try(asked: Any, number: int, objective: Objective, deadline: Deadline) -> T
     state, reason = COMPLETE, None
     try:
         for fold in range(objective.folds):
-            error, n = objective.score(params, fold, deadline)
+            errors = objective.errors(params, fold, deadline)
+            error, n = float(np.abs(errors).sum()), len(errors)
             _require_finite(error, n, fold)
             total, rows = total + error, rows + n
             means.append(total / rows)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from ml.models.prior import PriorConfig
@@ -18,6 +20,8 @@ from ml.tuning.study import (
     Trial,
     run_study,
 )
+
+Float = npt.NDArray[np.float64]
 
 NOW = current(POOLED_SPACE, PriorConfig())
 
@@ -41,13 +45,19 @@ class Bowl:
         self.clock = clock or Clock()
         self.asked: list[Mapping[str, Any]] = []
 
-    def score(self, params: Mapping[str, Any], fold: int, deadline: Deadline) -> tuple[float, int]:
+    def errors(
+        self,
+        params: Mapping[str, Any],
+        fold: int,
+        deadline: Deadline,
+        seed: int | None = None,  # noqa: ARG002 - the bowl has no luck
+    ) -> Float:
         if fold == 0:
             self.asked.append(dict(params))
         self.clock.seconds += 1.0
         if deadline.passed:
             raise BudgetSpentError
-        return 100 * (0.1 + abs(params["learning_rate"] - 0.1)), 100
+        return np.full(100, 0.1 + abs(params["learning_rate"] - 0.1))
 
 
 def test_settings_in_force_are_tried_first_and_only_once():
@@ -59,10 +69,10 @@ def test_settings_in_force_are_tried_first_and_only_once():
 
 def test_a_killed_study_goes_on_from_the_trials_it_had_written_down():
     class Killed(Bowl):
-        def score(self, params: Mapping[str, Any], fold: int, deadline: Deadline) -> tuple[float, int]:
+        def errors(self, params: Mapping[str, Any], fold: int, *rest: Any) -> Float:
             if len(self.asked) == 4 and fold == 1:
                 raise KeyboardInterrupt
-            return super().score(params, fold, deadline)
+            return super().errors(params, fold, *rest)
 
     kept: list[Trial] = []
     with pytest.raises(KeyboardInterrupt):
@@ -101,9 +111,9 @@ def test_the_budget_ends_a_running_fit_and_its_trial_is_finished_next_time():
 
 def test_a_poisoned_trial_fails_with_its_reason_and_the_study_goes_on():
     class Poisoned(Bowl):
-        def score(self, params: Mapping[str, Any], fold: int, deadline: Deadline) -> tuple[float, int]:
-            error, rows = super().score(params, fold, deadline)
-            return (float("nan") if len(self.asked) == 2 else error), rows
+        def errors(self, *asked: Any) -> Float:
+            errors = super().errors(*asked)
+            return errors * np.nan if len(self.asked) == 2 else errors
 
     result = run_study("s", POOLED_SPACE, Poisoned(), start=[NOW], config=StudyConfig(trials=5))
     assert [trial.state for trial in result.trials].count(FAILED) == 1
