@@ -7,12 +7,15 @@ A tick reads two small tables and requests at most one run, however many collect
 import hashlib
 import json
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 
 from orchestration.acting.worklist import Memory, acting_policy, choose, read_waiting
 from orchestration.resources import AssayResource
+
+if TYPE_CHECKING:
+    from ml.acting.policy import ActingPolicy
 
 ACTING_TAG = "assay/acting"
 TIME_TAG = "assay/market_time"
@@ -51,10 +54,8 @@ def build_acting_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         context: dg.SensorEvaluationContext, assay: AssayResource
     ) -> dg.SkipReason | dg.RunRequest:
         policy, now = acting_policy(assay.settings), assay.horizon
-        if not policy.enabled:
-            return dg.SkipReason("ASSAY_ACTING is false: nothing is trained out of turn")
-        if _unfinished(context.instance, RETRAIN_DRIFTED):
-            return dg.SkipReason("the run requested last has not ended")
+        if reason := _held_back(context.instance, RETRAIN_DRIFTED, policy, "nothing is trained out of turn"):
+            return reason
         memory = Memory.of_cursor(context.cursor) or requested_by_runs(context.instance)
         memory = memory.without_what_is_over(now, policy.cooldown_h)
         with assay.lake.read() as con:
@@ -84,10 +85,8 @@ def build_acting_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         from ml.acting.restore import suspects
 
         policy, now = acting_policy(assay.settings), assay.horizon
-        if not policy.enabled:
-            return dg.SkipReason("ASSAY_ACTING is false: nothing is put back")
-        if _unfinished(context.instance, ROLL_BACK_WORSE):
-            return dg.SkipReason("the run requested last has not ended")
+        if reason := _held_back(context.instance, ROLL_BACK_WORSE, policy, "nothing is put back"):
+            return reason
         with assay.lake.read() as con:
             found = suspects(con, now, policy)
         examined = _examined(context.cursor)
@@ -125,8 +124,16 @@ def requested_by_runs(instance: dg.DagsterInstance) -> Memory:
     return Memory(requested)
 
 
-def _unfinished(instance: dg.DagsterInstance, sensor: str) -> bool:
-    return bool(instance.get_run_ids(dg.RunsFilter(tags={ACTING_TAG: sensor}, statuses=_UNFINISHED), limit=1))
+def _held_back(
+    instance: dg.DagsterInstance, sensor: str, policy: "ActingPolicy", consequence: str
+) -> dg.SkipReason | None:
+    """Why a sensor requests nothing whatever it would find: acting is off, or its last run has not ended."""
+    if not policy.enabled:
+        return dg.SkipReason(f"ASSAY_ACTING is false: {consequence}")
+    requested = dg.RunsFilter(tags={ACTING_TAG: sensor}, statuses=_UNFINISHED)
+    if instance.get_run_ids(requested, limit=1):
+        return dg.SkipReason("the run requested last has not ended")
+    return None
 
 
 def _examined(cursor: str | None) -> dict[str, list[str]]:
