@@ -23,10 +23,11 @@ from orchestration.resources import AssayResource
 )
 def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.estimate_ledger` (one row per sale, appended)."""
-    from ml.evaluation.estimate_ledger import TABLE, update_estimate_ledger
+    from ml.evaluation.estimate_ledger import TABLE
+    from orchestration.monitor import enter_sales
 
-    with assay.lake.write("enter new sales into the ledger") as con:
-        update = update_estimate_ledger(con, assay.horizon)
+    update = enter_sales(assay, assay.horizon)
+    with assay.lake.read() as con:
         columns = table_columns(con, TABLE)
     return dg.MaterializeResult(
         metadata={
