@@ -71,7 +71,8 @@ def monitor_pass(
 
     Args:
         assay: The home.
-        instance: Its runs; without one, service levels about runs are "no data" and dead runs keep their collections.
+        instance: Its runs; without one, service levels about runs are "no data" and ended runs keep what they did not
+            train.
         outbox: Where alerts go.
         now: Market time: what became known from then on is not looked at.
         alerted_at: Clock of the outbox; wall-clock time when None.
@@ -128,17 +129,17 @@ def watch_promises(assay: Assay, instance: dg.DagsterInstance | None, now: datet
 
 
 def queue_work(assay: Assay, instance: dg.DagsterInstance | None, now: datetime) -> tuple[QueueState, int]:
-    """`ops.decision_effects` and `ops.retrain_queue`; collections of runs that died wait again."""
+    """`ops.decision_effects` and `ops.retrain_queue`; collections that an ended run did not train wait again."""
     from ml.acting.effects import measure_effects
     from ml.acting.queue import launched_runs, refresh_queue, release
 
     policy = acting_policy(assay.settings)
     with assay.lake.read() as con:
         runs = launched_runs(con)
-    dead = [run for run in runs if instance is not None and _is_dead(instance, run)]
+    ended = [run for run in runs if instance is not None and _has_ended(instance, run)]
     with assay.lake.write("queue what needs a training") as con:
-        if dead:
-            release(con, dead)
+        if ended:
+            release(con, ended)
         effects = measure_effects(con, now, policy)
         return refresh_queue(con, now, policy), effects
 
@@ -166,9 +167,10 @@ def tell(
     }
 
 
-def _is_dead(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run that had launched collections ended without training them, or is not known any more."""
-    import dagster as dg
+def _has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run is over or not known any more: what it launched and did not train, it never will.
 
+    Also one that succeeded: a few collections may fail in it.
+    """
     run = instance.get_run_by_id(run_id)
-    return run is None or run.status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+    return run is None or run.is_finished

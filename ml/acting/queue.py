@@ -147,11 +147,11 @@ def launched_runs(con: duckdb.DuckDBPyConnection) -> list[str]:
     ]
 
 
-def release(con: duckdb.DuckDBPyConnection, dead_runs: Sequence[str]) -> int:
-    """Collections whose run died wait again; returns how many."""
+def release(con: duckdb.DuckDBPyConnection, ended_runs: Sequence[str]) -> int:
+    """Collections that a run which has ended did not train wait again; returns how many."""
     row = con.execute(
         f"update {QUEUE} set state = '{QUEUED}' where state = '{LAUNCHED}' and run_id in (select unnest($1))",
-        [list(dead_runs)],
+        [list(ended_runs)],
     ).fetchone()
     return int(row[0]) if row else 0
 

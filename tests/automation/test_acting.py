@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ from lake.config import LakeConfig
 from lake.connection import Lake
 from ml.acting.queue import mark_launched, mark_trained, release
 from ml.acting.tables import QUEUE, create_acting_tables
+from ml.evaluation.online import COLUMNS
+from ml.evaluation.online import TABLE as ONLINE
 from orchestration.acting.restoring import restore_champions
 from orchestration.acting.sensors import ACTING_TAG, RETRAIN_DRIFTED, build_acting_sensors
 from orchestration.acting.worklist import Memory
 from orchestration.definitions import build_defs
 from orchestration.jobs import retrain_worklist
+from orchestration.monitor import queue_work
 from orchestration.partitions import collections
 from orchestration.resources import Assay
 from orchestration.settings import Settings, load_settings
@@ -87,15 +90,21 @@ class House:
         assert len(requests) <= 1
         return keys_of(requests[0]) if requests else []
 
-    def run(self, request: Any, status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS) -> str:
-        """What the daemon and the job do with a request, without the training."""
+    def run(
+        self,
+        request: Any,
+        status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS,
+        failed: Sequence[str] = (),
+    ) -> str:
+        """What the daemon and the job do with a request, without the training; the fits of `failed` fail."""
         run = self.instance.create_run_for_job(
             retrain_worklist, run_config=dict(request.run_config), tags=dict(request.tags), status=status
         )
         with self.assay.lake.write("as the job does") as con:
             mark_launched(con, keys_of(request), run.run_id, self.now)
             if status is dg.DagsterRunStatus.SUCCESS:
-                mark_trained(con, keys_of(request), run.run_id, self.now, self.options["retrain_cooldown_h"])
+                trained = [key for key in keys_of(request) if key not in failed]
+                mark_trained(con, trained, run.run_id, self.now, self.options["retrain_cooldown_h"])
         return run.run_id
 
     def states(self) -> dict[str, int]:
@@ -166,6 +175,29 @@ def test_another_try_of_the_same_collections_is_another_run(house: House) -> Non
     again = house.tick().run_requests[0]
     assert keys_of(again) == keys_of(first)
     assert again.run_key != first.run_key
+
+
+def test_a_fit_that_failed_in_a_run_that_succeeded_waits_again(house: House) -> None:
+    house.queue(2)
+    with house.assay.lake.write("both err") as con:
+        con.execute("create schema if not exists monitoring")
+        con.execute(f"create table {ONLINE} ({COLUMNS})")
+        con.execute(
+            f"insert into {ONLINE} by name select collection, 'degraded' as state, 50 as n, 0.3 as mdape,"
+            f" 0.1 as past_mdape, $1::timestamp as window_start, $1::timestamp as window_end from {QUEUE}",
+            [house.now],
+        )
+    try:
+        house.run(house.tick().run_requests[0], failed=["c0001"])
+        assert house.states() == {"cooling": 1, "launched": 1}
+        state, _ = queue_work(house.assay, house.instance, house.now)
+        assert (state.queued, state.launched, state.cooling) == (("c0001",), 0, 1)
+        assert house.asked() == [], "not before the cooldown is over"
+        house.tomorrow(3)
+        assert house.asked() == ["c0001"]
+    finally:
+        with house.lake.write("the next test begins with nothing") as con:
+            con.execute(f"drop table {ONLINE}")
 
 
 def test_while_its_run_goes_on_nothing_more_is_asked_for(house: House) -> None:
