@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ml.models.champion import TIERS
 from orchestration.checks.definition import EXAMPLES, Check, Finding, Look, no_rows
 from orchestration.checks.schema import ColumnRule, rows_meet
 
@@ -12,7 +13,7 @@ LEAST_ETH, MOST_ETH = 1e-9, 1e9
 ESTIMATE_RULES = (
     ColumnRule("collection", required=True),
     ColumnRule("token_id", required=True),
-    ColumnRule("tier", required=True, allowed=("own_model", "pooled", "index_rarity", "none")),
+    ColumnRule("tier", required=True, allowed=TIERS),
     ColumnRule("as_of", required=True),
     *(
         ColumnRule(name, low=LEAST_ETH, high=MOST_ETH)

@@ -27,6 +27,8 @@ from ml.evaluation.accuracy.config import (
 )
 from ml.evaluation.accuracy.sample import Bools, Float, Int, Labels, Sample
 from ml.evaluation.metrics import PREMIUM_TIERS
+from ml.models.champion import TIERS
+from ml.models.grades import GRADES
 from ml.models.matrix import column
 
 _NUMBERS = (
@@ -42,8 +44,6 @@ _OTHERS = ("event_time", "known_at", "is_arms_length", "is_wash", "listed")
 NEEDED = (*_TEXTS, *_OTHERS, *_NUMBERS)
 """The columns of a ledger that the report reads."""
 
-TIERS = ("own_model", "pooled", "index_rarity", "none")
-GRADES = ("A", "B", "C", "D")
 SALES_SEEN_NAMES = ("0–4", "5–19", "20–49", "50–199", "200–999", "1000+")
 STALENESS_NAMES = ("<1 h", "1–6 h", "6–24 h", "1–3 d", "3–14 d", ">14 d")
 
