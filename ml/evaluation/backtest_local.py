@@ -26,7 +26,7 @@ from ml.evaluation.backtest_prior import Walked
 from ml.evaluation.baselines import BASELINES
 from ml.index.params import DEFAULT_PARAMS
 from ml.models.backend import Raised, ThreadBackend
-from ml.models.candidate import Candidate, CandidateConfig, build_candidate
+from ml.models.candidate import Candidate, CandidateConfig, CandidateTask, build_candidate
 from ml.models.champion import Champion
 from ml.models.collection_reader import BASELINE_COLUMNS, CollectionSales, read_collections
 from ml.models.frames import FeatureSet
@@ -107,18 +107,6 @@ def read_local_sales(
 
 
 @dataclass(frozen=True)
-class _Job:
-    sales: CollectionSales
-    champion: Champion | None
-    config: CandidateConfig
-    artifacts: Path
-
-
-def _work(job: _Job) -> Candidate:
-    return build_candidate(job.sales, job.champion, job.config, job.artifacts)
-
-
-@dataclass(frozen=True)
 class Crowning:
     """Settings of one refit's judgements.
 
@@ -178,21 +166,21 @@ def crown(
         if _is_due(counts[key], reigns.get(key), rules)
     ]
 
-    def jobs() -> Iterator[_Job]:
+    def tasks() -> Iterator[CandidateTask]:
         for key in due:
             reign = reigns.get(key)
             sales = local[key].known(counts[key], walked)
-            yield _Job(sales, reign.champion if reign else None, rules.candidate, rules.artifacts)
+            yield CandidateTask(sales, reign.champion if reign else None, rules.candidate, rules.artifacts)
 
     failed: list[str] = []
-    for job, candidate in ThreadBackend(rules.workers).run(_work, jobs()):
-        key = job.sales.collection
+    for task, candidate in ThreadBackend(rules.workers).run(build_candidate, tasks()):
+        key = task.sales.collection
         if isinstance(candidate, Raised):
             if not isinstance(candidate.error, Exception):
                 raise candidate.error
             failed.append(f"{key}: {type(candidate.error).__name__}: {candidate.error}")
             continue
-        result[key] = _reign(job, candidate, reigns.get(key), live_priors.get(key), rules)
+        result[key] = _reign(task, candidate, reigns.get(key), live_priors.get(key), rules)
     if len(failed) > max(3, int(rules.failures * len(due))):
         raise TooManyFailuresError(
             f"{len(failed)} of {len(due)} collections failed at the refit {rules.name}, expected at most "
@@ -211,14 +199,14 @@ def _is_due(count: int, reign: Reign | None, rules: Crowning) -> bool:
 
 
 def _reign(
-    job: _Job, candidate: Candidate, reign: Reign | None, live_prior: str | None, rules: Crowning
+    task: CandidateTask, candidate: Candidate, reign: Reign | None, live_prior: str | None, rules: Crowning
 ) -> Reign:
     """Who reigns after a judgement; one that changes nothing leaves the version as it was."""
-    verdict, count = candidate.verdict, len(job.sales)
+    verdict, count = candidate.verdict, len(task.sales)
     if verdict.action not in ("promoted", "fell_back"):
         assert reign is not None, "the gate rejects a challenger only against a champion"
         return replace(reign, judged_on=count)
-    key = job.sales.collection
+    key = task.sales.collection
     challenger = Champion(
         collection=key,
         tier=verdict.tier,
@@ -227,7 +215,7 @@ def _reign(
         weight=candidate.weight,
         index_fingerprint=DEFAULT_PARAMS.fingerprint(),
         feature_fingerprint=rules.feature_fingerprint,
-        trained_until=timestamp(int(job.sales.known_at[-1])),
+        trained_until=timestamp(int(task.sales.known_at[-1])),
         snapshot_id=0,
     )
     if reign is not None and reign.champion.identity() == challenger.identity():

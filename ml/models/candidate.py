@@ -98,16 +98,25 @@ class _Windows:
         return cls(n - judged - weighed, n - judged)
 
 
-def build_candidate(
-    sales: CollectionSales, champion: Champion | None, config: CandidateConfig, artifacts: Path
-) -> Candidate:
-    """Fit, weigh and judge one collection's challenger.
+@dataclass(frozen=True)
+class CandidateTask:
+    """A task for a thread: everything it needs, nothing shared but the artefact folder.
 
-    Args:
+    Attributes:
         sales: The collection's past sales.
         champion: Who reigns, or None.
         config: Settings.
         artifacts: Folder of the artefact store.
+    """
+
+    sales: CollectionSales
+    champion: Champion | None
+    config: CandidateConfig
+    artifacts: Path
+
+
+def build_candidate(task: CandidateTask) -> Candidate:
+    """Fit, weigh and judge one collection's challenger.
 
     Returns:
         The judged challenger; its booster is stored if it was approved.
@@ -115,8 +124,9 @@ def build_candidate(
     Raises:
         FitTimeoutError: When the fits outlast the collection's time.
     """
+    sales, champion, config = task.sales, task.champion, task.config
     deadline = time.monotonic() + config.local.seconds
-    store = ArtifactStore(artifacts)
+    store = ArtifactStore(task.artifacts)
     windows = _Windows.of(len(sales), config)
     residual = sales.target_log - sales.prediction_log
     newest = slice(windows.judge, None)

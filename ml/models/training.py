@@ -1,7 +1,8 @@
 """Training of many collections in one go: read in bulk, fit in threads, judge, register.
 
 Here: `train_collections`, the one function behind backfills and worklists, and `record_training`. Not here: one fit
-(`local`), one decision (`gate`), the work on one collection (`candidate`), or where threads come from (`backend`).
+(`local`), one decision (`gate`), the work on one collection (`candidate`), what the lake knew before
+(`before_training`), or where threads come from (`backend`).
 
 Concept: everything that is not a fit must disappear behind the fits. Data of many collections arrive in a few
 large Arrow reads in the caller's thread while the threads fit; the largest collections go first; registry
@@ -15,22 +16,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from ml.models.backend import Backend, Raised, ThreadBackend
-from ml.models.candidate import Candidate, CandidateConfig, CollectionSales, build_candidate
+from ml.models.before_training import BeforeTraining
+from ml.models.candidate import Candidate, CandidateConfig, CandidateTask, build_candidate
 from ml.models.champion import Champion
 from ml.models.collection_reader import read_collections
 from ml.models.frames import FeatureSet
-from ml.models.markets import LivePriors
-from ml.models.tables import EPOCH, append, create_tables
-from ml.models.tuned import COLLECTION, Adopted, read_adopted, recipe_of_local
+from ml.models.tables import append, create_tables
+from ml.models.tuned import recipe_of_local
 from ml.registry.champions import ChampionRegistry
-from ml.registry.mirror import Decision, read_champions, record
+from ml.registry.mirror import Decision, record
 
 
 @dataclass(frozen=True)
@@ -121,20 +120,6 @@ class TrainingReport:
             )
 
 
-@dataclass(frozen=True)
-class _Job:
-    """A task for a thread: everything it needs, nothing shared but the artefact folder."""
-
-    sales: CollectionSales
-    champion: Champion | None
-    config: CandidateConfig
-    artifacts: Path
-
-
-def _work(job: _Job) -> Candidate:
-    return build_candidate(job.sales, job.champion, job.config, job.artifacts)
-
-
 def train_collections(
     con: duckdb.DuckDBPyConnection,
     keys: Sequence[str],
@@ -170,7 +155,7 @@ def train_collections(
     features = features or FeatureSet.declared()
     backend = backend or ThreadBackend()
     recipe = recipe_of_local(config.candidate.local, features.fingerprint)
-    state = _LakeState.read(con, keys, features, index_fingerprint, snapshot_id, run_id, recipe)
+    state = BeforeTraining.read(con, keys, features, index_fingerprint, snapshot_id, run_id, recipe)
     outcomes: list[TrainingOutcome] = []
 
     def finish(outcome: TrainingOutcome) -> None:
@@ -180,21 +165,21 @@ def train_collections(
 
     due = []
     for key in state.ordered(keys):
-        reason = state.nothing_to_learn(key, config)
+        reason = state.nothing_to_learn(key, 0 if config.refit_all else config.new_sales)
         if reason is None:
             due.append(key)
         else:
             finish(TrainingOutcome(key, "skipped", state.champions.get(key), None, reason))
 
-    def jobs() -> Iterator[_Job]:
+    def tasks() -> Iterator[CandidateTask]:
         sizes = [state.sales[key] for key in due]
         for sales in read_collections(con, due, sizes, features, config.rows_per_read):
             key = sales.collection
             own = replace(config.candidate, adopted=state.adopted.get(key, ()))
-            yield _Job(sales, state.champions.get(key), own, registry.artifacts.root)
+            yield CandidateTask(sales, state.champions.get(key), own, registry.artifacts.root)
 
-    for job, result in backend.run(_work, jobs()):
-        finish(_conclude(job, result, state, registry))
+    for task, result in backend.run(build_candidate, tasks()):
+        finish(_conclude(task, result, state, registry))
     fits = sum(outcome.fit_seconds for outcome in outcomes)
     allowed = max(config.failure_floor, int(config.failure_share * len(keys)))
     return TrainingReport(outcomes, fits, time.perf_counter() - started, allowed)
@@ -218,96 +203,10 @@ def record_training(con: duckdb.DuckDBPyConnection, report: TrainingReport) -> N
         append(con, "predictions.local_walk_forward", pa.concat_tables(tables))
 
 
-@dataclass(frozen=True)
-class _LakeState:
-    """What the lake knows about the keys before the run."""
-
-    champions: dict[str, Champion]
-    sales: dict[str, int]
-    newest: dict[str, datetime]
-    live_priors: dict[str, str | None]
-    watermark: datetime
-    features: FeatureSet
-    index_fingerprint: str
-    snapshot_id: int
-    run_id: str
-    new_sales: dict[str, int]
-    adopted: dict[str, tuple[Adopted, ...]]
-
-    @classmethod
-    def read(
-        cls,
-        con: duckdb.DuckDBPyConnection,
-        keys: Sequence[str],
-        features: FeatureSet,
-        index_fingerprint: str,
-        snapshot_id: int,
-        run_id: str,
-        recipe: str,
-    ) -> _LakeState:
-        champions = read_champions(con, keys)
-        seen = pa.table(
-            {
-                "collection": pa.array(list(keys), pa.string()),
-                "until": pa.array(
-                    [champions[key].trained_until if key in champions else None for key in keys],
-                    pa.timestamp("us"),
-                ),
-            }
-        )
-        con.register("_seen", seen)
-        try:
-            rows = con.execute(
-                """
-                select w.collection, count(*), max(w.known_at),
-                    count(*) filter (_seen.until is null or w.known_at > _seen.until)
-                from predictions.prior_walk_forward as w
-                inner join _seen on w.collection = _seen.collection
-                group by w.collection
-                """
-            ).fetchall()
-        finally:
-            con.unregister("_seen")
-        watermark = con.execute("select max(known_at) from predictions.prior_walk_forward").fetchone()
-        return cls(
-            champions=champions,
-            sales={row[0]: row[1] for row in rows},
-            newest={row[0]: row[2] for row in rows},
-            live_priors=LivePriors.read(con).of_collections(con),
-            watermark=watermark[0] if watermark and watermark[0] else EPOCH,
-            features=features,
-            index_fingerprint=index_fingerprint,
-            snapshot_id=snapshot_id,
-            run_id=run_id,
-            new_sales={row[0]: row[3] for row in rows},
-            adopted=read_adopted(con, COLLECTION, recipe),
-        )
-
-    def ordered(self, keys: Sequence[str]) -> list[str]:
-        """Keys by number of sales, largest first: the last fits to end are then the shortest."""
-        return sorted(set(keys), key=lambda key: (-self.sales.get(key, 0), key))
-
-    def nothing_to_learn(self, key: str, config: TrainingConfig) -> str | None:
-        """Why a key needs no fit, or None when it does."""
-        if not self.sales.get(key):
-            return "no sale with an index yet"
-        if (champion := self.champions.get(key)) is None or config.refit_all:
-            return None
-        same = (
-            champion.prior_version in (self.live_priors.get(key), None)
-            and champion.feature_fingerprint == self.features.fingerprint
-            and champion.index_fingerprint == self.index_fingerprint
-        )
-        new = self.new_sales[key]
-        if same and new < config.new_sales:
-            return f"{new} sales since its champion was trained; a challenger needs {config.new_sales}"
-        return None
-
-
 def _conclude(
-    job: _Job, result: Candidate | Raised, state: _LakeState, registry: ChampionRegistry
+    task: CandidateTask, result: Candidate | Raised, state: BeforeTraining, registry: ChampionRegistry
 ) -> TrainingOutcome:
-    key, reigning = job.sales.collection, job.champion
+    key, reigning = task.sales.collection, task.champion
     if isinstance(result, Raised):
         if not isinstance(result.error, Exception):
             raise result.error
