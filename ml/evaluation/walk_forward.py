@@ -13,7 +13,7 @@ reported error, the residuals that local models learn, interval calibration, and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -224,8 +224,3 @@ def _store(
 def _premium(prediction: Float, floor_log: Float) -> Float:
     """Predicted premium over the floor proxy; NaN (a value of its own to CatBoost) without a floor."""
     return prediction - floor_log
-
-
-def with_seed(config: WalkForwardConfig, seed: int) -> WalkForwardConfig:
-    """The same settings under another seed, for both models."""
-    return replace(config, prior=replace(config.prior, seed=seed), scale=replace(config.scale, seed=seed + 1))

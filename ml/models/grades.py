@@ -11,33 +11,18 @@ measured median error of the grades on the earlier 60 % of the real sales (5, 11
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
 GRADES = ("A", "B", "C", "D")
 
 GRADE_EDGES = (0.15, 0.30, 0.60)
 """Half-widths of the 80 % interval in log units at which the next grade begins: about ±16 %, ±35 % and ±82 %."""
 
 
-def grade_of(half_80: npt.ArrayLike) -> npt.NDArray[np.object_]:
-    """Grades of estimates, None without an interval.
+def grade_sql(half_80: str) -> str:
+    """The letter as a DuckDB expression, null without an interval.
 
     Args:
-        half_80: Half-width of the 80 % interval in log units, any shape; NaN where there is none.
-
-    Returns:
-        "A", "B", "C", "D" or None, same shape.
+        half_80: Half-width of the 80 % interval in log units, a column or expression.
     """
-    half = np.asarray(half_80, np.float64)
-    letters = np.array([*GRADES, None], dtype=object)
-    place = np.searchsorted(GRADE_EDGES, half, side="right")
-    found: npt.NDArray[np.object_] = letters[np.where(np.isnan(half), len(GRADES), place)]
-    return found
-
-
-def grade_sql(half_80: str) -> str:
-    """The same as a DuckDB expression over the half-width `half_80` (a column or expression)."""
     cases = [
         f"when {half_80} < {edge} then '{grade}'" for edge, grade in zip(GRADE_EDGES, GRADES, strict=False)
     ]

@@ -10,12 +10,10 @@ the same bytes.
 """
 
 import hashlib
-import json
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from catboost import CatBoostRegressor
 
@@ -71,10 +69,6 @@ class ArtifactStore:
             raise
         return sha
 
-    def put_json(self, document: dict[str, Any]) -> str:
-        """Store a JSON document in canonical form (sorted keys, no spaces); returns its digest."""
-        return self.put_bytes(json.dumps(document, sort_keys=True, separators=(",", ":")).encode(), "json")
-
     def put_model(self, model: CatBoostRegressor) -> str:
         """Store a fitted model; returns the digest of its bytes."""
         return self.put_bytes(model_bytes(model), "cbm")
@@ -99,11 +93,6 @@ class ArtifactStore:
                 f"{path} should hash to {sha}, found {found}; delete the file and restore it or retrain"
             )
         return content
-
-    def get_json(self, sha: str) -> dict[str, Any]:
-        """A stored JSON document."""
-        document: dict[str, Any] = json.loads(self.get_bytes(sha, "json"))
-        return document
 
     def get_model(self, sha: str) -> CatBoostRegressor:
         """A stored model, ready to predict."""

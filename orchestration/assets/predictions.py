@@ -29,6 +29,7 @@ ESTIMATE_COLUMNS = {
     "lower_90_eth": ("double", "Lower end of the 90 % interval, ETH"),
     "upper_90_eth": ("double", "Upper end of the 90 % interval, ETH"),
     "expected_eth": ("double", "Mean rather than median: what to add up in a portfolio, ETH"),
+    "grade": ("varchar", "A to D by the width of the 80 % interval; null without one"),
     "tier": ("varchar", "own_model, pooled, index_rarity or none: which parts of the model speak"),
     "no_value_reason": ("varchar", "Why there is no value, exactly where there is none"),
     "model_version": ("varchar", "Champion that priced it, <collection>@<version in the registry>"),

@@ -26,7 +26,7 @@ def test_missing_or_altered_file_is_refused(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     with pytest.raises(ArtifactMissingError, match="retrain"):
         store.get_model("0" * 64)
-    sha = store.put_json({"a": 1})
-    store.path(sha, "json").write_text("{}")
+    sha = store.put_bytes(b"a model", "cbm")
+    store.path(sha).write_bytes(b"another")
     with pytest.raises(ArtifactCorruptError, match="should hash"):
-        store.get_json(sha)
+        store.get_model(sha)
