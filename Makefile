@@ -54,8 +54,8 @@ ui: $(PREPARED) ## Start the Dagster UI and daemon on the same state (Ctrl-C sto
 test: $(PREPARED) ## Run every test (ARGS="-k lake" narrows it)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-drills: $(PREPARED) ## Play every incident on a scratch home and check what was noticed (about half an hour)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m drill tests/e2e $(ARGS)
+drills: $(PREPARED) ## Play every incident and a quiet month on scratch homes (about half an hour)
+	@$(BIN)/assay drill all $(ARGS)
 
 lint: $(INSTALLED) ## Check style, types, SQL and the import rules; changes nothing
 	$(BIN)/ruff check .

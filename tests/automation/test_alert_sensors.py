@@ -10,6 +10,7 @@ import pytest
 
 from orchestration.alerts.sensors import build_alert_sensors
 from orchestration.alerts.store import Outbox
+from orchestration.checks.factory import guidance
 from orchestration.resources import Assay
 from orchestration.settings import load_settings
 
@@ -40,7 +41,7 @@ def quarantine_rate(trouble: Trouble) -> dg.AssetCheckResult:
 @dg.asset_check(asset=estimates)
 def prices_plausible(trouble: Trouble) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=not trouble.is_on, metadata={"runbook": "docs/runbook/prices-implausible.md"}
+        passed=not trouble.is_on, metadata=guidance("error", "assay why c0", "prices-implausible")
     )
 
 
@@ -140,7 +141,7 @@ def test_sensors_that_tick_late_and_in_the_wrong_order_end_with_what_is_true(hou
     assert house.told()[1:] == [("resolved", "The job build_it failed")]
 
 
-def test_failed_checks_are_one_message_and_keep_their_runbooks(house):
+def test_failed_checks_are_one_message_and_keep_their_guidance(house):
     house.run("build_it")
     house.trouble.touch()
     house.run("judge_it")
@@ -148,10 +149,12 @@ def test_failed_checks_are_one_message_and_keep_their_runbooks(house):
     house.run("judge_it")
     house.tick()
     assert house.told() == [("opened", "2 checks failed")]
-    incidents = Outbox.of(house.home).rows("select key, severity, runbook from incidents order by key")
+    incidents = Outbox.of(house.home).rows(
+        "select key, severity, runbook, command, body from incidents order by key"
+    )
     assert [tuple(row) for row in incidents] == [
-        ("check/estimates/prices_plausible", "ticket", "prices-implausible"),
-        ("check/estimates/quarantine_rate", "info", "quarantine-grew"),
+        ("check/estimates/prices_plausible", "ticket", "prices-implausible", "assay why c0", "No details."),
+        ("check/estimates/quarantine_rate", "info", "check-failed", "assay run", "share: 0.31"),
     ]
     house.trouble.unlink()
     house.run("judge_it")

@@ -7,7 +7,11 @@ from pathlib import Path
 from orchestration.drills.catalogue import Drill
 from orchestration.drills.run import run_drill
 
-MOVING_PRICES = ("crash", "trait_mania", "wash_storm", "wrong_currency")
+ROWS = ("schema_break", "reorg")
+ARRIVALS = ("late_data", "alert_endpoint_down")
+MOVING_PRICES = ("crash", "wash_storm", "wrong_currency")
+MANIA = "trait_mania"
+QUIET = "quiet_month"
 
 
 def assert_held(drill: Drill, markets: Path, home: Path) -> None:

@@ -1,11 +1,7 @@
-"""Every drill at its size: what goes wrong is noticed, told once, acted upon and over; and what a failed one says.
-
-All drills start from one market, built once for the whole session.
-"""
+"""Every fault has a drill that is tested, and what a drill says that did not hold."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -20,28 +16,21 @@ from orchestration.drills.passes import Incident
 from orchestration.drills.timeline import judge_incidents, judge_losses, judge_messages
 from orchestration.errors import HomeError
 from sources.simulator.config import FAULTS
-from tests.e2e.drilling import MOVING_PRICES, assert_held
+from tests.e2e.drilling import ARRIVALS, MANIA, MOVING_PRICES, QUIET, ROWS
 
 ASSAY = str(Path(sys.executable).parent / "assay")
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 START = datetime(2025, 3, 2)  # noqa: DTZ001 - the lake keeps naive UTC
 
 
-# The others run in files of their own, so that the workers share them. `outage` is drilled with its endpoint down
-# (`alert_endpoint_down`), `duplicates` from the command line.
-HERE = ("late_data", "schema_break", "reorg", "alert_endpoint_down")
-
-
-@pytest.mark.drill
-@pytest.mark.parametrize("name", HERE)
-def test_what_goes_wrong_is_noticed_told_once_acted_upon_and_over(name, markets, tmp_path):
-    assert_held(drill_of(name), markets, tmp_path / "home")
+ELSEWHERE = {"duplicates", "outage"}
+"""`duplicates` is drilled from the command line, `outage` with its endpoint down (`alert_endpoint_down`)."""
 
 
 def test_every_fault_of_the_simulator_has_a_drill():
     drilled = {drill.fault.partition(":")[0] for drill in DRILLS if drill.fault}
     assert drilled == set(FAULTS)
-    assert {drill.name for drill in DRILLS} == {*HERE, *MOVING_PRICES, "quiet_month", "outage", "duplicates"}
+    assert {drill.name for drill in DRILLS} == {*ROWS, *ARRIVALS, *MOVING_PRICES, MANIA, QUIET, *ELSEWHERE}
     assert {drill.name for drill in DRILLS} >= {*FAULTS, "alert_endpoint_down", "quiet_month"}
 
 
@@ -131,18 +120,3 @@ def test_a_message_too_few_or_too_many_is_said(messages, told_once, over_once):
 )
 def test_a_lost_or_doubled_row_is_said(losses, held):
     assert judge_losses(losses).held is held
-
-
-@pytest.mark.drill
-def test_a_drill_from_the_command_line_tells_machines_the_timeline(markets):
-    done = subprocess.run(
-        [ASSAY, "drill", "duplicates", "--json", "--market", str(markets)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    (told,) = json.loads(done.stdout)
-    assert told["passed"]
-    assert [moment["step"] for moment in told["moments"]][:2] == ["injected", "detected"]
-    assert not Path(told["home"]).exists()

@@ -7,7 +7,7 @@ import pytest
 from orchestration.drills.catalogue import drill_of
 from tests.e2e.drilling import MOVING_PRICES, assert_held
 
-pytestmark = pytest.mark.drill
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("name", MOVING_PRICES)
