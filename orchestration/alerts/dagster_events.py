@@ -19,15 +19,8 @@ RUN_SCOPE = "run"
 CHECK_SCOPE = "check"
 
 _LONGEST_TEXT = 600
-# A check may name its own page in its metadata (`runbook`); these were there before alerts were.
-_RUNBOOKS = {
-    "quarantine_rate": "quarantine-grew",
-    "sale_features_match_schema": "feature-check-blocked",
-    "token_features_match_schema": "feature-check-blocked",
-    "every_token_has_an_estimate_or_a_reason": "no-value",
-}
-
-
+# What a check's metadata say to people (`orchestration.checks.factory.guidance`); the rest was measured.
+_GUIDANCE = frozenset({"severity", "what_to_do", "runbook"})
 # A service level raises its own alert, with its budget; its check says the same in the UI.
 _TELL_THEMSELVES = frozenset({"slo_status"})
 
@@ -91,19 +84,23 @@ def check_alerts(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey])
 def _check_alert(evaluation: dg.AssetCheckEvaluation) -> Alert:
     name, asset = evaluation.check_name, evaluation.asset_key.to_user_string()
     told = {key: str(value.value) for key, value in evaluation.metadata.items()}
-    numbers = ", ".join(f"{key}: {text}" for key, text in told.items() if len(text) < 80 and key not in _OWN)
+    numbers = ", ".join(
+        f"{key}: {text}" for key, text in told.items() if len(text) < 80 and key not in _GUIDANCE
+    )
     return Alert(
         key=f"{CHECK_SCOPE}/{asset}/{name}",
         severity="ticket" if evaluation.severity.value == "ERROR" else "info",
         title=f"Check {name} of {asset} failed",
         body=_cut(". ".join(text for text in (evaluation.description, numbers) if text) or "No details."),
-        runbook=_page(told.get("runbook")) or _RUNBOOKS.get(name, "check-failed"),
-        command=told.get("command", "assay run"),
+        runbook=_page(told.get("runbook")) or "check-failed",
+        command=_typed(told.get("what_to_do", "assay run")),
         group="checks failed",
     )
 
 
-_OWN = frozenset({"runbook", "command"})
+def _typed(command: str) -> str:
+    """The check's command, or the way to it: one that names hundreds of collections does not fit into a message."""
+    return command if len(command) <= _LONGEST_TEXT else "assay ui"
 
 
 def _page(told: str | None) -> str | None:
