@@ -171,7 +171,10 @@ def _tell_directly(
     if alert is None and not told:
         path.unlink()
     else:
-        path.write_text(json.dumps({"since": since, "told": told}))
+        # In one step: half a file, left by a kill or a full disk, would stop every round after it.
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps({"since": since, "told": told}))
+        partial.replace(path)
 
 
 def _direct(alert: Alert, kind: str, since: str, now: datetime, channel: Channel) -> Message:
