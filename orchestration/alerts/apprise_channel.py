@@ -45,8 +45,13 @@ def open_apprise_channels(urls: str) -> list[Channel]:
 class AppriseChannel:
     """One Apprise URL."""
 
-    def __init__(self, url: str, position: int = 1) -> None:
+    def __init__(self, url: str, position: int = 1, timeout_s: float = SEND_TIMEOUT_S) -> None:
         """Check the URL; nothing is sent.
+
+        Args:
+            url: As Apprise takes it.
+            position: Its place among those given, which names it where the URL must not be shown.
+            timeout_s: How long one message may take.
 
         Raises:
             ChannelError: Apprise does not know its schema, or parts are missing.
@@ -59,7 +64,7 @@ class AppriseChannel:
                 "slack://TokenA/TokenB/TokenC, mailtos://user:password@host?to=me@host or jsons://host/path; "
                 "a plain webhook https://host/path is written jsons://host/path. See docs/how-to/alerts.md."
             )
-        self._url = url
+        self._url, self._timeout_s = url, timeout_s
         self._is_webhook = url.partition("://")[0].lower() in _WEBHOOK_SCHEMAS
         self.endpoint = hashlib.sha256(url.encode()).hexdigest()[:12]
         where = f" {service.host}" if self._is_webhook else ""
@@ -87,7 +92,7 @@ class AppriseChannel:
                 body=message.text,
                 notify_type=kind,
                 body_format=apprise.NotifyFormat.TEXT,
-                timeout=SEND_TIMEOUT_S,
+                timeout=self._timeout_s,
             )
         return Outcome("sent") if result else _explained(result, exchange)
 

@@ -108,10 +108,9 @@ def test_throttling_alone_never_kills_a_message(outbox, endpoint, alert):
     assert len(endpoint.accepted) == 1
 
 
-def test_a_hanging_endpoint_does_not_delay_another(outbox, endpoint, second_endpoint, alert, monkeypatch):
-    monkeypatch.setattr("orchestration.alerts.apprise_channel.SEND_TIMEOUT_S", 0.5)
+def test_a_hanging_endpoint_does_not_delay_another(outbox, endpoint, second_endpoint, alert):
     endpoint.hangs = threading.Event()
-    channels = [AppriseChannel(endpoint.url), AppriseChannel(second_endpoint.url)]
+    channels = [AppriseChannel(url, timeout_s=0.5) for url in (endpoint.url, second_endpoint.url)]
     for key in ("slo/a", "slo/b", "slo/c", "slo/d"):
         raise_alert(outbox, alert(key), START)
     report = deliver(outbox, channels, START)
