@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from ml.explain.comparables import COMPARABLE_SCHEMA, comparable_rows, rank_comparables, read_sold, shortlist
 from ml.explain.components import EXPLANATION_SCHEMA, RARITY, Part, component_rows, total_log, trait_log
-from ml.explain.errors import UnknownNameError
+from ml.explain.errors import ExplainError, UnknownNameError
 from ml.explain.facts import read_facts, read_floor
 from ml.explain.index_parts import index_parts, read_remembered, trait_shares, weights_of_sales
 from ml.explain.model_parts import local_parts, pooled_parts
@@ -107,6 +107,7 @@ def explain(
         The explanations, tokens sorted by id.
 
     Raises:
+        ExplainError: When nothing was built yet.
         UnknownNameError: When there is no such collection or token.
         PriorForgottenError: When the estimates' prior is gone from the lake.
         FeatureMismatchError: When the estimates were made on other features than the code declares.
@@ -224,6 +225,10 @@ def _read_features(con: duckdb.DuckDBPyConnection, collection: str, features: Fe
 
 
 def _chain(con: duckdb.DuckDBPyConnection, collection: str) -> str:
+    if not table_exists(con, "marts.dim_collections"):
+        raise ExplainError(
+            "expected a home with collections, found none: nothing was built; `assay run` does it"
+        )
     known = dict(con.execute('select collection, "chain" from marts.dim_collections').fetchall())
     if collection not in known:
         raise UnknownNameError("collection", collection, list(known), "this home")

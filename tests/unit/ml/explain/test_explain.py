@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lake.config import LakeConfig
+from lake.connection import Lake
 from ml.explain.document import as_document
-from ml.explain.errors import PriorForgottenError, UnknownNameError
+from ml.explain.errors import ExplainError, PriorForgottenError, UnknownNameError
 from ml.explain.explain import Explanations, explain
 from ml.explain.tables import write_explanations
 from ml.features.build import build_token_features
@@ -176,6 +179,11 @@ def test_unknown_names_are_answered_with_close_ones(market: Market) -> None:
         told(market, "C0")
     with pytest.raises(UnknownNameError, match=r"no token '77' in c0"):
         told(market, OWN, "77")
+
+
+def test_a_home_where_nothing_was_built_says_so(market: Market, tmp_path: Path) -> None:
+    with Lake(LakeConfig(home=tmp_path)).read() as con, pytest.raises(ExplainError, match="assay run"):
+        explain(con, market.artifacts, OWN)
 
 
 def test_estimates_of_a_forgotten_prior_are_not_explained_by_another(copied: Market) -> None:

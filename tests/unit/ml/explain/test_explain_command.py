@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
-from orchestration.cli.app import main
+from orchestration.cli.app import app
 from orchestration.explanation import eth
+from orchestration.settings import SettingsError
 from tests.unit.ml.explain.conftest import OWN, Market
 
 
-def assay(monkeypatch: pytest.MonkeyPatch, market: Market, *words: str) -> int:
-    """Run the command line in this process; its exit code."""
-    monkeypatch.setenv("COLUMNS", "110")
-    monkeypatch.setattr(sys, "argv", ["assay", "explain", *words, "--home", str(market.lake.config.home)])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    return int(stopped.value.code or 0)
+def assay(market: Market, *words: str) -> Result:
+    """What the command line said, and what it raised."""
+    return CliRunner().invoke(
+        app, ["explain", *words, "--home", str(market.lake.config.home)], env={"COLUMNS": "110"}
+    )
 
 
-def test_the_owner_reads_price_parts_sales_and_track_record(
-    copied: Market, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert assay(monkeypatch, copied, OWN, "7", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
+def printed(market: Market, *words: str) -> str:
+    """What the command line said; it must have succeeded."""
+    result = assay(market, *words)
+    assert result.exit_code == 0, result.exception
+    return result.stdout
+
+
+def test_the_owner_reads_price_parts_sales_and_track_record(copied: Market) -> None:
+    told = json.loads(printed(copied, OWN, "7", "--json"))
     assert sum(step["eth_effect"] for step in told["steps"]) == pytest.approx(told["estimate_eth"])
 
-    assert assay(monkeypatch, copied, OWN, "7", "--k", "2") == 0
-    printed = capsys.readouterr().out
+    for_people = printed(copied, OWN, "7", "--k", "2")
     for expected in (
         f"{OWN} #7",
         f"{eth(told['estimate_eth'])} ETH",
@@ -40,14 +43,11 @@ def test_the_owner_reads_price_parts_sales_and_track_record(
         told["model"]["version"],
         "Track record: on the last",
     ):
-        assert expected in printed
+        assert expected in for_people
 
 
-def test_a_whole_collection_can_be_kept(
-    copied: Market, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert assay(monkeypatch, copied, OWN, "--all", "--write") == 0
-    assert "40 of 40 tokens explained" in capsys.readouterr().out
+def test_a_whole_collection_can_be_kept(copied: Market) -> None:
+    assert "40 of 40 tokens explained" in printed(copied, OWN, "--all", "--write")
     with copied.lake.read() as con:
         kept = con.execute(
             "select count(distinct token_id) from predictions.explanations"
@@ -56,12 +56,17 @@ def test_a_whole_collection_can_be_kept(
     assert kept == [(40,), (40,)]
 
 
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("c00", "7"), "did you mean c0"),
+        ((OWN, "3x"), "no token '3x' in c0"),
+        ((OWN,), "either a token or --all"),
+    ],
+)
 def test_a_typing_error_is_answered_with_what_comes_close(
-    copied: Market, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    copied: Market, words: tuple[str, ...], answer: str
 ) -> None:
-    assert assay(monkeypatch, copied, "c00", "7") == 2
-    assert "did you mean c0" in capsys.readouterr().err
-    assert assay(monkeypatch, copied, OWN, "3x") == 2
-    assert "no token '3x' in c0" in capsys.readouterr().err
-    assert assay(monkeypatch, copied, OWN) == 2
-    assert "either a token or --all" in capsys.readouterr().err
+    raised = assay(copied, *words).exception
+    assert isinstance(raised, SettingsError), "what the entry point tells without a traceback"
+    assert answer in str(raised)
