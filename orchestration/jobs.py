@@ -43,6 +43,10 @@ class Worklist(dg.Config):
 
     collections: list[str] = Field(description="partition keys of price_models, in any order")
     reason: str = Field(description="why they are trained now; shown with the run")
+    learn_newest: bool = Field(
+        default=False,
+        description="first let the pooled prior predict sales it has not seen, so that the training knows its errors",
+    )
 
 
 @dg.op(
@@ -51,17 +55,19 @@ class Worklist(dg.Config):
 )
 def train_worklist(context: dg.OpExecutionContext, config: Worklist, assay: AssayResource) -> dict[str, int]:
     """Any scattered set of collections in one process (docs/adr/0002); returns collections by action."""
-    from orchestration.assets.models import log_outcome, note_launch, report_metadata, train_and_record
+    from orchestration.assets import models
 
-    note_launch(assay, config.collections, context.run_id)
+    models.note_launch(assay, config.collections, context.run_id)
     context.log.info(f"{len(config.collections)} collections: {config.reason}")
-    report = train_and_record(
+    if config.learn_newest and models.learn_newest_sales(assay, context.run_id):
+        context.log.info("the pooled prior has predicted the newest sales first")
+    report = models.train_and_record(
         assay,
         config.collections,
         run_id=context.run_id,
-        on_result=lambda outcome: log_outcome(context, outcome),
+        on_result=lambda outcome: models.log_outcome(context, outcome),
     )
-    context.add_output_metadata(report_metadata(report))
+    context.add_output_metadata(models.report_metadata(report))
     with assay.lake.read() as con:
         finding = judge(NONE_LEFT_FAILED, Look(con, assay.horizon))
     # Dagster takes check evaluations here too, whatever the signature says.

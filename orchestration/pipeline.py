@@ -187,9 +187,11 @@ def _train_what_is_due(conductor: _Conductor, say: Callable[[str], None]) -> dic
     return counts
 
 
-def _train_worklist(conductor: _Conductor, keys: Sequence[str], reason: str) -> dict[str, int]:
-    config = {"ops": {"train_worklist": {"config": {"collections": list(keys), "reason": reason}}}}
-    result = conductor.run("retrain_worklist", config=config)
+def _train_worklist(
+    conductor: _Conductor, keys: Sequence[str], reason: str, *, learn_newest: bool = False
+) -> dict[str, int]:
+    worklist = {"collections": list(keys), "reason": reason, "learn_newest": learn_newest}
+    result = conductor.run("retrain_worklist", config={"ops": {"train_worklist": {"config": worklist}}})
     return dict(result.output_for_node("train_worklist"))
 
 
@@ -200,7 +202,7 @@ def retrain_collections(
     reason: str,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, int], float]:
-    """Train a scattered list now, due or not.
+    """Train a scattered list now, due or not, on everything known; first the pooled prior says what it has not yet.
 
     Returns:
         Collections by action, and seconds of the training stage.
@@ -214,7 +216,7 @@ def retrain_collections(
         bury_dead_runs(instance)
         conductor = _Conductor(settings, instance)
         refuse_unknown(conductor.assay, keys)
-        counts = _train_worklist(conductor, keys, reason)
+        counts = _train_worklist(conductor, keys, reason, learn_newest=True)
         return counts, conductor.stages["price models"].seconds
 
 

@@ -82,6 +82,17 @@ def prior_due(
     return "its out-of-fold predictions lag behind the sales"
 
 
+def predictions_lag(con: duckdb.DuckDBPyConnection) -> timedelta | None:
+    """How far the newest sale is ahead of the newest one with an out-of-fold prediction; None while there is none."""
+    if not table_exists(con, "predictions.prior_walk_forward"):
+        return None
+    row = con.execute(
+        "select (select max(known_at) from features.sale_features)"
+        " - (select max(known_at) from predictions.prior_walk_forward)"
+    ).fetchone()
+    return row[0] if row else None
+
+
 def _adopted_since(adopted: Sequence[Adopted], cutoff: datetime, newest: datetime) -> bool:
     """Whether a fold fitted now would use settings that the live one, fitted at the cutoff, could not."""
     known_before, known_now = (round((at - EPOCH) / timedelta(microseconds=1)) for at in (cutoff, newest))

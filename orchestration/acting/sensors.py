@@ -64,7 +64,11 @@ def build_acting_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         context.update_cursor(memory.with_requests(choice.keys, now).cursor())
         if not choice.keys:
             return dg.SkipReason(choice.why)
-        worklist = {"collections": list(choice.keys), "reason": f"degraded or drifted: {choice.why}"}
+        worklist = {
+            "collections": list(choice.keys),
+            "reason": f"degraded or drifted: {choice.why}",
+            "learn_newest": True,
+        }
         return dg.RunRequest(
             run_key=choice.run_key,
             run_config={"ops": {"train_worklist": {"config": worklist}}},

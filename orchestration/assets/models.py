@@ -7,6 +7,7 @@ Here: glue between the lake, `ml.models` and Dagster's partitions. Not here: fit
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -17,7 +18,8 @@ from orchestration.partitions import collections
 from orchestration.resources import Assay, AssayResource
 
 if TYPE_CHECKING:
-    from ml.models.pooled import PooledConfig
+    from ml.evaluation.walk_forward import Fold
+    from ml.models.pooled import PooledConfig, PooledOutcome
     from ml.models.training import TrainingConfig, TrainingOutcome, TrainingReport
 
 PRICE_MODELS = dg.AssetKey("price_models")
@@ -62,24 +64,10 @@ def training_config(assay: Assay) -> "TrainingConfig":
 )
 def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
     """`predictions.prior_walk_forward`, `ops.prior_folds`, `ops.interval_calibration`, `ops.portfolio_risk`."""
-    from ml.models.pooled import train_pooled
-    from ml.models.pooled_tables import record_pooled
-    from ml.portfolio.past import record_portfolio_risk
-    from ml.registry.mirror import adopt_moved_aliases
-
-    with assay.lake.read(assay.lake.snapshot_id()) as con:
-        outcome = train_pooled(
-            con,
-            assay.registry.artifacts,
-            run_id=context.run_id,
-            config=pooled_config(assay),
-            on_fold=lambda fold: context.log.info(f"fold {fold.number}: {fold.rows} sales"),
-        )
-    with assay.lake.write("record the pooled prior") as con:
-        record_pooled(con, outcome)
-        record_portfolio_risk(con)
-        # Every collection is judged anew after this: the time to take over champions somebody moved back by hand.
-        adopt_moved_aliases(con, assay.registry, context.run_id)
+    outcome = train_prior(
+        assay, context.run_id, lambda fold: context.log.info(f"fold {fold.number}: {fold.rows} sales")
+    )
+    with assay.lake.read() as con:
         columns = table_columns(con, "predictions.prior_walk_forward")
     walked = outcome.walk_forward
     return dg.MaterializeResult(
@@ -112,6 +100,43 @@ def price_models(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
     """Any range of collections in one run."""
     report = train_and_record(assay, context.partition_keys, run_id=context.run_id)
     return dg.MaterializeResult(metadata=report_metadata(report))
+
+
+def train_prior(
+    assay: Assay, run_id: str, on_fold: "Callable[[Fold], None] | None" = None
+) -> "PooledOutcome":
+    """The pooled stage: sales that it has not seen are predicted, folds that are due are fitted, all is recorded."""
+    from ml.models.pooled import train_pooled
+    from ml.models.pooled_tables import record_pooled
+    from ml.portfolio.past import record_portfolio_risk
+    from ml.registry.mirror import adopt_moved_aliases
+
+    with assay.lake.read(assay.lake.snapshot_id()) as con:
+        outcome = train_pooled(
+            con, assay.registry.artifacts, run_id=run_id, config=pooled_config(assay), on_fold=on_fold
+        )
+    with assay.lake.write("record the pooled prior") as con:
+        record_pooled(con, outcome)
+        record_portfolio_risk(con)
+        # Every collection is judged anew after this: the time to take over champions somebody moved back by hand.
+        adopt_moved_aliases(con, assay.registry, run_id)
+    return outcome
+
+
+def learn_newest_sales(assay: Assay, run_id: str) -> bool:
+    """Let the pooled stage predict what it has not seen, if that is a day of sales or more; returns whether it did.
+
+    A collection learns from the errors of those predictions. They are renewed every week; a training out of turn that
+    did not renew them would learn nothing of what it was asked for.
+    """
+    from ml.models.due import predictions_lag
+
+    with assay.lake.read() as con:
+        lag = predictions_lag(con)
+    if lag is None or lag < timedelta(days=1):
+        return False
+    train_prior(assay, run_id)
+    return True
 
 
 def train_and_record(

@@ -135,6 +135,28 @@ def test_more_days_give_the_facts_and_features_of_a_run_from_scratch(home, tmp_p
     assert differences(at_once, day_by_day) == []
 
 
+def test_a_training_out_of_turn_learns_the_sales_since_the_prior_was_last_asked(home):
+    folder, _ = home
+    with _lake(folder).read() as con:
+        (busiest,) = con.execute(
+            "select collection from features.sale_features group by 1 order by count(*) desc limit 1"
+        ).fetchone()
+        assert _newest(con, "predictions.prior_walk_forward") < _newest(con, "features.sale_features")
+    done = subprocess.run(
+        [ASSAY, "retrain", busiest, "--reason", "a test", "--home", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    with _lake(folder).read() as con:
+        assert _newest(con, "predictions.prior_walk_forward") == _newest(con, "features.sale_features")
+
+
+def _newest(con, table: str) -> object:
+    return con.execute(f"select max(known_at) from {table}").fetchone()[0]
+
+
 def test_tuning_keeps_its_trials_and_its_verdict_or_says_why_there_is_none(home):
     folder, _ = home
     told = _tune(folder, "20s")
