@@ -1,6 +1,7 @@
 """Keep features.sale_features and features.token_features in step with the index.
 
-What is here: which rows are outdated, the two spines, and the writes. What is not: the query (``query``).
+What is here: the two spines, and the writes. What is not: which collections are outdated (``outdated``), the query
+(``query``).
 
 The concept. A spine of past sales is the index's own rows; a spine of tokens is the index's last state,
 moved to the scoring instant: the token's own part decays, the level's variance grows. Both go through
@@ -17,37 +18,13 @@ from datetime import datetime
 
 import duckdb
 
+from ml.features.outdated import SALE_KEYS, TOKEN_KEYS, create_table, plan_changed, plan_stale, remember
 from ml.features.query import SPINE_INDEX_COLUMNS, feature_query
-from ml.features.schema import FEATURES, fingerprint
 from ml.index.asof import sorted_asof_joins
 from ml.index.params import DEFAULT_PARAMS, IndexParams
-from ml.index.tables import create_tables as create_index_tables
 
-SALE_KEYS = (
-    "sale_id",
-    "collection",
-    "token_id",
-    "seq",
-    "known_at",
-    "as_of",
-    "prefix",
-    "row_hash",
-    "target_log",
-)
-TOKEN_KEYS = ("collection", "token_id", "as_of", "prefix", "state_known_at")
 #: Spine rows per query: the joins of one hold some 500 bytes a row.
 CHUNK_ROWS = 250_000
-#: A collection without a new sale is seen anew after this many days: its time since the last sale has grown.
-STALE_DAYS = 7
-_KEY_TYPES = {
-    "seq": "bigint",
-    "prefix": "bigint",
-    "known_at": "timestamp",
-    "as_of": "timestamp",
-    "state_known_at": "timestamp",
-    "row_hash": "ubigint",
-    "target_log": "double",
-}
 
 
 class ScoringInstantError(ValueError):
@@ -71,8 +48,8 @@ def update_sale_features(con: duckdb.DuckDBPyConnection) -> FeatureReport:
     touched, and of them only rows from the first changed sale on.
     """
     began = time.monotonic()
-    _create(con, "sale", SALE_KEYS)
-    _plan(con, "sale")
+    create_table(con, "sale", SALE_KEYS)
+    plan_changed(con, "sale")
     con.execute(
         """
         create or replace temp table feature_plan as
@@ -148,15 +125,15 @@ def build_token_features(
         ScoringInstantError: the index knows sales from ``as_of`` on; they would leak into the features.
     """
     began = time.monotonic()
-    _create(con, "token", TOKEN_KEYS)
+    create_table(con, "token", TOKEN_KEYS)
     newest = con.execute("select max(state_known_at) from features.index_state").fetchone()
     if newest and newest[0] is not None and newest[0] >= as_of:
         raise ScoringInstantError(
             f"token features need a scoring instant after everything the index has seen: found as_of {as_of} and a "
             f"sale known at {newest[0]}; pass a later as_of (the source's watermark)"
         )
-    _plan(con, "token", everything=not only_changed)
-    _plan_stale(con, as_of)
+    plan_changed(con, "token", everything=not only_changed)
+    plan_stale(con, as_of)
     con.execute(
         """
         delete from features.token_features
@@ -212,69 +189,6 @@ def build_token_features(
     return _write(con, "token", TOKEN_KEYS, began)
 
 
-def _create(con: duckdb.DuckDBPyConnection, spine: str, keys: tuple[str, ...]) -> None:
-    """Create the table of one spine; a table of another feature schema is replaced."""
-    create_index_tables(con)
-    con.execute(
-        """
-        create table if not exists features.feature_state (
-            spine varchar, collection varchar, sales_hash ubigint, traits_hash ubigint, fingerprint varchar
-        )
-        """
-    )
-    stored = con.execute(
-        "select count(*) from features.feature_state where spine = ? and fingerprint != ?",
-        [spine, fingerprint()],
-    ).fetchone()
-    if stored and stored[0]:
-        con.execute(f"drop table if exists features.{spine}_features")
-        con.execute("delete from features.feature_state where spine = ?", [spine])
-    columns = ", ".join(
-        [f"{key} {_KEY_TYPES.get(key, 'varchar')}" for key in keys]
-        + ["base_log double"]
-        + [f"{feature.name} {feature.dtype}" for feature in FEATURES]
-    )
-    con.execute(f"create table if not exists features.{spine}_features ({columns})")
-
-
-def _plan(con: duckdb.DuckDBPyConnection, spine: str, everything: bool = False) -> None:
-    """Leave ``feature_changed``: collections to compute, and whether their old rows can be kept."""
-    con.execute(
-        """
-        create or replace temp table feature_changed as
-        with state as (
-            select * from features.feature_state where spine = $spine
-        )
-        select
-            index_state.collection,
-            coalesce(state.traits_hash = index_state.traits_hash, false) as same_rules
-        from features.index_state
-        left join state using (collection)
-        where $everything
-            or state.sales_hash is distinct from index_state.sales_hash
-            or state.traits_hash is distinct from index_state.traits_hash
-        """,
-        {"spine": spine, "everything": everything},
-    )
-
-
-def _plan_stale(con: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
-    """Add to ``feature_changed`` the quiet collections that were last seen too long ago."""
-    con.execute(
-        f"""
-        insert into feature_changed
-        select token_features.collection, true
-        from features.token_features
-        inner join marts.dim_collections using (collection)
-        where token_features.collection not in (select collection from feature_changed)
-        group by token_features.collection, told_until
-        having max(as_of) < least($as_of::timestamp, coalesce(told_until, $as_of::timestamp))
-            - interval {STALE_DAYS} day
-        """,
-        {"as_of": as_of},
-    )
-
-
 def _write(con: duckdb.DuckDBPyConnection, spine: str, keys: tuple[str, ...], began: float) -> FeatureReport:
     """Compute and insert the features of ``feature_spine``, some collections at a time to bound memory."""
     con.execute(
@@ -302,25 +216,7 @@ def _write(con: duckdb.DuckDBPyConnection, spine: str, keys: tuple[str, ...], be
         )
         with sorted_asof_joins(con):
             con.execute(f"insert into features.{spine}_features {feature_query('feature_chunk', keys)}")
-    con.execute(
-        """
-        delete from features.feature_state
-        where spine = $spine and (
-            collection in (select collection from feature_changed)
-            or collection not in (select collection from features.index_state)
-        )
-        """,
-        {"spine": spine},
-    )
-    con.execute(
-        """
-        insert into features.feature_state
-        select $spine, collection, sales_hash, traits_hash, $fingerprint
-        from features.index_state
-        where collection in (select collection from feature_changed)
-        """,
-        {"spine": spine, "fingerprint": fingerprint()},
-    )
+    remember(con, spine)
     counts = con.execute(
         f"""
         select
