@@ -74,6 +74,7 @@ _ARRIVALS = tuple(f"slo/{table}_arrive" for table in ("sales", "transfers", "lis
 # Prices that move show in each of these, sooner or later.
 _LASTING = (
     "model/",
+    "drift/",
     "slo/online_mdape",
     "slo/online_error_beats_median",
     "slo/interval_coverage",
@@ -124,7 +125,7 @@ DRILLS: tuple[Drill, ...] = (
                 "{n:.0f} repeated sales excluded",
                 "select count(*) from intermediate.int_sales_classified"
                 " where exclusion_reason = 'duplicate' and event_time >= $since",
-                5,
+                3,
                 1,
             ),
         ),
