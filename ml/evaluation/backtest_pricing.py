@@ -30,11 +30,12 @@ from ml.models.collection_reader import collection_slices, trait_codes
 from ml.models.frames import FeatureSet
 from ml.models.gate import GateConfig
 from ml.models.index_alone import NOTHING_LEARNT, IndexAlone
-from ml.models.inference import REASON_FEW_SALES, REASON_NO_FEATURES, REASON_SILENT, ScoringConfig
+from ml.models.inference import ScoringConfig
 from ml.models.local import LocalInputs, predict_local, trait_matrix
 from ml.models.matrix import matrix
 from ml.models.pooled import PooledConfig, prior_version
 from ml.models.prior import predict_gap, predict_scale
+from ml.models.speaking import REASON_FEW_SALES, REASON_NO_FEATURES, REASON_SILENT
 from ml.models.token_predictions import rarity_effect
 from ml.registry.artifacts import ArtifactStore
 

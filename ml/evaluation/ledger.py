@@ -21,7 +21,8 @@ from ml.index.asof import sorted_asof_joins
 from ml.index.queries import sale_queries
 from ml.models.champion import TIER_NONE
 from ml.models.grades import grade_sql
-from ml.models.inference import REASON_FEW_SALES, REASON_SILENT, ScoringConfig
+from ml.models.inference import ScoringConfig
+from ml.models.speaking import REASON_FEW_SALES, REASON_SILENT
 
 REASON_NO_ESTIMATE = "not_estimated_before"
 """Of a sale that could have had a value, but was not valued at or before its instant."""

@@ -1,7 +1,7 @@
 """Who speaks for a collection: the models behind its stored estimates, or the index where there are none.
 
 Here: reading predictions.token_estimates, ops.champions and ops.prior_folds, and loading the boosters. Not here:
-deciding tiers (`ml.models.inference` did), or explaining.
+deciding tiers (`ml.models.speaking` did), or explaining.
 
 Concept: an explanation is about the estimate that was given. So it takes the model versions from the estimates. Where
 the lake has moved on since (another champion, later features), it says so with both sides and explains the one that can

@@ -1,7 +1,7 @@
 """Writing estimates: the current one of every token, and the append-only history.
 
 Here: two statements that turn predictions into predictions.token_estimates and predictions.estimate_history. Not here:
-who speaks for a token (`inference`), or what is said (`token_predictions`).
+who speaks for a token (`speaking`), or what is said (`token_predictions`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from ml.models.frames import FeatureSet
 from ml.models.grades import grade_sql
+from ml.models.speaking import REASON_NO_FEATURES
 from ml.models.token_predictions import LOCAL_SCHEMA
 
 
@@ -29,7 +30,7 @@ def write_estimates(
     """Replace the estimates in scope and append the history, in the caller's transaction.
 
     Args:
-        con: A write connection with the temporary tables `_facts` and `_assignment` of `inference`.
+        con: A write connection with the temporary tables `_facts` and `_assignment` of `speaking`.
         predictions: Rows of `PREDICTION_SCHEMA`.
         residuals: Rows of `LOCAL_SCHEMA`.
         as_of: The instant that was asked for.
@@ -88,7 +89,7 @@ select
     exp(p.log_eth + p.mean_log) as expected_eth,
     {grade_sql("p.half_80")} as grade,
     case when p.log_eth is null then 'none' else a.tier end as tier,
-    case when p.log_eth is null then coalesce(_facts.no_value_reason, 'no_features') end as no_value_reason,
+    case when p.log_eth is null then coalesce(_facts.no_value_reason, '{REASON_NO_FEATURES}') end as no_value_reason,
     case when p.log_eth is not null then a.model_version end as model_version,
     case when p.log_eth is not null then a.prior_version end as prior_version,
     $features as feature_fingerprint,

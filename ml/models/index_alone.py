@@ -1,7 +1,7 @@
 """What is said where the index speaks alone: too few sales for a prior, or none yet.
 
 Here: what rarity adds there, and the intervals, learnt per market. Not here: the index (`ml.index`), or when it speaks
-alone (`gate`, `inference`).
+alone (`gate`, `speaking`).
 
 Concept: young collections resemble young collections of their own market and nobody else's: with both chains of the
 real bundle in one, the rarity effect of the noisy one made the other's young collections a quarter worse than the bare

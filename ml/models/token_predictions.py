@@ -1,7 +1,7 @@
 """What the champions say about every token: the pooled pass and the local pass.
 
 Here: predictions in log units for tokens with features, streamed in batches. Not here: which tokens deserve a
-value, or writing estimates (`inference`).
+value (`speaking`), or writing estimates (`estimates`).
 
 Concept: almost all of the work is one set-wise pass of the pooled prior over all tokens in batches; only
 collections whose champion has a local booster are visited one by one, in chunks read together.
