@@ -124,7 +124,7 @@ def drift_alerts(con: duckdb.DuckDBPyConnection) -> list[Alert]:
             f"times its ordinary distance from the reference. Newest window: {start:%Y-%m-%d %H:%M} to "
             f"{end:%Y-%m-%d %H:%M} UTC.",
             runbook="drift",
-            command=COMMAND.format(collection=f"'{name}'" if is_market(name) else name),
+            command="assay status" if is_market(name) else COMMAND.format(collection=name),
             group="collections drifted",
         )
         for name, drifted, tested, worst, kind, score, start, end in rows

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
         description="worker threads for fits and SQL",
     )
     memory_limit: str = Field(
-        "2GB", pattern=r"^\d+(\.\d+)?(MB|GB)$", description="memory DuckDB may use, e.g. 2GB or 512MB"
+        "4GB", pattern=r"^\d+(\.\d+)?(MB|GB)$", description="memory DuckDB may use, e.g. 4GB or 512MB"
     )
     lock_timeout_s: float = Field(
         1800, ge=0, description="seconds to wait for another process that is writing the same home"
