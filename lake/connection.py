@@ -25,7 +25,7 @@ class Lake:
     """One lake, opened as often as needed.
 
     Every ``read`` and ``write`` is a DuckDB instance of its own with the catalog attached as ``lake`` and in
-    use, so a table is addressed as ``schema.table``. Opening costs about 0.04 s, in a process's first time 0.3 s
+    use, so a table is addressed as ``schema.table``. Opening costs about 0.09 s, in a process's first time 0.4 s
     (`extensions`).
 
     Args:

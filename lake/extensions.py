@@ -41,8 +41,12 @@ def open_database(
     """
     seen = set(extensions) <= _checked
     con = duckdb.connect(config={**(config or {}), "allow_unsigned_extensions": seen})
-    for name in extensions:
-        load_extension(con, name)
+    try:
+        for name in extensions:
+            load_extension(con, name)
+    except ExtensionUnavailableError:
+        con.close()
+        raise
     _checked.update(extensions)
     return con
 
