@@ -60,7 +60,11 @@ def train_worklist(context: dg.OpExecutionContext, config: Worklist, assay: Assa
     models.note_launch(assay, config.collections, context.run_id)
     context.log.info(f"{len(config.collections)} collections: {config.reason}")
     if config.learn_newest and models.learn_newest_sales(assay, context.run_id):
-        context.log.info("the pooled prior has predicted the newest sales first")
+        context.log_event(
+            dg.AssetMaterialization(
+                models.pooled_prior.key, description="asked for its predictions of the newest sales"
+            )
+        )
     report = models.train_and_record(
         assay,
         config.collections,
@@ -85,7 +89,9 @@ def retrain_worklist() -> None:
     train_worklist()
 
 
-@dg.op(description="Ingest, build, train what is due, score: the jobs in order, each as a run of its own.")
+@dg.op(
+    description="Ingest, build, train what is due, score, monitor: the jobs in order, each as a run of its own."
+)
 def conduct(context: dg.OpExecutionContext, assay: AssayResource) -> None:
     """What `assay run` does, from the UI or a schedule."""
     from orchestration.pipeline import run_everything
