@@ -2,9 +2,10 @@
 
 Here: `ops.decision_effects`. Not here: decisions (`ml.registry.mirror`), or what follows from an effect (`queue`).
 
-Concept: a sale after the decision counts when the model that the decision put in place priced it. Markets move between
-before and after; the verdict is therefore about the model's excess over the median of five sales, not about its error.
-An effect is written once, when enough sales have come, and stays.
+Concept: a sale after the decision counts when the model that the decision put in place priced it, and on both sides
+when its estimate was current: a week without a run is no effect of a decision. Markets move between before and after;
+the verdict is therefore about the model's excess over the median of five sales, not about its error. An effect is
+written once, when enough sales have come, and stays.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import duckdb
 from ml.acting.policy import ActingPolicy
 from ml.acting.queue import CHANGES
 from ml.acting.tables import EFFECTS, create_acting_tables
+from ml.evaluation.estimate_ledger import CURRENT_DAYS, with_outdated
 from ml.evaluation.estimate_ledger import TABLE as LEDGER
+from ml.index.asof import sorted_asof_joins
 from ml.models.tables import table_exists
 
 
@@ -32,16 +35,15 @@ def measure_effects(con: duckdb.DuckDBPyConnection, now: datetime, policy: Actin
     create_acting_tables(con)
     if not (table_exists(con, LEDGER) and table_exists(con, "ops.decision_log")):
         return 0
-    row = con.execute(
-        _EFFECTS_SQL,
-        {
-            "now": now,
-            "days": int(policy.effect_days),
-            "least": policy.effect_sales,
-            "most": policy.effect_most_sales,
-            "z": policy.effect_z,
-        },
-    ).fetchone()
+    limits = {
+        "now": now,
+        "days": int(policy.effect_days),
+        "least": policy.effect_sales,
+        "most": policy.effect_most_sales,
+        "z": policy.effect_z,
+    }
+    with sorted_asof_joins(con):
+        row = con.execute(_EFFECTS_SQL, limits).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -55,6 +57,8 @@ with decisions as (
         and (collection, decided_at, run_id) not in (select (collection, decided_at, run_id) from {EFFECTS})
     qualify row_number() over (partition by collection, decided_at, run_id order by action) = 1
 ),
+sold as (select * from {LEDGER} where collection in (select collection from decisions)),
+priced as ({with_outdated("sold")}),
 sales as (
     select
         d.collection, d.decided_at, d.run_id, d.action, l.known_at > d.decided_at as is_after,
@@ -62,8 +66,9 @@ sales as (
         abs(ln(l.estimate_eth / l.price_eth)) - abs(ln(l.med_5_eth / l.price_eth)) as excess,
         date_trunc('hour', l.event_time) as hour
     from decisions as d
-    inner join {LEDGER} as l
+    inner join priced as l
         on d.collection = l.collection and l.is_arms_length and l.estimate_eth > 0 and l.known_at < $now
+        and l.outdated_days <= {CURRENT_DAYS}
         and case
             when l.known_at > d.decided_at then l.model_version = d.challenger
             else l.known_at >= d.decided_at - to_days($days)

@@ -26,6 +26,10 @@ LIVE, WALK_FORWARD = "live", "walk_forward"
 COMPARED = ("collection", "token_id", "price_eth", "known_at", "is_arms_length", "is_wash")
 """What a row repeats of its sale: where one differs, the sale was corrected."""
 
+CURRENT_DAYS = 2.0
+"""An estimate that is outdated for longer says how often somebody values, and nothing about the model. A daily run
+keeps within one; the second leaves room for a run that failed."""
+
 
 @dataclass(frozen=True)
 class LedgerUpdate:
@@ -75,6 +79,23 @@ def update_estimate_ledger(con: duckdb.DuckDBPyConnection, now: datetime) -> Led
     return LedgerUpdate(
         added[LIVE], added[WALK_FORWARD], removed, int(rows[0]) if rows else 0, time.monotonic() - began
     )
+
+
+def with_outdated(ledger: str) -> str:
+    """Query for the rows of a ledger that have an estimate, with `outdated_days`.
+
+    An estimate is outdated from the first clean sale of its collection on that it does not know: production would have
+    valued again. One that is old because nothing sold is not outdated.
+
+    Args:
+        ledger: Relation with the ledger's columns, all clean sales of a collection since its estimates among its rows.
+    """
+    return f"""
+    select l.*, (epoch_us(l.known_at) - epoch_us(heard.known_at)) / 86400e6 as outdated_days
+    from {ledger} as l
+    asof join (select collection, known_at from {ledger} where is_arms_length) as heard
+        on l.collection = heard.collection and l.as_of <= heard.known_at
+    """
 
 
 def _count(con: duckdb.DuckDBPyConnection, sql: str) -> int:

@@ -8,6 +8,10 @@ decides nothing. A collection is degraded when three things hold together: its n
 ones beyond noise, by an amount worth acting on, and they grew by more than those of the median of the last five sales
 did. The last is what tells a broken model from a market that became harder for everybody. Sales of one hour share what
 moved the market in it, so an hour counts once in every error of a mean.
+
+A sale is left out when nobody had valued its collection for days although it had sold since: that says something about
+the schedule, not about the model. An estimate that is old because nothing happened is current. The service levels and
+`online_buckets` judge what readers saw, and leave nothing out.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from ml.evaluation.estimate_ledger import CURRENT_DAYS
 from ml.evaluation.estimate_ledger import TABLE as LEDGER
 from ml.evaluation.online_sql import (
     ALL,
@@ -31,7 +36,8 @@ from ml.evaluation.online_sql import (
     TREND_SQL,
     WINDOWS_SQL,
 )
-from ml.models.tables import table_exists
+from ml.index.asof import sorted_asof_joins
+from ml.models.tables import add_columns, table_exists
 
 __all__ = [
     "ALL",
@@ -47,7 +53,7 @@ __all__ = [
 TABLE = "monitoring.online_metrics"
 COLUMNS = (
     "collection varchar, window_start timestamp, window_end timestamp, evaluated_at timestamp, n bigint,"
-    " clusters bigint, mdape double,"
+    " outdated bigint, clusters bigint, mdape double,"
     " mdape_low double, mdape_high double, mape double, level double, coverage_80 double, med_5_mdape double,"
     " past_n bigint, past_mdape double, past_med_5_mdape double, z_past double, z_relative double,"
     " z_worse_than_med_5 double, trend_z double, trend_weeks bigint, state varchar"
@@ -55,11 +61,11 @@ COLUMNS = (
 """Columns of `monitoring.online_metrics`; key (collection, window_end), errors and shares are fractions.
 
 `window_start`, `window_end`: when the oldest and the newest sale of the window became known; `n` sales in `clusters`
-distinct hours; `mdape_low` and `mdape_high`: 95 % interval of the median by order statistics, null with fewer than six
-sales; `past_*`: the sales just before the window; `z_past`: rank sum of the new errors among the past ones;
-`z_relative`: growth of the excess of |log error| over that of `med_5`; `z_worse_than_med_5`: paired excess over `med_5`
-in the window; `trend_z`: Mann-Kendall over `trend_weeks` weekly medians, positive when errors grow;
-`state`: ok, degraded or too_few.
+distinct hours; `outdated`: sales of the last `recent_days` left out because nobody had valued in time; `mdape_low`
+and `mdape_high`: 95 % interval of the median by order statistics, null with fewer than six sales; `past_*`: the sales
+just before the window; `z_past`: rank sum of the new errors among the past ones; `z_relative`: growth of the excess
+of |log error| over that of `med_5`; `z_worse_than_med_5`: paired excess over `med_5` in the window; `trend_z`:
+Mann-Kendall over `trend_weeks` weekly medians, positive when errors grow; `state`: ok, degraded or too_few.
 """
 
 
@@ -68,6 +74,7 @@ class OnlineConfig:
     """Windows and guards.
 
     Attributes:
+        current_days: Days for which an estimate is judged after a sale that it does not know.
         recent_sales: Newest sales of a collection that are judged.
         recent_full_days: All sales of so many days are judged, also when there are more.
         recent_days: Sales older than this (before the newest) are not recent.
@@ -86,6 +93,7 @@ class OnlineConfig:
         keep_days: Market time for which rows are kept; the newest of a collection stays.
     """
 
+    current_days: float = CURRENT_DAYS
     recent_sales: int = 50
     recent_full_days: float = 7
     recent_days: float = 30
@@ -138,6 +146,7 @@ def update_online_metrics(
     began, config = time.monotonic(), config or OnlineConfig()
     con.execute("create schema if not exists monitoring")
     con.execute(f"create table if not exists {TABLE} ({COLUMNS})")
+    add_columns(con, TABLE, {"outdated": "bigint"})
     if not table_exists(con, LEDGER):
         return OnlineUpdate(0, (), 0, 0, None, time.monotonic() - began)
     evaluate_online(con, now, config, "online_now")
@@ -146,6 +155,7 @@ def update_online_metrics(
         " and t.n = online_now.n and t.past_n = online_now.past_n and t.mdape = online_now.mdape"
         " and t.past_mdape is not distinct from online_now.past_mdape"
         " and t.trend_z is not distinct from online_now.trend_z"
+        " and t.outdated is not distinct from online_now.outdated"
     )
     con.execute(f"delete from {TABLE} as t using online_now where {_SAME}")
     written = con.execute(f"insert into {TABLE} by name select * from online_now").fetchone()
@@ -180,7 +190,9 @@ def newest_online() -> str:
 
 def evaluate_online(con: duckdb.DuckDBPyConnection, now: datetime, config: OnlineConfig, into: str) -> None:
     """Leave the temporary table `into` with the columns of `COLUMNS`: one row per collection, and one for all."""
-    con.execute(CLEAN_SQL, {"now": now, "days": int(config.past_days + config.recent_days)})
+    days = int(config.past_days + config.recent_days)
+    with sorted_asof_joins(con):
+        con.execute(CLEAN_SQL, {"now": now, "days": days, "current_days": config.current_days})
     con.execute(
         WINDOWS_SQL,
         {
@@ -203,6 +215,7 @@ def evaluate_online(con: duckdb.DuckDBPyConnection, now: datetime, config: Onlin
                 **{
                     name: getattr(config, name)
                     for name in (
+                        "recent_days",
                         "min_sales",
                         "min_past_sales",
                         "noise_z",

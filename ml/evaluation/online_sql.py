@@ -6,6 +6,7 @@ Here: SQL, in the order in which it runs. Not here: what the parameters are and 
 from __future__ import annotations
 
 from ml.evaluation.estimate_ledger import TABLE as LEDGER
+from ml.evaluation.estimate_ledger import with_outdated
 
 ALL = "all"
 """Stands for a collection in the rows over all of them."""
@@ -14,16 +15,20 @@ OK, DEGRADED, TOO_FEW = "ok", "degraded", "too_few"
 
 CLEAN_SQL = f"""
 create or replace temp table online_clean as
-with told as (
+with sold as (
+    select * from {LEDGER} where is_arms_length and known_at < $now
+    qualify known_at > max(known_at) over (partition by collection) - to_days($days)
+),
+told as (
     select
         collection, sale_id, known_at, date_trunc('hour', event_time) as hour,
+        outdated_days <= $current_days as is_current,
         abs(estimate_eth / price_eth - 1) as ape, estimate_eth / price_eth as ratio,
         abs(ln(estimate_eth / price_eth)) as error, abs(med_5_eth / price_eth - 1) as med_5_ape,
         abs(ln(estimate_eth / price_eth)) - abs(ln(med_5_eth / price_eth)) as excess,
         price_eth between lower_eth and upper_eth as covered
-    from {LEDGER}
-    where is_arms_length and estimate_eth > 0 and known_at < $now
-    qualify known_at > max(known_at) over (partition by collection) - to_days($days)
+    from ({with_outdated("sold")})
+    where estimate_eth > 0
 )
 select * from told
 union all by name
@@ -39,6 +44,7 @@ with aged as (
         row_number() over (partition by collection order by known_at desc, sale_id desc) as back,
         (epoch_us(max(known_at) over (partition by collection)) - epoch_us(known_at)) / 86400e6 as age
     from online_clean
+    where is_current
 ),
 chosen as (
     select
@@ -64,6 +70,7 @@ create or replace temp table online_trend as
 with weekly as (
     select collection, date_trunc('week', known_at) as week, median(ape) as mdape
     from online_clean
+    where is_current
     group by collection, week
     having count(*) >= $min_sales
     qualify row_number() over (partition by collection order by week desc) <= $weeks
@@ -121,17 +128,25 @@ tested as (
         / nullif(sqrt(excess_now_var / clusters + excess_past_var / past_clusters), 0) as z_relative,
         excess_now / nullif(sqrt(excess_now_var / clusters), 0) as z_worse_than_med_5
     from sides
+),
+outdated as (
+    select c.collection, count(*) as n
+    from online_clean as c inner join sides using (collection)
+    where not c.is_current and c.known_at > sides.window_end - to_days($recent_days::int)
+    group by c.collection
 )
 select
-    t.collection, window_start, window_end, $now::timestamp as evaluated_at, n, clusters, mdape, mdape_low,
-    mdape_high, mape, level, coverage_80, med_5_mdape, past_n, past_mdape, past_med_5_mdape, z_past, z_relative,
-    z_worse_than_med_5, trend.z as trend_z, coalesce(trend.weeks, 0) as trend_weeks,
+    t.collection, window_start, window_end, $now::timestamp as evaluated_at, t.n, coalesce(outdated.n, 0) as outdated,
+    clusters, mdape, mdape_low, mdape_high, mape, level, coverage_80, med_5_mdape, past_n, past_mdape,
+    past_med_5_mdape, z_past, z_relative, z_worse_than_med_5, trend.z as trend_z,
+    coalesce(trend.weeks, 0) as trend_weeks,
     case
-        when n < $min_sales or past_n < $min_past_sales then '{TOO_FEW}'
+        when t.n < $min_sales or past_n < $min_past_sales then '{TOO_FEW}'
         when z_past >= $noise_z and z_relative >= $relative_z and mdape >= $min_ratio * past_mdape
             and mdape - past_mdape >= $min_points then '{DEGRADED}'
         else '{OK}'
     end as state
 from tested as t
 left join online_trend as trend on t.collection = trend.collection
+left join outdated on t.collection = outdated.collection
 """

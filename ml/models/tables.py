@@ -8,7 +8,7 @@ insert. Times are UTC without a zone; prices are ETH; names ending in _log are n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import duckdb
@@ -92,11 +92,16 @@ def create_tables(con: duckdb.DuckDBPyConnection, names: Iterable[str] | None = 
         con.execute(f"create schema if not exists {name.split('.')[0]}")
         con.execute(f"create table if not exists {name} ({TABLES[name]})")
         if name in ADDED_COLUMNS:
-            present = {row[0] for row in con.execute(f"describe {name}").fetchall()}
-            for column, kind in ADDED_COLUMNS[name].items():
-                # altered only when needed: an alteration is a schema change of the lake
-                if column not in present:
-                    con.execute(f"alter table {name} add column {column} {kind}")
+            add_columns(con, name, ADDED_COLUMNS[name])
+
+
+def add_columns(con: duckdb.DuckDBPyConnection, name: str, columns: Mapping[str, str]) -> None:
+    """Add the columns (name to type) that a table of an older home lacks; they are null in its rows."""
+    present = {row[0] for row in con.execute(f"describe {name}").fetchall()}
+    for column, kind in columns.items():
+        # altered only when needed: an alteration is a schema change of the lake
+        if column not in present:
+            con.execute(f"alter table {name} add column {column} {kind}")
 
 
 def table_exists(con: duckdb.DuckDBPyConnection, name: str) -> bool:

@@ -13,7 +13,6 @@ import dagster as dg
 import duckdb
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
-from lake.config import CATALOG_ALIAS
 from lake.extensions import install_extensions
 from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER
 from orchestration.resources import DBT_EXECUTABLE, DBT_PROJECT, AssayResource
@@ -63,7 +62,7 @@ def build_marts(project: DbtProject) -> dg.AssetsDefinition:
             # dagster-dbt repeats dbt's log on standard output, which belongs to `--json`; dbt keeps it in dbt.log.
             with redirect_stdout(told), assay.lake.read() as con:
                 for event in invocation.stream():
-                    yield _with_row_count(event, con)
+                    yield _with_row_count(event, invocation.manifest["nodes"], con)
         if not invocation.is_successful():
             raise DbtBuildError(
                 f"dbt build failed; its log is {target / 'dbt.log'}, and ended with:\n{told.getvalue()[-3000:]}"
@@ -72,19 +71,14 @@ def build_marts(project: DbtProject) -> dg.AssetsDefinition:
     return marts
 
 
-def _with_row_count(event: Any, con: duckdb.DuckDBPyConnection) -> Any:
+def _with_row_count(event: Any, nodes: Mapping[str, Any], con: duckdb.DuckDBPyConnection) -> Any:
     """A model's output with its rows; dagster-dbt's own counter cannot open a DuckLake."""
     if not isinstance(event, dg.Output):
         return event
-    model = str(event.metadata["unique_id"].value).rsplit(".", 1)[-1]
-    table = con.execute(
-        "select schema_name from duckdb_columns() where database_name = $1 and table_name = $2"
-        " and table_name not in (select view_name from duckdb_views() where database_name = $1) limit 1",
-        [CATALOG_ALIAS, model],
-    ).fetchone()
-    if table is None:  # a view has no rows of its own
+    node = nodes[str(event.metadata["unique_id"].value)]
+    if node["config"]["materialized"] == "view":  # has no rows of its own
         return event
-    rows = con.execute(f"select count(*) from {table[0]}.{model}").fetchone()
+    rows = con.execute(f"select count(*) from {node['schema']}.{node['alias']}").fetchone()
     return event.with_metadata({**event.metadata, "dagster/row_count": rows[0] if rows else 0})
 
 

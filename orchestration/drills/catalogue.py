@@ -94,6 +94,9 @@ _ARRIVED_AFTER_ALL = (
     "select count(*) from marts.fct_sales"
     " where event_time >= $since and known_at - event_time > interval {hours} hour"
 )
+_HELD_BACK_ENTERED = Act(
+    "{n:.0f} held-back sales entered the marts", _ARRIVED_AFTER_ALL.format(hours=2), at_least=10, by_day=2
+)
 
 DRILLS: tuple[Drill, ...] = (
     Drill(
@@ -154,14 +157,7 @@ DRILLS: tuple[Drill, ...] = (
         fault="outage",
         detected_by=("slo/sales_arrive",),
         also_noticed=(*_ARRIVALS, "slo/sales_in_time", *_VOLUME),
-        acts=(
-            Act(
-                "{n:.0f} held-back sales entered the marts",
-                _ARRIVED_AFTER_ALL.format(hours=2),
-                10,
-                2,
-            ),
-        ),
+        acts=(_HELD_BACK_ENTERED,),
     ),
     Drill(
         "crash",
@@ -270,6 +266,7 @@ DRILLS: tuple[Drill, ...] = (
         fault="outage",
         detected_by=("slo/sales_arrive",),
         also_noticed=(*_ARRIVALS, "slo/sales_in_time", *_VOLUME),
+        acts=(_HELD_BACK_ENTERED,),
         endpoint_down=True,
     ),
     Drill(

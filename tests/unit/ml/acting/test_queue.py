@@ -168,3 +168,19 @@ def test_too_few_sales_after_a_decision_measure_no_effect() -> None:
     add_sales(con, "apes", 5, NOW + timedelta(days=4), NOW + timedelta(days=5), version="apes@2")
     assert measure_effects(con, NOW + timedelta(days=6)) == 1
     assert measure_effects(con, NOW + timedelta(days=7)) == 0, "once"
+
+
+def test_sales_of_days_without_a_run_measure_no_effect() -> None:
+    con = duckdb.connect()
+    make_ledger(con)
+    create_tables(con)
+    add_sales(con, "apes", 100, START, NOW)
+    # Nobody values after the decision: from the third day on, its sales say nothing.
+    valued: dict[str, Any] = {"version": "apes@2", "valued_at": NOW + timedelta(hours=1)}
+    add_sales(con, "apes", 5, NOW + timedelta(hours=2), NOW + timedelta(hours=9), **valued)
+    add_sales(con, "apes", 40, NOW + timedelta(days=3), NOW + timedelta(days=8), bias=2.0, **valued)
+    record(con, [], [Decision(NOW, "run-1", "apes", "promoted", "r", "why", {}, "apes@2", "apes@1")])
+    assert measure_effects(con, NOW + timedelta(days=9)) == 0
+    add_sales(con, "apes", 20, NOW + timedelta(days=8), NOW + timedelta(days=9), version="apes@2")
+    assert measure_effects(con, NOW + timedelta(days=10)) == 1
+    assert con.execute(f"select verdict from {EFFECTS}").fetchone() != ("hurt",)

@@ -33,12 +33,13 @@ def add_sales(
     med_5_sigma: float = 0.25,
     version: str | None = None,
     clean: bool = True,
+    valued_at: datetime | None = None,
     seed: int = 0,
 ) -> None:
     """Append `n` sales spread over [first, last).
 
     `sigma` and `bias` are the model's error in log units, `med_5_sigma` that of the median of five, `harder` multiplies
-    the noise of both.
+    the noise of both. `valued_at`: when all of them were valued, six hours before each if None.
     """
     rng = np.random.default_rng([seed, *collection.encode(), n])
     at = [first + (last - first) * float(share) for share in np.sort(rng.uniform(size=n))]
@@ -56,7 +57,7 @@ def add_sales(
             "tx_hash": [f"{collection}-{begin + i}" for i in range(n)],
             "event_time": pa.array(at, pa.timestamp("us")),
             "known_at": pa.array(at, pa.timestamp("us")),
-            "as_of": pa.array([t - timedelta(hours=6) for t in at], pa.timestamp("us")),
+            "as_of": pa.array([valued_at or t - timedelta(hours=6) for t in at], pa.timestamp("us")),
             "price_eth": price,
             "is_arms_length": [clean] * n,
             "is_wash": [not clean] * n,

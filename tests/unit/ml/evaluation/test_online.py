@@ -61,6 +61,31 @@ def test_a_market_that_is_harder_for_everybody_is_no_broken_model(con: duckdb.Du
     assert apes["state"] == OK
 
 
+def test_sales_of_a_week_in_which_nobody_valued_say_nothing_about_a_model(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    past(con, "apes")
+    # Beside the sales of the first two days stands what a daily run would have left there, too.
+    add_sales(con, "apes", 60, SINCE, SINCE + timedelta(days=2), valued_at=SINCE)
+    add_sales(con, "apes", 140, SINCE + timedelta(days=2, hours=1), NOW, bias=0.6, valued_at=SINCE)
+    update = update_online_metrics(con, NOW)
+    assert update.degraded == ()
+    apes, every = row(con, "apes"), row(con, ALL)
+    assert apes["state"] == every["state"] == OK
+    assert apes["outdated"] == every["outdated"] == 140
+
+
+def test_an_estimate_that_is_old_because_nothing_sold_is_judged(con: duckdb.DuckDBPyConnection) -> None:
+    for number in range(60):
+        name = f"quiet-{number}"
+        add_sales(con, name, 4, START, SINCE - timedelta(days=20), seed=number)
+        add_sales(con, name, 1, SINCE, NOW, bias=0.6, valued_at=SINCE - timedelta(days=19), seed=number)
+    update_online_metrics(con, NOW)
+    every = row(con, ALL)
+    assert (every["n"], every["outdated"]) == (60, 0)
+    assert every["state"] == DEGRADED
+
+
 @pytest.mark.parametrize(("before", "recent"), [(200, 19), (39, 60)])
 def test_too_few_sales_decide_nothing_however_bad(
     con: duckdb.DuckDBPyConnection, before: int, recent: int
