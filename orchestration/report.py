@@ -26,6 +26,8 @@ def print_summary(summary: RunSummary, console: Console | None = None) -> None:
             f"within 20 % {100 * t['ppe20']:.0f} %, level {t['level']:.3f}"
         )
     console.print(_reconciliation(summary))
+    if summary.quarantine:
+        console.print(_quarantine(summary))
     console.print(_stages(summary))
     console.print(
         f"\nLook next: [bold]make ui[/] (asset graph, plots, checks) · [bold]docs/tutorial.md[/] · home {summary.home}"
@@ -87,6 +89,30 @@ def _reconciliation(s: RunSummary) -> Table:
         counts = [row[name] for row in shown]
         if any(counts) or name == "difference":
             table.add_row(name.replace("_", " "), *[f"{n:,}" for n in counts])
+    return table
+
+
+def _quarantine(s: RunSummary) -> Table:
+    """What the doors turned away, so that a column in another unit or form is seen at once."""
+    table = Table(
+        title="In quarantine: the commonest reasons, each with an example",
+        title_justify="left",
+        caption="What to do: docs/runbook/quarantine-grew.md · assay replay",
+        caption_justify="left",
+    )
+    for column in ("table", "reason", "column", "expected", "found", "in"):
+        table.add_column(column, overflow="fold")
+    table.add_column("rows", justify="right")
+    for row in s.quarantine:
+        named = (
+            row["table_name"],
+            row["reason"],
+            row["column_name"],
+            row["expected"],
+            row["found"],
+            row["source_row"],
+        )
+        table.add_row(*["" if told is None else str(told) for told in named], f"{row['rows']:,}")
     return table
 
 

@@ -1,13 +1,10 @@
-"""Sensors. Here: the one that discovers collections; it only registers partitions and requests no run. And the list.
-
-No asset has an automation condition: a condition such as `eager()` on thousands of partitions asks for thousands of
-runs when one table above them is refreshed. Runs come from the schedules and the two sensors of `acting`, one by one.
-"""
+"""Sensors. Here: the one that discovers collections; it only registers partitions and requests no run. And the list."""
 
 import dagster as dg
 
 from orchestration.acting.sensors import build_acting_sensors
 from orchestration.alerts.sensors import build_alert_sensors
+from orchestration.conditions import build_condition_sensor
 from orchestration.partitions import register_collections
 from orchestration.resources import Assay, AssayResource
 
@@ -42,4 +39,5 @@ def build_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         discover_collections,
         *build_acting_sensors(enabled=enabled),
         *build_alert_sensors(enabled=enabled),
+        build_condition_sensor(enabled=enabled),
     ]

@@ -48,6 +48,7 @@ class RunSummary:
     as_of: str
     home: str
     trained: dict[str, int] = field(default_factory=dict)
+    quarantine: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types only."""
@@ -84,6 +85,7 @@ def read_summary(
             as_of=as_of,
             home=home,
             trained=trained,
+            quarantine=_quarantine(con),
         )
 
 
@@ -112,6 +114,17 @@ def _errors(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 
 def _reconciliation(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     cursor = con.execute("select * from marts.sales_reconciliation order by all")
+    names = [d[0] for d in cursor.description or []]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _quarantine(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """The commonest reasons of what waits, each with what was expected and one row's example of what was found."""
+    cursor = con.execute(
+        "select table_name, reason, column_name, count(*) as rows, any_value(expected) as expected,"
+        " arg_min(found, source_row) as found, min(source_row) as source_row"
+        " from raw.quarantine where status = 'open' group by all order by rows desc, 1, 2, 3 limit 5"
+    )
     names = [d[0] for d in cursor.description or []]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
+from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.drift import WIDESPREAD, Drifted, watch_drift
 from orchestration.resources import AssayResource
 
@@ -24,6 +25,7 @@ CHECK = dg.AssetCheckSpec(
 
 @dg.asset(
     group_name="monitoring",
+    automation_condition=WATCH_WHEN_VALUED,
     deps=["sale_features", "estimate_ledger"],
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},

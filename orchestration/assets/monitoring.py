@@ -9,11 +9,13 @@ import dagster as dg
 
 from orchestration import plots
 from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
+from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.resources import AssayResource
 
 
 @dg.asset(
     group_name="monitoring",
+    automation_condition=WATCH_WHEN_VALUED,
     deps=["fct_sales", "fct_listings", "pooled_prior", "token_estimates"],
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},
@@ -44,6 +46,7 @@ def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
 
 @dg.asset(
     group_name="monitoring",
+    automation_condition=WATCH_WHEN_VALUED,
     deps=["estimate_ledger"],
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},
@@ -77,6 +80,7 @@ def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
 
 @dg.asset(
     group_name="monitoring",
+    automation_condition=WATCH_WHEN_VALUED,
     deps=["online_metrics", "drift_scores", "slo_status", "price_models", "token_estimates"],
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},

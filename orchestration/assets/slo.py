@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER, arrow_columns, column_schema
+from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.resources import AssayResource
 from orchestration.slo.definitions import Slo, load_slos
 from orchestration.slo.evaluation import Status
@@ -38,6 +39,7 @@ def check_spec(slo: Slo) -> dg.AssetCheckSpec:
 
 @dg.asset(
     group_name="monitoring",
+    automation_condition=WATCH_WHEN_VALUED,
     deps=["raw_sales", "fct_sales", "token_features", "token_estimates", "estimate_ledger"],
     owners=DATA_TEAM,
     kinds={"duckdb", "ducklake"},

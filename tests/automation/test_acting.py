@@ -255,20 +255,6 @@ def test_three_hundred_of_three_thousand_are_one_run(house: House) -> None:
     assert request[0].tags[ACTING_TAG] == RETRAIN_DRIFTED
 
 
-def test_a_refreshed_table_asks_for_no_partition_of_three_thousand(tmp_path: Path) -> None:
-    """No asset has a condition that could: were one added, three thousand partitions would answer here."""
-    defs = build_defs(load_settings(home=tmp_path, collections=1))
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions(str(collections.name), [f"c{i:04}" for i in range(3000)])
-        for key in ("sale_features", "dim_tokens", "pooled_prior", "token_estimates", "online_metrics"):
-            instance.report_runless_asset_event(dg.AssetMaterialization(key))
-        asked = dg.evaluate_automation_conditions(defs, instance)
-        assert asked.total_requested == 0
-        for key in ("sale_features", "pooled_prior"):
-            instance.report_runless_asset_event(dg.AssetMaterialization(key))
-        assert dg.evaluate_automation_conditions(defs, instance, cursor=asked.cursor).total_requested == 0
-
-
 def test_one_setting_enables_every_schedule_and_sensor(tmp_path: Path) -> None:
     on = build_defs(load_settings(home=tmp_path, collections=1, enable_schedules=True))
     assert {s.name: s.cron_schedule for s in on.schedules or []} == {

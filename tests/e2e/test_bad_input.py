@@ -95,3 +95,8 @@ def test_bad_rows_wait_in_quarantine_while_the_good_ones_are_valued(data, tmp_pa
     assert told["quarantined"] == len(bad)
     assert told["sales"] == len(good)
     assert told["collections"] == 1
+    assert len(told["quarantine"]) > 1
+    for reason in told["quarantine"]:
+        assert reason["reason"]
+        assert reason["expected"]
+        assert reason["source_row"].startswith("sales.csv:")
