@@ -51,6 +51,18 @@ def prepare_home(settings: Settings) -> Path:
     return home
 
 
+def existing_home(settings: Settings) -> Path:
+    """The folder, for who reads or changes what a run has left there, and must not begin a home by a mistyped path.
+
+    Raises:
+        HomeError: nothing was run there, or it holds another market.
+    """
+    home = settings.home_path
+    if not (home / MARKET_FILE).exists():
+        raise HomeError(f"{home} is no Assay home; expected one that `assay run` has made.")
+    return prepare_home(settings)
+
+
 def _check_market(path: Path, settings: Settings) -> None:
     held = json.loads(path.read_text()) if path.exists() else settings.market
     differing = {k: (held.get(k), v) for k, v in settings.market.items() if held.get(k) != v}

@@ -45,10 +45,9 @@ def alerts(
     from orchestration.alerts.delivery import retry_dead as revive
     from orchestration.alerts.policy import policy_of
     from orchestration.alerts.store import Outbox, wall_clock
-    from orchestration.errors import HomeError
+    from orchestration.home import existing_home
 
-    if not settings.home_path.is_dir():
-        raise HomeError(f"{settings.home_path} is no Assay home; expected one that `assay run` has made.")
+    existing_home(settings)
     channels, now = open_channels(settings), wall_clock()
     if action is Action.test:
         from orchestration.alerts.trial import send_trial

@@ -202,10 +202,10 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _open(home: Path | None, source: str | None, data_dir: Path | None) -> Settings:
-    from orchestration.home import prepare_home
+    from orchestration.home import existing_home
 
     opened = load_settings(home=home, source=source, data_dir=data_dir)
-    prepare_home(opened)
+    existing_home(opened)
     return opened
 
 

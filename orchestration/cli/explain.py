@@ -53,10 +53,10 @@ def _explain(settings: Settings, collection: str, token: str | None, k: int, wri
     from ml.explain.explain import explain as explain_tokens
     from ml.explain.tables import write_explanations
     from ml.registry.artifacts import ArtifactStore
-    from orchestration.home import prepare_home
+    from orchestration.home import existing_home
     from orchestration.resources import open_lake
 
-    prepare_home(settings)
+    existing_home(settings)
     lake = open_lake(settings)
     artifacts = ArtifactStore(settings.home_path / "artifacts")
     chosen = None if token is None or write else [token]

@@ -39,14 +39,12 @@ def portfolio(
     if (owner is None) == (tokens is None):
         raise SettingsError("expected either --owner ADDRESS or --tokens FILE.csv, one of them")
     settings = load_settings(home=home, source=source, data_dir=data_dir)
-    if not (settings.home_path / "lake").exists():
-        raise HomeError(
-            f"expected a home with a lake, found none in {settings.home_path}; `assay run` makes one"
-        )
     from ml.models.tables import table_exists
     from ml.portfolio.valuation import tokens_of, value_portfolio
+    from orchestration.home import existing_home
     from orchestration.resources import open_lake
 
+    existing_home(settings)
     listed = _read_tokens(tokens) if tokens else []
     with open_lake(settings).read() as con:
         if not table_exists(con, "predictions.token_estimates"):

@@ -28,10 +28,10 @@ def tune(
 
     settings = load_settings(home=home, source=source, data_dir=data_dir)
     level, seconds = level_of(scope), seconds_of(budget) if budget else settings.tuning_budget_s
-    from orchestration.home import open_instance, prepare_home
+    from orchestration.home import existing_home, open_instance
     from orchestration.progress import Narrator
 
-    prepare_home(settings)
+    existing_home(settings)
     with Narrator() as narrator, open_instance(settings) as instance:
         narrator.say(f"[bold]assay tune[/] · {level} · up to {seconds:.0f} s · home {settings.home_path}")
         verdicts = tune_in_a_run(settings, instance, level, seconds, market or [])

@@ -32,10 +32,9 @@ def watchdog(
     from orchestration.alerts.channels import open_channels
     from orchestration.alerts.store import wall_clock
     from orchestration.alerts.watchdog import watch
-    from orchestration.errors import HomeError
+    from orchestration.home import existing_home
 
-    if not (settings.home_path / "dagster" / "dagster.yaml").exists():
-        raise HomeError(f"{settings.home_path} is no Assay home; expected one that `assay run` has made.")
+    existing_home(settings)
     found = watch(settings, open_channels(settings), wall_clock(), expect_daemon=expect_daemon)
     if as_json:
         told = [

@@ -39,12 +39,11 @@ def why(
     Exit codes: 0 told · 2 no such collection or home.
     """
     settings = load_settings(home=home)
-    from orchestration.errors import HomeError
+    from orchestration.home import existing_home
     from orchestration.resources import Assay
     from orchestration.story_reading import read_story
 
-    if not settings.home_path.is_dir():
-        raise HomeError(f"{settings.home_path} is no Assay home; expected one that `assay run` has made.")
+    existing_home(settings)
     assay = Assay(settings)
     with assay.lake.read() as con:
         story = read_story(con, settings.home_path, collection, assay.horizon)

@@ -68,6 +68,30 @@ def test_a_truncated_parquet_file(data, tmp_path):
     assert "sales.parquet" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        ["alerts"],
+        ["watchdog"],
+        ["why", "apes"],
+        ["explain", "apes", "1"],
+        ["portfolio", "--owner", "0x" + "a" * 40],
+        ["retrain", "apes", "--reason", "test"],
+        ["rollback", "apes", "--reason", "test"],
+        ["replay"],
+        ["tune"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_mistyped_home_is_refused_and_not_begun(command, tmp_path):
+    home = tmp_path / "hmoe"
+    done = _assay(*command, "--home", str(home))
+    assert done.returncode == 2
+    assert f"{home} is no Assay home" in done.stderr
+    assert not home.exists()
+
+
 def test_a_wrong_setting(tmp_path):
     done = _assay("run", "--home", str(tmp_path), ASSAY_SOURCE="excel")
     assert done.returncode == 2

@@ -6,7 +6,8 @@ import pytest
 
 from orchestration.cli.portfolio import portfolio
 from orchestration.errors import HomeError
-from orchestration.settings import SettingsError
+from orchestration.home import prepare_home
+from orchestration.settings import SettingsError, load_settings
 
 
 def test_one_of_owner_and_tokens_is_wanted(tmp_path: Path) -> None:
@@ -15,12 +16,12 @@ def test_one_of_owner_and_tokens_is_wanted(tmp_path: Path) -> None:
             portfolio(owner=owner, tokens=tokens, home=tmp_path)
 
 
-def test_a_home_without_a_lake_and_a_file_without_columns_are_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_home_and_a_file_without_columns_are_told(tmp_path: Path) -> None:
     listing = tmp_path / "mine.csv"
     listing.write_text("collection,token\napes,1\n")
-    with pytest.raises(HomeError, match="expected a home with a lake"):
+    with pytest.raises(HomeError, match="is no Assay home"):
         portfolio(tokens=listing, home=tmp_path)
-    (tmp_path / "lake").mkdir()
+    prepare_home(load_settings(home=tmp_path))
     with pytest.raises(SettingsError, match=r"missing \['token_id'\]"):
         portfolio(tokens=listing, home=tmp_path)
     with pytest.raises(SettingsError, match="cannot be read"):

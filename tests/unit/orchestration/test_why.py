@@ -18,6 +18,8 @@ from ml.registry.mirror import Decision, record
 from orchestration.alerts.outbox import Alert, raise_alert
 from orchestration.alerts.store import Outbox
 from orchestration.errors import HomeError
+from orchestration.home import prepare_home
+from orchestration.settings import load_settings
 from orchestration.story_reading import read_story
 
 ASSAY = str(Path(sys.executable).parent / "assay")
@@ -55,6 +57,7 @@ def ledger(collection: str, first_day: int, days: int, off: float) -> pa.Table:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
+    prepare_home(load_settings(home=folder))
     lake = Lake(LakeConfig(home=folder))
     with lake.write("a market with a past") as con:
         con.execute("create schema if not exists marts")
