@@ -74,7 +74,8 @@ def enter_ledger(
         con.execute(
             f"""
             insert into {LEDGER} by name
-            select sale_id, collection, token_id, known_at, known_at as event_time, price_eth, true as is_arms_length,
+            select sale_id, collection, token_id, known_at, known_at as event_time, known_at as as_of, price_eth,
+                true as is_arms_length,
                 price_eth * 1.2 as med_5_eth,
                 price_eth * case when known_at > $bad then 2 + random() else 1.05 + 0.01 * random() end as estimate_eth
             from marts.fct_sales where collection = $name and known_at > $since
