@@ -21,7 +21,7 @@ WATCH_WHEN_VALUED = (
 ).with_label("watch_when_valued")
 """Make a monitoring pass when tokens were valued by anything but the hourly job, which brings its own.
 
-That is after champions were put back, a scoring launched by hand, or a worklist. Without it a page about a model that
+That is after champions were put back, or a scoring launched by hand. Without it a page about a model that
 was rolled back stays open for up to an hour after it is over.
 
 - *Estimates newly updated*, not any dependency: new marts or a trained model change nothing that a reader saw.
