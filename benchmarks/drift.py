@@ -239,13 +239,13 @@ def size_cost(con: duckdb.DuckDBPyConnection, collections: int) -> tuple[int, fl
     con.execute(
         f"""
         create or replace temp table sized as
-        with sizes as (
+        with drawn as (
             select
                 'c' || lpad(i::varchar, 5, '0') as collection,
-                exp(5.4 + 1.3 * sqrt(-2 * ln(random())) * cos(6.2832 * random()))::integer as drawn,
-                greatest(30, least(20000, drawn)) as n
+                exp(5.4 + 1.3 * sqrt(-2 * ln(random())) * cos(6.2832 * random()))::integer as n
             from range({collections}) as t (i)
-        )
+        ),
+        sizes as (select collection, greatest(30, least(20000, n)) as n from drawn)
         select
             collection, 'market' as market, seq, [{values}] as readings,
             timestamp '{START}' + to_seconds((365 * 86400.0 * seq / n)::bigint) as known_at
