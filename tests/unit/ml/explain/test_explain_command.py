@@ -10,15 +10,16 @@ from typer.testing import CliRunner
 
 from orchestration.cli.app import app
 from orchestration.explanation import eth
-from orchestration.settings import SettingsError
+from orchestration.home import prepare_home
+from orchestration.settings import SettingsError, load_settings
 from tests.unit.ml.explain.conftest import OWN, Market
 
 
 def assay(market: Market, *words: str) -> Result:
     """What the command line said, and what it raised."""
-    return CliRunner().invoke(
-        app, ["explain", *words, "--home", str(market.lake.config.home)], env={"COLUMNS": "110"}
-    )
+    home = market.lake.config.home
+    prepare_home(load_settings(home=home))
+    return CliRunner().invoke(app, ["explain", *words, "--home", str(home)], env={"COLUMNS": "110"})
 
 
 def printed(market: Market, *words: str) -> str:

@@ -69,7 +69,7 @@ def test_it_ends_well_when_nothing_pages(assay):
     assert "Watermark" in done.output
 
 
-def test_a_folder_without_a_lake_is_refused(tmp_path):
+def test_a_folder_that_is_no_home_is_refused(tmp_path):
     done = CliRunner().invoke(app, ["status", "--home", str(tmp_path / "nowhere")])
     assert isinstance(done.exception, HomeError)
-    assert "expected a home with a lake" in str(done.exception)
+    assert "is no Assay home" in str(done.exception)
