@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from lake.errors import CatalogUrlError
+from lake.errors import CatalogUrlError, DataPathError
+from lake.storage import is_object_store
 
 CATALOG_ALIAS = "lake"
 """The name under which the catalog is attached everywhere: in Python, in dbt and in the shell."""
@@ -37,7 +38,8 @@ class LakeConfig:
         home: Folder that holds everything the installation keeps (`$ASSAY_HOME`).
         catalog_url: None for a SQLite catalog under ``home``; otherwise
             ``postgresql://user:password@host:port/db``.
-        data_path: Where Parquet files go: a folder or an object-store prefix. None for ``home/lake/data``.
+        data_path: Below what Parquet files go, in a private folder (`ownership.data_folder`): a folder or an
+            object-store prefix. None for ``home/lake/data``.
         memory_limit: What one DuckDB instance may use, such as ``4GB``; it spills to ``home/tmp`` beyond
             that.
         threads: DuckDB threads per instance.
@@ -45,6 +47,7 @@ class LakeConfig:
 
     Raises:
         CatalogUrlError: If the catalog address is not PostgreSQL.
+        DataPathError: If the data path is empty.
         ValueError: If a limit is not usable.
     """
 
@@ -57,6 +60,8 @@ class LakeConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "home", Path(self.home).expanduser().absolute())
+        if self.data_path is not None:
+            object.__setattr__(self, "data_path", _absolute(self.data_path))
         if self.catalog_url is not None and urlsplit(self.catalog_url).scheme not in _POSTGRES_SCHEMES:
             raise CatalogUrlError(
                 f"The lake's catalog address must start with postgresql:// (or be left out for SQLite); "
@@ -92,8 +97,8 @@ class LakeConfig:
         return self.home / "tmp"
 
     @property
-    def parquet_path(self) -> str:
-        """Where table files go, with the trailing slash DuckLake records in its catalog."""
+    def data_root(self) -> str:
+        """The data path with a trailing slash; which folder in it is the lake's says `ownership.data_folder`."""
         path = self.data_path if self.data_path is not None else str(self.folder / "data")
         return path if path.endswith("/") else f"{path}/"
 
@@ -116,3 +121,12 @@ class LakeConfig:
     def extensions(self) -> tuple[str, ...]:
         """DuckDB extensions this lake needs, in loading order."""
         return ("ducklake", "postgres_scanner" if self.is_postgres else "sqlite_scanner")
+
+
+def _absolute(data_path: str) -> str:
+    """The same place whatever the working directory: dbt runs in another one."""
+    if not data_path.strip():
+        raise DataPathError(
+            "Expected a folder or a prefix as data path, found an empty text; leave it out instead."
+        )
+    return data_path if is_object_store(data_path) else str(Path(data_path).expanduser().absolute())

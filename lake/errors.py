@@ -21,3 +21,11 @@ class UnknownSnapshotError(LakeError):
 
 class CatalogUrlError(LakeError):
     """The catalog address is of a kind this lake cannot open."""
+
+
+class DataPathError(LakeError):
+    """The folder of the lake's files is another lake's, lacks the files the catalog names, or cannot be marked."""
+
+
+class UnsafeCleanupError(LakeError):
+    """DuckLake would delete a file that a snapshot still names."""

@@ -103,7 +103,7 @@ class _PostgresLatch:
     def __init__(self, config: LakeConfig) -> None:
         self._url = config.libpq_url
         # The lock belongs to one lake: two lakes in one database differ by where their files are.
-        self._key = zlib.crc32(f"assay write lock {config.parquet_path}".encode())
+        self._key = zlib.crc32(f"assay write lock {config.data_root}".encode())
         self._con: duckdb.DuckDBPyConnection | None = None
 
     def _connect(self, purpose: str) -> duckdb.DuckDBPyConnection:
@@ -214,7 +214,7 @@ _locks_guard = threading.Lock()
 
 def write_lock(config: LakeConfig) -> WriteLock:
     """The write lock of a lake; one object per process, which is what makes it re-entrant."""
-    key = f"{config.libpq_url} {config.parquet_path}" if config.is_postgres else str(config.folder.resolve())
+    key = f"{config.libpq_url} {config.data_root}" if config.is_postgres else str(config.folder.resolve())
     with _locks_guard:
         if key not in _locks:
             if config.is_postgres:

@@ -137,10 +137,7 @@ class QuickDbtCli(DbtCliResource):
 
 def dbt_resource(settings: Settings) -> DbtCliResource:
     """Dbt on this home's lake; target and logs live in the home so that homes do not share state."""
-    from lake.dbt import dbt_environment
-
     target = settings.home_path / "dbt"
-    os.environ.update(dbt_environment(settings.lake_config()))
     os.environ.update({"DBT_TARGET_PATH": str(target / "target"), "DBT_LOG_PATH": str(target / "logs")})
     # At its default, debug, dbt spends a quarter of a small build on its log.
     os.environ.setdefault("DBT_LOG_LEVEL_FILE", "info")

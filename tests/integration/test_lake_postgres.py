@@ -33,11 +33,11 @@ def _as_postgres_user(command: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def catalog_url() -> Iterator[str]:
+def server() -> Iterator[str]:
     initdb, pg_ctl = _binary("initdb"), _binary("pg_ctl")
-    if initdb is None or pg_ctl is None:
+    if initdb is None or pg_ctl is None or _binary("psql") is None:
         pytest.skip(
-            "PostgreSQL's initdb and pg_ctl are not installed: the PostgreSQL catalog is not exercised."
+            "PostgreSQL's initdb, pg_ctl and psql are not installed: the PostgreSQL catalog is not exercised."
         )
     if os.geteuid() == 0 and (shutil.which("runuser") is None or not _user_exists("postgres")):
         pytest.skip("Running as root without a postgres user: the PostgreSQL catalog is not exercised.")
@@ -60,10 +60,26 @@ def catalog_url() -> Iterator[str]:
         cwd="/",
     )
     try:
-        yield f"postgresql+psycopg2://assay@127.0.0.1:{port}/postgres"
+        yield f"postgresql://assay@127.0.0.1:{port}"
     finally:
         subprocess.run(_as_postgres_user([pg_ctl, "-D", str(data), "-m", "immediate", "stop"]), **quiet)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def catalog_url(server: str, request: pytest.FixtureRequest) -> str:
+    """A database of the test's own: one catalog is one lake."""
+    name = f"lake_{request.node.name[:50]}"
+    _sql(server, f'create database "{name}"')
+    return f"{server.replace('postgresql', 'postgresql+psycopg2')}/{name}"
+
+
+def _sql(server: str, statement: str) -> None:
+    psql = _binary("psql")
+    assert psql is not None
+    subprocess.run(
+        [psql, "-q", "-d", f"{server}/postgres", "-c", statement], check=True, capture_output=True, cwd="/"
+    )
 
 
 def _user_exists(name: str) -> bool:
