@@ -86,11 +86,12 @@ def remove_dead_files(con: duckdb.DuckDBPyConnection, marker: Marker, folder: st
             orphans.append(path)
         else:
             kept.append(f"{path}: {reason}")
-    removed = _remove_objects(con, orphans, now) if is_object_store(folder) else _remove_files(orphans)
-    kept += [
-        f"{path}: among older objects that are not this lake's" for path in orphans if path not in removed
-    ]
-    return Cleanup(files_deleted, len(removed), tuple(kept))
+    if is_object_store(folder):
+        deleted, held = _remove_objects(con, orphans, now)
+        kept += held
+    else:
+        deleted = _remove_files(orphans)
+    return Cleanup(files_deleted, deleted, tuple(kept))
 
 
 def why_kept(inside: str | None, schemas: Collection[str], marked_at: datetime, now: datetime) -> str | None:
@@ -132,24 +133,31 @@ def _too_young_on_disk(path: Path, now: datetime) -> str | None:
     return "younger than a day" if changed_at > now - ORPHAN_AGE else None
 
 
-def _remove_files(paths: Collection[str]) -> set[str]:
-    for path in paths:
+def _remove_files(orphans: Collection[str]) -> int:
+    for path in orphans:
         Path(path).unlink(missing_ok=True)
-    return set(paths)
+    return len(orphans)
 
 
-def _remove_objects(con: duckdb.DuckDBPyConnection, paths: Collection[str], now: datetime) -> set[str]:
-    """Remove objects through DuckLake, which takes all that are older than an instant: only if all of them passed.
+def _remove_objects(
+    con: duckdb.DuckDBPyConnection, orphans: Collection[str], now: datetime
+) -> tuple[int, list[str]]:
+    """Remove objects through DuckLake, which takes all that are older than an instant: only if all of these passed.
 
     An object's time is that of its upload, so that none can become older than a day between the list and the deletion.
+
+    Returns:
+        How many were removed, and ``path: reason`` of those that stay.
     """
-    if not paths:
-        return set()
+    if not orphans:
+        return 0, []
     age = f"older_than => '{(now - ORPHAN_AGE).isoformat()}'::timestamptz"
     old = {row[0] for row in _run(con, "ducklake_delete_orphaned_files", f"{age}, dry_run => true")}
-    if not old <= set(paths):
-        return set()
-    return {row[0] for row in _run(con, "ducklake_delete_orphaned_files", age)}
+    held = [f"{path}: younger than a day" for path in orphans if path not in old]
+    if not old <= set(orphans):
+        both = [path for path in orphans if path in old]
+        return 0, [*held, *(f"{path}: among old objects that are not certainly this lake's" for path in both)]
+    return len(_run(con, "ducklake_delete_orphaned_files", age)), held
 
 
 def _listed(con: duckdb.DuckDBPyConnection, function: str) -> list[str]:

@@ -60,8 +60,9 @@ class Storage:
     def read(self, name: str) -> str | None:
         """The text of a file, or None if there is none."""
         if is_object_store(self.folder):
-            rows = self._rows(f"select content from read_text({quoted(self.folder + name)})")
-            return str(rows[0][0]) if rows else None
+            if not self.has(name):
+                return None
+            return str(self._rows(f"select content from read_text({quoted(self.folder + name)})")[0][0])
         try:
             return (Path(self.folder) / name).read_text()
         except (FileNotFoundError, NotADirectoryError):
@@ -118,7 +119,9 @@ class Storage:
     def has(self, name: str) -> bool:
         """Whether a file is there."""
         if is_object_store(self.folder):
-            return bool(self._rows(f"from glob({quoted(self.folder + name)})"))
+            # As a pattern: a plain name is answered without asking S3, and reading one that is not there raises.
+            path = self.folder + name
+            return bool(self._rows(f"from glob({quoted(f'{path[:-1]}[{path[-1]}]')})"))
         return (Path(self.folder) / name).exists()
 
     @staticmethod

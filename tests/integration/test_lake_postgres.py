@@ -13,11 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from lake.config import LakeConfig
+from lake.config import SCHEMAS, LakeConfig
 from lake.connection import Lake
-from lake.errors import LakeLockedError
+from lake.errors import DataPathError, LakeLockedError
+from lake.extensions import open_database
 from lake.maintenance import maintain
+from lake.ownership import MARKER
 from tests.integration.marts_market import Marts, new_lake, sale, write_rows
+from tests.unit.lake.conftest import foreign_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -96,9 +99,9 @@ def test_a_postgres_catalog_reads_writes_travels_and_is_maintained(catalog_url: 
     with lake.write("append") as con:
         con.execute("insert into raw.numbers values (1000)")
     with lake.read() as con:
-        assert con.execute("select count(*) from raw.numbers").fetchone() == (1001,)
+        assert con.execute("select count(distinct n) from raw.numbers").fetchone() == (1001,)
     with lake.read(then) as con:
-        assert con.execute("select count(*) from raw.numbers").fetchone() == (1000,)
+        assert con.execute("select count(distinct n) from raw.numbers").fetchone() == (1000,)
     report = maintain(lake, keep_snapshots=[then], retention_days=0)
     assert report.snapshots_kept == 2
 
@@ -132,6 +135,82 @@ def test_the_advisory_lock_holds_other_processes_off_and_dies_with_its_holder(
     holder.wait()
     with lake.write("go on") as con:
         con.execute("create table raw.after_the_kill as select 1 as n")
+
+
+def test_an_old_lake_on_postgres_stays_where_it_is_and_is_maintained_safely(
+    catalog_url: str, tmp_path: Path
+) -> None:
+    exports = tmp_path / "exports"
+    config = LakeConfig(tmp_path / "home", catalog_url=catalog_url, data_path=str(exports))
+    con = open_database(("ducklake", "postgres_scanner"))
+    con.execute(f"attach '{config.ducklake_path}' as lake (data_path '{exports}/')")
+    for schema in SCHEMAS:
+        con.execute(f"create schema lake.{schema}")
+    con.execute("create table lake.raw.numbers as select range as n from range(100)")
+    con.execute("insert into lake.raw.numbers select range from range(100, 200)")
+    con.close()
+    precious = foreign_file(exports / "mine" / "precious.parquet")
+    lake = Lake(config)
+    assert lake.data_folder == f"{exports}/"
+    report = maintain(lake, keep_snapshots=[], retention_days=0)
+    assert (report.files_not_ours, precious.exists()) == (1, True)
+    with lake.read() as con:
+        assert con.execute("select count(distinct n) from raw.numbers").fetchone() == (200,)
+
+
+def test_a_postgres_lake_is_known_by_its_server_and_its_marker_holds_no_password(
+    server: str, catalog_url: str, tmp_path: Path
+) -> None:
+    secret = catalog_url.replace("assay@127.0.0.1", "assay:hunter2@127.0.0.1")
+    exports = str(tmp_path / "exports")
+    lake = Lake(LakeConfig(tmp_path / "one", catalog_url=secret, data_path=exports))
+    with lake.write("create") as con:
+        con.execute("create table raw.numbers as select range as n from range(100)")
+    marker = Path(lake.data_folder) / MARKER
+    before = marker.read_text()
+    assert "hunter2" not in before
+    assert "127.0.0.1" in before
+    # Another machine, by another name of the same server.
+    elsewhere = catalog_url.replace("127.0.0.1", "localhost")
+    with Lake(LakeConfig(tmp_path / "two", catalog_url=elsewhere, data_path=exports)).read() as con:
+        assert con.execute("select count(distinct n) from raw.numbers").fetchone() == (100,)
+    assert marker.read_text() == before
+    # A copy of the database has the lake's id and is another catalog.
+    name = catalog_url.rsplit("/", 1)[1]
+    _sql(server, f'create database "{name}_copy" template "{name}"')
+    copy = LakeConfig(tmp_path / "three", catalog_url=f"{secret}_copy", data_path=exports)
+    with pytest.raises(DataPathError, match="is a copy: expected one catalog") as refused, Lake(copy).read():
+        pass
+    assert "hunter2" not in str(refused.value)
+    # The way out, when the other one is out of use.
+    marker.unlink()
+    with Lake(copy).read() as con:
+        assert con.execute("select count(distinct n) from raw.numbers").fetchone() == (100,)
+
+
+def test_readers_of_a_postgres_lake_do_not_wait_for_a_writer(catalog_url: str, tmp_path: Path) -> None:
+    config = LakeConfig(tmp_path, catalog_url=catalog_url, lock_timeout_s=0)
+    Lake(config).snapshot_id()
+    hold = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from lake.config import LakeConfig\n"
+        "from lake.connection import Lake\n"
+        "with Lake(LakeConfig(Path(sys.argv[1]), catalog_url=sys.argv[2])).writing('a long build'):\n"
+        "    print('holding', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path), catalog_url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == "holding"
+        assert Lake(config).snapshot_id() > 0
+        holder.communicate("")
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ def marked_days_ago(lake: Lake, days: float) -> None:
 
 def rows(lake: Lake) -> int:
     with lake.read() as con:
-        row = con.execute("select count(*) from raw.numbers").fetchone()
+        row = con.execute("select count(distinct n) from raw.numbers").fetchone()
     assert row is not None
     return int(row[0])
 

@@ -42,7 +42,7 @@ def written(home: Path, data_path: Path | None = None) -> Lake:
 
 def rows(lake: Lake, snapshot: int | None = None) -> int:
     with lake.read(snapshot) as con:
-        row = con.execute("select count(*) from raw.numbers").fetchone()
+        row = con.execute("select count(distinct n) from raw.numbers").fetchone()
     assert row is not None
     return int(row[0])
 
