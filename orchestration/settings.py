@@ -70,7 +70,9 @@ class Settings(BaseSettings):
         None, description="PostgreSQL URL of the lake catalog (postgresql://…); default SQLite under the home"
     )
     data_path: str | None = Field(
-        None, description="where the lake keeps its Parquet files; default under the home"
+        None,
+        description="folder or prefix in whose subfolder assay-lake the lake keeps its Parquet files; "
+        "default under the home",
     )
     mlflow_url: str | None = Field(
         None, description="MLflow tracking and registry URI; default SQLite under the home"
