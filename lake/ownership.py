@@ -235,11 +235,13 @@ def _is_copy(storage: Storage, marker: Marker) -> bool:
 
 
 def _may_live(marker: Marker, catalog: Catalog) -> bool:
-    """Whether the marker's catalog may still be in use. Of one in PostgreSQL nobody can tell from here."""
+    """Whether the marker's catalog may still be in use; True where nobody can tell, as of one in PostgreSQL."""
     if marker.server is not None:
         return True
-    path = _sqlite_path(marker.catalog)
-    there = read_sqlite_catalog(path)
+    try:
+        there = read_sqlite_catalog(_sqlite_path(marker.catalog))
+    except (duckdb.Error, OSError):
+        return True  # something is there that cannot be read: a person decides
     return there is not None and there.lake_id == catalog.lake_id
 
 

@@ -189,6 +189,15 @@ def test_a_home_moved_while_another_lake_took_its_address_opens(tmp_path: Path) 
     assert rows(opened(tmp_path / "there", tmp_path / "exports")) == 100
 
 
+def test_what_cannot_be_read_at_the_old_address_may_still_be_in_use(tmp_path: Path) -> None:
+    written(tmp_path / "here", tmp_path / "exports")
+    (tmp_path / "here").rename(tmp_path / "there")
+    (tmp_path / "here" / "lake").mkdir(parents=True)
+    (tmp_path / "here" / "lake" / "catalog.sqlite").write_bytes(b"not a catalog " * 1000)
+    with pytest.raises(DataPathError, match="is a copy: expected one catalog"):
+        rows(opened(tmp_path / "there", tmp_path / "exports"))
+
+
 def test_files_moved_to_a_larger_disk_are_found_by_the_data_path(tmp_path: Path) -> None:
     written(tmp_path / "home")
     (tmp_path / "home" / "lake" / "data").rename(tmp_path / "large")
