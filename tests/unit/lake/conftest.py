@@ -9,10 +9,31 @@ from pathlib import Path
 
 import duckdb
 
-from lake.config import SCHEMAS
+from lake.config import SCHEMAS, LakeConfig
+from lake.connection import Lake
 from lake.extensions import open_database
 
 DAY_S = 86_400.0
+
+
+def opened(home: Path, data_path: Path | None = None) -> Lake:
+    return Lake(
+        LakeConfig(home, data_path=None if data_path is None else str(data_path), memory_limit="500MB")
+    )
+
+
+def written(home: Path, data_path: Path | None = None) -> Lake:
+    lake = opened(home, data_path)
+    with lake.write("create") as con:
+        con.execute("create table raw.numbers as select range as n from range(100)")
+    return lake
+
+
+def rows(lake: Lake, snapshot: int | None = None) -> int:
+    with lake.read(snapshot) as con:
+        row = con.execute("select count(distinct n) from raw.numbers").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def attach_plainly(catalog: Path, data_path: str) -> duckdb.DuckDBPyConnection:

@@ -19,7 +19,7 @@ from lake.connection import Lake
 from lake.errors import DataPathError, UnsafeCleanupError
 from lake.maintenance import maintain
 from lake.ownership import MARKER
-from tests.unit.lake.conftest import DAY_S, foreign_file, old_lake, our_name
+from tests.unit.lake.conftest import DAY_S, foreign_file, old_lake, our_name, rows
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -36,13 +36,6 @@ def marked_days_ago(lake: Lake, days: float) -> None:
     path = Path(lake.data_folder) / MARKER
     since = (datetime.now(UTC) - timedelta(days=days)).isoformat()
     path.write_text(json.dumps({**json.loads(path.read_text()), "since": since}))
-
-
-def rows(lake: Lake) -> int:
-    with lake.read() as con:
-        row = con.execute("select count(distinct n) from raw.numbers").fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 def test_files_of_others_beside_and_below_the_data_path_survive(tmp_path: Path) -> None:
