@@ -17,7 +17,9 @@ import dagster as dg
 from dagster_dbt import DbtCliResource
 from dagster_dbt.compat import DBT_PYTHON_VERSION
 
+from lake.config import LakeConfig
 from lake.connection import Lake, ensure_tables, missing_tables
+from orchestration.clock import WALL_CLOCK, Clock
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,9 +38,10 @@ class Assay:
     show as resource configuration in the UI.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Keep the settings; nothing is opened yet."""
+    def __init__(self, settings: Settings, clock: Clock = WALL_CLOCK) -> None:
+        """Keep the settings and the clock; nothing is opened yet."""
         self.settings = settings
+        self.clock = clock
 
     @property
     def lake(self) -> Lake:
@@ -71,13 +74,17 @@ class Assay:
 AssayResource = dg.ResourceParam[Assay]
 
 
-@lru_cache(maxsize=8)
 def open_lake(settings: Settings) -> Lake:
-    """The lake, with schemas and raw tables created when missing."""
+    """The lake, with schemas and raw tables created when missing; one per process and place."""
+    return _open_lake(settings.lake_config())
+
+
+@lru_cache(maxsize=8)
+def _open_lake(config: LakeConfig) -> Lake:
     from orchestration.ingestion import INGEST_LOG_SCHEMA
     from sources.contract import QUARANTINE, RAW_TABLES, TRUTH_TABLES
 
-    lake = Lake(settings.lake_config())
+    lake = Lake(config)
     schemas = {
         **{f"raw.{name}": table.schema for name, table in RAW_TABLES.items()},
         "raw.quarantine": QUARANTINE.schema,

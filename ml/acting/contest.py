@@ -18,27 +18,23 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from catboost import CatBoostRegressor
 
 from ml.acting.policy import ActingPolicy
 from ml.evaluation.estimate_ledger import TABLE as LEDGER
-from ml.models.champion import TIER_INDEX, TIER_OWN, Champion
-from ml.models.collection_reader import collection_slices, trait_codes
+from ml.models.champion import Champion
+from ml.models.collection_reader import collection_slices
 from ml.models.frames import FeatureSet
-from ml.models.index_alone import read_rarity
-from ml.models.local import LocalInputs, RaggedTraitsError, predict_local, trait_matrix
-from ml.models.markets import LivePriors
 from ml.models.matrix import column, matrix
-from ml.models.pooled import prior_version
-from ml.models.prior import predict_gap
-from ml.models.tables import table_exists
-from ml.models.token_predictions import rarity_effect
-from ml.registry.artifacts import ArtifactMissingError, ArtifactStore
+from ml.models.traits import TraitLists, read_trait_types
+from ml.pricing.models import RowIntervals, read_models
+from ml.pricing.price import PricingInputs, price
+from ml.pricing.tiers import TierChoices, usable_champions
+from ml.registry.artifacts import ArtifactCorruptError, ArtifactMissingError, ArtifactStore
 
 Float = npt.NDArray[np.float64]
 
 
-class CannotSpeakError(ValueError):
+class CannotPriceError(ValueError):
     """A champion cannot price these sales; says why."""
 
 
@@ -191,7 +187,7 @@ class Pricer:
     """Prices sales with any registered champion, from its files.
 
     Args:
-        con: A read connection with ops.prior_folds and marts.dim_collections.
+        con: A read connection with ops.prior_folds, marts.dim_collections and marts.dim_trait_values.
         artifacts: Where the files are.
         features: Features the lake holds.
     """
@@ -199,61 +195,44 @@ class Pricer:
     def __init__(
         self, con: duckdb.DuckDBPyConnection, artifacts: ArtifactStore, features: FeatureSet
     ) -> None:
-        self._artifacts, self._features = artifacts, features
-        folds: list[tuple[str, str]] = []
-        if table_exists(con, "ops.prior_folds"):
-            folds = con.execute("select prior_sha, feature_fingerprint from ops.prior_folds").fetchall()
-        self._shas = {prior_version(sha): sha for sha, print_ in folds if print_ == features.fingerprint}
-        self._rarity = read_rarity(con)
-        self._live = LivePriors.read(con)
-        chains = con.execute('select collection, "chain" from marts.dim_collections').fetchall()
-        self._chains: dict[str, str] = dict(chains)
-        self._priors: dict[str, CatBoostRegressor] = {}
+        self._features = features
+        self._lake = read_models(con, artifacts, None, features, all_priors=True)
+        self._types = read_trait_types(con)
 
     def log_error(self, champion: Champion, sales: UnseenSales) -> Float:
         """|ln price − ln estimate| of a champion, shape (n,).
 
         Raises:
-            CannotSpeakError: Its prior or booster is gone, or was fitted on other features or traits.
+            CannotPriceError: Its prior or booster is gone, or was fitted on other features.
         """
-        if champion.feature_fingerprint != self._features.fingerprint:
-            raise CannotSpeakError(f"{champion.model_version} was fitted on other features")
-        if champion.tier == TIER_INDEX:
-            market = self._live.market_of(self._chains.get(sales.collection), self._rarity)
-            effects = self._rarity.get(market or "")
-            effect = rarity_effect(sales.rarity, effects) if effects else 0.0
-            return np.abs(sales.target_log - sales.base_log - effect)
-        estimate = sales.base_log + predict_gap(
-            self._prior(champion), matrix(sales.table, self._features.names), 1
+        return np.abs(sales.target_log - self.estimate_log(champion, sales))
+
+    def estimate_log(self, champion: Champion, sales: UnseenSales) -> Float:
+        """Ln estimate of a champion for each sale, shape (n,).
+
+        Raises:
+            CannotPriceError: Its prior or booster is gone, or was fitted on other features.
+        """
+        name, models = champion.model_version, self._lake.models
+        _, refused = usable_champions({sales.collection: champion}, models.priors, self._features.fingerprint)
+        if refused:
+            raise CannotPriceError(f"{name}: {refused[sales.collection]}")
+        n = len(sales)
+        market = np.full(n, self._lake.market.get(sales.collection, ""), dtype=object)
+        inputs = PricingInputs(
+            collection=np.full(n, sales.collection, dtype=object),
+            market=market,
+            base_log=sales.base_log,
+            floor_log=np.full(n, np.nan),
+            rarity=sales.rarity,
+            features=matrix(sales.table, self._features.names),
+            traits=TraitLists.of(sales.table["_traits"], self._types),
         )
-        if champion.tier == TIER_OWN and champion.local_sha and champion.weight:
-            estimate = estimate + champion.weight * self._local(champion, sales)
-        return np.abs(sales.target_log - estimate)
-
-    def _prior(self, champion: Champion) -> CatBoostRegressor:
-        version = str(champion.prior_version)
-        if version not in self._priors:
-            if version not in self._shas:
-                raise CannotSpeakError(
-                    f"the prior {version} of {champion.model_version} is not kept any more"
-                )
-            self._priors[version] = self._model(self._shas[version], champion)
-        return self._priors[version]
-
-    def _local(self, champion: Champion, sales: UnseenSales) -> Float:
-        codes, offsets, vocabulary = trait_codes(sales.table["_traits"])
+        choices, none = TierChoices.of_champion(champion, n), RowIntervals.of_markets({}, market)
         try:
-            traits = trait_matrix(codes, offsets, sales.collection)
-        except RaggedTraitsError as error:
-            raise CannotSpeakError(str(error)) from error
-        numbers = matrix(sales.table, self._features.local_names)
-        booster = self._model(str(champion.local_sha), champion)
-        if booster.feature_names_ and len(booster.feature_names_) != numbers.shape[1] + traits.shape[1]:
-            raise CannotSpeakError(f"the trait types changed since {champion.model_version} was trained")
-        return predict_local(booster, LocalInputs(numbers, traits, vocabulary))
-
-    def _model(self, sha: str, champion: Champion) -> CatBoostRegressor:
-        try:
-            return self._artifacts.get_model(sha)
-        except ArtifactMissingError as error:
-            raise CannotSpeakError(f"a file of {champion.model_version} is gone: {error}") from error
+            prices = price(inputs, choices, models, none, self._features, 1)
+        except (ArtifactMissingError, ArtifactCorruptError) as error:
+            raise CannotPriceError(f"a file of {name} is gone: {error}") from error
+        if prices.refused:
+            raise CannotPriceError(f"a file of {name} cannot be used: {prices.refused[sales.collection]}")
+        return prices.estimate_log

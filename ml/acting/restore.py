@@ -1,7 +1,7 @@
 """Taking a worse model back, and trusting a hopeless one less.
 
 Here: which champions are worth examining (`suspects`), the verdict on each, and carrying it out. Not here: the paired
-comparison (`contest`), or valuing the tokens again (`ml.models.inference`).
+comparison (`contest`), or valuing the tokens again (`ml.pricing.scoring`).
 
 Concept: a champion is replaced by its predecessor when the predecessor would have been better on sales that neither has
 seen. A collection whose model has been trained again and still loses against the median of five sales beyond noise
@@ -17,7 +17,7 @@ from datetime import datetime
 import duckdb
 import numpy as np
 
-from ml.acting.contest import CannotSpeakError, Contest, Pricer, UnseenSales, compare, read_unseen
+from ml.acting.contest import CannotPriceError, Contest, Pricer, UnseenSales, compare, read_unseen
 from ml.acting.policy import ActingPolicy
 from ml.acting.tables import QUEUE
 from ml.evaluation.online import ALL, newest_online
@@ -217,13 +217,13 @@ def _rule(
 ) -> Ruling:
     try:
         ours = pricer.log_error(champion, sales)
-    except CannotSpeakError as error:
+    except CannotPriceError as error:
         return Ruling("none", f"not compared: {error}", None)
     told, contest = "it has no previous version", None
     if previous is not None:
         try:
             contest = compare(ours, pricer.log_error(previous, sales), sales.hour)
-        except CannotSpeakError as error:
+        except CannotPriceError as error:
             told = f"its previous version was not compared: {error}"
         else:
             told = _told(contest, f"the previous {previous.model_version}")
@@ -241,7 +241,7 @@ def _rule(
     )
     try:
         below = compare(ours, pricer.log_error(lower, sales), sales.hour)
-    except CannotSpeakError as error:
+    except CannotPriceError as error:
         return Ruling("none", f"{told}; the tier below was not compared: {error}", against)
     if below.gain < 0:
         told = f"loses against the median of five ({_told(against, 'it')}), but {lower.tier} is worse still"

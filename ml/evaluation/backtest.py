@@ -4,7 +4,7 @@ Here: the periods, the order of work within one, and continuing after a kill. No
 they are those of the main job, asked at past instants.
 
 Concept: at each refit everything that is fitted (prior, scale, boosters, weights, gates) is made from sales known
-before it, and then speaks for the sales until the next refit; everything that is live (index, features, intervals)
+before it, and then prices the sales until the next refit; everything that is live (index, features, intervals)
 is taken at each sale's own instant. So a row of the ledger depends on nothing that became known after its sale.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,24 +21,24 @@ import duckdb
 
 from ml.evaluation.backtest_data import (
     History,
-    PricingRows,
     Window,
+    WindowSales,
     first_rows,
     microseconds,
     read_history,
-    read_pricing_rows,
+    read_window_sales,
 )
-from ml.evaluation.backtest_local import Crowning, LocalSales, crown, read_local_sales
+from ml.evaluation.backtest_local import JudgeRules, LocalSales, judge_due_collections, read_local_sales
 from ml.evaluation.backtest_parts import BacktestParts, WalkState
-from ml.evaluation.backtest_pricing import InForce, price
+from ml.evaluation.backtest_pricing import InForce, price_period
 from ml.evaluation.backtest_prior import mean_correction, predict_history, refit
 from ml.evaluation.ledger import ledger_rows
 from ml.index.params import DEFAULT_PARAMS
 from ml.models.candidate import CandidateConfig
 from ml.models.frames import FeatureSet
 from ml.models.index_alone import IndexAlone, learn_index_alone
-from ml.models.inference import ScoringConfig
 from ml.models.pooled import PooledConfig, prior_version, timestamp
+from ml.pricing.scoring import ScoringConfig
 
 LEDGER_TABLE = "backtest_ledger"
 
@@ -51,7 +51,7 @@ class BacktestConfig:
         refit_days: Days between refits.
         pooled: The pooled stage; its `walk_forward.refits` folds are laid over the past before the window.
         candidate: How a challenger is made.
-        scoring: When there is no value; threads.
+        scoring: When there is no value; threads. The gate of the tiers is that of `candidate`.
         new_sales: Sales since it was last judged below which a champion is carried forward.
     """
 
@@ -104,7 +104,7 @@ def backtest(
         window: Which sales.
         config: Settings.
         features: Features to use; those declared now when None.
-        say: Told about each refit, for people.
+        say: Called with a line about each refit, for people.
 
     Returns:
         Name of a temporary table with the columns of `LEDGER_SCHEMA`, ordered by known_at and sale_id.
@@ -153,7 +153,7 @@ class _Walk:
         start, end = microseconds(window.start), microseconds(window.end)
         began = time.monotonic()
         self.history: History = read_history(con, features, start, end, config.pooled.min_market_sales)
-        self.rows: PricingRows = read_pricing_rows(
+        self.rows: WindowSales = read_window_sales(
             con, features, window, self.history, config.scoring.threads
         )
         keys = sorted(set(self.rows.collection.tolist()))
@@ -173,17 +173,17 @@ class _Walk:
             began = time.monotonic()
             rows = self.rows.between(period.start, period.end)
             state = self._period(period, rows, state)
-            boosters = sum(1 for reign in state.reigns.values() if reign.champion.local_sha)
+            boosters = sum(1 for held in state.champions.values() if held.champion.local_sha)
             self.say(
                 f"{period.name}: {len(rows)} sales, {boosters} local models ({time.monotonic() - began:.0f} s)"
             )
 
-    def _period(self, period: _Period, rows: PricingRows, before: WalkState) -> WalkState:
+    def _period(self, period: _Period, rows: WindowSales, before: WalkState) -> WalkState:
         """Refit, judge, price and keep one period."""
         con, config, artifacts = self.con, self.config, self.parts.artifacts
-        folds, told = refit(self.history, before.folds, period.start, config.pooled, artifacts)
+        folds, notes = refit(self.history, before.folds, period.start, config.pooled, artifacts)
         walked = predict_history(self.history, folds, config.pooled, artifacts)
-        rules = Crowning(
+        rules = JudgeRules(
             period.start,
             f"bt{period.name}",
             config.candidate,
@@ -194,20 +194,32 @@ class _Walk:
         )
         market_of = dict(zip(rows.collection.tolist(), rows.market.tolist(), strict=True))
         live = {key: _live(folds.get(market)) for key, market in market_of.items()}
-        reigns = crown(self.local, sorted(market_of), before.reigns, walked, live, rules)
+        champions = judge_due_collections(
+            self.local, sorted(market_of), before.champions, walked, live, rules
+        )
+        corrections = {
+            market: mean_correction(self.history, walked, market, period.start, config.pooled)
+            for market in self.history.markets
+        }
         force = InForce(
             folds,
-            reigns,
-            {
-                market: mean_correction(self.history, walked, market, period.start, config.pooled)
-                for market in self.history.markets
-            },
+            champions,
+            {market: values for market, values in corrections.items() if values is not None},
             self._index_alone(period.start),
         )
-        estimates = price(
-            con, rows, self.history, walked, force, self.features, config.pooled, config.scoring, artifacts
+        estimates = price_period(
+            con,
+            rows,
+            self.history,
+            walked,
+            force,
+            self.features,
+            config.pooled,
+            replace(config.scoring.tiers, gate=config.candidate.gate),
+            artifacts,
+            config.scoring.threads,
         )
-        state = WalkState(folds, reigns, [*before.log, *(f"{period.name} {line}" for line in told)])
+        state = WalkState(folds, champions, [*before.log, *(f"{period.name} {line}" for line in notes)])
         self.parts.finish(period.number, estimates, state)
         return state
 
@@ -244,6 +256,7 @@ def _question(
         """
     ).fetchone()
     return {
+        "revision": 2,
         "from": window.start,
         "to": window.end,
         "collections": sorted(window.collections) if window.collections is not None else None,

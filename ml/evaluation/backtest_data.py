@@ -4,7 +4,7 @@ Here: reading both, once, as arrays. Not here: fitting or pricing.
 
 Concept: two views of sales. What can be learnt from is every arm's-length sale with an index, in known order, of
 which a refit takes the first so many. What is to be priced is every sale of the window, clean or not, with what was
-visible at its own instant; rows that the index has no answer for are kept, to be told why they have no value.
+visible at its own instant; rows that the index has no answer for are kept, and say why they have no value.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ class History:
 
 
 @dataclass(frozen=True)
-class PricingRows:
+class WindowSales:
     """Sales of the window, in order of (as_of, sale_id); arrays of length n.
 
     Attributes:
         sale_id: Which.
         collection: Whose.
         token_id: Of which token.
-        market: Market whose prior speaks.
+        market: Market whose prior prices it.
         as_of: Microseconds since the epoch.
         sales_seen: Arm's-length sales of the collection that it can see.
         days_since_sale: Days from the newest of them; NaN without one.
@@ -119,10 +119,10 @@ class PricingRows:
     def __len__(self) -> int:
         return len(self.as_of)
 
-    def between(self, start: int, end: int) -> PricingRows:
+    def between(self, start: int, end: int) -> WindowSales:
         """Rows with start <= as_of < end."""
         cut = slice(int(np.searchsorted(self.as_of, start)), int(np.searchsorted(self.as_of, end)))
-        return PricingRows(**{name: values[cut] for name, values in self.__dict__.items()})
+        return WindowSales(**{name: values[cut] for name, values in self.__dict__.items()})
 
 
 def microseconds(instant: datetime) -> int:
@@ -164,10 +164,10 @@ def read_history(
     return History(frame, {name: logs[name][:rows] for name in BASELINES}, market, market_of)
 
 
-def read_pricing_rows(
+def read_window_sales(
     con: duckdb.DuckDBPyConnection, features: FeatureSet, window: Window, history: History, threads: int
-) -> PricingRows:
-    """Every positive-price sale of the window; leaves `backtest_features` (by sale_id) for local boosters.
+) -> WindowSales:
+    """Every positive-price sale of the window.
 
     Raises:
         IndexInputError: the stored index is behind the marts.
@@ -190,7 +190,7 @@ def read_pricing_rows(
         table = con.execute(_PRICING_SQL.format(quoted=quoted)).to_arrow_table()
     default = history.market_of[""]
     markets = [history.market_of.get(chain, default) for chain in table["chain"].to_pylist()]
-    return PricingRows(
+    return WindowSales(
         sale_id=_objects(table["sale_id"]),
         collection=_objects(table["collection"]),
         token_id=_objects(table["token_id"]),

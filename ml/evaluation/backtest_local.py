@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.evaluation.backtest_data import History
-from ml.evaluation.backtest_parts import Reign
+from ml.evaluation.backtest_parts import BacktestChampion
 from ml.evaluation.backtest_prior import Walked
 from ml.evaluation.baselines import BASELINES
 from ml.index.params import DEFAULT_PARAMS
@@ -56,8 +56,7 @@ class LocalSales:
             prediction_log=walked.prediction_log[rows],
             baselines={name: values[:count] for name, values in s.baselines.items()},
             numbers=s.numbers[:count],
-            trait_codes=s.trait_codes[: s.trait_offsets[count]],
-            trait_offsets=s.trait_offsets[: count + 1],
+            traits=s.traits.slice(0, count),
         )
 
 
@@ -107,7 +106,7 @@ def read_local_sales(
 
 
 @dataclass(frozen=True)
-class Crowning:
+class JudgeRules:
     """Settings of one refit's judgements.
 
     Attributes:
@@ -135,20 +134,20 @@ class TooManyFailuresError(RuntimeError):
     """More collections of a refit failed than the failure budget allows."""
 
 
-def crown(
+def judge_due_collections(
     local: dict[str, LocalSales],
     keys: Sequence[str],
-    reigns: dict[str, Reign],
+    champions: dict[str, BacktestChampion],
     walked: Walked,
     live_priors: dict[str, str | None],
-    rules: Crowning,
-) -> dict[str, Reign]:
-    """Judge the keys that are due and return every reign after the refit.
+    rules: JudgeRules,
+) -> dict[str, BacktestChampion]:
+    """Judge the keys that are due and return every champion after the refit.
 
     Args:
         local: Sales of each collection.
         keys: Collections that trade in the period that follows.
-        reigns: Reigns before.
+        champions: Champions before.
         walked: Out-of-fold predictions by the folds before this refit's.
         live_priors: Version of the prior in force from the cutoff on, by collection.
         rules: Settings.
@@ -156,21 +155,21 @@ def crown(
     Raises:
         TooManyFailuresError: past the failure budget.
     """
-    result = dict(reigns)
+    result = dict(champions)
     counts = {
         key: int(np.searchsorted(local[key].sales.known_at, rules.cutoff)) for key in keys if key in local
     }
     due = [
         key
         for key in sorted(counts, key=lambda k: (-counts[k], k))
-        if _is_due(counts[key], reigns.get(key), rules)
+        if _is_due(counts[key], champions.get(key), rules)
     ]
 
     def tasks() -> Iterator[CandidateTask]:
         for key in due:
-            reign = reigns.get(key)
+            held = champions.get(key)
             sales = local[key].known(counts[key], walked)
-            yield CandidateTask(sales, reign.champion if reign else None, rules.candidate, rules.artifacts)
+            yield CandidateTask(sales, held.champion if held else None, rules.candidate, rules.artifacts)
 
     failed: list[str] = []
     for task, candidate in ThreadBackend(rules.workers).run(build_candidate, tasks()):
@@ -180,7 +179,7 @@ def crown(
                 raise candidate.error
             failed.append(f"{key}: {type(candidate.error).__name__}: {candidate.error}")
             continue
-        result[key] = _reign(task, candidate, reigns.get(key), live_priors.get(key), rules)
+        result[key] = _champion_after(task, candidate, champions.get(key), live_priors.get(key), rules)
     if len(failed) > max(3, int(rules.failures * len(due))):
         raise TooManyFailuresError(
             f"{len(failed)} of {len(due)} collections failed at the refit {rules.name}, expected at most "
@@ -189,23 +188,27 @@ def crown(
     return result
 
 
-def _is_due(count: int, reign: Reign | None, rules: Crowning) -> bool:
+def _is_due(count: int, held: BacktestChampion | None, rules: JudgeRules) -> bool:
     """A booster costs a fit, so it waits for new sales; without one a judgement is free and follows the prior."""
     if count == 0:
         return False
-    if reign is None or count < rules.candidate.min_sales:
+    if held is None or count < rules.candidate.min_sales:
         return True
-    return count - reign.judged_on >= rules.new_sales
+    return count - held.judged_on >= rules.new_sales
 
 
-def _reign(
-    task: CandidateTask, candidate: Candidate, reign: Reign | None, live_prior: str | None, rules: Crowning
-) -> Reign:
-    """Who reigns after a judgement; one that changes nothing leaves the version as it was."""
+def _champion_after(
+    task: CandidateTask,
+    candidate: Candidate,
+    held: BacktestChampion | None,
+    live_prior: str | None,
+    rules: JudgeRules,
+) -> BacktestChampion:
+    """The champion after a judgement; one that changes nothing leaves the version as it was."""
     verdict, count = candidate.verdict, len(task.sales)
     if verdict.action not in ("promoted", "fell_back"):
-        assert reign is not None, "the gate rejects a challenger only against a champion"
-        return replace(reign, judged_on=count)
+        assert held is not None, "the gate rejects a challenger only against a champion"
+        return replace(held, judged_on=count)
     key = task.sales.collection
     challenger = Champion(
         collection=key,
@@ -218,6 +221,6 @@ def _reign(
         trained_until=timestamp(int(task.sales.known_at[-1])),
         snapshot_id=0,
     )
-    if reign is not None and reign.champion.identity() == challenger.identity():
-        return replace(reign, judged_on=count)
-    return Reign(challenger, f"{key}@{rules.name}", count)
+    if held is not None and held.champion.identity() == challenger.identity():
+        return replace(held, judged_on=count)
+    return BacktestChampion(challenger, f"{key}@{rules.name}", count)

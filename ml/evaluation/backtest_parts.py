@@ -29,7 +29,7 @@ from ml.registry.artifacts import ArtifactStore
 
 
 @dataclass(frozen=True)
-class Reign:
+class BacktestChampion:
     """The champion of one collection in a backtest.
 
     Attributes:
@@ -49,41 +49,41 @@ class WalkState:
 
     Attributes:
         folds: Folds of each market's prior so far, in time order.
-        reigns: Champion of each collection that was judged.
+        champions: Champion of each collection that was judged.
         log: One line per refit, for people.
     """
 
     folds: dict[str, list[Fold]] = field(default_factory=dict)
-    reigns: dict[str, Reign] = field(default_factory=dict)
+    champions: dict[str, BacktestChampion] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
         """The state as text; `from_json` reads it back to equality."""
         folds = {market: [asdict(fold) for fold in folds] for market, folds in sorted(self.folds.items())}
-        reigns = {
+        champions = {
             key: {
                 "champion": {
-                    **reign.champion.as_row(),
-                    "trained_until": reign.champion.trained_until.isoformat(),
+                    **held.champion.as_row(),
+                    "trained_until": held.champion.trained_until.isoformat(),
                 },
-                "version": reign.version,
-                "judged_on": reign.judged_on,
+                "version": held.version,
+                "judged_on": held.judged_on,
             }
-            for key, reign in sorted(self.reigns.items())
+            for key, held in sorted(self.champions.items())
         }
-        return json.dumps({"folds": folds, "reigns": reigns, "log": self.log})
+        return json.dumps({"folds": folds, "champions": champions, "log": self.log})
 
     @classmethod
     def from_json(cls, text: str) -> WalkState:
         """The state that `to_json` wrote."""
-        told = json.loads(text)
-        reigns = {}
-        for key, reign in told["reigns"].items():
-            row = reign["champion"]
+        content = json.loads(text)
+        champions = {}
+        for key, held in content["champions"].items():
+            row = held["champion"]
             row["trained_until"] = datetime.fromisoformat(row["trained_until"])
-            reigns[key] = Reign(Champion.from_row(row), reign["version"], reign["judged_on"])
-        folds = {market: [Fold(**fold) for fold in folds] for market, folds in told["folds"].items()}
-        return cls(folds, reigns, told["log"])
+            champions[key] = BacktestChampion(Champion.from_row(row), held["version"], held["judged_on"])
+        folds = {market: [Fold(**fold) for fold in folds] for market, folds in content["folds"].items()}
+        return cls(folds, champions, content["log"])
 
 
 class BacktestParts:

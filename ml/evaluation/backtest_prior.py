@@ -4,7 +4,7 @@ Here: one refit of every market, and the out-of-fold predictions that follow fro
 boosters (`backtest_local`) and prices (`backtest_pricing`).
 
 Concept: a refit is `walk_forward` on a shortened past. It finds the folds of the refits before, sees that a fit is due
-and fits one; the gate of the pooled stage may turn it away, and then the fold before goes on speaking. Before the
+and fits one; the gate of the pooled stage may turn it away, and then the fold before stays in force. Before the
 first refit the walk lays its usual folds over the past, so that there are out-of-fold errors to learn from.
 """
 
@@ -60,7 +60,7 @@ def refit(
     Args:
         history: The past; rows known from the cutoff on are not looked at.
         folds: Folds of each market so far.
-        cutoff: Microseconds; the new fold speaks for sales from here on.
+        cutoff: Microseconds; the new fold prices sales from here on.
         config: Settings of the pooled stage.
         artifacts: Where models are kept.
 
@@ -68,7 +68,7 @@ def refit(
         The folds with the new ones, and what was decided, in words.
     """
     always_due = replace(config.walk_forward, refit_days=0.0)
-    result, told = dict(folds), []
+    result, notes = dict(folds), []
     known = history.known_before(cutoff)
     frame, market = first_rows(history.frame, known), history.market[:known]
     for name in history.markets:
@@ -82,12 +82,12 @@ def refit(
             continue
         baselines = {key: values[:known][mask] for key, values in history.baselines.items()}
         decision = judge_recipe(own, walked, baselines, config, "backtest")
-        told.append(f"{name}: {decision.action}, {decision.reason}")
+        notes.append(f"{name}: {decision.action}, {decision.reason}")
         fitted = list(walked.folds)
-        # The live fold was fitted now, though the last sale it saw may be older: it speaks from now on.
+        # The live fold was fitted now, though the last sale it saw may be older: it is in force from now on.
         fitted[-1] = replace(fitted[-1], cutoff=cutoff)
         result[name] = fitted[:-1] if decision.action == "rejected" else fitted
-    return result, told
+    return result, notes
 
 
 def predict_history(
@@ -118,8 +118,11 @@ def predict_history(
 
 def mean_correction(
     history: History, walked: Walked, market: str, cutoff: int, config: PooledConfig
-) -> Sequence[float]:
-    """ln(mean price / median price) by premium tier, from the sales of a market known before the cutoff."""
+) -> Sequence[float] | None:
+    """ln(mean price / median price) by premium tier, from the sales of a market known before the cutoff.
+
+    None when there are too few of them.
+    """
     known = history.known_before(cutoff)
     rows = np.flatnonzero(history.market[:known] == market)
     frame: SaleFrame = history.frame
@@ -130,4 +133,4 @@ def mean_correction(
         config.walk_forward.calibration,
         frame.known_at[rows],
     )
-    return calibration.mean_log if calibration is not None else (0.0, 0.0, 0.0)
+    return calibration.mean_log if calibration is not None else None

@@ -21,8 +21,7 @@ from ml.index.asof import sorted_asof_joins
 from ml.index.queries import sale_queries
 from ml.models.champion import TIER_NONE
 from ml.models.grades import grade_sql
-from ml.models.inference import ScoringConfig
-from ml.models.speaking import REASON_FEW_SALES, REASON_SILENT
+from ml.pricing.tiers import REASON_FEW_SALES, REASON_SILENT, TierRules
 
 REASON_NO_ESTIMATE = "not_estimated_before"
 """Of a sale that could have had a value, but was not valued at or before its instant."""
@@ -166,7 +165,7 @@ where events.event_kind = 'created'
 
 def _join_sql(estimates: str, into: str) -> str:
     taken = ", ".join(f"{name}" for name in ESTIMATE_SCHEMA.names)
-    few, silent = ScoringConfig().min_sales, ScoringConfig().silent_days
+    few, silent = TierRules().min_sales, TierRules().silent_days
     tiers = " ".join(
         f"when estimate_eth < {edge} * p20_50_eth then '{name}'"
         for edge, name in zip(PREMIUM_EDGES, PREMIUM_TIERS, strict=False)

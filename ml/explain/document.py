@@ -59,12 +59,12 @@ def as_document(explained: Explanations, token_id: str) -> dict[str, Any]:
     """
     facts = next(row for row in explained.tokens.to_pylist() if row["token_id"] == token_id)
     components = _rows(explained.components, token_id)
-    speaker, record = explained.speaker, explained.record
-    champion = speaker.champion
+    used, record = explained.used, explained.record
+    champion = used.champion
     estimate = facts["explained_eth"]
     reason = None
     if estimate is None:
-        reason = facts["no_value_reason"] or ("no_features" if speaker.tier != TIER_NONE else "not_valued")
+        reason = facts["no_value_reason"] or ("no_features" if used.tier != TIER_NONE else "not_valued")
     current = estimate is not None and explained.consistent
     return {
         "collection": explained.collection,
@@ -76,7 +76,7 @@ def as_document(explained: Explanations, token_id: str) -> dict[str, Any]:
         "interval_80_eth": [facts["lower_80_eth"], facts["upper_80_eth"]] if current else None,
         "interval_90_eth": [facts["lower_90_eth"], facts["upper_90_eth"]] if current else None,
         "grade": facts["grade"] if current else None,
-        "tier": speaker.tier,
+        "tier": used.tier,
         "no_value_reason": reason,
         "no_value_because": REASONS.get(reason, reason) if reason else None,
         "floor_eth": explained.floor_eth,
@@ -96,11 +96,11 @@ def as_document(explained: Explanations, token_id: str) -> dict[str, Any]:
             for row in _rows(explained.comparables, token_id)
         ],
         "model": {
-            "version": speaker.model_version,
+            "version": used.model_version,
             "trained_until": _text(champion.trained_until) if champion else None,
-            "market_model": speaker.prior_version,
-            "market_model_trained_until": _text(speaker.prior_cutoff),
-            "own_model_weight": speaker.weight,
+            "market_model": used.prior_version,
+            "market_model_trained_until": _text(used.prior_cutoff),
+            "own_model_weight": used.weight,
         },
         "track_record": record.as_dict() if record else None,
         "sales_known": explained.sales,

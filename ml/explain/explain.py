@@ -21,20 +21,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.explain.comparables import COMPARABLE_SCHEMA, comparable_rows, rank_comparables, read_sold, shortlist
-from ml.explain.components import EXPLANATION_SCHEMA, RARITY, Part, component_rows, total_log, trait_log
+from ml.explain.components import EXPLANATION_SCHEMA, RARITY, Part, component_rows, trait_log
 from ml.explain.errors import ExplainError, UnknownNameError
 from ml.explain.facts import read_facts, read_floor
 from ml.explain.index_parts import index_parts, read_remembered, trait_shares, weights_of_sales
 from ml.explain.model_parts import local_parts, pooled_parts
-from ml.explain.speaker import Speaker, read_speaker
+from ml.explain.models_used import ModelsUsed, read_models_used
 from ml.explain.track_record import TrackRecord, track_record
 from ml.explain.traits import TokenTraits, read_traits
 from ml.index.params import DEFAULT_PARAMS, IndexParams
-from ml.models.champion import TIER_NONE
+from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
 from ml.models.frames import FeatureSet
+from ml.models.local import LocalInputs
 from ml.models.matrix import column, matrix
 from ml.models.tables import table_exists
-from ml.models.token_predictions import rarity_effect
+from ml.models.traits import TraitLists
+from ml.pricing.models import RowIntervals
+from ml.pricing.price import Prices, PricingInputs, price
+from ml.pricing.tiers import TierChoices
 from ml.registry.artifacts import ArtifactStore
 
 Float = npt.NDArray[np.float64]
@@ -54,7 +58,7 @@ class Explanations:
             `last_sale_indexed_eth` (its last price moved by the level since) and `rarity_pct`.
         components: Rows of `EXPLANATION_SCHEMA`; none for tokens without a value.
         comparables: Rows of `COMPARABLE_SCHEMA`, ranked; none for tokens without a value.
-        speaker: The models that speak.
+        used: The models behind the prices.
         record: Their track record in this collection, or None.
         as_of: The instant that is explained (UTC), None without features.
         watermark: The newest sale that the features have seen was known at this instant (UTC).
@@ -70,7 +74,7 @@ class Explanations:
     tokens: pa.Table
     components: pa.Table
     comparables: pa.Table
-    speaker: Speaker
+    used: ModelsUsed
     record: TrackRecord | None
     as_of: datetime | None
     watermark: datetime | None
@@ -117,15 +121,15 @@ def explain(
     chain = _chain(con, collection)
     traits = read_traits(con, collection, params)
     chosen = _positions(tokens, traits, collection)
-    speaker = read_speaker(con, artifacts, collection, features)
+    used = read_models_used(con, artifacts, collection, features)
     table = _read_features(con, collection, features)
     as_of = table["as_of"][0].as_py() if table.num_rows else None
     watermark = table["state_known_at"][0].as_py() if table.num_rows else None
     floor_eth, last_sale_at, sales = read_floor(con, collection, as_of)
     facts = read_facts(con, collection, as_of).take(pa.array(chosen))
     components, similar = EXPLANATION_SCHEMA.empty_table(), COMPARABLE_SCHEMA.empty_table()
-    explained, level_now, notes = np.full(len(chosen), np.nan), None, list(speaker.notes)
-    if as_of is not None and speaker.tier != TIER_NONE:
+    explained, level_now, notes = np.full(len(chosen), np.nan), None, list(used.notes)
+    if as_of is not None and used.tier != TIER_NONE:
         view = _View(traits.subset(traits.positions(table["token_id"].combine_chunks())), table)
         rows = pc.index_in(facts["token_id"].combine_chunks(), view.traits.token_id)
         explained_rows = np.flatnonzero(rows.is_valid().to_numpy(zero_copy_only=False))
@@ -133,15 +137,19 @@ def explain(
         sold = read_sold(con, collection, view.prefix, as_of, view.traits)
         listed = shortlist(at, sold, view.traits, params)
         compared = np.union1d(at, sold.position[listed.sale])
-        parts, split = _parts(con, collection, speaker, view, compared, features, params, threads)
+        inputs, prices = _price(collection, used, view, compared, features, threads)
+        parts, split = _parts(
+            con, collection, used, view, compared, inputs, prices, features, params, threads
+        )
         if not split:
             notes.append(
-                "The index has moved on since these features: traits are told as one. Run `assay run`."
+                "The index has moved on since these features: traits are shown as one. Run `assay run`."
             )
         wanted = np.searchsorted(compared, at)
-        explained[explained_rows] = np.exp(total_log(parts))[wanted]
+        explained[explained_rows] = prices.eth()["estimate_eth"][wanted]
+        notes += [f"The own model cannot be used: {reason}" for reason in prices.refused.values()]
         components = component_rows(
-            parts, wanted, collection, view.traits.token_id.take(pa.array(at)), as_of, speaker.model_version
+            parts, wanted, collection, view.traits.token_id.take(pa.array(at)), as_of, used.model_version
         )
         worth = np.zeros(len(view.traits))
         worth[compared] = trait_log(parts)
@@ -155,7 +163,7 @@ def explain(
         tokens=_with_explained(facts, explained, level_now, traits.rarity_pct[chosen]),
         components=components,
         comparables=similar,
-        speaker=speaker,
+        used=used,
         record=track_record(con, collection),
         as_of=as_of,
         watermark=watermark,
@@ -178,12 +186,46 @@ class _View:
         self.prefix = int(table["prefix"][0].as_py())
 
 
+def _price(
+    collection: str,
+    used: ModelsUsed,
+    view: _View,
+    at: npt.NDArray[np.int64],
+    features: FeatureSet,
+    threads: int,
+) -> tuple[PricingInputs, Prices]:
+    """The tokens at these rows of the view, priced by the models of the stored estimates."""
+    n, table = len(at), view.table.take(pa.array(at))
+    market = np.full(n, used.lake.market.get(collection, ""), dtype=object)
+    inputs = PricingInputs(
+        collection=np.full(n, collection, dtype=object),
+        market=market,
+        base_log=column(table, "base_log"),
+        floor_log=np.full(n, np.nan),
+        rarity=view.traits.rarity_pct[at],
+        features=matrix(table, features.names),
+        traits=TraitLists.of(table["trait_values"], {collection: tuple(view.traits.types)}),
+    )
+    own = used.champion is not None and used.weight > 0.0
+    tier = TIER_POOLED if used.tier == TIER_OWN and not own else used.tier
+    choices = TierChoices(
+        np.full(n, tier, dtype=object),
+        np.full(n, used.prior_version, dtype=object),
+        np.full(n, None, dtype=object),
+        {collection: used.champion} if used.champion is not None else {},
+    )
+    none = RowIntervals.of_markets({}, market)
+    return inputs, price(inputs, choices, used.lake.models, none, features, threads)
+
+
 def _parts(
     con: duckdb.DuckDBPyConnection,
     collection: str,
-    speaker: Speaker,
+    used: ModelsUsed,
     view: _View,
     at: npt.NDArray[np.int64],
+    inputs: PricingInputs,
+    prices: Prices,
     features: FeatureSet,
     params: IndexParams,
     threads: int,
@@ -195,14 +237,21 @@ def _parts(
         alpha = weights_of_sales(remembered, view.traits, params)
         shares = trait_shares(remembered, alpha, view.traits, params)
     parts, split = index_parts(view.base_log, view.trait_log, view.own_log, shares, view.traits, at)
-    table, traits = view.table.take(pa.array(at)), view.traits.subset(at)
-    if speaker.prior is not None:
-        parts += pooled_parts(speaker.prior, matrix(table, features.names), features, threads)
-    elif speaker.rarity_effect:
-        effect = rarity_effect(traits.rarity_pct, speaker.rarity_effect)
-        parts.append(Part.shared(RARITY, "Rarity, as seen in hardly traded collections", effect))
-    if speaker.booster is not None:
-        parts += local_parts(speaker.booster, speaker.weight, table, features, traits, threads)
+    traits, models = view.traits.subset(at), used.lake.models
+    if used.tier == TIER_INDEX:
+        if np.any(prices.adjustment_log != 0.0):
+            label = "Rarity, as seen in hardly traded collections"
+            parts.append(Part.shared(RARITY, label, prices.adjustment_log))
+    elif used.prior_version is not None:
+        prior = models.prior(used.prior_version)
+        parts += pooled_parts(prior, inputs.features, prices.adjustment_log, features, threads)
+    if used.weight and used.champion is not None and not prices.refused:
+        positions = [features.names.index(name) for name in features.local_names]
+        seen = LocalInputs(
+            features.local_names, inputs.features[:, positions], inputs.traits.of_collection(collection)
+        )
+        booster = models.booster(str(used.champion.local_sha))
+        parts += local_parts(booster, used.weight, seen, prices.residual_log, traits, threads)
     return parts, split
 
 

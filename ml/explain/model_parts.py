@@ -1,7 +1,7 @@
 """What the models add to the index: the pooled model by feature group, a collection's own model by trait.
 
-Here: SHAP values of the two boosters, summed up. Not here: the index's parts (`index_parts`), or which models speak
-(`speaker`).
+Here: SHAP values of the two boosters, summed up. Not here: the index's parts (`index_parts`), or which models price
+(`models_used`).
 
 Concept: SHAP values of trees (Lundberg et al. 2020) add up to the prediction; grouped by what an owner has a word for,
 they still do. What a model says of everything on average is a part of its own: it is no merit of the token. The last
@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from catboost import CatBoostRegressor, Pool
 
 from ml.explain.components import (
@@ -29,11 +28,9 @@ from ml.explain.components import (
 )
 from ml.explain.traits import TokenTraits
 from ml.features.schema import FEATURES
-from ml.models.collection_reader import trait_codes
 from ml.models.frames import FeatureSet
-from ml.models.local import LocalInputs, predict_local, trait_matrix
-from ml.models.matrix import Matrix, matrix
-from ml.models.prior import predict_gap
+from ml.models.local import TRAIT_PREFIX, LocalInputs
+from ml.models.matrix import Matrix
 
 Float = npt.NDArray[np.float64]
 
@@ -45,53 +42,54 @@ GROUP_OF = {feature.name: feature.group for feature in FEATURES} | {
 
 
 def pooled_parts(
-    prior: CatBoostRegressor, features: Matrix, feature_set: FeatureSet, threads: int
+    prior: CatBoostRegressor, features: Matrix, adjustment_log: Float, feature_set: FeatureSet, threads: int
 ) -> list[Part]:
     """The pooled model's gap to the index: its average, and one part per feature group that has any effect.
 
     Args:
-        prior: The model that speaks.
+        prior: The pooled model.
         features: Shape (tokens, features), columns as in `feature_set.names`.
+        adjustment_log: What `ml.pricing.price` got from it, shape (tokens,); the parts add up to this.
         feature_set: Names of the columns.
         threads: CatBoost threads.
     """
     values = _shap(prior, Pool(features), threads)
     parts = _by_group(values, feature_set.names, POOLED_PREFIX, "Market model")
-    return _closed(predict_gap(prior, features, threads), POOLED_AVERAGE, _POOLED_AVERAGE, parts)
+    return _closed(adjustment_log, POOLED_AVERAGE, _POOLED_AVERAGE, parts)
 
 
 def local_parts(
     booster: CatBoostRegressor,
     weight: float,
-    table: pa.Table,
-    feature_set: FeatureSet,
+    inputs: LocalInputs,
+    residual_log: Float,
     traits: TokenTraits,
     threads: int,
 ) -> list[Part]:
-    """The own model's weighted residual: its average, its features by group, and one part per trait type.
+    """The own model's weighted residual: its average, its features by group, and one part per trait type it knows.
 
     Args:
         booster: The collection's own model.
         weight: Share of its residual that is added.
-        table: Rows of features.token_features with `trait_values`, in the order of `traits`.
-        feature_set: Names of the columns.
-        traits: Of the same tokens.
+        inputs: What it sees of the tokens.
+        residual_log: What `ml.pricing.price` got from it, weighted, shape (tokens,); the parts add up to this.
+        traits: Of the same tokens, for the labels.
         threads: CatBoost threads.
-
-    Raises:
-        RaggedTraitsError: When tokens have different numbers of trait types.
     """
-    numbers = matrix(table, feature_set.local_names)
-    codes, offsets, vocabulary = trait_codes(table["trait_values"])
-    inputs = LocalInputs(numbers, trait_matrix(codes, offsets, "the collection"), vocabulary)
-    values = weight * _shap(booster, inputs.pool(), threads)
-    width = numbers.shape[1]
-    parts = _by_group(values[:, :width], feature_set.local_names, LOCAL_PREFIX, "Own model")
-    for number in range(inputs.traits.shape[1]):
-        labels = [label or "Traits unknown" for label in traits.labels(number)]
-        parts.append(Part(LOCAL_TRAIT, labels, values[:, width + number]))
-    residual = weight * predict_local(booster, inputs)
-    return _closed(residual, LOCAL_AVERAGE, _LOCAL_AVERAGE, parts)
+    columns = list(booster.feature_names_)
+    values = weight * _shap(booster, inputs.pool(columns), threads)
+    numbers = [number for number, name in enumerate(columns) if not name.startswith(TRAIT_PREFIX)]
+    parts = _by_group(values[:, numbers], [columns[number] for number in numbers], LOCAL_PREFIX, "Own model")
+    for number, name in enumerate(columns):
+        if not name.startswith(TRAIT_PREFIX):
+            continue
+        kind = name.removeprefix(TRAIT_PREFIX)
+        if kind in traits.types:
+            labels = [label or "Traits unknown" for label in traits.labels(traits.types.index(kind))]
+        else:
+            labels = [f"{kind}: no longer a trait"] * len(traits)
+        parts.append(Part(LOCAL_TRAIT, labels, values[:, number]))
+    return _closed(residual_log, LOCAL_AVERAGE, _LOCAL_AVERAGE, parts)
 
 
 _POOLED_AVERAGE = "Market model: its average distance from the index"

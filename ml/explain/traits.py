@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from ml.index.params import IndexParams
-from ml.models.tables import table_exists
+from ml.models.traits import read_trait_types
 
 Float = npt.NDArray[np.float64]
 
@@ -97,7 +97,7 @@ def read_traits(con: duckdb.DuckDBPyConnection, collection: str, params: IndexPa
     """Traits of all tokens of a collection.
 
     Args:
-        con: Connection with marts.dim_tokens; types are named where marts.dim_trait_values exists.
+        con: Connection with marts.dim_tokens and marts.dim_trait_values.
         collection: Whose tokens.
         params: Parameters of the index: the least information of a trait value.
     """
@@ -132,11 +132,5 @@ def read_traits(con: duckdb.DuckDBPyConnection, collection: str, params: IndexPa
 
 def _types(con: duckdb.DuckDBPyConnection, collection: str, width: int) -> list[str]:
     """Names of the trait types in the order of the lists: by name, the trait count last."""
-    numbered = [f"trait {number + 1}" for number in range(width)]
-    if not table_exists(con, "marts.dim_trait_values"):
-        return numbered
-    found = con.execute(
-        "select distinct type_code, trait_type from marts.dim_trait_values where collection = $1 order by 1",
-        [collection],
-    ).fetchall()
-    return [str(row[1]) for row in found] if len(found) == width else numbered
+    found = read_trait_types(con, [collection]).get(collection, ())
+    return list(found) if len(found) == width else [f"trait {number + 1}" for number in range(width)]

@@ -16,8 +16,8 @@ import json
 
 from ml.features.owners import OWNER_SHRINK_DEALS
 
-#: Raised when the joins behind the expressions change meaning.
-QUERY_REVISION = 2
+#: Raised when the joins behind the expressions, or the way in which models take the features, change meaning.
+REVISION = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,5 +251,5 @@ FEATURES: tuple[Feature, ...] = (
 
 def fingerprint() -> str:
     """Short hash of everything that gives a feature its meaning."""
-    content = [QUERY_REVISION, *(dataclasses.astuple(feature) for feature in FEATURES)]
+    content = [REVISION, *(dataclasses.astuple(feature) for feature in FEATURES)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

@@ -164,6 +164,44 @@ def prequential_half_widths(
     return quantiles[:, 0] * scale, quantiles[:, 1] * scale
 
 
+def quantiles_at(
+    error_log: Float,
+    scale: Float,
+    tier: Tier,
+    known_at: Microseconds,
+    as_of: Microseconds,
+    config: CalibrationConfig,
+) -> Float:
+    """The state of the intervals at each of m instants: what an estimate made then is given.
+
+    Args:
+        error_log: ln price − ln estimate of past sales, out of fold, shape (n,), sorted by `known_at`.
+        scale: Predicted typical |error|, shape (n,), NaN where none.
+        tier: Premium tier by prediction, shape (n,).
+        known_at: Ascending, shape (n,), any unit.
+        as_of: Instants, same unit, shape (m,); each sees the sales with known_at < its as_of.
+        config: Settings.
+
+    Returns:
+        Multiples of the scale by instant, tier and level, shape (m, tiers, 2); NaN before the first calibration.
+    """
+    m = len(as_of)
+    never = np.full(m * TIERS, np.iinfo(np.int64).max)
+    nothing = np.full(m * TIERS, np.nan)
+    instants = np.concatenate([known_at, np.repeat(as_of, TIERS)])
+    asks = len(known_at) + np.argsort(instants[len(known_at) :], kind="stable")
+    quantiles, _, _ = _track(
+        np.concatenate([error_log, nothing]),
+        np.concatenate([scale, nothing]),
+        np.concatenate([tier, np.tile(np.arange(TIERS, dtype=np.int8), m)]),
+        np.concatenate([known_at, never]),
+        asks,
+        instants,
+        config,
+    )
+    return quantiles[len(known_at) :].reshape(m, TIERS, len(LEVELS))
+
+
 def _track(
     error_log: Float,
     scale: Float,

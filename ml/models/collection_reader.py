@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.models.frames import FeatureSet
-from ml.models.local import ABSENT, LocalInputs, trait_matrix
+from ml.models.local import LocalInputs
 from ml.models.matrix import Matrix, column, matrix
+from ml.models.traits import TraitLists, read_trait_types
 
 Float = npt.NDArray[np.float64]
 
@@ -48,10 +49,9 @@ class CollectionSales:
         base_log: The index.
         prediction_log: ln estimate of the prior.
         baselines: Baseline name to ln ETH.
-        numbers: Numeric features of a local booster, shape (n, features).
-        trait_codes: Trait codes of all rows, one after the other.
-        trait_offsets: Where each row's codes begin and the last one ends, shape (n + 1,).
-        vocabulary: The trait value of each code.
+        names: Names of the numeric features of a local booster.
+        numbers: Those features, shape (n, features).
+        traits: Trait values of the sold tokens.
     """
 
     collection: str
@@ -63,10 +63,9 @@ class CollectionSales:
     base_log: Float
     prediction_log: Float
     baselines: dict[str, Float]
+    names: tuple[str, ...]
     numbers: Matrix
-    trait_codes: npt.NDArray[np.int32]
-    trait_offsets: npt.NDArray[np.int64]
-    vocabulary: npt.NDArray[np.object_]
+    traits: TraitLists
 
     def __len__(self) -> int:
         return len(self.known_at)
@@ -76,10 +75,9 @@ class CollectionSales:
         """What a local booster sees; made by the thread that needs it, so that bad traits fail one collection.
 
         Raises:
-            RaggedTraitsError: When tokens have different numbers of trait types.
+            RaggedTraitsError: When a token has another number of trait values than the collection has types.
         """
-        traits = trait_matrix(self.trait_codes, self.trait_offsets, self.collection)
-        return LocalInputs(self.numbers, traits, self.vocabulary)
+        return LocalInputs(self.names, self.numbers, self.traits.of_collection(self.collection))
 
 
 def read_collections(
@@ -135,7 +133,7 @@ def _read_chunk(
         con.unregister("_chunk")
     table = table.combine_chunks()
     numbers = matrix(table, features.local_names)
-    codes, offsets, vocabulary = trait_codes(table["trait_values"])
+    traits = TraitLists.of(table["trait_values"], read_trait_types(con, keys))
     names = table["collection"]
     columns = {name: column(table, name) for name in _FLOATS}
     known = table["known_us"].to_numpy()
@@ -143,7 +141,6 @@ def _read_chunk(
     versions = table["prior_version"].to_numpy(zero_copy_only=False)
     for key, start, stop in collection_slices(names, keys):
         cut = slice(start, stop)
-        own = offsets[start : stop + 1]
         yield CollectionSales(
             collection=key,
             sale_id=table["sale_id"].slice(start, stop - start).combine_chunks(),
@@ -154,10 +151,9 @@ def _read_chunk(
             base_log=columns["base_log"][cut],
             prediction_log=columns["prediction_log"][cut],
             baselines={name: columns[source][cut] for name, source in BASELINE_COLUMNS.items()},
+            names=features.local_names,
             numbers=numbers[cut],
-            trait_codes=codes[own[0] : own[-1]],
-            trait_offsets=own - own[0],
-            vocabulary=vocabulary,
+            traits=traits.slice(start, stop),
         )
 
 
@@ -175,17 +171,3 @@ def collection_slices(names: pa.ChunkedArray, keys: Sequence[str]) -> Iterator[t
     for key in keys:
         if key in where:
             yield key, *where[key]
-
-
-def trait_codes(
-    lists: pa.ChunkedArray,
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.object_]]:
-    """A column of trait lists as flat codes, row offsets and the vocabulary; code 0 is `ABSENT`."""
-    array = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
-    if isinstance(array, pa.ChunkedArray):
-        array = array.chunk(0) if array.num_chunks else pa.array([], lists.type)
-    values = pc.fill_null(array.flatten(), ABSENT).cast(pa.string())
-    encoded = pa.concat_arrays([pa.array([ABSENT], pa.string()), values]).dictionary_encode()
-    offsets = np.asarray(array.offsets.to_numpy(), np.int64)
-    vocabulary = np.array(encoded.dictionary.to_pylist(), dtype=object)
-    return encoded.indices.to_numpy().astype(np.int32)[1:], offsets - offsets[0], vocabulary

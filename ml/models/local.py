@@ -5,7 +5,9 @@ prediction. Not here: whether it earns its place (`gate`), or which collections 
 
 Concept: the residual is small and the data few, so the settings are conservative and a weight that shrinks
 with few sales is applied outside the booster (DOMAIN.md §5.3). A category is the trait value itself, never a
-code that a later reveal could shift; a missing value is a value of its own.
+code that a later reveal could shift; a missing value is a value of its own. A booster knows its columns by name:
+numbers by the name of the feature, traits by the name of their type. A type that is new since the fit is ignored, one
+that is gone is absent, and the order does not matter.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ import pandas as pd
 from catboost import CatBoostRegressor, Pool
 
 from ml.models.matrix import Matrix
+from ml.models.traits import Traits
 
 Float = npt.NDArray[np.float64]
 
-ABSENT = "(absent)"
-"""Stands for a null trait value: CatBoost refuses a null category, and absence is information."""
+TRAIT_PREFIX = "trait: "
+"""Begins the name of a booster's trait column, so that no type can be taken for a number."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,12 @@ class LocalConfig:
     seconds: float = 60.0
 
 
-class RaggedTraitsError(ValueError):
-    """Tokens of one collection have different numbers of trait types."""
-
-
 class FitTimeoutError(TimeoutError):
     """A collection's fits took longer than they may."""
+
+
+class UnnamedColumnsError(ValueError):
+    """A booster does not name its columns: an earlier version of Assay fitted it."""
 
 
 @dataclass(frozen=True)
@@ -68,32 +71,53 @@ class LocalInputs:
     """What a local booster sees of some sales or tokens of one collection.
 
     Attributes:
+        names: Names of the numeric features.
         numbers: Numeric features, shape (n, features).
-        traits: Trait codes, shape (n, trait types): positions in `vocabulary`.
-        vocabulary: Trait values as text, shared by all types; nulls already replaced by `ABSENT`.
+        traits: Traits of the same rows.
     """
 
+    names: tuple[str, ...]
     numbers: Matrix
-    traits: npt.NDArray[np.int32]
-    vocabulary: npt.NDArray[np.object_]
+    traits: Traits
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def rows(self, chosen: slice | npt.NDArray[np.int64]) -> LocalInputs:
         """The same for a part of the rows."""
-        return LocalInputs(self.numbers[chosen], self.traits[chosen], self.vocabulary)
+        return LocalInputs(self.names, self.numbers[chosen], self.traits.rows(chosen))
 
-    def pool(self, target: Float | None = None) -> Pool:
-        """As a CatBoost pool; categories are hashed once per distinct value, not once per row."""
-        width = self.numbers.shape[1]
-        columns: dict[str, Any] = {f"number_{i}": self.numbers[:, i] for i in range(width)}
-        for i in range(self.traits.shape[1]):
-            present, codes = np.unique(self.traits[:, i], return_inverse=True)
-            categories = pd.Index(self.vocabulary[present])
-            columns[f"trait_{i}"] = pd.Categorical.from_codes(codes, categories)  # type: ignore[arg-type]
-        names = [f"trait_{i}" for i in range(self.traits.shape[1])]
-        return Pool(pd.DataFrame(columns, copy=False), target, cat_features=names)
+    def fit_columns(self) -> list[str]:
+        """Columns of a booster that is fitted on these rows: the numbers, then the trait types."""
+        return [*self.names, *(TRAIT_PREFIX + name for name in self.traits.types)]
+
+    def pool(self, columns: Sequence[str], target: Float | None = None) -> Pool:
+        """The named columns as a CatBoost pool; categories are hashed once per distinct value, not once per row.
+
+        Args:
+            columns: Names of the columns in order: those of `fit_columns`, or the list that a fitted booster keeps.
+            target: What is learnt, shape (n,), or None.
+
+        Raises:
+            UnnamedColumnsError: When a column is neither a trait nor a number of these rows.
+        """
+        traits = [name for name in columns if name.startswith(TRAIT_PREFIX)]
+        table: dict[str, Any] = {}
+        for name in columns:
+            if name in self.names:
+                table[name] = self.numbers[:, self.names.index(name)]
+            elif name.startswith(TRAIT_PREFIX):
+                present, codes = np.unique(
+                    self.traits.column(name.removeprefix(TRAIT_PREFIX)), return_inverse=True
+                )
+                categories = pd.Index(self.traits.vocabulary[present])
+                table[name] = pd.Categorical.from_codes(codes, categories)  # type: ignore[arg-type]
+            else:
+                raise UnnamedColumnsError(
+                    f"expected a booster with columns {', '.join(self.names)} and traits, found the column {name!r}; "
+                    "train the collection again"
+                )
+        return Pool(pd.DataFrame(table, copy=False), target, cat_features=traits)
 
 
 class _Deadline:
@@ -127,7 +151,7 @@ def fit_local(
     """
     watch = _Deadline(deadline)
     model = local_booster(config)
-    model.fit(inputs.pool(residual_log), callbacks=[watch])
+    model.fit(inputs.pool(inputs.fit_columns(), residual_log), callbacks=[watch])
     if watch.passed:
         raise FitTimeoutError(
             f"a local fit on {len(inputs)} sales was ended after {model.tree_count_} of {config.iterations} "
@@ -154,39 +178,11 @@ def local_booster(config: LocalConfig) -> CatBoostRegressor:
 
 
 def predict_local(model: CatBoostRegressor, inputs: LocalInputs) -> Float:
-    """The booster's residual in log units, before weighting, shape (n,)."""
-    if len(inputs) == 0:
-        return np.empty(0)
-    return np.asarray(model.predict(inputs.pool(), thread_count=1), dtype=np.float64)
-
-
-def trait_matrix(
-    codes: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64], what: Sequence[object] | str
-) -> npt.NDArray[np.int32]:
-    """Ragged trait codes of one collection's rows as a matrix.
-
-    Args:
-        codes: Codes of all rows, one after the other.
-        offsets: Where each row's codes begin and the last one ends, shape (n + 1,).
-        what: Names the rows in an error.
-
-    Returns:
-        Shape (n, trait types). Rows without traits (tokens the trait table has never seen) get code 0, which
-        callers reserve for `ABSENT`.
+    """The booster's residual in log units, before weighting, shape (n,).
 
     Raises:
-        RaggedTraitsError: When rows have different numbers of trait types.
+        UnnamedColumnsError: When the booster does not know its columns by name.
     """
-    widths = np.diff(offsets)
-    width = int(widths.max(initial=0))
-    filled = widths > 0
-    if not np.all(widths[filled] == width):
-        raise RaggedTraitsError(
-            f"expected the same trait types for every token of {what}, found {widths[filled].min()} to "
-            f"{width} values per token; rebuild marts.dim_tokens"
-        )
-    traits = np.zeros((len(widths), width), np.int32)
-    if width:
-        starts = offsets[:-1][filled]
-        traits[filled] = codes[starts[:, None] + np.arange(width)]
-    return traits
+    if len(inputs) == 0:
+        return np.empty(0)
+    return np.asarray(model.predict(inputs.pool(model.feature_names_), thread_count=1), dtype=np.float64)

@@ -78,8 +78,9 @@ class LocalObjective:
         if fold not in self._pools:
             window, inputs = self.windows[fold], self.inputs
             seen = slice(0, window.train)
+            columns = inputs.fit_columns()
             self._pools[fold] = (
-                inputs.rows(seen).pool(self.residual_log[seen]),
-                inputs.rows(window.score).pool(),
+                inputs.rows(seen).pool(columns, self.residual_log[seen]),
+                inputs.rows(window.score).pool(columns),
             )
         return self._pools[fold]

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    from orchestration.alerts.outbox import Synchronised
+
 DATA_TEAM = ["team:data-engineering"]
 MODEL_TEAM = ["team:valuation"]
 # One slot: DuckLake takes one writer at a time (dagster.yaml sets the limit).
@@ -33,6 +35,11 @@ def table_columns(
     told = descriptions or {}
     columns = con.execute(f"describe {table}").fetchall()
     return column_schema({name: (kind, told.get(name, "")) for name, kind, *_ in columns})
+
+
+def incident_counts(changed: Synchronised) -> dict[str, int]:
+    """Materialization metadata: incidents that a monitoring stage opened and ended."""
+    return {"incidents_opened": len(changed.opened), "incidents_resolved": len(changed.resolved)}
 
 
 def arrow_columns(schema: pa.Schema) -> dict[str, tuple[str, str]]:

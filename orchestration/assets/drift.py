@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, incident_counts, table_columns
 from orchestration.conditions import WATCH_WHEN_VALUED
-from orchestration.drift import WIDESPREAD, Drifted, watch_drift
+from orchestration.drift import WIDESPREAD, Drifted
 from orchestration.resources import AssayResource
 
 RUNBOOK = "docs/runbook/drift.md"
@@ -36,7 +36,9 @@ CHECK = dg.AssetCheckSpec(
 )
 def drift_scores(assay: AssayResource) -> Iterator[Any]:
     """`monitoring.drift_scores` (appended) and `monitoring.drift_status` (one row per collection)."""
-    found = watch_drift(assay.lake, assay.settings.home_path / "reports" / "drift", assay.horizon)
+    from orchestration.monitor import find_drift
+
+    found, incidents = find_drift(assay)
     with assay.lake.read() as con:
         columns = table_columns(con, "monitoring.drift_scores")
     pages = {f"report {r.collection}": dg.MetadataValue.path(str(r.path)) for r in found.reports}
@@ -47,6 +49,7 @@ def drift_scores(assay: AssayResource) -> Iterator[Any]:
             "collections_drifted": found.standing.collections,
             "markets_drifted": found.standing.markets,
             "seconds": found.scored.seconds,
+            **incident_counts(incidents),
             **pages,
             **columns,
         }

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import dagster as dg
 
 from orchestration import plots
-from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, incident_counts, table_columns
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.resources import AssayResource
 
@@ -28,7 +28,7 @@ def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
     from ml.evaluation.estimate_ledger import TABLE
     from orchestration.monitor import enter_sales
 
-    update = enter_sales(assay, assay.horizon)
+    update = enter_sales(assay)
     with assay.lake.read() as con:
         columns = table_columns(con, TABLE)
     return dg.MaterializeResult(
@@ -59,7 +59,7 @@ def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
     from ml.evaluation.online import TABLE
     from orchestration.monitor import judge_errors
 
-    update = judge_errors(assay, assay.horizon)
+    update = judge_errors(assay)
     with assay.lake.read() as con:
         return dg.MaterializeResult(
             metadata={
@@ -86,16 +86,14 @@ def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
     description="Collections that need a training, by value at stake times degradation, and what became of them; the "
-    "effect of earlier decisions (ops.decision_effects); and the alerts that follow from the pass.",
+    "effect of earlier decisions (ops.decision_effects); and incidents about models.",
 )
 def retrain_queue(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
     """`ops.retrain_queue` (one row per collection) and `ops.decision_effects` (appended); incidents in the outbox."""
     from ml.acting.tables import QUEUE
-    from orchestration.alerts.store import Outbox
-    from orchestration.monitor import queue_work, tell
+    from orchestration.monitor import queue_work
 
-    queue, effects = queue_work(assay, context.instance, assay.horizon)
-    told = tell(assay, Outbox.of(assay.settings.home_path), assay.horizon)
+    queue, effects, incidents = queue_work(assay, context.instance)
     with assay.lake.read() as con:
         columns = table_columns(con, QUEUE)
     return dg.MaterializeResult(
@@ -103,8 +101,7 @@ def retrain_queue(context: dg.AssetExecutionContext, assay: AssayResource) -> dg
             **{name: len(n) if isinstance(n, tuple) else n for name, n in asdict(queue).items()},
             "most_valuable": ", ".join(queue.queued[:10]) or "none",
             "effects_measured": effects,
-            "incidents_opened": sum(len(changed.opened) for changed in told.values()),
-            "incidents_resolved": sum(len(changed.resolved) for changed in told.values()),
+            **incident_counts(incidents),
             **columns,
         }
     )

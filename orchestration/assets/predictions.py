@@ -1,6 +1,6 @@
 """Groups predictions and monitoring: what every token is worth, and how right that has been.
 
-Here: glue over `ml.models.inference` and `ml.evaluation`. Not here: training. Scoring only loads champions.
+Here: glue over `ml.pricing.scoring` and `ml.evaluation`. Not here: training. Scoring only loads champions.
 """
 
 import json
@@ -15,7 +15,7 @@ from orchestration.checks.factory import guidance
 from orchestration.resources import Assay, AssayResource
 
 if TYPE_CHECKING:
-    from ml.models.inference import ScoreReport
+    from ml.pricing.scoring import ScoreReport
 
 ESTIMATE_COLUMNS = {
     "collection": ("varchar", "Collection"),
@@ -72,8 +72,8 @@ def token_estimates(assay: AssayResource) -> dg.MaterializeResult:
 
 def score_what_changed(assay: Assay) -> "ScoreReport":
     """Score the collections whose inputs changed since their last estimate."""
-    from ml.models.inference import ScoringConfig, score
-    from ml.models.rescoring import collections_to_score
+    from ml.pricing.rescoring import collections_to_score
+    from ml.pricing.scoring import ScoringConfig, score
 
     config = ScoringConfig(threads=assay.settings.threads)
     with assay.lake.read() as con:

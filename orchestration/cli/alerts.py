@@ -44,11 +44,12 @@ def alerts(
     from orchestration.alerts.delivery import deliver
     from orchestration.alerts.delivery import retry_dead as revive
     from orchestration.alerts.policy import policy_of
-    from orchestration.alerts.store import Outbox, wall_clock
+    from orchestration.alerts.store import Outbox
+    from orchestration.clock import WALL_CLOCK
     from orchestration.home import existing_home
 
     existing_home(settings)
-    channels, now = open_channels(settings), wall_clock()
+    channels, now = open_channels(settings), WALL_CLOCK.now()
     if action is Action.test:
         from orchestration.alerts.trial import send_trial
 

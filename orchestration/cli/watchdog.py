@@ -30,12 +30,12 @@ def watchdog(
     """
     settings = load_settings(home=home)
     from orchestration.alerts.channels import open_channels
-    from orchestration.alerts.store import wall_clock
     from orchestration.alerts.watchdog import watch
+    from orchestration.clock import WALL_CLOCK
     from orchestration.home import existing_home
 
     existing_home(settings)
-    found = watch(settings, open_channels(settings), wall_clock(), expect_daemon=expect_daemon)
+    found = watch(settings, open_channels(settings), WALL_CLOCK.now(), expect_daemon=expect_daemon)
     if as_json:
         told = [
             {"key": a.key, "severity": a.severity, "title": a.title, "body": a.body, "runbook": a.runbook}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ml.features.build import build_token_features
-from ml.models.inference import score
+from ml.pricing.scoring import score
 from tests.leaks.market import END, Home, base_market
 from tests.leaks.plants import reveal
 

@@ -26,6 +26,7 @@ from ml.models.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
 from ml.models.local import LocalConfig, LocalInputs, fit_local
 from ml.models.pooled import train_pooled
 from ml.models.pooled_tables import record_pooled
+from ml.models.traits import Traits
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champions import ChampionRegistry
 from ml.registry.mirror import read_champions, record
@@ -60,7 +61,8 @@ def _booster(shift: float) -> CatBoostRegressor:
     rng = np.random.default_rng(0)
     traits = np.column_stack([rng.integers(1, 3, 200), np.zeros(200)]).astype(np.int32)
     numbers = rng.normal(size=(200, len(FEATURES.local_names))).astype(np.float32)
-    inputs = LocalInputs(numbers, traits, np.array(["(absent)", "laser", "plain"], dtype=object))
+    vocabulary = np.array(["(absent)", "laser", "plain"], dtype=object)
+    inputs = LocalInputs(FEATURES.local_names, numbers, Traits(("eyes", "hat"), traits, vocabulary))
     config = LocalConfig(iterations=60, learning_rate=0.3, l2_leaf_reg=0.1)
     return fit_local(inputs, shift + 0.01 * rng.normal(size=200), config, time.monotonic() + 60)
 
@@ -161,7 +163,7 @@ def test_a_version_whose_file_is_gone_is_said_and_not_restored(trained: Market) 
     trained.artifacts.path(str(planted.local_sha)).unlink()
     finding = act(trained)
     assert finding.action == "none"
-    assert "is gone" in finding.reason
+    assert "expected a model file" in finding.reason
 
 
 def test_what_training_did_not_help_falls_back_a_tier(trained: Market) -> None:

@@ -29,7 +29,7 @@ def told(market: Market, collection: str, *tokens: str, k: int = 5) -> Explanati
 )
 def test_parts_add_up_to_the_stored_estimate(market: Market, collection: str, tier: str) -> None:
     found = told(market, collection)
-    assert found.speaker.tier == tier
+    assert found.used.tier == tier
     assert found.consistent
     assert found.notes == ()
     parts = found.components.to_pandas().groupby("token_id")
@@ -116,8 +116,9 @@ def test_without_any_model_the_index_explains_itself(copied: Market) -> None:
         con.execute("drop table predictions.token_estimates")
         con.execute("drop table ops.champions")
         con.execute("drop table ops.prior_folds")
+        con.execute("drop table ops.rarity_effect")
     found = told(copied, OWN, "7")
-    assert found.speaker.tier == TIER_INDEX
+    assert found.used.tier == TIER_INDEX
     assert "not valued yet" in found.notes[0]
     with copied.lake.read() as con:
         base = con.execute(
@@ -156,7 +157,7 @@ def test_an_index_that_moved_on_is_not_split_wrongly(copied: Market) -> None:
     with copied.lake.write("noises of another state") as con:
         con.execute("update features.hedonic_index set noise_a = noise_a * 20 where collection = $1", [OWN])
     found = told(copied, OWN, "7")
-    assert "traits are told as one" in found.notes[0]
+    assert "traits are shown as one" in found.notes[0]
     assert "Its traits" in found.components["label"].to_pylist()
     assert found.consistent  # the sum is still the estimate
 

@@ -62,6 +62,15 @@ left join told using (collection, token_id)
 """  # fmt: skip
 
 
+_TYPES = """
+create or replace table marts.dim_trait_values as
+select
+    collection, type as trait_type, value as trait_value,
+    dense_rank() over (partition by collection order by type) - 1 as type_code
+from (select distinct collection, type, value from traits)
+"""
+
+
 def make_sales(seed: int = 0, sizes: tuple[int, ...] = (60, 25, 8, 2), tokens: int = 15) -> pd.DataFrame:
     """Sales of a few collections, some in one transaction, some told a day late, some of uncertain time."""
     rng = np.random.default_rng(seed)
@@ -163,6 +172,7 @@ def write_marts(
     )
     con.execute(_STATES)
     con.execute(_TOKENS)
+    con.execute(_TYPES)
     con.execute("create or replace table marts.fct_listings as select * from listings")
     con.execute(
         """

@@ -100,6 +100,13 @@ def fill(lake: Lake, seed: int = 3) -> None:
         )
         con.execute(
             """
+            create table marts.dim_trait_values as
+            select collection, type_code, case type_code when 0 then 'eyes' else 'hat' end as trait_type
+            from sizes cross join range(2) as t (type_code)
+            """
+        )
+        con.execute(
+            """
             create table features.sale_features as
             select sale_id, collection, token_id, seq, known_at, known_at as as_of, 0.0::double as base_log, target_log,
                 gap::float as gap, noise::float as noise, (token_id::int / 40.0)::float as rarity

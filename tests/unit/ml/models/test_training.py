@@ -91,7 +91,7 @@ def test_a_collection_that_fails_does_not_lose_the_others(priced: Market) -> Non
         )
     report = train(priced)
     assert [outcome.collection for outcome in report.failed] == ["apes"]
-    assert "same trait types" in report.failed[0].reason
+    assert "expected 2 trait values" in report.failed[0].reason
     assert sorted(mirrored(priced)) == ["birds", "cats", "dogs", "eels", "gone"]
 
 

@@ -1,7 +1,7 @@
-"""Who speaks for a collection: the models behind its stored estimates, or the index where there are none.
+"""Which models priced a collection: those behind its stored estimates, or the index where there are none.
 
-Here: reading predictions.token_estimates, ops.champions and ops.prior_folds, and loading the boosters. Not here:
-deciding tiers (`ml.models.speaking` did), or explaining.
+Here: reading predictions.token_estimates, ops.champions and ops.prior_folds. Not here: choosing tiers
+(`ml.pricing.tiers` did), or explaining.
 
 Concept: an explanation is about the estimate that was given. So it takes the model versions from the estimates. Where
 the lake has moved on since (another champion, later features), it says so with both sides and explains the one that can
@@ -14,55 +14,48 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import duckdb
-from catboost import CatBoostRegressor
 
 from ml.explain.errors import PriorForgottenError
 from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, Champion
 from ml.models.frames import FeatureSet
-from ml.models.index_alone import read_rarity
-from ml.models.markets import LivePriors
 from ml.models.tables import table_exists
+from ml.pricing.models import LakeModels, read_models
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.mirror import read_champions
 
 
 @dataclass(frozen=True)
-class Speaker:
+class ModelsUsed:
     """The models that price a collection's tokens.
 
     Attributes:
         tier: own_model, pooled, index_rarity or none.
         model_version: As in the estimates, or None before any scoring.
         prior_version: The pooled model's, or None.
-        prior: The pooled model, or None for the index alone.
         prior_cutoff: The newest sale the pooled model has learnt from was known before this (UTC).
-        booster: The collection's own model, or None.
-        weight: Share of the own model's residual that is added.
+        weight: Share of the own model's residual that is added; 0 without one.
         champion: The champion, or None.
-        rarity_effect: Log effect by rarity bin, used where the index speaks alone.
+        lake: The models themselves.
         notes: What an owner should know about the state of affairs, as sentences.
     """
 
     tier: str
     model_version: str | None
     prior_version: str | None
-    prior: CatBoostRegressor | None
     prior_cutoff: datetime | None
-    booster: CatBoostRegressor | None
     weight: float
     champion: Champion | None
-    rarity_effect: tuple[float, ...]
+    lake: LakeModels
     notes: tuple[str, ...]
 
 
-def read_speaker(
+def read_models_used(
     con: duckdb.DuckDBPyConnection, artifacts: ArtifactStore, collection: str, features: FeatureSet
-) -> Speaker:
-    """The speaker of a collection.
+) -> ModelsUsed:
+    """The models that price a collection.
 
     Raises:
         FeatureMismatchError: When the estimates were made on other features than the code declares.
-        ArtifactMissingError: When a model's file is gone.
         PriorForgottenError: When the estimates' prior is not in ops.prior_folds.
     """
     champion = read_champions(con, [collection]).get(collection)
@@ -77,18 +70,15 @@ def read_speaker(
             f"The estimates are by {version}, the champion is now {champion.model_version}; explained is the "
             "champion. `assay run` values the tokens again."
         )
-    prior, cutoff = _prior(con, artifacts, prior_version)
     own = champion if tier == TIER_OWN and champion is not None and champion.local_sha else None
-    return Speaker(
+    return ModelsUsed(
         tier=tier,
         model_version=version,
         prior_version=prior_version,
-        prior=prior,
-        prior_cutoff=cutoff,
-        booster=artifacts.get_model(str(own.local_sha)) if own else None,
+        prior_cutoff=_prior_cutoff(con, prior_version),
         weight=own.weight if own else 0.0,
         champion=champion,
-        rarity_effect=_rarity_effect(con, collection) if tier == TIER_INDEX and version is not None else (),
+        lake=read_models(con, artifacts, None, features, all_priors=True),
         notes=tuple(notes),
     )
 
@@ -113,13 +103,11 @@ def _scored(
     return str(tier), version, prior_version, None if tier == TIER_NONE else fingerprint
 
 
-def _prior(
-    con: duckdb.DuckDBPyConnection, artifacts: ArtifactStore, prior_version: str | None
-) -> tuple[CatBoostRegressor | None, datetime | None]:
+def _prior_cutoff(con: duckdb.DuckDBPyConnection, prior_version: str | None) -> datetime | None:
     if prior_version is None:
-        return None, None
+        return None
     row = con.execute(
-        "select prior_sha, cutoff from ops.prior_folds where prior_version = $1 order by cutoff desc limit 1",
+        "select cutoff from ops.prior_folds where prior_version = $1 order by cutoff desc limit 1",
         [prior_version],
     ).fetchone()
     if row is None:
@@ -127,13 +115,5 @@ def _prior(
             f"expected the prior {prior_version} of the estimates in ops.prior_folds, found none; "
             "`assay run` values the tokens with the live one"
         )
-    return artifacts.get_model(row[0]), row[1]
-
-
-def _rarity_effect(con: duckdb.DuckDBPyConnection, collection: str) -> tuple[float, ...]:
-    effects = read_rarity(con)
-    found = con.execute(
-        'select "chain" from marts.dim_collections where collection = $1', [collection]
-    ).fetchone()
-    market = LivePriors.read(con).market_of(found[0] if found else None, effects)
-    return effects.get(market or "", ())
+    found: datetime = row[0]
+    return found

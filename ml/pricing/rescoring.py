@@ -1,7 +1,7 @@
 """Which collections an hourly scoring has to touch.
 
 Here: one comparison of what the estimates were made from with what there is now. Not here: scoring
-(`inference`).
+(`scoring`).
 
 Concept: an estimate stays the honest answer as of its instant until its inputs change: features built for a
 newer instant, another champion, another feature schema, tokens that appeared, or a silence that
@@ -16,9 +16,9 @@ import duckdb
 import pyarrow as pa
 
 from ml.models.frames import FeatureSet
-from ml.models.inference import ScoringConfig
 from ml.models.markets import LivePriors
 from ml.models.tables import table_exists
+from ml.pricing.scoring import ScoringConfig
 
 
 def collections_to_score(
@@ -98,7 +98,7 @@ def collections_to_score(
             s.tokens is distinct from k.tokens and k.tokens > 0
             or s.has_value and s.as_of is distinct from f.as_of
             or s.has_value and coalesce(c.model_version, s.model_version) <> s.model_version
-            -- nobody's champion: the live prior speaks
+            -- no champion: the live prior prices it
             or s.has_value and c.collection is null and s.prior_version is distinct from live.prior_version
             or s.has_value
             and l.last_sale_at < least($as_of::timestamp, k.told_until) - to_days($silent_days)
@@ -106,7 +106,7 @@ def collections_to_score(
             and l.last_sale_at >= least($as_of::timestamp, k.told_until) - to_days($silent_days)
         order by 1
         """,
-        {"as_of": as_of, "silent_days": config.silent_days},
+        {"as_of": as_of, "silent_days": config.tiers.silent_days},
     ).fetchall()
     con.unregister("_live")
     return [row[0] for row in rows]

@@ -3,11 +3,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from catboost import CatBoostRegressor
 
 from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
-from ml.models.inference import ScoreReport, score
 from ml.models.matrix import FeatureMismatchError
-from ml.models.rescoring import collections_to_score
+from ml.pricing.rescoring import collections_to_score
+from ml.pricing.scoring import ScoreReport, score
 from tests.unit.ml.models.conftest import END, FEATURES, Market
 from tests.unit.ml.models.test_training import mirrored, train
 
@@ -109,12 +110,80 @@ def test_a_lost_booster_is_replaced_by_the_next_tier_and_reported(priced: Market
     assert report.collections_by_tier[TIER_POOLED] == 4
 
 
-def test_a_booster_is_not_stretched_over_new_trait_types(priced: Market) -> None:
+def apes(market: Market) -> dict[str, float]:
+    return dict(
+        rows(
+            market, "select token_id, estimate_eth from predictions.token_estimates where collection = 'apes'"
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "traits", "types"),
+    [
+        (
+            "a type is added before the others",
+            "list_prepend('gold', trait_values)",
+            ("background", "eyes", "hat"),
+        ),
+        ("a type is added behind the others", "list_append(trait_values, 'big')", ("eyes", "hat", "zodiac")),
+        ("the types change places", "list_reverse(trait_values)", ("hat", "eyes")),
+        ("a type nobody has is removed", "trait_values[1:1]", ("eyes",)),
+        ("a type nobody has is swapped for another", "trait_values", ("eyes", "zodiac")),
+    ],
+)
+def test_a_booster_finds_its_traits_by_name(
+    priced: Market, change: str, traits: str, types: tuple[str, ...]
+) -> None:
     train(priced)
-    with priced.lake.write("reveal") as con:
-        con.execute("update marts.dim_tokens set trait_values = list_append(trait_values, 'new')")
+    run(priced)
+    before = apes(priced)
+    write_traits(priced, traits, types)
     report = run(priced)
-    assert "trait types changed from 2 to 3" in report.replaced_champions["apes"]
+    assert not report.replaced_champions
+    assert apes(priced) == before, change
+
+
+@pytest.mark.parametrize(
+    ("change", "traits", "types"),
+    [
+        ("the type is removed", "trait_values[2:2]", ("hat",)),
+        ("the type is renamed", "trait_values", ("face", "hat")),
+        ("all traits are gone", "[]::varchar[]", ()),
+        ("a token's traits are not known", "[]::varchar[]", ("eyes", "hat")),
+    ],
+)
+def test_a_trait_that_is_gone_is_absent_for_every_token(
+    priced: Market, change: str, traits: str, types: tuple[str, ...]
+) -> None:
+    train(priced)
+    write_traits(priced, traits, types)
+    report = run(priced)
+    assert not report.replaced_champions
+    found = apes(priced)
+    assert found["4"] / found["5"] < 1.1, change  # the laser of token 4 is not known any more
+    assert report.collections_by_tier[TIER_OWN] == 1
+
+
+def write_traits(market: Market, traits: str, types: tuple[str, ...]) -> None:
+    with market.lake.write("other traits") as con:
+        con.execute(f"update marts.dim_tokens set trait_values = {traits}")
+        con.execute("delete from marts.dim_trait_values")
+        for code, name in enumerate(types):
+            con.execute(
+                "insert into marts.dim_trait_values select distinct collection, $1, $2 from marts.dim_tokens",
+                [code, name],
+            )
+
+
+def test_a_booster_of_an_earlier_version_is_replaced_by_the_next_tier(priced: Market) -> None:
+    train(priced)
+    unnamed = CatBoostRegressor(iterations=2, verbose=False, allow_writing_files=False)
+    unnamed.fit([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0])
+    with priced.lake.write("an older booster") as con:
+        con.execute("update ops.champions set local_sha = $1", [priced.artifacts.put_model(unnamed)])
+    report = run(priced)
+    assert "found the column '0'" in report.replaced_champions["apes"]
     assert TIER_OWN not in report.tokens_by_tier
 
 

@@ -1,7 +1,7 @@
 """Writing estimates: the current one of every token, and the append-only history.
 
-Here: two statements that turn predictions into predictions.token_estimates and predictions.estimate_history. Not here:
-who speaks for a token (`speaking`), or what is said (`token_predictions`).
+Here: two statements that turn prices into predictions.token_estimates and predictions.estimate_history. Not here: the
+prices (`price`), or who is priced (`scoring`).
 """
 
 from __future__ import annotations
@@ -14,14 +14,31 @@ import pyarrow as pa
 
 from ml.models.frames import FeatureSet
 from ml.models.grades import grade_sql
-from ml.models.speaking import REASON_NO_FEATURES
-from ml.models.token_predictions import LOCAL_SCHEMA
+from ml.pricing.tiers import REASON_NO_FEATURES
+
+PREDICTION_SCHEMA = pa.schema(
+    [
+        ("collection", pa.string()),
+        ("token_id", pa.string()),
+        ("feature_as_of", pa.timestamp("us")),
+        ("feature_watermark", pa.timestamp("us")),
+        ("tier", pa.string()),
+        ("prior_version", pa.string()),
+        ("half_80", pa.float64()),
+        ("estimate_eth", pa.float64()),
+        ("lower_80_eth", pa.float64()),
+        ("upper_80_eth", pa.float64()),
+        ("lower_90_eth", pa.float64()),
+        ("upper_90_eth", pa.float64()),
+        ("expected_eth", pa.float64()),
+    ]
+)
+"""Priced tokens; grain: one token with features. `half_80` is in log units, null without an interval."""
 
 
 def write_estimates(
     con: duckdb.DuckDBPyConnection,
     predictions: pa.Table,
-    residuals: pa.Table,
     as_of: datetime,
     snapshot_id: int,
     features: FeatureSet,
@@ -30,16 +47,15 @@ def write_estimates(
     """Replace the estimates in scope and append the history, in the caller's transaction.
 
     Args:
-        con: A write connection with the temporary tables `_facts` and `_assignment` of `speaking`.
+        con: A write connection with the temporary tables `_facts` and `_choices` of `scoring`.
         predictions: Rows of `PREDICTION_SCHEMA`.
-        residuals: Rows of `LOCAL_SCHEMA`.
         as_of: The instant that was asked for.
         snapshot_id: Lake snapshot the inputs came from.
         features: Features in use.
         only: Collections in scope; all when None.
 
     Returns:
-        History rows added; none when the same champions have spoken for the same instant before.
+        History rows added; none when the same champions have priced the same instant before.
     """
     if only is None:
         con.execute("delete from predictions.token_estimates")
@@ -48,14 +64,12 @@ def write_estimates(
             "delete from predictions.token_estimates where collection in (select unnest($1))", [list(only)]
         )
     con.register("_predictions", predictions)
-    con.register("_residuals", residuals.cast(LOCAL_SCHEMA))
     try:
         con.execute(
             _ESTIMATES_SQL, {"as_of": as_of, "snapshot": snapshot_id, "features": features.fingerprint}
         )
     finally:
         con.unregister("_predictions")
-        con.unregister("_residuals")
     added = con.execute(_HISTORY_SQL).fetchone()
     return int(added[0]) if added else 0
 
@@ -68,30 +82,23 @@ with last_sales as (
     inner join _facts on s.collection = _facts.collection
     where s.is_arms_length and s.known_at < $as_of
     group by s.collection, s.token_id
-),
-
-predicted as (
-    select
-        p.collection, p.token_id, p.feature_as_of, p.feature_watermark, p.half_80, p.half_90, p.mean_log,
-        p.prediction_log + coalesce(r.residual_log, 0.0) as log_eth
-    from _predictions as p
-    left join _residuals as r on p.collection = r.collection and p.token_id = r.token_id
 )
 
 select
     t.collection,
     t.token_id,
-    exp(p.log_eth) as estimate_eth,
-    exp(p.log_eth - p.half_80) as lower_80_eth,
-    exp(p.log_eth + p.half_80) as upper_80_eth,
-    exp(p.log_eth - p.half_90) as lower_90_eth,
-    exp(p.log_eth + p.half_90) as upper_90_eth,
-    exp(p.log_eth + p.mean_log) as expected_eth,
+    p.estimate_eth,
+    p.lower_80_eth,
+    p.upper_80_eth,
+    p.lower_90_eth,
+    p.upper_90_eth,
+    p.expected_eth,
     {grade_sql("p.half_80")} as grade,
-    case when p.log_eth is null then 'none' else a.tier end as tier,
-    case when p.log_eth is null then coalesce(_facts.no_value_reason, '{REASON_NO_FEATURES}') end as no_value_reason,
-    case when p.log_eth is not null then a.model_version end as model_version,
-    case when p.log_eth is not null then a.prior_version end as prior_version,
+    coalesce(p.tier, 'none') as tier,
+    case when p.estimate_eth is null then coalesce(_facts.no_value_reason, '{REASON_NO_FEATURES}') end
+        as no_value_reason,
+    case when p.estimate_eth is not null then c.model_version end as model_version,
+    p.prior_version,
     $features as feature_fingerprint,
     coalesce(p.feature_as_of, _facts.as_of) as as_of,
     p.feature_watermark,
@@ -100,8 +107,8 @@ select
     l.last_sale_eth
 from marts.dim_tokens as t
 inner join _facts on t.collection = _facts.collection
-left join predicted as p on t.collection = p.collection and t.token_id = p.token_id
-left join _assignment as a on t.collection = a.collection
+left join _predictions as p on t.collection = p.collection and t.token_id = p.token_id
+left join _choices as c on t.collection = c.collection
 left join last_sales as l on t.collection = l.collection and t.token_id = l.token_id
 """
 

@@ -1,0 +1,217 @@
+"""The models that price: pooled priors, what the index knows by itself, and boosters of single collections.
+
+Here: holding them, and reading those that the lake names. Not here: fitting (`ml.models`), or applying (`price`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+from catboost import CatBoostRegressor
+
+from ml.models.calibration import TIERS, Calibration
+from ml.models.frames import FeatureSet
+from ml.models.index_alone import NOTHING_LEARNT, IndexAlone, index_version, read_rarity
+from ml.models.markets import LivePriors
+from ml.models.pooled import prior_version
+from ml.models.tables import table_exists
+from ml.registry.artifacts import ArtifactStore
+from ml.registry.mirror import read_champions
+
+Float = npt.NDArray[np.float64]
+Objects = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class PriorModel:
+    """One pooled prior.
+
+    Attributes:
+        prior_sha: Digest of the prior.
+        scale_sha: Digest of its scale model, or None.
+    """
+
+    prior_sha: str
+    scale_sha: str | None
+
+
+@dataclass
+class PricingModels:
+    """Models by name; files are read when they are first needed, boosters again when many others came between.
+
+    Attributes:
+        artifacts: Where model files are.
+        priors: Priors by version.
+        index: What is known where the index prices by itself, by market.
+        most_boosters: Boosters of single collections kept in memory.
+    """
+
+    artifacts: ArtifactStore
+    priors: Mapping[str, PriorModel]
+    index: Mapping[str, IndexAlone]
+    most_boosters: int = 256
+    _pooled: dict[str, CatBoostRegressor] = field(default_factory=dict, repr=False)
+    _boosters: dict[str, CatBoostRegressor] = field(default_factory=dict, repr=False)
+
+    def prior(self, version: str) -> CatBoostRegressor:
+        """A prior by its version.
+
+        Raises:
+            ArtifactMissingError: When its file is gone.
+        """
+        return self._load(self.priors[version].prior_sha)
+
+    def scale(self, version: str) -> CatBoostRegressor | None:
+        """The scale model that belongs to a prior, or None.
+
+        Raises:
+            ArtifactMissingError: When its file is gone.
+        """
+        sha = self.priors[version].scale_sha
+        return self._load(sha) if sha else None
+
+    def booster(self, sha: str) -> CatBoostRegressor:
+        """The booster of a single collection.
+
+        Raises:
+            ArtifactMissingError: When its file is gone.
+            ArtifactCorruptError: When its file was changed.
+        """
+        if sha not in self._boosters:
+            if len(self._boosters) >= self.most_boosters:
+                self._boosters.pop(next(iter(self._boosters)))
+            self._boosters[sha] = self.artifacts.get_model(sha)
+        return self._boosters[sha]
+
+    def index_of(self, market: str) -> IndexAlone:
+        """What is known of a market where the index prices by itself."""
+        return self.index.get(market, NOTHING_LEARNT)
+
+    def _load(self, sha: str) -> CatBoostRegressor:
+        if sha not in self._pooled:
+            self._pooled[sha] = self.artifacts.get_model(sha)
+        return self._pooled[sha]
+
+
+@dataclass(frozen=True)
+class RowIntervals:
+    """State of the intervals at the instant of each of n rows, for every premium tier.
+
+    Attributes:
+        quantile_80: Multiples of the scale that hold 80 % of the errors, shape (n, tiers); NaN where the market of the
+            row is not calibrated yet.
+        quantile_90: The same for 90 %.
+        mean_log: ln(mean price / median price), shape (n, tiers).
+    """
+
+    quantile_80: Float
+    quantile_90: Float
+    mean_log: Float
+
+    @classmethod
+    def of_markets(cls, calibrations: Mapping[str, Calibration | None], market: Objects) -> RowIntervals:
+        """One state per market, for rows of those markets."""
+        shape = (len(market), TIERS)
+        result = cls(np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape))
+        for name, calibration in calibrations.items():
+            if calibration is not None:
+                mine = np.asarray(market == name)
+                result.quantile_80[mine] = calibration.quantile_80
+                result.quantile_90[mine] = calibration.quantile_90
+                result.mean_log[mine] = calibration.mean_log
+        return result
+
+
+@dataclass(frozen=True)
+class LakeModels:
+    """The models that the lake names.
+
+    Attributes:
+        models: All of them.
+        live: Collection to the version of its market's newest prior, None without one.
+        market: Collection to its market: what the index knows and the intervals are kept by it.
+        calibrations: State of the intervals by market, None before there are any.
+    """
+
+    models: PricingModels
+    live: Mapping[str, str | None]
+    market: Mapping[str, str]
+    calibrations: Mapping[str, Calibration | None]
+
+
+def read_models(
+    con: duckdb.DuckDBPyConnection,
+    artifacts: ArtifactStore,
+    as_of: datetime | None,
+    features: FeatureSet,
+    *,
+    all_priors: bool = False,
+) -> LakeModels:
+    """The live priors, those that a champion still refers to, and what the index knows by itself.
+
+    Args:
+        con: A read connection.
+        artifacts: Where model files are.
+        as_of: Calibrations made from later knowledge are not used (UTC); the newest one when None.
+        features: Features in use.
+        all_priors: Also priors that no champion refers to.
+
+    Raises:
+        FeatureMismatchError: When a live prior was fitted on other features.
+    """
+    folds: list[Any] = []
+    if table_exists(con, "ops.prior_folds"):
+        folds = con.execute(
+            "select market, prior_sha, scale_sha, feature_fingerprint from ops.prior_folds order by market, fold"
+        ).fetchall()
+    wanted = {champion.prior_version for champion in read_champions(con).values()}
+    live = LivePriors.read(con)
+    rarity = read_rarity(con) or {"": ()}
+    index = {
+        market: IndexAlone(
+            _calibration(con, index_version(market), as_of), tuple((effect, 0) for effect in effects)
+        )
+        for market, effects in rarity.items()
+    }
+    priors: dict[str, PriorModel] = {}
+    for market, sha, scale_sha, fingerprint in folds:
+        version = prior_version(sha)
+        if version == live.by_market[market]:
+            features.require(fingerprint, f"the live prior {version} of {market}")
+        elif fingerprint != features.fingerprint or not (all_priors or version in wanted):
+            continue
+        priors[version] = PriorModel(sha, scale_sha)
+    chains = dict(con.execute('select collection, "chain" from marts.dim_collections').fetchall())
+    return LakeModels(
+        PricingModels(artifacts, priors, index),
+        live.of_collections(con),
+        {collection: live.market_of(chain, index) or "" for collection, chain in chains.items()},
+        {market: _calibration(con, live.of_chain(market), as_of) for market in index},
+    )
+
+
+def _calibration(
+    con: duckdb.DuckDBPyConnection, version: str | None, as_of: datetime | None
+) -> Calibration | None:
+    """The newest calibration of a prior made from what was known before the instant."""
+    if version is None or not table_exists(con, "ops.interval_calibration"):
+        return None
+    rows = con.execute(
+        """
+        select quantile_80, quantile_90, mean_log, sales from ops.interval_calibration
+        where prior_version = $1 and ($2 is null or calibrated_at <= $2::timestamp)
+        qualify calibrated_at = max(calibrated_at) over ()
+        order by premium_tier
+        """,
+        [version, as_of],
+    ).fetchall()
+    if not rows:
+        return None
+    columns = list(zip(*rows, strict=True))
+    return Calibration(columns[0], columns[1], columns[2], columns[3])
