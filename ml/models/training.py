@@ -6,8 +6,8 @@ Here: `train_collections`, the one function behind backfills and worklists, and 
 
 Concept: everything that is not a fit must disappear behind the fits. Data of many collections arrive in a few
 large Arrow reads in the caller's thread while the threads fit; the largest collections go first; registry
-writes happen in the caller's thread as results arrive. A collection that fails is an outcome like any other,
-until the failure budget is spent.
+writes happen in the caller's thread as results arrive. A collection that fails, in its fit or at the registry, is an
+outcome like any other, until the failure budget is spent.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ml.models.frames import FeatureSet
 from ml.models.tables import append, create_tables
 from ml.models.tuned import recipe_of_local
 from ml.registry.champions import ChampionRegistry
+from ml.registry.errors import RegistryError
 from ml.registry.mirror import Decision, record
 
 
@@ -231,7 +232,10 @@ def _conclude(
         if reigning is not None and reigning.identity() == challenger.identity():
             action, rule, reason = "kept", "unchanged", "the challenger is the champion, to the byte"
         else:
-            champion = registry.promote(challenger, reigning)
+            try:
+                champion = registry.promote(challenger, reigning)
+            except RegistryError as error:
+                return TrainingOutcome(key, "failed", reigning, None, str(error), result.fit_seconds)
     crowned = champion if action in {"promoted", "fell_back"} else None
     name = crowned.model_version if crowned else challenger.identity()[:12]
     decision = Decision(
