@@ -147,9 +147,9 @@ def queue_work(assay: Assay, instance: dg.DagsterInstance | None, now: datetime)
 def tell(
     assay: Assay, outbox: Outbox, now: datetime, alerted_at: datetime | None = None
 ) -> dict[str, Synchronised]:
-    """Make the open incidents about models, drift and service levels those that are true now."""
+    """Make the open incidents about models, their files, drift and service levels those that are true now."""
     from orchestration import drift
-    from orchestration.acting import notices
+    from orchestration.acting import lost_files, notices
     from orchestration.alerts.outbox import sync_alerts
     from orchestration.alerts.store import wall_clock
     from orchestration.slo import watch
@@ -160,8 +160,10 @@ def tell(
         models = notices.model_alerts(con, now, acting_policy(assay.settings))
         promises = watch.slo_alerts(con, load_slos())
         drifted = drift.drift_alerts(con)
+    lost = lost_files.read_lost_files(assay)
     return {
         drift.SCOPE: sync_alerts(outbox, drift.SCOPE, drifted, at),
+        lost_files.SCOPE: lost_files.tell_lost_files(outbox, lost, at),
         notices.SCOPE: sync_alerts(outbox, notices.SCOPE, models, at),
         watch.SCOPE: sync_alerts(outbox, watch.SCOPE, promises, at),
     }

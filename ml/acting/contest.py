@@ -33,7 +33,7 @@ from ml.models.pooled import prior_version
 from ml.models.prior import predict_gap
 from ml.models.tables import table_exists
 from ml.models.token_predictions import rarity_effect
-from ml.registry.artifacts import ArtifactMissingError, ArtifactStore
+from ml.registry.artifacts import ArtifactLostError, ArtifactStore
 
 Float = npt.NDArray[np.float64]
 
@@ -255,5 +255,5 @@ class Pricer:
     def _model(self, sha: str, champion: Champion) -> CatBoostRegressor:
         try:
             return self._artifacts.get_model(sha)
-        except ArtifactMissingError as error:
-            raise CannotSpeakError(f"a file of {champion.model_version} is gone: {error}") from error
+        except ArtifactLostError as error:
+            raise CannotSpeakError(f"a file of {champion.model_version} is lost: {error}") from error

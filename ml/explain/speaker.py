@@ -62,7 +62,7 @@ def read_speaker(
 
     Raises:
         FeatureMismatchError: When the estimates were made on other features than the code declares.
-        ArtifactMissingError: When a model's file is gone.
+        ArtifactLostError: When a model's file is missing or damaged.
         PriorForgottenError: When the estimates' prior is not in ops.prior_folds.
     """
     champion = read_champions(con, [collection]).get(collection)

@@ -5,9 +5,9 @@ predictions.token_estimates and predictions.estimate_history. Not here: training
 or the predictions themselves (`token_predictions`).
 
 Concept: every token gets a row. Own model → pooled prior → index with rarity → no value with its reason, by
-what its collection's data supports at this moment (ARCHITECTURE.md §4); a champion whose files or features do
-not fit is not stretched but replaced by the next honest tier, and the report says so. Same inputs, same rows:
-a rerun adds no history.
+what its collection's data supports at this moment (ARCHITECTURE.md §4); a champion whose files are lost or
+whose features do not fit is not stretched but replaced by the next honest tier, and the report says so. Same
+inputs, same rows: a rerun adds no history.
 """
 
 from __future__ import annotations
@@ -106,7 +106,6 @@ def score(
 
     Raises:
         FeatureMismatchError: When the live prior was fitted on other features than the lake holds.
-        ArtifactMissingError: When a prior's file is gone.
     """
     config = config or ScoringConfig()
     features = features or FeatureSet.declared()

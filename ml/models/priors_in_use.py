@@ -1,6 +1,9 @@
 """The priors a scoring needs: every one that a champion rests on or that is live, with its calibration.
 
 Here: loading them from the artefact store and ops.*. Not here: fitting (`pooled`), or applying (`token_predictions`).
+
+Concept: a prior whose file is lost, or that of its scale model, does not speak, and the tier below answers until it is
+fitted again. With the scale model alone missing its estimates would stand, but not their intervals.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from ml.models.markets import LivePriors
 from ml.models.pooled import prior_version
 from ml.models.tables import table_exists
 from ml.models.token_predictions import PooledModels
-from ml.registry.artifacts import ArtifactStore
+from ml.registry.artifacts import ArtifactLostError, ArtifactStore
 from ml.registry.mirror import read_champions
 
 
@@ -30,20 +33,22 @@ class PriorsInUse:
     Attributes:
         models: The index alone of every market first, then the priors.
         versions: Version to its place in `models`.
-        live: Collection to its live prior's version, None without one.
+        live: Collection to its live prior's version, None without one that can speak.
         index: Collection to the version that stands for its index alone.
+        lost: Version of a prior that cannot speak because a file is lost to the reason.
     """
 
     models: list[PooledModels]
     versions: dict[str, int]
     live: dict[str, str | None]
     index: dict[str, str]
+    lost: dict[str, str]
 
 
 def load_priors(
     con: duckdb.DuckDBPyConnection, artifacts: ArtifactStore, as_of: datetime, features: FeatureSet
 ) -> PriorsInUse:
-    """The live priors, every prior that a champion still refers to, and the index alone."""
+    """The live priors and those that a champion still refers to, without what is lost, and the index alone."""
     folds: list[Any] = []
     if table_exists(con, "ops.prior_folds"):
         folds = con.execute(
@@ -58,6 +63,7 @@ def load_priors(
     }
     models = list(alone.values())
     versions = {index_version(market): place for place, market in enumerate(alone)}
+    lost = {}
     for market, sha, scale_sha, fingerprint in folds:
         version = prior_version(sha)
         newest = live.by_market[market]
@@ -65,15 +71,23 @@ def load_priors(
             features.require(fingerprint, f"the live prior {version} of {market}")
         elif fingerprint != features.fingerprint or version not in wanted:
             continue
-        scale = artifacts.get_model(scale_sha) if scale_sha else None
+        try:
+            prior = artifacts.get_model(sha)
+            scale = artifacts.get_model(scale_sha) if scale_sha else None
+        except ArtifactLostError as error:
+            lost[version] = f"a file of its prior {version} is lost: {error}"
+            continue
         calibration = _calibration(con, version, as_of) or _calibration(con, newest, as_of)
         versions[version] = len(models)
-        prior = artifacts.get_model(sha)
         if scale is not None and calibration is not None:
             models.append(PooledModels(prior, scale, calibration))
         else:  # a market too young to be calibrated: the wider intervals of the index are the honest ones
             models.append(PooledModels(prior, None, alone[live.market_of(market, alone) or ""].calibration))
-    return PriorsInUse(models, versions, live.of_collections(con), _index_versions(con, live, alone))
+    speaking = {
+        collection: version if version in versions else None
+        for collection, version in live.of_collections(con).items()
+    }
+    return PriorsInUse(models, versions, speaking, _index_versions(con, live, alone), lost)
 
 
 def _index_versions(

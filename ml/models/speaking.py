@@ -39,9 +39,10 @@ def usable_champions(
         if champion.feature_fingerprint != features.fingerprint:
             replaced[key] = f"fitted on features {champion.feature_fingerprint}"
         elif champion.tier != TIER_INDEX and champion.prior_version not in pooled.versions:
-            replaced[key] = f"its prior {champion.prior_version} is not kept any more"
-        elif champion.local_sha and not artifacts.path(champion.local_sha).exists():
-            replaced[key] = f"its booster {champion.local_sha[:12]} is not in the artefact store"
+            version = str(champion.prior_version)
+            replaced[key] = pooled.lost.get(version, f"its prior {version} is not kept any more")
+        elif champion.local_sha and (problem := artifacts.problem(champion.local_sha)):
+            replaced[key] = f"its booster is lost: {problem}"
     return {key: champion for key, champion in champions.items() if key not in replaced}, replaced
 
 

@@ -26,7 +26,7 @@ from ml.models.frames import FeatureSet
 from ml.models.local import LocalInputs, RaggedTraitsError, predict_local, trait_matrix
 from ml.models.matrix import column, matrix
 from ml.models.prior import predict_gap, predict_scale
-from ml.registry.artifacts import ArtifactStore
+from ml.registry.artifacts import ArtifactLostError, ArtifactStore
 
 Float = npt.NDArray[np.float64]
 
@@ -167,8 +167,8 @@ def predict_residuals(
         collections_per_read: Collections read in one query.
 
     Returns:
-        Rows of `LOCAL_SCHEMA`, and the collections whose booster does not fit their traits any more, with the
-        reason.
+        Rows of `LOCAL_SCHEMA`, and the collections whose booster does not fit their traits any more or was lost, with
+        the reason.
     """
     quoted = "".join(f', t."{name}"' for name in features.local_names)
     parts: list[pa.Table] = []
@@ -194,7 +194,11 @@ def predict_residuals(
         codes, offsets, vocabulary = trait_codes(table["trait_values"])
         for key, first, last in collection_slices(table["collection"], chunk):
             champion = champions[key]
-            booster = artifacts.get_model(str(champion.local_sha))
+            try:
+                booster = artifacts.get_model(str(champion.local_sha))
+            except ArtifactLostError as error:
+                refused[key] = f"its booster is lost: {error}"
+                continue
             own = offsets[first : last + 1]
             try:
                 traits = trait_matrix(codes[own[0] : own[-1]], own - own[0], key)

@@ -161,7 +161,7 @@ def test_a_version_whose_file_is_gone_is_said_and_not_restored(trained: Market) 
     trained.artifacts.path(str(planted.local_sha)).unlink()
     finding = act(trained)
     assert finding.action == "none"
-    assert "is gone" in finding.reason
+    assert "is lost" in finding.reason
 
 
 def test_a_registry_that_cannot_describe_the_previous_version_loses_nothing_else(trained: Market) -> None:
