@@ -105,6 +105,26 @@ def test_a_registration_that_fails_loses_only_that_collection(priced: Market) ->
     report.check_failure_budget()  # one failure is within the floor of three
 
 
+def test_an_apostrophe_in_a_name_stops_neither_its_own_training_nor_another(priced: Market) -> None:
+    name = "Creature's World"
+    with priced.lake.write("rename") as con:
+        for table in (
+            "marts.dim_collections",
+            "marts.dim_tokens",
+            "predictions.prior_walk_forward",
+            "features.sale_features",
+        ):
+            con.execute(f"update {table} set collection = $1 where collection = 'birds'", [name])
+    keys = [name if key == "birds" else key for key in KEYS]
+    train(priced, keys=keys, record=False)  # as killed in the first training: registered, and not in the lake
+    train(priced, keys=keys)
+    later = dataclasses.replace(FEATURES, fingerprint="features-2")
+    assert train(priced, "run-2", keys=keys, features=later).counts() == {"promoted": 6, "skipped": 1}
+    assert {champion.version for champion in mirrored(priced).values()} == {2}
+    with priced.lake.write("rollback") as con:
+        assert rollback(con, priced.registry, name, "person", "a test").version == 1
+
+
 def test_a_fit_beyond_its_time_is_a_failure_of_that_collection(priced: Market) -> None:
     candidate = dataclasses.replace(TRAINING.candidate, local=LocalConfig(iterations=200_000, seconds=0.2))
     report = train(priced, config=TrainingConfig(candidate=candidate))
