@@ -194,6 +194,11 @@ def test_the_hourly_scoring_goes_on_without_them_and_people_are_told(trained: Pa
     assert tiers[key] == "index_rarity"
     assert len(incidents(settings)) == 3
     assert {state for _, state in incidents(settings)} == {"open"}
+    after_building(settings)
+    assert valued(settings) == expected
+    tiers = dict(rows(settings, "select distinct collection, tier from predictions.token_estimates"))
+    assert tiers[key] == "pooled", "valued again, by what its sales support"
+    assert {state for _, state in incidents(settings)} == {"resolved"}
 
 
 def test_a_training_out_of_turn_fits_again_what_it_needs(trained: Path, tmp_path: Path) -> None:
