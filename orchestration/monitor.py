@@ -75,7 +75,7 @@ def measure_service_levels(
 
 
 def queue_work(assay: Assay, instance: dg.DagsterInstance | None) -> tuple[QueueState, int, Synchronised]:
-    """`ops.decision_effects` and `ops.retrain_queue`, and incidents about models.
+    """`ops.decision_effects` and `ops.retrain_queue`, and incidents about models and their files.
 
     Collections that an ended run did not train wait again.
 
@@ -89,6 +89,7 @@ def queue_work(assay: Assay, instance: dg.DagsterInstance | None) -> tuple[Queue
     from ml.acting.effects import measure_effects
     from ml.acting.queue import launched_runs, refresh_queue, release
     from orchestration.acting import notices
+    from orchestration.acting.lost_files import find_lost_files
 
     policy, as_of = acting_policy(assay.settings), assay.horizon
     with assay.lake.read() as con:
@@ -99,6 +100,7 @@ def queue_work(assay: Assay, instance: dg.DagsterInstance | None) -> tuple[Queue
             release(con, ended)
         effects = measure_effects(con, as_of, policy)
         queue = refresh_queue(con, as_of, policy)
+    find_lost_files(assay)
     with assay.lake.read() as con:
         alerts = notices.model_alerts(con, as_of, policy)
     return queue, effects, _synchronise(assay, notices.SCOPE, alerts)

@@ -164,24 +164,35 @@ def _refuse_to_go_back(assay: Assay, as_of: datetime) -> None:
 
 
 def _train_what_is_due(conductor: _Conductor, say: Callable[[str], None]) -> dict[str, int]:
-    """The pooled prior when it is due, then the collections whose champion is; returns decisions by action."""
+    """The pooled prior when it is due, then the collections whose champion is, then the accuracy of both.
+
+    What is due is read from the state alone, so that a run goes on where a killed one has ended.
+
+    Returns:
+        Decisions on collections by action.
+    """
+    from ml.evaluation.report import accuracy_due
     from ml.models.due import collections_due, prior_due
+    from orchestration.acting.lost_files import find_lost_files
     from orchestration.assets.models import pooled_config, training_config
     from orchestration.sensors import discovered_collections
 
     register_collections(conductor.instance, discovered_collections(conductor.assay))
+    lost = find_lost_files(conductor.assay)
     with conductor.assay.lake.read() as con:
-        why = prior_due(con, pooled_config(conductor.assay))
+        why = prior_due(con, pooled_config(conductor.assay), lost=lost)
     if why:
         say(f"pooled prior: {why}")
         conductor.run("train", assets=["pooled_prior"])
     with conductor.assay.lake.read() as con:
-        due = collections_due(con, training_config(conductor.assay))
+        due = collections_due(con, training_config(conductor.assay), lost)
     counts: dict[str, int] = {}
     if due:
         say(f"price models: {len(due)} collections due")
         counts = _train_worklist(conductor, due, "due by data")
-    if why or due:
+    with conductor.assay.lake.read() as con:
+        report_due = accuracy_due(con)
+    if report_due:
         conductor.run("train", assets=["walk_forward_accuracy"])
     return counts
 

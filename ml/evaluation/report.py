@@ -1,6 +1,7 @@
 """The accuracy that every run publishes: walk-forward predictions of the lake beside the baselines, by chain.
 
-Here: the sample of it (the last share of each sizeable collection in `predictions`) and the short document of a run.
+Here: the sample of it (the last share of each sizeable collection in `predictions`), the short document of a run, and
+whether the stored one is still about the predictions that there are.
 Not here: predictions (`walk_forward`), the figures themselves and the full report from a ledger (`accuracy`).
 
 Concept: a sale judged by a local booster that had not seen it is reported with that booster; no figure was chosen
@@ -9,8 +10,10 @@ after the fact. This document is for the end of a run and has no bootstrap; `ass
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -24,7 +27,10 @@ from ml.evaluation.accuracy.sample import Labels, Sample
 from ml.evaluation.metrics import PREMIUM_TIERS, premium_tier
 from ml.models.collection_reader import BASELINE_COLUMNS
 from ml.models.matrix import column
-from ml.models.tables import table_exists
+from ml.models.tables import add_columns, table_exists
+
+ACCURACY_REPORT = "monitoring.accuracy_report"
+_PREDICTIONS = ("predictions.prior_walk_forward", "predictions.local_walk_forward")
 
 RUN_CONFIG = AccuracyConfig(draws=0)
 """The report's settings without the bootstrap: a run tells figures, not how sure they are."""
@@ -44,7 +50,7 @@ def read_holdout(con: duckdb.DuckDBPyConnection, config: AccuracyConfig = RUN_CO
     Returns:
         Sales in order of collection and sequence, with the dimensions chain, premium_tier and collection_size.
     """
-    local = "predictions.local_walk_forward"
+    local = _PREDICTIONS[1]
     with_local = table_exists(con, local)
     prediction = "coalesce(l.prediction_log, w.prediction_log)" if with_local else "w.prediction_log"
     join = f"left join {local} as l on w.sale_id = l.sale_id" if with_local else ""
@@ -111,6 +117,44 @@ def accuracy_report(con: duckdb.DuckDBPyConnection, config: AccuracyConfig = RUN
     settings = {"last_share": config.last_share, "min_sales": config.min_sales}
     document: dict[str, Any] = jsonable({"sample": settings, "chains": chains})
     return document
+
+
+def accuracy_basis(con: duckdb.DuckDBPyConnection) -> str:
+    """A digest of the predictions that a report made now is about; equal for equal rows in any order."""
+    parts = []
+    for name in _PREDICTIONS:
+        found = None
+        if table_exists(con, name):
+            found = con.execute(f"select count(*), sum(hash(p)::hugeint) from {name} as p").fetchone()
+        parts.append(f"{found[0]} rows {found[1] or 0}" if found else "none")
+    return ", ".join(parts)
+
+
+def accuracy_due(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether there are predictions that the stored report is not about, whoever has made them."""
+    if not table_exists(con, _PREDICTIONS[0]):
+        return False
+    if not table_exists(con, ACCURACY_REPORT):
+        return True
+    stored = con.execute(f"select * from {ACCURACY_REPORT}").to_arrow_table().to_pylist()
+    return not stored or stored[0].get("basis") != accuracy_basis(con)
+
+
+def record_accuracy(
+    con: duckdb.DuckDBPyConnection, as_of: datetime, document: dict[str, Any], basis: str
+) -> None:
+    """Replace the stored report, in the caller's transaction.
+
+    Args:
+        con: A write connection.
+        as_of: Market time at which it was made.
+        document: From `accuracy_report`.
+        basis: From `accuracy_basis`, on the connection on which the document was made.
+    """
+    con.execute(f"create table if not exists {ACCURACY_REPORT} (as_of timestamp, document varchar)")
+    add_columns(con, ACCURACY_REPORT, {"basis": "varchar"})
+    con.execute(f"delete from {ACCURACY_REPORT}")
+    con.execute(f"insert into {ACCURACY_REPORT} values (?, ?, ?)", [as_of, json.dumps(document), basis])
 
 
 def _chain_report(sample: Sample, config: AccuracyConfig) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Here: alerts that stand by what the lake holds. Not here: delivery (`orchestrati
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,7 @@ def _degraded(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolic
                 title=f"{whose} more than before: {mdape:.1%} instead of {past:.1%}",
                 body=f"Median error of the newest {n} clean sales, beyond noise.{against}",
                 runbook="model-degraded",
-                command="assay status" if name == ALL else f"assay why {name!r}",
+                command="assay status" if name == ALL else f"assay why {shlex.quote(name)}",
                 group=None if name == ALL else "collections err more than before",
             )
         )
@@ -96,7 +97,7 @@ def _restored(con: duckdb.DuckDBPyConnection, now: datetime) -> list[Alert]:
             title=f"{collection} {'was rolled back' if action == 'rolled_back' else 'fell back a tier'}",
             body=f"{reason}. {champion} speaks now, and its tokens have been valued again.",
             runbook="rolled-back",
-            command=f"assay why {collection!r}",
+            command=f"assay why {shlex.quote(collection)}",
             group="models were put back",
         )
         for collection, action, reason, champion in rows

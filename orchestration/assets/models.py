@@ -105,12 +105,14 @@ def price_models(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
 def train_prior(
     assay: Assay, run_id: str, on_fold: "Callable[[Fold], None] | None" = None
 ) -> "PooledOutcome":
-    """The pooled stage: sales that it has not seen are predicted, folds that are due are fitted, all is recorded."""
+    """The pooled stage: new sales are predicted, folds that are due or lost are fitted, all is recorded."""
     from ml.models.pooled import train_pooled
     from ml.models.pooled_tables import record_pooled
     from ml.portfolio.past import record_portfolio_risk
     from ml.registry.mirror import adopt_moved_aliases
+    from orchestration.acting.lost_files import find_lost_files
 
+    find_lost_files(assay)
     with assay.lake.read(assay.lake.snapshot_id()) as con:
         outcome = train_pooled(
             con, assay.registry.artifacts, run_id=run_id, config=pooled_config(assay), on_fold=on_fold
@@ -155,8 +157,10 @@ def train_and_record(
     from ml.index.params import DEFAULT_PARAMS
     from ml.models.backend import ThreadBackend
     from ml.models.training import record_training, train_collections
+    from orchestration.acting.lost_files import find_lost_files
     from orchestration.checks.models import record_failures
 
+    find_lost_files(assay)
     snapshot = assay.lake.snapshot_id()
     with assay.lake.read(snapshot) as con:
         report = train_collections(

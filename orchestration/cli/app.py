@@ -212,7 +212,7 @@ def _open(home: Path | None, source: str | None, data_dir: Path | None) -> Setti
 def main() -> None:
     """Entry point: known errors become one message on standard error."""
     from lake.errors import LakeError
-    from ml.registry.errors import NothingToRollBackError
+    from ml.registry.errors import NothingToRollBackError, RegistryError
     from orchestration.alerts.errors import AlertingError
     from orchestration.errors import HomeError, StageFailedError
     from orchestration.slo.definitions import SloDefinitionError
@@ -223,6 +223,6 @@ def main() -> None:
     except (SettingsError, HomeError, AlertingError, SourceError, LakeError, SloDefinitionError) as error:
         typer.echo(f"assay: {error}", err=True)
         raise SystemExit(2) from error
-    except (StageFailedError, NothingToRollBackError) as error:
+    except (StageFailedError, NothingToRollBackError, RegistryError) as error:
         typer.echo(f"assay: {error}", err=True)
         raise SystemExit(1) from error

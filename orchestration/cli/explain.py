@@ -36,12 +36,12 @@ def explain(
     settings = load_settings(home=home)
     from ml.explain.errors import ExplainError
     from ml.models.matrix import FeatureMismatchError
-    from ml.registry.artifacts import ArtifactMissingError
+    from ml.registry.artifacts import ArtifactLostError
 
     began = time.monotonic()
     try:
         explained = _explain(settings, collection, token, k, write)
-    except (ExplainError, FeatureMismatchError, ArtifactMissingError) as error:
+    except (ExplainError, FeatureMismatchError, ArtifactLostError) as error:
         raise SettingsError(str(error)) from error
     if token is None:
         _tell_all(explained, time.monotonic() - began, write, as_json)
