@@ -12,6 +12,7 @@ from lake.config import CATALOG_ALIAS, SCHEMAS, LakeConfig
 from lake.errors import UnknownSnapshotError
 from lake.extensions import open_database
 from lake.lock import write_lock
+from lake.postgres import SECRET
 
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process's catalog commit (milliseconds); one takes a few of them."""
@@ -146,6 +147,9 @@ class Lake:
             },
         )
         con.execute("set TimeZone = 'UTC'")
+        if self.config.is_postgres:
+            for statement in self.config.postgres.secret_sql():
+                con.execute(statement)
         return con
 
     def _attach_statement(self, *, read_only: bool = False, snapshot: int | None = None) -> str:
@@ -154,6 +158,8 @@ class Lake:
         options = [f"data_path {_quoted(self.config.parquet_path)}", "override_data_path true"]
         if not self.config.is_postgres:
             options += ["meta_journal_mode 'WAL'", f"meta_busy_timeout {BUSY_TIMEOUT_MS}"]
+        elif self.config.postgres.password is not None:
+            options.append(f"meta_secret '{SECRET}'")
         if read_only:
             options.append("read_only")
         if snapshot is not None:
