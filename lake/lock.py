@@ -215,7 +215,9 @@ _locks_guard = threading.Lock()
 
 def write_lock(config: LakeConfig) -> WriteLock:
     """The write lock of a lake; one object per process, which is what makes it re-entrant."""
-    key = f"{config.catalog_url} {config.parquet_path}" if config.is_postgres else str(config.folder.resolve())
+    key = (
+        f"{config.catalog_url} {config.parquet_path}" if config.is_postgres else str(config.folder.resolve())
+    )
     with _locks_guard:
         if key not in _locks:
             if config.is_postgres:

@@ -1,4 +1,4 @@
-"""Commands that people are told to type. Here: one command line in words. Not here: who tells which (`alerts`, `checks`)."""
+"""Commands that people are told to type. Here: one line for a shell. Not here: who tells which (`alerts`, `checks`)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
-from rich.console import Console
+from rich.text import Text
+
+from orchestration.terminal import TerminalConsole, styled
 
 # What a step is called in the report: (asset or op name) → stage.
 STAGES = {
@@ -87,7 +89,7 @@ class Narrator:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._stream = os.fdopen(os.dup(sys.stderr.fileno()), "w")
-        self.console = Console(file=self._stream, quiet=quiet, force_terminal=sys.stderr.isatty())
+        self.console = TerminalConsole(file=self._stream, quiet=quiet, force_terminal=sys.stderr.isatty())
         self._status: Any = None
 
     def __enter__(self) -> Narrator:
@@ -99,20 +101,20 @@ class Narrator:
         _observers.remove(self._observe)
         self._stream.flush()
 
-    def say(self, text: str) -> None:
+    def say(self, text: str | Text) -> None:
         """A line of its own."""
         self._stop_spinner()
-        self.console.print(text, highlight=False)
+        self.console.print(text)
 
     def _observe(self, what: str, step: str, seconds: float) -> None:
         self._stop_spinner()
         if what == "started":
             if self.console.is_terminal:
-                self._status = self.console.status(f"{stage_of(step)}: {step} …")
+                self._status = self.console.status(styled(f"{stage_of(step)}: {step} …"))
                 self._status.start()
             return
-        mark = "[green]✓[/]" if what == "done" else "[red]✗[/]"
-        self.console.print(f"{mark} {stage_of(step):<15} {step[:44]:<44} {seconds:6.1f} s", highlight=False)
+        mark = ("✓", "green") if what == "done" else ("✗", "red")
+        self.console.print(styled(mark, f" {stage_of(step):<15} {step[:44]:<44} {seconds:6.1f} s"))
         self._stream.flush()
 
     def _stop_spinner(self) -> None:

@@ -234,6 +234,7 @@ def _champion(con: duckdb.DuckDBPyConnection, collection: str, missing: list[str
 
 def _incidents(home: Path, collection: str) -> list[Event]:
     """Incidents under a key that ends with the collection's name (`gate/cryptopunks`), by wall clock."""
+    from orchestration.alerts.keys import named_in
     from orchestration.alerts.store import OUTBOX_FILE, Outbox, unstamp
 
     if not (home / OUTBOX_FILE).exists():
@@ -251,5 +252,5 @@ def _incidents(home: Path, collection: str) -> list[Event]:
             clock="wall",
         )
         for row in rows
-        if row["key"].split("/")[-1] == collection
+        if named_in(row["key"]) == collection
     ]

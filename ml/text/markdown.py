@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~$#])")
 # Numbered lists, bullets and rules begin a line.
-_BEGINNING = re.compile(r"^(\s*)([-+=]|\d+[.)])")
+_BEGINNING = re.compile(r"^(\s*)([-+=](?=[\s=-]|$)|\d{1,9}[.)](?=\s|$))")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 

@@ -82,7 +82,10 @@ def test_no_error_of_the_lake_shows_the_password(catalog_url: str, tmp_path: Pat
     wrong = catalog_url.replace("assay:p%40ss", "assay:planted%40ss")
     for url in (wrong, wrong.replace("127.0.0.1:", "127.0.0.1:1")[: len(wrong)], f"{wrong}?sslmode=nonsense"):
         config = LakeConfig(tmp_path, catalog_url=url, lock_timeout_s=1)
-        for work in (lambda c=config: Lake(c).snapshot_id(), lambda c=config: Lake(c).writing("x").__enter__()):
+        for work in (
+            lambda c=config: Lake(c).snapshot_id(),
+            lambda c=config: Lake(c).writing("x").__enter__(),
+        ):
             with pytest.raises(Exception) as failure:  # noqa: PT011 - whatever it is, it must not show the password
                 work()
             told = "".join(traceback.format_exception(failure.value))
