@@ -27,7 +27,7 @@ from orchestration.assets.slo import SLO_ASSETS, with_freshness  # noqa: E402
 from orchestration.assets.tuning import TUNING_ASSETS  # noqa: E402
 from orchestration.home import prepare_home  # noqa: E402
 from orchestration.jobs import JOBS  # noqa: E402
-from orchestration.progress import progress_logger  # noqa: E402
+from orchestration.progress import console_logger, progress_logger  # noqa: E402
 from orchestration.resources import Assay, dbt_resource  # noqa: E402
 from orchestration.schedules import build_schedules  # noqa: E402
 from orchestration.sensors import build_sensors  # noqa: E402
@@ -56,7 +56,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
         schedules=build_schedules(enabled=settings.enable_schedules),
         sensors=build_sensors(enabled=settings.enable_schedules),
         resources={"assay": Assay(settings), "dbt": dbt_resource(settings)},
-        loggers={"console": dg.colored_console_logger, "progress": progress_logger},
+        loggers={"console": console_logger, "progress": progress_logger},
         # One process per run: the simulator, CatBoost and the index are imported and warmed once.
         executor=dg.in_process_executor,
     )

@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 from rich.text import Text
 
-from orchestration.terminal import TerminalConsole, styled
+from orchestration.terminal import TerminalConsole, TidyFormatter, styled
 
 # What a step is called in the report: (asset or op name) → stage.
 STAGES = {
@@ -70,6 +70,18 @@ class _StepHandler(logging.Handler):
 def _tell(what: str, step: str, seconds: float) -> None:
     for observer in _observers:
         observer(what, step, seconds)
+
+
+@dg.logger(
+    config_schema=dg.colored_console_logger.config_schema,
+    description="Dagster's lines on the terminal, without secrets and control characters.",
+)
+def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
+    """Dagster's own console logger without its colours, which a name could bring as well."""
+    logger = dg.colored_console_logger.logger_fn(init_context)
+    for handler in logger.handlers:
+        handler.setFormatter(TidyFormatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
+    return logger
 
 
 @dg.logger(config_schema={}, description="Feeds the progress lines of the command line.")

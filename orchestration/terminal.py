@@ -72,7 +72,7 @@ def print_traceback(error: BaseException) -> None:
     complain("".join(traceback.format_exception(error)).rstrip())
 
 
-class TerminalFormatter(logging.Formatter):
+class TidyFormatter(logging.Formatter):
     """A log line, and the traceback that belongs to it, as they may be printed."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -83,4 +83,4 @@ class TerminalFormatter(logging.Formatter):
 def tidy_logging() -> None:
     """Let warnings that no logger handles pass through here too."""
     if logging.lastResort is not None:
-        logging.lastResort.setFormatter(TerminalFormatter())
+        logging.lastResort.setFormatter(TidyFormatter())

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 SCOPE = "model"
 """The scope to synchronise these alerts under."""
 
+DEGRADED_SCOPE, RESTORED_SCOPE = f"{SCOPE}/degraded", f"{SCOPE}/restored"
+"""Scopes of the alerts about one collection each."""
+
 TOLD_DAYS = 3
 """Days of market time for which a model that was put back stays an open incident."""
 
@@ -66,7 +69,7 @@ def _degraded(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolic
         )
         alerts.append(
             Alert(
-                key=incident_key(SCOPE, "degraded", name),
+                key=incident_key(DEGRADED_SCOPE, name),
                 severity="page" if name == ALL else "ticket",
                 title=f"{whose} more than before: {mdape:.1%} instead of {past:.1%}",
                 body=f"Median error of the newest {n} clean sales, beyond noise.{against}",
@@ -94,7 +97,7 @@ def _restored(con: duckdb.DuckDBPyConnection, now: datetime) -> list[Alert]:
     ).fetchall()
     return [
         Alert(
-            key=incident_key(SCOPE, "restored", collection),
+            key=incident_key(RESTORED_SCOPE, collection),
             severity="ticket",
             title=f"{visible(collection)} {'was rolled back' if action == 'rolled_back' else 'fell back a tier'}",
             body=f"{reason}. {champion} speaks now, and its tokens have been valued again.",

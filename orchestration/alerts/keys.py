@@ -1,29 +1,22 @@
-"""The key of an incident about something that has a name. Here: making and reading it. Not here: incidents (`outbox`).
-
-A key is words with slashes between them, on one line, and a name may hold both.
-"""
+"""The key of an incident about something that has a name. Here: making it. Not here: incidents (`outbox`)."""
 
 from __future__ import annotations
 
-from urllib.parse import unquote
+import re
 
 from ml.text.visible import visible
 
-
-def incident_key(scope: str, *names: str) -> str:
-    """`scope/name`, with slashes, percent signs and what acts on a terminal in a name percent-encoded."""
-    return "/".join([scope, *map(_encoded, names)])
+_ENCODED = re.compile(r"%[0-9A-F]{2}")
 
 
-def named_in(key: str) -> str:
-    """The last name of a key."""
-    return unquote(key.rpartition("/")[2])
+def incident_key(scope: str, name: str) -> str:
+    """`scope/name` on one line: what acts on a terminal is percent-encoded, and so is what already looks like that."""
+    if visible(name) == name and not _ENCODED.search(name):
+        return f"{scope}/{name}"
+    return f"{scope}/{''.join(map(_encoded, name))}"
 
 
-def _encoded(name: str) -> str:
-    return "".join(
-        "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "replace"))
-        if character in "/%" or visible(character) != character
-        else character
-        for character in name
-    )
+def _encoded(character: str) -> str:
+    if character != "%" and visible(character) == character:
+        return character
+    return "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "replace"))
