@@ -62,6 +62,7 @@ def _nowhere(home: Path, *printed: str) -> None:
             assert not PLANTED.search(path.read_bytes()), f"{path} holds a secret"
 
 
+@pytest.mark.slow
 def test_commands_that_fail_print_and_write_no_secret(tmp_path, endpoint):
     home = tmp_path / "home"
     environment = {**os.environ, **_environment(home, alerts=endpoint.url)}
@@ -160,6 +161,7 @@ def test_the_registry_is_not_given_the_password_in_its_address(monkeypatch, tmp_
     open_registry.cache_clear()
 
 
+@pytest.mark.slow
 def test_the_list_of_processes_shows_no_secret(tmp_path):
     home = tmp_path / "home"
     environment = {**os.environ, **_environment(home)}
