@@ -32,6 +32,7 @@ from orchestration.resources import Assay, dbt_resource  # noqa: E402
 from orchestration.schedules import build_schedules  # noqa: E402
 from orchestration.sensors import build_sensors  # noqa: E402
 from orchestration.settings import Settings, load_settings  # noqa: E402
+from orchestration.terminal import tidy_logging  # noqa: E402
 
 
 def build_defs(settings: Settings) -> dg.Definitions:
@@ -65,6 +66,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """What `workspace.yaml` loads: the home that `ASSAY_*` names."""
+    tidy_logging()
     settings = load_settings()
     prepare_home(settings)
     return build_defs(settings)
