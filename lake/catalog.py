@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import duckdb
 
@@ -59,9 +58,7 @@ def read_catalog(config: LakeConfig) -> Catalog | None:
             "select system_identifier::text || ''/'' || current_database() as server from pg_control_system()"
         )
         row = con.execute(f"from postgres_query('{_ALONE}', '{question}')").fetchone()
-    parts = urlsplit(config.libpq_url)
-    host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
-    return Catalog(*said, address=f"postgresql://{host}{parts.path}", server=str(row[0]) if row else None)
+    return Catalog(*said, address=config.postgres.public_url(), server=str(row[0]) if row else None)
 
 
 def read_sqlite_catalog(path: Path) -> Catalog | None:
@@ -123,7 +120,8 @@ def _opened(config: LakeConfig) -> Iterator[duckdb.DuckDBPyConnection]:
         return
     con = open_database(("postgres_scanner",), _SMALL)
     try:
-        con.execute(f"attach {quoted(config.libpq_url)} as {_ALONE} (type postgres, read_only)")
+        for statement in config.postgres.attach_sql(_ALONE, "read_only"):
+            con.execute(statement)
         yield con
     finally:
         con.close()

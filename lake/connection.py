@@ -14,6 +14,7 @@ from lake.errors import LakeError, UnknownSnapshotError
 from lake.extensions import open_database
 from lake.lock import write_lock
 from lake.ownership import Marker, claim, data_folder, owned, refuse_other_lakes
+from lake.postgres import SECRET
 from lake.storage import quoted
 
 
@@ -145,6 +146,9 @@ class Lake:
             },
         )
         con.execute("set TimeZone = 'UTC'")
+        if self.config.is_postgres:
+            for statement in self.config.postgres.secret_sql():
+                con.execute(statement)
         return con
 
     def _attach_statement(self, *, read_only: bool = False, snapshot: int | None = None) -> str:
@@ -153,6 +157,8 @@ class Lake:
         options = [f"data_path {quoted(self._folder)}", "override_data_path true"]
         if not self.config.is_postgres:
             options += ["meta_journal_mode 'WAL'", f"meta_busy_timeout {BUSY_TIMEOUT_MS}"]
+        elif self.config.postgres.password is not None:
+            options.append(f"meta_secret '{SECRET}'")
         if read_only:
             options.append("read_only")
         if snapshot is not None:

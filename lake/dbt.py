@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from lake.connection import Lake
 
+PASSWORD_VARIABLE = "DBT_ENV_SECRET_ASSAY_LAKE_PASSWORD"
+"""The catalog's password, by the prefix of dbt's secrets."""
+
 
 def dbt_environment(lake: Lake) -> dict[str, str]:
     """Environment variables for ``dbt_project/profiles.yml``.
@@ -18,8 +21,12 @@ def dbt_environment(lake: Lake) -> dict[str, str]:
         Variable name → value; none is empty.
     """
     config = lake.config
+    password = config.postgres.password if config.is_postgres else None
+    target = "embedded" if not config.is_postgres else "team" if password is None else "team_with_password"
     return {
-        "ASSAY_LAKE_TARGET": "team" if config.is_postgres else "embedded",
+        "ASSAY_LAKE_TARGET": target,
+        # dbt takes what is named like this out of its logs, and allows it nowhere but in profiles.
+        **({} if password is None else {PASSWORD_VARIABLE: password}),
         "ASSAY_LAKE_CATALOG": config.ducklake_path,
         "ASSAY_LAKE_DATA_PATH": lake.data_folder,
         "ASSAY_LAKE_TEMP_DIRECTORY": str(config.temp_directory),

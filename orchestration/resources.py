@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import dagster as dg
 from dagster_dbt import DbtCliResource
@@ -123,8 +124,26 @@ def open_registry(settings: Settings) -> ChampionRegistry:
     from ml.registry.artifacts import ArtifactStore
     from ml.registry.champions import ChampionRegistry
 
-    url = settings.mlflow_url or f"sqlite:///{settings.home_path / 'mlflow.sqlite'}"
+    given = settings.mlflow_url.get_secret_value() if settings.mlflow_url else ""
+    url = _registry_address(given) or f"sqlite:///{settings.home_path / 'mlflow.sqlite'}"
     return ChampionRegistry(url, ArtifactStore(settings.home_path / "artifacts"))
+
+
+def _registry_address(url: str) -> str:
+    """The address without the user and password of an HTTP server, which MLflow repeats in its messages.
+
+    MLflow takes those from its own variables too, and then sends them as a header.
+    """
+    scheme, separator, rest = url.partition("://")
+    userinfo, at, address = rest.rpartition("@")
+    if not at or scheme.lower() not in ("http", "https"):
+        return url
+    user, _, password = userinfo.partition(":")
+    os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = (
+        unquote(user),
+        unquote(password),
+    )
+    return f"{scheme}{separator}{address}"
 
 
 class QuickDbtCli(DbtCliResource):

@@ -8,10 +8,13 @@ from typing import Any
 
 import dagster as dg
 
+from ml.drift.reports import DriftReport
+from ml.text.visible import visible
 from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, incident_counts, table_columns
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.drift import WIDESPREAD, Drifted
 from orchestration.resources import AssayResource
+from orchestration.terminal import terminal_text
 
 RUNBOOK = "docs/runbook/drift.md"
 CHECK = dg.AssetCheckSpec(
@@ -41,7 +44,7 @@ def drift_scores(assay: AssayResource) -> Iterator[Any]:
     found, incidents = find_drift(assay)
     with assay.lake.read() as con:
         columns = table_columns(con, "monitoring.drift_scores")
-    pages = {f"report {r.collection}": dg.MetadataValue.path(str(r.path)) for r in found.reports}
+    pages = {f"report {visible(r.collection)}": _page(r) for r in found.reports}
     yield dg.MaterializeResult(
         metadata={
             "windows_scored": found.scored.collections,
@@ -55,6 +58,12 @@ def drift_scores(assay: AssayResource) -> Iterator[Any]:
         }
     )
     yield widespread(found.standing)
+
+
+def _page(report: DriftReport) -> dg.MetadataValue:
+    if report.problem is None:
+        return dg.MetadataValue.path(str(report.path))
+    return dg.MetadataValue.text(f"The page could not be made: {terminal_text(report.problem)}")
 
 
 def widespread(standing: Drifted) -> dg.AssetCheckResult:

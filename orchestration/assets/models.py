@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml.text.markdown import markdown_text
+from ml.text.visible import visible
 from orchestration import plots
 from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
-from orchestration.partitions import collections
+from orchestration.partitions import collection_key, collection_of, collections
 from orchestration.resources import Assay, AssayResource
 
 if TYPE_CHECKING:
@@ -77,8 +79,11 @@ def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
             "folds": len(walked.folds),
             "refitted": outcome.refitted,
             "decision": outcome.decision.reason if outcome.decision else "nothing was due",
-            "errors": plots.error_histogram(
-                (walked.prediction_log - outcome.frame.target_log)[walked.fold > 0]
+            "errors": plots.drawn(
+                "The histogram of errors",
+                lambda: plots.error_histogram(
+                    (walked.prediction_log - outcome.frame.target_log)[walked.fold > 0]
+                ),
             ),
             **columns,
         }
@@ -98,7 +103,9 @@ def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
 )
 def price_models(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
     """Any range of collections in one run."""
-    report = train_and_record(assay, context.partition_keys, run_id=context.run_id)
+    report = train_and_record(
+        assay, [collection_of(key) for key in context.partition_keys], run_id=context.run_id
+    )
     return dg.MaterializeResult(metadata=report_metadata(report))
 
 
@@ -196,7 +203,9 @@ def note_launch(assay: Assay, keys: Sequence[str], run_id: str) -> None:
 
 def report_metadata(report: "TrainingReport") -> dict[str, Any]:
     """What a training run shows in the UI."""
-    failed = "\n".join(f"- `{o.collection}`: {o.reason}" for o in report.failed[:50])
+    failed = "\n".join(
+        f"- {markdown_text(o.collection)}: {markdown_text(o.reason or '')}" for o in report.failed[:50]
+    )
     return {
         **{f"collections_{action}": n for action, n in sorted(report.counts().items())},
         "seconds": report.seconds,
@@ -212,13 +221,13 @@ def log_outcome(context: dg.OpExecutionContext, outcome: "TrainingOutcome") -> N
     A challenger that changed nothing is a row of ops.decision_log, not an event: an event costs 17 ms, a fit 30.
     """
     if outcome.status == "failed":
-        context.log.error(f"{outcome.collection}: {outcome.reason}")
+        context.log.error(visible(f"{outcome.collection}: {outcome.reason}"))
     elif outcome.decision is not None and outcome.decision.action in ("promoted", "fell_back"):
         champion = outcome.champion
         context.log_event(
             dg.AssetMaterialization(
                 PRICE_MODELS,
-                partition=outcome.collection,
+                partition=collection_key(outcome.collection),
                 metadata={
                     "action": outcome.decision.action,
                     "reason": outcome.reason,

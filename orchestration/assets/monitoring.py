@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import dagster as dg
 
+from ml.text.markdown import markdown_text
 from orchestration import plots
 from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, incident_counts, table_columns
 from orchestration.conditions import WATCH_WHEN_VALUED
@@ -67,12 +68,12 @@ def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
                 "collections": update.collections,
                 "collections_degraded": len(update.degraded),
                 "degraded": dg.MetadataValue.md(
-                    "\n".join(f"- `{name}`" for name in update.degraded[:50]) or "none"
+                    "\n".join(f"- {markdown_text(name)}" for name in update.degraded[:50]) or "none"
                 ),
                 "too_few_sales": update.too_few,
                 **({} if update.overall is None else {"mdape": update.overall}),
                 "seconds": update.seconds,
-                "models_by_error": plots.bucket_plot(con),
+                "models_by_error": plots.drawn("Models by error", lambda: plots.bucket_plot(con)),
                 **table_columns(con, TABLE),
             }
         )

@@ -108,8 +108,8 @@ def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
         error_log = holdout.logs["model"] - holdout.price_log
         halves = {level: (high - low) / 2 for level, (low, high) in holdout.bounds.items()}
         metadata |= {
-            "errors": plots.error_histogram(error_log),
-            "calibration": plots.calibration_plot(error_log, halves),
+            "errors": plots.drawn("The histogram of errors", lambda: plots.error_histogram(error_log)),
+            "calibration": plots.drawn("The coverage", lambda: plots.calibration_plot(error_log, halves)),
             "mdape": document["chains"]["all"]["pooled"]["model"]["mdape"],
         }
     return dg.MaterializeResult(metadata=metadata)
