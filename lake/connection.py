@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import duckdb
-import pyarrow as pa
 
 from lake.config import CATALOG_ALIAS, SCHEMAS, LakeConfig
 from lake.errors import UnknownSnapshotError
 from lake.extensions import open_database
 from lake.lock import write_lock
+from lake.migrations import is_current, migrate
+from lake.tables import Table
 
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process's catalog commit (milliseconds); one takes a few of them."""
@@ -28,12 +29,17 @@ class Lake:
     use, so a table is addressed as ``schema.table``. Opening costs about 0.09 s, in a process's first time 0.4 s
     (`extensions`).
 
+    The first use in a process creates what is missing and migrates a lake of an earlier version, under the lock; when
+    nothing has to be done that is one look, without it.
+
     Args:
         config: Where the lake is and what it may use.
+        tables: Every table that the lake has once it is open (`ml.tables.registry`); none leaves tables to the caller.
     """
 
-    def __init__(self, config: LakeConfig) -> None:
+    def __init__(self, config: LakeConfig, tables: Sequence[Table] = ()) -> None:
         self.config = config
+        self.tables = tuple(tables)
         self._ready = False
 
     def attach_sql(self) -> list[str]:
@@ -52,6 +58,7 @@ class Lake:
 
         Raises:
             UnknownSnapshotError: If the snapshot does not exist (any more).
+            LakeVersionError: If the lake is of a newer version, or of an earlier one that cannot be migrated.
         """
         self._ensure_created()
         con = self._connect()
@@ -161,13 +168,13 @@ class Lake:
         return f"attach {_quoted(self.config.ducklake_path)} as {CATALOG_ALIAS} ({', '.join(options)})"
 
     def _ensure_created(self) -> None:
-        """Create catalog and schemas once, under the lock; afterwards this costs nothing."""
+        """Create the catalog, its schemas and tables, or migrate them, once; afterwards this costs nothing."""
         if self._ready:
             return
-        if not self.config.is_postgres and self.config.catalog_path.exists() and self._has_schemas():
+        if (self.config.is_postgres or self.config.catalog_path.exists()) and self._is_complete():
             self._ready = True
             return
-        with self.writing("create the lake"):
+        with self.writing("create or migrate the lake"):
             if self.config.data_path is None:
                 (self.config.folder / "data").mkdir(parents=True, exist_ok=True)
             con = self._connect()
@@ -180,15 +187,20 @@ class Lake:
                     if schema not in present:
                         con.execute(f"create schema if not exists {schema}")
                 con.execute("commit")
+                if self.tables:
+                    migrate(con, self.tables, self.config.home)
             finally:
                 con.close()
         self._ready = True
 
-    def _has_schemas(self) -> bool:
+    def _is_complete(self) -> bool:
         con = self._connect()
         try:
             con.execute(self._attach_statement(read_only=True))
-            return set(SCHEMAS) <= _schemas(con)
+            if not set(SCHEMAS) <= _schemas(con):
+                return False
+            con.execute(f"use {CATALOG_ALIAS}")
+            return not self.tables or is_current(con, self.tables, self.config.home)
         except duckdb.Error:
             # A catalog another process is just creating, or one that a kill left half made: decide under the
             # lock.
@@ -205,44 +217,6 @@ def current_snapshot(con: duckdb.DuckDBPyConnection) -> int:
             "Expected the catalog to have a snapshot; found none. Is this a DuckLake catalog?"
         )
     return int(row[0])
-
-
-def ensure_tables(con: duckdb.DuckDBPyConnection, schemas: Mapping[str, pa.Schema]) -> list[str]:
-    """Create the tables that are missing, empty, with the columns of the given schemas.
-
-    dbt refers to every raw table, so all of them must exist even when a source has no rows for one.
-
-    Args:
-        con: A writable connection of this lake.
-        schemas: ``schema.table`` → its columns.
-
-    Returns:
-        Names of the tables that were created.
-    """
-    missing = missing_tables(con, schemas)
-    for name in missing:
-        con.register("empty_table", schemas[name].empty_table())
-        con.execute(f"create table {name} as select * from empty_table")
-        con.unregister("empty_table")
-    return missing
-
-
-def missing_tables(con: duckdb.DuckDBPyConnection, names: Iterable[str]) -> list[str]:
-    """Those of the given ``schema.table`` that the lake does not have, in their order."""
-    present = relations(con)
-    return [name for name in names if name not in present]
-
-
-def relations(con: duckdb.DuckDBPyConnection) -> set[str]:
-    """Every table and view of the database in use, as ``schema.table``.
-
-    From the columns: `duckdb_tables()` also estimates sizes, for which DuckLake reads all its file statistics (0.4 s).
-    """
-    rows = con.execute(
-        "select distinct schema_name || '.' || table_name from duckdb_columns()"
-        " where database_name = current_database()"
-    ).fetchall()
-    return {row[0] for row in rows}
 
 
 def _schemas(con: duckdb.DuckDBPyConnection) -> set[str]:

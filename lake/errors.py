@@ -21,3 +21,7 @@ class UnknownSnapshotError(LakeError):
 
 class CatalogUrlError(LakeError):
     """The catalog address is of a kind this lake cannot open."""
+
+
+class LakeVersionError(LakeError):
+    """The lake was written by another version and cannot be migrated to this one."""

@@ -24,7 +24,6 @@ from ml.evaluation.accuracy.sample import Labels, Sample
 from ml.evaluation.metrics import PREMIUM_TIERS, premium_tier
 from ml.models.collection_reader import BASELINE_COLUMNS
 from ml.models.matrix import column
-from ml.models.tables import table_exists
 
 RUN_CONFIG = AccuracyConfig(draws=0)
 """The report's settings without the bootstrap: a run tells figures, not how sure they are."""
@@ -44,10 +43,8 @@ def read_holdout(con: duckdb.DuckDBPyConnection, config: AccuracyConfig = RUN_CO
     Returns:
         Sales in order of collection and sequence, with the dimensions chain, premium_tier and collection_size.
     """
-    local = "predictions.local_walk_forward"
-    with_local = table_exists(con, local)
-    prediction = "coalesce(l.prediction_log, w.prediction_log)" if with_local else "w.prediction_log"
-    join = f"left join {local} as l on w.sale_id = l.sale_id" if with_local else ""
+    prediction = "coalesce(l.prediction_log, w.prediction_log)"
+    join = "left join predictions.local_walk_forward as l on w.sale_id = l.sale_id"
     table = con.execute(
         f"""
         with placed as (

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.drift import WIDESPREAD, Drifted, watch_drift
 from orchestration.resources import AssayResource
@@ -30,6 +30,7 @@ CHECK = dg.AssetCheckSpec(
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
+    metadata=column_schema("monitoring.drift_scores"),
     check_specs=[CHECK],
     description="Features, target, prediction and error of every collection and market: the newest window of sales "
     "against those before it. Each full window is scored once; monitoring.drift_status has the verdict per collection.",
@@ -37,8 +38,6 @@ CHECK = dg.AssetCheckSpec(
 def drift_scores(assay: AssayResource) -> Iterator[Any]:
     """`monitoring.drift_scores` (appended) and `monitoring.drift_status` (one row per collection)."""
     found = watch_drift(assay.lake, assay.settings.home_path / "reports" / "drift", assay.horizon)
-    with assay.lake.read() as con:
-        columns = table_columns(con, "monitoring.drift_scores")
     pages = {f"report {r.collection}": dg.MetadataValue.path(str(r.path)) for r in found.reports}
     yield dg.MaterializeResult(
         metadata={
@@ -48,7 +47,6 @@ def drift_scores(assay: AssayResource) -> Iterator[Any]:
             "markets_drifted": found.standing.markets,
             "seconds": found.scored.seconds,
             **pages,
-            **columns,
         }
     )
     yield widespread(found.standing)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration import plots
-from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
 from orchestration.partitions import collections
 from orchestration.resources import Assay, AssayResource
 
@@ -59,6 +59,7 @@ def training_config(assay: Assay) -> "TrainingConfig":
     owners=MODEL_TEAM,
     kinds={"catboost", "ducklake"},
     pool=LAKE_WRITER,
+    metadata=column_schema("predictions.prior_walk_forward"),
     description="One CatBoost model over all collections, on gaps to the hedonic index, walked forward through time: "
     "its out-of-fold predictions are the reported error, the residuals local models learn, and the calibration.",
 )
@@ -67,8 +68,6 @@ def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
     outcome = train_prior(
         assay, context.run_id, lambda fold: context.log.info(f"fold {fold.number}: {fold.rows} sales")
     )
-    with assay.lake.read() as con:
-        columns = table_columns(con, "predictions.prior_walk_forward")
     walked = outcome.walk_forward
     return dg.MaterializeResult(
         metadata={
@@ -80,7 +79,6 @@ def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
             "errors": plots.error_histogram(
                 (walked.prediction_log - outcome.frame.target_log)[walked.fold > 0]
             ),
-            **columns,
         }
     )
 

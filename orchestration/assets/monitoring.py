@@ -8,7 +8,7 @@ from dataclasses import asdict
 import dagster as dg
 
 from orchestration import plots
-from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.resources import AssayResource
 
@@ -20,17 +20,15 @@ from orchestration.resources import AssayResource
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
+    metadata=column_schema("monitoring.estimate_ledger"),
     description="Every sale beside the estimate that was frozen before it, with what simple valuations said at that "
     "moment. New and late sales are entered once; before a collection's first scoring its walk-forward stands in.",
 )
 def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.estimate_ledger` (one row per sale, appended)."""
-    from ml.evaluation.estimate_ledger import TABLE
     from orchestration.monitor import enter_sales
 
     update = enter_sales(assay, assay.horizon)
-    with assay.lake.read() as con:
-        columns = table_columns(con, TABLE)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": update.rows,
@@ -39,7 +37,6 @@ def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
             "rows_walk_forward": update.walk_forward,
             "rows_corrected": update.removed,
             "seconds": update.seconds,
-            **columns,
         }
     )
 
@@ -51,12 +48,12 @@ def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
+    metadata=column_schema("monitoring.online_metrics"),
     description="Rolling error of each collection and of all with its noise, held against its own past and against the "
     "median of five; trend over weeks; and how many models err how much, week by week (monitoring.mape_buckets).",
 )
 def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.online_metrics` (one row per collection and window) and `monitoring.mape_buckets`."""
-    from ml.evaluation.online import TABLE
     from orchestration.monitor import judge_errors
 
     update = judge_errors(assay, assay.horizon)
@@ -73,7 +70,6 @@ def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
                 **({} if update.overall is None else {"mdape": update.overall}),
                 "seconds": update.seconds,
                 "models_by_error": plots.bucket_plot(con),
-                **table_columns(con, TABLE),
             }
         )
 
@@ -85,19 +81,17 @@ def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
+    metadata=column_schema("ops.retrain_queue"),
     description="Collections that need a training, by value at stake times degradation, and what became of them; the "
     "effect of earlier decisions (ops.decision_effects); and the alerts that follow from the pass.",
 )
 def retrain_queue(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
     """`ops.retrain_queue` (one row per collection) and `ops.decision_effects` (appended); incidents in the outbox."""
-    from ml.acting.tables import QUEUE
     from orchestration.alerts.store import Outbox
     from orchestration.monitor import queue_work, tell
 
     queue, effects = queue_work(assay, context.instance, assay.horizon)
     told = tell(assay, Outbox.of(assay.settings.home_path), assay.horizon)
-    with assay.lake.read() as con:
-        columns = table_columns(con, QUEUE)
     return dg.MaterializeResult(
         metadata={
             **{name: len(n) if isinstance(n, tuple) else n for name, n in asdict(queue).items()},
@@ -105,7 +99,6 @@ def retrain_queue(context: dg.AssetExecutionContext, assay: AssayResource) -> dg
             "effects_measured": effects,
             "incidents_opened": sum(len(changed.opened) for changed in told.values()),
             "incidents_resolved": sum(len(changed.resolved) for changed in told.values()),
-            **columns,
         }
     )
 
