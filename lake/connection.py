@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import duckdb
 
@@ -91,7 +91,6 @@ class Lake:
             LakeLockedError: If another process kept the lock longer than the timeout.
         """
         with self.writing(purpose):
-            self._ensure_created()
             con = self._connect()
             try:
                 for statement in self.attach_sql():
@@ -115,9 +114,14 @@ class Lake:
 
         Raises:
             LakeLockedError: If another process kept the lock longer than the timeout.
+            LakeVersionError: If the lake is of a newer version, or of an earlier one that cannot be migrated.
         """
-        with write_lock(self.config).held(purpose, self.config.lock_timeout_s):
+        with self._lock(purpose):
+            self._ensure_created()
             yield
+
+    def _lock(self, purpose: str) -> AbstractContextManager[None]:
+        return write_lock(self.config).held(purpose, self.config.lock_timeout_s)
 
     @contextmanager
     def maintaining(self, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -127,7 +131,6 @@ class Lake:
             LakeLockedError: If another process kept the lock longer than the timeout.
         """
         with self.writing(purpose):
-            self._ensure_created()
             con = self._connect()
             try:
                 for statement in self.attach_sql():
@@ -174,7 +177,7 @@ class Lake:
         if (self.config.is_postgres or self.config.catalog_path.exists()) and self._is_complete():
             self._ready = True
             return
-        with self.writing("create or migrate the lake"):
+        with self._lock("create or migrate the lake"):
             if self.config.data_path is None:
                 (self.config.folder / "data").mkdir(parents=True, exist_ok=True)
             con = self._connect()

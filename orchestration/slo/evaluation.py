@@ -101,10 +101,13 @@ def _measure(
     def no_data(why: str, value: float | None = None) -> Sample:
         return Sample(slo.name, now, since, 0, 0, value, why)
 
-    missing = [table for table in slo.sli.needs if table not in tables or _is_empty(con, table)]
-    if missing:
-        return no_data(f"{', '.join(missing)}: no rows yet")
+    unbuilt = [table for table in slo.sli.needs if table not in tables]
+    if unbuilt:
+        return no_data(f"{', '.join(unbuilt)} does not exist yet")
     row = _row(con, slo, {"now": now, "since": since})
+    empty = [table for table in slo.sli.needs if _is_empty(con, table)]
+    if empty:
+        return no_data(f"{', '.join(empty)} has no rows yet")
     if slo.sli.kind == "ratio":
         good, valid = float(row["good"] or 0), float(row["valid"] or 0)
         if not 0 <= good <= valid:
