@@ -9,7 +9,10 @@ _BY_DAY = "per day of arrival (`known_at`)"
 
 
 def _table(schema: str, contract: RawTable, replaced: str) -> Table:
-    columns = tuple(Column(c.name, sql_type(c.dtype), c.description) for c in contract.columns)
+    columns = tuple(
+        Column(c.name, sql_type(c.dtype), ": ".join(filter(None, (c.description, ", ".join(c.allowed)))))
+        for c in contract.columns
+    )
     return Table(f"{schema}.{contract.name}", f"{contract.description}.", contract.key, replaced, columns)
 
 
