@@ -87,6 +87,8 @@ clean: ## Remove the environment, caches and build output (keeps the state)
 clean-state: ## Remove the lake, models and run history: ASSAY_HOME, or else .assay and .assay-files
 	@for home in "$${ASSAY_HOME:-.assay}" "$${ASSAY_HOME:-.assay-files}"; do \
 		test -d "$$home/lake" || continue; echo "Removing $$home"; rm -rf "$$home"; done
+	@if test -n "$${ASSAY_DATA_PATH:-}"; then echo "Parquet files stay in $$ASSAY_DATA_PATH: remove its assay-lake" \
+		"yourself if no lake needs it; until then a new home is refused there"; fi
 
 # An installation that was cut short may leave half a package behind: the marker makes the next one start empty.
 $(INSTALLED): requirements.lock pyproject.toml

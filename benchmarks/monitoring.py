@@ -52,9 +52,9 @@ def measure_here(home: Path) -> dict[str, Any]:
     """Two passes and a tick of each sensor in this process."""
     import os
 
-    from orchestration.alerts.store import Outbox
+    from ml.evaluation.online import ALL
     from orchestration.home import open_instance, prepare_home
-    from orchestration.monitor import monitor_pass
+    from orchestration.pipeline import run_job
     from orchestration.resources import Assay
     from orchestration.settings import load_settings
 
@@ -62,19 +62,24 @@ def measure_here(home: Path) -> dict[str, Any]:
     prepare_home(settings)
     assay = Assay(settings)
     with open_instance(settings) as instance:
-        passes = [
-            monitor_pass(assay, instance, Outbox.of(settings.home_path), assay.horizon) for _ in range(2)
-        ]
+        passes = [run_job(settings, instance, "monitor") for _ in range(2)]
         ticks = _ticks(assay)
     with assay.lake.read() as con:
-        tokens = con.execute("select count(*) from predictions.token_estimates").fetchone()
+        counts = con.execute(
+            """
+            select
+                (select count(distinct collection) from monitoring.online_metrics where collection <> $1),
+                (select count(*) from monitoring.estimate_ledger),
+                (select count(*) from predictions.token_estimates)
+            """,
+            [ALL],
+        ).fetchone()
+    assert counts is not None
     return {
-        "first": passes[0].seconds,
-        "next": passes[1].seconds,
+        "first": passes[0],
+        "next": passes[1],
         "ticks": ticks,
-        "collections": passes[1].online.collections,
-        "ledger": passes[1].ledger.rows,
-        "tokens": int(tokens[0]) if tokens else 0,
+        **dict(zip(("collections", "ledger", "tokens"), map(int, counts), strict=True)),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "load": os.getloadavg()[0],
     }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-from lake.errors import CatalogUrlError
+from lake.errors import CatalogUrlError, DataPathError
+from lake.postgres import PostgresAddress
+from lake.storage import is_object_store
 
 CATALOG_ALIAS = "lake"
 """The name under which the catalog is attached everywhere: in Python, in dbt and in the shell."""
@@ -25,7 +27,6 @@ SCHEMAS: tuple[str, ...] = (
 )
 """Every schema of the lake. ``truth`` holds the simulator's hidden values; only the report may read it."""
 
-_POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2", "postgresql+psycopg")
 _MEMORY_LIMIT = re.compile(r"^\d+(\.\d+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$", re.IGNORECASE)
 
 
@@ -37,7 +38,8 @@ class LakeConfig:
         home: Folder that holds everything the installation keeps (`$ASSAY_HOME`).
         catalog_url: None for a SQLite catalog under ``home``; otherwise
             ``postgresql://user:password@host:port/db``.
-        data_path: Where Parquet files go: a folder or an object-store prefix. None for ``home/lake/data``.
+        data_path: Below what Parquet files go, in a private folder (`ownership.data_folder`): a folder or an
+            object-store prefix. None for ``home/lake/data``.
         memory_limit: What one DuckDB instance may use, such as ``4GB``; it spills to ``home/tmp`` beyond
             that.
         threads: DuckDB threads per instance.
@@ -45,11 +47,13 @@ class LakeConfig:
 
     Raises:
         CatalogUrlError: If the catalog address is not PostgreSQL.
+        DataPathError: If the data path is empty.
         ValueError: If a limit is not usable.
     """
 
     home: Path
-    catalog_url: str | None = None
+    # It may hold a password.
+    catalog_url: str | None = field(default=None, repr=False)
     data_path: str | None = None
     memory_limit: str = "4GB"
     threads: int = 2
@@ -57,11 +61,10 @@ class LakeConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "home", Path(self.home).expanduser().absolute())
-        if self.catalog_url is not None and urlsplit(self.catalog_url).scheme not in _POSTGRES_SCHEMES:
-            raise CatalogUrlError(
-                f"The lake's catalog address must start with postgresql:// (or be left out for SQLite); "
-                f"found scheme {urlsplit(self.catalog_url).scheme!r}. Correct the setting and start again."
-            )
+        if self.data_path is not None:
+            object.__setattr__(self, "data_path", _absolute(self.data_path))
+        if self.catalog_url is not None:
+            PostgresAddress.of(self.catalog_url)
         if not _MEMORY_LIMIT.match(self.memory_limit):
             raise ValueError(
                 f"memory_limit must be a number with a unit such as 4GB; found {self.memory_limit!r}."
@@ -92,27 +95,35 @@ class LakeConfig:
         return self.home / "tmp"
 
     @property
-    def parquet_path(self) -> str:
-        """Where table files go, with the trailing slash DuckLake records in its catalog."""
+    def data_root(self) -> str:
+        """The data path with a trailing slash; which folder in it is the lake's says `ownership.data_folder`."""
         path = self.data_path if self.data_path is not None else str(self.folder / "data")
         return path if path.endswith("/") else f"{path}/"
 
-    @property
-    def libpq_url(self) -> str:
-        """The PostgreSQL address as libpq spells it, without SQLAlchemy's driver suffix."""
+    @cached_property
+    def postgres(self) -> PostgresAddress:
+        """The PostgreSQL address, and the password apart from it."""
         if self.catalog_url is None:
             raise CatalogUrlError("This lake has a SQLite catalog; there is no PostgreSQL address to give.")
-        parts = urlsplit(self.catalog_url)
-        return urlunsplit(parts._replace(scheme="postgresql"))
+        return PostgresAddress.of(self.catalog_url)
 
     @property
     def ducklake_path(self) -> str:
-        """What follows ATTACH: the catalog's kind and address."""
+        """What follows ATTACH: the catalog's kind and address, without a password."""
         if self.is_postgres:
-            return f"ducklake:postgres:{self.libpq_url}"
+            return f"ducklake:postgres:{self.postgres.dsn()}"
         return f"ducklake:sqlite:{self.catalog_path}"
 
     @property
     def extensions(self) -> tuple[str, ...]:
         """DuckDB extensions this lake needs, in loading order."""
         return ("ducklake", "postgres_scanner" if self.is_postgres else "sqlite_scanner")
+
+
+def _absolute(data_path: str) -> str:
+    """The same place whatever the working directory: dbt runs in another one."""
+    if not data_path.strip():
+        raise DataPathError(
+            "Expected a folder or a prefix as data path, found an empty text; leave it out instead."
+        )
+    return data_path if is_object_store(data_path) else str(Path(data_path).expanduser().absolute())

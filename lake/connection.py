@@ -7,19 +7,16 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 
 import duckdb
 
+from lake.catalog import BUSY_TIMEOUT_MS, read_catalog
 from lake.config import CATALOG_ALIAS, SCHEMAS, LakeConfig
-from lake.errors import UnknownSnapshotError
+from lake.errors import LakeError, UnknownSnapshotError
 from lake.extensions import open_database
 from lake.lock import write_lock
 from lake.migrations import is_current, migrate
+from lake.ownership import Marker, claim, data_folder, owned, refuse_other_lakes
+from lake.postgres import SECRET
+from lake.storage import quoted
 from lake.tables import Table
-
-BUSY_TIMEOUT_MS = 10_000
-"""How long SQLite waits for another process's catalog commit (milliseconds); one takes a few of them."""
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 class Lake:
@@ -41,10 +38,17 @@ class Lake:
         self.config = config
         self.tables = tuple(tables)
         self._ready = False
+        self._folder = data_folder(config, None)
 
-    def attach_sql(self) -> list[str]:
-        """The statements that attach this lake to a DuckDB connection with the extensions loaded."""
-        return [self._attach_statement(), f"use {CATALOG_ALIAS}"]
+    @property
+    def data_folder(self) -> str:
+        """Folder or prefix of this lake's Parquet files, with trailing slash; the lake is made if it is not there.
+
+        Raises:
+            DataPathError: If the folder is another lake's.
+        """
+        self._ensure_created()
+        return self._folder
 
     @contextmanager
     def read(self, snapshot: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -91,10 +95,8 @@ class Lake:
             LakeLockedError: If another process kept the lock longer than the timeout.
         """
         with self.writing(purpose):
-            con = self._connect()
+            con = self._attached()
             try:
-                for statement in self.attach_sql():
-                    con.execute(statement)
                 con.execute("begin")
                 try:
                     yield con
@@ -131,10 +133,8 @@ class Lake:
             LakeLockedError: If another process kept the lock longer than the timeout.
         """
         with self.writing(purpose):
-            con = self._connect()
+            con = self._attached()
             try:
-                for statement in self.attach_sql():
-                    con.execute(statement)
                 yield con
             finally:
                 con.close()
@@ -156,47 +156,95 @@ class Lake:
             },
         )
         con.execute("set TimeZone = 'UTC'")
+        if self.config.is_postgres:
+            for statement in self.config.postgres.secret_sql():
+                con.execute(statement)
         return con
 
     def _attach_statement(self, *, read_only: bool = False, snapshot: int | None = None) -> str:
         # OVERRIDE_DATA_PATH: files are recorded relative to the data path, so a home that was moved still
         # opens.
-        options = [f"data_path {_quoted(self.config.parquet_path)}", "override_data_path true"]
+        options = [f"data_path {quoted(self._folder)}", "override_data_path true"]
         if not self.config.is_postgres:
             options += ["meta_journal_mode 'WAL'", f"meta_busy_timeout {BUSY_TIMEOUT_MS}"]
+        elif self.config.postgres.password is not None:
+            options.append(f"meta_secret '{SECRET}'")
         if read_only:
             options.append("read_only")
         if snapshot is not None:
             options.append(f"snapshot_version {int(snapshot)}")
-        return f"attach {_quoted(self.config.ducklake_path)} as {CATALOG_ALIAS} ({', '.join(options)})"
+        return f"attach {quoted(self.config.ducklake_path)} as {CATALOG_ALIAS} ({', '.join(options)})"
+
+    def owned_folder(self) -> Marker:
+        """The marker of the lake's folder, looked at anew, for who is about to delete files there.
+
+        Raises:
+            DataPathError: If the folder is not, or no longer, this lake's.
+        """
+        catalog = read_catalog(self.config)
+        if catalog is None:
+            raise LakeError("Expected the lake's catalog, found none; it was there when the lake was opened.")
+        return owned(self.config, catalog, self._connect)
 
     def _ensure_created(self) -> None:
-        """Create the catalog, its schemas and tables, or migrate them, once; afterwards this costs nothing."""
+        """Compare catalog and folder, create what is missing or migrate it, once; afterwards this costs nothing.
+
+        Who finds everything in place waits for nobody; a lake is created and migrated under the lock.
+        """
         if self._ready:
             return
-        if (self.config.is_postgres or self.config.catalog_path.exists()) and self._is_complete():
-            self._ready = True
-            return
-        with self._lock("create or migrate the lake"):
-            if self.config.data_path is None:
-                (self.config.folder / "data").mkdir(parents=True, exist_ok=True)
-            con = self._connect()
-            try:
-                for statement in self.attach_sql():
-                    con.execute(statement)
-                present = _schemas(con)
-                con.execute("begin")
-                for schema in SCHEMAS:
-                    if schema not in present:
-                        con.execute(f"create schema if not exists {schema}")
-                con.execute("commit")
-                if self.tables:
-                    migrate(con, self.tables, self.config.home)
-            finally:
-                con.close()
+        if not self._is_complete():
+            with self._lock("create or migrate the lake"):
+                self._create()
         self._ready = True
 
     def _is_complete(self) -> bool:
+        try:
+            catalog = read_catalog(self.config)
+        except duckdb.Error:
+            # A catalog another process is just creating, or a damaged one: decide under the lock.
+            return False
+        if catalog is None:
+            return False
+        self._folder = claim(self.config, catalog, self._connect)
+        return self._has_tables()
+
+    def _create(self) -> None:
+        catalog = read_catalog(self.config)
+        if catalog is None:
+            # First the catalog, because the lake's id is in it, then the marker, then the first file.
+            refuse_other_lakes(self.config, None, self._connect)
+            self._attached().close()
+            catalog = read_catalog(self.config)
+            if catalog is None:
+                raise LakeError(
+                    "Expected DuckLake to have made the lake's catalog, found none of its tables."
+                )
+        self._folder = claim(self.config, catalog, self._connect)
+        con = self._attached()
+        try:
+            present = _schemas(con)
+            con.execute("begin")
+            for schema in SCHEMAS:
+                if schema not in present:
+                    con.execute(f"create schema if not exists {schema}")
+            con.execute("commit")
+            if self.tables:
+                migrate(con, self.tables, self.config.home)
+        finally:
+            con.close()
+
+    def _attached(self) -> duckdb.DuckDBPyConnection:
+        con = self._connect()
+        try:
+            con.execute(self._attach_statement())
+            con.execute(f"use {CATALOG_ALIAS}")
+        except BaseException:
+            con.close()
+            raise
+        return con
+
+    def _has_tables(self) -> bool:
         con = self._connect()
         try:
             con.execute(self._attach_statement(read_only=True))

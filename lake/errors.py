@@ -25,3 +25,11 @@ class CatalogUrlError(LakeError):
 
 class LakeVersionError(LakeError):
     """The lake was written by another version and cannot be migrated to this one."""
+
+
+class DataPathError(LakeError):
+    """The folder of the lake's files is another lake's, lacks the files the catalog names, or cannot be marked."""
+
+
+class UnsafeCleanupError(LakeError):
+    """DuckLake would delete a file that a snapshot still names."""

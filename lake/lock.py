@@ -22,7 +22,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote
 
 import duckdb
 from filelock import FileLock, Timeout
@@ -101,18 +100,21 @@ class _PostgresLatch:
     """Advisory lock of an open transaction; its holder's purpose is the connection's application name."""
 
     def __init__(self, config: LakeConfig) -> None:
-        self._url = config.libpq_url
+        self._address = config.postgres
         # The lock belongs to one lake: two lakes in one database differ by where their files are.
-        self._key = zlib.crc32(f"assay write lock {config.parquet_path}".encode())
+        self._key = zlib.crc32(f"assay write lock {config.data_root}".encode())
         self._con: duckdb.DuckDBPyConnection | None = None
 
     def _connect(self, purpose: str) -> duckdb.DuckDBPyConnection:
         con = open_database(("postgres_scanner",), {"threads": 1, "memory_limit": "256MB"})
         holder = LockHolder.here(purpose)
         name = f"assay {holder.pid}@{holder.host}: {purpose}"[:63]
-        separator = "&" if "?" in self._url else "?"
-        url = f"{self._url}{separator}application_name={_percent(name)}"
-        con.execute(f"attach '{url.replace(chr(39), chr(39) * 2)}' as catalog (type postgres)")
+        try:
+            for statement in self._address.attach_sql("catalog", application_name=name):
+                con.execute(statement)
+        except duckdb.Error:
+            con.close()
+            raise
         return con
 
     def try_acquire(self, purpose: str) -> bool:
@@ -145,11 +147,6 @@ class _PostgresLatch:
         finally:
             con.close()
         return "a connection that has just ended" if row is None else f"{row[0]} (since {row[1]})"
-
-
-def _percent(text: str) -> str:
-    """Percent-encode for a libpq address."""
-    return quote(text, safe="")
 
 
 class WriteLock:
@@ -214,7 +211,7 @@ _locks_guard = threading.Lock()
 
 def write_lock(config: LakeConfig) -> WriteLock:
     """The write lock of a lake; one object per process, which is what makes it re-entrant."""
-    key = f"{config.libpq_url} {config.parquet_path}" if config.is_postgres else str(config.folder.resolve())
+    key = f"{config.catalog_url} {config.data_root}" if config.is_postgres else str(config.folder.resolve())
     with _locks_guard:
         if key not in _locks:
             if config.is_postgres:

@@ -13,11 +13,15 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 
+from lake.cleanup import remove_dead_files
 from lake.config import CATALOG_ALIAS
 from lake.connection import Lake, current_snapshot
 
 REWRITE_DELETED_SHARE = 0.25
 """A file is rewritten without its deleted rows once this share of them is deleted."""
+
+REPORTED_FILES = 20
+"""How many of the files that are not ours a report names."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,11 @@ class MaintenanceReport:
         files_created: Files those became.
         snapshots_expired: Snapshots that can no longer be read.
         snapshots_kept: Snapshots that still can.
-        files_deleted: Files no remaining snapshot refers to.
+        files_deleted: Files that only expired snapshots had named.
+        orphans_deleted: Files of our own writes that no snapshot ever named (`cleanup`).
+        files_not_ours: Files in the lake's folder that the catalog does not need, and that stay because they are
+            not certainly ours, or not yet old enough.
+        first_not_ours: Some of them, each with the reason.
     """
 
     rows_flushed: int
@@ -41,24 +49,29 @@ class MaintenanceReport:
     snapshots_expired: int
     snapshots_kept: int
     files_deleted: int
+    orphans_deleted: int
+    files_not_ours: int
+    first_not_ours: list[str]
 
 
 def maintain(lake: Lake, keep_snapshots: Collection[int], retention_days: float) -> MaintenanceReport:
     """Compact the lake and forget what is past its retention.
 
     Args:
-        lake: The lake; its write lock is held throughout, so files without an owner are nobody's work in
-            progress.
+        lake: The lake; its write lock is held throughout.
         keep_snapshots: Snapshots that stay readable whatever their age.
         retention_days: Age in days beyond which other snapshots are expired; 0 expires all but the newest.
 
     Raises:
         ValueError: If the retention is negative.
+        DataPathError: If the folder of the files is not, or no longer, this lake's; nothing was changed.
+        UnsafeCleanupError: If DuckLake offered a file for deletion that a snapshot names; none was deleted.
         LakeLockedError: If a writer kept the lock longer than the timeout.
     """
     if retention_days < 0:
         raise ValueError(f"retention_days must not be negative; found {retention_days}.")
     with lake.maintaining("maintain the lake") as con:
+        marker = lake.owned_folder()
         rows_flushed = _total(con, f"call ducklake_flush_inlined_data('{CATALOG_ALIAS}')", "rows_flushed")
         rewritten = _total(
             con,
@@ -68,9 +81,7 @@ def maintain(lake: Lake, keep_snapshots: Collection[int], retention_days: float)
         )
         merge = con.execute(f"call ducklake_merge_adjacent_files('{CATALOG_ALIAS}')").fetchall()
         expired = _expire(con, keep_snapshots, datetime.now(UTC) - timedelta(days=retention_days))
-        deleted = 0
-        for call in ("ducklake_cleanup_old_files", "ducklake_delete_orphaned_files"):
-            deleted += len(con.execute(f"call {call}('{CATALOG_ALIAS}', cleanup_all => true)").fetchall())
+        cleanup = remove_dead_files(con, marker, lake.data_folder, datetime.now(UTC))
         remaining = con.execute(f"select count(*) from ducklake_snapshots('{CATALOG_ALIAS}')").fetchone()
         return MaintenanceReport(
             rows_flushed=rows_flushed,
@@ -79,7 +90,10 @@ def maintain(lake: Lake, keep_snapshots: Collection[int], retention_days: float)
             files_created=sum(row[3] for row in merge),
             snapshots_expired=expired,
             snapshots_kept=int(remaining[0]) if remaining else 0,
-            files_deleted=deleted,
+            files_deleted=cleanup.files_deleted,
+            orphans_deleted=cleanup.orphans_deleted,
+            files_not_ours=len(cleanup.kept),
+            first_not_ours=list(cleanup.kept[:REPORTED_FILES]),
         )
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import duckdb
 
@@ -41,8 +42,9 @@ VERSION = Table(
 def rebuild_command(home: Path) -> str:
     """How to make a home again that cannot be opened."""
     return (
-        f"move it aside and run again with the same source, `mv {home} {home}.old && assay run --home {home}`: "
-        "everything in a home is made again from the source"
+        f"move it aside and run again with the same source, `mv {quote(str(home))} {quote(f'{home}.old')} && assay run "
+        f"--home {quote(str(home))}` (with a PostgreSQL catalog, with an empty database): everything in a home "
+        "is made again from the source"
     )
 
 

@@ -25,17 +25,19 @@ from orchestration.assets.predictions import PREDICTION_ASSETS, PREDICTION_CHECK
 from orchestration.assets.raw import RAW_ASSETS, RAW_CHECKS  # noqa: E402
 from orchestration.assets.slo import SLO_ASSETS, with_freshness  # noqa: E402
 from orchestration.assets.tuning import TUNING_ASSETS  # noqa: E402
+from orchestration.clock import WALL_CLOCK, Clock  # noqa: E402
 from orchestration.home import prepare_home  # noqa: E402
 from orchestration.jobs import JOBS  # noqa: E402
-from orchestration.progress import progress_logger  # noqa: E402
+from orchestration.progress import console_logger, progress_logger  # noqa: E402
 from orchestration.resources import Assay, dbt_resource  # noqa: E402
 from orchestration.schedules import build_schedules  # noqa: E402
 from orchestration.sensors import build_sensors  # noqa: E402
 from orchestration.settings import Settings, load_settings  # noqa: E402
+from orchestration.terminal import tidy_logging  # noqa: E402
 
 
-def build_defs(settings: Settings) -> dg.Definitions:
-    """The asset graph, its jobs and automations, bound to one home."""
+def build_defs(settings: Settings, clock: Clock = WALL_CLOCK) -> dg.Definitions:
+    """The asset graph, its jobs and automations, bound to one home and one clock."""
     return dg.Definitions(
         assets=with_freshness(
             [
@@ -55,8 +57,8 @@ def build_defs(settings: Settings) -> dg.Definitions:
         jobs=JOBS,
         schedules=build_schedules(enabled=settings.enable_schedules),
         sensors=build_sensors(enabled=settings.enable_schedules),
-        resources={"assay": Assay(settings), "dbt": dbt_resource(settings)},
-        loggers={"console": dg.colored_console_logger, "progress": progress_logger},
+        resources={"assay": Assay(settings, clock), "dbt": dbt_resource(settings)},
+        loggers={"console": console_logger, "progress": progress_logger},
         # One process per run: the simulator, CatBoost and the index are imported and warmed once.
         executor=dg.in_process_executor,
     )
@@ -65,6 +67,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """What `workspace.yaml` loads: the home that `ASSAY_*` names."""
+    tidy_logging()
     settings = load_settings()
     prepare_home(settings)
     return build_defs(settings)

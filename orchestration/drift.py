@@ -14,6 +14,9 @@ from ml.drift.config import DEFAULT_DRIFT, DriftConfig
 from ml.drift.reports import DriftReport, write_reports
 from ml.drift.scoring import FRESH, DriftPass, is_market, keep_scores, score_drift
 from ml.drift.tables import STATUS
+from ml.text.visible import visible
+from orchestration.alerts.keys import incident_key
+from orchestration.commands import assay_command
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,7 +29,6 @@ SCOPE = "drift"
 WORST_WITH_REPORT = 5
 #: Share of the tested collections above which drift is one event of the market rather than many of collections.
 WIDESPREAD = 0.1
-COMMAND = "assay why {collection}"
 
 
 @dataclass(frozen=True)
@@ -106,14 +108,14 @@ def drift_alerts(con: duckdb.DuckDBPyConnection) -> list[Alert]:
     ).fetchall()
     return [
         Alert(
-            key=f"{SCOPE}/{name}",
+            key=incident_key(SCOPE, name),
             severity="ticket",
-            title=f"{name} drifted: {worst} ({kind})",
+            title=f"{visible(name)} drifted: {worst} ({kind})",
             body=f"{drifted} of {tested} distributions moved in two of the last three windows. {worst} is {score:.1f} "
             f"times its ordinary distance from the reference. Newest window: {start:%Y-%m-%d %H:%M} to "
             f"{end:%Y-%m-%d %H:%M} UTC.",
             runbook="drift",
-            command="assay status" if is_market(name) else COMMAND.format(collection=name),
+            command="assay status" if is_market(name) else assay_command("why", name),
             group="collections drifted",
         )
         for name, drifted, tested, worst, kind, score, start, end in rows

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
-import sys
 from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from ml.text.visible import visible
+from orchestration.terminal import TerminalConsole, styled
 
 TIER_WORDS = {
     "own_model": "this collection's own model on top of its market's",
@@ -30,7 +32,7 @@ BASELINE_WORDS = {
 
 def print_explanation(told: dict[str, Any], console: Console | None = None) -> None:
     """Print a document of `ml.explain.document.as_document`."""
-    console = console or Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+    console = console or TerminalConsole(width_of_files=110)
     console.print(_headline(told))
     if told["steps"]:
         console.print(_steps(told))
@@ -40,7 +42,7 @@ def print_explanation(told: dict[str, Any], console: Console | None = None) -> N
     if told["estimate_eth"] is not None:
         console.print(_trust(told))
     for note in told["notes"]:
-        console.print(Text(f"! {note}", style="yellow"))
+        console.print(styled((f"! {note}", "yellow")))
 
 
 def eth(value: float | None, signed: bool = False, like: float | None = None) -> str:
@@ -71,7 +73,8 @@ def _headline(told: dict[str, Any]) -> Panel:
     if told["rarity_pct"] is not None:
         facts.append(f"rarer than {100 * told['rarity_pct']:.0f} % of the collection")
     text.append(" · ".join(facts))
-    title = f"{told['collection']} #{told['token_id']}"
+    # A panel would read markup in a plain string.
+    title = styled(f"{visible(told['collection'])} #{visible(told['token_id'])}")
     when = f"as of {told['as_of']} UTC" if told["as_of"] else "before the first features"
     return Panel(text, title=title, subtitle=when, title_align="left", subtitle_align="left", expand=True)
 
@@ -84,11 +87,11 @@ def _steps(told: dict[str, Any]) -> Table:
     estimate = told["estimate_eth"]
     for step in told["steps"]:
         if step["factor"] is None:
-            table.add_row(step["label"], "", eth(step["eth_effect"], like=estimate))
+            table.add_row(visible(step["label"]), "", eth(step["eth_effect"], like=estimate))
             continue
         style = "green" if step["factor"] > 1.05 else "red" if step["factor"] < 0.95 else None
         amount = eth(step["eth_effect"], signed=True, like=estimate)
-        table.add_row(step["label"], f"× {step['factor']:.3f}", amount, style=style)
+        table.add_row(visible(step["label"]), f"× {step['factor']:.3f}", amount, style=style)
     table.add_section()
     product = estimate / told["steps"][0]["eth_effect"]
     table.add_row("Estimate", f"× {product:.3f}", eth(estimate), style="bold")
@@ -119,7 +122,7 @@ def _comparables(told: dict[str, Any]) -> Table:
         table.add_column(name, justify="left" if name in ("token", "sold on") else "right")
     for row in told["comparables"]:
         table.add_row(
-            f"#{row['sold_token_id']}",
+            f"#{visible(row['sold_token_id'])}",
             row["sold_at"][:10],
             f"{100 * row['similarity']:.0f} %",
             eth(row["price_eth"]),
@@ -158,4 +161,4 @@ def _trust(told: dict[str, Any]) -> Text:
             if value is not None
         ]
         lines.append(f"For comparison: {' · '.join(others)}.")
-    return Text("\n".join(lines))
+    return styled("\n".join(lines))

@@ -36,10 +36,15 @@ PROCESS_TAG = "assay/process"
 def prepare_home(settings: Settings) -> Path:
     """Create the folder, put Dagster's configuration in it and check that it belongs to this market.
 
+    From here on this process and its children make files that only their owner can read.
+
     Raises:
-        HomeError: the folder holds another market.
+        HomeError: the folder holds another market, or belongs to another user.
     """
     home = settings.home_path
+    os.umask(0o077)
+    home.mkdir(parents=True, exist_ok=True)
+    _make_private(home)
     dagster_home = home / "dagster"
     dagster_home.mkdir(parents=True, exist_ok=True)
     source, target = REPOSITORY / "dagster.yaml", dagster_home / "dagster.yaml"
@@ -49,6 +54,41 @@ def prepare_home(settings: Settings) -> Path:
         temporary.replace(target)
     _check_market(home / MARKET_FILE, settings)
     return home
+
+
+def _make_private(home: Path) -> None:
+    """Take the rights of group and others away: of the folder, and of what an older version has left in it.
+
+    The rest of the home is only walked when the folder itself was open. Links are not followed: what they lead to is
+    shared on purpose.
+    """
+    try:
+        if not _is_open(home):
+            return
+        if (home / MARKET_FILE).exists():
+            for folder, folders, files in os.walk(home):
+                for name in (*folders, *files):
+                    _close(Path(folder, name))
+        # Last: a walk that was killed is walked again.
+        _close(home)
+    except PermissionError as error:
+        raise HomeError(
+            f"{home} can be read by others, and this user may not change that ({error}). A home is one user's: run "
+            "assay as its owner, or use another folder with ASSAY_HOME=… or --home …"
+        ) from error
+
+
+def _is_open(path: Path) -> bool:
+    return bool(path.lstat().st_mode & 0o077)
+
+
+def _close(path: Path) -> None:
+    try:
+        if not path.is_symlink() and _is_open(path):
+            path.chmod(path.lstat().st_mode & 0o700)
+    except FileNotFoundError:
+        # A running process removes its temporary files while this looks.
+        return
 
 
 def existing_home(settings: Settings) -> Path:

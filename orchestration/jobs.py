@@ -15,7 +15,7 @@ from orchestration.assets.conventions import LAKE_WRITER
 from orchestration.checks.definition import Look
 from orchestration.checks.factory import evaluation_of, judge
 from orchestration.checks.models import NONE_LEFT_FAILED
-from orchestration.progress import progress_logger
+from orchestration.progress import console_logger, progress_logger
 from orchestration.resources import AssayResource
 
 ingest = dg.define_asset_job(
@@ -82,7 +82,7 @@ def train_worklist(context: dg.OpExecutionContext, config: Worklist, assay: Assa
 @dg.job(
     description="Train a list of scattered collections in one run.",
     executor_def=dg.in_process_executor,
-    logger_defs={"console": dg.colored_console_logger, "progress": progress_logger},
+    logger_defs={"console": console_logger, "progress": progress_logger},
 )
 def retrain_worklist() -> None:
     """One op; its config is the list."""

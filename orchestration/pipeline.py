@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from orchestration.clock import WALL_CLOCK, Clock
 from orchestration.errors import HomeError, StageFailedError
 from orchestration.home import bury_dead_runs, prepare_home, process_tags, run_lock
 from orchestration.partitions import month_key, register_collections
@@ -30,14 +31,14 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 class _Conductor:
     """Runs jobs of one code location in this process and keeps the time of their steps."""
 
-    def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance, clock: Clock = WALL_CLOCK) -> None:
         from orchestration.definitions import build_defs
         from orchestration.resources import Assay
 
         self.settings = settings
         self.instance = instance
-        self.defs = build_defs(settings)
-        self.assay = Assay(settings)
+        self.defs = build_defs(settings, clock)
+        self.assay = Assay(settings, clock)
         self.stages: dict[str, Stage] = {}
 
     def run(
@@ -84,8 +85,7 @@ def run_everything(
     settings: Settings,
     instance: dg.DagsterInstance,
     say: Callable[[str], None] = lambda _: None,
-    *,
-    watch: bool = True,
+    clock: Clock = WALL_CLOCK,
 ) -> RunSummary:
     """Do the main job on this home and return what it has to show.
 
@@ -95,7 +95,7 @@ def run_everything(
         settings: The home and its market.
         instance: The Dagster instance of the home.
         say: Told once in a while what is going on, for people.
-        watch: Whether to end with the monitoring pass; False for a caller that makes its own.
+        clock: What incidents are dated by.
 
     Raises:
         StageFailedError: a step failed.
@@ -106,12 +106,11 @@ def run_everything(
         buried = bury_dead_runs(instance)
         if buried:
             say(f"{buried} run(s) of a killed process marked as failed; continuing from what they committed")
-        conductor = _Conductor(settings, instance)
+        conductor = _Conductor(settings, instance, clock)
         as_of = _ingest_and_build(conductor)
         trained = _train_what_is_due(conductor, say)
         conductor.run("score")
-        if watch:
-            conductor.run("monitor")
+        conductor.run("monitor")
         return _summarise(conductor, trained, as_of)
 
 
@@ -165,24 +164,35 @@ def _refuse_to_go_back(assay: Assay, as_of: datetime) -> None:
 
 
 def _train_what_is_due(conductor: _Conductor, say: Callable[[str], None]) -> dict[str, int]:
-    """The pooled prior when it is due, then the collections whose champion is; returns decisions by action."""
+    """The pooled prior when it is due, then the collections whose champion is, then the accuracy of both.
+
+    What is due is read from the state alone, so that a run goes on where a killed one has ended.
+
+    Returns:
+        Decisions on collections by action.
+    """
+    from ml.evaluation.report import accuracy_due
     from ml.models.due import collections_due, prior_due
+    from orchestration.acting.lost_files import find_lost_files
     from orchestration.assets.models import pooled_config, training_config
     from orchestration.sensors import discovered_collections
 
     register_collections(conductor.instance, discovered_collections(conductor.assay))
+    lost = find_lost_files(conductor.assay)
     with conductor.assay.lake.read() as con:
-        why = prior_due(con, pooled_config(conductor.assay))
+        why = prior_due(con, pooled_config(conductor.assay), lost=lost)
     if why:
         say(f"pooled prior: {why}")
         conductor.run("train", assets=["pooled_prior"])
     with conductor.assay.lake.read() as con:
-        due = collections_due(con, training_config(conductor.assay))
+        due = collections_due(con, training_config(conductor.assay), lost)
     counts: dict[str, int] = {}
     if due:
         say(f"price models: {len(due)} collections due")
         counts = _train_worklist(conductor, due, "due by data")
-    if why or due:
+    with conductor.assay.lake.read() as con:
+        report_due = accuracy_due(con)
+    if report_due:
         conductor.run("train", assets=["walk_forward_accuracy"])
     return counts
 
@@ -218,6 +228,34 @@ def retrain_collections(
         refuse_unknown(conductor.assay, keys)
         counts = _train_worklist(conductor, keys, reason, learn_newest=True)
         return counts, conductor.stages["price models"].seconds
+
+
+def run_job(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    job: str,
+    *,
+    config: dict[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+    clock: Clock = WALL_CLOCK,
+) -> dict[str, float]:
+    """Run one job in this process, as the daemon would launch it: for a request of a sensor, say.
+
+    Returns:
+        Seconds by step.
+
+    Raises:
+        StageFailedError: a step failed.
+        HomeError: the home is taken for too long.
+    """
+    home = prepare_home(settings)
+    with run_lock(home, settings.lock_timeout_s):
+        run_id = _Conductor(settings, instance, clock).run(job, config=config, tags=tags).run_id
+        return {
+            step.step_key: round(step.end_time - step.start_time, 3)
+            for step in instance.get_run_step_stats(run_id)
+            if step.start_time is not None and step.end_time is not None
+        }
 
 
 def build_until(

@@ -1,17 +1,22 @@
 """Pictures in asset metadata: small PNGs, embedded in Markdown so that they need no file server.
 
-Here: drawing from a DuckDB connection or arrays. Not here: computing what is drawn (`ml.evaluation`).
+Here: drawing from a DuckDB connection or arrays, and going on without a picture that fails. Not here: computing what
+is drawn (`ml.evaluation`).
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
+
+from ml.text.markdown import markdown_text
+from ml.text.plot import plot_text
+from orchestration.masking import masked
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,12 +25,31 @@ if TYPE_CHECKING:
 INK, ACCENT, SOFT = "#1f2430", "#3b6fd4", "#b9c4d6"
 
 
+def drawn(what: str, draw: Callable[[], dg.MarkdownMetadataValue]) -> dg.MarkdownMetadataValue:
+    """The picture, or in words why there is none: a picture that fails costs itself and not its asset.
+
+    Call it outside of a transaction that writes: an error of SQL would end that too.
+
+    Args:
+        what: What is shown, as the beginning of a sentence.
+        draw: Draws it.
+    """
+    try:
+        return draw()
+    except Exception as error:  # noqa: BLE001 - whatever a picture raises is told in its place
+        dg.get_dagster_logger().warning(f"{what} could not be drawn; the asset goes on.", exc_info=True)
+        why = markdown_text(masked(f"{type(error).__name__}: {error}"))
+        return dg.MetadataValue.md(
+            f"{what} could not be drawn: {why}. The traceback is in the log of the run."
+        )
+
+
 def _figure(title: str) -> tuple[Figure, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3.2), dpi=80, layout="constrained")
     axes = figure.subplots()
-    axes.set_title(title, fontsize=10, color=INK, loc="left")
+    axes.set_title(plot_text(title), fontsize=10, color=INK, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
     return figure, axes
@@ -56,7 +80,7 @@ def index_plot(con: duckdb.DuckDBPyConnection, collections: int = 6) -> dg.Markd
     figure, axes = _figure("Price index level, ETH (largest collections)")
     for name in rows["collection"].unique():
         part = rows[rows["collection"] == name]
-        axes.plot(part["week"], part["level"], linewidth=1.2, label=str(name)[:28])
+        axes.plot(part["week"], part["level"], linewidth=1.2, label=plot_text(str(name), 28))
     if len(rows):
         axes.set_yscale("log")
         axes.legend(fontsize=7, frameon=False, ncols=2)
@@ -105,7 +129,7 @@ def study_plot(
 
     figure = Figure(figsize=(7, 3.2), dpi=80, layout="constrained")
     history, bars = figure.subplots(1, 2, width_ratios=(3, 2))
-    history.set_title(title, fontsize=10, color=INK, loc="left")
+    history.set_title(plot_text(title), fontsize=10, color=INK, loc="left")
     for state, colour, marker in (("complete", ACCENT, "o"), ("pruned", SOFT, "x")):
         shown = [(number, value) for number, value, how in trials if how == state and value is not None]
         history.scatter(

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
-from rich.console import Console
+from rich.text import Text
+
+from orchestration.terminal import TerminalConsole, TidyFormatter, styled
 
 # What a step is called in the report: (asset or op name) → stage.
 STAGES = {
@@ -70,6 +72,18 @@ def _tell(what: str, step: str, seconds: float) -> None:
         observer(what, step, seconds)
 
 
+@dg.logger(
+    config_schema=dg.colored_console_logger.config_schema,
+    description="Dagster's lines on the terminal, without secrets and control characters.",
+)
+def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
+    """Dagster's own console logger without its colours, which a name could bring as well."""
+    logger = dg.colored_console_logger.logger_fn(init_context)
+    for handler in logger.handlers:
+        handler.setFormatter(TidyFormatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
+    return logger
+
+
 @dg.logger(config_schema={}, description="Feeds the progress lines of the command line.")
 def progress_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     """A logger that only passes step events on."""
@@ -87,7 +101,7 @@ class Narrator:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._stream = os.fdopen(os.dup(sys.stderr.fileno()), "w")
-        self.console = Console(file=self._stream, quiet=quiet, force_terminal=sys.stderr.isatty())
+        self.console = TerminalConsole(file=self._stream, quiet=quiet, force_terminal=sys.stderr.isatty())
         self._status: Any = None
 
     def __enter__(self) -> Narrator:
@@ -99,20 +113,20 @@ class Narrator:
         _observers.remove(self._observe)
         self._stream.flush()
 
-    def say(self, text: str) -> None:
+    def say(self, text: str | Text) -> None:
         """A line of its own."""
         self._stop_spinner()
-        self.console.print(text, highlight=False)
+        self.console.print(text)
 
     def _observe(self, what: str, step: str, seconds: float) -> None:
         self._stop_spinner()
         if what == "started":
             if self.console.is_terminal:
-                self._status = self.console.status(f"{stage_of(step)}: {step} …")
+                self._status = self.console.status(styled(f"{stage_of(step)}: {step} …"))
                 self._status.start()
             return
-        mark = "[green]✓[/]" if what == "done" else "[red]✗[/]"
-        self.console.print(f"{mark} {stage_of(step):<15} {step[:44]:<44} {seconds:6.1f} s", highlight=False)
+        mark = ("✓", "green") if what == "done" else ("✗", "red")
+        self.console.print(styled(mark, f" {stage_of(step):<15} {step[:44]:<44} {seconds:6.1f} s"))
         self._stream.flush()
 
     def _stop_spinner(self) -> None:

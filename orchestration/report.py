@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from ml.text.visible import visible
 from orchestration.summary import RunSummary
+from orchestration.terminal import TerminalConsole, styled
 
 
 def print_summary(summary: RunSummary, console: Console | None = None) -> None:
     """Counts, models by tier, error beside the baselines, error against the truth, reconciliation, time."""
-    console = console or Console(width=None if sys.stdout.isatty() else 118)
+    console = console or TerminalConsole(width_of_files=118)
     console.print()
     console.print(_counts(summary))
     for chain, told in summary.errors.get("chains", {}).items():
@@ -30,7 +31,13 @@ def print_summary(summary: RunSummary, console: Console | None = None) -> None:
         console.print(_quarantine(summary))
     console.print(_stages(summary))
     console.print(
-        f"\nLook next: [bold]make ui[/] (asset graph, plots, checks) · [bold]docs/tutorial.md[/] · home {summary.home}"
+        styled(
+            "\nLook next: ",
+            ("make ui", "bold"),
+            " (asset graph, plots, checks) · ",
+            ("docs/tutorial.md", "bold"),
+            f" · home {summary.home}",
+        )
     )
 
 
@@ -50,7 +57,7 @@ def _counts(s: RunSummary) -> Table:
 
 
 def _errors(chain: str, told: dict[str, Any]) -> Table:
-    where = "all chains" if chain == "all" else chain
+    where = "all chains" if chain == "all" else visible(chain)
     from ml.evaluation.accuracy.config import SERIES_NAMES
 
     table = Table(
@@ -84,7 +91,7 @@ def _reconciliation(s: RunSummary) -> Table:
     table.add_column("rows")
     shown = sorted(s.reconciliation, key=lambda row: -row["raw_rows"])
     for row in shown:
-        table.add_column(str(row["source"])[:24], justify="right", overflow="fold")
+        table.add_column(visible(str(row["source"]))[:24], justify="right", overflow="fold")
     for name in [n for n in (shown[0] if shown else {}) if n != "source"]:
         counts = [row[name] for row in shown]
         if any(counts) or name == "difference":
@@ -112,7 +119,7 @@ def _quarantine(s: RunSummary) -> Table:
             row["found"],
             row["source_row"],
         )
-        table.add_row(*["" if told is None else str(told) for told in named], f"{row['rows']:,}")
+        table.add_row(*["" if told is None else visible(str(told)) for told in named], f"{row['rows']:,}")
     return table
 
 

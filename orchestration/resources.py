@@ -12,12 +12,15 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import dagster as dg
 from dagster_dbt import DbtCliResource
 from dagster_dbt.compat import DBT_PYTHON_VERSION
 
+from lake.config import LakeConfig
 from lake.connection import Lake
+from orchestration.clock import WALL_CLOCK, Clock
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,9 +39,10 @@ class Assay:
     show as resource configuration in the UI.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Keep the settings; nothing is opened yet."""
+    def __init__(self, settings: Settings, clock: Clock = WALL_CLOCK) -> None:
+        """Keep the settings and the clock; nothing is opened yet."""
         self.settings = settings
+        self.clock = clock
 
     @property
     def lake(self) -> Lake:
@@ -71,12 +75,19 @@ class Assay:
 AssayResource = dg.ResourceParam[Assay]
 
 
-@lru_cache(maxsize=8)
 def open_lake(settings: Settings) -> Lake:
-    """The lake, with every declared table in place; a home of an earlier version is migrated when it is first used."""
+    """The lake, with every declared table in place; one per process and place.
+
+    A home of an earlier version is migrated when it is first used.
+    """
+    return _open_lake(settings.lake_config())
+
+
+@lru_cache(maxsize=8)
+def _open_lake(config: LakeConfig) -> Lake:
     from ml.tables.registry import TABLES
 
-    return Lake(settings.lake_config(), TABLES)
+    return Lake(config, TABLES)
 
 
 @lru_cache(maxsize=2)
@@ -102,8 +113,26 @@ def open_registry(settings: Settings) -> ChampionRegistry:
     from ml.registry.artifacts import ArtifactStore
     from ml.registry.champions import ChampionRegistry
 
-    url = settings.mlflow_url or f"sqlite:///{settings.home_path / 'mlflow.sqlite'}"
+    given = settings.mlflow_url.get_secret_value() if settings.mlflow_url else ""
+    url = _registry_address(given) or f"sqlite:///{settings.home_path / 'mlflow.sqlite'}"
     return ChampionRegistry(url, ArtifactStore(settings.home_path / "artifacts"))
+
+
+def _registry_address(url: str) -> str:
+    """The address without the user and password of an HTTP server, which MLflow repeats in its messages.
+
+    MLflow takes those from its own variables too, and then sends them as a header.
+    """
+    scheme, separator, rest = url.partition("://")
+    userinfo, at, address = rest.rpartition("@")
+    if not at or scheme.lower() not in ("http", "https"):
+        return url
+    user, _, password = userinfo.partition(":")
+    os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = (
+        unquote(user),
+        unquote(password),
+    )
+    return f"{scheme}{separator}{address}"
 
 
 class QuickDbtCli(DbtCliResource):
@@ -123,10 +152,7 @@ class QuickDbtCli(DbtCliResource):
 
 def dbt_resource(settings: Settings) -> DbtCliResource:
     """Dbt on this home's lake; target and logs live in the home so that homes do not share state."""
-    from lake.dbt import dbt_environment
-
     target = settings.home_path / "dbt"
-    os.environ.update(dbt_environment(settings.lake_config()))
     os.environ.update({"DBT_TARGET_PATH": str(target / "target"), "DBT_LOG_PATH": str(target / "logs")})
     # At its default, debug, dbt spends a quarter of a small build on its log.
     os.environ.setdefault("DBT_LOG_LEVEL_FILE", "info")

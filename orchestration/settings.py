@@ -14,10 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lake.config import LakeConfig
+from lake.errors import CatalogUrlError
+from lake.postgres import PostgresAddress
+from orchestration.masking import SECRET_VARIABLES, learn_secret
 
 PREFIX = "ASSAY_"
 # Read by the test suite only, to find the real market data.
@@ -34,9 +37,14 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseSettings):
-    """The settings of one Assay home. Field descriptions are the reference that `assay settings` prints."""
+    """The settings of one Assay home. Field descriptions are the reference that `assay settings` prints.
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    What holds credentials is a `SecretStr`: neither a text of the settings nor an error about them shows it.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     home: Path | None = Field(
         None,
@@ -66,13 +74,15 @@ class Settings(BaseSettings):
     lock_timeout_s: float = Field(
         1800, ge=0, description="seconds to wait for another process that is writing the same home"
     )
-    catalog_url: str | None = Field(
+    catalog_url: SecretStr | None = Field(
         None, description="PostgreSQL URL of the lake catalog (postgresql://…); default SQLite under the home"
     )
     data_path: str | None = Field(
-        None, description="where the lake keeps its Parquet files; default under the home"
+        None,
+        description="folder or prefix in whose subfolder assay-lake the lake keeps its Parquet files; "
+        "default under the home",
     )
-    mlflow_url: str | None = Field(
+    mlflow_url: SecretStr | None = Field(
         None, description="MLflow tracking and registry URI; default SQLite under the home"
     )
     refits: int = Field(
@@ -82,14 +92,12 @@ class Settings(BaseSettings):
     failure_budget: float = Field(
         0.05, ge=0, le=1, description="share of collections that may fail before a training run fails"
     )
-    alert_urls: str = Field(
-        "",
-        repr=False,
+    alert_urls: SecretStr = Field(
+        SecretStr(""),
         description="comma-separated Apprise URLs that get alerts beside the log file of the home",
     )
-    deadman_url: str | None = Field(
+    deadman_url: SecretStr | None = Field(
         None,
-        repr=False,
         description="URL that assay watchdog calls when all is well; who stops being called alarms",
     )
     alert_reminder_page_h: float = Field(4, gt=0, description="hours after which an open page is told again")
@@ -141,15 +149,18 @@ class Settings(BaseSettings):
 
     @field_validator("catalog_url")
     @classmethod
-    def _catalog_is_postgres(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("postgresql://", "postgres://")):
-            raise ValueError("expected a URL that starts with postgresql://")
+    def _catalog_is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                PostgresAddress.of(value.get_secret_value())
+            except CatalogUrlError as error:
+                raise ValueError(str(error)) from error
         return value
 
     @field_validator("deadman_url")
     @classmethod
-    def _deadman_is_http(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
+    def _deadman_is_http(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("http://", "https://")):
             raise ValueError("expected a URL that starts with https:// or http://")
         return value
 
@@ -157,6 +168,14 @@ class Settings(BaseSettings):
     def _files_need_a_folder(self) -> Settings:
         if self.source == "files" and self.data_dir is None:
             raise ValueError("source=files needs data_dir (--data-dir DIR or ASSAY_DATA_DIR)")
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_are_masked(self) -> Settings:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                learn_secret(value.get_secret_value())
         return self
 
     @property
@@ -186,7 +205,7 @@ class Settings(BaseSettings):
         """The lake of this home."""
         return LakeConfig(
             home=self.home_path,
-            catalog_url=self.catalog_url,
+            catalog_url=None if self.catalog_url is None else self.catalog_url.get_secret_value(),
             data_path=self.data_path,
             memory_limit=self.memory_limit,
             threads=self.threads,
@@ -216,7 +235,8 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**{**remembered, **given})  # type: ignore[arg-type]
     except ValidationError as error:
-        raise SettingsError(_explain(error)) from error
+        # Not chained: pydantic's error still holds the values that it does not show.
+        raise SettingsError(_explain(error)) from None
 
 
 def _remembered_by_home(given: dict[str, object]) -> dict[str, object]:
@@ -243,6 +263,8 @@ def describe_settings() -> list[tuple[str, str, str]]:
 def _as_text(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -264,6 +286,6 @@ def _explain(error: ValidationError) -> str:
         field = str(problem["loc"][0]) if problem["loc"] else ""
         about = Settings.model_fields[field].description if field in Settings.model_fields else ""
         name = PREFIX + field.upper() if field else "settings"
-        found = f" (found {problem['input']!r})" if field else ""
+        found = f" (found {problem['input']!r})" if field and name not in SECRET_VARIABLES else ""
         lines.append(f"{name}: {problem['msg']}{found}" + (f" — {about}" if about else ""))
     return "\n".join(lines)

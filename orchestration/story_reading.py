@@ -236,11 +236,16 @@ def _champion(con: duckdb.DuckDBPyConnection, collection: str, missing: list[str
 
 
 def _incidents(home: Path, collection: str) -> list[Event]:
-    """Incidents under a key that ends with the collection's name (`gate/cryptopunks`), by wall clock."""
+    """Incidents whose key is about this collection (`drift/cryptopunks`), by wall clock."""
+    from orchestration import drift
+    from orchestration.acting import notices
+    from orchestration.alerts.keys import incident_key
     from orchestration.alerts.store import OUTBOX_FILE, Outbox, unstamp
 
     if not (home / OUTBOX_FILE).exists():
         return []
+    scopes = (drift.SCOPE, notices.DEGRADED_SCOPE, notices.RESTORED_SCOPE)
+    about = {incident_key(scope, collection) for scope in scopes}
     rows = Outbox.of(home).rows(
         "select key, severity, title, state, first_seen, resolved_at, occurrences from incidents order by first_seen"
     )
@@ -254,5 +259,5 @@ def _incidents(home: Path, collection: str) -> list[Event]:
             clock="wall",
         )
         for row in rows
-        if row["key"].split("/")[-1] == collection
+        if row["key"] in about
     ]

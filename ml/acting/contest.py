@@ -29,7 +29,7 @@ from ml.models.traits import TraitLists, read_trait_types
 from ml.pricing.models import RowIntervals, read_models
 from ml.pricing.price import PricingInputs, price
 from ml.pricing.tiers import TierChoices, usable_champions
-from ml.registry.artifacts import ArtifactCorruptError, ArtifactMissingError, ArtifactStore
+from ml.registry.artifacts import ArtifactLostError, ArtifactStore
 
 Float = npt.NDArray[np.float64]
 
@@ -231,8 +231,8 @@ class Pricer:
         choices, none = TierChoices.of_champion(champion, n), RowIntervals.of_markets({}, market)
         try:
             prices = price(inputs, choices, models, none, self._features, 1)
-        except (ArtifactMissingError, ArtifactCorruptError) as error:
-            raise CannotPriceError(f"a file of {name} is gone: {error}") from error
+        except ArtifactLostError as error:
+            raise CannotPriceError(f"a file of {name} is lost: {error}") from error
         if prices.refused:
             raise CannotPriceError(f"a file of {name} cannot be used: {prices.refused[sales.collection]}")
         return prices.estimate_log

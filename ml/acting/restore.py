@@ -24,6 +24,7 @@ from ml.evaluation.online import ALL, newest_online
 from ml.models.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
 from ml.models.frames import FeatureSet
 from ml.registry.champions import ChampionRegistry
+from ml.registry.errors import RegistryError
 from ml.registry.mirror import Decision, read_champions, record, rollback
 
 RULE_PREVIOUS = "previous_better"
@@ -54,7 +55,7 @@ class Finding:
 
     Attributes:
         collection: Whose champion.
-        action: rolled_back, fell_back or none.
+        action: rolled_back, fell_back, none, or failed: the registry refused, and the champion goes on.
         reason: For people, with the numbers that mattered.
         contest: The comparison that decided; None when there was nothing to compare.
         champion: Who reigns now.
@@ -131,11 +132,14 @@ def examine(
     """
     policy, features = policy or ActingPolicy(), features or FeatureSet.declared()
     champions = read_champions(con, list(keys))
-    before = {
-        key: registry.version(key, champion.previous_version, champion.version)
-        for key, champion in champions.items()
-        if champion.previous_version is not None
-    }
+    before, unread = {}, {}
+    for key, champion in champions.items():
+        if champion.previous_version is None:
+            continue
+        try:
+            before[key] = registry.version(key, champion.previous_version, champion.version)
+        except RegistryError as error:
+            unread[key] = Ruling("none", f"its previous version was not read: {error}", None)
     since = {
         key: max(champion.trained_until, before[key].trained_until)
         if key in before
@@ -145,8 +149,10 @@ def examine(
     sales = read_unseen(con, since, now, features, policy.contest_most_sales)
     pricer = Pricer(con, registry.artifacts, features)
     trained_again = _trained_again(con)
-    rulings = {}
+    rulings = dict(unread)
     for key, champion in champions.items():
+        if key in unread:
+            continue
         own = sales.get(key)
         if own is None or len(own) < policy.contest_sales:
             found = f"{len(own) if own else 0} sales since its training; {policy.contest_sales} decide"
@@ -174,29 +180,46 @@ def restore(
     """
     findings = []
     for key, ruling in rulings.items():
-        champion = None
-        numbers = ruling.contest.numbers() if ruling.contest else {}
-        if ruling.action == "rolled_back":
-            champion = rollback(
-                con, registry, key, run_id, ruling.reason, rule=RULE_PREVIOUS, decided_at=now, numbers=numbers
-            )
-        elif ruling.action == "fell_back" and ruling.lower is not None:
-            reigning = read_champions(con, [key])[key]
-            champion = registry.promote(ruling.lower, reigning)
-            decision = Decision(
-                now,
-                run_id,
-                key,
-                "fell_back",
-                RULE_NOT_TRUSTED,
-                ruling.reason,
-                {**numbers, "prior_version": champion.prior_version},
-                champion.model_version,
-                reigning.model_version,
-            )
-            record(con, [champion], [decision])
-        findings.append(Finding(key, ruling.action, ruling.reason, ruling.contest, champion))
+        try:
+            champion = _carry_out(con, registry, key, ruling, run_id, now)
+        except RegistryError as error:
+            findings.append(Finding(key, "failed", str(error), ruling.contest))
+        else:
+            findings.append(Finding(key, ruling.action, ruling.reason, ruling.contest, champion))
     return findings
+
+
+def _carry_out(
+    con: duckdb.DuckDBPyConnection,
+    registry: ChampionRegistry,
+    key: str,
+    ruling: Ruling,
+    run_id: str,
+    now: datetime,
+) -> Champion | None:
+    """The champion that reigns after a ruling, or None where it changes nothing."""
+    numbers = ruling.contest.numbers() if ruling.contest else {}
+    if ruling.action == "rolled_back":
+        return rollback(
+            con, registry, key, run_id, ruling.reason, rule=RULE_PREVIOUS, decided_at=now, numbers=numbers
+        )
+    if ruling.action != "fell_back" or ruling.lower is None:
+        return None
+    reigning = read_champions(con, [key])[key]
+    champion = registry.promote(ruling.lower, reigning)
+    decision = Decision(
+        now,
+        run_id,
+        key,
+        "fell_back",
+        RULE_NOT_TRUSTED,
+        ruling.reason,
+        {**numbers, "prior_version": champion.prior_version},
+        champion.model_version,
+        reigning.model_version,
+    )
+    record(con, [champion], [decision])
+    return champion
 
 
 def _rule(

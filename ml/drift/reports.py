@@ -6,21 +6,25 @@ seconds and megabytes, so only the worst few get one, and a window gets it once.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from ml.drift.config import DEFAULT_DRIFT, DriftConfig
 from ml.drift.statement import MARKET_PREFIX
 from ml.drift.subjects import SUBJECTS, UNKNOWN, subject_rows
 from ml.drift.tables import SCORES, STATUS
+from ml.text.file_name import safe_file_name
+from ml.text.visible import visible
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 #: Distributions on a page, worst first; each adds some 100 KB.
 MAX_COLUMNS = 12
@@ -29,11 +33,12 @@ _STAMP = "%Y%m%dT%H%M%S%f"
 
 @dataclass(frozen=True)
 class DriftReport:
-    """A page about one collection's newest window."""
+    """A page about one collection's newest window; `problem` says why there is none, if it failed."""
 
     collection: str
     window_end: datetime
     path: Path
+    problem: str | None = None
 
 
 def write_reports(
@@ -45,9 +50,11 @@ def write_reports(
 ) -> list[DriftReport]:
     """The reports of the `worst` drifted collections; pages that exist are left, those past retention removed.
 
+    A page that fails costs itself: the log has its traceback, and its report the error.
+
     Args:
         con: a read connection, after the scores were kept.
-        folder: pages go to `<folder>/<collection>/<window_end>.html`.
+        folder: pages go to `<folder>/<collection's file name>/<window_end>.html`.
         now: market time, for the retention.
         worst: how many collections.
         config: windows and retention.
@@ -60,18 +67,22 @@ def write_reports(
     ).fetchall()
     reports = []
     for collection, window_end, window_sales, number in found:
-        path = report_path(folder, collection, window_end)
+        path, problem = report_path(folder, collection, window_end), None
         if not path.exists():
-            columns = _worst_columns(con, collection, window_sales, number)
-            reference, current = _frames(con, collection, window_sales, number, columns, config)
-            _write(path, collection, reference, current)
-        reports.append(DriftReport(collection, window_end, path))
+            try:
+                columns = _worst_columns(con, collection, window_sales, number)
+                reference, current = _frames(con, collection, window_sales, number, columns, config)
+                _write(path, collection, reference, current)
+            except Exception as error:
+                logger.warning("The drift page of %s could not be made.", visible(collection), exc_info=True)
+                problem = f"{type(error).__name__}: {error}"
+        reports.append(DriftReport(collection, window_end, path, problem))
     return reports
 
 
 def report_path(folder: Path, collection: str, window_end: datetime) -> Path:
     """Where the page of a window is. Any name of a collection is one safe folder."""
-    return folder / quote(collection, safe="").replace(".", "%2E") / f"{window_end.strftime(_STAMP)}.html"
+    return folder / safe_file_name(collection) / f"{window_end.strftime(_STAMP)}.html"
 
 
 def forget_reports(folder: Path, before: datetime) -> int:
@@ -134,10 +145,10 @@ def _write(path: Path, collection: str, reference: pd.DataFrame, current: pd.Dat
     from evidently.presets import DataDriftPreset
 
     if reference.columns.empty:
-        page = f"<p>{escape(collection)}: every value that moved is unknown on one side; see {SCORES}.</p>"
+        page = f"<p>{escape(visible(collection))}: every value that moved is unknown on one side; see {SCORES}.</p>"
     else:
         report = Report([DataDriftPreset(num_method="ks", num_threshold=0.01)])
-        page = report.run(current, reference, name=collection).get_html_str(as_iframe=False)
+        page = report.run(current, reference, name=escape(visible(collection))).get_html_str(as_iframe=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Whole or not at all: a page that exists is never written again.
     part = path.with_suffix(".part")

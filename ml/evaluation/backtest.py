@@ -124,6 +124,10 @@ def backtest(
     parts = BacktestParts(root, _question(con, window, config, features))
     plan = periods(window, config.refit_days)
     done = sum(1 for period in plan if parts.finished(period.number))
+    if done < len(plan) and (lost := parts.lost(len(plan))):
+        say(f"beginning again: {lost}")
+        parts.forget_periods()
+        done = 0
     if done:
         say(f"{done} of {len(plan)} refit periods are finished already")
     if done < len(plan):

@@ -122,6 +122,31 @@ class BacktestParts:
         parts = [pq.read_table(self._estimates(period)) for period in range(periods)]
         return pa.concat_tables(parts) if parts else ESTIMATE_SCHEMA.empty_table()
 
+    def lost(self, periods: int) -> str | None:
+        """A model that the next period needs and whose file is lost, in words; None when all are there.
+
+        Args:
+            periods: Periods of the backtest.
+        """
+        last = max((period for period in range(periods) if self.finished(period)), default=None)
+        if last is None:
+            return None
+        state = self.state(last)
+        shas = [
+            sha
+            for folds in state.folds.values()
+            for fold in folds
+            for sha in (fold.prior_sha, fold.scale_sha)
+        ]
+        shas += [held.champion.local_sha for held in state.champions.values()]
+        problems = (self.artifacts.problem(sha) for sha in shas if sha)
+        return next((problem for problem in problems if problem), None)
+
+    def forget_periods(self) -> None:
+        """Delete what is finished, so that all of it is computed again."""
+        for state in self.folder.glob("period-*.json"):
+            state.unlink()
+
     def forget_models(self) -> None:
         """Delete the models: a finished backtest needs its parts only."""
         shutil.rmtree(self.artifacts.root, ignore_errors=True)

@@ -101,7 +101,8 @@ def price_period(
     )
     intervals = _intervals(rows, history, walked, force, config)
     prices = price(inputs, choices, models, intervals, features, threads)
-    names = [force.champions[key].version if key in champions else f"{key}@0" for key in rows.collection]
+    used = champions.keys() - prices.refused.keys()
+    names = [force.champions[key].version if key in used else f"{key}@0" for key in rows.collection]
     return _table(rows, prices, names)
 
 

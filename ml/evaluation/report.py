@@ -1,6 +1,7 @@
 """The accuracy that every run publishes: walk-forward predictions of the lake beside the baselines, by chain.
 
-Here: the sample of it (the last share of each sizeable collection in `predictions`) and the short document of a run.
+Here: the sample of it (the last share of each sizeable collection in `predictions`), the short document of a run, and
+whether the stored one is still about the predictions that there are.
 Not here: predictions (`walk_forward`), the figures themselves and the full report from a ledger (`accuracy`).
 
 Concept: a sale judged by a local booster that had not seen it is reported with that booster; no figure was chosen
@@ -9,8 +10,10 @@ after the fact. This document is for the end of a run and has no bootstrap; `ass
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -24,6 +27,9 @@ from ml.evaluation.accuracy.sample import Labels, Sample
 from ml.evaluation.metrics import PREMIUM_TIERS, premium_tier
 from ml.models.collection_reader import BASELINE_COLUMNS
 from ml.models.matrix import column
+from ml.tables.monitoring import ACCURACY_REPORT
+
+_PREDICTIONS = ("predictions.prior_walk_forward", "predictions.local_walk_forward")
 
 RUN_CONFIG = AccuracyConfig(draws=0)
 """The report's settings without the bootstrap: a run tells figures, not how sure they are."""
@@ -108,6 +114,41 @@ def accuracy_report(con: duckdb.DuckDBPyConnection, config: AccuracyConfig = RUN
     settings = {"last_share": config.last_share, "min_sales": config.min_sales}
     document: dict[str, Any] = jsonable({"sample": settings, "chains": chains})
     return document
+
+
+def accuracy_basis(con: duckdb.DuckDBPyConnection) -> str:
+    """A digest of the predictions that a report made now is about; equal for equal rows in any order."""
+    parts = []
+    for name in _PREDICTIONS:
+        found = con.execute(f"select count(*), sum(hash(p)::hugeint) from {name} as p").fetchone()
+        parts.append(f"{found[0]} rows {found[1] or 0}" if found else "none")
+    return ", ".join(parts)
+
+
+def accuracy_due(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether there are predictions that the stored report is not about, whoever has made them."""
+    if con.execute(f"select 1 from {_PREDICTIONS[0]} limit 1").fetchone() is None:
+        return False
+    stored = con.execute(f"select basis from {ACCURACY_REPORT.name}").fetchone()
+    return stored is None or stored[0] != accuracy_basis(con)
+
+
+def record_accuracy(
+    con: duckdb.DuckDBPyConnection, as_of: datetime, document: dict[str, Any], basis: str
+) -> None:
+    """Replace the stored report, in the caller's transaction.
+
+    Args:
+        con: A write connection.
+        as_of: Market time at which it was made.
+        document: From `accuracy_report`.
+        basis: From `accuracy_basis`, on the connection on which the document was made.
+    """
+    con.execute(f"delete from {ACCURACY_REPORT.name}")
+    con.execute(
+        f"insert into {ACCURACY_REPORT.name} (as_of, document, basis) values (?, ?, ?)",
+        [as_of, json.dumps(document), basis],
+    )
 
 
 def _chain_report(sample: Sample, config: AccuracyConfig) -> dict[str, Any]:

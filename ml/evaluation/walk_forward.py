@@ -7,13 +7,14 @@ the models (`ml.models.prior`), the metrics (`metrics`), or the decision which p
 Concept: fold k holds the sales whose as-of instant lies between two cutoffs; its models are fitted on sales
 *known* before the first of them. Fold 0, before there is anything to learn from, is the index alone. The live
 prior is simply the newest fold: its sales lie in the future. These predictions serve four masters: the
-reported error, the residuals that local models learn, interval calibration, and the gate.
+reported error, the residuals that local models learn, interval calibration, and the gate. A model whose file is
+lost is fitted again as it was: on what was known before its fold's cutoff, with the settings of that instant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ from ml.models.prior import (
     predict_scale,
 )
 from ml.models.tuned import Adopted, settings_at
-from ml.registry.artifacts import ArtifactStore
+from ml.registry.artifacts import ArtifactLostError, ArtifactStore
 
 Float = npt.NDArray[np.float64]
 
@@ -91,6 +92,21 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class Restored:
+    """A fold whose files were lost and fitted again.
+
+    Attributes:
+        before: The fold as it was recorded.
+        after: With the digests of the new files; the same bytes where the sales are the same.
+        lost: What was lost, in words.
+    """
+
+    before: Fold
+    after: Fold
+    lost: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class WalkForward:
     """Out-of-fold predictions aligned with a `SaleFrame`; arrays of length n.
 
@@ -102,6 +118,7 @@ class WalkForward:
         tier: Premium tier by prediction.
         half_80: Half-width of the 80 % interval in log units, NaN before the first calibration.
         half_90: Half-width of the 90 % interval in log units.
+        restored: Folds whose files were lost and fitted again.
     """
 
     folds: tuple[Fold, ...]
@@ -111,6 +128,7 @@ class WalkForward:
     tier: npt.NDArray[np.int8]
     half_80: Float
     half_90: Float
+    restored: tuple[Restored, ...] = ()
 
 
 def due_cutoffs(frame: SaleFrame, folds: Sequence[Fold], config: WalkForwardConfig) -> list[int]:
@@ -156,14 +174,16 @@ def walk_forward(
         frame: All past sales with features, sorted by (known_at, sale_id).
         artifacts: Where fitted models are kept and read from.
         config: Settings.
-        folds: Folds fitted earlier under the same features and settings; they are reused, not refitted.
+        folds: Folds fitted earlier under the same features and settings; they are reused, and fitted again only where
+            their files are lost.
         on_fold: Called after each fit.
         market: Name of the market that the sales are from.
 
     Returns:
         Predictions for every row of `frame`, and all folds.
     """
-    fitted = list(folds)
+    fitted: list[Fold] = []
+    restored: list[Restored] = []
     fold = np.zeros(len(frame), np.int64)
     prediction = frame.base_log.copy()
     scale = np.full(len(frame), np.nan)
@@ -171,12 +191,17 @@ def walk_forward(
     pending += [(cutoff, None) for cutoff in due_cutoffs(frame, folds, config)]
     for position, (cutoff, existing) in enumerate(pending):
         known = int(np.searchsorted(frame.known_at, cutoff))
-        models = _load(existing, artifacts) if existing else _fit(frame, prediction, known, cutoff, config)
+        fit = _Fit(frame, prediction, known, cutoff, config)
+        lost: tuple[str, ...] = ()
         if existing is None:
-            new = _store(models, market, position + 1, cutoff, known, artifacts)
-            fitted.append(new)
-            if on_fold:
-                on_fold(new)
+            models = _FoldModels(fit.prior(), fit.scale())
+            speaking = _store(models, market, position + 1, cutoff, known, artifacts)
+        else:
+            models, speaking, lost = _load(existing, artifacts, fit)
+            restored += [Restored(existing, speaking, lost)] if lost else []
+        fitted.append(speaking)
+        if on_fold and (existing is None or lost):
+            on_fold(speaking)
         upper = pending[position + 1][0] if position + 1 < len(pending) else np.iinfo(np.int64).max
         rows = np.flatnonzero((frame.as_of >= cutoff) & (frame.as_of < upper))
         fold[rows] = position + 1
@@ -189,7 +214,7 @@ def walk_forward(
     half_80, half_90 = prequential_half_widths(
         frame.target_log - prediction, scale, tier, frame.known_at, frame.as_of, config.calibration
     )
-    return WalkForward(tuple(fitted), fold, prediction, scale, tier, half_80, half_90)
+    return WalkForward(tuple(fitted), fold, prediction, scale, tier, half_80, half_90, tuple(restored))
 
 
 @dataclass(frozen=True)
@@ -198,20 +223,47 @@ class _FoldModels:
     scale: CatBoostRegressor | None
 
 
-def _fit(
-    frame: SaleFrame, prediction: Float, known: int, cutoff: int, config: WalkForwardConfig
-) -> _FoldModels:
-    seen = slice(0, known)
-    settings = config.prior_at(cutoff)
-    prior = fit_prior(frame.features[seen], frame.gap_log[seen], frame.collection[seen], settings)
-    premium = _premium(prediction[seen], frame.floor_log[seen])
-    error = frame.target_log[seen] - prediction[seen]
-    return _FoldModels(prior, fit_scale(frame.features[seen], premium, error, config.scale))
+@dataclass(frozen=True)
+class _Fit:
+    """The fits of one fold: on the first `known` rows, with the predictions of the folds before it."""
+
+    frame: SaleFrame
+    prediction: Float
+    known: int
+    cutoff: int
+    config: WalkForwardConfig
+
+    def prior(self) -> CatBoostRegressor:
+        """The prior, with the settings in force at the cutoff."""
+        frame, seen = self.frame, slice(0, self.known)
+        settings = self.config.prior_at(self.cutoff)
+        return fit_prior(frame.features[seen], frame.gap_log[seen], frame.collection[seen], settings)
+
+    def scale(self) -> CatBoostRegressor:
+        """The model of the errors that the folds before this one made."""
+        frame, seen = self.frame, slice(0, self.known)
+        premium = _premium(self.prediction[seen], frame.floor_log[seen])
+        error = frame.target_log[seen] - self.prediction[seen]
+        return fit_scale(frame.features[seen], premium, error, self.config.scale)
 
 
-def _load(fold: Fold, artifacts: ArtifactStore) -> _FoldModels:
-    scale = artifacts.get_model(fold.scale_sha) if fold.scale_sha else None
-    return _FoldModels(artifacts.get_model(fold.prior_sha), scale)
+def _load(fold: Fold, artifacts: ArtifactStore, fit: _Fit) -> tuple[_FoldModels, Fold, tuple[str, ...]]:
+    """A fold's models from their files; what is lost is fitted again and told in words."""
+    after, lost, scale = fold, [], None
+    try:
+        prior = artifacts.get_model(fold.prior_sha)
+    except ArtifactLostError as error:
+        lost.append(f"the prior of fold {fold.number}: {error}")
+        prior = fit.prior()
+        after = replace(after, prior_sha=artifacts.put_model(prior))
+    if fold.scale_sha:
+        try:
+            scale = artifacts.get_model(fold.scale_sha)
+        except ArtifactLostError as error:
+            lost.append(f"the scale model of fold {fold.number}: {error}")
+            scale = fit.scale()
+            after = replace(after, scale_sha=artifacts.put_model(scale))
+    return _FoldModels(prior, scale), after, tuple(lost)
 
 
 def _store(

@@ -114,7 +114,7 @@ def explain(
         UnknownNameError: When there is no such collection or token.
         PriorForgottenError: When the estimates' prior is gone from the lake.
         FeatureMismatchError: When the estimates were made on other features than the code declares.
-        ArtifactMissingError: When a model's file is gone.
+        ArtifactLostError: When a model's file is missing or damaged.
     """
     features = features or FeatureSet.declared()
     chain = _chain(con, collection)

@@ -18,6 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from ml.models.frames import FeatureSet
+from ml.models.lost_files import BOOSTER, LostFile
 from ml.models.markets import LivePriors
 from ml.models.pooled import PooledConfig
 from ml.models.prior import MIN_POOLED_ROWS
@@ -39,7 +40,10 @@ class DueConfig:
 
 
 def prior_due(
-    con: duckdb.DuckDBPyConnection, pooled: PooledConfig | None = None, config: DueConfig | None = None
+    con: duckdb.DuckDBPyConnection,
+    pooled: PooledConfig | None = None,
+    config: DueConfig | None = None,
+    lost: Sequence[LostFile] = (),
 ) -> str | None:
     """Why the pooled stage should run now, for people; None when it need not.
 
@@ -47,6 +51,7 @@ def prior_due(
         con: A read connection with features.sale_features.
         pooled: Settings of the pooled stage; its refit rules decide.
         config: Settings of this decision.
+        lost: Model files that are lost (`ml.models.lost_files`); one of a fold makes the stage due.
     """
     pooled, config = pooled or PooledConfig(), config or DueConfig()
     found = con.execute("select count(*), max(known_at) from features.sale_features").fetchone()
@@ -55,6 +60,9 @@ def prior_due(
     live = con.execute(_LIVE_PRIORS_SQL).fetchall()
     if not live:
         return "no prior yet"
+    if mine := [file for file in lost if file.role != BOOSTER]:
+        more = f" (and {len(mine) - 1} more)" if len(mine) > 1 else ""
+        return f"{mine[0]}{more}"
     walk = pooled.walk_forward
     adopted = read_adopted(con, MARKET, recipe(FeatureSet.declared().fingerprint, pooled.fingerprint()))
     for _, _, _, features, settings, _, _ in live:
@@ -118,8 +126,10 @@ order by live.market
 """
 
 
-def collections_due(con: duckdb.DuckDBPyConnection, training: TrainingConfig | None = None) -> list[str]:
-    """Collections whose champion is missing, rests on another prior, or has enough new sales to be challenged.
+def collections_due(
+    con: duckdb.DuckDBPyConnection, training: TrainingConfig | None = None, lost: Sequence[LostFile] = ()
+) -> list[str]:
+    """Collections whose champion is missing, rests on another prior, lost its booster or has enough new sales.
 
     A collection that was judged on these very predictions under this very prior is not due again: a challenger that
     was rejected would be rejected, and one that a person has rolled back would come back.
@@ -127,6 +137,7 @@ def collections_due(con: duckdb.DuckDBPyConnection, training: TrainingConfig | N
     Args:
         con: A read connection with predictions.prior_walk_forward.
         training: Settings of the training; its guard of new sales decides.
+        lost: Model files that are lost (`ml.models.lost_files`); one of a champion makes its collection due.
 
     Returns:
         Partition keys, sorted.
@@ -155,6 +166,7 @@ def collections_due(con: duckdb.DuckDBPyConnection, training: TrainingConfig | N
                 w.collection, live.prior_version, c.collection, c.prior_version, c.feature_fingerprint, c.trained_until,
                 judged.collection
             having c.collection is null
+                or w.collection in (select unnest($lost))
                 or judged.collection is null and (
                     c.prior_version <> live.prior_version
                     or c.feature_fingerprint <> $fingerprint
@@ -162,7 +174,11 @@ def collections_due(con: duckdb.DuckDBPyConnection, training: TrainingConfig | N
                 )
             order by 1
             """,
-            {"fingerprint": FeatureSet.declared().fingerprint, "new_sales": training.new_sales},
+            {
+                "fingerprint": FeatureSet.declared().fingerprint,
+                "new_sales": training.new_sales,
+                "lost": [file.owner for file in lost if file.role == BOOSTER],
+            },
         ).fetchall()
     finally:
         con.unregister("_live")

@@ -6,14 +6,14 @@ forward table and interval calibration. Not here: folds and fits
 
 Concept: the walk-forward decides everything. The live prior is the newest fold of the same recipe; the recipe
 is approved only while its out-of-fold errors on the newest sales beat every baseline. Old folds keep their
-models, so a rerun predicts again but fits only what is due.
+models, so a rerun predicts again but fits only what is due, or whose file is lost.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -22,10 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.evaluation.baselines import BASELINES, baseline_logs
-from ml.evaluation.walk_forward import Fold, WalkForward, WalkForwardConfig, walk_forward
+from ml.evaluation.walk_forward import Fold, Restored, WalkForward, WalkForwardConfig, walk_forward
 from ml.models.calibration import Calibration, calibrate
 from ml.models.frames import FeatureSet, SaleFrame, read_sales
 from ml.models.index_alone import IndexAlone, IndexAloneConfig, learn_index_alone
+from ml.models.lost_files import RULE_LOST
 from ml.models.markets import MIN_MARKET_SALES, split_markets
 from ml.models.tables import EPOCH
 from ml.models.tuned import MARKET, read_adopted, recipe
@@ -75,7 +76,8 @@ class PooledOutcome:
         prior_versions: Prior behind each prediction, None where the index speaks alone; shape (n,).
         calibrations: Live prior version to the interval calibration on its market's newest sales.
         index_alone: Market to what is said where the index speaks alone.
-        decisions: The gate's row for each market whose prior was refitted.
+        decisions: The gate's row for each market whose prior was refitted, and a row for each market of which lost
+            files were fitted again.
         prior_version: The live prior of the largest market, or None.
         refitted: Number of folds fitted in this run.
         feature_fingerprint: Feature schema of the fits.
@@ -96,7 +98,7 @@ class PooledOutcome:
 
     @property
     def decision(self) -> Decision | None:
-        """The decision of the largest market that was refitted, or None."""
+        """The first decision of the largest market that was refitted, or None."""
         return self.decisions[0] if self.decisions else None
 
 
@@ -139,7 +141,9 @@ def train_pooled(
         sales = frame.rows(mask)
         walk = replace(config.walk_forward, adopted=adopted.get(market, ()))
         result = walk_forward(sales, artifacts, walk, known, on_fold, market)
-        merged.refitted += len(result.folds) - len(known)
+        merged.refitted += len(result.folds) - len(known) + len(result.restored)
+        if result.restored:
+            merged.decisions.append(_told_of_lost(sales, result.restored, run_id))
         if len(result.folds) > len(known):
             own = {name: values[mask] for name, values in baselines.items()}
             decision = judge_recipe(sales, result, own, config, run_id)
@@ -273,6 +277,24 @@ def judge_recipe(
         numbers={"n": len(priced), "candidate": error, **errors},
         challenger=prior_version(new.prior_sha),
         champion=prior_version(old.prior_sha) if old else None,
+    )
+
+
+def _told_of_lost(frame: SaleFrame, restored: Sequence[Restored], run_id: str) -> Decision:
+    """The decision row of a market whose lost files were fitted again."""
+    newest = restored[-1]
+    same = all(fold.before == fold.after for fold in restored)
+    lost = "; ".join(problem for fold in restored for problem in fold.lost)
+    return Decision(
+        decided_at=timestamp(int(frame.known_at[-1])),
+        run_id=run_id,
+        collection=f"{POOLED} {newest.after.market}",
+        action="refitted",
+        rule=RULE_LOST,
+        reason=f"fitted again from the lake, {'to the same bytes' if same else 'to other bytes'}: {lost}",
+        numbers={"folds": [fold.after.number for fold in restored]},
+        challenger=prior_version(newest.after.prior_sha),
+        champion=prior_version(newest.before.prior_sha),
     )
 
 

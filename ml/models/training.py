@@ -6,8 +6,8 @@ Here: `train_collections`, the one function behind backfills and worklists, and 
 
 Concept: everything that is not a fit must disappear behind the fits. Data of many collections arrive in a few
 large Arrow reads in the caller's thread while the threads fit; the largest collections go first; registry
-writes happen in the caller's thread as results arrive. A collection that fails is an outcome like any other,
-until the failure budget is spent.
+writes happen in the caller's thread as results arrive. A collection that fails, in its fit or at the registry, is an
+outcome like any other, until the failure budget is spent.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from ml.models.candidate import Candidate, CandidateConfig, CandidateTask, build
 from ml.models.champion import Champion
 from ml.models.collection_reader import read_collections
 from ml.models.frames import FeatureSet
+from ml.models.lost_files import RULE_LOST, LostFile, lost_boosters
 from ml.models.tables import append
 from ml.models.tuned import recipe_of_local
 from ml.registry.champions import ChampionRegistry
+from ml.registry.errors import RegistryError
 from ml.registry.mirror import Decision, record
 
 
@@ -133,7 +135,7 @@ def train_collections(
     backend: Backend | None = None,
     on_result: Callable[[TrainingOutcome], None] | None = None,
 ) -> TrainingReport:
-    """Fit, judge and register a challenger for each key.
+    """Fit, judge and register a challenger for each key; one whose booster's file is lost is always fitted.
 
     Args:
         con: A read connection of one snapshot, with predictions.prior_walk_forward filled.
@@ -156,6 +158,7 @@ def train_collections(
     backend = backend or ThreadBackend()
     recipe = recipe_of_local(config.candidate.local, features.fingerprint)
     state = BeforeTraining.read(con, keys, features, index_fingerprint, snapshot_id, run_id, recipe)
+    lost = {file.owner: file for file in lost_boosters(state.champions.values(), registry.artifacts)}
     outcomes: list[TrainingOutcome] = []
 
     def finish(outcome: TrainingOutcome) -> None:
@@ -165,7 +168,7 @@ def train_collections(
 
     due = []
     for key in state.ordered(keys):
-        reason = state.nothing_to_learn(key, 0 if config.refit_all else config.new_sales)
+        reason = state.nothing_to_learn(key, 0 if config.refit_all or key in lost else config.new_sales)
         if reason is None:
             due.append(key)
         else:
@@ -176,10 +179,12 @@ def train_collections(
         for sales in read_collections(con, due, sizes, features, config.rows_per_read):
             key = sales.collection
             own = replace(config.candidate, adopted=state.adopted.get(key, ()))
-            yield CandidateTask(sales, state.champions.get(key), own, registry.artifacts.root)
+            # A champion without its booster cannot be compared, and must not be kept: as if there were none.
+            rival = None if key in lost else state.champions.get(key)
+            yield CandidateTask(sales, rival, own, registry.artifacts.root)
 
     for task, result in backend.run(build_candidate, tasks()):
-        finish(_conclude(task, result, state, registry))
+        finish(_conclude(task, result, state, registry, lost.get(task.sales.collection)))
     fits = sum(outcome.fit_seconds for outcome in outcomes)
     allowed = max(config.failure_floor, int(config.failure_share * len(keys)))
     return TrainingReport(outcomes, fits, time.perf_counter() - started, allowed)
@@ -203,9 +208,14 @@ def record_training(con: duckdb.DuckDBPyConnection, report: TrainingReport) -> N
 
 
 def _conclude(
-    task: CandidateTask, result: Candidate | Raised, state: BeforeTraining, registry: ChampionRegistry
+    task: CandidateTask,
+    result: Candidate | Raised,
+    state: BeforeTraining,
+    registry: ChampionRegistry,
+    lost: LostFile | None,
 ) -> TrainingOutcome:
-    key, reigning = task.sales.collection, task.champion
+    key = task.sales.collection
+    reigning = state.champions.get(key)
     if isinstance(result, Raised):
         if not isinstance(result.error, Exception):
             raise result.error
@@ -230,7 +240,12 @@ def _conclude(
         if reigning is not None and reigning.identity() == challenger.identity():
             action, rule, reason = "kept", "unchanged", "the challenger is the champion, to the byte"
         else:
-            champion = registry.promote(challenger, reigning)
+            try:
+                champion = registry.promote(challenger, reigning)
+            except RegistryError as error:
+                return TrainingOutcome(key, "failed", reigning, None, str(error), result.fit_seconds)
+    if lost is not None:
+        rule, reason = RULE_LOST, f"{lost}; trained again: {reason}"
     crowned = champion if action in {"promoted", "fell_back"} else None
     name = crowned.model_version if crowned else challenger.identity()[:12]
     decision = Decision(

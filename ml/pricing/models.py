@@ -19,7 +19,7 @@ from ml.models.frames import FeatureSet
 from ml.models.index_alone import NOTHING_LEARNT, IndexAlone, index_version, read_rarity
 from ml.models.markets import LivePriors
 from ml.models.pooled import prior_version
-from ml.registry.artifacts import ArtifactStore
+from ml.registry.artifacts import ArtifactLostError, ArtifactStore
 from ml.registry.mirror import read_champions
 
 Float = npt.NDArray[np.float64]
@@ -61,7 +61,7 @@ class PricingModels:
         """A prior by its version.
 
         Raises:
-            ArtifactMissingError: When its file is gone.
+            ArtifactLostError: When its file is missing or damaged.
         """
         return self._load(self.priors[version].prior_sha)
 
@@ -69,7 +69,7 @@ class PricingModels:
         """The scale model that belongs to a prior, or None.
 
         Raises:
-            ArtifactMissingError: When its file is gone.
+            ArtifactLostError: When its file is missing or damaged.
         """
         sha = self.priors[version].scale_sha
         return self._load(sha) if sha else None
@@ -78,14 +78,22 @@ class PricingModels:
         """The booster of a single collection.
 
         Raises:
-            ArtifactMissingError: When its file is gone.
-            ArtifactCorruptError: When its file was changed.
+            ArtifactLostError: When its file is missing or damaged.
         """
         if sha not in self._boosters:
             if len(self._boosters) >= self.most_boosters:
                 self._boosters.pop(next(iter(self._boosters)))
             self._boosters[sha] = self.artifacts.get_model(sha)
         return self._boosters[sha]
+
+    def lost_file(self, version: str) -> str | None:
+        """Why a prior cannot be used: a file of it is lost; None when it can. Reads its files."""
+        try:
+            self.prior(version)
+            self.scale(version)
+        except ArtifactLostError as error:
+            return f"a file of its prior {version} is lost: {error}"
+        return None
 
     def index_of(self, market: str) -> IndexAlone:
         """What is known of a market where the index prices by itself."""
@@ -132,15 +140,17 @@ class LakeModels:
 
     Attributes:
         models: All of them.
-        live: Collection to the version of its market's newest prior, None without one.
+        live: Collection to the version of its market's newest prior, None without one that can be used.
         market: Collection to its market: what the index knows and the intervals are kept by it.
         calibrations: State of the intervals by market, None before there are any.
+        lost: Versions of priors that cannot be used because a file of theirs is lost, with the reason.
     """
 
     models: PricingModels
     live: Mapping[str, str | None]
     market: Mapping[str, str]
     calibrations: Mapping[str, Calibration | None]
+    lost: Mapping[str, str]
 
 
 def read_models(
@@ -153,12 +163,14 @@ def read_models(
 ) -> LakeModels:
     """The live priors, those that a champion still refers to, and what the index knows by itself.
 
+    A prior whose file is lost, or that of its scale model, prices nothing until it is fitted again.
+
     Args:
         con: A read connection.
         artifacts: Where model files are.
         as_of: Calibrations made from later knowledge are not used (UTC); the newest one when None.
         features: Features in use.
-        all_priors: Also priors that no champion refers to.
+        all_priors: Also priors that no champion refers to, and without a look at their files.
 
     Raises:
         FeatureMismatchError: When a live prior was fitted on other features.
@@ -176,6 +188,7 @@ def read_models(
         for market, effects in rarity.items()
     }
     priors: dict[str, PriorModel] = {}
+    models, lost = PricingModels(artifacts, priors, index), {}
     for market, sha, scale_sha, fingerprint in folds:
         version = prior_version(sha)
         if version == live.by_market[market]:
@@ -183,12 +196,16 @@ def read_models(
         elif fingerprint != features.fingerprint or not (all_priors or version in wanted):
             continue
         priors[version] = PriorModel(sha, scale_sha)
+        if not all_priors and (reason := models.lost_file(version)):
+            lost[version] = reason
+            del priors[version]
     chains = dict(con.execute('select collection, "chain" from marts.dim_collections').fetchall())
     return LakeModels(
-        PricingModels(artifacts, priors, index),
-        live.of_collections(con),
+        models,
+        {key: version if version in priors else None for key, version in live.of_collections(con).items()},
         {collection: live.market_of(chain, index) or "" for collection, chain in chains.items()},
         {market: _calibration(con, live.of_chain(market), as_of) for market in index},
+        lost,
     )
 
 

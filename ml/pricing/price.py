@@ -26,7 +26,7 @@ from ml.models.prior import predict_gap, predict_scale
 from ml.models.traits import RaggedTraitsError, TraitLists
 from ml.pricing.models import PricingModels, RowIntervals
 from ml.pricing.tiers import REASON_NO_FEATURES, TierChoices
-from ml.registry.artifacts import ArtifactCorruptError, ArtifactMissingError
+from ml.registry.artifacts import ArtifactLostError
 
 Float = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]
@@ -127,7 +127,7 @@ def price(
         threads: CatBoost threads.
 
     Raises:
-        ArtifactMissingError: When a prior's file is gone.
+        ArtifactLostError: When a prior's file is missing or damaged.
     """
     residual, refused = _residuals(inputs, choices, models, features)
     tier = choices.tier.copy()
@@ -246,7 +246,7 @@ def _residuals(
             traits = inputs.traits.of_collection(key, rows)
             numbers = inputs.features[np.ix_(rows, positions)]
             own = predict_local(booster, LocalInputs(features.local_names, numbers, traits))
-        except (ArtifactMissingError, ArtifactCorruptError, UnnamedColumnsError, RaggedTraitsError) as error:
+        except (ArtifactLostError, UnnamedColumnsError, RaggedTraitsError) as error:
             refused[key] = str(error)
             continue
         residual[rows] = champion.weight * own

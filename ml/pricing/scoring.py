@@ -100,22 +100,28 @@ def score(
 
     Raises:
         FeatureMismatchError: When the live prior was fitted on other features than the lake holds.
-        ArtifactMissingError: When a prior's file is gone.
     """
     config = config or ScoringConfig()
     features = features or FeatureSet.declared()
     clock = _Clock()
     lake = read_models(con, artifacts, as_of, features)
     champions, replaced = usable_champions(
-        read_champions(con, only), lake.models.priors, features.fingerprint
+        read_champions(con, only), lake.models.priors, features.fingerprint, lake.lost
     )
     _collection_facts(con, as_of, only, config.tiers)
     _choose_tiers(con, champions, lake, config.tiers)
     clock.lap("champions")
     batches: list[pa.RecordBatch] = []
+    refused: dict[str, str] = {}
     for batch, prices in _price_tokens(con, champions, lake, features, config):
         batches.append(batch)
         replaced |= prices.refused
+        refused |= prices.refused
+    # Not the champion's estimates: when it can price again, they are made again.
+    con.execute(
+        "update _choices set model_version = collection || '@0' where collection in (select unnest($1))",
+        [list(refused)],
+    )
     clock.lap("prices")
     predictions = pa.Table.from_batches(batches, schema=PREDICTION_SCHEMA)
     history = write_estimates(con, predictions, as_of, snapshot_id, features, only)

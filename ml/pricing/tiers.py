@@ -70,7 +70,10 @@ class TierRules:
 
 
 def usable_champions(
-    champions: Mapping[str, Champion], priors: Collection[str], feature_fingerprint: str
+    champions: Mapping[str, Champion],
+    priors: Collection[str],
+    feature_fingerprint: str,
+    lost: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, Champion], dict[str, str]]:
     """Champions that can price with these features and priors, and why the others cannot.
 
@@ -78,13 +81,15 @@ def usable_champions(
         champions: Champions by collection.
         priors: Versions of the priors at hand.
         feature_fingerprint: Feature schema in use.
+        lost: Versions of priors whose files are lost, with the reason.
     """
     refused = {}
     for key, champion in champions.items():
         if champion.feature_fingerprint != feature_fingerprint:
             refused[key] = f"fitted on features {champion.feature_fingerprint}"
         elif champion.tier != TIER_INDEX and champion.prior_version not in priors:
-            refused[key] = f"its prior {champion.prior_version} is not kept any more"
+            version = str(champion.prior_version)
+            refused[key] = (lost or {}).get(version, f"its prior {version} is not kept any more")
     return {key: champion for key, champion in champions.items() if key not in refused}, refused
 
 

@@ -17,15 +17,20 @@ from pathlib import Path
 
 from catboost import CatBoostRegressor
 
+_WAY_OUT = "`assay run` fits it again"
 _STAMPS = {"model_guid": "", "train_finish_time": "", "training": "{}"}
 
 
-class ArtifactMissingError(FileNotFoundError):
-    """A model version refers to a file that the artefact store does not have."""
+class ArtifactLostError(Exception):
+    """A model version refers to a file that the artefact store does not have whole; it can be fitted again."""
 
 
-class ArtifactCorruptError(ValueError):
-    """The bytes of a stored file are not what its name says."""
+class ArtifactMissingError(ArtifactLostError):
+    """There is no such file."""
+
+
+class ArtifactCorruptError(ArtifactLostError):
+    """The file cannot be read, or its bytes are not what its name says."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +52,14 @@ class ArtifactStore:
         return self.path(sha, suffix).absolute().as_uri()
 
     def put_bytes(self, content: bytes, suffix: str) -> str:
-        """Store bytes under their digest, atomically.
+        """Store bytes under their digest, atomically; a damaged file of that name is replaced.
 
         Returns:
             The SHA-256 of the content, in hex.
         """
         sha = hashlib.sha256(content).hexdigest()
         target = self.path(sha, suffix)
-        if target.exists():
+        if target.exists() and self.problem(sha, suffix) is None:
             return sha
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
@@ -78,21 +83,31 @@ class ArtifactStore:
 
         Raises:
             ArtifactMissingError: When the store has no such file.
-            ArtifactCorruptError: When the content does not hash to the name.
+            ArtifactCorruptError: When it cannot be read, or does not hash to the name.
         """
         path = self.path(sha, suffix)
         try:
             content = path.read_bytes()
         except FileNotFoundError as error:
-            raise ArtifactMissingError(
-                f"expected a model file at {path}, found none; restore the artefact folder or retrain"
+            raise ArtifactMissingError(f"expected a model file at {path}, found none; {_WAY_OUT}") from error
+        except OSError as error:
+            raise ArtifactCorruptError(
+                f"expected a model file at {path}, found {error.strerror}; {_WAY_OUT}"
             ) from error
         found = hashlib.sha256(content).hexdigest()
         if found != sha:
             raise ArtifactCorruptError(
-                f"{path} should hash to {sha}, found {found}; delete the file and restore it or retrain"
+                f"expected {path} to hash to its name, found {len(content)} bytes that hash to {found}; {_WAY_OUT}"
             )
         return content
+
+    def problem(self, sha: str, suffix: str = "cbm") -> str | None:
+        """Why the artefact is lost, for people; None when it is there and whole. Reads all of it."""
+        try:
+            self.get_bytes(sha, suffix)
+        except ArtifactLostError as error:
+            return str(error)
+        return None
 
     def get_model(self, sha: str) -> CatBoostRegressor:
         """A stored model, ready to predict."""

@@ -7,11 +7,15 @@ all champions. Not here: the embedded store's file (`store`), the lake's mirror 
 Concept: one registered model per collection, one version per approved champion; the version's tags carry the
 whole tuple, so the registry alone can rebuild it. Any MLflow server serves by its URL; SQLite by default.
 Every write is idempotent: a step killed after it registered a version finds that version again instead of
-adding another.
+adding another. A collection may be called anything, so no name is ever put into a filter string: MLflow's has no way to
+write an apostrophe. What is asked about one model is read from the model itself.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -19,15 +23,18 @@ from urllib.parse import quote
 from ml.models.champion import Champion
 from ml.registry import store
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.errors import NothingToRollBackError
+from ml.registry.errors import NothingToRollBackError, RegistryError
 
 if TYPE_CHECKING:
+    from mlflow.entities.model_registry import RegisteredModel
     from mlflow.tracking import MlflowClient
 
 ALIAS_CHAMPION = "champion"
 ALIAS_PREVIOUS = "previous"
 PREFIX = "assay."
 _PAGE = 1000
+_LONGEST_NAME = 256
+"""Characters of MLflow's column for names. SQLite takes more, other databases do not."""
 
 
 class ChampionRegistry:
@@ -60,17 +67,22 @@ class ChampionRegistry:
         Returns:
             The challenger with its version number. Registering the same tuple again returns the version it
             has.
+
+        Raises:
+            RegistryError: The registry refused; the lake's champion goes on.
         """
-        name = model_name(challenger.collection)
+        collection = challenger.collection
         previous = reigning.version if reigning else None
-        newest = self._newest(name) if reigning or not self._create(name) else None
-        if newest is not None and newest.tags.get("assay.identity") == challenger.identity():
-            version = int(newest.version)
-        else:
-            version = self._add_version(name, challenger)
-        self.client.set_registered_model_alias(name, ALIAS_CHAMPION, str(version))
-        if previous is not None and previous != version:
-            self.client.set_registered_model_alias(name, ALIAS_PREVIOUS, str(previous))
+        with self._asked_about(collection):
+            name = self._name(collection)
+            newest = self._newest(name) if reigning or not self._create(name, collection) else None
+            if newest is not None and newest.tags.get("assay.identity") == challenger.identity():
+                version = int(newest.version)
+            else:
+                version = self._add_version(name, challenger)
+            self.client.set_registered_model_alias(name, ALIAS_CHAMPION, str(version))
+            if previous is not None and previous != version:
+                self.client.set_registered_model_alias(name, ALIAS_PREVIOUS, str(previous))
         return challenger.registered(version, previous)
 
     def rollback(self, collection: str, reigning: Champion | None = None) -> Champion:
@@ -86,9 +98,11 @@ class ChampionRegistry:
 
         Raises:
             NothingToRollBackError: When the collection has no previous version.
+            RegistryError: The registry refused, or does not know that version.
         """
-        name = model_name(collection)
-        aliases = self._aliases(name)
+        with self._asked_about(collection):
+            name = self._name(collection)
+            aliases = self._aliases(name)
         if reigning is not None and reigning.previous_version is not None:
             aliases |= {ALIAS_CHAMPION: reigning.version, ALIAS_PREVIOUS: reigning.previous_version}
         if ALIAS_PREVIOUS not in aliases:
@@ -97,35 +111,28 @@ class ChampionRegistry:
                 f"{aliases or 'none'}; retrain the collection instead"
             )
         replaced, restored = aliases[ALIAS_CHAMPION], aliases[ALIAS_PREVIOUS]
-        self.client.set_registered_model_alias(name, ALIAS_CHAMPION, str(restored))
-        self.client.set_registered_model_alias(name, ALIAS_PREVIOUS, str(replaced))
+        with self._asked_about(collection):
+            self.client.set_registered_model_alias(name, ALIAS_CHAMPION, str(restored))
+            self.client.set_registered_model_alias(name, ALIAS_PREVIOUS, str(replaced))
         return self.version(collection, restored, previous_version=replaced)
 
     def version(self, collection: str, number: int, previous_version: int | None) -> Champion:
-        """One registered version as a champion tuple."""
-        found = self.client.get_model_version(model_name(collection), str(number))
-        return Champion.from_tags(found.tags, number, previous_version)
+        """One registered version as a champion tuple.
+
+        Raises:
+            RegistryError: The registry does not have it, or not as Assay registers one.
+        """
+        with self._asked_about(collection):
+            found = self.client.get_model_version(self._name(collection), str(number))
+            return Champion.from_tags(found.tags, number, previous_version)
 
     def aliases(self) -> dict[str, dict[str, int]]:
         """Aliases of every registered collection, {collection: {alias: version}}; 1000 models a request."""
-        result = {}
-        token: str | None = None
-        while True:
-            page = self.client.search_registered_models(
-                filter_string=f"name like '{PREFIX}%'", max_results=_PAGE, page_token=token
-            )
-            for model in page:
-                collection = (model.tags or {}).get("assay.collection")
-                if collection is not None and model.aliases:
-                    result[collection] = {alias: int(version) for alias, version in model.aliases.items()}
-            token = page.token
-            if not token:
-                return result
+        return dict(self._aliases_by_model().values())
 
     def champions(self) -> dict[str, Champion]:
         """Every reigning champion, from the registry alone."""
-        aliases = self.aliases()
-        wanted = {model_name(name): (name, versions) for name, versions in aliases.items()}
+        wanted = self._aliases_by_model()
         result = {}
         token: str | None = None
         while True:
@@ -141,12 +148,38 @@ class ChampionRegistry:
             if not token:
                 return result
 
-    def _create(self, name: str) -> bool:
+    @contextmanager
+    def _asked_about(self, collection: str) -> Iterator[None]:
+        """One collection's failure under one name, whatever client, database or network raised."""
+        try:
+            yield
+        except Exception as error:
+            raise RegistryError(
+                f"the registry failed for {collection!r}: {type(error).__name__}: {error}"
+            ) from error
+
+    def _aliases_by_model(self) -> dict[str, tuple[str, dict[str, int]]]:
+        """Name of every model that has an alias to its collection and {alias: version}."""
+        result = {}
+        token: str | None = None
+        while True:
+            page = self.client.search_registered_models(
+                filter_string=f"name like '{PREFIX}%'", max_results=_PAGE, page_token=token
+            )
+            for model in page:
+                collection = (model.tags or {}).get("assay.collection")
+                if collection is not None and model.aliases:
+                    result[model.name] = (collection, _versions(model))
+            token = page.token
+            if not token:
+                return result
+
+    def _create(self, name: str, collection: str) -> bool:
         """Register the model's name; False when it exists already."""
         from mlflow.exceptions import MlflowException
 
         try:
-            self.client.create_registered_model(name, tags={"assay.collection": collection_of(name)})
+            self.client.create_registered_model(name, tags={"assay.collection": collection})
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -155,10 +188,9 @@ class ChampionRegistry:
 
     def _newest(self, name: str) -> Any:
         """The newest version of a model (MLflow's ModelVersion, imported lazily), or None."""
-        found = self.client.search_model_versions(
-            f"name = '{name}'", max_results=1, order_by=["version_number DESC"]
-        )
-        return found[0] if found else None
+        model = self._model(name)
+        versions = model.latest_versions if model else []  # the newest of each stage
+        return max(versions, key=lambda found: int(found.version), default=None)
 
     def _add_version(self, name: str, challenger: Champion) -> int:
         sha = challenger.local_sha
@@ -169,24 +201,41 @@ class ChampionRegistry:
         return int(made.version)
 
     def _aliases(self, name: str) -> dict[str, int]:
+        model = self._model(name)
+        return _versions(model) if model else {}
+
+    def _model(self, name: str) -> RegisteredModel | None:
         from mlflow.exceptions import MlflowException
 
         try:
-            model = self.client.get_registered_model(name)
+            return self.client.get_registered_model(name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            return {}
-        return {alias: int(version) for alias, version in (model.aliases or {}).items()}
+            return None
+
+    def _name(self, collection: str) -> str:
+        """The model of a collection. One that was registered before long names were shortened keeps its whole name."""
+        name, whole = model_name(collection), PREFIX + _encoded(collection)
+        return whole if name != whole and self._model(whole) is not None else name
 
 
 def model_name(collection: str) -> str:
-    """Name of a collection's registered model; characters MLflow refuses are percent-encoded."""
-    return PREFIX + quote(collection, safe=" !'()*,;=@&$+")
+    """Name of a collection's registered model, another one for every collection.
+
+    Characters MLflow refuses are percent-encoded; what is then too long ends in the digest of the whole, after a mark
+    that no encoding produces.
+    """
+    name = PREFIX + _encoded(collection)
+    if len(name) <= _LONGEST_NAME:
+        return name
+    ending = "%~" + hashlib.sha256(collection.encode()).hexdigest()
+    return name[: _LONGEST_NAME - len(ending)] + ending
 
 
-def collection_of(name: str) -> str:
-    """The collection that `model_name` encoded."""
-    from urllib.parse import unquote
+def _encoded(collection: str) -> str:
+    return quote(collection, safe=" !'()*,;=@&$+")
 
-    return unquote(name.removeprefix(PREFIX))
+
+def _versions(model: RegisteredModel) -> dict[str, int]:
+    return {alias: int(version) for alias, version in (model.aliases or {}).items()}

@@ -24,6 +24,7 @@ import pyarrow as pa
 from ml.models.champion import Champion
 from ml.models.tables import append
 from ml.registry.champions import ALIAS_CHAMPION, ALIAS_PREVIOUS, ChampionRegistry
+from ml.registry.errors import RegistryError
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ def rollback(
 
     Raises:
         NothingToRollBackError: When there is no previous version.
+        RegistryError: The registry refused.
     """
     before = read_champions(con, [collection]).get(collection)
     restored = registry.rollback(collection, before)
@@ -183,7 +185,7 @@ def adopt_moved_aliases(
 
     A registry champion *older* than the lake's was moved by hand: the lake follows. A *newer* one was
     registered by a training that died before its commit: the next training finishes it, so it is left alone
-    here.
+    here. One that the registry cannot describe is left too, with a decision row that says so.
 
     Args:
         con: A write connection of the lake.
@@ -199,7 +201,23 @@ def adopt_moved_aliases(
         ours, theirs = known.get(collection), aliases.get(ALIAS_CHAMPION)
         if ours is None or theirs is None or theirs >= ours.version:
             continue
-        champion = registry.version(collection, theirs, aliases.get(ALIAS_PREVIOUS))
+        try:
+            champion = registry.version(collection, theirs, aliases.get(ALIAS_PREVIOUS))
+        except RegistryError as error:
+            decisions.append(
+                Decision(
+                    ours.trained_until,
+                    run_id,
+                    collection,
+                    "kept",
+                    "registry_unreadable",
+                    f"the registry's champion is version {theirs}, which cannot be taken over: {error}",
+                    {},
+                    f"{collection}@{theirs}",
+                    ours.model_version,
+                )
+            )
+            continue
         adopted.append(champion)
         decisions.append(
             Decision(

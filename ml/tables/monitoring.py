@@ -105,8 +105,8 @@ ACCURACY_REPORT = Table(
     columns("""
         as_of timestamp Market time
         document varchar The report as JSON
+        basis varchar Digest of the predictions it is about: another one makes it due; null in older rows
     """),
-    derived=True,
 )
 
 DRIFT_SCORES = Table(

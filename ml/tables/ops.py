@@ -178,7 +178,7 @@ DECISION_LOG = Table(
         decided_at timestamp Market time: the newest instant known to the data
         run_id varchar Run that decided
         collection varchar Collection, or what else was decided on
-        action varchar promoted, rejected, kept, fell_back, rolled_back; of a study tuned or not_tuned
+        action varchar promoted, rejected, kept, fell_back, rolled_back, refitted; of a study tuned or not_tuned
         rule varchar Rule that decided
         reason varchar The same for people
         numbers varchar What was measured, as JSON

@@ -13,6 +13,9 @@ from ml.acting.queue import read_queue
 from ml.acting.restore import RULE_NOT_TRUSTED, RULE_PREVIOUS
 from ml.acting.tables import DONE, QUEUE
 from ml.evaluation.online import ALL, DEGRADED, newest_online
+from ml.text.visible import visible
+from orchestration.alerts.keys import incident_key
+from orchestration.commands import assay_command
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 
 SCOPE = "model"
 """The scope to synchronise these alerts under."""
+
+DEGRADED_SCOPE, RESTORED_SCOPE = f"{SCOPE}/degraded", f"{SCOPE}/restored"
+"""Scopes of the alerts about one collection each."""
 
 TOLD_DAYS = 3
 """Days of market time for which a model that was put back stays an open incident."""
@@ -46,7 +52,7 @@ def _degraded(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolic
     ).fetchall()
     alerts = []
     for name, n, mdape, past, simple, simple_past in rows:
-        whose = "All collections together err" if name == ALL else f"{name} errs"
+        whose = "All collections together err" if name == ALL else f"{visible(name)} errs"
         against = (
             f" The median of the last five sales went from {simple_past:.1%} to {simple:.1%}."
             if simple is not None and simple_past is not None
@@ -54,12 +60,12 @@ def _degraded(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolic
         )
         alerts.append(
             Alert(
-                key=f"{SCOPE}/degraded/{name}",
+                key=incident_key(DEGRADED_SCOPE, name),
                 severity="page" if name == ALL else "ticket",
                 title=f"{whose} more than before: {mdape:.1%} instead of {past:.1%}",
                 body=f"Median error of the newest {n} clean sales, beyond noise.{against}",
                 runbook="model-degraded",
-                command="assay status" if name == ALL else f"assay why {name!r}",
+                command="assay status" if name == ALL else assay_command("why", name),
                 group=None if name == ALL else "collections err more than before",
             )
         )
@@ -80,12 +86,12 @@ def _restored(con: duckdb.DuckDBPyConnection, now: datetime) -> list[Alert]:
     ).fetchall()
     return [
         Alert(
-            key=f"{SCOPE}/restored/{collection}",
+            key=incident_key(RESTORED_SCOPE, collection),
             severity="ticket",
-            title=f"{collection} {'was rolled back' if action == 'rolled_back' else 'fell back a tier'}",
+            title=f"{visible(collection)} {'was rolled back' if action == 'rolled_back' else 'fell back a tier'}",
             body=f"{reason}. {champion} speaks now, and its tokens have been valued again.",
             runbook="rolled-back",
-            command=f"assay why {collection!r}",
+            command=assay_command("why", collection),
             group="models were put back",
         )
         for collection, action, reason, champion in rows
@@ -104,7 +110,7 @@ def _budget(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolicy)
             severity="ticket",
             title=f"{len(queue.queued)} collections wait: the day's budget of {policy.daily_budget} trainings is spent",
             body=f"{queue.spent_today} were trained out of turn today; the most valuable that wait: "
-            f"{', '.join(queue.queued[:5])}.",
+            f"{', '.join(map(visible, queue.queued[:5]))}.",
             runbook="retrain-budget-spent",
             command="assay settings",
         )

@@ -9,8 +9,10 @@ import dagster as dg
 from pydantic import Field
 
 from ml.acting.restore import Finding
+from ml.text.visible import visible
 from orchestration.acting.worklist import acting_policy
 from orchestration.assets.conventions import LAKE_WRITER
+from orchestration.partitions import collection_key
 from orchestration.resources import Assay, AssayResource
 
 
@@ -63,13 +65,13 @@ def examine_champions(
     """Returns collections by action."""
     restored = restore_worse(assay, config.collections, context.run_id)
     for finding in restored.findings:
-        context.log.info(f"{finding.collection}: {finding.action}: {finding.reason}")
+        context.log.info(visible(f"{finding.collection}: {finding.action}: {finding.reason}"))
     for finding in restored.changed:
         assert finding.champion is not None
         context.log_event(
             dg.AssetMaterialization(
                 "price_models",
-                partition=finding.collection,
+                partition=collection_key(finding.collection),
                 metadata={
                     "action": finding.action,
                     "reason": finding.reason,

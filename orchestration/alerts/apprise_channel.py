@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.alerts.channels import Channel, Message, Outcome
 from orchestration.alerts.errors import ChannelError
 from orchestration.alerts.http_observer import Exchange, observed
+from orchestration.masking import URL_SEPARATOR
 
 if TYPE_CHECKING:
     import requests
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 SEND_TIMEOUT_S = 15.0
 """How long one message may take, all requests of a service together. Well inside the lease of a claim."""
 
-_URL_SEPARATOR = re.compile(r"\s*,\s*(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")
 # The endpoint has understood and does not want this message: it will not want it later either. The other
 # client errors (401, 403, 404) are a wrong key or address, which somebody will repair.
 _REFUSED_MESSAGE = frozenset({400, 413, 414, 415, 422})
@@ -38,7 +38,7 @@ def open_apprise_channels(urls: str) -> list[Channel]:
     Raises:
         ChannelError: a URL that Apprise cannot use, by its position.
     """
-    given = [url.strip() for url in _URL_SEPARATOR.split(urls) if url.strip()]
+    given = [url.strip() for url in URL_SEPARATOR.split(urls) if url.strip()]
     return [AppriseChannel(url, position) for position, url in enumerate(dict.fromkeys(given), start=1)]
 
 

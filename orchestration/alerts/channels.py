@@ -139,10 +139,11 @@ def open_channels(settings: Settings) -> list[Channel]:
         ChannelError: a URL that Apprise cannot use, by its position.
     """
     channels: list[Channel] = [LogChannel(settings.home_path / LOG_FILE)]
-    if settings.alert_urls:
+    urls = settings.alert_urls.get_secret_value()
+    if urls:
         from orchestration.alerts.apprise_channel import open_apprise_channels
 
-        channels += open_apprise_channels(settings.alert_urls)
+        channels += open_apprise_channels(urls)
     return channels
 
 

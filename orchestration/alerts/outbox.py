@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
+from ml.text.visible import visible
 from orchestration.alerts.policy import AlertPolicy
 from orchestration.alerts.store import Outbox, stamp, unstamp
+from orchestration.masking import masked
 
 Severity = Literal["page", "ticket", "info"]
 SEVERITIES: tuple[str, ...] = get_args(Severity)
@@ -52,7 +54,9 @@ class Alert:
     except_endpoint: str | None = None
 
     def __post_init__(self) -> None:
-        """Make the texts storable (one line of title, no half of a surrogate pair) and refuse what could not be told.
+        """Make the texts fit to be stored, sent and printed, and refuse what could not be told.
+
+        One line of title, no half of a surrogate pair, no control character, no secret.
 
         Raises:
             ValueError: naming the field, what was expected and what was found.
@@ -60,8 +64,8 @@ class Alert:
         for name in ("key", "title", "body", "command", "group"):
             text = getattr(self, name)
             if text is not None:
-                object.__setattr__(self, name, text.encode("utf-8", "replace").decode())
-        object.__setattr__(self, "title", " ".join(self.title.split()))
+                object.__setattr__(self, name, _writable(text))
+        object.__setattr__(self, "title", visible(" ".join(self.title.split())))
         if self.severity not in SEVERITIES:
             raise ValueError(f"severity: expected one of {', '.join(SEVERITIES)}, found {self.severity!r}")
         if not self.key.strip() or not self.title.strip() or not self.command.strip():
@@ -70,6 +74,10 @@ class Alert:
             raise ValueError(
                 f"runbook: expected the name of a page in docs/runbook, e.g. run-failed, found {self.runbook!r}"
             )
+
+
+def _writable(text: str) -> str:
+    return visible(masked(text.encode("utf-8", "replace").decode()), lines=True)
 
 
 @dataclass(frozen=True)

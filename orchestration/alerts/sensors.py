@@ -16,7 +16,7 @@ from orchestration.alerts.dagster_events import (
 from orchestration.alerts.delivery import deliver
 from orchestration.alerts.outbox import raise_alert, resolve_alert, sync_alerts
 from orchestration.alerts.policy import policy_of
-from orchestration.alerts.store import Outbox, wall_clock
+from orchestration.alerts.store import Outbox
 from orchestration.resources import AssayResource
 
 
@@ -34,7 +34,7 @@ def build_alert_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         settings = assay.settings
         outbox = Outbox.of(settings.home_path)
         outbox.remember_automations(_names(context))
-        report = deliver(outbox, open_channels(settings), wall_clock(), policy_of(settings))
+        report = deliver(outbox, open_channels(settings), assay.clock.now(), policy_of(settings))
         return dg.SkipReason(f"sent {report.sent}, failed {report.failed}, given up {report.died}")
 
     @dg.sensor(
@@ -47,7 +47,7 @@ def build_alert_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         assert context.repository_def is not None
         keys = context.repository_def.asset_graph.asset_check_keys
         outbox = Outbox.of(assay.settings.home_path)
-        changed = sync_alerts(outbox, CHECK_SCOPE, check_alerts(context.instance, keys), wall_clock())
+        changed = sync_alerts(outbox, CHECK_SCOPE, check_alerts(context.instance, keys), assay.clock.now())
         return dg.SkipReason(f"{len(changed.opened)} new, {len(changed.resolved)} over")
 
     # All code locations: a run of `assay run` has none, and is to be told as well.
@@ -60,9 +60,9 @@ def build_alert_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
     )
     def alert_failed_runs(context: dg.RunFailureSensorContext, assay: AssayResource) -> None:
         outbox, run = Outbox.of(assay.settings.home_path), context.dagster_run
-        raise_alert(outbox, run_failure_alert(run, context.failure_event.message), wall_clock())
+        raise_alert(outbox, run_failure_alert(run, context.failure_event.message), assay.clock.now())
         if newest_run_succeeded(context.instance, run.job_name):
-            resolve_alert(outbox, run_key(run.job_name), wall_clock())
+            resolve_alert(outbox, run_key(run.job_name), assay.clock.now())
 
     @dg.run_status_sensor(
         name="resolve_failed_runs",
@@ -75,7 +75,7 @@ def build_alert_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
     def resolve_failed_runs(context: dg.RunStatusSensorContext, assay: AssayResource) -> None:
         job = context.dagster_run.job_name
         if newest_run_succeeded(context.instance, job):
-            resolve_alert(Outbox.of(assay.settings.home_path), run_key(job), wall_clock())
+            resolve_alert(Outbox.of(assay.settings.home_path), run_key(job), assay.clock.now())
 
     return [deliver_alerts, alert_failed_checks, alert_failed_runs, resolve_failed_runs]
 

@@ -169,8 +169,3 @@ def stamp(at: datetime) -> str:
 def unstamp(text: str) -> datetime:
     """The instant (naive UTC) that `stamp` wrote."""
     return datetime.fromisoformat(text)
-
-
-def wall_clock() -> datetime:
-    """Now, naive UTC. Alerts live in wall-clock time, unlike estimates."""
-    return datetime.now(UTC).replace(tzinfo=None)

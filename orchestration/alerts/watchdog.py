@@ -79,7 +79,9 @@ def watch(
         broken = _broken_outbox(error)
         alerts.append(broken)
         _tell_directly(settings, channels, broken, now)
-    pinged = None if alerts or settings.deadman_url is None else _ping(settings.deadman_url)
+    pinged = (
+        None if alerts or settings.deadman_url is None else _ping(settings.deadman_url.get_secret_value())
+    )
     return Round(tuple(asked), tuple(alerts), pinged)
 
 

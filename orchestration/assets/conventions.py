@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
+
+if TYPE_CHECKING:
+    from orchestration.alerts.outbox import Synchronised
 
 DATA_TEAM = ["team:data-engineering"]
 MODEL_TEAM = ["team:valuation"]
@@ -19,3 +24,8 @@ def column_schema(table: str) -> dict[str, dg.TableSchema]:
             columns=[dg.TableColumn(c.name, c.type, c.description) for c in declared(table).columns]
         )
     }
+
+
+def incident_counts(changed: Synchronised) -> dict[str, int]:
+    """Materialization metadata: incidents that a monitoring stage opened and ended."""
+    return {"incidents_opened": len(changed.opened), "incidents_resolved": len(changed.resolved)}

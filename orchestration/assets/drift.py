@@ -8,10 +8,13 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
+from ml.drift.reports import DriftReport
+from ml.text.visible import visible
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema, incident_counts
 from orchestration.conditions import WATCH_WHEN_VALUED
-from orchestration.drift import WIDESPREAD, Drifted, watch_drift
+from orchestration.drift import WIDESPREAD, Drifted
 from orchestration.resources import AssayResource
+from orchestration.terminal import terminal_text
 
 RUNBOOK = "docs/runbook/drift.md"
 CHECK = dg.AssetCheckSpec(
@@ -37,8 +40,10 @@ CHECK = dg.AssetCheckSpec(
 )
 def drift_scores(assay: AssayResource) -> Iterator[Any]:
     """`monitoring.drift_scores` (appended) and `monitoring.drift_status` (one row per collection)."""
-    found = watch_drift(assay.lake, assay.settings.home_path / "reports" / "drift", assay.horizon)
-    pages = {f"report {r.collection}": dg.MetadataValue.path(str(r.path)) for r in found.reports}
+    from orchestration.monitor import find_drift
+
+    found, incidents = find_drift(assay)
+    pages = {f"report {visible(r.collection)}": _page(r) for r in found.reports}
     yield dg.MaterializeResult(
         metadata={
             "windows_scored": found.scored.collections,
@@ -46,10 +51,17 @@ def drift_scores(assay: AssayResource) -> Iterator[Any]:
             "collections_drifted": found.standing.collections,
             "markets_drifted": found.standing.markets,
             "seconds": found.scored.seconds,
+            **incident_counts(incidents),
             **pages,
         }
     )
     yield widespread(found.standing)
+
+
+def _page(report: DriftReport) -> dg.MetadataValue:
+    if report.problem is None:
+        return dg.MetadataValue.path(str(report.path))
+    return dg.MetadataValue.text(f"The page could not be made: {terminal_text(report.problem)}")
 
 
 def widespread(standing: Drifted) -> dg.AssetCheckResult:

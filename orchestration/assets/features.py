@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from ml.text.markdown import markdown_table
 from orchestration import plots
 from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
 from orchestration.checks.factory import guidance
@@ -31,7 +32,8 @@ def hedonic_index(assay: AssayResource) -> dg.MaterializeResult:
 
     with assay.lake.write("update the hedonic index") as con:
         report = update_index(con, threads=assay.settings.threads)
-        plot = plots.index_plot(con)
+    with assay.lake.read() as con:
+        plot = plots.drawn("The price index", lambda: plots.index_plot(con))
     return dg.MaterializeResult(
         metadata={
             "rows_written": report.sales,
@@ -109,9 +111,7 @@ def _feature_check(table: str) -> dg.AssetChecksDefinition:
             metadata={
                 "rows_validated_by_pandera": report.sampled_rows,
                 "failures": len(report.failures),
-                "failed_rows": dg.MarkdownMetadataValue(
-                    report.failures.head(20).to_markdown(index=False) or "none"
-                ),
+                "failed_rows": dg.MarkdownMetadataValue(markdown_table(report.failures.head(20)) or "none"),
                 **guidance("error", "assay run", "feature-check-blocked"),
             },
         )

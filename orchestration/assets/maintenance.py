@@ -17,7 +17,8 @@ RETENTION_DAYS = 30.0
     kinds={"ducklake"},
     pool=LAKE_WRITER,
     description="Flushes inlined rows, merges small files, expires snapshots past the retention except those that a "
-    "live model was trained on, deletes files nobody refers to.",
+    "live model was trained on, deletes files that only expired snapshots named and old orphans of its own "
+    "writes. Names the files in the lake's folder that are not its own.",
 )
 def lake_maintenance(assay: AssayResource) -> dg.MaterializeResult:
     """Compact the lake."""

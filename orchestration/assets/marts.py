@@ -4,6 +4,7 @@ Here: how dbt's nodes become assets. Not here: any SQL (`dbt_project/`).
 """
 
 import io
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -13,6 +14,7 @@ import dagster as dg
 import duckdb
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
+from lake.dbt import dbt_environment
 from lake.extensions import install_extensions
 from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER
 from orchestration.resources import DBT_EXECUTABLE, DBT_PROJECT, AssayResource
@@ -52,6 +54,8 @@ def build_marts(project: DbtProject) -> dg.AssetsDefinition:
     )
     def marts(context: dg.AssetExecutionContext, assay: AssayResource, dbt: DbtCliResource) -> Iterator[Any]:
         install_extensions(assay.lake.config.extensions)
+        # Here and not when the code location loads: where the lake's files are is known once there is a lake.
+        os.environ.update(dbt_environment(assay.lake))
         # A folder that stays: dbt finds its last parse there and saves four seconds.
         target = assay.settings.home_path / "dbt" / "target"
         told = io.StringIO()
@@ -92,7 +96,6 @@ def dbt_project() -> DbtProject:
 
 def prepare_manifest(project: DbtProject | None = None) -> Path:
     """Parse the dbt project (4–6 s) so that the code location loads without doing it."""
-    import os
     import subprocess
 
     project = project or DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT)

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml.text.markdown import markdown_text
+from ml.text.visible import visible
 from orchestration import plots
 from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
-from orchestration.partitions import collections
+from orchestration.partitions import collection_key, collection_of, collections
 from orchestration.resources import Assay, AssayResource
 
 if TYPE_CHECKING:
@@ -76,8 +78,11 @@ def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
             "folds": len(walked.folds),
             "refitted": outcome.refitted,
             "decision": outcome.decision.reason if outcome.decision else "nothing was due",
-            "errors": plots.error_histogram(
-                (walked.prediction_log - outcome.frame.target_log)[walked.fold > 0]
+            "errors": plots.drawn(
+                "The histogram of errors",
+                lambda: plots.error_histogram(
+                    (walked.prediction_log - outcome.frame.target_log)[walked.fold > 0]
+                ),
             ),
         }
     )
@@ -96,19 +101,23 @@ def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
 )
 def price_models(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
     """Any range of collections in one run."""
-    report = train_and_record(assay, context.partition_keys, run_id=context.run_id)
+    report = train_and_record(
+        assay, [collection_of(key) for key in context.partition_keys], run_id=context.run_id
+    )
     return dg.MaterializeResult(metadata=report_metadata(report))
 
 
 def train_prior(
     assay: Assay, run_id: str, on_fold: "Callable[[Fold], None] | None" = None
 ) -> "PooledOutcome":
-    """The pooled stage: sales that it has not seen are predicted, folds that are due are fitted, all is recorded."""
+    """The pooled stage: new sales are predicted, folds that are due or lost are fitted, all is recorded."""
     from ml.models.pooled import train_pooled
     from ml.models.pooled_tables import record_pooled
     from ml.portfolio.past import record_portfolio_risk
     from ml.registry.mirror import adopt_moved_aliases
+    from orchestration.acting.lost_files import find_lost_files
 
+    find_lost_files(assay)
     with assay.lake.read(assay.lake.snapshot_id()) as con:
         outcome = train_pooled(
             con, assay.registry.artifacts, run_id=run_id, config=pooled_config(assay), on_fold=on_fold
@@ -153,8 +162,10 @@ def train_and_record(
     from ml.index.params import DEFAULT_PARAMS
     from ml.models.backend import ThreadBackend
     from ml.models.training import record_training, train_collections
+    from orchestration.acting.lost_files import find_lost_files
     from orchestration.checks.models import record_failures
 
+    find_lost_files(assay)
     snapshot = assay.lake.snapshot_id()
     with assay.lake.read(snapshot) as con:
         report = train_collections(
@@ -190,7 +201,9 @@ def note_launch(assay: Assay, keys: Sequence[str], run_id: str) -> None:
 
 def report_metadata(report: "TrainingReport") -> dict[str, Any]:
     """What a training run shows in the UI."""
-    failed = "\n".join(f"- `{o.collection}`: {o.reason}" for o in report.failed[:50])
+    failed = "\n".join(
+        f"- {markdown_text(o.collection)}: {markdown_text(o.reason or '')}" for o in report.failed[:50]
+    )
     return {
         **{f"collections_{action}": n for action, n in sorted(report.counts().items())},
         "seconds": report.seconds,
@@ -206,13 +219,13 @@ def log_outcome(context: dg.OpExecutionContext, outcome: "TrainingOutcome") -> N
     A challenger that changed nothing is a row of ops.decision_log, not an event: an event costs 17 ms, a fit 30.
     """
     if outcome.status == "failed":
-        context.log.error(f"{outcome.collection}: {outcome.reason}")
+        context.log.error(visible(f"{outcome.collection}: {outcome.reason}"))
     elif outcome.decision is not None and outcome.decision.action in ("promoted", "fell_back"):
         champion = outcome.champion
         context.log_event(
             dg.AssetMaterialization(
                 PRICE_MODELS,
-                partition=outcome.collection,
+                partition=collection_key(outcome.collection),
                 metadata={
                     "action": outcome.decision.action,
                     "reason": outcome.reason,

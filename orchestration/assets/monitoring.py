@@ -7,8 +7,9 @@ from dataclasses import asdict
 
 import dagster as dg
 
+from ml.text.markdown import markdown_text
 from orchestration import plots
-from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema, incident_counts
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.resources import AssayResource
 
@@ -28,7 +29,7 @@ def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.estimate_ledger` (one row per sale, appended)."""
     from orchestration.monitor import enter_sales
 
-    update = enter_sales(assay, assay.horizon)
+    update = enter_sales(assay)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": update.rows,
@@ -56,7 +57,7 @@ def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.online_metrics` (one row per collection and window) and `monitoring.mape_buckets`."""
     from orchestration.monitor import judge_errors
 
-    update = judge_errors(assay, assay.horizon)
+    update = judge_errors(assay)
     with assay.lake.read() as con:
         return dg.MaterializeResult(
             metadata={
@@ -64,12 +65,12 @@ def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
                 "collections": update.collections,
                 "collections_degraded": len(update.degraded),
                 "degraded": dg.MetadataValue.md(
-                    "\n".join(f"- `{name}`" for name in update.degraded[:50]) or "none"
+                    "\n".join(f"- {markdown_text(name)}" for name in update.degraded[:50]) or "none"
                 ),
                 "too_few_sales": update.too_few,
                 **({} if update.overall is None else {"mdape": update.overall}),
                 "seconds": update.seconds,
-                "models_by_error": plots.bucket_plot(con),
+                "models_by_error": plots.drawn("Models by error", lambda: plots.bucket_plot(con)),
             }
         )
 
@@ -83,22 +84,19 @@ def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
     pool=LAKE_WRITER,
     metadata=column_schema("ops.retrain_queue"),
     description="Collections that need a training, by value at stake times degradation, and what became of them; the "
-    "effect of earlier decisions (ops.decision_effects); and the alerts that follow from the pass.",
+    "effect of earlier decisions (ops.decision_effects); and incidents about models.",
 )
 def retrain_queue(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
     """`ops.retrain_queue` (one row per collection) and `ops.decision_effects` (appended); incidents in the outbox."""
-    from orchestration.alerts.store import Outbox
-    from orchestration.monitor import queue_work, tell
+    from orchestration.monitor import queue_work
 
-    queue, effects = queue_work(assay, context.instance, assay.horizon)
-    told = tell(assay, Outbox.of(assay.settings.home_path), assay.horizon)
+    queue, effects, incidents = queue_work(assay, context.instance)
     return dg.MaterializeResult(
         metadata={
             **{name: len(n) if isinstance(n, tuple) else n for name, n in asdict(queue).items()},
             "most_valuable": ", ".join(queue.queued[:10]) or "none",
             "effects_measured": effects,
-            "incidents_opened": sum(len(changed.opened) for changed in told.values()),
-            "incidents_resolved": sum(len(changed.resolved) for changed in told.values()),
+            **incident_counts(incidents),
         }
     )
 

@@ -3,7 +3,6 @@
 Here: glue over `ml.pricing.scoring` and `ml.evaluation`. Not here: training. Scoring only loads champions.
 """
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -70,16 +69,13 @@ def score_what_changed(assay: Assay) -> "ScoreReport":
 )
 def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.accuracy_report`: one JSON document, replaced."""
-    from ml.evaluation.report import accuracy_report, read_holdout
+    from ml.evaluation.report import accuracy_basis, accuracy_report, read_holdout, record_accuracy
 
     with assay.lake.read() as con:
-        document = accuracy_report(con)
+        document, basis = accuracy_report(con), accuracy_basis(con)
         holdout = read_holdout(con)
     with assay.lake.write("record the accuracy report") as con:
-        con.execute("delete from monitoring.accuracy_report")
-        con.execute(
-            "insert into monitoring.accuracy_report values (?, ?)", [assay.horizon, json.dumps(document)]
-        )
+        record_accuracy(con, assay.horizon, document, basis)
     metadata: dict[str, Any] = {
         "report": dg.MetadataValue.json(document["chains"]["all"]),
         "sales": len(holdout),
@@ -88,8 +84,8 @@ def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
         error_log = holdout.logs["model"] - holdout.price_log
         halves = {level: (high - low) / 2 for level, (low, high) in holdout.bounds.items()}
         metadata |= {
-            "errors": plots.error_histogram(error_log),
-            "calibration": plots.calibration_plot(error_log, halves),
+            "errors": plots.drawn("The histogram of errors", lambda: plots.error_histogram(error_log)),
+            "calibration": plots.drawn("The coverage", lambda: plots.calibration_plot(error_log, halves)),
             "mdape": document["chains"]["all"]["pooled"]["model"]["mdape"],
         }
     return dg.MaterializeResult(metadata=metadata)

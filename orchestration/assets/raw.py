@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from ml.text.markdown import markdown_table
 from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER, column_schema
 from orchestration.checks.factory import guidance
 from orchestration.ingestion import IngestReport, ingest_truth, ingest_window
@@ -132,7 +133,7 @@ def quarantine_rate(assay: AssayResource) -> dg.AssetCheckResult:
         metadata={
             "share": share,
             "quarantined_rows": int(quarantined),
-            "reasons": dg.MarkdownMetadataValue(reasons.to_markdown(index=False) or "none"),
+            "reasons": dg.MarkdownMetadataValue(markdown_table(reasons) or "none"),
             **guidance("warn", "assay replay", "quarantine-grew"),
         },
     )

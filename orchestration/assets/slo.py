@@ -9,13 +9,13 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER, column_schema
+from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER, column_schema, incident_counts
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.resources import AssayResource
 from orchestration.slo.definitions import Slo, load_slos
 from orchestration.slo.evaluation import Status
 from orchestration.slo.tables import status_table
-from orchestration.slo.watch import ALERTING, watch_slos
+from orchestration.slo.watch import ALERTING
 
 Asset = dg.AssetsDefinition | dg.AssetSpec
 SLOS = load_slos()
@@ -51,9 +51,16 @@ def check_spec(slo: Slo) -> dg.AssetCheckSpec:
 )
 def slo_status(context: dg.AssetExecutionContext, assay: AssayResource) -> Iterator[Any]:
     """`monitoring.slo_status` (one row per SLO, replaced) and `monitoring.slo_samples` (appended)."""
-    statuses = watch_slos(assay.lake, SLOS, assay.horizon, context.instance)
+    from orchestration.monitor import measure_service_levels
+
+    statuses, incidents = measure_service_levels(assay, context.instance)
     yield dg.MaterializeResult(
-        metadata={"dagster/row_count": len(statuses), "market_time": str(assay.horizon), **_states(statuses)}
+        metadata={
+            "dagster/row_count": len(statuses),
+            "market_time": str(assay.horizon),
+            **_states(statuses),
+            **incident_counts(incidents),
+        }
     )
     for status in statuses:
         yield check_result(status)

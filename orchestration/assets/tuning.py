@@ -3,17 +3,20 @@
 Here: glue. Not here: which settings are tried and when they are adopted (`ml.tuning`), or the budget (`tuning.py`).
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
+from ml.text.visible import visible
 from orchestration import plots
 from orchestration.assets.conventions import MODEL_TEAM
 from orchestration.resources import AssayResource
 
 if TYPE_CHECKING:
     from ml.tuning.scope import Outcome
+    from ml.tuning.study import StudyResult
 
 
 class TuningRequest(dg.Config):
@@ -63,11 +66,7 @@ def outcome_metadata(outcomes: "list[Outcome]") -> dict[str, Any]:
         for outcome in outcomes
     ]
     pictures = {
-        f"study_{outcome.scope}": plots.study_plot(
-            f"{outcome.kind} {outcome.scope}",
-            [(trial.number, trial.value, trial.state) for trial in outcome.study.trials],
-            outcome.study.importance,
-        )
+        f"study_{visible(outcome.scope)}": plots.drawn("The study", partial(_picture, outcome, outcome.study))
         for outcome in outcomes
         if outcome.study
     }
@@ -77,6 +76,11 @@ def outcome_metadata(outcomes: "list[Outcome]") -> dict[str, Any]:
         "verdicts": dg.MetadataValue.json(told),
         **pictures,
     }
+
+
+def _picture(outcome: "Outcome", study: "StudyResult") -> dg.MarkdownMetadataValue:
+    trials = [(trial.number, trial.value, trial.state) for trial in study.trials]
+    return plots.study_plot(f"{outcome.kind} {outcome.scope}", trials, study.importance)
 
 
 TUNING_ASSETS = [tuning_study]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from ml.text.markdown import markdown_table
 from orchestration.checks.definition import Check, Finding, Look
 from orchestration.resources import AssayResource
 
@@ -55,7 +56,7 @@ def result_of(check: Check, finding: Finding) -> dg.AssetCheckResult:
     severity = dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN
     rows = {}
     if finding.rows is not None and len(finding.rows):
-        rows = {"failed_rows": dg.MetadataValue.md(str(finding.rows.to_markdown(index=False)))}
+        rows = {"failed_rows": dg.MetadataValue.md(markdown_table(finding.rows))}
     return dg.AssetCheckResult(
         check_name=check.name,
         asset_key=check.asset,

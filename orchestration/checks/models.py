@@ -6,7 +6,6 @@ Not here: why a fit fails (`ml.models.training`).
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from ml.tables.ops import TRAINING_FAILURES
 from orchestration.checks.definition import EXAMPLES, Check, Finding, Look
+from orchestration.commands import assay_command
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,7 +50,7 @@ def none_left_failed(look: Look) -> Finding:
     rows = look.con.execute(
         f"select * from {TRAINING_FAILURES.name} order by collection limit {EXAMPLES}"
     ).df()
-    command = f'assay retrain {shlex.join(names)} --reason "failed before"' if names else None
+    command = assay_command("retrain", *names, reason="failed before") if names else None
     return Finding(not names, {"collections_left_failed": len(names)}, rows, commands=command)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from orchestration.cli.options import DataDir, Home, Source
 from orchestration.settings import load_settings
+from orchestration.terminal import complain, say
 
 
 def ablate(
@@ -39,24 +40,24 @@ def ablate(
     chosen = market or next(iter(markets), None)
     if chosen not in markets:
         found = ", ".join(markets) or "no sales"
-        typer.echo(f"assay: expected one of the markets of this home ({found}), found {market}", err=True)
+        complain(f"assay: expected one of the markets of this home ({found}), found {market}")
         raise typer.Exit(2)
     mask = markets[chosen]
     own = {name: values[mask] for name, values in baselines.items()}
-    typer.echo(f"{chosen}: {int(mask.sum()):,} sales; errors in % on the middle of each sizeable collection")
+    say(f"{chosen}: {int(mask.sum()):,} sales; errors in % on the middle of each sizeable collection")
     try:
         rows = measure(frame.rows(mask), own, names, on_row=_show)
     except ValueError as error:
-        typer.echo(f"assay: {error}", err=True)
+        complain(f"assay: {error}")
         raise typer.Exit(1) from error
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(rows, indent=1) + "\n")
-        typer.echo(f"Written: {out}")
+        say(f"Written: {out}")
 
 
 def _show(row: dict[str, Any]) -> None:
-    typer.echo(
+    say(
         f"{row['name']:<46} MdAPE {100 * row['mdape_pooled']:5.2f}  median collection "
         f"{100 * row['mdape_median_collection']:5.2f}  mean {100 * row['mdape_mean_collection']:5.2f}  "
         f"log error {row['mae_log']:.4f}"

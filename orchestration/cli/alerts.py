@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +9,7 @@ import typer
 
 from orchestration.cli.options import AsJson, Home
 from orchestration.settings import load_settings
+from orchestration.terminal import print_json, say
 
 if TYPE_CHECKING:
     from orchestration.alerts.store import Outbox
@@ -44,26 +43,27 @@ def alerts(
     from orchestration.alerts.delivery import deliver
     from orchestration.alerts.delivery import retry_dead as revive
     from orchestration.alerts.policy import policy_of
-    from orchestration.alerts.store import Outbox, wall_clock
+    from orchestration.alerts.store import Outbox
+    from orchestration.clock import WALL_CLOCK
     from orchestration.home import existing_home
 
     existing_home(settings)
-    channels, now = open_channels(settings), wall_clock()
+    channels, now = open_channels(settings), WALL_CLOCK.now()
     if action is Action.test:
         from orchestration.alerts.trial import send_trial
 
         outcomes = send_trial(channels, now)
         for label, outcome in outcomes.items():
-            typer.echo(f"{label}: {outcome.result}{f' ({outcome.detail})' if outcome.detail else ''}")
+            say(f"{label}: {outcome.result}{f' ({outcome.detail})' if outcome.detail else ''}")
         raise typer.Exit(0 if all(outcome.result == "sent" for outcome in outcomes.values()) else 1)
     outbox = Outbox.of(settings.home_path)
     if action is Action.list:
         _list(outbox, as_json=as_json)
         return
     if retry_dead:
-        typer.echo(f"{revive(outbox, now)} message(s) have their attempts back")
+        say(f"{revive(outbox, now)} message(s) have their attempts back")
     report = deliver(outbox, channels, now, policy_of(settings))
-    typer.echo(f"sent {report.sent}, failed {report.failed}, given up {report.died}")
+    say(f"sent {report.sent}, failed {report.failed}, given up {report.died}")
     raise typer.Exit(1 if report.failed else 0)
 
 
@@ -79,16 +79,15 @@ def _list(outbox: Outbox, *, as_json: bool) -> None:
     )
     if as_json:
         told = {"open": [dict(row) for row in incidents], "endpoints": [dict(row) for row in endpoints]}
-        json.dump(told, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print_json(told)
         return
     if not incidents:
-        typer.echo("no open incident")
+        say("no open incident")
     for row in incidents:
-        typer.echo(
+        say(
             f"{row['severity'].upper():<6} {row['title']}  ({row['key']}, since {row['first_seen'][:16]}, "
             f"found {row['occurrences']}×)\n       {row['command']} · docs/runbook/{row['runbook']}.md"
         )
     for row in endpoints:
         error = f", last error {row['last_error']}" if row["last_error"] else ""
-        typer.echo(f"{row['label']}: {row['waiting']} waiting, {row['dead']} given up{error}")
+        say(f"{row['label']}: {row['waiting']} waiting, {row['dead']} given up{error}")

@@ -8,14 +8,13 @@ Exit codes: 0 done · 1 a stage failed, or a service level pages · 2 wrong sett
 
 from __future__ import annotations
 
-import json
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ml.text.visible import visible
 from orchestration.cli.ablate import ablate
 from orchestration.cli.alerts import alerts
 from orchestration.cli.backtest import backtest
@@ -29,6 +28,7 @@ from orchestration.cli.tune import tune
 from orchestration.cli.watchdog import watchdog
 from orchestration.cli.why import why
 from orchestration.settings import Settings, SettingsError, describe_settings, load_settings
+from orchestration.terminal import complain, print_json, print_traceback, say, styled, tidy_logging
 
 app = typer.Typer(
     name="assay",
@@ -76,11 +76,10 @@ def run(
 
     prepare_home(settings)
     with Narrator() as narrator, open_instance(settings) as instance:
-        narrator.say(f"[bold]assay[/] · {settings.source} market · home {settings.home_path}")
+        narrator.say(styled(("assay", "bold"), f" · {settings.source} market · home {settings.home_path}"))
         summary = run_everything(settings, instance, say=narrator.say)
     if as_json:
-        json.dump(summary.to_json(), sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print_json(summary.to_json())
     else:
         print_summary(summary)
 
@@ -108,18 +107,18 @@ def prepare() -> None:
     """Prepare what every later start would otherwise do again: parse dbt, compile the index kernel."""
     from orchestration.assets.marts import prepare_manifest
 
-    typer.echo(f"dbt manifest: {prepare_manifest()}")
+    say(f"dbt manifest: {prepare_manifest()}")
     from ml.index.kernel import warm_up
 
     warm_up()
-    typer.echo("index kernel: compiled")
+    say("index kernel: compiled")
 
 
 @app.command()
 def settings() -> None:
     """Print every setting, its default and what it does."""
     for name, default, description in describe_settings():
-        typer.echo(f"{name:<26} {default or '—':<16} {description}")
+        say(f"{name:<26} {default or '—':<16} {description}")
 
 
 @app.command()
@@ -139,7 +138,7 @@ def replay(
     from orchestration.resources import open_lake
 
     report = replay_quarantine(open_lake(opened), renames)
-    typer.echo(f"replayed {report.replayed} rows; {report.still_open} stay in quarantine")
+    say(f"replayed {report.replayed} rows; {report.still_open} stay in quarantine")
 
 
 @app.command()
@@ -159,8 +158,8 @@ def retrain(
     with Narrator() as narrator, open_instance(opened) as instance:
         counts, seconds = retrain_collections(opened, instance, collections, reason, say=narrator.say)
     told = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
-    typer.echo(f"{len(collections)} collections: {told or 'nothing to do'}")
-    typer.echo(f"training took {seconds:.2f} s")
+    say(f"{len(collections)} collections: {told or 'nothing to do'}")
+    say(f"training took {seconds:.2f} s")
 
 
 @app.command()
@@ -178,7 +177,9 @@ def rollback(
 
     with open_lake(opened).write(f"roll back {collection}") as con:
         champion = roll_back(con, open_registry(opened), collection, run_id="command line", reason=reason)
-    typer.echo(f"{collection}: champion is now {champion.model_version}; `assay run` values its tokens again")
+    say(
+        f"{visible(collection)}: champion is now {champion.model_version}; `assay run` values its tokens again"
+    )
 
 
 app.command("status")(status)
@@ -210,19 +211,23 @@ def _open(home: Path | None, source: str | None, data_dir: Path | None) -> Setti
 
 
 def main() -> None:
-    """Entry point: known errors become one message on standard error."""
+    """Entry point: known errors become one message on standard error, others a traceback without secrets."""
     from lake.errors import LakeError
-    from ml.registry.errors import NothingToRollBackError
+    from ml.registry.errors import NothingToRollBackError, RegistryError
     from orchestration.alerts.errors import AlertingError
     from orchestration.errors import HomeError, StageFailedError
     from orchestration.slo.definitions import SloDefinitionError
     from sources.protocol import SourceError
 
+    tidy_logging()
     try:
         app()
     except (SettingsError, HomeError, AlertingError, SourceError, LakeError, SloDefinitionError) as error:
-        typer.echo(f"assay: {error}", err=True)
+        complain(f"assay: {error}")
         raise SystemExit(2) from error
-    except (StageFailedError, NothingToRollBackError) as error:
-        typer.echo(f"assay: {error}", err=True)
+    except (StageFailedError, NothingToRollBackError, RegistryError) as error:
+        complain(f"assay: {error}")
         raise SystemExit(1) from error
+    except Exception as error:  # noqa: BLE001 - a traceback is printed, by us
+        print_traceback(error)
+        raise SystemExit(1) from None

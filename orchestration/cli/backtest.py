@@ -5,9 +5,7 @@ Here: options and messages. Not here: any work (`orchestration.backtest`), or th
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +13,9 @@ from typing import Annotated
 import typer
 
 from orchestration.cli.options import AsJson, DataDir, Home, Source
+from orchestration.commands import assay_command
 from orchestration.settings import SettingsError, load_settings
+from orchestration.terminal import print_json, say, styled
 
 _DAYS_PER_UNIT = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 
@@ -52,7 +52,10 @@ def backtest(
     prepare_home(settings)
     with Narrator() as narrator, open_instance(settings) as instance:
         narrator.say(
-            f"[bold]backtest[/] {start} to {end}, refits every {refit_every} · home {settings.home_path}"
+            styled(
+                ("backtest", "bold"),
+                f" {start} to {end}, refits every {refit_every} · home {settings.home_path}",
+            )
         )
         ledger = run_backtest(
             settings, instance, BacktestRequest(start, end, days, names, out), say=narrator.say
@@ -67,11 +70,10 @@ def _tell(ledger: Path, as_json: bool) -> None:
 
     document = accuracy_of(ledger)
     if as_json:
-        json.dump({"ledger": str(ledger), "accuracy": document}, sys.stdout, indent=1, ensure_ascii=False)
-        sys.stdout.write("\n")
+        print_json({"ledger": str(ledger), "accuracy": document})
         return
     print_accuracy(document)
-    typer.echo(f"\nLedger: {ledger} · pages and plots: assay report {ledger}")
+    say(f"\nLedger: {ledger} · pages and plots: {assay_command('report', str(ledger))}")
 
 
 def _utc(instant: datetime) -> datetime:

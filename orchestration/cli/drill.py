@@ -5,9 +5,7 @@ Here: options and layout. Not here: any drill (`orchestration.drills`).
 
 from __future__ import annotations
 
-import json
 import shutil
-import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -17,10 +15,9 @@ import typer
 
 from orchestration.cli.options import AsJson
 from orchestration.settings import SettingsError
+from orchestration.terminal import TerminalConsole, complain, print_json, say, styled
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from orchestration.drills.timeline import DrillResult
 
 
@@ -44,7 +41,7 @@ def drill(
 
     if list_them:
         for one in DRILLS:
-            typer.echo(f"{one.name:<20} {one.shows}")
+            say(f"{one.name:<20} {one.shows}")
         return
     if not names:
         raise SettingsError(
@@ -56,28 +53,22 @@ def drill(
         from orchestration.drills.run import run_drill
 
         markets = (market or scratch / "markets").resolve()
-        results = [run_drill(one, markets, scratch / one.name, say=_say) for one in chosen]
+        results = [run_drill(one, markets, scratch / one.name, say=complain) for one in chosen]
     finally:
         if not keep:
             shutil.rmtree(scratch, ignore_errors=True)
     if as_json:
-        json.dump([result.to_json() for result in results], sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print_json([result.to_json() for result in results])
     else:
         for result in results:
             _print(result, keep=keep)
     raise typer.Exit(0 if all(result.passed for result in results) else 1)
 
 
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
-
-
 def _print(result: DrillResult, *, keep: bool) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    console = TerminalConsole(width_of_files=140)
     table = Table(title=f"{result.name}: {result.shows}", title_justify="left")
     for column in ("step", "market time", "lag", "what"):
         table.add_column(column)
@@ -86,14 +77,14 @@ def _print(result: DrillResult, *, keep: bool) -> None:
     console.print(table)
     _print_expectations(console, result)
     where = f" · home kept in {result.home}" if keep else ""
-    verdict = "[green]every expectation held[/]" if result.passed else "[red]not every expectation held[/]"
-    console.print(f"{verdict} · passes took {result.seconds:.0f} s{where}\n")
+    verdict = ("every expectation held", "green") if result.passed else ("not every expectation held", "red")
+    console.print(styled(verdict, f" · passes took {result.seconds:.0f} s{where}\n"))
 
 
-def _print_expectations(console: Console, result: DrillResult) -> None:
+def _print_expectations(console: TerminalConsole, result: DrillResult) -> None:
     for expectation in result.expectations:
-        mark = "[green]✓[/]" if expectation.held else "[red]✗[/]"
-        console.print(f"{mark} {expectation.what}: {expectation.found}")
+        mark = ("✓", "green") if expectation.held else ("✗", "red")
+        console.print(styled(mark, f" {expectation.what}: {expectation.found}"))
 
 
 def _lag(lag: timedelta | None) -> str:

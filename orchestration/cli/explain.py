@@ -5,15 +5,15 @@ Here: options and messages. Not here: any work (`ml.explain`), or layout (`orche
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ml.text.visible import visible
 from orchestration.cli.options import AsJson, Home
 from orchestration.settings import Settings, SettingsError, load_settings
+from orchestration.terminal import print_json, say
 
 if TYPE_CHECKING:
     from ml.explain.explain import Explanations
@@ -36,12 +36,12 @@ def explain(
     settings = load_settings(home=home)
     from ml.explain.errors import ExplainError
     from ml.models.matrix import FeatureMismatchError
-    from ml.registry.artifacts import ArtifactMissingError
+    from ml.registry.artifacts import ArtifactLostError
 
     began = time.monotonic()
     try:
         explained = _explain(settings, collection, token, k, write)
-    except (ExplainError, FeatureMismatchError, ArtifactMissingError) as error:
+    except (ExplainError, FeatureMismatchError, ArtifactLostError) as error:
         raise SettingsError(str(error)) from error
     if token is None:
         _tell_all(explained, time.monotonic() - began, write, as_json)
@@ -74,8 +74,7 @@ def _tell_one(explained: Explanations, token: str, as_json: bool) -> None:
 
     document = as_document(explained, token)
     if as_json:
-        json.dump(document, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print_json(document)
     else:
         print_explanation(document)
 
@@ -93,14 +92,13 @@ def _tell_all(explained: Explanations, seconds: float, write: bool, as_json: boo
         "seconds": round(seconds, 2),
     }
     if as_json:
-        json.dump(counts, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print_json(counts)
         return
-    typer.echo(
-        f"{counts['collection']}: {counts['explained']:,} of {counts['tokens']:,} tokens explained in {seconds:.1f} s, "
-        f"{counts['components']:,} components, {counts['comparables']:,} comparables"
+    say(
+        f"{visible(explained.collection)}: {counts['explained']:,} of {counts['tokens']:,} tokens explained in "
+        f"{seconds:.1f} s, {counts['components']:,} components, {counts['comparables']:,} comparables"
     )
     if write:
-        typer.echo("written to predictions.explanations and predictions.comparables")
+        say("written to predictions.explanations and predictions.comparables")
     for note in explained.notes:
-        typer.echo(f"! {note}")
+        say(f"! {note}")

@@ -6,17 +6,17 @@ Here: options and printing. Not here: the work (`ml/portfolio`).
 from __future__ import annotations
 
 import csv
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ml.text.visible import visible
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.errors import HomeError
 from orchestration.settings import SettingsError, load_settings
+from orchestration.terminal import TerminalConsole, print_json
 
 if TYPE_CHECKING:
     from ml.portfolio.valuation import PortfolioValue
@@ -55,8 +55,7 @@ def portfolio(
             )
         value = value_portfolio(con, asked)
     if as_json:
-        json.dump(asdict(value), sys.stdout, indent=2, default=str)
-        sys.stdout.write("\n")
+        print_json(asdict(value))
     else:
         _print(value)
 
@@ -76,10 +75,9 @@ def _read_tokens(path: Path) -> list[tuple[str, str]]:
 
 
 def _print(value: PortfolioValue) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = TerminalConsole()
     table = Table("collection", "token", "grade", "estimate ETH", "80 % interval", "mean ETH", "tier")
     ordered = sorted(value.tokens, key=lambda row: -row["expected_eth"])
     for row in ordered[:SHOWN_TOKENS]:
@@ -87,8 +85,8 @@ def _print(value: PortfolioValue) -> None:
             "—" if row["lower_80_eth"] is None else f"{row['lower_80_eth']:.4g} to {row['upper_80_eth']:.4g}"
         )
         table.add_row(
-            row["collection"],
-            row["token_id"],
+            visible(row["collection"]),
+            visible(row["token_id"]),
             row["grade"] or "—",
             f"{row['estimate_eth']:.4g}",
             interval,
@@ -109,5 +107,5 @@ def _print(value: PortfolioValue) -> None:
         console.print(f"\n{len(value.unvalued)} tokens without a value:")
         without = Table("collection", "token", "reason")
         for missing in value.unvalued[:SHOWN_TOKENS]:
-            without.add_row(missing["collection"], missing["token_id"], missing["reason"])
+            without.add_row(*(visible(missing[name]) for name in ("collection", "token_id", "reason")))
         console.print(without)

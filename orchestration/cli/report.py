@@ -5,15 +5,15 @@ Here: options, where files go, the terminal's table. Not here: figures and pages
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ml.text.visible import visible
 from orchestration.cli.options import AsJson
+from orchestration.terminal import TerminalConsole, complain, print_json, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +47,7 @@ def report(
         document = accuracy_of(ledger)
         experiments = read_experiments(ablation) if ablation else []
     except (LedgerError, ExperimentsError) as error:
-        typer.echo(f"assay: {error}", err=True)
+        complain(f"assay: {error}")
         raise typer.Exit(2) from error
     pages = compose(document, provenance(ledger, command), experiments)
     folder = out or ledger.with_name(f"{ledger.stem}-report")
@@ -56,12 +56,11 @@ def report(
         markdown.parent.mkdir(parents=True, exist_ok=True)
         written += write_markdown(pages, markdown)
     if as_json:
-        json.dump(document, sys.stdout, indent=1, ensure_ascii=False)
-        sys.stdout.write("\n")
+        print_json(document)
         return
     print_accuracy(document)
     told = ", ".join(str(path) for path in written if path.suffix != ".svg")
-    typer.echo(f"\nWritten: {told}")
+    say(f"\nWritten: {told}")
 
 
 def print_accuracy(document: Mapping[str, Any], console: Console | None = None) -> None:
@@ -71,11 +70,9 @@ def print_accuracy(document: Mapping[str, Any], console: Console | None = None) 
         document: Result of `ml.evaluation.accuracy.accuracy_of`.
         console: Where to print; standard output by default.
     """
-    from rich.console import Console
-
     from ml.evaluation.accuracy.wording import percent
 
-    console = console or Console(width=None if sys.stdout.isatty() else 118)
+    console = console or TerminalConsole(width_of_files=118)
     data, headline, window = document["data"], document["headline"], document["window"]
     console.print(
         f"\n{data['rows']:,} sales of {data['collections']:,} collections, {data['first']} to {data['last']}; "
@@ -97,7 +94,7 @@ def _errors(chain: str, part: Mapping[str, Any], settings: Mapping[str, Any]) ->
     beating = contest["beating"]
     share = f"{100 * settings['last_share']:.0f} %"
     table = Table(
-        title=f"Error, {chain}: last {share} of each collection with ≥ {settings['min_sales']} clean sales "
+        title=f"Error, {visible(chain)}: last {share} of each collection with ≥ {settings['min_sales']} clean sales "
         f"({pooled['n']:,} sales, {pooled['collections']} collections)",
         title_justify="left",
         caption=f"Beats the best simple baseline in {percent(beating['best_simple']['share'])} % and the median of 5 "

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
-
 import typer
 
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.settings import load_settings
+from orchestration.terminal import print_json
 
 
 def status(
@@ -27,8 +25,7 @@ def status(
     with open_instance(settings) as instance:
         found = read_status(Assay(settings), instance)
     if as_json:
-        json.dump(found.to_json(), sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print_json(found.to_json())
     else:
         print_status(found)
     if found.pages:

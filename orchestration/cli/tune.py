@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Annotated
 
 import typer
 
+from ml.text.visible import visible
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.settings import load_settings
+from orchestration.terminal import print_json, say, styled
 
 
 def tune(
@@ -33,14 +33,14 @@ def tune(
 
     existing_home(settings)
     with Narrator() as narrator, open_instance(settings) as instance:
-        narrator.say(f"[bold]assay tune[/] · {level} · up to {seconds:.0f} s · home {settings.home_path}")
+        about = f" · {level} · up to {seconds:.0f} s · home {settings.home_path}"
+        narrator.say(styled(("assay tune", "bold"), about))
         verdicts = tune_in_a_run(settings, instance, level, seconds, market or [])
     if as_json:
-        json.dump(verdicts, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print_json(verdicts)
         return
     for row in verdicts:
         state = {True: "adopted", False: "not adopted", None: "no verdict"}[row["adopted"]]
-        typer.echo(f"{row['kind']} {row['scope']}: {state} after {row['trials']} trials: {row['reason']}")
+        say(f"{row['kind']} {visible(row['scope'])}: {state} after {row['trials']} trials: {row['reason']}")
     if not verdicts:
-        typer.echo("nothing is worth a study now")
+        say("nothing is worth a study now")

@@ -8,10 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import typer
-
 from orchestration.home import REPOSITORY, open_instance, prepare_home
 from orchestration.settings import Settings
+from orchestration.terminal import complain, say
 
 
 def serve(settings: Settings, *, host: str, port: int, read_only: bool) -> int:
@@ -25,7 +24,7 @@ def serve(settings: Settings, *, host: str, port: int, read_only: bool) -> int:
     if read_only:
         web.append("--read-only")
     daemon = [str(bin_dir / "dagster-daemon"), "run", *workspace]
-    typer.echo(f"Dagster UI: http://{host}:{port} (Ctrl-C stops it) · home {home}")
+    say(f"Dagster UI: http://{host}:{port} (Ctrl-C stops it) · home {home}")
     processes = [subprocess.Popen(command, env=environment, cwd=REPOSITORY) for command in (web, daemon)]
     # A terminating service manager must not leave the daemon behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -34,7 +33,7 @@ def serve(settings: Settings, *, host: str, port: int, read_only: bool) -> int:
     except KeyboardInterrupt:
         return 0
     else:
-        typer.echo("one of the two processes ended; stopping the other", err=True)
+        complain("one of the two processes ended; stopping the other")
         return 1
     finally:
         for process in processes:

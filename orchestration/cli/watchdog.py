@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Annotated
 
 import typer
 
 from orchestration.cli.options import AsJson, Home
 from orchestration.settings import load_settings
+from orchestration.terminal import complain, print_json, say
 
 
 def watchdog(
@@ -30,26 +29,23 @@ def watchdog(
     """
     settings = load_settings(home=home)
     from orchestration.alerts.channels import open_channels
-    from orchestration.alerts.store import wall_clock
     from orchestration.alerts.watchdog import watch
+    from orchestration.clock import WALL_CLOCK
     from orchestration.home import existing_home
 
     existing_home(settings)
-    found = watch(settings, open_channels(settings), wall_clock(), expect_daemon=expect_daemon)
+    found = watch(settings, open_channels(settings), WALL_CLOCK.now(), expect_daemon=expect_daemon)
     if as_json:
         told = [
             {"key": a.key, "severity": a.severity, "title": a.title, "body": a.body, "runbook": a.runbook}
             for a in found.alerts
         ]
-        json.dump({"asked": found.asked, "alerts": told, "pinged": found.pinged}, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print_json({"asked": found.asked, "alerts": told, "pinged": found.pinged})
     else:
         for alert in found.alerts:
-            typer.echo(
-                f"{alert.severity.upper()} {alert.title}\n  {alert.body}\n  docs/runbook/{alert.runbook}.md"
-            )
+            say(f"{alert.severity.upper()} {alert.title}\n  {alert.body}\n  docs/runbook/{alert.runbook}.md")
         if not found.alerts:
-            typer.echo(f"all is well: {', '.join(found.asked)}")
+            say(f"all is well: {', '.join(found.asked)}")
     if found.pinged is False:
-        typer.echo("assay: the dead-man URL could not be reached", err=True)
+        complain("assay: the dead-man URL could not be reached")
     raise typer.Exit(1 if found.alerts or found.pinged is False else 0)

@@ -5,18 +5,16 @@ Here: options and layout. Not here: any reading (`orchestration.story`).
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ml.text.visible import visible
 from orchestration.cli.options import AsJson, Home
 from orchestration.settings import load_settings
+from orchestration.terminal import TerminalConsole, print_json, styled
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from orchestration.story import Effect, Event, Story
 
 _ABOUT = {
@@ -48,26 +46,22 @@ def why(
     with assay.lake.read() as con:
         story = read_story(con, settings.home_path, collection, assay.horizon)
     if as_json:
-        json.dump(story.to_json(), sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print_json(story.to_json())
     else:
         _print(story)
 
 
 def _print(story: Story) -> None:
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    console.print(
-        f"[bold]{story.collection}[/] · market {story.market} · market time {story.watermark:%Y-%m-%d %H:%M} UTC"
-    )
+    console = TerminalConsole(width_of_files=120)
+    when = f" · market {story.market} · market time {story.watermark:%Y-%m-%d %H:%M} UTC"
+    console.print(styled((visible(story.collection), "bold"), when))
     console.print(_now(story.champion))
     if not story.decisions:
         console.print("Nothing was decided about this collection itself yet.")
     for event in story.events:
         _print_event(console, event)
     if story.not_kept:
-        console.print(f"\n[dim]This home does not keep yet: {', '.join(story.not_kept)}[/]")
+        console.print(styled((f"\nThis home does not keep yet: {', '.join(story.not_kept)}", "dim")))
 
 
 def _now(champion: dict[str, Any] | None) -> str:
@@ -81,11 +75,12 @@ def _now(champion: dict[str, Any] | None) -> str:
     )
 
 
-def _print_event(console: Console, event: Event) -> None:
+def _print_event(console: TerminalConsole, event: Event) -> None:
     clock = "" if event.clock == "market" else " (wall clock)"
     rule = f" by rule {event.rule}" if event.rule else ""
-    console.print(f"\n{event.at:%Y-%m-%d %H:%M}{clock} [bold]{_ABOUT[event.kind]}: {event.what}[/]{rule}")
-    console.print(f"  {event.why}")
+    what = (f"{_ABOUT[event.kind]}: {visible(event.what)}", "bold")
+    console.print(styled(f"\n{event.at:%Y-%m-%d %H:%M}{clock} ", what, rule))
+    console.print(f"  {visible(event.why)}")
     before, after = event.models
     if after:
         console.print(

@@ -1,7 +1,7 @@
-"""One pass over a scratch home: what the hourly schedule does, then the monitoring pass, then delivery.
+"""One pass over a scratch home: what the schedules run, and then what the sensors do.
 
-Here: the order, and what the pass changed in the outbox. Not here: any of the work.
-Alerts live in wall-clock time. A drill lets a day pass in seconds, so the wall clock of its outbox is market time.
+Here: the order, and what the pass changed in the outbox. Not here: any of the work: the jobs and the sensors are those
+of the code location, on a clock that is set. A drill lets a day pass in seconds, so its clock shows market time.
 """
 
 from __future__ import annotations
@@ -12,15 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from orchestration.alerts.channels import Channel, open_channels
-from orchestration.alerts.delivery import deliver
-from orchestration.alerts.policy import policy_of
 from orchestration.alerts.store import Outbox, stamp
+from orchestration.clock import Clock, SetClock
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from orchestration.resources import Assay
     from orchestration.settings import Settings
 
 DELIVERY_EVERY = timedelta(minutes=1)
@@ -61,24 +58,20 @@ class Pass:
     seconds: float
 
 
-def run_pass(
-    settings: Settings, instance: dg.DagsterInstance, channels: Sequence[Channel] | None = None
-) -> Pass:
-    """Ingest, build, train what is due, score; monitor; deliver; train what the monitoring pass has queued."""
-    from orchestration.monitor import monitor_pass
+def run_pass(settings: Settings, instance: dg.DagsterInstance) -> Pass:
+    """The main job, a tick of each sensor that alerts, delivers or retrains, and the run that the last asks for."""
     from orchestration.pipeline import run_everything
     from orchestration.resources import Assay
 
     began = time.monotonic()
-    # Its own monitoring pass would tell the outbox the time on the wall.
-    summary = run_everything(settings, instance, watch=False)
-    assay, outbox = Assay(settings), Outbox.of(settings.home_path)
-    now = assay.horizon
-    monitor_pass(assay, instance, outbox, now, alerted_at=now)
-    _tell_failed_checks(settings, instance, outbox, now)
-    chosen = open_channels(settings) if channels is None else channels
-    deliver(outbox, chosen, now + DELIVERY_EVERY, policy_of(settings))
-    retrained = _train_what_waits(assay, instance, now)
+    now = Assay(settings).horizon
+    clock = SetClock(now)
+    summary = run_everything(settings, instance, clock=clock)
+    tick(settings, instance, "alert_failed_checks", clock)
+    clock.forward(DELIVERY_EVERY)
+    tick(settings, instance, "deliver_alerts", clock)
+    retrained = _retrain_what_waits(settings, instance, clock)
+    outbox = Outbox.of(settings.home_path)
     opened = [incident for incident in incidents(outbox) if incident.opened_at == now]
     resolved = outbox.rows("select key from incidents where resolved_at = ? order by key", stamp(now))
     return Pass(
@@ -91,30 +84,39 @@ def run_pass(
     )
 
 
-def _tell_failed_checks(
-    settings: Settings, instance: dg.DagsterInstance, outbox: Outbox, now: datetime
-) -> None:
-    """What the sensor of failed checks does."""
-    from orchestration.alerts.dagster_events import CHECK_SCOPE, check_alerts
-    from orchestration.alerts.outbox import sync_alerts
+def tick(
+    settings: Settings, instance: dg.DagsterInstance, sensor: str, clock: Clock
+) -> Sequence[dg.RunRequest]:
+    """Evaluate a sensor of the code location once, as the daemon does; returns the runs that it asks for."""
+    import dagster as dg
+
     from orchestration.definitions import build_defs
+    from orchestration.resources import Assay
 
-    keys = build_defs(settings).get_repository_def().asset_graph.asset_check_keys
-    sync_alerts(outbox, CHECK_SCOPE, check_alerts(instance, keys), now)
+    repository = build_defs(settings, clock).get_repository_def()
+    resources = {"assay": Assay(settings, clock)}
+    with dg.build_sensor_context(
+        instance=instance, repository_def=repository, resources=resources
+    ) as context:
+        return repository.get_sensor_def(sensor).evaluate_tick(context).run_requests or []
 
 
-def _train_what_waits(assay: Assay, instance: dg.DagsterInstance, now: datetime) -> tuple[str, ...]:
-    """What the sensor `retrain_drifted` does: one run for what the queue holds, within cap, budget and cooldown."""
-    from orchestration.acting.worklist import Memory, acting_policy, choose, read_waiting
-    from orchestration.pipeline import retrain_collections
+def _retrain_what_waits(settings: Settings, instance: dg.DagsterInstance, clock: Clock) -> tuple[str, ...]:
+    """A tick of `retrain_drifted`, and the run that it asks for."""
+    from orchestration.pipeline import run_job
 
-    with assay.lake.read() as con:
-        waiting, launched_today = read_waiting(con, now)
-    # The queue itself keeps what was launched; between two ticks of a drill nothing is requested and not started.
-    choice = choose(waiting, launched_today, Memory({}), now, acting_policy(assay.settings))
-    if choice.keys:
-        retrain_collections(assay.settings, instance, choice.keys, f"degraded or drifted: {choice.why}")
-    return choice.keys
+    trained: list[str] = []
+    for request in tick(settings, instance, "retrain_drifted", clock):
+        run_job(
+            settings,
+            instance,
+            "retrain_worklist",
+            config=dict(request.run_config),
+            tags=request.tags,
+            clock=clock,
+        )
+        trained += request.run_config["ops"]["train_worklist"]["config"]["collections"]
+    return tuple(trained)
 
 
 def incidents(outbox: Outbox) -> list[Incident]:

@@ -31,16 +31,13 @@ LOOK_BACK = timedelta(days=1)
 MOST_RUNS = 2_000
 
 
-def lend_runs(
-    con: duckdb.DuckDBPyConnection, instance: dg.DagsterInstance, wall_now: datetime | None = None
-) -> None:
+def lend_runs(con: duckdb.DuckDBPyConnection, instance: dg.DagsterInstance) -> None:
     """Temp table `platform_runs`: runs that ended within the last day, one row each; times are wall-clock UTC."""
     import dagster as dg
 
-    wall_now = wall_now or datetime.now(UTC)
     ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
     records = instance.get_run_records(
-        dg.RunsFilter(statuses=ended, updated_after=wall_now - LOOK_BACK), limit=MOST_RUNS
+        dg.RunsFilter(statuses=ended, updated_after=datetime.now(UTC) - LOOK_BACK), limit=MOST_RUNS
     )
     rows = [
         {

@@ -5,7 +5,6 @@ Here: collecting and laying out. Not here: options and exit codes (`orchestratio
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from rich.text import Text
 
 from orchestration.slo.tables import STATUS, status_table
 from orchestration.slo.watch import measure
+from orchestration.terminal import TerminalConsole, styled
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -87,22 +87,21 @@ def read_status(assay: Assay, instance: dg.DagsterInstance) -> HomeStatus:
 
 def print_status(status: HomeStatus, console: Console | None = None) -> None:
     """For people, in color on a terminal."""
-    console = console or Console(width=None if sys.stdout.isatty() else 130)
+    console = console or TerminalConsole(width_of_files=130)
     console.print(_slo_table(status))
     if not status.stored:
         console.print("Evaluated now and not kept: nothing has watched this home yet (asset slo_status).")
     elif status.evaluated_at and status.evaluated_at < status.watermark:
-        console.print(
-            f"[yellow]The last evaluation is of {status.evaluated_at:%Y-%m-%d %H:%M}, before the watermark.[/]"
-        )
+        late = f"The last evaluation is of {status.evaluated_at:%Y-%m-%d %H:%M}, before the watermark."
+        console.print(styled((late, "yellow")))
     run = status.last_run
     told = f"{run['job']} {run['status']}, ended {run['ended_at'] or '–'}" if run else "none"
     console.print(f"Watermark {status.watermark:%Y-%m-%d %H:%M} UTC · last run {told}")
     console.print(f"Open alerts: {_alerts(status.open_alerts)} · home {status.home}")
     for row in status.slos:
         if row["state"] in ("page", "ticket"):
-            style = STYLES[row["state"]]
-            console.print(f"[{style}]{row['slo']}[/]: docs/runbook/{row['runbook']}.md · {row['command']}")
+            what_to_do = f": docs/runbook/{row['runbook']}.md · {row['command']}"
+            console.print(styled((row["slo"], STYLES[row["state"]]), what_to_do))
 
 
 def _slo_table(status: HomeStatus) -> Table:

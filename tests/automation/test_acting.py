@@ -25,23 +25,7 @@ from orchestration.jobs import retrain_worklist
 from orchestration.monitor import queue_work
 from orchestration.partitions import collections
 from orchestration.resources import Assay
-from orchestration.settings import Settings, load_settings
-
-
-class Clock(Assay):
-    """A home whose time is set by the test, on a lake that is opened once."""
-
-    def __init__(self, settings: Settings, lake: Lake, now: datetime) -> None:
-        super().__init__(settings)
-        self._lake, self._now = lake, now
-
-    @property
-    def lake(self) -> Lake:
-        return self._lake
-
-    @property
-    def horizon(self) -> datetime:
-        return self._now
+from orchestration.settings import load_settings
 
 
 class House:
@@ -54,7 +38,7 @@ class House:
 
     @property
     def assay(self) -> Assay:
-        return Clock(load_settings(home=self.lake.config.home, **self.options), self.lake, self.now)
+        return Assay(load_settings(home=self.lake.config.home, as_of=self.now, **self.options))
 
     def queue(self, n: int, prefix: str = "c") -> None:
         with self.assay.lake.write("a test's queue") as con:
@@ -187,7 +171,7 @@ def test_a_fit_that_failed_in_a_run_that_succeeded_waits_again(house: House) -> 
     try:
         house.run(house.tick().run_requests[0], failed=["c0001"])
         assert house.states() == {"cooling": 1, "launched": 1}
-        state, _ = queue_work(house.assay, house.instance, house.now)
+        state, _, _ = queue_work(house.assay, house.instance)
         assert (state.queued, state.launched, state.cooling) == (("c0001",), 0, 1)
         assert house.asked() == [], "not before the cooldown is over"
         house.tomorrow(3)

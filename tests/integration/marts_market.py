@@ -55,7 +55,7 @@ class Marts:
 
         install_extensions(self._lake.config.extensions)
         settings = {
-            **dbt_environment(self._lake.config),
+            **dbt_environment(self._lake),
             "DBT_TARGET_PATH": str(self._scratch / "target"),
             "DBT_LOG_PATH": str(self._scratch / "logs"),
         }

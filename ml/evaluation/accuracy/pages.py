@@ -16,6 +16,8 @@ from ml.evaluation.accuracy.plots import draw_plots
 from ml.evaluation.accuracy.provenance import Provenance
 from ml.evaluation.accuracy.svg import Plot
 from ml.evaluation.accuracy.tables import Section
+from ml.text.markdown import markdown_text
+from ml.text.visible import visible
 
 _GUIDE = Path("how-to/read-the-accuracy-report.md")
 _ABOUT_EXPERIMENTS = 6  # experiments stand after the window's sums and before the long lists
@@ -91,20 +93,10 @@ def _render(template: str, report: Report, *, guide: str | None, folder: str) ->
     )
 
     def bold(text: str) -> Markup:
-        parts = str(escape(text)).split("**")
+        parts = str(escape(visible(text))).split("**")
         return Markup("".join(f"<strong>{p}</strong>" if i % 2 else p for i, p in enumerate(parts)))
 
     environment.filters["bold"] = bold
-    environment.filters["cell"] = _cell
+    environment.filters["literal"] = markdown_text
+    environment.filters["visible"] = visible
     return environment.get_template(template).render(report=report, guide=guide, folder=folder)
-
-
-def _cell(text: str) -> str:
-    """Text that cannot break out of a Markdown table."""
-    return (
-        text.replace("\\", "\\\\")
-        .replace("|", "\\|")
-        .replace("\n", " ")
-        .replace("<", "&lt;")
-        .replace("`", "\\`")
-    )

@@ -5,34 +5,50 @@ Here: what is drawn from the document. Not here: how an SVG is made small and th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ml.evaluation.accuracy.config import MODEL, SERIES_NAMES
 from ml.evaluation.accuracy.svg import GREEN, INK, MODEL_COLOUR, RIVAL_COLOUR, VIOLET, Axes, Plot, drawing
 from ml.evaluation.accuracy.wording import percent
+from ml.text.plot import plot_text
+
+logger = logging.getLogger(__name__)
 
 _COLOURS = (MODEL_COLOUR, RIVAL_COLOUR, GREEN, VIOLET)
 _OF_SERIES = {MODEL: MODEL_COLOUR, "med_5": RIVAL_COLOUR, "index": GREEN, "p20_50": VIOLET}
 
 
 def draw_plots(document: Mapping[str, Any]) -> dict[str, Plot]:
-    """Every picture by name; one whose figures are missing (an empty ledger) says so inside.
+    """Every picture by name; one whose figures are missing (an empty ledger) or that fails says so inside.
 
     Args:
         document: Result of `accuracy_of`.
     """
     headline = document["headline"]
-    plots = [
-        _collections(headline),
-        _mape_buckets(headline),
-        _premium_tiers(headline["groups"]["premium_tier"]),
-        _calibration(headline),
-        _coverage_months(headline["coverage_cells"]["cells"], document["settings"]["coverage_tolerance"]),
-        _signed_errors(headline),
-        _learning_curve(document["window"]["learning_curve"]),
-    ]
-    return {plot.name: plot for plot in plots}
+    cells, tolerance = headline["coverage_cells"]["cells"], document["settings"]["coverage_tolerance"]
+    draw: dict[str, Callable[[], Plot]] = {
+        "collections": lambda: _collections(headline),
+        "mape_buckets": lambda: _mape_buckets(headline),
+        "premium_tiers": lambda: _premium_tiers(headline["groups"]["premium_tier"]),
+        "calibration": lambda: _calibration(headline),
+        "coverage_months": lambda: _coverage_months(cells, tolerance),
+        "signed_errors": lambda: _signed_errors(headline),
+        "learning_curve": lambda: _learning_curve(document["window"]["learning_curve"]),
+    }
+    return {name: _drawn(name, one) for name, one in draw.items()}
+
+
+def _drawn(name: str, draw: Callable[[], Plot]) -> Plot:
+    """The picture, or an empty one that says what failed: it costs itself and not the report."""
+    try:
+        return draw()
+    except Exception as error:
+        logger.warning("The picture %s could not be drawn.", name, exc_info=True)
+        with drawing(name, "could not be drawn") as sheet:
+            pass
+        return sheet.plot(f"The picture {name} could not be drawn: {type(error).__name__}: {error}.")
 
 
 def _collections(headline: Mapping[str, Any]) -> Plot:
@@ -49,7 +65,7 @@ def _collections(headline: Mapping[str, Any]) -> Plot:
                 markersize=4,
                 alpha=0.7,
                 color=colour,
-                label=chain,
+                label=plot_text(chain, 28),
             )
         if rows:
             values = [100 * v for row in rows for v in (row["mdape"], row["rivals"]["med_5"]) if v > 0]
@@ -72,7 +88,9 @@ def _mape_buckets(headline: Mapping[str, Any]) -> Plot:
         below = [0] * len(rows)
         for colour, (chain, told) in zip(_COLOURS, headline["chains"].items(), strict=False):
             counts = [row["collections"] for row in told["mape_buckets"]["buckets"]]
-            bars = sheet.axes.bar(names, counts, bottom=below, color=colour, width=0.6, label=chain)
+            bars = sheet.axes.bar(
+                names, counts, bottom=below, color=colour, width=0.6, label=plot_text(chain, 28)
+            )
             below = [low + count for low, count in zip(below, counts, strict=True)]
         if any(below):
             sheet.axes.bar_label(bars, labels=[str(total) for total in below], color=INK, fontsize=8)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from ml.text.visible import visible
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -118,6 +120,6 @@ def _accessible(source: str, name: str, title: str, alt: str) -> str:
     head, tail = source.split(">", 1)
     label = f'role="img" aria-labelledby="{name}-title {name}-desc"'
     return (
-        f'{head} {label}>\n <title id="{name}-title">{escape(title)}</title>\n'
-        f' <desc id="{name}-desc">{escape(alt)}</desc>{tail}'
+        f'{head} {label}>\n <title id="{name}-title">{escape(visible(title))}</title>\n'
+        f' <desc id="{name}-desc">{escape(visible(alt))}</desc>{tail}'
     )

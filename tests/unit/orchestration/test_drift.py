@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import timedelta
 
 import dagster as dg
+import pandas as pd
 import pytest
 
 from orchestration.alerts.outbox import sync_alerts
@@ -102,3 +104,58 @@ def test_pages_past_their_retention_are_removed(assay, materialized):
     assert forget_reports(folder, assay.horizon - timedelta(days=30)) == 0
     assert forget_reports(folder, assay.horizon + timedelta(days=1)) == 2
     assert list(folder.iterdir()) == []
+
+
+def test_a_page_that_fails_costs_the_page_and_says_so(assay, materialized):
+    from ml.drift.reports import report_path
+
+    folder = assay.settings.home_path / "reports" / "drift"
+    with assay.lake.read() as con:
+        (end,) = con.execute(
+            "select window_end from monitoring.drift_status where collection = 'moved/1'"
+        ).fetchone()
+    blocked = report_path(folder, "moved/1", end).parent
+    assert not blocked.exists()
+    blocked.write_text("a file where the folder should be")
+    result = dg.materialize([drift_scores], resources={"assay": assay})
+    told = _metadata(result)
+    assert result.success
+    assert "FileExistsError" in told["report moved/1"].value
+    assert told["report moved/2"].value.endswith(".html")
+
+
+def test_any_name_has_a_page_and_an_alert_whose_command_can_be_pasted(tmp_path):
+    hostile = sorted(
+        ("../../etc/passwd", "<script>alert(1)</script>", "long " + "ж" * 148, "esc \x1b[2J\n$(pwd)")
+    )
+    settings = load_settings(home=tmp_path / "home", collections=2, days=60)
+    prepare_home(settings)
+    assay = Assay(settings)
+    frames = []
+    for i, name in enumerate(hostile):
+        frame = sales(name, n=200, seed=i)
+        frame["known_at"] += assay.horizon - NOW
+        frame.loc[140:, "target_log"] += 5
+        frames.append(frame)
+    with assay.lake.write("features for a test") as con:
+        con.register("frame", pd.concat(frames))
+        con.execute("create or replace table features.sale_features as select * from frame")
+        con.execute("create or replace table marts.dim_collections as"
+                    " select distinct collection, 'ethereum' as chain from features.sale_features")  # fmt: skip
+    told = _metadata(dg.materialize([drift_scores], resources={"assay": assay}))
+    pages = list((settings.home_path / "reports" / "drift").glob("*/*.html"))
+    assert {str(page) for page in pages} == {v.value for k, v in told.items() if k.startswith("report ")}
+    assert len(pages) == len(hostile)
+    for page in pages:
+        assert len(page.parent.name.encode()) <= 100
+        text = page.read_text(encoding="utf-8")
+        assert "<script>alert(1)" not in text
+        assert "\x1b" not in text
+    with assay.lake.read() as con:
+        alerts = drift_alerts(con)
+    shell = "assay() { printf '%s\\0' \"$@\"; }; "
+    meant = [
+        subprocess.run(["bash", "-c", shell + alert.command], capture_output=True, check=True).stdout.decode()
+        for alert in alerts
+    ]
+    assert [words.split("\0")[1] for words in meant] == hostile

@@ -89,3 +89,28 @@ def test_processes_that_open_a_new_home_at_once_all_can(tmp_path):
     moment = str(time.time() + 6)
     started = [subprocess.Popen([sys.executable, "-c", opens, str(tmp_path), moment]) for _ in range(3)]
     assert [process.wait() for process in started] == [0, 0, 0]
+
+
+def _open_to_others(folder):
+    return [str(path) for path in (folder, *folder.rglob("*")) if path.lstat().st_mode & 0o077]
+
+
+def test_a_new_home_is_its_owners_alone(tmp_path):
+    settings = load_settings(home=tmp_path / "home")
+    prepare_home(settings)
+    with open_instance(settings) as instance:
+        instance.add_run(_started_run({}))
+    assert len(list(settings.home_path.rglob("*"))) > 5
+    assert _open_to_others(settings.home_path) == []
+
+
+def test_an_older_home_is_closed_when_it_is_opened(tmp_path):
+    home, elsewhere = tmp_path / "home", tmp_path / "shared"
+    prepare_home(load_settings(home=home))
+    elsewhere.mkdir()
+    for path in (elsewhere, home, home / "dagster", home / "market.json"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    (home / "artifacts").symlink_to(elsewhere)
+    prepare_home(load_settings(home=home))
+    assert _open_to_others(home) == [str(home / "artifacts")], "a link has no rights of its own"
+    assert elsewhere.stat().st_mode & 0o777 == 0o755

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+from orchestration import resources
 from orchestration.resources import open_lake
 from orchestration.settings import load_settings
 
@@ -14,5 +15,5 @@ def test_a_reader_does_not_wait_for_a_writer(tmp_path):
             return con.execute("select count(*) from raw.sales").fetchone()[0]
 
     with open_lake(settings).writing("a long build"), ThreadPoolExecutor(1) as another:
-        open_lake.cache_clear()  # as in a process of its own
+        resources._open_lake.cache_clear()  # as in a process of its own
         assert another.submit(read).result() == 0

@@ -167,6 +167,28 @@ def test_a_version_whose_file_is_gone_is_said_and_not_restored(trained: Market) 
     assert "expected a model file" in finding.reason
 
 
+def test_a_registry_that_cannot_describe_the_previous_version_loses_nothing_else(trained: Market) -> None:
+    planted = plant(trained, shift=0.8)
+    enter_ledger(trained)
+    trained.registry.client.delete_model_version(f"assay.{NAME}", str(planted.previous_version))
+    finding = act(trained)
+    assert finding.action == "none"
+    assert "previous version was not read" in finding.reason
+
+
+def test_a_registry_that_refuses_is_a_finding_of_that_collection(trained: Market) -> None:
+    planted = plant(trained, shift=0.8)
+    enter_ledger(trained)
+    with trained.lake.read() as con:
+        rulings = examine(con, trained.registry, [NAME], END, features=FEATURES)
+    trained.registry.client.delete_model_version(f"assay.{NAME}", str(planted.previous_version))
+    with trained.lake.write("restore") as con:
+        (finding,) = restore(con, trained.registry, rulings, "run-9", END)
+    assert finding.action == "failed"
+    with trained.lake.read() as con:
+        assert read_champions(con)[NAME] == planted
+
+
 def test_what_training_did_not_help_falls_back_a_tier(trained: Market) -> None:
     planted = plant(trained, shift=1.5)
     alone = replace(planted, previous_version=None)

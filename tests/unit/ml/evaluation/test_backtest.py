@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -138,6 +139,21 @@ def test_interrupted_and_run_again_it_gives_the_same_rows_and_repeats_no_finishe
     pd.testing.assert_frame_equal(walk(con, tmp_path, say=heard.append), ledger)
     assert heard[0].startswith("2 of 4 refit periods")
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
+
+
+def test_interrupted_and_robbed_of_its_models_it_begins_again(
+    con: duckdb.DuckDBPyConnection, ledger: pd.DataFrame, tmp_path: Path
+) -> None:
+    def stop_after_two(message: str) -> None:
+        if message.startswith("2024-03-01"):
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        walk(con, tmp_path, say=stop_after_two)
+    shutil.rmtree(next(tmp_path.glob("*/artifacts")))
+    heard: list[str] = []
+    pd.testing.assert_frame_equal(walk(con, tmp_path, say=heard.append), ledger)
+    assert heard[0].startswith("beginning again")
 
 
 def test_another_question_does_not_take_these_parts_for_an_answer(

@@ -1,5 +1,7 @@
 """A small lake with marts and features of a made-up market, for training and scoring end to end."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +21,7 @@ from ml.models.pooled_tables import record_pooled
 from ml.models.prior import PriorConfig, ScaleConfig
 from ml.models.training import TrainingConfig
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champions import ChampionRegistry
+from ml.registry.champions import ChampionRegistry, model_name
 from ml.tables.registry import TABLES
 
 START = datetime(2022, 1, 1)  # noqa: DTZ001 - the lake's naive UTC
@@ -142,3 +144,14 @@ def priced(market: Market) -> Market:
     with market.lake.write("prior") as con:
         record_pooled(con, outcome)
     return market
+
+
+def refuse_registration(market: Market, collection: str) -> None:
+    """Let the registry's database refuse every new version of one collection."""
+    assert market.registry.client  # makes the store
+    database = market.registry.url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(database)) as con, con:
+        con.execute(
+            f"create trigger refuse before insert on model_versions when new.name = '{model_name(collection)}'"
+            " begin select raise(abort, 'refused by a test'); end"
+        )

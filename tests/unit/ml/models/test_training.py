@@ -14,7 +14,7 @@ from ml.models.training import (
     train_collections,
 )
 from ml.registry.mirror import adopt_moved_aliases, read_champions, rollback
-from tests.unit.ml.models.conftest import FEATURES, SIZES, TRAINING, Market
+from tests.unit.ml.models.conftest import FEATURES, SIZES, TRAINING, Market, refuse_registration
 
 KEYS = list(SIZES)
 
@@ -95,6 +95,36 @@ def test_a_collection_that_fails_does_not_lose_the_others(priced: Market) -> Non
     assert sorted(mirrored(priced)) == ["birds", "cats", "dogs", "eels", "gone"]
 
 
+def test_a_registration_that_fails_loses_only_that_collection(priced: Market) -> None:
+    refuse_registration(priced, "birds")
+    report = train(priced)
+    assert [outcome.collection for outcome in report.failed] == ["birds"]
+    assert "the registry failed for 'birds'" in report.failed[0].reason
+    assert sorted(mirrored(priced)) == ["apes", "cats", "dogs", "eels", "gone"]
+    assert "birds" not in {row[0] for row in decisions(priced)}
+    report.check_failure_budget()  # one failure is within the floor of three
+
+
+def test_an_apostrophe_in_a_name_stops_neither_its_own_training_nor_another(priced: Market) -> None:
+    name = "Creature's World"
+    with priced.lake.write("rename") as con:
+        for table in (
+            "marts.dim_collections",
+            "marts.dim_tokens",
+            "predictions.prior_walk_forward",
+            "features.sale_features",
+        ):
+            con.execute(f"update {table} set collection = $1 where collection = 'birds'", [name])
+    keys = [name if key == "birds" else key for key in KEYS]
+    train(priced, keys=keys, record=False)  # as killed in the first training: registered, and not in the lake
+    train(priced, keys=keys)
+    later = dataclasses.replace(FEATURES, fingerprint="features-2")
+    assert train(priced, "run-2", keys=keys, features=later).counts() == {"promoted": 6, "skipped": 1}
+    assert {champion.version for champion in mirrored(priced).values()} == {2}
+    with priced.lake.write("rollback") as con:
+        assert rollback(con, priced.registry, name, "person", "a test").version == 1
+
+
 def test_a_fit_beyond_its_time_is_a_failure_of_that_collection(priced: Market) -> None:
     candidate = dataclasses.replace(TRAINING.candidate, local=LocalConfig(iterations=200_000, seconds=0.2))
     report = train(priced, config=TrainingConfig(candidate=candidate))
@@ -141,3 +171,15 @@ def test_an_alias_moved_back_by_hand_is_followed(priced: Market) -> None:
         adopted = adopt_moved_aliases(con, priced.registry, "run-3")
     assert [champion.collection for champion in adopted] == ["apes"]
     assert mirrored(priced)["apes"].version == 1
+
+
+def test_an_alias_moved_to_what_assay_did_not_register_stops_nothing(priced: Market) -> None:
+    train(priced)
+    train(priced, "run-2", keys=["apes"], features=dataclasses.replace(FEATURES, fingerprint="features-2"))
+    client = priced.registry.client
+    client.delete_model_version_tag("assay.apes", "1", "assay.champion")
+    client.set_registered_model_alias("assay.apes", "champion", "1")
+    with priced.lake.write("adopt") as con:
+        assert adopt_moved_aliases(con, priced.registry, "run-3") == []
+    assert mirrored(priced)["apes"].version == 2
+    assert ("apes", "kept", "registry_unreadable") in {row[:3] for row in decisions(priced)}

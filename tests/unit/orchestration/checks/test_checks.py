@@ -237,7 +237,7 @@ def test_a_collection_left_failed_names_the_command_and_is_made_good_by_training
     record_failures(con, [outcome("apes", "trained"), outcome("odd name", "failed")], "run-1", NOW)
     found = find(con, "no_partition_left_failed")
     assert not found.passed
-    assert found.commands == "assay retrain 'odd name' --reason \"failed before\""
+    assert found.commands == "assay retrain 'odd name' --reason 'failed before'"
     record_failures(con, [outcome("odd name", "skipped")], "run-2", NOW)
     assert find(con, "no_partition_left_failed").passed
 

@@ -1,0 +1,153 @@
+"""What the catalog says about its own lake: its id, where its files were put first, which files it names.
+
+Read from DuckLake's own tables, through DuckDB: a second SQLite library in one process would drop the locks of the
+first when it closes the file. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from lake.config import CATALOG_ALIAS, LakeConfig
+from lake.extensions import open_database
+from lake.storage import quoted
+
+BUSY_TIMEOUT_MS = 10_000
+"""How long SQLite waits for another process's catalog commit (milliseconds); one takes a few of them."""
+
+ATTACHED_TABLES = f"__ducklake_metadata_{CATALOG_ALIAS}"
+"""The database in which a connection of the lake sees DuckLake's own tables."""
+
+_ALONE = "catalog"
+_SMALL: dict[str, str | int | bool | float] = {"threads": 1, "memory_limit": "256MB"}
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A catalog, as it names itself.
+
+    Attributes:
+        lake_id: UUID that DuckLake drew for the schema ``main`` when it made the catalog. It is copied and moved
+            with the catalog and needs no write of ours.
+        data_path: Where the lake's files were put when the catalog was made; the layout is read from it.
+        address: Where the catalog is, without user and password.
+        server: PostgreSQL only: the server's system identifier and the database, which stay the same under
+            another host name.
+    """
+
+    lake_id: str
+    data_path: str
+    address: str
+    server: str | None = None
+
+
+def read_catalog(config: LakeConfig) -> Catalog | None:
+    """The lake's catalog, or None if there is none yet (or a kill left it without its first tables)."""
+    if not config.is_postgres:
+        return read_sqlite_catalog(config.catalog_path)
+    with _opened(config) as con:
+        said = _lake_id_and_data_path(con)
+        if said is None:
+            return None
+        question = (
+            "select system_identifier::text || ''/'' || current_database() as server from pg_control_system()"
+        )
+        row = con.execute(f"from postgres_query('{_ALONE}', '{question}')").fetchone()
+    return Catalog(*said, address=config.postgres.public_url(), server=str(row[0]) if row else None)
+
+
+def read_sqlite_catalog(path: Path) -> Catalog | None:
+    """The catalog in an SQLite file, or None if no catalog is there."""
+    if not path.exists():
+        return None
+    with _opened_sqlite(path) as con:
+        said = _lake_id_and_data_path(con)
+    return None if said is None else Catalog(*said, address=f"sqlite:{path.resolve()}")
+
+
+def named_by_catalog(config: LakeConfig) -> set[str]:
+    """Every file the catalog names, without attaching the lake (`named_files`)."""
+    with _opened(config) as con:
+        return named_files(con, _ALONE)
+
+
+def named_files(con: duckdb.DuckDBPyConnection, database: str = ATTACHED_TABLES) -> set[str]:
+    """Every file that a snapshot of the catalog names, data and deletions.
+
+    Args:
+        con: A connection that sees DuckLake's own tables.
+        database: The name under which it sees them.
+
+    Returns:
+        Paths relative to the lake's folder; absolute ones where the catalog says so.
+    """
+    rows = con.execute(
+        f"""
+        with files as (
+            select table_id, path, path_is_relative from {database}.ducklake_data_file
+            union all
+            select table_id, path, path_is_relative from {database}.ducklake_delete_file
+        )
+        select distinct case
+            when not f.path_is_relative::boolean then f.path
+            when not t.path_is_relative::boolean then t.path || f.path
+            else s.path || t.path || f.path
+        end
+        from files f
+        join {database}.ducklake_table t on t.table_id = f.table_id
+        join {database}.ducklake_schema s on s.schema_id = t.schema_id
+        """
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def schema_folders(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """Folders of the schemas that the attached catalog has or had, without the trailing slash."""
+    rows = con.execute(f"select path from {ATTACHED_TABLES}.ducklake_schema").fetchall()
+    return {row[0].rstrip("/") for row in rows}
+
+
+@contextmanager
+def _opened(config: LakeConfig) -> Iterator[duckdb.DuckDBPyConnection]:
+    if not config.is_postgres:
+        with _opened_sqlite(config.catalog_path) as con:
+            yield con
+        return
+    con = open_database(("postgres_scanner",), _SMALL)
+    try:
+        for statement in config.postgres.attach_sql(_ALONE, "read_only"):
+            con.execute(statement)
+        yield con
+    finally:
+        con.close()
+
+
+@contextmanager
+def _opened_sqlite(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    con = open_database(("sqlite_scanner",), _SMALL)
+    try:
+        con.execute(
+            f"attach {quoted(str(path))} as {_ALONE} (type sqlite, read_only, busy_timeout {BUSY_TIMEOUT_MS})"
+        )
+        yield con
+    finally:
+        con.close()
+
+
+def _lake_id_and_data_path(con: duckdb.DuckDBPyConnection) -> tuple[str, str] | None:
+    needed = {"ducklake_metadata", "ducklake_schema"}
+    tables = con.execute(
+        "select table_name from duckdb_tables() where database_name = ?", [_ALONE]
+    ).fetchall()
+    if not needed <= {row[0] for row in tables}:
+        return None
+    row = con.execute(
+        f"select (select schema_uuid::varchar from {_ALONE}.ducklake_schema where schema_id = 0), "
+        f"(select value from {_ALONE}.ducklake_metadata where key = 'data_path')"
+    ).fetchone()
+    return None if row is None or None in row else (row[0], row[1])

@@ -1,0 +1,146 @@
+"""The place of a lake's files, a folder or an object-store prefix: small texts in it, and whether a file is there.
+
+A folder is used directly. An object store is used through DuckDB, so that the lake needs no second client and no second
+set of credentials.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import duckdb
+
+
+def quoted(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def is_object_store(path: str) -> bool:
+    """Whether a data path is a prefix such as ``s3://bucket/prefix``, and not a folder."""
+    return "://" in path
+
+
+def relative_path(folder: str, path: str) -> str | None:
+    """A path within the folder, or None if it does not lie there.
+
+    A path that passes through a symbolic link or ``..`` below the folder does not lie there, wherever it ends. The
+    folder itself may be a link.
+
+    Args:
+        folder: Folder or prefix, with trailing slash.
+        path: A file in the spelling of whoever listed it.
+    """
+    if not path.startswith(folder):
+        return None
+    relative = path[len(folder) :]
+    if any(part in ("", ".", "..") for part in relative.split("/")):
+        return None
+    if not is_object_store(folder) and Path(path).resolve() != Path(folder).resolve() / relative:
+        return None
+    return relative
+
+
+class Storage:
+    """One folder or prefix.
+
+    Args:
+        folder: With trailing slash.
+        connect: Opens a DuckDB connection that can reach the prefix; called for an object store only.
+    """
+
+    def __init__(self, folder: str, connect: Callable[[], duckdb.DuckDBPyConnection]) -> None:
+        self.folder = folder
+        self.connect = connect
+
+    def read(self, name: str) -> str | None:
+        """The text of a file, or None if there is none."""
+        if is_object_store(self.folder):
+            if not self.has(name):
+                return None
+            return str(self._rows(f"select content from read_text({quoted(self.folder + name)})")[0][0])
+        try:
+            return (Path(self.folder) / name).read_text()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def create(self, name: str, text: str) -> bool:
+        """Write a file that is not there yet, whole or not at all; False if another process was quicker.
+
+        An object store has no such step in DuckDB: the last of two writers at one instant wins there, which is why
+        whoever calls this reads again afterwards.
+
+        Raises:
+            OSError: If the folder cannot be made or written.
+        """
+        if is_object_store(self.folder):
+            if self.read(name) is not None:
+                return False
+            self.replace(name, text)
+            return True
+        target = Path(self.folder) / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._partial(target, text)
+        try:
+            # Unlike a rename, a link never takes the place of a file that is there.
+            os.link(partial, target)
+        except FileExistsError:
+            return False
+        except OSError:
+            # A file system without hard links (FAT, some network mounts).
+            try:
+                with target.open("x") as file:
+                    file.write(text)
+            except FileExistsError:
+                return False
+        finally:
+            partial.unlink(missing_ok=True)
+        return True
+
+    def replace(self, name: str, text: str) -> None:
+        """Write a file, in place of one that is there.
+
+        Raises:
+            OSError: If the folder cannot be written.
+        """
+        if is_object_store(self.folder):
+            self._rows(
+                f"copy (select {quoted(text)}) to {quoted(self.folder + name)} "
+                "(format csv, header false, quote '', escape '', delimiter '\x01')"
+            )
+            return
+        target = Path(self.folder) / name
+        self._partial(target, text).replace(target)
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+        if is_object_store(self.folder):
+            # As a pattern: a plain name is answered without asking S3, and reading one that is not there raises.
+            path = self.folder + name
+            return bool(self._rows(f"from glob({quoted(f'{path[:-1]}[{path[-1]}]')})"))
+        return (Path(self.folder) / name).exists()
+
+    @staticmethod
+    def _partial(target: Path, text: str) -> Path:
+        partial = target.with_name(f"{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            with partial.open("x") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
+        return partial
+
+    def _rows(self, statement: str) -> list[tuple[object, ...]]:
+        con = self.connect()
+        try:
+            return con.execute(statement).fetchall()
+        finally:
+            con.close()

@@ -1,0 +1,35 @@
+"""Text on a Markdown page: the accuracy report, and what Dagster's UI shows.
+
+Here: text and tables of text that is not ours. Not here: pages (`ml.evaluation.accuracy.pages`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ml.text.visible import visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]|~$#])")
+# Numbered lists, bullets and rules begin a line.
+_BEGINNING = re.compile(r"^(\s*)([-+=](?=[\s=-]|$)|\d{1,9}[.)](?=\s|$))")
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+def markdown_text(text: str) -> str:
+    """The text as Markdown shows it literally, in a paragraph, a list or a table: no markup, no HTML, one line."""
+    escaped = _SPECIAL.sub(r"\\\1", visible(text).translate(_ENTITIES))
+    return _BEGINNING.sub(lambda found: f"{found[1]}{found[2][:-1]}\\{found[2][-1]}", escaped)
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """The rows as a Markdown table, every text in it literally; empty without rows."""
+    if frame.empty:
+        return ""
+    shown = frame.map(lambda value: markdown_text(value) if isinstance(value, str) else value)
+    shown.columns = [markdown_text(str(name)) for name in frame.columns]
+    # Names that look like numbers are names.
+    return str(shown.to_markdown(index=False, disable_numparse=True))

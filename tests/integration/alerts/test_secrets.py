@@ -1,0 +1,200 @@
+"""A secret that is planted in every setting is nowhere in what was printed, written or sent."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import dagster as dg
+import psutil
+import pytest
+
+from orchestration.alerts.channels import open_channels
+from orchestration.alerts.dagster_events import run_failure_alert
+from orchestration.alerts.delivery import deliver
+from orchestration.alerts.outbox import raise_alert
+from orchestration.alerts.store import Outbox
+from orchestration.definitions import build_defs
+from orchestration.home import open_instance, prepare_home
+from orchestration.masking import masked
+from orchestration.resources import open_registry
+from orchestration.settings import Settings, SettingsError, load_settings
+
+ASSAY = str(Path(sys.executable).parent / "assay")
+# With what a URL has to encode, and without: a piece that is found shows that the rest was printed too.
+PASSWORDS = (
+    "Pl4nted-catalog:w/rd@'x",
+    "Pl4nted-registry%41",
+    "Pl4nted-alert-token-7",
+    "Pl4nted-deadman-uuid-8",
+)
+PLANTED = re.compile(rb"pl4nted", re.IGNORECASE)
+
+
+def _environment(home: Path, port: int = 1, alerts: str = "json://127.0.0.1:1/") -> dict[str, str]:
+    catalog, registry, token, uuid = (quote(text, safe="") for text in PASSWORDS)
+    return {
+        "ASSAY_HOME": str(home),
+        "ASSAY_COLLECTIONS": "2",
+        "ASSAY_DAYS": "40",
+        "ASSAY_CATALOG_URL": f"postgresql://assay:{catalog}@127.0.0.1:{port}/assay",
+        "ASSAY_MLFLOW_URL": f"http://user:{registry}@127.0.0.1:1",
+        "ASSAY_ALERT_URLS": f"{alerts}{token}/hook?+x={token}",
+        "ASSAY_DEADMAN_URL": f"http://127.0.0.1:1/ping/{uuid}",
+        "ASSAY_LOG_LEVEL": "DEBUG",
+    }
+
+
+def _nowhere(home: Path, *printed: str) -> None:
+    for text in printed:
+        for form in (text, unquote(text)):
+            assert not PLANTED.search(form.encode()), form[-3000:]
+    for path in home.rglob("*"):
+        if path.is_file():
+            assert not PLANTED.search(path.read_bytes()), f"{path} holds a secret"
+
+
+@pytest.mark.slow
+def test_commands_that_fail_print_and_write_no_secret(tmp_path, endpoint):
+    home = tmp_path / "home"
+    environment = {**os.environ, **_environment(home, alerts=endpoint.url)}
+    printed = []
+    for command in (
+        ["run"],
+        ["status"],
+        ["why", "x"],
+        ["watchdog"],
+        ["alerts", "test"],
+        ["alerts", "deliver"],
+    ):
+        done = subprocess.run([ASSAY, *command], capture_output=True, text=True, check=False, env=environment)
+        printed += [done.stdout, done.stderr]
+    assert "Connection refused" in printed[1], "expected the run to fail at the catalog"
+    assert (home / "alerts.db").exists()
+    assert endpoint.seen
+    _nowhere(home, *printed, json.dumps(endpoint.seen))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ASSAY_CATALOG_URL", "mysql://u:Pl4nted@host/db"),
+        ("ASSAY_CATALOG_URL", "postgresql://u:Pl4n@ted/Pl4nted@host:x/db"),
+        ("ASSAY_CATALOG_URL", "postgresql://u:Pl4nted/w?rd@host/db"),
+        ("ASSAY_CATALOG_URL", "postgresql://u@host:Pl4nted/db"),
+        ("ASSAY_CATALOG_URL", "Pl4nted"),
+        ("ASSAY_DEADMAN_URL", "ftp://Pl4nted@host/Pl4nted"),
+    ],
+)
+def test_a_wrong_secret_setting_is_named_and_not_repeated(monkeypatch, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=variable) as failure:
+        load_settings()
+    assert failure.value.__cause__ is None
+    assert "Pl4n" not in str(failure.value)
+
+
+def test_no_text_of_the_settings_shows_a_secret_and_a_child_process_gets_them(monkeypatch, tmp_path):
+    for name, value in _environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    for text in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.lake_config())):
+        assert "Pl4nted" not in unquote(text)
+    told = settings.as_environment()
+    assert {name: told[name] for name in _environment(tmp_path)} == _environment(tmp_path)
+
+
+def test_a_run_that_dies_of_a_secret_leaves_it_in_no_history_and_no_alert(
+    monkeypatch, tmp_path, endpoint, capfd
+):
+    """Whatever an error holds: this one has every secret in it, plain and encoded."""
+    home = tmp_path / "home"
+    for name, value in _environment(home, alerts=endpoint.url).items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    prepare_home(settings)
+    told = " ".join([*PASSWORDS, *(f"{value!r}" for value in _environment(home).values())])
+
+    @dg.op
+    def dies(context):
+        context.log.info(f"about to use {told}")
+        try:
+            raise ConnectionError(told)  # noqa: TRY301 - a chain is what is tested
+        except ConnectionError as error:
+            raise RuntimeError(f"could not connect: {told}") from error
+
+    @dg.job(logger_defs=build_defs(settings).loggers, executor_def=dg.in_process_executor)
+    def failing() -> None:
+        dies()
+
+    now = datetime.fromisoformat("2026-03-01T12:00:00")
+    with open_instance(settings) as instance:
+        config = {"loggers": {"console": {"config": {"log_level": "DEBUG"}}}}
+        result = failing.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
+        assert not result.success
+        raise_alert(Outbox.of(home), run_failure_alert(result.dagster_run, f"failed: {told}"), now)
+    logging.getLogger("orchestration.test").warning("%s", masked(told))
+    deliver(Outbox.of(home), open_channels(settings), now)
+    assert len(endpoint.seen) == 1
+    printed = capfd.readouterr()
+    assert "could not connect" in printed.err + printed.out
+    assert (home / "alerts.log").exists()
+    _nowhere(home, printed.out, printed.err, json.dumps(endpoint.seen))
+
+
+def test_the_registry_is_not_given_the_password_in_its_address(monkeypatch, tmp_path):
+    for name, value in _environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "")
+    open_registry.cache_clear()
+    assert "Pl4nted" not in str(vars(open_registry(load_settings())))
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == PASSWORDS[1]
+    open_registry.cache_clear()
+
+
+@pytest.mark.slow
+def test_the_list_of_processes_shows_no_secret(tmp_path):
+    home = tmp_path / "home"
+    environment = {**os.environ, **_environment(home)}
+    started = subprocess.Popen(
+        [ASSAY, "ui", "--port", "0"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines: list[str] = []
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            family = psutil.Process(started.pid).children(recursive=True)
+            lines += [" ".join(process.cmdline()) for process in family if process.is_running()]
+            if any("grpc" in line for line in lines):
+                break
+            time.sleep(0.5)
+    finally:
+        started.terminate()
+        printed, _ = started.communicate(timeout=60)
+    assert any("dagster-daemon" in line for line in lines)
+    assert any("grpc" in line for line in lines)
+    _nowhere(home, *lines, printed)
+
+
+def test_every_setting_that_may_hold_a_secret_is_masked():
+    from orchestration.masking import SECRET_VARIABLES
+
+    secret = {
+        f"ASSAY_{name.upper()}"
+        for name, field in Settings.model_fields.items()
+        if "SecretStr" in str(field.annotation)
+    }
+    assert secret == set(SECRET_VARIABLES)
