@@ -21,7 +21,7 @@ from ml.drift.config import DEFAULT_DRIFT, DriftConfig
 from ml.drift.scoring import FRESH, is_market, score_rows
 from ml.drift.statement import windows_sql
 from ml.drift.subjects import SUBJECTS, subject_rows
-from ml.drift.tables import STATUS, scored_windows, store
+from ml.drift.tables import SCORED_WINDOWS, STATUS, store
 
 TUNING, REPORTED = (101, 102), (201, 202)
 START = datetime(2025, 1, 1)  # noqa: DTZ001 - the lake's instants are naive UTC
@@ -79,7 +79,7 @@ def replay(
     while now <= last:
         con.execute(
             f"create or replace temp table due as select * from ({windows_sql(rows, config)})"
-            f" anti join ({scored_windows(con)}) as scored using (collection, window_sales, number)",
+            f" anti join ({SCORED_WINDOWS}) as scored using (collection, window_sales, number)",
             {"now": now},
         )
         if not markets:
@@ -118,7 +118,7 @@ def simulated_rows(folder: Path, collections: int, days: int, seed: int, faults:
         with open_instance(settings) as instance:
             build_until(settings, instance, Assay(settings).horizon)
         with Assay(settings).lake.read() as con:
-            con.execute(f"copy ({subject_rows(con)}) to '{target}' (format parquet)")
+            con.execute(f"copy ({subject_rows()}) to '{target}' (format parquet)")
     return f"from read_parquet('{target}')"
 
 

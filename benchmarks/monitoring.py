@@ -89,13 +89,12 @@ def _ticks(assay: Any) -> dict[str, float]:
     """Seconds of one tick of each sensor that acts or discovers, with everything waiting."""
     import dagster as dg
 
-    from ml.acting.tables import QUEUE, create_acting_tables
+    from ml.acting.tables import QUEUE
     from orchestration.definitions import build_defs
     from orchestration.partitions import collections
 
     repository = build_defs(assay.settings).get_repository_def()
     with assay.lake.write("a queue as long as can be") as con:
-        create_acting_tables(con)
         con.execute(f"delete from {QUEUE}")
         con.execute(
             f"insert into {QUEUE} by name select 'made-up-' || i as collection, 'retrain' as kind, 1.0 as priority,"

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import duckdb
-import pyarrow as pa
 
 from lake.catalog import BUSY_TIMEOUT_MS, read_catalog
 from lake.config import CATALOG_ALIAS, SCHEMAS, LakeConfig
 from lake.errors import LakeError, UnknownSnapshotError
 from lake.extensions import open_database
 from lake.lock import write_lock
+from lake.migrations import is_current, migrate
 from lake.ownership import Marker, claim, data_folder, owned, refuse_other_lakes
 from lake.postgres import SECRET
 from lake.storage import quoted
+from lake.tables import Table
 
 
 class Lake:
@@ -25,12 +26,17 @@ class Lake:
     use, so a table is addressed as ``schema.table``. Opening costs about 0.09 s, in a process's first time 0.4 s
     (`extensions`).
 
+    The first use in a process creates what is missing and migrates a lake of an earlier version, under the lock; when
+    nothing has to be done that is one look, without it.
+
     Args:
         config: Where the lake is and what it may use.
+        tables: Every table that the lake has once it is open (`ml.tables.registry`); none leaves tables to the caller.
     """
 
-    def __init__(self, config: LakeConfig) -> None:
+    def __init__(self, config: LakeConfig, tables: Sequence[Table] = ()) -> None:
         self.config = config
+        self.tables = tuple(tables)
         self._ready = False
         self._folder = data_folder(config, None)
 
@@ -56,6 +62,7 @@ class Lake:
 
         Raises:
             UnknownSnapshotError: If the snapshot does not exist (any more).
+            LakeVersionError: If the lake is of a newer version, or of an earlier one that cannot be migrated.
         """
         self._ensure_created()
         con = self._connect()
@@ -88,7 +95,6 @@ class Lake:
             LakeLockedError: If another process kept the lock longer than the timeout.
         """
         with self.writing(purpose):
-            self._ensure_created()
             con = self._attached()
             try:
                 con.execute("begin")
@@ -110,9 +116,14 @@ class Lake:
 
         Raises:
             LakeLockedError: If another process kept the lock longer than the timeout.
+            LakeVersionError: If the lake is of a newer version, or of an earlier one that cannot be migrated.
         """
-        with write_lock(self.config).held(purpose, self.config.lock_timeout_s):
+        with self._lock(purpose):
+            self._ensure_created()
             yield
+
+    def _lock(self, purpose: str) -> AbstractContextManager[None]:
+        return write_lock(self.config).held(purpose, self.config.lock_timeout_s)
 
     @contextmanager
     def maintaining(self, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -122,7 +133,6 @@ class Lake:
             LakeLockedError: If another process kept the lock longer than the timeout.
         """
         with self.writing(purpose):
-            self._ensure_created()
             con = self._attached()
             try:
                 yield con
@@ -177,14 +187,14 @@ class Lake:
         return owned(self.config, catalog, self._connect)
 
     def _ensure_created(self) -> None:
-        """Compare catalog and folder, and create what is missing, once; afterwards this costs nothing.
+        """Compare catalog and folder, create what is missing or migrate it, once; afterwards this costs nothing.
 
-        Who finds everything in place waits for nobody; a lake is created under the lock.
+        Who finds everything in place waits for nobody; a lake is created and migrated under the lock.
         """
         if self._ready:
             return
         if not self._is_complete():
-            with self.writing("create the lake"):
+            with self._lock("create or migrate the lake"):
                 self._create()
         self._ready = True
 
@@ -197,7 +207,7 @@ class Lake:
         if catalog is None:
             return False
         self._folder = claim(self.config, catalog, self._connect)
-        return self._has_schemas()
+        return self._has_tables()
 
     def _create(self) -> None:
         catalog = read_catalog(self.config)
@@ -219,6 +229,8 @@ class Lake:
                 if schema not in present:
                     con.execute(f"create schema if not exists {schema}")
             con.execute("commit")
+            if self.tables:
+                migrate(con, self.tables, self.config.home)
         finally:
             con.close()
 
@@ -232,11 +244,14 @@ class Lake:
             raise
         return con
 
-    def _has_schemas(self) -> bool:
+    def _has_tables(self) -> bool:
         con = self._connect()
         try:
             con.execute(self._attach_statement(read_only=True))
-            return set(SCHEMAS) <= _schemas(con)
+            if not set(SCHEMAS) <= _schemas(con):
+                return False
+            con.execute(f"use {CATALOG_ALIAS}")
+            return not self.tables or is_current(con, self.tables, self.config.home)
         except duckdb.Error:
             # A catalog another process is just creating, or one that a kill left half made: decide under the
             # lock.
@@ -253,44 +268,6 @@ def current_snapshot(con: duckdb.DuckDBPyConnection) -> int:
             "Expected the catalog to have a snapshot; found none. Is this a DuckLake catalog?"
         )
     return int(row[0])
-
-
-def ensure_tables(con: duckdb.DuckDBPyConnection, schemas: Mapping[str, pa.Schema]) -> list[str]:
-    """Create the tables that are missing, empty, with the columns of the given schemas.
-
-    dbt refers to every raw table, so all of them must exist even when a source has no rows for one.
-
-    Args:
-        con: A writable connection of this lake.
-        schemas: ``schema.table`` → its columns.
-
-    Returns:
-        Names of the tables that were created.
-    """
-    missing = missing_tables(con, schemas)
-    for name in missing:
-        con.register("empty_table", schemas[name].empty_table())
-        con.execute(f"create table {name} as select * from empty_table")
-        con.unregister("empty_table")
-    return missing
-
-
-def missing_tables(con: duckdb.DuckDBPyConnection, names: Iterable[str]) -> list[str]:
-    """Those of the given ``schema.table`` that the lake does not have, in their order."""
-    present = relations(con)
-    return [name for name in names if name not in present]
-
-
-def relations(con: duckdb.DuckDBPyConnection) -> set[str]:
-    """Every table and view of the database in use, as ``schema.table``.
-
-    From the columns: `duckdb_tables()` also estimates sizes, for which DuckLake reads all its file statistics (0.4 s).
-    """
-    rows = con.execute(
-        "select distinct schema_name || '.' || table_name from duckdb_columns()"
-        " where database_name = current_database()"
-    ).fetchall()
-    return {row[0] for row in rows}
 
 
 def _schemas(con: duckdb.DuckDBPyConnection) -> set[str]:

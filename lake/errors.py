@@ -23,6 +23,10 @@ class CatalogUrlError(LakeError):
     """The catalog address is of a kind this lake cannot open."""
 
 
+class LakeVersionError(LakeError):
+    """The lake was written by another version and cannot be migrated to this one."""
+
+
 class DataPathError(LakeError):
     """The folder of the lake's files is another lake's, lacks the files the catalog names, or cannot be marked."""
 

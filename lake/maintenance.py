@@ -15,7 +15,7 @@ import duckdb
 
 from lake.cleanup import remove_dead_files
 from lake.config import CATALOG_ALIAS
-from lake.connection import Lake, current_snapshot, missing_tables
+from lake.connection import Lake, current_snapshot
 
 REWRITE_DELETED_SHARE = 0.25
 """A file is rewritten without its deleted rows once this share of them is deleted."""
@@ -114,8 +114,6 @@ def _expire(con: duckdb.DuckDBPyConnection, keep: Collection[int], before: datet
 
 def _marts_watermark(con: duckdb.DuckDBPyConnection) -> int | None:
     """The last snapshot the marts have processed, if they have ever run."""
-    if missing_tables(con, ["ops.mart_watermark"]):
-        return None
     row = con.execute("select max(snapshot_id) from ops.mart_watermark").fetchone()
     return None if row is None or row[0] is None else int(row[0])
 

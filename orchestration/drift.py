@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from ml.drift.config import DEFAULT_DRIFT, DriftConfig
 from ml.drift.reports import DriftReport, write_reports
 from ml.drift.scoring import FRESH, DriftPass, is_market, keep_scores, score_drift
-from ml.drift.tables import STATUS, create_tables
-from ml.models.tables import table_exists
+from ml.drift.tables import STATUS
 from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
 from orchestration.commands import assay_command
@@ -75,7 +74,6 @@ def watch_drift(
         scored = score_drift(con, now, config)
         fresh = con.execute(f"from {FRESH}").to_arrow_table()
     with lake.write("keep the drift scores") as con:
-        create_tables(con)
         con.register("told_scores", fresh)
         con.execute(f"create or replace temp table {FRESH} as from told_scores")
         con.unregister("told_scores")
@@ -86,8 +84,6 @@ def watch_drift(
 
 def standing_drift(con: duckdb.DuckDBPyConnection) -> Drifted:
     """What the newest windows say."""
-    if not table_exists(con, STATUS):
-        return Drifted(0, 0, 0)
     rows = con.execute(f"select collection, state from {STATUS} where tested > 0").fetchall()
     drifted = [name for name, state in rows if state == "drifted"]
     markets = sum(is_market(name) for name in drifted)
@@ -101,18 +97,11 @@ def drift_alerts(con: duckdb.DuckDBPyConnection) -> list[Alert]:
     """
     from orchestration.alerts.outbox import Alert
 
-    if not table_exists(con, STATUS):
-        return []
-    learnt = (
-        "select collection, trained_until from ops.champions"
-        if table_exists(con, "ops.champions")
-        else "select null::varchar as collection, null::timestamp as trained_until where false"
-    )
     rows = con.execute(
         f"""
         select collection, drifted, tested, worst_feature, worst_kind, score, window_start, window_end
         from {STATUS}
-        left join ({learnt}) using (collection)
+        left join (select collection, trained_until from ops.champions) using (collection)
         where state = 'drifted' and (trained_until is null or trained_until < window_end)
         order by collection
         """

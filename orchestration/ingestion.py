@@ -25,17 +25,6 @@ if TYPE_CHECKING:
     from lake.connection import Lake
     from sources.protocol import Source
 
-INGEST_LOG_SCHEMA = pa.schema(
-    {
-        "table_name": pa.string(),
-        "source": pa.string(),
-        "day": pa.date32(),
-        "rows": pa.int64(),
-        "quarantined": pa.int64(),
-        "fingerprint": pa.string(),
-    }
-)
-
 # Ends the fingerprint of a day that was read before it was over.
 UNFINISHED = " unfinished"
 

@@ -19,7 +19,7 @@ from dagster_dbt import DbtCliResource
 from dagster_dbt.compat import DBT_PYTHON_VERSION
 
 from lake.config import LakeConfig
-from lake.connection import Lake, ensure_tables, missing_tables
+from lake.connection import Lake
 from orchestration.clock import WALL_CLOCK, Clock
 from orchestration.settings import Settings
 
@@ -46,7 +46,7 @@ class Assay:
 
     @property
     def lake(self) -> Lake:
-        """The lake of the home, with every raw table in place."""
+        """The lake of the home, with every table in place."""
         return open_lake(self.settings)
 
     @property
@@ -76,29 +76,18 @@ AssayResource = dg.ResourceParam[Assay]
 
 
 def open_lake(settings: Settings) -> Lake:
-    """The lake, with schemas and raw tables created when missing; one per process and place."""
+    """The lake, with every declared table in place; one per process and place.
+
+    A home of an earlier version is migrated when it is first used.
+    """
     return _open_lake(settings.lake_config())
 
 
 @lru_cache(maxsize=8)
 def _open_lake(config: LakeConfig) -> Lake:
-    from orchestration.ingestion import INGEST_LOG_SCHEMA
-    from sources.contract import QUARANTINE, RAW_TABLES, TRUTH_TABLES
+    from ml.tables.registry import TABLES
 
-    lake = Lake(config)
-    schemas = {
-        **{f"raw.{name}": table.schema for name, table in RAW_TABLES.items()},
-        "raw.quarantine": QUARANTINE.schema,
-        **{f"truth.{name}": table.schema for name, table in TRUTH_TABLES.items()},
-        "ops.ingest_log": INGEST_LOG_SCHEMA,
-    }
-    # Looked at first: whoever only reads must not wait for a writer to finish.
-    with lake.read() as con:
-        missing = missing_tables(con, schemas)
-    if missing:
-        with lake.write("create the raw tables") as con:
-            ensure_tables(con, schemas)
-    return lake
+    return Lake(config, TABLES)
 
 
 @lru_cache(maxsize=2)

@@ -11,11 +11,7 @@ from orchestration.resources import Assay, AssayResource
 
 def discovered_collections(assay: Assay) -> list[str]:
     """Every collection the marts know, sorted."""
-    from ml.models.tables import table_exists
-
     with assay.lake.read() as con:
-        if not table_exists(con, "marts.dim_collections"):
-            return []
         return [
             row[0]
             for row in con.execute("select collection from marts.dim_collections order by 1").fetchall()

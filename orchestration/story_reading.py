@@ -11,7 +11,6 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ml.models.tables import table_exists
 from ml.registry.mirror import POOLED
 from orchestration.errors import HomeError
 from orchestration.story import MIN_SALES_OF_EFFECT, Effect, Event, Story
@@ -51,9 +50,9 @@ def read_story(con: duckdb.DuckDBPyConnection, home: Path, collection: str, wate
 
 
 def _market_of(con: duckdb.DuckDBPyConnection, collection: str) -> str | None:
-    if not table_exists(con, "marts.dim_collections"):
-        raise HomeError("this home has no collections yet: nothing was built. Run `assay run` first.")
     rows = con.execute("select collection, chain from marts.dim_collections order by 1").fetchall()
+    if not rows:
+        raise HomeError("this home has no collections yet: nothing was built. Run `assay run` first.")
     markets: dict[str, str | None] = dict(rows)
     if collection not in markets:
         close = difflib.get_close_matches(collection, list(markets), n=3, cutoff=0.4)
@@ -62,10 +61,14 @@ def _market_of(con: duckdb.DuckDBPyConnection, collection: str) -> str | None:
     return markets[collection]
 
 
+def _is_empty(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    return con.execute(f"select 1 from {table} limit 1").fetchone() is None
+
+
 def _rows(
     con: duckdb.DuckDBPyConnection, table: str, missing: list[str], where: str, *given: object
 ) -> list[dict[str, Any]]:
-    if not table_exists(con, table):
+    if _is_empty(con, table):
         missing.append(table)
         return []
     return con.execute(f"select * from {table} where {where}", list(given)).to_arrow_table().to_pylist()
@@ -112,7 +115,7 @@ def _effects(
     missing: list[str],
 ) -> dict[datetime, Effect]:
     """What the ledger measured between one change of the model and the next."""
-    if not table_exists(con, LEDGER):
+    if _is_empty(con, LEDGER):
         missing.append(LEDGER)
         return {}
     instants = sorted(set(changes))

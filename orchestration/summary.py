@@ -104,10 +104,6 @@ def _tiers(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 def _errors(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    from ml.models.tables import table_exists
-
-    if not table_exists(con, "monitoring.accuracy_report"):
-        return {}
     row = con.execute("select document from monitoring.accuracy_report").fetchone()
     return dict(json.loads(row[0])) if row else {}
 

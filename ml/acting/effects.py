@@ -16,11 +16,10 @@ import duckdb
 
 from ml.acting.policy import ActingPolicy
 from ml.acting.queue import CHANGES
-from ml.acting.tables import EFFECTS, create_acting_tables
+from ml.acting.tables import EFFECTS
 from ml.evaluation.estimate_ledger import CURRENT_DAYS, with_outdated
 from ml.evaluation.estimate_ledger import TABLE as LEDGER
 from ml.index.asof import sorted_asof_joins
-from ml.models.tables import table_exists
 
 
 def measure_effects(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolicy | None = None) -> int:
@@ -32,9 +31,6 @@ def measure_effects(con: duckdb.DuckDBPyConnection, now: datetime, policy: Actin
         policy: Guards.
     """
     policy = policy or ActingPolicy()
-    create_acting_tables(con)
-    if not (table_exists(con, LEDGER) and table_exists(con, "ops.decision_log")):
-        return 0
     limits = {
         "now": now,
         "days": int(policy.effect_days),

@@ -26,13 +26,10 @@ from ml.acting.tables import (
     QUEUED,
     RETRAIN,
     RETUNE,
-    create_acting_tables,
 )
 from ml.drift.statement import MARKET_PREFIX
 from ml.drift.tables import STATUS as DRIFT
 from ml.evaluation.online import ALL, DEGRADED, newest_online
-from ml.evaluation.online import TABLE as ONLINE
-from ml.models.tables import table_exists
 
 CHANGES = ("promoted", "fell_back", "rolled_back")
 """Actions of ops.decision_log after which another model speaks."""
@@ -68,7 +65,6 @@ def refresh_queue(
         policy: Limits and weights.
     """
     policy = policy or ActingPolicy()
-    create_acting_tables(con)
     _find_needs(con, now, policy)
     con.execute(_RESOLVE_SQL, {"now": now})
     con.execute(_REENTER_SQL)
@@ -84,8 +80,6 @@ def refresh_queue(
 
 def read_queue(con: duckdb.DuckDBPyConnection, now: datetime) -> QueueState:
     """The queue as it stands; empty before the first refresh."""
-    if not table_exists(con, QUEUE):
-        return QueueState((), (), 0, 0, 0)
     rows = con.execute(
         f"select collection, kind, state, launched_at >= date_trunc('day', $1::timestamp) from {QUEUE}"
         " order by priority desc, collection",
@@ -103,7 +97,6 @@ def read_queue(con: duckdb.DuckDBPyConnection, now: datetime) -> QueueState:
 
 def mark_launched(con: duckdb.DuckDBPyConnection, keys: Sequence[str], run_id: str, now: datetime) -> int:
     """A run has begun to train these; returns how many of them stood in the queue. Twice for one run counts once."""
-    create_acting_tables(con)
     row = con.execute(
         f"update {QUEUE} set state = '{LAUNCHED}', launched_at = $now, run_id = $run, attempts = attempts + 1"
         f" where collection in (select unnest($keys)) and run_id is distinct from $run and state <> '{DONE}'",
@@ -116,7 +109,6 @@ def mark_trained(
     con: duckdb.DuckDBPyConnection, keys: Sequence[str], run_id: str, now: datetime, cooldown_h: float
 ) -> None:
     """These were trained, by whom ever: their new sales are awaited. Collections that need nothing are not touched."""
-    create_acting_tables(con)
     con.execute(
         f"update {QUEUE} set state = '{COOLING}', last_trained = $now, run_id = $run, kind = '{RETRAIN}',"
         " attempts = attempts + (case when run_id is distinct from $run then 1 else 0 end), cooling_until = $until"
@@ -127,18 +119,15 @@ def mark_trained(
 
 def mark_retuned(con: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
     """Settings of these were looked at: they may be fitted again."""
-    if table_exists(con, QUEUE):
-        con.execute(
-            f"update {QUEUE} set kind = '{RETRAIN}' where state = '{QUEUED}' and kind = '{RETUNE}'"
-            " and collection in (select unnest($1))",
-            [list(keys)],
-        )
+    con.execute(
+        f"update {QUEUE} set kind = '{RETRAIN}' where state = '{QUEUED}' and kind = '{RETUNE}'"
+        " and collection in (select unnest($1))",
+        [list(keys)],
+    )
 
 
 def launched_runs(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Runs that have begun to train collections and were not heard of since."""
-    if not table_exists(con, QUEUE):
-        return []
     return [
         row[0]
         for row in con.execute(
@@ -158,45 +147,33 @@ def release(con: duckdb.DuckDBPyConnection, ended_runs: Sequence[str]) -> int:
 
 def _find_needs(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolicy) -> None:
     """Temporary tables: `acting_needs`, what was found, with its value; `acting_changes`, runs that changed a model."""
-    changes = "select null::varchar as collection, null::varchar as run_id where false"
-    if table_exists(con, "ops.decision_log"):
-        changes = f"select collection, run_id from ops.decision_log where action in {CHANGES}"
-    con.execute(f"create or replace temp table acting_changes as {changes}")
-    none = (
-        "select null::varchar as collection, null::double as severity, null::timestamp as since, false as erring,"
-        " null::varchar as reason where false"
+    con.execute(
+        "create or replace temp table acting_changes as"
+        f" select collection, run_id from ops.decision_log where action in {CHANGES}"
     )
-    degraded = drifted = none
-    if table_exists(con, ONLINE):
-        degraded = f"""
-        select collection, greatest(mdape - past_mdape, 0) as severity, window_start as since, true as erring,
-            format(
-                'errors grew from {{:.1f}} % to {{:.1f}} % on {{:d}} sales', 100 * past_mdape, 100 * mdape, n
-            ) as reason
-        from ({newest_online()})
-        where state = '{DEGRADED}' and collection <> '{ALL}'
-            and window_end >= $now::timestamp - to_days({int(policy.stale_days)})
-        """
-    if table_exists(con, DRIFT):
-        # a champion fitted on the window's sales knows the market after the change
-        learnt = "select null::varchar as collection, null::timestamp as trained_until where false"
-        if table_exists(con, "ops.champions"):
-            learnt = "select collection, trained_until from ops.champions"
-        drifted = f"""
-        select collection, {policy.drift_excess} * least(drifted, {policy.drift_features}) as severity,
-            window_start as since, false as erring,
-            format('{{:d}} features drifted, most of all {{}}', drifted, worst_feature) as reason
-        from {DRIFT} left join ({learnt}) using (collection)
-        where state = 'drifted' and coalesce(trained_until < window_end, true)
-            and not starts_with(collection, '{MARKET_PREFIX}')
-            and window_end >= $now::timestamp - to_days({int(policy.stale_days)})
-        """
-    values = "select null::varchar as collection, null::double as value_eth where false"
-    if table_exists(con, "predictions.token_estimates"):
-        values = """
-        select collection, sum(estimate_eth) as value_eth from predictions.token_estimates
-        where collection in (select collection from found) group by collection
-        """
+    degraded = f"""
+    select collection, greatest(mdape - past_mdape, 0) as severity, window_start as since, true as erring,
+        format(
+            'errors grew from {{:.1f}} % to {{:.1f}} % on {{:d}} sales', 100 * past_mdape, 100 * mdape, n
+        ) as reason
+    from ({newest_online()})
+    where state = '{DEGRADED}' and collection <> '{ALL}'
+        and window_end >= $now::timestamp - to_days({int(policy.stale_days)})
+    """
+    # a champion fitted on the window's sales knows the market after the change
+    drifted = f"""
+    select collection, {policy.drift_excess} * least(drifted, {policy.drift_features}) as severity,
+        window_start as since, false as erring,
+        format('{{:d}} features drifted, most of all {{}}', drifted, worst_feature) as reason
+    from {DRIFT} left join (select collection, trained_until from ops.champions) using (collection)
+    where state = 'drifted' and coalesce(trained_until < window_end, true)
+        and not starts_with(collection, '{MARKET_PREFIX}')
+        and window_end >= $now::timestamp - to_days({int(policy.stale_days)})
+    """
+    values = """
+    select collection, sum(estimate_eth) as value_eth from predictions.token_estimates
+    where collection in (select collection from found) group by collection
+    """
     con.execute(
         f"""
         create or replace temp table acting_needs as
@@ -211,7 +188,7 @@ def _find_needs(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPol
         from found as f left join valued as v on f.collection = v.collection
         group by f.collection
         """,
-        {"now": now} if (degraded, drifted) != (none, none) else {},
+        {"now": now},
     )
 
 

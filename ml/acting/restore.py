@@ -21,10 +21,8 @@ from ml.acting.contest import CannotPriceError, Contest, Pricer, UnseenSales, co
 from ml.acting.policy import ActingPolicy
 from ml.acting.tables import QUEUE
 from ml.evaluation.online import ALL, newest_online
-from ml.evaluation.online import TABLE as ONLINE
 from ml.models.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
 from ml.models.frames import FeatureSet
-from ml.models.tables import table_exists
 from ml.registry.champions import ChampionRegistry
 from ml.registry.errors import RegistryError
 from ml.registry.mirror import Decision, read_champions, record, rollback
@@ -88,13 +86,7 @@ def suspects(
     Reads stored judgements only, so that a sensor can ask every minute.
     """
     policy = policy or ActingPolicy()
-    if not (table_exists(con, ONLINE) and table_exists(con, "ops.champions")):
-        return []
-    trained = (
-        f"select collection, priority from {QUEUE} where last_trained is not null"
-        if table_exists(con, QUEUE)
-        else "select null::varchar as collection, null::double as priority where false"
-    )
+    trained = f"select collection, priority from {QUEUE} where last_trained is not null"
     rows = con.execute(
         f"""
         select c.collection, c.version, o.window_end
@@ -281,8 +273,6 @@ def _told(contest: Contest, rival: str) -> str:
 
 
 def _trained_again(con: duckdb.DuckDBPyConnection) -> set[str]:
-    if not table_exists(con, QUEUE):
-        return set()
     return {
         row[0]
         for row in con.execute(f"select collection from {QUEUE} where last_trained is not null").fetchall()

@@ -17,7 +17,6 @@ from ml.drift.config import DEFAULT_DRIFT, DriftConfig
 from ml.drift.statement import MARKET_PREFIX
 from ml.drift.subjects import SUBJECTS, UNKNOWN, subject_rows
 from ml.drift.tables import SCORES, STATUS
-from ml.models.tables import table_exists
 from ml.text.file_name import safe_file_name
 from ml.text.visible import visible
 
@@ -61,8 +60,6 @@ def write_reports(
         config: windows and retention.
     """
     forget_reports(folder, now - timedelta(days=config.keep_days))
-    if not table_exists(con, STATUS):
-        return []
     found = con.execute(
         f"select collection, window_end, window_sales, number from {STATUS} where state = 'drifted'"
         " order by drifted desc, score desc, collection limit $1",
@@ -130,7 +127,7 @@ def _frames(
     frame = con.execute(
         f"""
         select {age} as age, {picked}
-        from ({subject_rows(con)})
+        from ({subject_rows()})
         where {whose} = $name and age >= 0 and age < {oldest} and $window_sales >= 0
         order by known_at
         """,

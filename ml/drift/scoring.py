@@ -13,9 +13,8 @@ import duckdb
 
 from ml.drift.config import DEFAULT_DRIFT, DriftConfig
 from ml.drift.statement import MARKET_PREFIX, drift_sql, windows_sql
-from ml.drift.subjects import KEY_ROWS, SUBJECTS, subject_rows
-from ml.drift.tables import scored_windows, store
-from ml.models.tables import table_exists
+from ml.drift.subjects import KEY_ROWS, subject_rows
+from ml.drift.tables import SCORED_WINDOWS, store
 
 #: Temporary table that a pass leaves on its connection: the scores to keep.
 FRESH = "fresh_drift_scores"
@@ -46,21 +45,18 @@ def score_drift(
     """Score every full window that is newer than the last one scored. Reads only, and leaves FRESH behind.
 
     Args:
-        con: a connection with features.sale_features; the prediction tables may be missing.
+        con: a connection of the lake.
         now: market time; nothing known from then on is looked at.
         config: thresholds.
     """
     began = time.monotonic()
-    if not table_exists(con, "features.sale_features"):
-        rows = keys = _nothing()
-    else:
-        rows, keys = subject_rows(con), KEY_ROWS
+    rows = subject_rows()
     con.execute(
         f"""
         create or replace temp table drift_due as
         select collection, is_market, window_sales, number
-        from ({windows_sql(keys, config)})
-        anti join ({scored_windows(con)}) as scored using (collection, window_sales, number)
+        from ({windows_sql(KEY_ROWS, config)})
+        anti join ({SCORED_WINDOWS}) as scored using (collection, window_sales, number)
         """,
         {"now": now},
     )
@@ -104,10 +100,3 @@ def keep_scores(con: duckdb.DuckDBPyConnection, now: datetime, config: DriftConf
 def is_market(collection: str) -> bool:
     """Whether a row of the drift tables is about a whole market (all sales of a chain, by day)."""
     return collection.startswith(MARKET_PREFIX)
-
-
-def _nothing() -> str:
-    return (
-        "select null::varchar as collection, null::varchar as market, null::bigint as seq,"
-        f" null::timestamp as known_at, null::float[{len(SUBJECTS)}]::float[] as readings where false"
-    )

@@ -12,10 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import duckdb
-
 from ml.features.schema import FEATURES
-from ml.models.tables import table_exists
 
 Kind = Literal["covariate", "prior", "concept"]
 
@@ -53,37 +50,22 @@ KEY_ROWS = """
 """
 """What `subject_rows` gives without readings: enough to see which windows are full."""
 
-_SILENT = "select null::varchar as sale_id, null::double as prediction_log where false"
+_SAID = """
+    select sale_id, arg_min(prediction_log, later) as prediction_log from (
+        select sale_id, prediction_log, 0 as later from predictions.prior_walk_forward
+        union all
+        select sale_id, ln(estimate_eth) as prediction_log, 1 as later from monitoring.estimate_ledger
+        where estimate_eth > 0 and origin = 'live'
+    ) group by sale_id
+"""
 
 
-def subject_rows(con: duckdb.DuckDBPyConnection) -> str:
+def subject_rows() -> str:
     """SQL for one row per sale with features: collection, market, seq, known_at, `readings` (floats by SUBJECTS).
 
     A prediction is the walk-forward's; for sales after its last renewal it is the estimate frozen before the sale.
     """
-    walked = "predictions.prior_walk_forward"
-    ledger = "monitoring.estimate_ledger"
-    sources = []
-    if table_exists(con, walked):
-        sources.append(f"select sale_id, prediction_log, 0 as later from {walked}")
-    if table_exists(con, ledger):
-        sources.append(
-            f"select sale_id, ln(estimate_eth) as prediction_log, 1 as later from {ledger}"
-            " where estimate_eth > 0 and origin = 'live'"
-        )
-    said = (
-        f"select sale_id, arg_min(prediction_log, later) as prediction_log from ({' union all '.join(sources)})"
-        " group by sale_id"
-        if sources
-        else _SILENT
-    )
-    held = {row[0] for row in con.execute("describe features.sale_features").fetchall()}
-    # A table that an older version filled lacks the features declared since, until it is built again.
-    absent = {f.name for f in FEATURES if f.name not in held}
-    values = ",\n        ".join(
-        "null::float" if subject.name in absent else f"cast({_value(subject)} as float)"
-        for subject in SUBJECTS
-    )
+    values = ",\n        ".join(f"cast({_value(subject)} as float)" for subject in SUBJECTS)
     return f"""
     select
         sale.collection,
@@ -92,7 +74,7 @@ def subject_rows(con: duckdb.DuckDBPyConnection) -> str:
         sale.known_at,
         [{values}] as readings
     from features.sale_features as sale
-    left join ({said}) as said on sale.sale_id = said.sale_id
+    left join ({_SAID}) as said on sale.sale_id = said.sale_id
     left join marts.dim_collections as known on sale.collection = known.collection
     """
 

@@ -1,6 +1,6 @@
 """The tables of drift: `monitoring.drift_scores` (appended) and `monitoring.drift_status` (one row per collection).
 
-Here: columns, the summary and retention. Not here: how a score comes about (`statement`).
+Here: the summary and retention. Not here: columns (`ml.tables.monitoring`), or how a score comes about (`statement`).
 """
 
 from __future__ import annotations
@@ -10,37 +10,13 @@ from datetime import datetime
 import duckdb
 
 from ml.drift.config import DriftConfig
-from ml.models.tables import table_exists
+from ml.tables.monitoring import DRIFT_SCORES, DRIFT_STATUS
 
-SCORES = "monitoring.drift_scores"
-STATUS = "monitoring.drift_status"
+SCORES = DRIFT_SCORES.name
+STATUS = DRIFT_STATUS.name
 
-# key: (collection, window_sales, number, feature).
-_SCORES_DDL = """
-    evaluated_at timestamp, window_start timestamp, window_end timestamp, collection varchar, feature varchar,
-    kind varchar, window_sales bigint, number bigint, n_reference bigint, n_current bigint, psi double, ks double,
-    ordinary_ks double, p_value double, q_value double, state varchar, streak bigint
-"""
-# key: collection.
-_STATUS_DDL = """
-    collection varchar, evaluated_at timestamp, window_start timestamp, window_end timestamp, window_sales bigint,
-    number bigint, state varchar, tested bigint, drifted bigint, suspect bigint, covariate bigint, prior bigint,
-    concept bigint, worst_feature varchar, worst_kind varchar, score double
-"""
-
-
-def create_tables(con: duckdb.DuckDBPyConnection) -> None:
-    """Make both tables where they are missing."""
-    con.execute("create schema if not exists monitoring")
-    con.execute(f"create table if not exists {SCORES} ({_SCORES_DDL})")
-    con.execute(f"create table if not exists {STATUS} ({_STATUS_DDL})")
-
-
-def scored_windows(con: duckdb.DuckDBPyConnection) -> str:
-    """SQL for the newest window scored of every collection: collection, window_sales, number."""
-    if not table_exists(con, STATUS):
-        return "select null::varchar as collection, null::bigint as window_sales, null::bigint as number where false"
-    return f"select collection, window_sales, number from {STATUS}"
+SCORED_WINDOWS = f"select collection, window_sales, number from {STATUS}"
+"""SQL for the newest window scored of every collection."""
 
 
 def store(con: duckdb.DuckDBPyConnection, scores: str, now: datetime, config: DriftConfig) -> None:
@@ -52,7 +28,6 @@ def store(con: duckdb.DuckDBPyConnection, scores: str, now: datetime, config: Dr
         now: market time.
         config: retention.
     """
-    create_tables(con)
     con.execute(
         f"""
         delete from {SCORES} where (collection, window_sales, number) in (

@@ -16,11 +16,11 @@ from datetime import datetime
 
 import duckdb
 
-from ml.evaluation.ledger import ledger_columns, ledger_rows
+from ml.evaluation.ledger import ledger_rows
 from ml.models.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
-from ml.models.tables import table_exists
+from ml.tables.monitoring import ESTIMATE_LEDGER
 
-TABLE = "monitoring.estimate_ledger"
+TABLE = ESTIMATE_LEDGER.name
 LIVE, WALK_FORWARD = "live", "walk_forward"
 
 COMPARED = ("collection", "token_id", "price_eth", "known_at", "is_arms_length", "is_wash")
@@ -58,14 +58,12 @@ def update_estimate_ledger(con: duckdb.DuckDBPyConnection, now: datetime) -> Led
         now: Market time (naive UTC).
     """
     began = time.monotonic()
-    con.execute("create schema if not exists monitoring")
-    con.execute(f"create table if not exists {TABLE} ({ledger_columns()}, origin varchar)")
     removed = _count(con, _REMOVE_SQL)
-    con.execute(_first_scored_sql(con))
+    con.execute(_FIRST_SCORED_SQL)
     con.execute(_NEW_SQL, {"now": now})
     waiting = dict(con.execute("select origin, count(*) from ledger_new group by origin").fetchall())
     added = {LIVE: 0, WALK_FORWARD: 0}
-    for origin, relation in ((LIVE, _live_sql(con)), (WALK_FORWARD, _walk_forward_sql(con))):
+    for origin, relation in ((LIVE, _LIVE_SQL), (WALK_FORWARD, _WALK_FORWARD_SQL)):
         if not waiting.get(origin):
             continue
         con.execute(f"create or replace temp view ledger_estimates as {relation}")
@@ -123,51 +121,21 @@ left join ledger_first_scored as f on s.collection = f.collection
 where s.known_at < $now and s.price_eth > 0 and s.sale_id not in (select sale_id from {TABLE})
 """
 
-_NO_ESTIMATES = """
-select
-    null::varchar as collection, null::varchar as token_id, null::timestamp as as_of, null::double as estimate_eth,
-    null::double as lower_eth, null::double as upper_eth, null::double as lower_90_eth, null::double as upper_90_eth,
-    null::double as expected_eth, null::double as index_eth, null::double as prior_eth, null::varchar as tier,
-    null::varchar as no_value_reason, null::varchar as model_version, null::varchar as prior_version,
-    null::bigint as snapshot_id
-where false
+_FIRST_SCORED_SQL = """
+create or replace temp table ledger_first_scored as
+select collection, min(as_of) as first_as_of from predictions.estimate_history group by collection
 """
 
-
-def _first_scored_sql(con: duckdb.DuckDBPyConnection) -> str:
-    scored = "select null::varchar as collection, null::timestamp as first_as_of where false"
-    if table_exists(con, "predictions.estimate_history"):
-        scored = "select collection, min(as_of) as first_as_of from predictions.estimate_history group by collection"
-    return f"create or replace temp table ledger_first_scored as {scored}"
-
-
-def _live_sql(con: duckdb.DuckDBPyConnection) -> str:
-    """What production said at each scoring."""
-    if not table_exists(con, "predictions.estimate_history"):
-        return _NO_ESTIMATES
-    return """
+_LIVE_SQL = """
     select
         collection, token_id, as_of, estimate_eth, lower_80_eth as lower_eth, upper_80_eth as upper_eth, lower_90_eth,
         upper_90_eth, expected_eth, null::double as index_eth, null::double as prior_eth, tier,
         null::varchar as no_value_reason, model_version, prior_version, snapshot_id
     from predictions.estimate_history
-    """
+"""
+"""What production said at each scoring."""
 
-
-def _walk_forward_sql(con: duckdb.DuckDBPyConnection) -> str:
-    """What models fitted before it would have said of each sale, at its own instant; no mean was kept for sums.
-
-    Of every sale, not of the new ones alone: a wash sale has no prediction of its own, and the newest of its token may
-    be that of a sale which was entered long ago.
-    """
-    if not table_exists(con, "predictions.prior_walk_forward"):
-        return _NO_ESTIMATES
-    local = (
-        "select sale_id, weight, prediction_log from predictions.local_walk_forward where weight > 0"
-        if table_exists(con, "predictions.local_walk_forward")
-        else "select null::varchar as sale_id, null::double as weight, null::double as prediction_log where false"
-    )
-    return f"""
+_WALK_FORWARD_SQL = f"""
     select
         s.collection, s.token_id, s.as_of,
         exp(coalesce(l.prediction_log, w.prediction_log)) as estimate_eth,
@@ -185,5 +153,10 @@ def _walk_forward_sql(con: duckdb.DuckDBPyConnection) -> str:
         0::bigint as snapshot_id
     from predictions.prior_walk_forward as w
     inner join marts.fct_sales as s on w.sale_id = s.sale_id
-    left join ({local}) as l on w.sale_id = l.sale_id
-    """
+    left join predictions.local_walk_forward as l on w.sale_id = l.sale_id and l.weight > 0
+"""
+"""What models fitted before it would have said of each sale, at its own instant; no mean was kept for sums.
+
+Of every sale, not of the new ones alone: a wash sale has no prediction of its own, and the newest of its token may be
+that of a sale which was entered long ago.
+"""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import duckdb
 import pyarrow as pa
 
+from lake.tables import sql_type
 from ml.evaluation.baselines import BASELINES, baseline_query
 from ml.evaluation.metrics import PREMIUM_EDGES, PREMIUM_TIERS
 from ml.index.asof import sorted_asof_joins
@@ -22,47 +23,12 @@ from ml.index.queries import sale_queries
 from ml.models.champion import TIER_NONE
 from ml.models.grades import grade_sql
 from ml.pricing.tiers import REASON_FEW_SALES, REASON_SILENT, TierRules
+from ml.tables.monitoring import ESTIMATE_LEDGER
 
 REASON_NO_ESTIMATE = "not_estimated_before"
 """Of a sale that could have had a value, but was not valued at or before its instant."""
 
-_INSTANT, _TEXT, _NUMBER, _FLAG = pa.timestamp("us"), pa.string(), pa.float64(), pa.bool_()
-
-LEDGER_SCHEMA = pa.schema(
-    [
-        ("collection", _TEXT),
-        ("chain", _TEXT),
-        ("token_id", _TEXT),
-        ("sale_id", _TEXT),
-        ("tx_hash", _TEXT),
-        ("event_time", _INSTANT),
-        ("known_at", _INSTANT),
-        ("as_of", _INSTANT),
-        ("price_eth", _NUMBER),
-        ("is_arms_length", _FLAG),
-        ("is_wash", _FLAG),
-        ("estimate_eth", _NUMBER),
-        ("lower_eth", _NUMBER),
-        ("upper_eth", _NUMBER),
-        ("lower_90_eth", _NUMBER),
-        ("upper_90_eth", _NUMBER),
-        ("expected_eth", _NUMBER),
-        ("index_eth", _NUMBER),
-        ("prior_eth", _NUMBER),
-        ("tier", _TEXT),
-        ("no_value_reason", _TEXT),
-        ("grade", _TEXT),
-        ("model_version", _TEXT),
-        ("prior_version", _TEXT),
-        ("premium_tier", _TEXT),
-        ("listed", _FLAG),
-        ("sales_seen", pa.int64()),
-        ("days_since_sale", _NUMBER),
-        ("buyer", _TEXT),
-        ("seller", _TEXT),
-        *((f"{name}_eth", _NUMBER) for name in BASELINES),
-    ]
-)
+LEDGER_SCHEMA = pa.schema([field for field in ESTIMATE_LEDGER.arrow() if field.name != "origin"])
 """Columns of a ledger; grain: one sale with a positive price. Times are UTC without a zone.
 
 `as_of` is the instant of the frozen estimate (null without one); `lower_eth` and `upper_eth` bound the 80 % interval;
@@ -75,12 +41,12 @@ visible to the sale; `days_since_sale`: from the newest of them to the sale's as
 
 ESTIMATE_SCHEMA = pa.schema(
     [
-        ("collection", _TEXT),
-        ("token_id", _TEXT),
-        ("as_of", _INSTANT),
         *(
-            (name, LEDGER_SCHEMA.field(name).type)
+            LEDGER_SCHEMA.field(name)
             for name in (
+                "collection",
+                "token_id",
+                "as_of",
                 "estimate_eth",
                 "lower_eth",
                 "upper_eth",
@@ -171,7 +137,7 @@ def _join_sql(estimates: str, into: str) -> str:
         for edge, name in zip(PREMIUM_EDGES, PREMIUM_TIERS, strict=False)
     )
     columns = ", ".join(
-        f"cast({field.name} as {_sql_type(field.type)}) as {field.name}" for field in LEDGER_SCHEMA
+        f"cast({field.name} as {sql_type(field.type)}) as {field.name}" for field in LEDGER_SCHEMA
     )
     return f"""
     create or replace temp table {into} as
@@ -225,14 +191,3 @@ def _join_sql(estimates: str, into: str) -> str:
     )
     select {columns} from tiered order by known_at, sale_id
     """
-
-
-def _sql_type(kind: pa.DataType) -> str:
-    return {"string": "varchar", "timestamp[us]": "timestamp", "bool": "boolean", "int64": "bigint"}.get(
-        str(kind), "double"
-    )
-
-
-def ledger_columns() -> str:
-    """The columns of a ledger as DDL."""
-    return ", ".join(f"{field.name} {_sql_type(field.type)}" for field in LEDGER_SCHEMA)

@@ -25,7 +25,6 @@ import numpy as np
 import pyarrow as pa
 
 from ml.evaluation.estimate_ledger import CURRENT_DAYS
-from ml.evaluation.estimate_ledger import TABLE as LEDGER
 from ml.evaluation.online_sql import (
     ALL,
     CLEAN_SQL,
@@ -37,7 +36,7 @@ from ml.evaluation.online_sql import (
     WINDOWS_SQL,
 )
 from ml.index.asof import sorted_asof_joins
-from ml.models.tables import add_columns, table_exists
+from ml.tables.monitoring import ONLINE_METRICS
 
 __all__ = [
     "ALL",
@@ -50,23 +49,7 @@ __all__ = [
     "update_online_metrics",
 ]
 
-TABLE = "monitoring.online_metrics"
-COLUMNS = (
-    "collection varchar, window_start timestamp, window_end timestamp, evaluated_at timestamp, n bigint,"
-    " outdated bigint, clusters bigint, mdape double,"
-    " mdape_low double, mdape_high double, mape double, level double, coverage_80 double, med_5_mdape double,"
-    " past_n bigint, past_mdape double, past_med_5_mdape double, z_past double, z_relative double,"
-    " z_worse_than_med_5 double, trend_z double, trend_weeks bigint, state varchar"
-)
-"""Columns of `monitoring.online_metrics`; key (collection, window_end), errors and shares are fractions.
-
-`window_start`, `window_end`: when the oldest and the newest sale of the window became known; `n` sales in `clusters`
-distinct hours; `outdated`: sales of the last `recent_days` left out because nobody had valued in time; `mdape_low`
-and `mdape_high`: 95 % interval of the median by order statistics, null with fewer than six sales; `past_*`: the sales
-just before the window; `z_past`: rank sum of the new errors among the past ones; `z_relative`: growth of the excess
-of |log error| over that of `med_5`; `z_worse_than_med_5`: paired excess over `med_5` in the window; `trend_z`:
-Mann-Kendall over `trend_weeks` weekly medians, positive when errors grow; `state`: ok, degraded or too_few.
-"""
+TABLE = ONLINE_METRICS.name
 
 
 @dataclass(frozen=True)
@@ -139,16 +122,11 @@ def update_online_metrics(
     """Evaluate all collections at market time `now` and keep what changed, in the caller's transaction.
 
     Args:
-        con: A write connection of the lake; without a ledger nothing is found.
+        con: A write connection of the lake.
         now: Sales known at or after it are not looked at.
         config: Windows and guards.
     """
     began, config = time.monotonic(), config or OnlineConfig()
-    con.execute("create schema if not exists monitoring")
-    con.execute(f"create table if not exists {TABLE} ({COLUMNS})")
-    add_columns(con, TABLE, {"outdated": "bigint"})
-    if not table_exists(con, LEDGER):
-        return OnlineUpdate(0, (), 0, 0, None, time.monotonic() - began)
     evaluate_online(con, now, config, "online_now")
     con.execute(
         f"delete from online_now using {TABLE} as t where {_SAME} and t.state = online_now.state"

@@ -10,9 +10,9 @@ from datetime import datetime
 import duckdb
 
 from ml.evaluation.estimate_ledger import TABLE as LEDGER
-from ml.models.tables import table_exists
+from ml.tables.monitoring import MAPE_BUCKETS
 
-TABLE = "monitoring.mape_buckets"
+TABLE = MAPE_BUCKETS.name
 
 EDGES = (0.05, 0.10, 0.20, 0.30, 0.50, 1.00)
 """Upper edges of the buckets, as fractions of the price."""
@@ -26,19 +26,12 @@ MIN_SALES = 5
 """Clean sales of a model in a week below which its week is counted under no bucket."""
 
 WEEKS = 26
-"""Weeks that are shown."""
-
-COLUMNS = "window_start timestamp, bucket_number bigint, bucket varchar, models bigint, sales bigint"
-"""Key (window_start, bucket_number); every bucket of a week has its row, also with no model."""
+"""Weeks that are shown; every bucket of a week has its row, also with no model."""
 
 
 def update_mape_buckets(con: duckdb.DuckDBPyConnection, now: datetime) -> int:
     """Count the weeks before market time `now` again, in the caller's transaction; returns rows."""
-    con.execute("create schema if not exists monitoring")
-    con.execute(f"create table if not exists {TABLE} ({COLUMNS})")
     con.execute(f"delete from {TABLE}")
-    if not table_exists(con, LEDGER):
-        return 0
     number = " ".join(f"when mape <= {edge} then {i}" for i, edge in enumerate(EDGES))
     names = ", ".join(f"({i}, '{name}')" for i, name in enumerate(BUCKETS))
     written = con.execute(

@@ -27,9 +27,8 @@ from ml.evaluation.accuracy.sample import Labels, Sample
 from ml.evaluation.metrics import PREMIUM_TIERS, premium_tier
 from ml.models.collection_reader import BASELINE_COLUMNS
 from ml.models.matrix import column
-from ml.models.tables import add_columns, table_exists
+from ml.tables.monitoring import ACCURACY_REPORT
 
-ACCURACY_REPORT = "monitoring.accuracy_report"
 _PREDICTIONS = ("predictions.prior_walk_forward", "predictions.local_walk_forward")
 
 RUN_CONFIG = AccuracyConfig(draws=0)
@@ -50,10 +49,8 @@ def read_holdout(con: duckdb.DuckDBPyConnection, config: AccuracyConfig = RUN_CO
     Returns:
         Sales in order of collection and sequence, with the dimensions chain, premium_tier and collection_size.
     """
-    local = _PREDICTIONS[1]
-    with_local = table_exists(con, local)
-    prediction = "coalesce(l.prediction_log, w.prediction_log)" if with_local else "w.prediction_log"
-    join = f"left join {local} as l on w.sale_id = l.sale_id" if with_local else ""
+    prediction = "coalesce(l.prediction_log, w.prediction_log)"
+    join = "left join predictions.local_walk_forward as l on w.sale_id = l.sale_id"
     table = con.execute(
         f"""
         with placed as (
@@ -123,21 +120,17 @@ def accuracy_basis(con: duckdb.DuckDBPyConnection) -> str:
     """A digest of the predictions that a report made now is about; equal for equal rows in any order."""
     parts = []
     for name in _PREDICTIONS:
-        found = None
-        if table_exists(con, name):
-            found = con.execute(f"select count(*), sum(hash(p)::hugeint) from {name} as p").fetchone()
+        found = con.execute(f"select count(*), sum(hash(p)::hugeint) from {name} as p").fetchone()
         parts.append(f"{found[0]} rows {found[1] or 0}" if found else "none")
     return ", ".join(parts)
 
 
 def accuracy_due(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether there are predictions that the stored report is not about, whoever has made them."""
-    if not table_exists(con, _PREDICTIONS[0]):
+    if con.execute(f"select 1 from {_PREDICTIONS[0]} limit 1").fetchone() is None:
         return False
-    if not table_exists(con, ACCURACY_REPORT):
-        return True
-    stored = con.execute(f"select * from {ACCURACY_REPORT}").to_arrow_table().to_pylist()
-    return not stored or stored[0].get("basis") != accuracy_basis(con)
+    stored = con.execute(f"select basis from {ACCURACY_REPORT.name}").fetchone()
+    return stored is None or stored[0] != accuracy_basis(con)
 
 
 def record_accuracy(
@@ -151,10 +144,11 @@ def record_accuracy(
         document: From `accuracy_report`.
         basis: From `accuracy_basis`, on the connection on which the document was made.
     """
-    con.execute(f"create table if not exists {ACCURACY_REPORT} (as_of timestamp, document varchar)")
-    add_columns(con, ACCURACY_REPORT, {"basis": "varchar"})
-    con.execute(f"delete from {ACCURACY_REPORT}")
-    con.execute(f"insert into {ACCURACY_REPORT} values (?, ?, ?)", [as_of, json.dumps(document), basis])
+    con.execute(f"delete from {ACCURACY_REPORT.name}")
+    con.execute(
+        f"insert into {ACCURACY_REPORT.name} (as_of, document, basis) values (?, ?, ?)",
+        [as_of, json.dumps(document), basis],
+    )
 
 
 def _chain_report(sample: Sample, config: AccuracyConfig) -> dict[str, Any]:

@@ -34,7 +34,6 @@ from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
 from ml.models.frames import FeatureSet
 from ml.models.local import LocalInputs
 from ml.models.matrix import column, matrix
-from ml.models.tables import table_exists
 from ml.models.traits import TraitLists
 from ml.pricing.models import RowIntervals
 from ml.pricing.price import Prices, PricingInputs, price
@@ -257,8 +256,6 @@ def _parts(
 
 def _read_features(con: duckdb.DuckDBPyConnection, collection: str, features: FeatureSet) -> pa.Table:
     """The collection's token features with an index, sorted by token id; empty where there are none."""
-    if not table_exists(con, "features.token_features"):
-        return pa.table({"token_id": pa.array([], pa.string())})
     names = "".join(f', t."{name}"' for name in dict.fromkeys((*features.names, "a_trait", "a_token")))
     return con.execute(
         f"""
@@ -274,11 +271,11 @@ def _read_features(con: duckdb.DuckDBPyConnection, collection: str, features: Fe
 
 
 def _chain(con: duckdb.DuckDBPyConnection, collection: str) -> str:
-    if not table_exists(con, "marts.dim_collections"):
+    known = dict(con.execute('select collection, "chain" from marts.dim_collections').fetchall())
+    if not known:
         raise ExplainError(
             "expected a home with collections, found none: nothing was built; `assay run` does it"
         )
-    known = dict(con.execute('select collection, "chain" from marts.dim_collections').fetchall())
     if collection not in known:
         raise UnknownNameError("collection", collection, list(known), "this home")
     return str(known[collection])

@@ -10,8 +10,6 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
-from ml.models.tables import table_exists
-
 REASONS = {
     "fewer_than_3_sales": "Fewer than three sales of the collection are known: nothing can be inferred from so few.",
     "silent_over_90_days": "The collection has not traded for more than 90 days: older prices say little about today.",
@@ -20,51 +18,41 @@ REASONS = {
 }
 """Machine word to what an owner reads."""
 
-_ESTIMATE_COLUMNS = {
-    "estimate_eth": "double",
-    "lower_80_eth": "double",
-    "upper_80_eth": "double",
-    "lower_90_eth": "double",
-    "upper_90_eth": "double",
-    "expected_eth": "double",
-    "tier": "varchar",
-    "no_value_reason": "varchar",
-    "model_version": "varchar",
-    "as_of": "timestamp",
-    "feature_watermark": "timestamp",
-    "grade": "varchar",
-}
+_ESTIMATE_COLUMNS = (
+    "estimate_eth",
+    "lower_80_eth",
+    "upper_80_eth",
+    "lower_90_eth",
+    "upper_90_eth",
+    "expected_eth",
+    "tier",
+    "no_value_reason",
+    "model_version",
+    "as_of",
+    "feature_watermark",
+    "grade",
+)
 
 
 def read_facts(con: duckdb.DuckDBPyConnection, collection: str, until: datetime | None) -> pa.Table:
     """One row per token of a collection, sorted by token id.
 
     Args:
-        con: Connection with marts; predictions where there are any.
+        con: Connection of the lake.
         collection: Whose tokens.
         until: Only sales known before this count; all when None.
 
     Returns:
-        token_id, the columns of predictions.token_estimates that an owner asks for (null where the table or the column
-        is missing), and of the newest arm's-length sale `last_sale_id`, `last_sale_at`, `last_sale_eth`,
+        token_id, the columns of predictions.token_estimates that an owner asks for (null where none was
+        made), and of the newest arm's-length sale `last_sale_id`, `last_sale_at`, `last_sale_eth`,
         `last_sale_level` (the index's level just before it, ln ETH) and `own_sales`.
     """
-    have: set[str] = set()
-    if table_exists(con, "predictions.token_estimates"):
-        have = {row[0] for row in con.execute("describe predictions.token_estimates").fetchall()}
-    stored = ", ".join(
-        f"e.{name}" if name in have else f"null::{kind} as {name}" for name, kind in _ESTIMATE_COLUMNS.items()
-    )
-    estimates = "select * from predictions.token_estimates where collection = $1"
-    if not have:
-        estimates = "select null::varchar as token_id limit 0"
-    level = "null::double as a_level from marts.fct_sales as s"
-    if table_exists(con, "features.hedonic_index"):
-        level = "i.a_level from marts.fct_sales as s left join features.hedonic_index as i on s.sale_id = i.sale_id"
+    stored = ", ".join(f"e.{name}" for name in _ESTIMATE_COLUMNS)
     return con.execute(
         f"""
         with sales as (
-            select s.token_id, s.sale_id, s.event_time, s.price_eth, s.seq, {level}
+            select s.token_id, s.sale_id, s.event_time, s.price_eth, s.seq, i.a_level
+            from marts.fct_sales as s left join features.hedonic_index as i on s.sale_id = i.sale_id
             where s.collection = $1 and s.is_arms_length and ($2::timestamp is null or s.known_at < $2)
         ),
 
@@ -75,7 +63,7 @@ def read_facts(con: duckdb.DuckDBPyConnection, collection: str, until: datetime 
             from sales group by token_id
         ),
 
-        e as ({estimates})
+        e as (select * from predictions.token_estimates where collection = $1)
 
         select t.token_id, {stored}, n.last_sale_id, n.last_sale_at, n.last_sale_eth, n.last_sale_level,
             coalesce(n.own_sales, 0) as own_sales

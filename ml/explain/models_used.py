@@ -18,7 +18,6 @@ import duckdb
 from ml.explain.errors import PriorForgottenError
 from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, Champion
 from ml.models.frames import FeatureSet
-from ml.models.tables import table_exists
 from ml.pricing.models import LakeModels, read_models
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.mirror import read_champions
@@ -87,8 +86,6 @@ def _scored(
     con: duckdb.DuckDBPyConnection, collection: str
 ) -> tuple[str, str | None, str | None, str | None]:
     """Tier, model and prior version and feature fingerprint of a collection's estimates."""
-    if not table_exists(con, "predictions.token_estimates"):
-        return TIER_INDEX, None, None, None
     rows = con.execute(
         """
         select tier, model_version, prior_version, feature_fingerprint

@@ -20,7 +20,6 @@ from ml.evaluation.accuracy.config import AccuracyConfig
 from ml.evaluation.metrics import coverage, point_metrics
 from ml.models.collection_reader import BASELINE_COLUMNS
 from ml.models.matrix import column
-from ml.models.tables import table_exists
 
 ENOUGH_SALES = 20
 """Sales below which an error is an anecdote (DOMAIN.md §3)."""
@@ -61,20 +60,16 @@ class TrackRecord:
 
 def track_record(con: duckdb.DuckDBPyConnection, collection: str) -> TrackRecord | None:
     """Track record of a collection, or None before any of its sales was walked."""
-    if not table_exists(con, "predictions.prior_walk_forward"):
-        return None
-    with_local = table_exists(con, "predictions.local_walk_forward")
-    local = "left join predictions.local_walk_forward as l on w.sale_id = l.sale_id" if with_local else ""
-    model = "coalesce(l.prediction_log, w.prediction_log)" if with_local else "w.prediction_log"
     table = con.execute(
         f"""
         with numbered as (
             select *, row_number() over (order by seq desc) as place, count(*) over () as size
             from predictions.prior_walk_forward where collection = $1
         )
-        select w.known_at, w.target_log, {model} as model_log, w.base_log, w.half_80,
+        select w.known_at, w.target_log, coalesce(l.prediction_log, w.prediction_log) as model_log,
+            w.base_log, w.half_80,
             {", ".join(f"w.{source}" for source in BASELINE_COLUMNS.values())}
-        from numbered as w {local}
+        from numbered as w left join predictions.local_walk_forward as l on w.sale_id = l.sale_id
         where w.place <= greatest($2, ceil($3 * w.size))
         order by w.seq
         """,

@@ -18,10 +18,12 @@ from datetime import datetime
 
 import duckdb
 
-from ml.features.outdated import SALE_KEYS, TOKEN_KEYS, create_table, plan_changed, plan_stale, remember
+from lake.tables import column_names
+from ml.features.outdated import forget_other_schema, plan_changed, plan_stale, remember
 from ml.features.query import SPINE_INDEX_COLUMNS, feature_query
 from ml.index.asof import sorted_asof_joins
 from ml.index.params import DEFAULT_PARAMS, IndexParams
+from ml.tables.features import SALE_KEYS, TOKEN_KEYS
 
 #: Spine rows per query: the joins of one hold some 500 bytes a row.
 CHUNK_ROWS = 250_000
@@ -48,7 +50,7 @@ def update_sale_features(con: duckdb.DuckDBPyConnection) -> FeatureReport:
     touched, and of them only rows from the first changed sale on.
     """
     began = time.monotonic()
-    create_table(con, "sale", SALE_KEYS)
+    forget_other_schema(con, "sale")
     plan_changed(con, "sale")
     con.execute(
         """
@@ -101,7 +103,7 @@ def update_sale_features(con: duckdb.DuckDBPyConnection) -> FeatureReport:
         where hedonic_index.seq >= first_seq and a_mean is not null
         """
     )
-    return _write(con, "sale", SALE_KEYS, began)
+    return _write(con, "sale", column_names(SALE_KEYS), began)
 
 
 def build_token_features(
@@ -125,7 +127,7 @@ def build_token_features(
         ScoringInstantError: the index knows sales from ``as_of`` on; they would leak into the features.
     """
     began = time.monotonic()
-    create_table(con, "token", TOKEN_KEYS)
+    forget_other_schema(con, "token")
     newest = con.execute("select max(state_known_at) from features.index_state").fetchone()
     if newest and newest[0] is not None and newest[0] >= as_of:
         raise ScoringInstantError(
@@ -186,7 +188,7 @@ def build_token_features(
         """,
         {"as_of": as_of},
     )
-    return _write(con, "token", TOKEN_KEYS, began)
+    return _write(con, "token", column_names(TOKEN_KEYS), began)
 
 
 def _write(con: duckdb.DuckDBPyConnection, spine: str, keys: tuple[str, ...], began: float) -> FeatureReport:

@@ -1,7 +1,7 @@
-"""Which features are outdated, and the tables they are kept in.
+"""Which features are outdated.
 
-What is here: the tables of both spines, the collections to compute again, and the note that they were. What is not:
-computing them (``build``).
+What is here: the collections to compute again, and the note that they were. What is not:
+computing them (``build``), and the tables (``ml.tables.features``).
 
 The concept. The index keeps a hash of each collection's sales and traits. Beside the features stands the hash they
 were computed from (``features.feature_state``): where the two differ, the collection is computed again, and where the
@@ -14,57 +14,24 @@ from datetime import datetime
 
 import duckdb
 
-from ml.features.schema import FEATURES, fingerprint
-from ml.index.tables import create_tables as create_index_tables
+from ml.features.schema import fingerprint
 
-SALE_KEYS = (
-    "sale_id",
-    "collection",
-    "token_id",
-    "seq",
-    "known_at",
-    "as_of",
-    "prefix",
-    "row_hash",
-    "target_log",
-)
-TOKEN_KEYS = ("collection", "token_id", "as_of", "prefix", "state_known_at")
 #: A collection without a new sale is seen anew after this many days: its time since the last sale has grown.
 STALE_DAYS = 7
-_KEY_TYPES = {
-    "seq": "bigint",
-    "prefix": "bigint",
-    "known_at": "timestamp",
-    "as_of": "timestamp",
-    "state_known_at": "timestamp",
-    "row_hash": "ubigint",
-    "target_log": "double",
-}
 
 
-def create_table(con: duckdb.DuckDBPyConnection, spine: str, keys: tuple[str, ...]) -> None:
-    """Create the table of one spine; a table of another feature schema is replaced."""
-    create_index_tables(con)
-    con.execute(
-        """
-        create table if not exists features.feature_state (
-            spine varchar, collection varchar, sales_hash ubigint, traits_hash ubigint, fingerprint varchar
-        )
-        """
-    )
+def forget_other_schema(con: duckdb.DuckDBPyConnection, spine: str) -> None:
+    """Empty the table of one spine if it was filled under another feature schema.
+
+    Other columns are seen when the lake is opened; a feature can also change its meaning and keep its name.
+    """
     stored = con.execute(
         "select count(*) from features.feature_state where spine = ? and fingerprint != ?",
         [spine, fingerprint()],
     ).fetchone()
     if stored and stored[0]:
-        con.execute(f"drop table if exists features.{spine}_features")
+        con.execute(f"delete from features.{spine}_features")
         con.execute("delete from features.feature_state where spine = ?", [spine])
-    columns = ", ".join(
-        [f"{key} {_KEY_TYPES.get(key, 'varchar')}" for key in keys]
-        + ["base_log double"]
-        + [f"{feature.name} {feature.dtype}" for feature in FEATURES]
-    )
-    con.execute(f"create table if not exists features.{spine}_features ({columns})")
 
 
 def plan_changed(con: duckdb.DuckDBPyConnection, spine: str, everything: bool = False) -> None:

@@ -1,7 +1,7 @@
-"""The index's tables, and which part of which collection has to be computed again.
+"""Which part of which collection has to be computed again.
 
-What is here: DDL, and SQL that compares ``marts.fct_sales`` with what is stored. What is not: the numbers
-(``update``).
+What is here: SQL that compares ``marts.fct_sales`` with what is stored. What is not: the numbers
+(``update``), and the columns (``ml.tables.features``).
 
 The concept. Every stored row keeps the hash of the sale it was computed from, every collection the hash of
 all its sales and traits. Collections whose hashes differ are looked at row by row; their tail from the
@@ -15,33 +15,6 @@ import duckdb
 
 from ml.index.asof import sorted_asof_joins
 from ml.index.params import IndexParams
-
-DDL = (
-    "create schema if not exists features",
-    """
-    create table if not exists features.hedonic_index (
-        sale_id varchar, collection varchar, token_id varchar, seq bigint, known_at timestamp, as_of
-        timestamp, prefix bigint, a_mean double, a_level double, a_trait double, a_token double, a_sd
-        double, a_level_sd double, b_mean double, b_level double, b_trait double, b_token double, b_sd
-        double, b_level_sd double, log_price double, innovation_a double, noise_a double, noise_b double,
-        row_hash ubigint
-    )
-    """,
-    """
-    create table if not exists features.token_index (
-        collection varchar, token_id varchar, state_seq bigint, state_known_at timestamp,
-        a_mean float, a_level float, a_trait float, a_token float, a_sd float, a_level_sd float,
-        b_mean float, b_level float, b_trait float, b_token float, b_level_sd float,
-        a_history_cross float, a_history_square float
-    )
-    """,
-    """
-    create table if not exists features.index_state (
-        collection varchar, state_seq bigint, state_known_at timestamp, sales_hash ubigint, traits_hash
-        ubigint, params_fingerprint varchar, anchor_log double
-    )
-    """,
-)
 
 # Everything about a sale that a feature is computed from: who dealt is part of it (owner effects).
 SALE_HASH = "hash(seq, sale_id, token_id, tx_hash, price_eth, event_time, known_at, as_of, buyer, seller)"
@@ -185,12 +158,6 @@ left join oldest using (collection)
 
 class IndexInputError(ValueError):
     """The marts break the contract the index is computed from."""
-
-
-def create_tables(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the index's tables where they are missing."""
-    for statement in DDL:
-        con.execute(statement)
 
 
 def plan_work(con: duckdb.DuckDBPyConnection, params: IndexParams) -> None:

@@ -24,7 +24,7 @@ from ml.index.chunks import Chunk, number_chunks, read_chunks
 from ml.index.kernel import replay_batch
 from ml.index.params import DEFAULT_PARAMS, IndexParams
 from ml.index.replay import OUT_LEVEL, OUT_LEVEL_VAR, OUT_MEAN, OUT_TOKEN, OUT_VAR
-from ml.index.tables import create_tables, forget_outdated, plan_work
+from ml.index.tables import forget_outdated, plan_work
 from ml.index.valuation import (
     COL_A_LEVEL,
     COL_A_LEVEL_VAR,
@@ -80,7 +80,6 @@ def update_index(
     from threadpoolctl import threadpool_limits
 
     began = time.monotonic()
-    create_tables(con)
     plan_work(con, params)
     removed = forget_outdated(con)
     chunks = number_chunks(con, chunk_entries)

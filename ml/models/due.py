@@ -22,7 +22,7 @@ from ml.models.lost_files import BOOSTER, LostFile
 from ml.models.markets import LivePriors
 from ml.models.pooled import PooledConfig
 from ml.models.prior import MIN_POOLED_ROWS
-from ml.models.tables import EPOCH, table_exists
+from ml.models.tables import EPOCH
 from ml.models.training import TrainingConfig
 from ml.models.tuned import MARKET, Adopted, read_adopted, recipe
 
@@ -57,8 +57,6 @@ def prior_due(
     found = con.execute("select count(*), max(known_at) from features.sale_features").fetchone()
     if found is None or found[0] < MIN_POOLED_ROWS:
         return None
-    if not (table_exists(con, "ops.prior_folds") and table_exists(con, "predictions.prior_walk_forward")):
-        return "no prior yet"
     live = con.execute(_LIVE_PRIORS_SQL).fetchall()
     if not live:
         return "no prior yet"
@@ -92,8 +90,6 @@ def prior_due(
 
 def predictions_lag(con: duckdb.DuckDBPyConnection) -> timedelta | None:
     """How far the newest sale is ahead of the newest one with an out-of-fold prediction; None while there is none."""
-    if not table_exists(con, "predictions.prior_walk_forward"):
-        return None
     row = con.execute(
         "select (select max(known_at) from features.sale_features)"
         " - (select max(known_at) from predictions.prior_walk_forward)"
@@ -147,14 +143,6 @@ def collections_due(
         Partition keys, sorted.
     """
     training = training or TrainingConfig()
-    if not table_exists(con, "predictions.prior_walk_forward"):
-        return []
-    if not table_exists(con, "ops.champions"):
-        rows = con.execute(
-            "select distinct collection from predictions.prior_walk_forward order by 1"
-        ).fetchall()
-        return [row[0] for row in rows]
-    judged = _JUDGED_SQL if table_exists(con, "ops.decision_log") else _NOTHING_JUDGED_SQL
     live = LivePriors.read(con).of_collections(con)
     table = pa.table(
         {
@@ -166,7 +154,7 @@ def collections_due(
     try:
         rows = con.execute(
             f"""
-            with judged as ({judged})
+            with judged as ({_JUDGED_SQL})
 
             select w.collection
             from predictions.prior_walk_forward as w
@@ -203,5 +191,3 @@ from ops.decision_log
 where action in ('promoted', 'rejected', 'kept', 'fell_back')
     and decided_at >= (select max(known_at) from predictions.prior_walk_forward)
 """
-
-_NOTHING_JUDGED_SQL = "select null::varchar as collection, null::varchar as prior_version where false"

@@ -20,7 +20,6 @@ import numpy as np
 from ml.evaluation.metrics import premium_tier
 from ml.models.calibration import Calibration, CalibrationConfig, calibrate
 from ml.models.frames import SaleFrame
-from ml.models.tables import table_exists
 
 RARITY_BINS = 10
 """Bins of the rarity percentile, from commonest to rarest."""
@@ -123,8 +122,6 @@ def _rarity(
 
 def read_rarity(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[float, ...]]:
     """Log effect per rarity bin of every market of ops.rarity_effect, the market with most sales behind it first."""
-    if not table_exists(con, "ops.rarity_effect"):
-        return {}
     rows = con.execute(
         """
         select market, list(effect_log order by rarity_bin) from ops.rarity_effect

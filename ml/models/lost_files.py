@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import duckdb
 
 from ml.models.champion import Champion
-from ml.models.tables import table_exists
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.mirror import read_champions
 
@@ -68,8 +67,6 @@ def lost_boosters(champions: Iterable[Champion], artifacts: ArtifactStore) -> li
 
 
 def _lost_of_folds(con: duckdb.DuckDBPyConnection, artifacts: ArtifactStore) -> list[LostFile]:
-    if not table_exists(con, "ops.prior_folds"):
-        return []
     rows = con.execute(
         """
         select market, fold, fold = max(fold) over (partition by market) as live, prior_sha, scale_sha

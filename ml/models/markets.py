@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.models.frames import SaleFrame
-from ml.models.tables import table_exists
 
 MIN_MARKET_SALES = 2000
 """Sales of a chain from which it is a market of its own."""
@@ -65,8 +64,6 @@ class LivePriors:
     @classmethod
     def read(cls, con: duckdb.DuckDBPyConnection) -> LivePriors:
         """From ops.prior_folds."""
-        if not table_exists(con, "ops.prior_folds"):
-            return cls({}, None)
         rows = con.execute(
             """
             select market, prior_version from ops.prior_folds

@@ -28,7 +28,7 @@ from ml.models.frames import FeatureSet, SaleFrame, read_sales
 from ml.models.index_alone import IndexAlone, IndexAloneConfig, learn_index_alone
 from ml.models.lost_files import RULE_LOST
 from ml.models.markets import MIN_MARKET_SALES, split_markets
-from ml.models.tables import EPOCH, table_exists
+from ml.models.tables import EPOCH
 from ml.models.tuned import MARKET, read_adopted, recipe
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.mirror import POOLED, Decision
@@ -236,8 +236,6 @@ def _none(n: int) -> npt.NDArray[np.object_]:
 
 def _read_folds(con: duckdb.DuckDBPyConnection, features: FeatureSet, config: PooledConfig) -> list[Fold]:
     """Folds fitted earlier under the same features and settings."""
-    if not table_exists(con, "ops.prior_folds"):
-        return []
     rows = con.execute(
         """
         select market, fold, epoch_us(cutoff), sales, prior_sha, scale_sha from ops.prior_folds

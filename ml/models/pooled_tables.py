@@ -16,7 +16,7 @@ import pyarrow as pa
 from ml.evaluation.baselines import BASELINES
 from ml.models.index_alone import index_version
 from ml.models.pooled import PooledOutcome, prior_version, timestamp
-from ml.models.tables import append, create_tables, replace
+from ml.models.tables import append, replace
 from ml.registry.mirror import record
 
 Float = npt.NDArray[np.float64]
@@ -24,15 +24,6 @@ Float = npt.NDArray[np.float64]
 
 def record_pooled(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) -> None:
     """Write the walk-forward, folds, calibration, rarity effect and decision, in the caller's transaction."""
-    create_tables(
-        con,
-        [
-            "predictions.prior_walk_forward",
-            "ops.prior_folds",
-            "ops.interval_calibration",
-            "ops.rarity_effect",
-        ],
-    )
     replace(con, "predictions.prior_walk_forward", _walk_forward_rows(outcome))
     folds = outcome.walk_forward.folds
     replace(

@@ -27,7 +27,7 @@ from ml.models.champion import Champion
 from ml.models.collection_reader import read_collections
 from ml.models.frames import FeatureSet
 from ml.models.lost_files import RULE_LOST, LostFile, lost_boosters
-from ml.models.tables import append, create_tables
+from ml.models.tables import append
 from ml.models.tuned import recipe_of_local
 from ml.registry.champions import ChampionRegistry
 from ml.registry.errors import RegistryError
@@ -195,7 +195,6 @@ def record_training(con: duckdb.DuckDBPyConnection, report: TrainingReport) -> N
     judged = [outcome for outcome in report.outcomes if outcome.decision is not None]
     promoted = [o.champion for o in judged if o.champion is not None and o.candidate is not None]
     record(con, promoted, [outcome.decision for outcome in judged if outcome.decision is not None])
-    create_tables(con, ["predictions.local_walk_forward"])
     if judged:
         con.execute(
             "delete from predictions.local_walk_forward where collection in (select unnest($1))",

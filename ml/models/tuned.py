@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
-from ml.models.tables import table_exists
-
 if TYPE_CHECKING:
     from ml.models.local import LocalConfig
 
@@ -82,8 +80,6 @@ def read_adopted(
         kind: `MARKET` or `COLLECTION`.
         recipe_name: Only settings measured against this recipe.
     """
-    if not table_exists(con, "ops.tuned_settings"):
-        return {}
     rows: list[tuple[Any, ...]] = con.execute(
         """
         select scope, epoch_us(decided_at), params from ops.tuned_settings

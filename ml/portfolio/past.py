@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from ml.models.calibration import CalibrationConfig, mean_corrections
 from ml.models.matrix import column, group_codes
-from ml.models.tables import append, create_tables, table_exists
+from ml.models.tables import append
 from ml.portfolio.risk import PortfolioRisk, RiskConfig, estimate_risk
 
 ALL_MARKETS = "all"
@@ -30,7 +30,6 @@ def record_portfolio_risk(con: duckdb.DuckDBPyConnection, config: RiskConfig | N
         config: Settings.
     """
     config = config or RiskConfig()
-    create_tables(con, ["ops.portfolio_risk"])
     newest = con.execute("select max(known_at) from predictions.prior_walk_forward").fetchone()
     if newest is None or newest[0] is None:
         return
@@ -50,8 +49,6 @@ def record_portfolio_risk(con: duckdb.DuckDBPyConnection, config: RiskConfig | N
 
 def read_risk(con: duckdb.DuckDBPyConnection, as_of: datetime) -> dict[str, PortfolioRisk]:
     """The newest components known at the instant, by market; empty before there are any."""
-    if not table_exists(con, "ops.portfolio_risk"):
-        return {}
     rows = con.execute(
         """
         select market, variance, same_collection, other_collections, quantile_80, portfolios from ops.portfolio_risk

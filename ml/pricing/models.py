@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -20,7 +19,6 @@ from ml.models.frames import FeatureSet
 from ml.models.index_alone import NOTHING_LEARNT, IndexAlone, index_version, read_rarity
 from ml.models.markets import LivePriors
 from ml.models.pooled import prior_version
-from ml.models.tables import table_exists
 from ml.registry.artifacts import ArtifactLostError, ArtifactStore
 from ml.registry.mirror import read_champions
 
@@ -177,11 +175,9 @@ def read_models(
     Raises:
         FeatureMismatchError: When a live prior was fitted on other features.
     """
-    folds: list[Any] = []
-    if table_exists(con, "ops.prior_folds"):
-        folds = con.execute(
-            "select market, prior_sha, scale_sha, feature_fingerprint from ops.prior_folds order by market, fold"
-        ).fetchall()
+    folds = con.execute(
+        "select market, prior_sha, scale_sha, feature_fingerprint from ops.prior_folds order by market, fold"
+    ).fetchall()
     wanted = {champion.prior_version for champion in read_champions(con).values()}
     live = LivePriors.read(con)
     rarity = read_rarity(con) or {"": ()}
@@ -217,7 +213,7 @@ def _calibration(
     con: duckdb.DuckDBPyConnection, version: str | None, as_of: datetime | None
 ) -> Calibration | None:
     """The newest calibration of a prior made from what was known before the instant."""
-    if version is None or not table_exists(con, "ops.interval_calibration"):
+    if version is None:
         return None
     rows = con.execute(
         """

@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from ml.models.frames import FeatureSet
 from ml.models.markets import LivePriors
-from ml.models.tables import table_exists
 from ml.pricing.scoring import ScoringConfig
 
 
@@ -39,19 +38,12 @@ def collections_to_score(
         Names, sorted; None when everything must be scored (nothing is yet, or the schema changed).
     """
     features, config = features or FeatureSet.declared(), config or ScoringConfig()
-    if not table_exists(con, "predictions.token_estimates"):
-        return None
     scored = con.execute(
         "select count(*), max(feature_fingerprint) from predictions.token_estimates"
     ).fetchone()
     if scored is None or not scored[0] or scored[1] != features.fingerprint:
         return None
-    has_champions = table_exists(con, "ops.champions")
-    champions = (
-        "select collection, collection || '@' || version as model_version from ops.champions"
-        if has_champions
-        else "select null::varchar as collection, null::varchar as model_version where false"
-    )
+    champions = "select collection, collection || '@' || version as model_version from ops.champions"
     live = LivePriors.read(con).of_collections(con)
     con.register(
         "_live",

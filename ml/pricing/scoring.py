@@ -22,7 +22,6 @@ import pyarrow as pa
 from ml.models.champion import TIER_OWN, Champion
 from ml.models.frames import FeatureSet
 from ml.models.matrix import column, matrix
-from ml.models.tables import create_tables
 from ml.models.traits import TraitLists, read_trait_types
 from ml.pricing.estimates import PREDICTION_SCHEMA, write_estimates
 from ml.pricing.models import LakeModels, RowIntervals, read_models
@@ -105,7 +104,6 @@ def score(
     config = config or ScoringConfig()
     features = features or FeatureSet.declared()
     clock = _Clock()
-    create_tables(con, ["predictions.token_estimates", "predictions.estimate_history"])
     lake = read_models(con, artifacts, as_of, features)
     champions, replaced = usable_champions(
         read_champions(con, only), lake.models.priors, features.fingerprint, lake.lost

@@ -22,7 +22,7 @@ import duckdb
 import pyarrow as pa
 
 from ml.models.champion import Champion
-from ml.models.tables import append, create_tables, table_exists
+from ml.models.tables import append
 from ml.registry.champions import ALIAS_CHAMPION, ALIAS_PREVIOUS, ChampionRegistry
 from ml.registry.errors import RegistryError
 
@@ -104,8 +104,6 @@ def read_champions(
     con: duckdb.DuckDBPyConnection, collections: Sequence[str] | None = None
 ) -> dict[str, Champion]:
     """The champions that the lake knows, by collection; all of them when `collections` is None."""
-    if not table_exists(con, "ops.champions"):
-        return {}
     chosen = "" if collections is None else "where collection in (select unnest($1))"
     rows = con.execute(
         f"select {', '.join(_COLUMNS)} from ops.champions {chosen} order by collection",
@@ -119,7 +117,6 @@ def record(
     con: duckdb.DuckDBPyConnection, champions: Iterable[Champion], decisions: Iterable[Decision]
 ) -> None:
     """Write new champions over old ones and append the decisions, in the caller's transaction."""
-    create_tables(con, ["ops.champions", "ops.decision_log"])
     rows = pa.Table.from_pylist([champion.as_row() for champion in champions], schema=_CHAMPION_SCHEMA)
     if rows.num_rows:
         con.register("_champions", rows)

@@ -10,8 +10,6 @@ from typing import Any
 
 import duckdb
 
-from ml.models.tables import table_exists
-
 
 def tuning_results(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """The newest verdict of every market, collection and class.
@@ -21,8 +19,6 @@ def tuning_results(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
         (relative) with `interval` on the later window (None where nothing was compared), `mdape_before`, `mdape_after`,
         `later_from`, `decided_at`, `expires`, `trials`, `seconds`, `params`.
     """
-    if not table_exists(con, "ops.tuned_settings"):
-        return []
     rows = con.execute(
         """
         select scope_kind, scope, adopted, rule, reason, params, numbers, later_from, decided_at, expires, trials,

@@ -1,6 +1,7 @@
 """Trials and verdicts in the lake: ops.tuning_trials and ops.tuned_settings.
 
-Here: their DDL, writing and reading them. Not here: who reads adopted settings for a fit (`ml.models.tuned`).
+Here: writing and reading them. Not here: their columns (`ml.tables.ops`), or who reads adopted
+settings for a fit (`ml.models.tuned`).
 """
 
 from __future__ import annotations
@@ -14,24 +15,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ml.models.tables import append, table_exists
+from ml.models.tables import append
 from ml.registry.mirror import Decision, record
+from ml.tables.ops import TUNED_SETTINGS, TUNING_TRIALS
 from ml.tuning.study import COMPLETE, Trial
 
-TABLES: dict[str, str] = {
-    # key: (study, trial). Every trial of every study, written as it ends.
-    "ops.tuning_trials": """
-        study varchar, scope_kind varchar, scope varchar, trial bigint, params varchar, value double, state varchar,
-        reason varchar, seconds double, folds varchar, pruned_step bigint, window_start timestamp, window_end timestamp
-    """,
-    # key: (scope_kind, scope, study). What a study led to; adopted rows are what fits read (`ml.models.tuned`).
-    "ops.tuned_settings": """
-        scope_kind varchar, scope varchar, recipe varchar, study varchar, params varchar, adopted boolean, rule varchar,
-        reason varchar, sales bigint, before_log double, after_log double, gain double, gain_low double,
-        gain_high double, later_from timestamp, decided_at timestamp, expires timestamp, trials bigint, seconds double,
-        numbers varchar
-    """,
-}
+_SCHEMAS = {table.name: table.arrow() for table in (TUNING_TRIALS, TUNED_SETTINGS)}
 
 
 @dataclass(frozen=True)
@@ -71,13 +60,6 @@ class Verdict:
     seconds: float
 
 
-def create_tuning_tables(con: duckdb.DuckDBPyConnection) -> None:
-    """Make the tables where they do not exist yet."""
-    con.execute("create schema if not exists ops")
-    for name, columns in TABLES.items():
-        con.execute(f"create table if not exists {name} ({columns})")
-
-
 def write_trial(
     con: duckdb.DuckDBPyConnection,
     study: str,
@@ -87,7 +69,6 @@ def write_trial(
     window: tuple[datetime, datetime],
 ) -> None:
     """Write one trial, replacing the one of the same number, in the caller's transaction."""
-    create_tuning_tables(con)
     con.execute("delete from ops.tuning_trials where study = $1 and trial = $2", [study, trial.number])
     row: dict[str, Any] = {
         "study": study,
@@ -109,8 +90,6 @@ def write_trial(
 
 def read_trials(con: duckdb.DuckDBPyConnection, study: str) -> list[Trial]:
     """The trials of a study, in order."""
-    if not table_exists(con, "ops.tuning_trials"):
-        return []
     rows = con.execute(
         "select trial, params, state, value, folds, reason, seconds from ops.tuning_trials where study = $1 order by 1",
         [study],
@@ -125,8 +104,6 @@ def best_of_last_study(
     con: duckdb.DuckDBPyConnection, kind: str, scope: str, study: str
 ) -> dict[str, Any] | None:
     """The best settings of the scope's newest other study; where the next one starts."""
-    if not table_exists(con, "ops.tuning_trials"):
-        return None
     row = con.execute(
         """
         select params from ops.tuning_trials
@@ -140,7 +117,6 @@ def best_of_last_study(
 
 def write_verdict(con: duckdb.DuckDBPyConnection, verdict: Verdict, run_id: str) -> None:
     """Write what a study led to and its decision, replacing those of the same study, in the caller's transaction."""
-    create_tuning_tables(con)
     con.execute(
         "delete from ops.tuned_settings where scope_kind = $1 and scope = $2 and study = $3",
         [verdict.kind, verdict.scope, verdict.study],
@@ -178,8 +154,6 @@ def standing(con: duckdb.DuckDBPyConnection, recipe: str, kind: str) -> dict[str
     Sources end at different instants: whether a verdict still stands is asked with the newest sale of the scope, not of
     the lake, or a chain whose data ended years ago would be studied again on the same sales for ever.
     """
-    if not table_exists(con, "ops.tuned_settings"):
-        return {}
     rows = con.execute(
         "select scope, max(expires) from ops.tuned_settings where recipe = $1 and scope_kind = $2 group by 1",
         [recipe, kind],
@@ -191,8 +165,6 @@ def newest_verdicts(
     con: duckdb.DuckDBPyConnection, recipe: str, kind: str
 ) -> list[tuple[str, str, bool, datetime]]:
     """(scope, study, adopted, expires) of the newest verdict on every scope, in order of scope."""
-    if not table_exists(con, "ops.tuned_settings"):
-        return []
     return con.execute(
         """
         select scope, study, adopted, expires from ops.tuned_settings
@@ -222,14 +194,3 @@ def _decision(verdict: Verdict, run_id: str) -> Decision:
 
 def _append(con: duckdb.DuckDBPyConnection, table: str, row: dict[str, Any]) -> None:
     append(con, table, pa.Table.from_pylist([row], schema=_SCHEMAS[table]))
-
-
-_TYPES = {"varchar": pa.string(), "bigint": pa.int64(), "double": pa.float64(), "boolean": pa.bool_()}
-
-
-def _schema(columns: str) -> pa.Schema:
-    pairs = [column.split() for column in columns.replace("\n", " ").split(",")]
-    return pa.schema([(name, _TYPES.get(kind, pa.timestamp("us"))) for name, kind in pairs])
-
-
-_SCHEMAS = {name: _schema(columns) for name, columns in TABLES.items()}

@@ -16,8 +16,6 @@ from datetime import datetime
 
 import duckdb
 
-from ml.models.tables import table_exists
-
 
 @dataclass(frozen=True)
 class WorthRule:
@@ -61,11 +59,6 @@ class Worth:
 
 def worth_tuning(con: duckdb.DuckDBPyConnection, rule: WorthRule) -> list[Worth]:
     """Collections with enough sales and a booster that an earlier window gave a weight, most valuable first."""
-    if not (
-        table_exists(con, "predictions.prior_walk_forward")
-        and table_exists(con, "predictions.local_walk_forward")
-    ):
-        return []
     rows = con.execute(
         """
         with weighed as (

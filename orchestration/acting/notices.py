@@ -13,8 +13,6 @@ from ml.acting.queue import read_queue
 from ml.acting.restore import RULE_NOT_TRUSTED, RULE_PREVIOUS
 from ml.acting.tables import DONE, QUEUE
 from ml.evaluation.online import ALL, DEGRADED, newest_online
-from ml.evaluation.online import TABLE as ONLINE
-from ml.models.tables import table_exists
 from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
 from orchestration.commands import assay_command
@@ -43,18 +41,11 @@ def _degraded(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolic
     """Degraded and not answered yet: a training that was measured to help ends it before the window has passed."""
     from orchestration.alerts.outbox import Alert
 
-    if not table_exists(con, ONLINE):
-        return []
-    answered = (
-        f"select collection from {QUEUE} where state = '{DONE}'"
-        if table_exists(con, QUEUE)
-        else "select null::varchar as collection where false"
-    )
     rows = con.execute(
         f"""
         select collection, n, mdape, past_mdape, med_5_mdape, past_med_5_mdape from ({newest_online()})
         where state = '{DEGRADED}' and window_end >= $now::timestamp - to_days($stale)
-            and collection not in ({answered})
+            and collection not in (select collection from {QUEUE} where state = '{DONE}')
         order by collection
         """,
         {"now": now, "stale": int(policy.stale_days)},
@@ -84,8 +75,6 @@ def _degraded(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolic
 def _restored(con: duckdb.DuckDBPyConnection, now: datetime) -> list[Alert]:
     from orchestration.alerts.outbox import Alert
 
-    if not table_exists(con, "ops.decision_log"):
-        return []
     rows = con.execute(
         """
         select collection, action, reason, challenger from ops.decision_log

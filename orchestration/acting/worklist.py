@@ -19,7 +19,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ml.acting.tables import QUEUE, QUEUED, RETRAIN
-from ml.models.tables import table_exists
 
 if TYPE_CHECKING:
     import duckdb
@@ -96,8 +95,6 @@ class Choice:
 
 def read_waiting(con: duckdb.DuckDBPyConnection, now: datetime) -> tuple[list[Waiting], set[str]]:
     """Collections that wait for a training, most valuable first, and those launched on this day."""
-    if not table_exists(con, QUEUE):
-        return [], set()
     rows = con.execute(
         f"select collection, attempts, last_trained from {QUEUE} where state = '{QUEUED}' and kind = '{RETRAIN}'"
         " order by priority desc, collection"

@@ -10,7 +10,7 @@ import dagster as dg
 
 from ml.drift.reports import DriftReport
 from ml.text.visible import visible
-from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, incident_counts, table_columns
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema, incident_counts
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.drift import WIDESPREAD, Drifted
 from orchestration.resources import AssayResource
@@ -33,6 +33,7 @@ CHECK = dg.AssetCheckSpec(
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
+    metadata=column_schema("monitoring.drift_scores"),
     check_specs=[CHECK],
     description="Features, target, prediction and error of every collection and market: the newest window of sales "
     "against those before it. Each full window is scored once; monitoring.drift_status has the verdict per collection.",
@@ -42,8 +43,6 @@ def drift_scores(assay: AssayResource) -> Iterator[Any]:
     from orchestration.monitor import find_drift
 
     found, incidents = find_drift(assay)
-    with assay.lake.read() as con:
-        columns = table_columns(con, "monitoring.drift_scores")
     pages = {f"report {visible(r.collection)}": _page(r) for r in found.reports}
     yield dg.MaterializeResult(
         metadata={
@@ -54,7 +53,6 @@ def drift_scores(assay: AssayResource) -> Iterator[Any]:
             "seconds": found.scored.seconds,
             **incident_counts(incidents),
             **pages,
-            **columns,
         }
     )
     yield widespread(found.standing)

@@ -9,7 +9,7 @@ import dagster as dg
 
 from ml.text.markdown import markdown_table
 from orchestration import plots
-from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
 from orchestration.checks.factory import guidance
 from orchestration.resources import AssayResource
 
@@ -22,6 +22,7 @@ FEATURE_DEPS = ["fct_sales", "fct_collection_state", "fct_listings", "dim_tokens
     owners=MODEL_TEAM,
     kinds={"numba", "ducklake"},
     pool=LAKE_WRITER,
+    metadata=column_schema("features.hedonic_index"),
     description="The causal Gaussian-process price index of every collection: what each sale was expected to bring, "
     "one step ahead, and every token's place in it now. Only collections with new sales are touched.",
 )
@@ -33,7 +34,6 @@ def hedonic_index(assay: AssayResource) -> dg.MaterializeResult:
         report = update_index(con, threads=assay.settings.threads)
     with assay.lake.read() as con:
         plot = plots.drawn("The price index", lambda: plots.index_plot(con))
-        columns = table_columns(con, "features.hedonic_index")
     return dg.MaterializeResult(
         metadata={
             "rows_written": report.sales,
@@ -41,7 +41,6 @@ def hedonic_index(assay: AssayResource) -> dg.MaterializeResult:
             "tokens_placed": report.tokens,
             "seconds": report.seconds,
             "price_index": plot,
-            **columns,
         }
     )
 
@@ -52,6 +51,7 @@ def hedonic_index(assay: AssayResource) -> dg.MaterializeResult:
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
+    metadata=column_schema("features.sale_features"),
     description="What was known strictly before every arm's-length sale, with its price as the target.",
 )
 def sale_features(assay: AssayResource) -> dg.MaterializeResult:
@@ -61,8 +61,7 @@ def sale_features(assay: AssayResource) -> dg.MaterializeResult:
 
     with assay.lake.write("update sale features") as con:
         report = update_sale_features(con)
-        columns = _columns(con, "features.sale_features")
-    return dg.MaterializeResult(metadata={**_metadata(report, fingerprint()), **columns})
+    return dg.MaterializeResult(metadata=_metadata(report, fingerprint()))
 
 
 @dg.asset(
@@ -71,6 +70,7 @@ def sale_features(assay: AssayResource) -> dg.MaterializeResult:
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
+    metadata=column_schema("features.token_features"),
     description="The same features for every token at the watermark: the scoring spine through the same code path.",
 )
 def token_features(assay: AssayResource) -> dg.MaterializeResult:
@@ -80,8 +80,7 @@ def token_features(assay: AssayResource) -> dg.MaterializeResult:
 
     with assay.lake.write("build token features") as con:
         report = build_token_features(con, assay.horizon)
-        columns = _columns(con, "features.token_features")
-    return dg.MaterializeResult(metadata={**_metadata(report, fingerprint()), **columns})
+    return dg.MaterializeResult(metadata=_metadata(report, fingerprint()))
 
 
 def _metadata(report: Any, fingerprint: str) -> dict[str, Any]:
@@ -91,12 +90,6 @@ def _metadata(report: Any, fingerprint: str) -> dict[str, Any]:
         "collections_updated": report.collections,
         "feature_fingerprint": fingerprint,
     }
-
-
-def _columns(con: Any, table: str) -> dict[str, dg.TableSchema]:
-    from ml.features.schema import FEATURES
-
-    return table_columns(con, table, {feature.name: feature.description for feature in FEATURES})
 
 
 def _feature_check(table: str) -> dg.AssetChecksDefinition:

@@ -15,7 +15,7 @@ import dagster as dg
 from ml.text.markdown import markdown_text
 from ml.text.visible import visible
 from orchestration import plots
-from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, table_columns
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
 from orchestration.partitions import collection_key, collection_of, collections
 from orchestration.resources import Assay, AssayResource
 
@@ -61,6 +61,7 @@ def training_config(assay: Assay) -> "TrainingConfig":
     owners=MODEL_TEAM,
     kinds={"catboost", "ducklake"},
     pool=LAKE_WRITER,
+    metadata=column_schema("predictions.prior_walk_forward"),
     description="One CatBoost model over all collections, on gaps to the hedonic index, walked forward through time: "
     "its out-of-fold predictions are the reported error, the residuals local models learn, and the calibration.",
 )
@@ -69,8 +70,6 @@ def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
     outcome = train_prior(
         assay, context.run_id, lambda fold: context.log.info(f"fold {fold.number}: {fold.rows} sales")
     )
-    with assay.lake.read() as con:
-        columns = table_columns(con, "predictions.prior_walk_forward")
     walked = outcome.walk_forward
     return dg.MaterializeResult(
         metadata={
@@ -85,7 +84,6 @@ def pooled_prior(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
                     (walked.prediction_log - outcome.frame.target_log)[walked.fold > 0]
                 ),
             ),
-            **columns,
         }
     )
 

@@ -9,7 +9,7 @@ import dagster as dg
 
 from ml.text.markdown import markdown_text
 from orchestration import plots
-from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, incident_counts, table_columns
+from orchestration.assets.conventions import LAKE_WRITER, MODEL_TEAM, column_schema, incident_counts
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.resources import AssayResource
 
@@ -21,17 +21,15 @@ from orchestration.resources import AssayResource
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
+    metadata=column_schema("monitoring.estimate_ledger"),
     description="Every sale beside the estimate that was frozen before it, with what simple valuations said at that "
     "moment. New and late sales are entered once; before a collection's first scoring its walk-forward stands in.",
 )
 def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.estimate_ledger` (one row per sale, appended)."""
-    from ml.evaluation.estimate_ledger import TABLE
     from orchestration.monitor import enter_sales
 
     update = enter_sales(assay)
-    with assay.lake.read() as con:
-        columns = table_columns(con, TABLE)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": update.rows,
@@ -40,7 +38,6 @@ def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
             "rows_walk_forward": update.walk_forward,
             "rows_corrected": update.removed,
             "seconds": update.seconds,
-            **columns,
         }
     )
 
@@ -52,12 +49,12 @@ def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
+    metadata=column_schema("monitoring.online_metrics"),
     description="Rolling error of each collection and of all with its noise, held against its own past and against the "
     "median of five; trend over weeks; and how many models err how much, week by week (monitoring.mape_buckets).",
 )
 def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.online_metrics` (one row per collection and window) and `monitoring.mape_buckets`."""
-    from ml.evaluation.online import TABLE
     from orchestration.monitor import judge_errors
 
     update = judge_errors(assay)
@@ -74,7 +71,6 @@ def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
                 **({} if update.overall is None else {"mdape": update.overall}),
                 "seconds": update.seconds,
                 "models_by_error": plots.drawn("Models by error", lambda: plots.bucket_plot(con)),
-                **table_columns(con, TABLE),
             }
         )
 
@@ -86,24 +82,21 @@ def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
     owners=MODEL_TEAM,
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
+    metadata=column_schema("ops.retrain_queue"),
     description="Collections that need a training, by value at stake times degradation, and what became of them; the "
     "effect of earlier decisions (ops.decision_effects); and incidents about models.",
 )
 def retrain_queue(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
     """`ops.retrain_queue` (one row per collection) and `ops.decision_effects` (appended); incidents in the outbox."""
-    from ml.acting.tables import QUEUE
     from orchestration.monitor import queue_work
 
     queue, effects, incidents = queue_work(assay, context.instance)
-    with assay.lake.read() as con:
-        columns = table_columns(con, QUEUE)
     return dg.MaterializeResult(
         metadata={
             **{name: len(n) if isinstance(n, tuple) else n for name, n in asdict(queue).items()},
             "most_valuable": ", ".join(queue.queued[:10]) or "none",
             "effects_measured": effects,
             **incident_counts(incidents),
-            **columns,
         }
     )
 

@@ -16,31 +16,6 @@ from orchestration.resources import Assay, AssayResource
 if TYPE_CHECKING:
     from ml.pricing.scoring import ScoreReport
 
-ESTIMATE_COLUMNS = {
-    "collection": ("varchar", "Collection"),
-    "token_id": ("varchar", "Token within the collection"),
-    "estimate_eth": (
-        "double",
-        "Median price the token would trade at, arm's length, at as_of, in ETH; null = no value",
-    ),
-    "lower_80_eth": ("double", "Lower end of the 80 % interval, ETH"),
-    "upper_80_eth": ("double", "Upper end of the 80 % interval, ETH"),
-    "lower_90_eth": ("double", "Lower end of the 90 % interval, ETH"),
-    "upper_90_eth": ("double", "Upper end of the 90 % interval, ETH"),
-    "expected_eth": ("double", "Mean rather than median: what to add up in a portfolio, ETH"),
-    "grade": ("varchar", "A to D by the width of the 80 % interval; null without one"),
-    "tier": ("varchar", "own_model, pooled, index_rarity or none: which parts of the model speak"),
-    "no_value_reason": ("varchar", "Why there is no value, exactly where there is none"),
-    "model_version": ("varchar", "Champion that priced it, <collection>@<version in the registry>"),
-    "prior_version": ("varchar", "Pooled prior beneath it"),
-    "feature_fingerprint": ("varchar", "Feature schema"),
-    "as_of": ("timestamp", "The instant the value is for; nothing known later was used"),
-    "feature_watermark": ("timestamp", "Arrival of the newest sale of the collection that was used"),
-    "snapshot_id": ("bigint", "Lake snapshot the features were read from"),
-    "floor_eth": ("double", "Fact: trailing 20th percentile of the last 50 sales, ETH"),
-    "last_sale_eth": ("double", "Fact: the token's own last arm's-length price, ETH"),
-}
-
 
 @dg.asset(
     group_name="predictions",
@@ -48,7 +23,7 @@ ESTIMATE_COLUMNS = {
     owners=MODEL_TEAM,
     kinds={"catboost", "ducklake"},
     pool=LAKE_WRITER,
-    metadata=column_schema(ESTIMATE_COLUMNS),
+    metadata=column_schema("predictions.token_estimates"),
     description="The current estimate of every token of every collection, with intervals, tier and provenance; "
     "each new one is also appended to predictions.estimate_history.",
 )
@@ -88,6 +63,7 @@ def score_what_changed(assay: Assay) -> "ScoreReport":
     owners=MODEL_TEAM,
     kinds={"ducklake"},
     pool=LAKE_WRITER,
+    metadata=column_schema("monitoring.accuracy_report"),
     description="Error of the walk-forward predictions beside the baselines: pooled, by chain, predicted premium and "
     "collection size, with interval coverage. Every prediction was made by models that had not seen the sale.",
 )

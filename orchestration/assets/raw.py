@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from ml.text.markdown import markdown_table
-from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER, arrow_columns, column_schema
+from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER, column_schema
 from orchestration.checks.factory import guidance
 from orchestration.ingestion import IngestReport, ingest_truth, ingest_window
 from orchestration.partitions import arrival_months
@@ -43,7 +43,7 @@ def _spec(table: str, partitions: dg.PartitionsDefinition | None) -> dg.AssetSpe
         description=contract.description,
         owners=DATA_TEAM,
         kinds={"python", "ducklake"},
-        metadata=column_schema(arrow_columns(contract.schema)),
+        metadata=column_schema(f"raw.{table}"),
         partitions_def=partitions,
     )
 
@@ -104,7 +104,7 @@ raw_quarantine = dg.AssetSpec(
     description=QUARANTINE.description + ". Filled by the raw assets; `assay replay` lets rows back in.",
     owners=DATA_TEAM,
     kinds={"ducklake"},
-    metadata=column_schema(arrow_columns(QUARANTINE.schema)),
+    metadata=column_schema("raw.quarantine"),
 )
 RAW_ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [raw_quarantine, raw_events, raw_facts, market_truth]
 

@@ -9,18 +9,12 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.assets.conventions import (
-    DATA_TEAM,
-    LAKE_WRITER,
-    arrow_columns,
-    column_schema,
-    incident_counts,
-)
+from orchestration.assets.conventions import DATA_TEAM, LAKE_WRITER, column_schema, incident_counts
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.resources import AssayResource
 from orchestration.slo.definitions import Slo, load_slos
 from orchestration.slo.evaluation import Status
-from orchestration.slo.tables import STATUS_SCHEMA, status_table
+from orchestration.slo.tables import status_table
 from orchestration.slo.watch import ALERTING
 
 Asset = dg.AssetsDefinition | dg.AssetSpec
@@ -51,7 +45,7 @@ def check_spec(slo: Slo) -> dg.AssetCheckSpec:
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
     check_specs=[check_spec(slo) for slo in SLOS],
-    metadata=column_schema(arrow_columns(STATUS_SCHEMA)),
+    metadata=column_schema("monitoring.slo_status"),
     description="Every SLO of orchestration/slos.yaml: indicator, error budget left, burn rates, time to exhaustion and"
     " state. Each evaluation is a row of monitoring.slo_samples. `assay status` prints it.",
 )

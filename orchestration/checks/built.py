@@ -43,7 +43,6 @@ def _refers(
         asset=asset,
         description=f"Every row of {table} refers to a row of {to} ({keys}).",
         measure=no_rows(f"select {keys} from {table} t anti join {to} using ({keys}) where {where}"),
-        needs=(table, to),
         severity="error",
         blocking=blocking,
         runbook="rows-contradict",
@@ -60,7 +59,6 @@ MARTS = (
         description="Prices of the last seven days lie within a factor of 20 of the collection's median of 30 known "
         "before, as often as they did in the 90 days before.",
         measure=share_against_before(_PRICES, least=0.05, times=4, min_events=50),
-        needs=("marts.fct_sales", "marts.fct_collection_state"),
         runbook="prices-implausible",
     ),
     Check(
@@ -68,7 +66,6 @@ MARTS = (
         asset="fct_sales",
         description="The share of wash trades in the last two days is not far above that of the four weeks before.",
         measure=share_against_before(_WASH, least=0.05, times=4, min_events=30),
-        needs=("marts.fct_sales",),
         runbook="prices-implausible",
     ),
 )
@@ -86,7 +83,6 @@ FEATURES = (
             group by collection having sales <> in_index or in_index <> rows
             """
         ),
-        needs=("features.hedonic_index", "marts.fct_sales"),
         severity="error",
         blocking=True,
         runbook="rows-contradict",

@@ -67,7 +67,6 @@ class Check:
         asset: The asset it is about.
         description: What must hold.
         measure: How it is found out.
-        needs: Tables it reads; while one is missing there is nothing to judge.
         severity: error or warn.
         blocking: Whether what builds on the asset must not be built when it fails.
         what_to_do: The first command.
@@ -78,7 +77,6 @@ class Check:
     asset: str
     description: str
     measure: Measure
-    needs: tuple[str, ...]
     runbook: str
     severity: Literal["error", "warn"] = "warn"
     blocking: bool = False

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from ml.tables.ops import TRAINING_FAILURES
 from orchestration.checks.definition import EXAMPLES, Check, Finding, Look
 from orchestration.commands import assay_command
 
@@ -20,27 +21,15 @@ if TYPE_CHECKING:
 
     from ml.models.training import TrainingOutcome
 
-TRAINING_FAILURES = "ops.training_failures"
-FAILURES_SCHEMA = pa.schema(
-    {
-        "collection": pa.string(),
-        "failed_at": pa.timestamp("us"),
-        "run_id": pa.string(),
-        "reason": pa.string(),
-    }
-)
-
 
 def record_failures(
     con: duckdb.DuckDBPyConnection, outcomes: Sequence[TrainingOutcome], run_id: str, now: datetime
 ) -> None:
     """Note which of the trained collections failed, in the caller's transaction; the others are made good by it."""
-    from lake.connection import ensure_tables
     from ml.models.tables import append
 
-    ensure_tables(con, {TRAINING_FAILURES: FAILURES_SCHEMA})
     con.execute(
-        f"delete from {TRAINING_FAILURES} where collection in (select unnest($1))",
+        f"delete from {TRAINING_FAILURES.name} where collection in (select unnest($1))",
         [[outcome.collection for outcome in outcomes]],
     )
     failed = [
@@ -49,16 +38,18 @@ def record_failures(
         if o.status == "failed"
     ]
     if failed:
-        append(con, TRAINING_FAILURES, pa.Table.from_pylist(failed, schema=FAILURES_SCHEMA))
+        append(con, TRAINING_FAILURES.name, pa.Table.from_pylist(failed, schema=TRAINING_FAILURES.arrow()))
 
 
 def none_left_failed(look: Look) -> Finding:
     """Collections whose last training failed, and the command that trains them again."""
     names = [
         row[0]
-        for row in look.con.execute(f"select collection from {TRAINING_FAILURES} order by 1").fetchall()
+        for row in look.con.execute(f"select collection from {TRAINING_FAILURES.name} order by 1").fetchall()
     ]
-    rows = look.con.execute(f"select * from {TRAINING_FAILURES} order by collection limit {EXAMPLES}").df()
+    rows = look.con.execute(
+        f"select * from {TRAINING_FAILURES.name} order by collection limit {EXAMPLES}"
+    ).df()
     command = assay_command("retrain", *names, reason="failed before") if names else None
     return Finding(not names, {"collections_left_failed": len(names)}, rows, commands=command)
 
@@ -68,7 +59,6 @@ NONE_LEFT_FAILED = Check(
     asset="price_models",
     description="Every collection's last training ended with a decision.",
     measure=none_left_failed,
-    needs=(TRAINING_FAILURES,),
     what_to_do="assay retrain COLLECTION --reason …",
     runbook="collection-failed-to-train",
 )

@@ -114,7 +114,6 @@ PREDICTIONS = (
         asset="token_estimates",
         description="Keys, tier and instant are there; values are believable prices.",
         measure=rows_meet("predictions.token_estimates", ESTIMATE_RULES, ("collection", "token_id")),
-        needs=("predictions.token_estimates",),
         severity="error",
         blocking=True,
         runbook="rows-contradict",
@@ -124,7 +123,6 @@ PREDICTIONS = (
         asset="token_estimates",
         description="A token has one value per instant and model in the history (newest day of told time).",
         measure=history_told_once,
-        needs=("predictions.estimate_history",),
         severity="error",
         runbook="rows-contradict",
     ),
@@ -133,7 +131,6 @@ PREDICTIONS = (
         asset="token_estimates",
         description="At most one in ten tokens valued again differs by more than 50 % from its last published value.",
         measure=estimates_moved,
-        needs=("predictions.token_estimates", "predictions.estimate_history"),
         runbook="estimates-moved",
     ),
     Check(
@@ -142,7 +139,6 @@ PREDICTIONS = (
         description="The 80 % intervals frozen before the sales of the last 30 days contained 75 % to 88 % of the "
         "prices, beyond chance.",
         measure=intervals_covered,
-        needs=("monitoring.estimate_ledger",),
         runbook="intervals-off",
     ),
 )

@@ -24,7 +24,6 @@ def _contract(table: str) -> Check:
         measure=rows_meet(
             f"raw.{table}", contract_rules(contract), ("source", "source_row"), RECENT if events else "true"
         ),
-        needs=(f"raw.{table}",),
         severity="error",
         blocking=True,
         runbook="rows-contradict",
@@ -40,7 +39,6 @@ def _once(table: str) -> Check:
             f"select source, source_row, count(*) as times from raw.{table} where {RECENT}"
             " group by all having times > 1"
         ),
-        needs=(f"raw.{table}",),
         severity="error",
         runbook="rows-contradict",
     )
@@ -52,7 +50,6 @@ def _volume(table: str) -> Check:
         asset=f"raw_{table}",
         description="The newest whole day brought about as many rows as that weekday usually does, mints left out.",
         measure=volume_as_expected(table),
-        needs=("ops.ingest_log", f"raw.{table}"),
         runbook="volume-unexpected",
     )
 

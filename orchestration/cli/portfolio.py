@@ -39,7 +39,6 @@ def portfolio(
     if (owner is None) == (tokens is None):
         raise SettingsError("expected either --owner ADDRESS or --tokens FILE.csv, one of them")
     settings = load_settings(home=home, source=source, data_dir=data_dir)
-    from ml.models.tables import table_exists
     from ml.portfolio.valuation import tokens_of, value_portfolio
     from orchestration.home import existing_home
     from orchestration.resources import open_lake
@@ -47,7 +46,7 @@ def portfolio(
     existing_home(settings)
     listed = _read_tokens(tokens) if tokens else []
     with open_lake(settings).read() as con:
-        if not table_exists(con, "predictions.token_estimates"):
+        if not con.execute("select 1 from predictions.token_estimates limit 1").fetchone():
             raise HomeError(f"expected estimates in {settings.home_path}, found none; `assay run` makes them")
         asked = tokens_of(con, owner) if owner else listed
         if not asked:

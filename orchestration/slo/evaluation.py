@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lake.connection import relations
+from lake.tables import relations
 from orchestration.slo.budget import DEFAULT_CADENCE, WIDEST, Budget, Sample, budget
 from orchestration.slo.definitions import Slo, SloDefinitionError
 
@@ -101,10 +101,13 @@ def _measure(
     def no_data(why: str, value: float | None = None) -> Sample:
         return Sample(slo.name, now, since, 0, 0, value, why)
 
-    missing = [table for table in slo.sli.needs if table not in tables]
-    if missing:
-        return no_data(f"{', '.join(missing)} does not exist yet")
+    unbuilt = [table for table in slo.sli.needs if table not in tables]
+    if unbuilt:
+        return no_data(f"{', '.join(unbuilt)} does not exist yet")
     row = _row(con, slo, {"now": now, "since": since})
+    empty = [table for table in slo.sli.needs if _is_empty(con, table)]
+    if empty:
+        return no_data(f"{', '.join(empty)} has no rows yet")
     if slo.sli.kind == "ratio":
         good, valid = float(row["good"] or 0), float(row["valid"] or 0)
         if not 0 <= good <= valid:
@@ -121,6 +124,11 @@ def _measure(
             f"{events} events, fewer than {slo.sli.min_events}", None if value is None else float(value)
         )
     return Sample(slo.name, now, since, float(slo.sli.keeps_bound(float(value))), 1, float(value))
+
+
+def _is_empty(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    query = f"select 1 from {table} limit 1".replace(f"{PLATFORM_SCHEMA}.", f"{PLATFORM_SCHEMA}_")
+    return con.execute(query).fetchone() is None
 
 
 def _row(con: duckdb.DuckDBPyConnection, slo: Slo, given: dict[str, Any]) -> dict[str, Any]:

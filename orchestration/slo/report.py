@@ -67,13 +67,11 @@ class HomeStatus:
 
 def read_status(assay: Assay, instance: dg.DagsterInstance) -> HomeStatus:
     """The last stored evaluation, or, before there is any, one made now without storing it."""
-    from ml.models.tables import table_exists
     from orchestration.slo.definitions import load_slos
 
     slos, watermark = load_slos(), assay.horizon
     with assay.lake.read() as con:
-        stored = table_exists(con, STATUS)
-        held = con.execute(f"select * from {STATUS}").to_arrow_table().to_pylist() if stored else []
+        held = con.execute(f"select * from {STATUS}").to_arrow_table().to_pylist()
     rows = held or status_table(measure(assay.lake, slos, watermark, instance)).to_pylist()
     rows.sort(key=lambda row: (_URGENT_FIRST.index(row["state"]), row["slo"]))
     return HomeStatus(

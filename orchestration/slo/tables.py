@@ -1,6 +1,7 @@
 """The tables of the SLOs: `monitoring.slo_samples` (append, one per evaluation) and `monitoring.slo_status` (replaced).
 
-Here: columns, reading and writing. Not here: what is in them (`evaluation.py`, `budget.py`).
+Here: reading and writing. Not here: their columns (`ml.tables.monitoring`), or what is in
+them (`evaluation.py`, `budget.py`).
 """
 
 from __future__ import annotations
@@ -12,56 +13,19 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ml.models.tables import append, table_exists
+from ml.models.tables import append
+from ml.tables.monitoring import SLO_SAMPLES, SLO_STATUS
 from orchestration.slo.budget import Sample
 from orchestration.slo.evaluation import Status
 
 if TYPE_CHECKING:
     import duckdb
 
-SAMPLES = "monitoring.slo_samples"
-STATUS = "monitoring.slo_status"
+SAMPLES = SLO_SAMPLES.name
+STATUS = SLO_STATUS.name
 # Longer than any window (365 days) would be kept for nothing; a longer-lived record is the decision log's task.
 KEEP_SAMPLES = timedelta(days=400)
 
-SAMPLES_SCHEMA = pa.schema(
-    {
-        "slo": pa.string(),
-        "evaluated_at": pa.timestamp("us"),
-        "since": pa.timestamp("us"),
-        "good": pa.float64(),
-        "valid": pa.float64(),
-        "sli": pa.float64(),
-        "value": pa.float64(),
-        "note": pa.string(),
-    }
-)
-STATUS_SCHEMA = pa.schema(
-    {
-        "slo": pa.string(),
-        "evaluated_at": pa.timestamp("us"),
-        "state": pa.string(),
-        "severity": pa.string(),
-        "owner": pa.string(),
-        "objective": pa.float64(),
-        "window_days": pa.float64(),
-        "sli": pa.float64(),
-        "value": pa.float64(),
-        "bound": pa.string(),
-        "good": pa.float64(),
-        "valid": pa.float64(),
-        "budget_left": pa.float64(),
-        "burn_5m": pa.float64(),
-        "burn_30m": pa.float64(),
-        "burn_1h": pa.float64(),
-        "burn_6h": pa.float64(),
-        "burn_3d": pa.float64(),
-        "hours_to_exhaustion": pa.float64(),
-        "note": pa.string(),
-        "runbook": pa.string(),
-        "command": pa.string(),
-    }
-)
 _BURN_COLUMNS = {
     "burn_5m": timedelta(minutes=5),
     "burn_30m": timedelta(minutes=30),
@@ -73,8 +37,6 @@ _BURN_COLUMNS = {
 
 def read_samples(con: duckdb.DuckDBPyConnection, now: datetime) -> dict[str, list[Sample]]:
     """Samples before `now` by SLO, oldest first; empty before the first evaluation."""
-    if not table_exists(con, SAMPLES):
-        return {}
     held: dict[str, list[Sample]] = defaultdict(list)
     rows = con.execute(
         f'select slo, evaluated_at, "since", good, valid, value, note from {SAMPLES}'
@@ -91,7 +53,6 @@ def store(con: duckdb.DuckDBPyConnection, statuses: Sequence[Status], now: datet
 
     Samples of the same instant are replaced.
     """
-    _create(con)
     con.execute(
         f"delete from {SAMPLES} where evaluated_at = $now or evaluated_at < $oldest",
         {
@@ -100,23 +61,14 @@ def store(con: duckdb.DuckDBPyConnection, statuses: Sequence[Status], now: datet
         },
     )
     samples = [s.sample for s in statuses]
-    append(con, SAMPLES, pa.Table.from_pylist([_sample_row(s) for s in samples], schema=SAMPLES_SCHEMA))
+    append(con, SAMPLES, pa.Table.from_pylist([_sample_row(s) for s in samples], schema=SLO_SAMPLES.arrow()))
     con.execute(f"delete from {STATUS}")
     append(con, STATUS, status_table(statuses))
 
 
 def status_table(statuses: Sequence[Status]) -> pa.Table:
     """The status as a table: one row per SLO."""
-    return pa.Table.from_pylist([_status_row(status) for status in statuses], schema=STATUS_SCHEMA)
-
-
-def _create(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("create schema if not exists monitoring")
-    for name, schema in ((SAMPLES, SAMPLES_SCHEMA), (STATUS, STATUS_SCHEMA)):
-        if not table_exists(con, name):
-            con.register("_empty", schema.empty_table())
-            con.execute(f"create table {name} as select * from _empty")
-            con.unregister("_empty")
+    return pa.Table.from_pylist([_status_row(status) for status in statuses], schema=SLO_STATUS.arrow())
 
 
 def _sample_row(sample: Sample) -> dict[str, object]:

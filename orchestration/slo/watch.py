@@ -53,11 +53,8 @@ def slo_alerts(con: duckdb.DuckDBPyConnection, definitions: Sequence[Slo]) -> li
     An exhausted budget that is not being burnt any more is no alert: what spent it has alerted and recovered.
     SLOs that are not defined any more are left out, so that their alert recovers.
     """
-    from ml.models.tables import table_exists
     from orchestration.alerts.outbox import Alert
 
-    if not table_exists(con, STATUS):
-        return []
     known = {slo.name: slo for slo in definitions}
     rows = con.execute(
         "select slo, state, sli, value, bound, budget_left, burn_1h, burn_6h, burn_3d, hours_to_exhaustion,"

@@ -14,9 +14,9 @@ import pytest
 from lake.config import LakeConfig
 from lake.connection import Lake
 from ml.acting.queue import mark_launched, mark_trained, release
-from ml.acting.tables import QUEUE, create_acting_tables
-from ml.evaluation.online import COLUMNS
+from ml.acting.tables import QUEUE
 from ml.evaluation.online import TABLE as ONLINE
+from ml.tables.registry import TABLES
 from orchestration.acting.restoring import restore_champions
 from orchestration.acting.sensors import ACTING_TAG, RETRAIN_DRIFTED, build_acting_sensors
 from orchestration.acting.worklist import Memory
@@ -42,7 +42,6 @@ class House:
 
     def queue(self, n: int, prefix: str = "c") -> None:
         with self.assay.lake.write("a test's queue") as con:
-            create_acting_tables(con)
             con.execute(
                 f"insert into {QUEUE} by name select ? || lpad(i::varchar, 4, '0') as collection, 'retrain' as kind,"
                 " 'test' as reason, 1.0 as value_eth, 1.0 as severity, 10000.0 - i as priority, 0 as attempts,"
@@ -105,7 +104,7 @@ def keys_of(request: Any) -> list[str]:
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    return Lake(LakeConfig(home=tmp_path_factory.mktemp("home")))
+    return Lake(LakeConfig(home=tmp_path_factory.mktemp("home")), TABLES)
 
 
 @pytest.fixture
@@ -164,8 +163,6 @@ def test_another_try_of_the_same_collections_is_another_run(house: House) -> Non
 def test_a_fit_that_failed_in_a_run_that_succeeded_waits_again(house: House) -> None:
     house.queue(2)
     with house.assay.lake.write("both err") as con:
-        con.execute("create schema if not exists monitoring")
-        con.execute(f"create table {ONLINE} ({COLUMNS})")
         con.execute(
             f"insert into {ONLINE} by name select collection, 'degraded' as state, 50 as n, 0.3 as mdape,"
             f" 0.1 as past_mdape, $1::timestamp as window_start, $1::timestamp as window_end from {QUEUE}",

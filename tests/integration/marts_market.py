@@ -18,10 +18,11 @@ import numpy as np
 import pyarrow as pa
 
 from lake.config import LakeConfig
-from lake.connection import Lake, ensure_tables
+from lake.connection import Lake
 from lake.dbt import dbt_environment
 from lake.extensions import install_extensions
-from sources.contract import QUARANTINE, RAW_TABLES
+from ml.tables.registry import TABLES
+from sources.contract import RAW_TABLES
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 START = datetime(2023, 3, 1)  # noqa: DTZ001 - the lake's instants are naive UTC
@@ -30,11 +31,7 @@ Row = dict[str, Any]
 
 
 def new_lake(home: Path | LakeConfig) -> Lake:
-    lake = Lake(home if isinstance(home, LakeConfig) else LakeConfig(home, memory_limit="1GB"))
-    schemas = {f"raw.{name}": table.schema for name, table in RAW_TABLES.items()}
-    with lake.write("raw tables") as con:
-        ensure_tables(con, {**schemas, "raw.quarantine": QUARANTINE.schema})
-    return lake
+    return Lake(home if isinstance(home, LakeConfig) else LakeConfig(home, memory_limit="1GB"), TABLES)
 
 
 def write_rows(lake: Lake, tables: dict[str, list[Row]]) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 import pytest
 
 from lake.config import SCHEMAS, LakeConfig
-from lake.connection import Lake, ensure_tables
+from lake.connection import Lake
 from lake.errors import CatalogUrlError, UnknownSnapshotError
 from lake.maintenance import maintain
+from lake.tables import stored_columns
+from ml.tables.registry import TABLES
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    return Lake(LakeConfig(tmp_path, memory_limit="500MB"))
+    return Lake(LakeConfig(tmp_path, memory_limit="500MB"), TABLES)
 
 
 def numbers(lake: Lake, snapshot: int | None = None) -> list[int]:
@@ -54,15 +55,12 @@ def test_reading_cannot_change_the_lake(lake: Lake) -> None:
         con.execute("insert into raw.numbers values (2)")
 
 
-def test_a_new_lake_has_all_schemas_and_missing_tables_are_added_once(lake: Lake) -> None:
-    schemas = {"raw.sales": pa.schema([("collection", pa.string()), ("known_at", pa.timestamp("us"))])}
-    with lake.write("tables") as con:
-        assert ensure_tables(con, schemas) == ["raw.sales"]
-        assert ensure_tables(con, schemas) == []
+def test_a_new_lake_has_all_schemas_and_every_table_as_declared(lake: Lake) -> None:
+    with lake.read() as con:
         present = {row[0] for row in con.execute("select schema_name from duckdb_schemas()").fetchall()}
-        kinds = dict(con.execute("select column_name, column_type from (describe raw.sales)").fetchall())
+        stored = stored_columns(con)
     assert set(SCHEMAS) <= present
-    assert kinds == {"collection": "VARCHAR", "known_at": "TIMESTAMP"}
+    assert stored == {table.name: {c.name: c.type for c in table.columns} for table in TABLES}
 
 
 def test_a_moved_home_still_opens(tmp_path: Path) -> None:
@@ -94,7 +92,7 @@ def test_maintenance_spares_what_the_marts_have_not_seen(lake: Lake) -> None:
         con.execute("create table raw.numbers as select range as n from range(50)")
     processed = lake.snapshot_id()
     with lake.write("remember") as con:
-        con.execute(f"create table ops.mart_watermark as select {processed} as snapshot_id")
+        con.execute(f"insert into ops.mart_watermark by name select {processed} as snapshot_id")
     with lake.write("append") as con:
         con.execute("insert into raw.numbers select range from range(50, 100)")
     maintain(lake, keep_snapshots=[], retention_days=0)

@@ -27,9 +27,6 @@ def assay(tmp_path_factory):
     assay = Assay(settings)
     ago = assay.horizon - NOW
     with assay.lake.write("features for a test") as con:
-        con.execute(
-            "create schema if not exists features; create schema if not exists marts; create schema if not exists ops"
-        )
         for i, name in enumerate(("moved/1", "moved/2", "calm")):
             frame = sales(name, n=300, seed=i)
             frame["known_at"] += ago
@@ -37,15 +34,16 @@ def assay(tmp_path_factory):
                 frame.loc[240:, "target_log"] += 5
             con.register("frame", frame)
             new = (
-                "create table features.sale_features as"
+                "create or replace table features.sale_features as"
                 if i == 0
                 else "insert into features.sale_features by name"
             )
             con.execute(f"{new} select * from frame")
             con.unregister("frame")
-        con.execute("create table marts.dim_collections as"
+        con.execute("create or replace table marts.dim_collections as"
                     " select distinct collection, 'ethereum' as chain from features.sale_features")  # fmt: skip
-        con.execute("create table ops.champions as select 'moved/2' as collection, $1::timestamp as trained_until",
+        con.execute("create or replace table ops.champions as"
+                    " select 'moved/2' as collection, $1::timestamp as trained_until",
                     [assay.horizon])  # fmt: skip
     return assay
 
@@ -141,8 +139,8 @@ def test_any_name_has_a_page_and_an_alert_whose_command_can_be_pasted(tmp_path):
         frames.append(frame)
     with assay.lake.write("features for a test") as con:
         con.register("frame", pd.concat(frames))
-        con.execute("create table features.sale_features as select * from frame")
-        con.execute("create table marts.dim_collections as"
+        con.execute("create or replace table features.sale_features as select * from frame")
+        con.execute("create or replace table marts.dim_collections as"
                     " select distinct collection, 'ethereum' as chain from features.sale_features")  # fmt: skip
     told = _metadata(dg.materialize([drift_scores], resources={"assay": assay}))
     pages = list((settings.home_path / "reports" / "drift").glob("*/*.html"))

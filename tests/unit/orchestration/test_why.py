@@ -13,8 +13,8 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
-from ml.acting.tables import create_acting_tables
 from ml.registry.mirror import Decision, record
+from ml.tables.registry import TABLES
 from orchestration.alerts.outbox import Alert, raise_alert
 from orchestration.alerts.store import Outbox
 from orchestration.errors import HomeError
@@ -58,12 +58,10 @@ def ledger(collection: str, first_day: int, days: int, off: float) -> pa.Table:
 def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
     prepare_home(load_settings(home=folder))
-    lake = Lake(LakeConfig(home=folder))
+    lake = Lake(LakeConfig(home=folder), TABLES)
     with lake.write("a market with a past") as con:
-        con.execute("create schema if not exists marts")
-        con.execute("create schema if not exists monitoring")
         con.execute(
-            "create table marts.dim_collections as"
+            "create or replace table marts.dim_collections as"
             " select * from (values ('apes', 'ethereum'), ('quiet-apes', 'ethereum')) t(collection, chain)"
         )
         record(
@@ -80,9 +78,8 @@ def home(tmp_path_factory):
         )
         rows = pa.concat_tables([ledger("apes", 1, 18, 0.10), ledger("apes", 21, 3, 0.40)])
         con.register("rows", rows)
-        con.execute("create table monitoring.estimate_ledger as select * from rows")
+        con.execute("create or replace table monitoring.estimate_ledger as select * from rows")
         con.unregister("rows")
-        create_acting_tables(con)
         con.execute(
             """
             insert into ops.retrain_queue by name

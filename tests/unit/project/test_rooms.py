@@ -6,6 +6,7 @@ from pathlib import Path
 
 LONGEST_FILE = 350  # lines; STYLE asks for about 300, and a second idea is what makes a file longer
 TRUTH = re.compile(r"""\btruth\.["\w]|["']truth["']|(?:schema|name):\s*["']?truth\b""")
+DECLARATION = Path("ml/tables/raw.py")  # says what the tables of `truth` are, and reads none
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "manager", "misc", "common"}
 
 
@@ -20,6 +21,7 @@ def test_no_model_mart_or_feature_reads_the_hidden_truth(
     readers = [
         f"{file.relative_to(root)}:{number}: {line.strip()}"
         for file in _inside(root, committed(".py", ".sql", ".yml", ".yaml"), "ml", "dbt_project")
+        if file.relative_to(root) != DECLARATION
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
         if TRUTH.search(line)
     ]

@@ -15,7 +15,6 @@ from ml.acting.effects import measure_effects
 from ml.acting.queue import mark_launched, mark_retuned, mark_trained, read_queue, refresh_queue, release
 from ml.acting.tables import EFFECTS, QUEUE
 from ml.evaluation.online import update_online_metrics
-from ml.models.tables import create_tables
 from ml.registry.mirror import Decision, record
 from tests.unit.ml.evaluation.ledger_of_errors import START, add_sales, make_ledger
 
@@ -29,7 +28,6 @@ class Town:
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self.con = con
         make_ledger(con)
-        create_tables(con)
 
     def collection(self, name: str, value: float, bias: float = 0.6) -> None:
         add_sales(self.con, name, 200, START, BROKE)
@@ -140,10 +138,8 @@ def test_a_run_that_died_gives_its_collections_back(town: Town) -> None:
 
 def test_drift_alone_is_trained_once_and_then_done(town: Town) -> None:
     from ml.drift.tables import STATUS
-    from ml.drift.tables import create_tables as create_drift_tables
 
     town.collection("apes", 10, bias=0)
-    create_drift_tables(town.con)
     for name in ("apes", "(market) ethereum"):
         town.con.execute(
             f"insert into {STATUS} by name select $1 as collection, 'drifted' as state, 3 as drifted,"
@@ -160,7 +156,6 @@ def test_drift_alone_is_trained_once_and_then_done(town: Town) -> None:
 def test_too_few_sales_after_a_decision_measure_no_effect() -> None:
     con = duckdb.connect()
     make_ledger(con)
-    create_tables(con)
     add_sales(con, "apes", 100, START, NOW)
     add_sales(con, "apes", 19, NOW, NOW + timedelta(days=3), version="apes@2")
     record(con, [], [Decision(NOW, "run-1", "apes", "promoted", "r", "why", {}, "apes@2", "apes@1")])
@@ -173,7 +168,6 @@ def test_too_few_sales_after_a_decision_measure_no_effect() -> None:
 def test_sales_of_days_without_a_run_measure_no_effect() -> None:
     con = duckdb.connect()
     make_ledger(con)
-    create_tables(con)
     add_sales(con, "apes", 100, START, NOW)
     # Nobody values after the decision: from the third day on, its sales say nothing.
     valued: dict[str, Any] = {"version": "apes@2", "valued_at": NOW + timedelta(hours=1)}

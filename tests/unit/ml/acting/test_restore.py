@@ -19,7 +19,7 @@ from ml.acting.contest import compare
 from ml.acting.policy import ActingPolicy
 from ml.acting.queue import mark_trained
 from ml.acting.restore import Finding, Suspect, examine, restore, suspects
-from ml.acting.tables import QUEUE, create_acting_tables
+from ml.acting.tables import QUEUE
 from ml.evaluation.estimate_ledger import TABLE as LEDGER
 from ml.evaluation.online import update_online_metrics
 from ml.models.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
@@ -30,6 +30,7 @@ from ml.models.traits import Traits
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champions import ChampionRegistry
 from ml.registry.mirror import read_champions, record
+from ml.tables.registry import TABLES
 from tests.unit.ml.evaluation.ledger_of_errors import make_ledger
 from tests.unit.ml.models.conftest import END, FEATURES, POOLED, START, Market, fill
 from tests.unit.ml.models.test_training import train
@@ -112,7 +113,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def open_market(home: Path) -> Market:
     artifacts = ArtifactStore(home / "artifacts")
     registry = ChampionRegistry(f"sqlite:///{home}/mlflow.db", artifacts)
-    return Market(Lake(LakeConfig(home=home)), artifacts, registry)
+    return Market(Lake(LakeConfig(home=home), TABLES), artifacts, registry)
 
 
 @pytest.fixture
@@ -194,7 +195,6 @@ def test_what_training_did_not_help_falls_back_a_tier(trained: Market) -> None:
     enter_ledger(trained)
     with trained.lake.write("trained again, in vain") as con:
         record(con, [alone], [])
-        create_acting_tables(con)
         con.execute(
             f"insert into {QUEUE} by name select '{NAME}' as collection, 'queued' as state, 0 as attempts"
         )
@@ -226,7 +226,6 @@ def test_a_lower_tier_that_is_worse_is_no_answer(trained: Market) -> None:
     with trained.lake.write("trained again") as con:
         record(con, [replace(pooled, previous_version=None)], [])
         con.execute(f"update {LEDGER} set med_5_eth = price_eth")
-        create_acting_tables(con)
         con.execute(
             f"insert into {QUEUE} by name select '{NAME}' as collection, 'queued' as state, 0 as attempts"
         )

@@ -8,7 +8,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from lake.tables import create_missing
 from ml.features.schema import FEATURES
+from ml.tables.registry import TABLES
 
 START = datetime(2024, 1, 1)  # noqa: DTZ001 - the lake's instants are naive UTC
 NOW = START + timedelta(days=60)
@@ -44,6 +46,7 @@ def market(*frames: pd.DataFrame, errors: bool = True) -> duckdb.DuckDBPyConnect
             "create table predictions.prior_walk_forward as select sale_id, target_log + 0.1 * rarity_pct as"
             " prediction_log from features.sale_features"
         )
+    create_missing(con, TABLES)
     return con
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from ml.drift.config import DriftConfig
 from ml.drift.scoring import FRESH, keep_scores, score_drift
-from ml.drift.tables import create_tables
 from ml.features.schema import FEATURES
 from tests.unit.ml.drift.market import NOW, add, market, sales
 
@@ -49,11 +48,7 @@ def test_a_new_collection_beside_an_old_one_is_too_few_and_disturbs_nothing():
     assert _states(con)["target_gap"] == "ok"
 
 
-def test_no_tables_and_no_sales_are_a_pass_without_scores():
-    import duckdb
-
-    con = duckdb.connect()
-    assert _pass(con).collections == 0
+def test_no_sales_are_a_pass_without_scores():
     empty = market()
     assert _pass(empty).collections == 0
     assert empty.execute("select count(*) from monitoring.drift_status").fetchone() == (0,)
@@ -73,13 +68,6 @@ def test_a_feature_nobody_knows_is_too_few_and_one_that_is_not_told_any_more_has
         "select state, drifted, covariate, worst_feature from monitoring.drift_status where collection = 'c0'"
     ).fetchone()
     assert worst == ("drifted", 1, 1, "ask_gap")
-
-
-def test_a_table_that_an_older_version_filled_is_scored_for_what_it_has():
-    con = market(sales(n=300).drop(columns=["ask_gap"]))
-    _pass(con)
-    assert _states(con)["ask_gap"] == "too_few"
-    assert _states(con)["a_token"] == "ok"
 
 
 def test_covariate_prior_and_concept_are_told_apart():
@@ -158,9 +146,8 @@ def test_a_market_is_watched_by_day_with_what_its_thin_collections_sell():
 def test_live_estimates_continue_where_the_walk_forward_ends():
     con = market(sales(n=300))
     con.execute("delete from predictions.prior_walk_forward where split_part(sale_id, '-', 2)::int >= 240")
-    create_tables(con)
     con.execute(
-        "create table monitoring.estimate_ledger as select sale_id, exp(target_log + 3) as estimate_eth,"
+        "create or replace table monitoring.estimate_ledger as select sale_id, exp(target_log + 3) as estimate_eth,"
         " 'live' as origin from features.sale_features"
     )
     _pass(con)

@@ -8,16 +8,16 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from lake.tables import create_missing
 from ml.evaluation.estimate_ledger import TABLE
-from ml.evaluation.ledger import ledger_columns
+from ml.tables.registry import TABLES
 
 START = datetime(2024, 1, 1)  # noqa: DTZ001 - the lake's naive UTC
 
 
 def make_ledger(con: duckdb.DuckDBPyConnection) -> None:
-    """The empty table."""
-    con.execute("create schema if not exists monitoring")
-    con.execute(f"create table if not exists {TABLE} ({ledger_columns()}, origin varchar)")
+    """Every table, empty."""
+    create_missing(con, TABLES)
 
 
 def add_sales(

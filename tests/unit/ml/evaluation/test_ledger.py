@@ -10,7 +10,6 @@ import pytest
 
 from ml.evaluation.estimate_ledger import LIVE, TABLE, WALK_FORWARD, update_estimate_ledger
 from ml.evaluation.ledger import LEDGER_SCHEMA, ledger_rows
-from ml.models.tables import create_tables
 from tests.unit.ml.features.market import make_sales, write_marts
 
 NOW = datetime(2024, 6, 1)  # noqa: DTZ001
@@ -111,8 +110,6 @@ def scored(con: duckdb.DuckDBPyConnection, at: str) -> None:
 
 @pytest.fixture
 def home(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    con.execute("create schema predictions")
-    create_tables(con, ["predictions.estimate_history", "predictions.prior_walk_forward"])
     con.execute(
         "insert into predictions.prior_walk_forward by name select sale_id, collection, seq, known_at, 1 as fold,"
         " 'p1' as prior_version, 0.0 as base_log, 0.1 as prediction_log, 0.3 as half_80, 0.4 as half_90"

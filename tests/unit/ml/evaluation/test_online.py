@@ -195,6 +195,7 @@ def test_every_model_with_enough_sales_is_in_one_bucket_of_each_week(con: duckdb
 
 def test_without_a_ledger_there_is_nothing_to_say() -> None:
     empty = duckdb.connect()
+    make_ledger(empty)
     assert update_online_metrics(empty, NOW).collections == 0
     assert update_mape_buckets(empty, NOW) == 0
 

@@ -23,6 +23,7 @@ from ml.models.training import TrainingConfig, record_training, train_collection
 from ml.pricing.scoring import score
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champions import ChampionRegistry
+from ml.tables.registry import TABLES
 from tests.unit.ml.features.market import make_sales, make_traits, write_marts
 
 NOW = datetime(2024, 4, 10)  # noqa: DTZ001 - the lake's naive UTC
@@ -68,7 +69,7 @@ def build(con: duckdb.DuckDBPyConnection, sales: pd.DataFrame, traits: pd.DataFr
     con.execute("alter table marts.fct_sales add column if not exists buyer varchar")
     con.execute("alter table marts.fct_sales add column if not exists seller varchar")
     con.execute(
-        "create table if not exists marts.fct_holdings as"
+        "create or replace table marts.fct_holdings as"
         " select collection, token_id, null::varchar as owner, null::timestamp as known_at from marts.dim_tokens"
     )
     con.execute(
@@ -87,7 +88,7 @@ def build(con: duckdb.DuckDBPyConnection, sales: pd.DataFrame, traits: pd.DataFr
 def market(tmp_path_factory: pytest.TempPathFactory) -> Market:
     """The market, scored; tests only read it."""
     home = tmp_path_factory.mktemp("explained")
-    lake, artifacts = Lake(LakeConfig(home=home)), ArtifactStore(home / "artifacts")
+    lake, artifacts = Lake(LakeConfig(home=home), TABLES), ArtifactStore(home / "artifacts")
     registry = ChampionRegistry(f"sqlite:///{home}/mlflow.db", artifacts)
     sales, traits = sales_and_traits()
     with lake.write("market") as con:
@@ -127,4 +128,4 @@ def copied(market: Market, tmp_path: Path) -> Market:
 
     home = tmp_path / "copy"
     shutil.copytree(market.lake.config.home, home)
-    return Market(Lake(LakeConfig(home=home)), ArtifactStore(home / "artifacts"))
+    return Market(Lake(LakeConfig(home=home), TABLES), ArtifactStore(home / "artifacts"))

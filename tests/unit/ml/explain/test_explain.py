@@ -16,6 +16,7 @@ from ml.explain.explain import Explanations, explain
 from ml.explain.tables import write_explanations
 from ml.features.build import build_token_features
 from ml.models.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
+from ml.tables.registry import TABLES
 from tests.unit.ml.explain.conftest import COLD, FEW, NOW, OWN, POOLED, Market
 
 
@@ -113,10 +114,10 @@ def test_tokens_with_the_same_traits_compare_best(copied: Market) -> None:
 
 def test_without_any_model_the_index_explains_itself(copied: Market) -> None:
     with copied.lake.write("a cold market") as con:
-        con.execute("drop table predictions.token_estimates")
-        con.execute("drop table ops.champions")
-        con.execute("drop table ops.prior_folds")
-        con.execute("drop table ops.rarity_effect")
+        con.execute("delete from predictions.token_estimates")
+        con.execute("delete from ops.champions")
+        con.execute("delete from ops.prior_folds")
+        con.execute("delete from ops.rarity_effect")
     found = told(copied, OWN, "7")
     assert found.used.tier == TIER_INDEX
     assert "not valued yet" in found.notes[0]
@@ -183,7 +184,10 @@ def test_unknown_names_are_answered_with_close_ones(market: Market) -> None:
 
 
 def test_a_home_where_nothing_was_built_says_so(market: Market, tmp_path: Path) -> None:
-    with Lake(LakeConfig(home=tmp_path)).read() as con, pytest.raises(ExplainError, match="assay run"):
+    with (
+        Lake(LakeConfig(home=tmp_path), TABLES).read() as con,
+        pytest.raises(ExplainError, match="assay run"),
+    ):
         explain(con, market.artifacts, OWN)
 
 

@@ -6,6 +6,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from lake.tables import create_missing
+from ml.tables.registry import TABLES
+
 _STATES = """
 create or replace table marts.fct_collection_state as
 select
@@ -182,5 +185,6 @@ def write_marts(
         group by all
         """
     )
+    create_missing(con, TABLES)
     for name in ("sales", "traits", "listings"):
         con.unregister(name)

@@ -22,6 +22,7 @@ from ml.models.prior import PriorConfig, ScaleConfig
 from ml.models.training import TrainingConfig
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champions import ChampionRegistry, model_name
+from ml.tables.registry import TABLES
 
 START = datetime(2022, 1, 1)  # noqa: DTZ001 - the lake's naive UTC
 END = START + timedelta(days=100)
@@ -72,7 +73,7 @@ def fill(lake: Lake, seed: int = 3) -> None:
         con.register("sizes", pa.table({"collection": list(SIZES)}))
         con.execute(
             """
-            create table marts.fct_sales as
+            create or replace table marts.fct_sales as
             select sale_id, collection, token_id, known_at, known_at as event_time, seq, exp(target_log) as price_eth,
                 true as is_arms_length
             from sales
@@ -80,7 +81,7 @@ def fill(lake: Lake, seed: int = 3) -> None:
         )
         con.execute(
             """
-            create table marts.fct_collection_state as
+            create or replace table marts.fct_collection_state as
             select collection, seq, known_at, event_time, quantile_cont(price_eth, 0.2) over w as p20_50,
                 median(price_eth) over w as med_30, median(price_eth) over w as med_5
             from marts.fct_sales window w as (partition by collection order by seq rows 29 preceding)
@@ -88,13 +89,13 @@ def fill(lake: Lake, seed: int = 3) -> None:
         )
         con.execute(
             """
-            create table marts.dim_collections as
+            create or replace table marts.dim_collections as
             select collection, 'ethereum' as "chain", null::timestamp as told_until from sizes
             """
         )
         con.execute(
             """
-            create table marts.dim_tokens as
+            create or replace table marts.dim_tokens as
             select collection, token::varchar as token_id, token / 40.0 as rarity_pct,
                 [case when token % 4 = 0 then 'laser' else 'plain' end, null]::varchar[] as trait_values
             from sizes cross join range(40) as t (token)
@@ -102,14 +103,14 @@ def fill(lake: Lake, seed: int = 3) -> None:
         )
         con.execute(
             """
-            create table marts.dim_trait_values as
+            create or replace table marts.dim_trait_values as
             select collection, type_code, case type_code when 0 then 'eyes' else 'hat' end as trait_type
             from sizes cross join range(2) as t (type_code)
             """
         )
         con.execute(
             """
-            create table features.sale_features as
+            create or replace table features.sale_features as
             select sale_id, collection, token_id, seq, known_at, known_at as as_of, 0.0::double as base_log, target_log,
                 gap::float as gap, noise::float as noise, (token_id::int / 40.0)::float as rarity
             from sales where seq > 3
@@ -117,7 +118,7 @@ def fill(lake: Lake, seed: int = 3) -> None:
         )
         con.execute(
             """
-            create table features.token_features as
+            create or replace table features.token_features as
             select collection, token_id, $1::timestamp as as_of, $1::timestamp - interval 1 minute as state_known_at,
                 0.0::double as base_log, 0.5::float as gap, 0.1::float as noise, rarity_pct::float as rarity
             from marts.dim_tokens where collection not in ('foxes')
@@ -129,7 +130,7 @@ def fill(lake: Lake, seed: int = 3) -> None:
 @pytest.fixture
 def market(tmp_path: Path) -> Market:
     """A filled lake without any model."""
-    lake = Lake(LakeConfig(home=tmp_path))
+    lake = Lake(LakeConfig(home=tmp_path), TABLES)
     fill(lake)
     artifacts = ArtifactStore(tmp_path / "artifacts")
     return Market(lake, artifacts, ChampionRegistry(f"sqlite:///{tmp_path}/mlflow.db", artifacts))

@@ -9,10 +9,10 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
-from ml.models.tables import create_tables
 from ml.portfolio.past import ALL_MARKETS, read_risk, record_portfolio_risk
 from ml.portfolio.risk import PortfolioRisk, RiskConfig, estimate_risk, log_variance, sum_interval
 from ml.portfolio.valuation import METHOD_BOUNDS, METHOD_RISK, METHOD_TOKEN, tokens_of, value_portfolio
+from ml.tables.registry import TABLES
 
 NOW = datetime(2022, 6, 1)  # noqa: DTZ001 - the lake's naive UTC
 CONFIG = RiskConfig()
@@ -90,15 +90,15 @@ def test_too_few_portfolios_measure_nothing() -> None:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     """Estimates of five tokens in two collections, one of them without a value, and two owners."""
-    lake = Lake(LakeConfig(home=tmp_path))
+    lake = Lake(LakeConfig(home=tmp_path), TABLES)
     with lake.write("portfolio market") as con:
-        create_tables(con, ["predictions.token_estimates", "predictions.prior_walk_forward"])
         con.execute(
-            "create table marts.dim_collections as select c as collection, 'ethereum' as \"chain\" "
+            "create or replace table marts.dim_collections as select c as collection, 'ethereum' as \"chain\" "
             "from (values ('apes'), ('birds')) t (c)"
         )
         con.execute(
-            "create table marts.fct_holdings as select * from (values ('apes', '1', '0xAb'), ('apes', '2', '0xAb'),"
+            "create or replace table marts.fct_holdings as"
+            " select * from (values ('apes', '1', '0xAb'), ('apes', '2', '0xAb'),"
             " ('birds', '1', '0xAb'), ('birds', '9', '0xAb'), ('apes', '3', '0xC')) t (collection, token_id, owner)"
         )
         con.execute(
@@ -126,7 +126,8 @@ def remember(lake: Lake, portfolios: int) -> None:
         rows = {**columns, "p": past["portfolio"], "n": np.arange(len(past["error"]))}
         con.register("past", pa.table(rows))
         con.execute(
-            "create table marts.fct_sales as select n::varchar as sale_id, 'w' || p as buyer, null::varchar as"
+            "create or replace table marts.fct_sales as"
+            " select n::varchar as sale_id, 'w' || p as buyer, null::varchar as"
             " seller from past"
         )
         con.execute(

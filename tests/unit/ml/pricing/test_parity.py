@@ -41,6 +41,7 @@ from ml.pricing.tiers import TierRules
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champions import ChampionRegistry
 from ml.registry.mirror import read_champions
+from ml.tables.registry import TABLES
 from tests.unit.ml.evaluation.ledger_of_errors import make_ledger
 from tests.unit.ml.explain.conftest import CONFIG, NOW, OWN, POOLED, TRAINING, Market, build
 from tests.unit.ml.explain.conftest import sales_and_traits as explained_market
@@ -74,7 +75,7 @@ def planted(sales: pd.DataFrame) -> pd.DataFrame:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The market, trained on what was known before the instant, and then the planted sales."""
     home = tmp_path_factory.mktemp("parity")
-    lake, artifacts = Lake(LakeConfig(home=home)), ArtifactStore(home / "artifacts")
+    lake, artifacts = Lake(LakeConfig(home=home), TABLES), ArtifactStore(home / "artifacts")
     sales, traits = sales_and_traits()
     with lake.write("market") as con:
         con.register("traits_told", traits)
@@ -121,7 +122,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def market(made: Path, tmp_path: Path) -> Market:
     home = tmp_path / "home"
     shutil.copytree(made, home)
-    return Market(Lake(LakeConfig(home=home)), ArtifactStore(home / "artifacts"))
+    return Market(Lake(LakeConfig(home=home), TABLES), ArtifactStore(home / "artifacts"))
 
 
 def live(market: Market, rules: TierRules) -> pd.DataFrame:
@@ -301,7 +302,7 @@ def test_all_four_price_alike(
 
 
 def test_the_instant_is_after_everything_the_models_have_seen(made: Path) -> None:
-    with Lake(LakeConfig(home=made)).read() as con:
+    with Lake(LakeConfig(home=made), TABLES).read() as con:
         newest: datetime = con.execute(
             "select max(known_at) from marts.fct_sales where sale_id not like 'planted-%'"
         ).fetchone()[0]

@@ -18,6 +18,7 @@ from ml.models.prior import PriorConfig
 from ml.models.tuned import COLLECTION, MARKET, recipe, recipe_of_local
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champions import ChampionRegistry
+from ml.tables.registry import TABLES
 from ml.tuning.collections import tune_collections
 from ml.tuning.journal import Journal
 from ml.tuning.judgement import AdoptionRule
@@ -40,7 +41,7 @@ TUNING = TuningConfig(
 @pytest.fixture
 def market(tmp_path: Path) -> Market:
     """A filled lake without any model."""
-    lake = Lake(LakeConfig(home=tmp_path))
+    lake = Lake(LakeConfig(home=tmp_path), TABLES)
     fill(lake)
     artifacts = ArtifactStore(tmp_path / "artifacts")
     return Market(lake, artifacts, ChampionRegistry(f"sqlite:///{tmp_path}/mlflow.db", artifacts))

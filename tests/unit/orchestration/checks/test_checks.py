@@ -6,12 +6,12 @@ import dagster as dg
 import duckdb
 import pytest
 
+from lake.tables import create_missing
+from ml.tables.registry import TABLES
 from orchestration.assets.checks import CHECKS
 from orchestration.checks.definition import Look, share_against_before
 from orchestration.checks.factory import judge, result_of, spec_of
 from orchestration.checks.models import record_failures
-from orchestration.ingestion import INGEST_LOG_SCHEMA
-from sources.contract import RAW_TABLES
 
 NOW = datetime(2026, 3, 2)  # noqa: DTZ001 - a Monday; the lake keeps naive UTC
 DAY = timedelta(days=1)
@@ -24,12 +24,7 @@ def con():
     con = duckdb.connect(config={"threads": 1})
     con.execute("attach ':memory:' as lake")
     con.execute("use lake")
-    for schema in ("raw", "ops", "marts", "features", "predictions", "monitoring"):
-        con.execute(f"create schema {schema}")
-    tables = {f"raw.{name}": table.schema for name, table in RAW_TABLES.items()}
-    for name, schema in {**tables, "ops.ingest_log": INGEST_LOG_SCHEMA}.items():
-        con.register("empty", schema.empty_table())
-        con.execute(f"create table {name} as select * from empty")
+    create_missing(con, TABLES)
     yield con
     con.close()
 
@@ -122,10 +117,12 @@ def test_a_source_that_has_ended_has_no_volume_to_expect(con):
 
 def test_references_to_nothing_fail(con):
     con.execute(
-        "create table marts.dim_tokens as select 'apes' as collection, i::varchar as token_id from range(5) t(i)"
+        "create or replace table marts.dim_tokens as"
+        " select 'apes' as collection, i::varchar as token_id from range(5) t(i)"
     )
     con.execute(
-        "create table marts.fct_sales as select collection, token_id, 's' || token_id as sale_id from marts.dim_tokens"
+        "create or replace table marts.fct_sales as"
+        " select collection, token_id, 's' || token_id as sale_id from marts.dim_tokens"
     )
     assert find(con, "fct_sales_exist_in_dim_tokens").passed
     con.execute("insert into marts.fct_sales values ('apes', '99', 's99')")
@@ -135,10 +132,12 @@ def test_references_to_nothing_fail(con):
 
 def test_a_sale_missing_from_the_index_or_twice_in_it_fails(con):
     con.execute(
-        "create table marts.fct_sales as select 'apes' as collection, 's' || i as sale_id,"
+        "create or replace table marts.fct_sales as select 'apes' as collection, 's' || i as sale_id,"
         " true as is_arms_length from range(5) t(i)"
     )
-    con.execute("create table features.hedonic_index as select collection, sale_id from marts.fct_sales")
+    con.execute(
+        "create or replace table features.hedonic_index as select collection, sale_id from marts.fct_sales"
+    )
     assert find(con, "every_sale_is_in_the_index_once").passed
     con.execute("insert into features.hedonic_index values ('apes', 's0')")
     assert not find(con, "every_sale_is_in_the_index_once").passed
@@ -148,12 +147,13 @@ def test_a_sale_missing_from_the_index_or_twice_in_it_fails(con):
 
 def test_prices_far_from_the_recent_median_fail(con):
     con.execute(
-        "create table marts.fct_collection_state as"
+        "create or replace table marts.fct_collection_state as"
         " select 'apes' as collection, 1.0 as med_30, $at::timestamp as known_at",
         {"at": NOW - 100 * DAY},
     )
     con.execute(
-        "create table marts.fct_sales as select 'apes' as collection, $at::timestamp - i * interval 1 hour as known_at,"
+        "create or replace table marts.fct_sales as"
+        " select 'apes' as collection, $at::timestamp - i * interval 1 hour as known_at,"
         " $at::timestamp - i * interval 1 hour as as_of, 1.0::double as price_eth, false as is_wash,"
         " false as is_low_outlier"
         " from range(2000) t(i)",
@@ -199,7 +199,7 @@ def test_estimates_out_of_the_schema_fail(con):
 
 def test_many_estimates_that_moved_by_more_than_half_fail(con):
     con.execute(
-        "create table predictions.estimate_history as select 'apes' as collection, i::varchar as token_id,"
+        "create or replace table predictions.estimate_history as select 'apes' as collection, i::varchar as token_id,"
         " 1.0 as estimate_eth, $at::timestamp as as_of from range(300) t(i)",
         {"at": NOW - 2 * DAY},
     )
@@ -214,7 +214,8 @@ def test_many_estimates_that_moved_by_more_than_half_fail(con):
 @pytest.mark.parametrize(("inside", "passed"), [(0.80, True), (0.74, True), (0.60, False), (0.97, False)])
 def test_intervals_that_break_their_promise_beyond_chance_fail(con, inside, passed):
     con.execute(
-        "create table monitoring.estimate_ledger as select true as is_arms_length, 0.5 as lower_eth, 2.0 as upper_eth,"
+        "create or replace table monitoring.estimate_ledger as"
+        " select true as is_arms_length, 0.5 as lower_eth, 2.0 as upper_eth,"
         " case when i < $inside * 400 then 1.0 else 3.0 end as price_eth, $at::timestamp as event_time"
         " from range(400) t(i)",
         {"inside": inside, "at": NOW - DAY},
@@ -222,10 +223,9 @@ def test_intervals_that_break_their_promise_beyond_chance_fail(con, inside, pass
     assert find(con, "intervals_keep_their_promise").passed is passed
 
 
-def test_a_table_that_does_not_exist_yet_is_not_judged(con):
-    found = find(con, "intervals_keep_their_promise")
-    assert found.passed
-    assert "monitoring.estimate_ledger does not exist yet" in found.note
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_a_home_where_nothing_was_built_yet_fails_no_check(con, name):
+    assert find(con, name).passed
 
 
 def test_a_collection_left_failed_names_the_command_and_is_made_good_by_training(con):
@@ -244,7 +244,8 @@ def test_a_collection_left_failed_names_the_command_and_is_made_good_by_training
 
 def test_a_value_told_twice_in_the_history_fails(con):
     con.execute(
-        "create table predictions.estimate_history as select 'apes' as collection, i::varchar as token_id, 'm' as"
+        "create or replace table predictions.estimate_history as"
+        " select 'apes' as collection, i::varchar as token_id, 'm' as"
         " model_version, 'p' as prior_version, $at::timestamp as as_of from range(5) t(i)",
         {"at": NOW},
     )

@@ -7,12 +7,12 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
-from orchestration.ingestion import INGEST_LOG_SCHEMA
+from lake.tables import create_missing
+from ml.tables.registry import TABLES
 from orchestration.slo.definitions import Slo, SloDefinitionError, load_slos
 from orchestration.slo.evaluation import evaluate
 from orchestration.slo.tables import read_samples, store
 from orchestration.slo.watch import slo_alerts, watch_slos
-from sources.contract import QUARANTINE, RAW_TABLES
 
 NOW = datetime(2026, 3, 1)  # noqa: DTZ001 - the lake keeps naive UTC
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -21,18 +21,9 @@ SLOS = {slo.name: slo for slo in load_slos()}
 
 @pytest.fixture
 def con():
-    """A database with the lake's raw tables, empty."""
+    """A database with every table of the lake, empty."""
     con = duckdb.connect(config={"threads": 1})
-    for schema in ("raw", "ops", "monitoring"):
-        con.execute(f"create schema {schema}")
-    tables = {f"raw.{name}": table.schema for name, table in RAW_TABLES.items()}
-    for name, schema in {
-        **tables,
-        "raw.quarantine": QUARANTINE.schema,
-        "ops.ingest_log": INGEST_LOG_SCHEMA,
-    }.items():
-        con.register("empty", schema.empty_table())
-        con.execute(f"create table {name} as select * from empty")
+    create_missing(con, TABLES)
     yield con
     con.close()
 
@@ -111,10 +102,10 @@ def test_rows_that_lost_their_shape_page(con):
     assert (found.sample.good, found.sample.valid, found.state) == (48, 88, "page")
 
 
-def test_a_table_that_does_not_exist_yet_is_no_data_and_says_which(con):
+def test_a_table_without_rows_is_no_data_and_says_which(con):
     found = status(con, "online_mdape")
     assert found.state == "no_data"
-    assert found.sample.note == "monitoring.estimate_ledger does not exist yet"
+    assert found.sample.note == "monitoring.estimate_ledger has no rows yet"
 
 
 def ledger(con, prices: str, sales: int = 300):
@@ -163,7 +154,7 @@ def test_sql_that_does_not_run_or_lacks_a_column_names_the_slo(con):
 
 
 def test_a_pass_over_all_slos_of_an_empty_home_is_kept_and_finds_no_data(tmp_path):
-    lake = Lake(LakeConfig(home=tmp_path, memory_limit="500MB"))
+    lake = Lake(LakeConfig(home=tmp_path, memory_limit="500MB"), TABLES)
     watch_slos(lake, list(SLOS.values()), NOW)
     with lake.read() as con:
         kept = con.execute("select slo, state from monitoring.slo_status").fetchall()

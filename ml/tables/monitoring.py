@@ -1,0 +1,221 @@
+"""Schema `monitoring`: how right the estimates were, how the market moved, and whether promises are kept."""
+
+from __future__ import annotations
+
+from lake.tables import Table, columns
+
+ESTIMATE_LEDGER = Table(
+    "monitoring.estimate_ledger",
+    "One row per sale with a positive price, clean or not, beside the estimate that was frozen before it.",
+    ("sale_id",),
+    "per sale that was corrected or taken back",
+    columns("""
+        collection varchar Collection
+        chain varchar Chain
+        token_id varchar Token within the collection
+        sale_id varchar Sale (marts.fct_sales)
+        tx_hash varchar Transaction
+        event_time timestamp When it happened
+        known_at timestamp When we learnt it
+        as_of timestamp Instant of the frozen estimate, never after the sale's own; null without one
+        price_eth double Price, ETH
+        is_arms_length boolean Whether the sale is clean
+        is_wash boolean Whether a wash rule fired
+        estimate_eth double The estimate, ETH; null exactly where tier is none
+        lower_eth double Lower end of the 80 % interval, ETH
+        upper_eth double Upper end of the 80 % interval, ETH
+        lower_90_eth double Lower end of the 90 % interval, ETH
+        upper_90_eth double Upper end of the 90 % interval, ETH
+        expected_eth double Mean, for sums, ETH; null in rows of origin walk_forward
+        index_eth double What the index alone would have said, ETH; null where the estimate did not keep it
+        prior_eth double What the pooled prior alone would have said, ETH; null where the estimate did not keep it
+        tier varchar own_model, pooled, index_rarity or none
+        no_value_reason varchar Why nobody valued it (not_estimated_before: never scored until then)
+        grade varchar A to D by the width of the frozen interval
+        model_version varchar Champion that spoke
+        prior_version varchar Prior beneath it
+        premium_tier varchar By predicted premium over p20_50_eth; null without an estimate
+        listed boolean Whether the token had a live ask known before the sale's as-of instant
+        sales_seen bigint Arm's-length sales of the collection visible to the sale
+        days_since_sale double From the newest of them to the sale's as-of instant, days; null without one
+        buyer varchar Address that received the token
+        seller varchar Address that gave the token
+        p20_50_eth double Baseline at the sale's as-of instant: floor proxy, ETH
+        med_30_eth double Baseline at the sale's as-of instant: median of the last 30 sales, ETH
+        med_5_eth double Baseline at the sale's as-of instant: median of the last 5 sales, ETH
+        last_index_eth double Baseline at the sale's as-of instant: last sale of the token moved by the index, ETH
+        origin varchar live or walk_forward: whether production or a fitted model of the past speaks
+    """),
+)
+
+ONLINE_METRICS = Table(
+    "monitoring.online_metrics",
+    "One row per collection (or `all`) and window: error of its newest clean sales with a current estimate "
+    "([ADR 21](adr/0021-acting.md)). A row is written when its window changed.",
+    ("collection", "window_end"),
+    "per collection and window; rows older than 400 days are forgotten, the newest stays",
+    columns("""
+        collection varchar Collection, or all
+        window_start timestamp When the oldest sale of the window became known
+        window_end timestamp When the newest sale of the window became known
+        evaluated_at timestamp Market time of the evaluation
+        n bigint Sales in the window
+        outdated bigint Sales of the last days left out because nobody had valued in time; null in older rows
+        clusters bigint Distinct hours of the sales
+        mdape double Median absolute error, fraction of the price
+        mdape_low double Lower end of its 95 % interval by order statistics; null with fewer than six sales
+        mdape_high double Upper end of its 95 % interval by order statistics; null with fewer than six sales
+        mape double Mean absolute error, fraction of the price
+        level double Median of estimate over price, ln
+        coverage_80 double Share of prices inside the 80 % interval
+        med_5_mdape double The same median error of the baseline med_5
+        past_n bigint Sales just before the window
+        past_mdape double Their median absolute error
+        past_med_5_mdape double Their median absolute error by med_5
+        z_past double Rank sum of the new errors among the past ones, standard errors
+        z_relative double Growth of the excess of |log error| over that of med_5, standard errors
+        z_worse_than_med_5 double Paired excess over med_5 in the window, standard errors
+        trend_z double Mann-Kendall of weekly medians, positive when errors grow
+        trend_weeks bigint Weeks in it
+        state varchar ok, degraded or too_few
+    """),
+)
+
+MAPE_BUCKETS = Table(
+    "monitoring.mape_buckets",
+    "One row per week and bucket: models whose mean error of the week lies in the bucket.",
+    ("window_start", "bucket_number"),
+    "as a whole",
+    columns("""
+        window_start timestamp Monday of the week
+        bucket_number bigint Place of the bucket, from 0
+        bucket varchar Its name, such as 10-20 %
+        models bigint Models with at least 5 sales in the week
+        sales bigint Sales behind them
+    """),
+    derived=True,
+)
+
+ACCURACY_REPORT = Table(
+    "monitoring.accuracy_report",
+    "One row: walk-forward errors beside the baselines, over all and by chain (`ml.evaluation.accuracy`), without the "
+    "bootstrap of `assay report`.",
+    (),
+    "as a whole",
+    columns("""
+        as_of timestamp Market time
+        document varchar The report as JSON
+        basis varchar Digest of the predictions it is about: another one makes it due; null in older rows
+    """),
+)
+
+DRIFT_SCORES = Table(
+    "monitoring.drift_scores",
+    "One row per distribution of one full window.",
+    ("collection", "window_sales", "number", "feature"),
+    "per window; rows older than 180 days of market time are forgotten",
+    columns("""
+        evaluated_at timestamp Market time of the evaluation
+        window_start timestamp When the oldest sale of the window became known
+        window_end timestamp When the newest sale of the window became known
+        collection varchar Collection, or (market) CHAIN
+        feature varchar What is compared
+        kind varchar covariate, prior or concept
+        window_sales bigint Size of the window, sales
+        number bigint Number of the window; of a market the day
+        n_reference bigint Rows it is compared with
+        n_current bigint Rows of the window
+        psi double Population stability index at the reference's deciles; null without sales
+        ks double Largest distance of both distributions at those deciles
+        ordinary_ks double The distance that nothing unusual gives
+        p_value double Null when not tested
+        q_value double p_value corrected for the number of tests
+        state varchar ok, suspect, drifted or too_few
+        streak bigint Significant windows in a row, from the newest
+    """),
+)
+
+DRIFT_STATUS = Table(
+    "monitoring.drift_status",
+    "One row per collection with a sale in the last 90 days: its newest scored window.",
+    ("collection",),
+    "per collection",
+    columns("""
+        collection varchar Collection, or (market) CHAIN
+        evaluated_at timestamp Market time of the evaluation
+        window_start timestamp When the oldest sale of the window became known
+        window_end timestamp When the newest sale of the window became known
+        window_sales bigint Size of the window, sales
+        number bigint Number of the window; of a market the day
+        state varchar Its worst state: ok, suspect, drifted or too_few
+        tested bigint Distributions tested
+        drifted bigint Of those, drifted
+        suspect bigint Of those, suspect
+        covariate bigint Drifted features of sales
+        prior bigint Drifted prices
+        concept bigint Drifted errors
+        worst_feature varchar The one furthest beyond its ordinary distance
+        worst_kind varchar Its kind
+        score double ks over ordinary_ks of the worst
+    """),
+)
+
+SLO_SAMPLES = Table(
+    "monitoring.slo_samples",
+    "One row per evaluation of one SLO.",
+    ("slo", "evaluated_at"),
+    "per instant; rows older than 400 days are forgotten",
+    columns("""
+        slo varchar Service level
+        evaluated_at timestamp Market time of the evaluation
+        since timestamp Start of what was counted
+        good double Good events of [since, evaluated_at)
+        valid double Valid events of [since, evaluated_at)
+        sli double good over valid; null without data
+        value double What was measured, of SLOs on a value
+        note varchar Why there is no data
+    """),
+)
+
+SLO_STATUS = Table(
+    "monitoring.slo_status",
+    "One row per SLO, by the newest evaluation.",
+    ("slo",),
+    "as a whole",
+    columns("""
+        slo varchar Service level
+        evaluated_at timestamp Market time of the evaluation
+        state varchar ok, burning, ticket, page, exhausted or no_data
+        severity varchar Of the alert it raises
+        owner varchar Who answers for it
+        objective double Share of good events promised, or the bound of a value
+        window_days double Days the promise is kept over
+        sli double Share of good events over the window
+        value double What was measured, of SLOs on a value
+        bound varchar Whether the objective is an upper or a lower bound, of SLOs on a value
+        good double Good events over the window
+        valid double Valid events over the window
+        budget_left double Share of the error budget left; negative when overspent
+        burn_5m double Burn rate of the last 5 minutes
+        burn_30m double Burn rate of the last 30 minutes
+        burn_1h double Burn rate of the last hour
+        burn_6h double Burn rate of the last 6 hours
+        burn_3d double Burn rate of the last 3 days
+        hours_to_exhaustion double Hours until the budget is spent at this rate; null when it is not burning
+        note varchar Why there is no data
+        runbook varchar Page of the runbook
+        command varchar First command
+    """),
+    derived=True,
+)
+
+TABLES = (
+    ESTIMATE_LEDGER,
+    ONLINE_METRICS,
+    MAPE_BUCKETS,
+    ACCURACY_REPORT,
+    DRIFT_SCORES,
+    DRIFT_STATUS,
+    SLO_SAMPLES,
+    SLO_STATUS,
+)

@@ -1,0 +1,23 @@
+"""Schemas `raw` and `truth`: made from the contract of the sources, which declares them."""
+
+from __future__ import annotations
+
+from lake.tables import Column, Table, sql_type
+from sources.contract import QUARANTINE, RAW_TABLES, TRUTH_TABLES, RawTable
+
+_BY_DAY = "per day of arrival (`known_at`)"
+
+
+def _table(schema: str, contract: RawTable, replaced: str) -> Table:
+    columns = tuple(
+        Column(c.name, sql_type(c.dtype), ": ".join(filter(None, (c.description, ", ".join(c.allowed)))))
+        for c in contract.columns
+    )
+    return Table(f"{schema}.{contract.name}", f"{contract.description}.", contract.key, replaced, columns)
+
+
+TABLES = (
+    *(_table("raw", contract, _BY_DAY) for contract in RAW_TABLES.values()),
+    _table("raw", QUARANTINE, f"{_BY_DAY} and raw table"),
+    *(_table("truth", contract, "as a whole") for contract in TRUTH_TABLES.values()),
+)
