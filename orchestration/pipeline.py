@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.clock import WALL_CLOCK, Clock
-from orchestration.errors import HomeError, StageFailedError
-from orchestration.home import bury_dead_runs, prepare_home, process_tags, run_lock
+from orchestration.conductor import Conductor
+from orchestration.errors import HomeError
+from orchestration.home import bury_dead_runs, prepare_home, run_lock
 from orchestration.partitions import month_key, register_collections
-from orchestration.progress import stage_of
 from orchestration.summary import RunSummary, Stage, read_summary
 
 if TYPE_CHECKING:
@@ -26,59 +26,6 @@ if TYPE_CHECKING:
     from orchestration.settings import Settings
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-
-
-class _Conductor:
-    """Runs jobs of one code location in this process and keeps the time of their steps."""
-
-    def __init__(self, settings: Settings, instance: dg.DagsterInstance, clock: Clock = WALL_CLOCK) -> None:
-        from orchestration.definitions import build_defs
-        from orchestration.resources import Assay
-
-        self.settings = settings
-        self.instance = instance
-        self.defs = build_defs(settings, clock)
-        self.assay = Assay(settings, clock)
-        self.stages: dict[str, Stage] = {}
-
-    def run(
-        self,
-        job: str,
-        *,
-        tags: Mapping[str, str] | None = None,
-        config: dict[str, Any] | None = None,
-        assets: list[str] | None = None,
-    ) -> dg.ExecuteInProcessResult:
-        """Execute a job to its end.
-
-        Raises:
-            StageFailedError: when a step fails; downstream steps have not run, what was committed stays.
-        """
-        loggers = {"console": {"config": {"log_level": self.settings.log_level}}, "progress": {}}
-        result = self.defs.resolve_job_def(job).execute_in_process(
-            instance=self.instance,
-            run_config={"loggers": loggers, **(config or {})},
-            tags={**process_tags(), **(tags or {})},
-            asset_selection=[dg.AssetKey(a) for a in assets] if assets else None,
-            raise_on_error=False,
-        )
-        self._keep_times(result)
-        if not result.success:
-            raise StageFailedError(_describe_failure(job, result))
-        return result
-
-    def _keep_times(self, result: dg.ExecuteInProcessResult) -> None:
-        rows: dict[str, int] = {}
-        for event in result.get_asset_materialization_events():
-            if event.step_key is not None:
-                rows[event.step_key] = max(rows.get(event.step_key, 0), _rows_of(event))
-        for stats in self.instance.get_run_step_stats(result.run_id):
-            if stats.start_time is None or stats.end_time is None:
-                continue
-            stage = self.stages.setdefault(stage_of(stats.step_key), Stage(stage_of(stats.step_key), 0.0))
-            stage.seconds = round(stage.seconds + stats.end_time - stats.start_time, 3)
-            if rows.get(stats.step_key):
-                stage.rows = (stage.rows or 0) + rows[stats.step_key]
 
 
 def run_everything(
@@ -106,7 +53,7 @@ def run_everything(
         buried = bury_dead_runs(instance)
         if buried:
             say(f"{buried} run(s) of a killed process marked as failed; continuing from what they committed")
-        conductor = _Conductor(settings, instance, clock)
+        conductor = Conductor(settings, instance, clock)
         as_of = _ingest_and_build(conductor)
         trained = _train_what_is_due(conductor, say)
         conductor.run("score")
@@ -127,14 +74,14 @@ def run_refresh(settings: Settings, instance: dg.DagsterInstance) -> dict[str, f
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s):
         bury_dead_runs(instance)
-        conductor = _Conductor(settings, instance)
+        conductor = Conductor(settings, instance)
         _ingest_and_build(conductor)
         conductor.run("score")
         conductor.run("monitor")
         return {stage.name: stage.seconds for stage in conductor.stages.values()}
 
 
-def _ingest_and_build(conductor: _Conductor) -> datetime:
+def _ingest_and_build(conductor: Conductor) -> datetime:
     """Raw tables, marts, index and sale features; returns the watermark."""
     source, as_of = conductor.assay.source, conductor.assay.horizon
     _refuse_to_go_back(conductor.assay, as_of)
@@ -163,7 +110,7 @@ def _refuse_to_go_back(assay: Assay, as_of: datetime) -> None:
         )
 
 
-def _train_what_is_due(conductor: _Conductor, say: Callable[[str], None]) -> dict[str, int]:
+def _train_what_is_due(conductor: Conductor, say: Callable[[str], None]) -> dict[str, int]:
     """The pooled prior when it is due, then the collections whose champion is, then the accuracy of both.
 
     What is due is read from the state alone, so that a run goes on where a killed one has ended.
@@ -198,7 +145,7 @@ def _train_what_is_due(conductor: _Conductor, say: Callable[[str], None]) -> dic
 
 
 def _train_worklist(
-    conductor: _Conductor, keys: Sequence[str], reason: str, *, learn_newest: bool = False
+    conductor: Conductor, keys: Sequence[str], reason: str, *, learn_newest: bool = False
 ) -> dict[str, int]:
     worklist = {"collections": list(keys), "reason": reason, "learn_newest": learn_newest}
     result = conductor.run("retrain_worklist", config={"ops": {"train_worklist": {"config": worklist}}})
@@ -224,7 +171,7 @@ def retrain_collections(
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
         bury_dead_runs(instance)
-        conductor = _Conductor(settings, instance)
+        conductor = Conductor(settings, instance)
         refuse_unknown(conductor.assay, keys)
         counts = _train_worklist(conductor, keys, reason, learn_newest=True)
         return counts, conductor.stages["price models"].seconds
@@ -250,7 +197,7 @@ def run_job(
     """
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s):
-        run_id = _Conductor(settings, instance, clock).run(job, config=config, tags=tags).run_id
+        run_id = Conductor(settings, instance, clock).run(job, config=config, tags=tags).run_id
         return {
             step.step_key: round(step.end_time - step.start_time, 3)
             for step in instance.get_run_step_stats(run_id)
@@ -274,7 +221,7 @@ def build_until(
         HomeError: the source says nothing before the instant.
     """
     settings = settings.model_copy(update={"as_of": until})
-    conductor = _Conductor(settings, instance)
+    conductor = Conductor(settings, instance)
     with conductor.assay.lake.read() as con:
         known = con.execute("select max(known_at) from raw.sales").fetchone()
     if known and known[0] is not None and known[0] >= conductor.assay.horizon:
@@ -300,7 +247,7 @@ def refuse_unknown(assay: Assay, keys: Sequence[str]) -> None:
         raise HomeError(f"{assay.settings.home_path} has no collection {', '.join(unknown[:5])}{hint}")
 
 
-def _summarise(conductor: _Conductor, trained: dict[str, int], as_of: datetime) -> RunSummary:
+def _summarise(conductor: Conductor, trained: dict[str, int], as_of: datetime) -> RunSummary:
     started = time.perf_counter()
     summary = read_summary(
         conductor.assay.lake,
@@ -311,25 +258,3 @@ def _summarise(conductor: _Conductor, trained: dict[str, int], as_of: datetime) 
     )
     summary.stages.append(Stage("summary", round(time.perf_counter() - started, 3)))
     return summary
-
-
-def _rows_of(event: dg.DagsterEvent) -> int:
-    metadata = event.step_materialization_data.materialization.metadata
-    for name in ("rows_written", "dagster/row_count", "dagster/partition_row_count"):
-        value = getattr(metadata.get(name), "value", None)
-        if isinstance(value, int):
-            return value
-    return 0
-
-
-def _describe_failure(job: str, result: dg.ExecuteInProcessResult) -> str:
-    for event in result.all_events:
-        if event.event_type_value == "STEP_FAILURE":
-            failure = event.step_failure_data
-            error = failure.error
-            # The outermost error is Dagster's "error occurred while executing op"; its cause is ours.
-            while error is not None and error.cause is not None:
-                error = error.cause
-            told = error.message.strip() if error else "no error recorded"
-            return f"{job}: step {event.step_key} failed: {told} (run {result.run_id})"
-    return f"{job}: run {result.run_id} failed; see its log in the Dagster UI"

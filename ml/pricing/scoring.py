@@ -26,6 +26,7 @@ from ml.models.traits import TraitLists, read_trait_types
 from ml.pricing.estimates import PREDICTION_SCHEMA, write_estimates
 from ml.pricing.models import LakeModels, RowIntervals, read_models
 from ml.pricing.price import Prices, PricingInputs, price
+from ml.pricing.score_report import ScoreReport, score_report
 from ml.pricing.tiers import TierChoices, TierRules, usable_champions
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.mirror import read_champions
@@ -44,35 +45,6 @@ class ScoringConfig:
     tiers: TierRules = field(default_factory=TierRules)
     batch_rows: int = 122_880
     threads: int = 2
-
-
-@dataclass(frozen=True)
-class ScoreReport:
-    """What a scoring did.
-
-    Attributes:
-        as_of: The instant that was scored.
-        tokens: Tokens in scope.
-        valued: Tokens with an estimate.
-        collections: Collections in scope.
-        tokens_by_tier: Tokens by tier.
-        collections_by_tier: Collections by tier.
-        tokens_by_reason: Tokens without a value by reason.
-        history_rows: Rows appended to predictions.estimate_history.
-        replaced_champions: Collections whose champion could not be used, with the reason.
-        seconds: Time by stage.
-    """
-
-    as_of: datetime
-    tokens: int
-    valued: int
-    collections: int
-    tokens_by_tier: dict[str, int]
-    collections_by_tier: dict[str, int]
-    tokens_by_reason: dict[str, int]
-    history_rows: int
-    replaced_champions: dict[str, str]
-    seconds: dict[str, float]
 
 
 def score(
@@ -126,7 +98,7 @@ def score(
     predictions = pa.Table.from_batches(batches, schema=PREDICTION_SCHEMA)
     history = write_estimates(con, predictions, as_of, snapshot_id, features, only)
     clock.lap("write")
-    report = _report(con, as_of, only, history, replaced, clock.seconds)
+    report = score_report(con, as_of, only, history, replaced, clock.seconds)
     for name in ("_facts", "_choices"):
         con.execute(f"drop table if exists temp.{name}")
     return report
@@ -275,49 +247,3 @@ class _Clock:
         now = time.perf_counter()
         self.seconds[stage] = round(now - self._last, 3)
         self._last = now
-
-
-def _report(
-    con: duckdb.DuckDBPyConnection,
-    as_of: datetime,
-    only: Sequence[str] | None,
-    history: int,
-    replaced: dict[str, str],
-    seconds: dict[str, float],
-) -> ScoreReport:
-    rows = con.execute(
-        """
-        select e.tier, e.no_value_reason, count(*)
-        from predictions.token_estimates as e inner join _facts on e.collection = _facts.collection
-        group by all
-        """
-    ).fetchall()
-    by_tier: dict[str, int] = {}
-    by_reason: dict[str, int] = {}
-    for tier, reason, tokens in rows:
-        by_tier[tier] = by_tier.get(tier, 0) + tokens
-        if reason is not None:
-            by_reason[reason] = by_reason.get(reason, 0) + tokens
-    tiers = con.execute(
-        """
-        select coalesce(tier, 'none'), count(*) from (
-            select _facts.collection, max(e.tier) filter (e.tier <> 'none') as tier from _facts
-            left join predictions.token_estimates as e on _facts.collection = e.collection group by 1
-        ) group by 1
-        """
-    ).fetchall()
-    total = sum(by_tier.values())
-    return ScoreReport(
-        as_of=as_of,
-        tokens=total,
-        valued=total - by_tier.get("none", 0),
-        collections=sum(count for _, count in tiers),
-        tokens_by_tier=by_tier,
-        collections_by_tier=dict(tiers),
-        tokens_by_reason=by_reason,
-        history_rows=history,
-        replaced_champions=replaced
-        if only is None
-        else {k: v for k, v in replaced.items() if k in set(only)},
-        seconds=seconds,
-    )

@@ -14,7 +14,7 @@ from orchestration.checks.factory import guidance
 from orchestration.resources import Assay, AssayResource
 
 if TYPE_CHECKING:
-    from ml.pricing.scoring import ScoreReport
+    from ml.pricing.score_report import ScoreReport
 
 
 @dg.asset(

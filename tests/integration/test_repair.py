@@ -18,9 +18,9 @@ from ml.models.frames import FeatureSet
 from ml.models.local import LocalConfig, fit_local
 from ml.registry.mirror import read_champions, record
 from orchestration.alerts.store import Outbox
+from orchestration.conductor import Conductor
 from orchestration.home import open_instance, prepare_home
 from orchestration.pipeline import (
-    _Conductor,
     _train_what_is_due,
     build_until,
     retrain_collections,
@@ -43,7 +43,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-class Mortal(_Conductor):
+class Mortal(Conductor):
     """A conductor whose process dies when a stage has ended."""
 
     def __init__(self, settings: Settings, instance: Any, dies_after: str | None = None) -> None:
@@ -186,7 +186,7 @@ def test_the_hourly_scoring_goes_on_without_them_and_people_are_told(trained: Pa
     key, expected = plant_booster(settings), valued(settings)
     shutil.rmtree(settings.home_path / "artifacts")
     with open_instance(settings) as instance:
-        conductor = _Conductor(settings, instance)
+        conductor = Conductor(settings, instance)
         conductor.run("score")
         conductor.run("monitor")
     assert valued(settings) == expected
