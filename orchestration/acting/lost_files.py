@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ml.models.lost_files import BOOSTER, LostFile, lost_files
+from ml.text.visible import visible
+from orchestration.alerts.keys import incident_key
 
 if TYPE_CHECKING:
     from orchestration.alerts.outbox import Alert
@@ -37,9 +39,9 @@ def _alert(file: LostFile) -> Alert:
         "Until then the next tier answers" if file.in_force else "It is needed to predict past sales again"
     )
     return Alert(
-        key=f"{SCOPE}/{file.role}/{file.owner}/{file.model}",
+        key=incident_key(SCOPE, f"{file.role}/{file.owner}/{file.model}"),
         severity="page" if file.in_force and file.role != BOOSTER else "ticket",
-        title=f"The {file.role} of {file.owner} ({file.model}) is lost",
+        title=f"The {file.role} of {visible(file.owner)} ({visible(file.model)}) is lost",
         body=f"{file.problem}. {meanwhile}.",
         runbook="model-file-lost",
         command="assay run",

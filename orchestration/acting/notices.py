@@ -89,7 +89,7 @@ def _restored(con: duckdb.DuckDBPyConnection, now: datetime) -> list[Alert]:
             key=incident_key(RESTORED_SCOPE, collection),
             severity="ticket",
             title=f"{visible(collection)} {'was rolled back' if action == 'rolled_back' else 'fell back a tier'}",
-            body=f"{reason}. {champion} speaks now, and its tokens have been valued again.",
+            body=f"{reason}. {champion} prices it now, and its tokens have been valued again.",
             runbook="rolled-back",
             command=assay_command("why", collection),
             group="models were put back",
