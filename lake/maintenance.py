@@ -16,6 +16,7 @@ import duckdb
 from lake.cleanup import remove_dead_files
 from lake.config import CATALOG_ALIAS
 from lake.connection import Lake, current_snapshot
+from lake.tables import relations
 
 REWRITE_DELETED_SHARE = 0.25
 """A file is rewritten without its deleted rows once this share of them is deleted."""
@@ -114,6 +115,8 @@ def _expire(con: duckdb.DuckDBPyConnection, keep: Collection[int], before: datet
 
 def _marts_watermark(con: duckdb.DuckDBPyConnection) -> int | None:
     """The last snapshot the marts have processed, if they have ever run."""
+    if "ops.mart_watermark" not in relations(con):
+        return None  # a lake that was opened without declared tables
     row = con.execute("select max(snapshot_id) from ops.mart_watermark").fetchone()
     return None if row is None or row[0] is None else int(row[0])
 

@@ -12,12 +12,13 @@ from lake.connection import Lake
 from lake.errors import CatalogUrlError, UnknownSnapshotError
 from lake.maintenance import maintain
 from lake.tables import stored_columns
+from ml.tables.ops import MART_WATERMARK
 from ml.tables.registry import TABLES
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    return Lake(LakeConfig(tmp_path, memory_limit="500MB"), TABLES)
+    return Lake(LakeConfig(tmp_path, memory_limit="500MB"))
 
 
 def numbers(lake: Lake, snapshot: int | None = None) -> list[int]:
@@ -55,8 +56,8 @@ def test_reading_cannot_change_the_lake(lake: Lake) -> None:
         con.execute("insert into raw.numbers values (2)")
 
 
-def test_a_new_lake_has_all_schemas_and_every_table_as_declared(lake: Lake) -> None:
-    with lake.read() as con:
+def test_a_new_lake_has_all_schemas_and_every_table_as_declared(tmp_path: Path) -> None:
+    with Lake(LakeConfig(tmp_path), TABLES).read() as con:
         present = {row[0] for row in con.execute("select schema_name from duckdb_schemas()").fetchall()}
         stored = stored_columns(con)
     assert set(SCHEMAS) <= present
@@ -87,7 +88,8 @@ def test_maintenance_keeps_named_snapshots_and_all_rows(lake: Lake) -> None:
         pass
 
 
-def test_maintenance_spares_what_the_marts_have_not_seen(lake: Lake) -> None:
+def test_maintenance_spares_what_the_marts_have_not_seen(tmp_path: Path) -> None:
+    lake = Lake(LakeConfig(tmp_path, memory_limit="500MB"), [MART_WATERMARK])
     with lake.write("create") as con:
         con.execute("create table raw.numbers as select range as n from range(50)")
     processed = lake.snapshot_id()
