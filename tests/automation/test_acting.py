@@ -112,7 +112,7 @@ def house(lake: Lake) -> Iterator[House]:
     with dg.DagsterInstance.ephemeral() as instance:
         yield House(lake, instance)
     with lake.write("the next test begins with nothing") as con:
-        con.execute(f"drop table if exists {QUEUE}")
+        con.execute(f"delete from {QUEUE}")
 
 
 def test_the_most_valuable_are_trained_in_one_run_up_to_the_cap_and_the_days_budget(house: House) -> None:
@@ -178,7 +178,7 @@ def test_a_fit_that_failed_in_a_run_that_succeeded_waits_again(house: House) -> 
         assert house.asked() == ["c0001"]
     finally:
         with house.lake.write("the next test begins with nothing") as con:
-            con.execute(f"drop table {ONLINE}")
+            con.execute(f"delete from {ONLINE}")
 
 
 def test_while_its_run_goes_on_nothing_more_is_asked_for(house: House) -> None:
