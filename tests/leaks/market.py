@@ -180,7 +180,7 @@ class Home:
         self.marts.dbt("run", "--full-refresh")
         with self.lake.write("index and features") as con:
             for table in ("hedonic_index", "token_index", "index_state", "sale_features", "feature_state"):
-                con.execute(f"drop table if exists features.{table}")
+                con.execute(f"delete from features.{table}")
             update_index(con, threads=1)
             update_sale_features(con)
         with self.lake.read() as con:
