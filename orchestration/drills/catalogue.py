@@ -75,6 +75,7 @@ _ARRIVALS = tuple(f"slo/{table}_arrive" for table in ("sales", "transfers", "lis
 _LASTING = (
     "model/",
     "drift/",
+    "check/drift_scores/drift_is_not_widespread",
     "slo/online_mdape",
     "slo/online_error_beats_median",
     "slo/interval_coverage",
