@@ -127,22 +127,27 @@ order by live.market
 
 
 def collections_due(
-    con: duckdb.DuckDBPyConnection, training: TrainingConfig | None = None, lost: Sequence[LostFile] = ()
+    con: duckdb.DuckDBPyConnection,
+    training: TrainingConfig | None = None,
+    lost: Sequence[LostFile] = (),
+    features: FeatureSet | None = None,
 ) -> list[str]:
     """Collections whose champion is missing, rests on another prior, lost its booster or has enough new sales.
 
     A collection that was judged on these very predictions under this very prior is not due again: a challenger that
-    was rejected would be rejected, and one that a person has rolled back would come back.
+    was rejected would be rejected, and one that a person has rolled back would come back. A champion of other features
+    is due all the same: it prices nothing, and a refit of the prior may give the same bytes under the same version.
 
     Args:
         con: A read connection with predictions.prior_walk_forward.
         training: Settings of the training; its guard of new sales decides.
         lost: Model files that are lost (`ml.models.lost_files`); one of a champion makes its collection due.
+        features: Features in use; those declared now when None.
 
     Returns:
         Partition keys, sorted.
     """
-    training = training or TrainingConfig()
+    training, features = training or TrainingConfig(), features or FeatureSet.declared()
     live = LivePriors.read(con).of_collections(con)
     table = pa.table(
         {
@@ -167,15 +172,15 @@ def collections_due(
                 judged.collection
             having c.collection is null
                 or w.collection in (select unnest($lost))
+                or c.feature_fingerprint <> $fingerprint
                 or judged.collection is null and (
                     c.prior_version <> live.prior_version
-                    or c.feature_fingerprint <> $fingerprint
                     or count(*) filter (w.known_at > c.trained_until) >= $new_sales
                 )
             order by 1
             """,
             {
-                "fingerprint": FeatureSet.declared().fingerprint,
+                "fingerprint": features.fingerprint,
                 "new_sales": training.new_sales,
                 "lost": [file.owner for file in lost if file.role == BOOSTER],
             },

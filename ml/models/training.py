@@ -179,8 +179,10 @@ def train_collections(
         for sales in read_collections(con, due, sizes, features, config.rows_per_read):
             key = sales.collection
             own = replace(config.candidate, adopted=state.adopted.get(key, ()))
-            # A champion without its booster cannot be compared, and must not be kept: as if there were none.
+            # A champion that cannot price cannot be compared, and must not be kept: as if there were none.
             rival = None if key in lost else state.champions.get(key)
+            if rival is not None and rival.feature_fingerprint != features.fingerprint:
+                rival = None
             yield CandidateTask(sales, rival, own, registry.artifacts.root)
 
     for task, result in backend.run(build_candidate, tasks()):

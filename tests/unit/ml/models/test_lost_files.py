@@ -71,7 +71,10 @@ def test_whichever_file_is_lost_it_is_told_valued_without_and_fitted_again(price
         tiers = value(priced)  # nothing fails, and nobody loses the value
         assert sum(tiers.values()) - tiers["none"] == 5
         with priced.lake.read() as con:
-            why, due = prior_due(con, POOLED, lost=[found]), collections_due(con, lost=[found])
+            why, due = (
+                prior_due(con, POOLED, lost=[found]),
+                collections_due(con, lost=[found], features=FEATURES),
+            )
         assert ("is lost" in str(why)) != (found.role == "booster")
         if found.role == "booster":
             assert due == [found.owner] == ["apes"]
