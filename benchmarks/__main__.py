@@ -83,18 +83,20 @@ def measure_real_data(figures: Figures, scratch: Path) -> None:
     figures.add(
         "  rows unaccounted for", str(sum(r.get("difference", 0) for r in run.report["reconciliation"])), "0"
     )
-    for chain, told in run.report["errors"]["chains"].items():
-        pooled = told["pooled"]
+    for chain, errors in run.report["errors"]["chains"].items():
+        pooled = errors["pooled"]
         figures.add(
-            f"  {chain}: pooled MdAPE of {told['sales']:,} sales in {told['collections']} collections",
+            f"  {chain}: pooled MdAPE of {errors['sales']:,} sales in {errors['collections']} collections",
             f"{100 * pooled['model']['mdape']:.1f} %",
         )
         figures.add(
-            "    against the median of the last 5", f"{told['mdape_ratio_to_med_5']:.3f} ×", "≤ 0.92 ×"
+            "    against the median of the last 5",
+            f"{errors['mdape_ratio_to_med_5']:.3f} ×",
+            "≤ 0.92 ×",
         )
         figures.add(
             "    collections where it beats the best simple baseline",
-            f"{100 * told['share_beating_best_simple']:.0f} %",
+            f"{100 * errors['share_beating_best_simple']:.0f} %",
             "≥ 85 %",
         )
     measure_noise_floor(figures, scratch / "real")

@@ -96,9 +96,9 @@ def replay(
             if state == "drifted" and name not in drifted
         ]
         drifted = now_drifted
-        told = {name for name, *_ in found if markets or not is_market(name)}
-        watched |= told
-        passes += len(told)
+        measured = {name for name, *_ in found if markets or not is_market(name)}
+        watched |= measured
+        passes += len(measured)
         now += timedelta(days=step_days)
     return Replay(flagged, passes * step_days / 7, len(watched))
 
@@ -209,7 +209,7 @@ def detection(
     con.execute("create or replace temp table flagged (collection varchar, said_at timestamp)")
     if first:
         con.executemany("insert into flagged values (?, ?)", list(first.items()))
-    told = con.execute(
+    measured = con.execute(
         f"""
         with after as (
             select
@@ -228,8 +228,8 @@ def detection(
         """,
         {"injected": injected, "least": least_sales},
     ).fetchone()
-    assert told is not None
-    return Detection(*told)
+    assert measured is not None
+    return Detection(*measured)
 
 
 def size_cost(con: duckdb.DuckDBPyConnection, collections: int) -> tuple[int, float, float]:
@@ -295,10 +295,12 @@ def measure(scratch: Path, collections: int = 40, days: int = 300) -> Iterator[t
     for name, moved, shift in INJECTED:
         rows = frame_rows(con, "frame", collections, REPORTED[0], moved, shift)
         seen = replay(con, rows, injected - timedelta(days=7), START + timedelta(days=FRAME_DAYS))
-        told = detection(con, rows, injected, seen)
+        measured = detection(con, rows, injected, seen)
         yield (
-            f"{name}: found in {told.found} of {told.able} collections",
-            f"{told.days:.0f} days, {told.sales:.0f} sales" if told.days is not None else "not found",
+            f"{name}: found in {measured.found} of {measured.able} collections",
+            f"{measured.days:.0f} days, {measured.sales:.0f} sales"
+            if measured.days is not None
+            else "not found",
             "",
         )
     rows_at_size, wall, cpu = size_cost(con, collections * 10)

@@ -34,18 +34,18 @@ def measure_monitoring(figures: Figures, home: Path) -> None:
     )
     if done.returncode:
         raise RuntimeError(f"the pass over {home} ended with {done.returncode}:\n{done.stderr[-4000:]}")
-    told = json.loads(done.stdout.splitlines()[-1])
-    size = f"{told['collections']:,} collections, {told['ledger']:,} sales, {told['tokens']:,} tokens"
+    measured = json.loads(done.stdout.splitlines()[-1])
+    size = f"{measured['collections']:,} collections, {measured['ledger']:,} sales, {measured['tokens']:,} tokens"
     for name, aim in (("first", ""), ("next", "< 60 s")):
-        figures.add(f"monitoring pass, {name} ({size})", f"{sum(told[name].values()):.1f} s", aim)
-        for stage, seconds in told[name].items():
+        figures.add(f"monitoring pass, {name} ({size})", f"{sum(measured[name].values()):.1f} s", aim)
+        for stage, seconds in measured[name].items():
             figures.add(f"    {stage}", f"{seconds:.1f} s")
-    figures.add("  peak memory", f"{told['peak_mb']:.0f} MB", "< 4096 MB")
-    for sensor, seconds in told["ticks"].items():
+    figures.add("  peak memory", f"{measured['peak_mb']:.0f} MB", "< 4096 MB")
+    for sensor, seconds in measured["ticks"].items():
         figures.add(
             f"tick of {sensor}, {PARTITIONS:,} partitions and rows in the queue", f"{seconds:.2f} s", "< 5 s"
         )
-    figures.add("load of the machine meanwhile (1 min)", f"{told['load']:.1f}")
+    figures.add("load of the machine meanwhile (1 min)", f"{measured['load']:.1f}")
 
 
 def measure_here(home: Path) -> dict[str, Any]:

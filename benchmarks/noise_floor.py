@@ -141,8 +141,8 @@ def measure(con: duckdb.DuckDBPyConnection) -> list[Floor]:
             (f"same token within {TWIN_HOURS} h", _RESALES, TWIN_HOURS),
             (f"same traits within {TWIN_HOURS} h", _TWINS, TWIN_HOURS),
         ):
-            told = {"least": MIN_COLLECTION_SALES, "chain": chain, "hours": hours}
-            rows = con.execute(sql, told).fetchnumpy()
+            parameters = {"least": MIN_COLLECTION_SALES, "chain": chain, "hours": hours}
+            rows = con.execute(sql, parameters).fetchnumpy()
             gaps = np.asarray(rows["gap"] - np.nan_to_num(np.ma.filled(rows["moved"], 0.0)), float)
             if len(gaps) < 30:
                 continue

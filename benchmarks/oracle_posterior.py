@@ -114,11 +114,11 @@ def _log_priors(information: Floats) -> Floats:
 
 
 def posterior_log_value(
-    seen: Observed, told: Truths, rng: np.random.Generator, sweeps: int = SWEEPS
+    seen: Observed, truths: Truths, rng: np.random.Generator, sweeps: int = SWEEPS
 ) -> Floats:
     """Posterior median of ln value of every token at the end, shape (tokens,)."""
     n, (tokens, types), count = len(seen.log_price), seen.values.shape, len(seen.information)
-    own_sd = _OWN_SD if told.has_traits else _OWN_SD_WITHOUT_TRAITS
+    own_sd = _OWN_SD if truths.has_traits else _OWN_SD_WITHOUT_TRAITS
     prior = _log_priors(seen.information) if count else np.empty((len(_STRENGTHS), 0, len(_GRID)))
     premium, own, strength = np.zeros(count + 1), np.zeros(tokens), 5
     of_sale = seen.values[seen.token]
@@ -129,15 +129,15 @@ def posterior_log_value(
     for t in range(types):
         value_type[np.unique(seen.values[:, t][seen.values[:, t] >= 0])] = t
     for sweep in range(sweeps):
-        var = told.noise**2 / weight
+        var = truths.noise**2 / weight
         effect = premium[of_sale].sum(axis=1) + own[seen.token]
         path = _draw_path(
             seen.day,
             seen.log_price - effect,
             var,
-            told.daily_sd**2,
-            told.step_sd**2,
-            told.decay,
+            truths.daily_sd**2,
+            truths.step_sd**2,
+            truths.decay,
             first,
             _FIRST_LEVEL_SD,
             rng.standard_normal((n, 2)),
@@ -164,9 +164,9 @@ def posterior_log_value(
         precision = np.bincount(seen.token, 1 / var, tokens) + 1 / own_sd**2
         own = np.bincount(seen.token, gap / var, tokens) / precision
         own = own + rng.standard_normal(tokens) / np.sqrt(precision)
-        error = (gap - own[seen.token]) / told.noise
+        error = (gap - own[seen.token]) / truths.noise
         weight = rng.gamma((3 + 1) / 2, 2 / (3 + error**2))
         if sweep >= BURN_IN:
-            ahead = told.daily_sd * np.sqrt(max(seen.end_day - seen.day[-1], 0.0)) * rng.standard_normal()
+            ahead = truths.daily_sd * np.sqrt(max(seen.end_day - seen.day[-1], 0.0)) * rng.standard_normal()
             draws[sweep - BURN_IN] = path[-1].sum() + ahead + premium[seen.values].sum(axis=1) + own
     return np.median(draws, axis=0).astype(np.float64)
