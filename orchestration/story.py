@@ -73,7 +73,7 @@ class Story:
         watermark: Market time of the home.
         champion: What values it now (a row of `ops.champions`); None before the first training.
         events: In order; those of the wall clock last.
-        not_kept: Tables that would tell more and do not exist in this home.
+        not_kept: Tables that would add events and have no rows yet.
     """
 
     collection: str

@@ -61,7 +61,7 @@ def _print(story: Story) -> None:
     for event in story.events:
         _print_event(console, event)
     if story.not_kept:
-        console.print(styled((f"\nThis home does not keep yet: {', '.join(story.not_kept)}", "dim")))
+        console.print(styled((f"\nTables without rows yet: {', '.join(story.not_kept)}", "dim")))
 
 
 def _now(champion: dict[str, Any] | None) -> str:
