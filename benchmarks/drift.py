@@ -106,8 +106,8 @@ def replay(
 def simulated_rows(folder: Path, collections: int, days: int, seed: int, faults: str = "") -> str:
     """Make a simulated market up to its features in a folder; returns SQL that reads its watched values."""
     from orchestration.home import open_instance, prepare_home
-    from orchestration.pipeline import build_until
     from orchestration.resources import Assay
+    from orchestration.runs.main_job import build_until
     from orchestration.settings import load_settings
 
     target = folder / f"rows-{collections}-{days}-{seed}-{faults.replace('@', '-') or 'quiet'}.parquet"

@@ -52,10 +52,10 @@ def measure_here(home: Path) -> dict[str, Any]:
     """Two passes and a tick of each sensor in this process."""
     import os
 
-    from ml.evaluation.online import ALL
+    from ml.monitoring.online_error import ALL
     from orchestration.home import open_instance, prepare_home
-    from orchestration.pipeline import run_job
     from orchestration.resources import Assay
+    from orchestration.runs.main_job import run_job
     from orchestration.settings import load_settings
 
     settings = load_settings(home=home)
@@ -89,7 +89,7 @@ def _ticks(assay: Any) -> dict[str, float]:
     """Seconds of one tick of each sensor that acts or discovers, with everything waiting."""
     import dagster as dg
 
-    from ml.acting.tables import QUEUE
+    from ml.retraining.tables import QUEUE
     from orchestration.definitions import build_defs
     from orchestration.partitions import collections
 

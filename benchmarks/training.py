@@ -126,10 +126,10 @@ def bare_local(con: duckdb.DuckDBPyConnection, keys: Sequence[str] | None = None
 
     As production: one fit that chooses the weight, and a second on everything where the first earned its place.
     """
-    from ml.models.candidate import CandidateConfig
     from ml.models.collection_reader import read_collections
     from ml.models.frames import FeatureSet
     from ml.models.local import LocalInputs, fit_local
+    from ml.training.candidate import CandidateConfig
 
     config = CandidateConfig()
     sizes = con.execute(

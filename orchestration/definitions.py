@@ -14,26 +14,26 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
-from orchestration.assets.checks import CHECK_GROUPS  # noqa: E402
-from orchestration.assets.drift import DRIFT_ASSETS  # noqa: E402
-from orchestration.assets.features import FEATURE_ASSETS, FEATURE_CHECKS  # noqa: E402
-from orchestration.assets.maintenance import lake_maintenance  # noqa: E402
-from orchestration.assets.marts import build_marts, dbt_project  # noqa: E402
-from orchestration.assets.models import MODEL_ASSETS  # noqa: E402
-from orchestration.assets.monitoring import MONITORING_ASSETS  # noqa: E402
-from orchestration.assets.predictions import PREDICTION_ASSETS, PREDICTION_CHECKS  # noqa: E402
-from orchestration.assets.raw import RAW_ASSETS, RAW_CHECKS  # noqa: E402
-from orchestration.assets.slo import SLO_ASSETS, with_freshness  # noqa: E402
-from orchestration.assets.tuning import TUNING_ASSETS  # noqa: E402
+from orchestration.checks.all_checks import CHECK_GROUPS  # noqa: E402
 from orchestration.clock import WALL_CLOCK, Clock  # noqa: E402
+from orchestration.features.assets import FEATURE_ASSETS, FEATURE_CHECKS  # noqa: E402
 from orchestration.home import prepare_home  # noqa: E402
+from orchestration.ingestion.assets import RAW_ASSETS, RAW_CHECKS  # noqa: E402
 from orchestration.jobs import JOBS  # noqa: E402
-from orchestration.progress import console_logger, progress_logger  # noqa: E402
+from orchestration.maintenance.assets import lake_maintenance  # noqa: E402
+from orchestration.marts.assets import build_marts, dbt_project  # noqa: E402
+from orchestration.models.assets import MODEL_ASSETS  # noqa: E402
+from orchestration.monitoring.assets import MONITORING_ASSETS  # noqa: E402
+from orchestration.monitoring.drift_assets import DRIFT_ASSETS  # noqa: E402
+from orchestration.output.progress import console_logger, progress_logger  # noqa: E402
+from orchestration.output.terminal import tidy_logging  # noqa: E402
+from orchestration.predictions.assets import PREDICTION_ASSETS, PREDICTION_CHECKS  # noqa: E402
 from orchestration.resources import Assay, dbt_resource  # noqa: E402
 from orchestration.schedules import build_schedules  # noqa: E402
 from orchestration.sensors import build_sensors  # noqa: E402
 from orchestration.settings import Settings, load_settings  # noqa: E402
-from orchestration.terminal import tidy_logging  # noqa: E402
+from orchestration.slo.assets import SLO_ASSETS, with_freshness  # noqa: E402
+from orchestration.tuning.assets import TUNING_ASSETS  # noqa: E402
 
 
 def build_defs(settings: Settings, clock: Clock = WALL_CLOCK) -> dg.Definitions:

@@ -10,13 +10,13 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from orchestration.acting.restoring import restore_champions
-from orchestration.assets.conventions import LAKE_WRITER
 from orchestration.checks.definition import Look
 from orchestration.checks.factory import evaluation_of, judge
-from orchestration.checks.models import NONE_LEFT_FAILED
-from orchestration.progress import console_logger, progress_logger
+from orchestration.conventions import LAKE_WRITER
+from orchestration.models.checks import NONE_LEFT_FAILED
+from orchestration.output.progress import console_logger, progress_logger
 from orchestration.resources import AssayResource
+from orchestration.retraining.restoring import restore_champions
 
 ingest = dg.define_asset_job(
     "ingest", dg.AssetSelection.groups("raw"), description="Bring the raw tables up to date with the source."
@@ -55,7 +55,7 @@ class Worklist(dg.Config):
 )
 def train_worklist(context: dg.OpExecutionContext, config: Worklist, assay: AssayResource) -> dict[str, int]:
     """Any scattered set of collections in one process (docs/adr/0002); returns collections by action."""
-    from orchestration.assets import models
+    from orchestration.models import assets as models
 
     models.note_launch(assay, config.collections, context.run_id)
     context.log.info(f"{len(config.collections)} collections: {config.reason}")
@@ -94,7 +94,7 @@ def retrain_worklist() -> None:
 )
 def conduct(context: dg.OpExecutionContext, assay: AssayResource) -> None:
     """What `assay run` does, from the UI or a schedule."""
-    from orchestration.pipeline import run_everything
+    from orchestration.runs.main_job import run_everything
 
     summary = run_everything(assay.settings, context.instance)
     context.add_output_metadata(
@@ -137,7 +137,7 @@ monitor = dg.define_asset_job(
 )
 def conduct_refresh(context: dg.OpExecutionContext, assay: AssayResource) -> None:
     """The hourly path."""
-    from orchestration.pipeline import run_refresh
+    from orchestration.runs.main_job import run_refresh
 
     context.add_output_metadata(run_refresh(assay.settings, context.instance))
 

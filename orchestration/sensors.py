@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from orchestration.acting.sensors import build_acting_sensors
 from orchestration.alerts.sensors import build_alert_sensors
 from orchestration.conditions import build_condition_sensor
 from orchestration.partitions import register_collections
 from orchestration.resources import Assay, AssayResource
+from orchestration.retraining.sensors import build_acting_sensors
 
 
 def discovered_collections(assay: Assay) -> list[str]:

@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from lake.config import LakeConfig
 from lake.errors import CatalogUrlError
 from lake.postgres import PostgresAddress
-from orchestration.masking import SECRET_VARIABLES, learn_secret
+from orchestration.output.masking import SECRET_VARIABLES, learn_secret
 
 PREFIX = "ASSAY_"
 # Read by the test suite only, to find the real market data.

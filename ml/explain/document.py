@@ -28,7 +28,7 @@ from ml.explain.components import (
 )
 from ml.explain.explain import Explanations
 from ml.explain.facts import REASONS
-from ml.models.champion import TIER_NONE
+from ml.registry.champion import TIER_NONE
 
 SMALL_EFFECT = 0.004
 """Log effect (0.4 %) below which a line joins "everything else"."""

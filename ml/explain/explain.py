@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.compute.matrix import column, matrix
 from ml.explain.comparables import COMPARABLE_SCHEMA, comparable_rows, rank_comparables, read_sold, shortlist
 from ml.explain.components import EXPLANATION_SCHEMA, RARITY, Part, component_rows, trait_log
 from ml.explain.errors import ExplainError, UnknownNameError
@@ -30,15 +31,14 @@ from ml.explain.models_used import ModelsUsed, read_models_used
 from ml.explain.track_record import TrackRecord, track_record
 from ml.explain.traits import TokenTraits, read_traits
 from ml.index.params import DEFAULT_PARAMS, IndexParams
-from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
 from ml.models.frames import FeatureSet
 from ml.models.local import LocalInputs
-from ml.models.matrix import column, matrix
 from ml.models.traits import TraitLists
 from ml.pricing.models import RowIntervals
 from ml.pricing.price import Prices, PricingInputs, price
 from ml.pricing.tiers import TierChoices
 from ml.registry.artifacts import ArtifactStore
+from ml.registry.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
 
 Float = npt.NDArray[np.float64]
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from catboost import CatBoostRegressor, Pool
 
+from ml.compute.matrix import Matrix
 from ml.explain.components import (
     LOCAL_AVERAGE,
     LOCAL_PREFIX,
@@ -30,7 +31,6 @@ from ml.explain.traits import TokenTraits
 from ml.features.schema import FEATURES
 from ml.models.frames import FeatureSet
 from ml.models.local import TRAIT_PREFIX, LocalInputs
-from ml.models.matrix import Matrix
 
 Float = npt.NDArray[np.float64]
 

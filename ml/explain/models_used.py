@@ -16,10 +16,10 @@ from datetime import datetime
 import duckdb
 
 from ml.explain.errors import PriorForgottenError
-from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, Champion
 from ml.models.frames import FeatureSet
 from ml.pricing.models import LakeModels, read_models
 from ml.registry.artifacts import ArtifactStore
+from ml.registry.champion import TIER_INDEX, TIER_NONE, TIER_OWN, Champion
 from ml.registry.mirror import read_champions
 
 

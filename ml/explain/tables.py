@@ -13,8 +13,8 @@ from __future__ import annotations
 import duckdb
 
 from ml.explain.explain import Explanations
-from ml.models.tables import append
 from ml.tables.predictions import COMPARABLES, EXPLANATIONS
+from ml.tables.writing import append
 
 
 def write_explanations(con: duckdb.DuckDBPyConnection, explained: Explanations) -> tuple[int, int]:

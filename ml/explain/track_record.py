@@ -1,7 +1,7 @@
 """How well a collection's prices were foretold so far.
 
 Here: walk-forward errors of one collection beside the baselines. Not here: the report over all collections
-(`ml.evaluation.report`), whose sample this is.
+(`ml.accuracy.walk_forward_report`), whose sample this is.
 
 Concept: every sale of the sample was priced by models that had not seen it. The sample is the newest 30 % of the
 collection's sales as in the accuracy report, but at least 20 where there are as many: fewer say nothing.
@@ -16,10 +16,10 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from ml.evaluation.accuracy.config import AccuracyConfig
-from ml.evaluation.metrics import coverage, point_metrics
+from ml.accuracy.config import AccuracyConfig
+from ml.compute.matrix import column
+from ml.metrics.formulas import coverage, point_metrics
 from ml.models.collection_reader import BASELINE_COLUMNS
-from ml.models.matrix import column
 
 ENOUGH_SALES = 20
 """Sales below which an error is an anecdote (DOMAIN.md §3)."""

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import duckdb
 
+from ml.compute.asof_join import sorted_asof_joins
 from ml.features.build import CHUNK_ROWS
 from ml.features.query import feature_query
-from ml.index.asof import sorted_asof_joins
 from ml.index.params import DEFAULT_PARAMS, IndexParams
 from ml.index.queries import index_at, sale_queries
 

@@ -19,11 +19,11 @@ from datetime import datetime
 import duckdb
 
 from lake.tables import column_names
+from ml.compute.asof_join import sorted_asof_joins
 from ml.features.outdated import forget_other_schema, plan_changed, plan_stale, remember
 from ml.features.query import SPINE_INDEX_COLUMNS, feature_query
-from ml.index.asof import sorted_asof_joins
+from ml.features.tables import SALE_KEYS, TOKEN_KEYS
 from ml.index.params import DEFAULT_PARAMS, IndexParams
-from ml.tables.features import SALE_KEYS, TOKEN_KEYS
 
 #: Spine rows per query: the joins of one hold some 500 bytes a row.
 CHUNK_ROWS = 250_000

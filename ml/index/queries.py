@@ -18,7 +18,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from ml.index.asof import sorted_asof_joins
+from ml.compute.asof_join import sorted_asof_joins
 from ml.index.chunks import Chunk, number_chunks, read_chunks
 from ml.index.params import DEFAULT_PARAMS, IndexParams
 from ml.index.replay import OUT_LEVEL, OUT_LEVEL_VAR, OUT_MEAN, OUT_TOKEN, OUT_VAR

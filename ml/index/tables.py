@@ -1,7 +1,7 @@
 """Which part of which collection has to be computed again.
 
 What is here: SQL that compares ``marts.fct_sales`` with what is stored. What is not: the numbers
-(``update``), and the columns (``ml.tables.features``).
+(``update``), and the columns (``ml.features.tables``).
 
 The concept. Every stored row keeps the hash of the sale it was computed from, every collection the hash of
 all its sales and traits. Collections whose hashes differ are looked at row by row; their tail from the
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import duckdb
 
-from ml.index.asof import sorted_asof_joins
+from ml.compute.asof_join import sorted_asof_joins
 from ml.index.params import IndexParams
 
 # Everything about a sale that a feature is computed from: who dealt is part of it (owner effects).

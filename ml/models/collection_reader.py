@@ -19,9 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.compute.matrix import Matrix, column, matrix
 from ml.models.frames import FeatureSet
 from ml.models.local import LocalInputs
-from ml.models.matrix import Matrix, column, matrix
 from ml.models.traits import TraitLists, read_trait_types
 
 Float = npt.NDArray[np.float64]

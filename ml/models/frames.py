@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ml.models.matrix import FeatureMismatchError, Matrix, column, group_codes
+from ml.compute.matrix import FeatureMismatchError, Matrix, column, group_codes
 
 Float = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 from catboost import CatBoostRegressor, Pool
 
-from ml.models.matrix import Matrix
+from ml.compute.matrix import Matrix
 from ml.models.traits import Traits
 
 Float = npt.NDArray[np.float64]

@@ -1,7 +1,7 @@
 """The pooled models: one prior over all collections, and one model of how wrong it will be.
 
 Here: fitting and applying the pooled CatBoost prior and the scale model. Not here: when they are fitted and
-on which rows (`ml.evaluation.walk_forward`), the quantiles that turn a scale into an interval
+on which rows (`ml.training.walk_forward`), the quantiles that turn a scale into an interval
 (`calibration`).
 
 Concept: every price enters as a gap to the hedonic index, so that a 0.05 ETH collection teaches a 50 ETH
@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from catboost import CatBoostRegressor, Pool
 
-from ml.evaluation.metrics import median_by_group
-from ml.models.matrix import Matrix
+from ml.compute.matrix import Matrix
+from ml.metrics.formulas import median_by_group
 
 Float = npt.NDArray[np.float64]
 

@@ -13,10 +13,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from ml.models.calibration import CalibrationConfig, mean_corrections
-from ml.models.matrix import column, group_codes
-from ml.models.tables import append
+from ml.compute.matrix import column, group_codes
+from ml.intervals.calibration import CalibrationConfig, mean_corrections
 from ml.portfolio.risk import PortfolioRisk, RiskConfig, estimate_risk
+from ml.tables.writing import append
 
 ALL_MARKETS = "all"
 """Stands for every market together: what a market with too few portfolios borrows."""

@@ -12,8 +12,8 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
+from ml.intervals.grades import grade_sql
 from ml.models.frames import FeatureSet
-from ml.models.grades import grade_sql
 from ml.pricing.tiers import REASON_NO_FEATURES
 
 PREDICTION_SCHEMA = pa.schema(

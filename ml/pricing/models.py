@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from catboost import CatBoostRegressor
 
-from ml.models.calibration import TIERS, Calibration
+from ml.intervals.calibration import TIERS, Calibration
 from ml.models.frames import FeatureSet
-from ml.models.index_alone import NOTHING_LEARNT, IndexAlone, index_version, read_rarity
+from ml.models.index_fallback import NOTHING_LEARNT, IndexAlone, index_version, read_rarity
 from ml.models.markets import LivePriors
-from ml.models.pooled import prior_version
 from ml.registry.artifacts import ArtifactLostError, ArtifactStore
 from ml.registry.mirror import read_champions
+from ml.training.pooled import prior_version
 
 Float = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]

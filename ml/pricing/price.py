@@ -17,16 +17,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ml.evaluation.metrics import premium_tier
-from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
+from ml.compute.matrix import Matrix
+from ml.metrics.formulas import premium_tier
 from ml.models.frames import FeatureSet
 from ml.models.local import LocalInputs, UnnamedColumnsError, predict_local
-from ml.models.matrix import Matrix
 from ml.models.prior import predict_gap, predict_scale
 from ml.models.traits import RaggedTraitsError, TraitLists
 from ml.pricing.models import PricingModels, RowIntervals
 from ml.pricing.tiers import REASON_NO_FEATURES, TierChoices
 from ml.registry.artifacts import ArtifactLostError
+from ml.registry.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
 
 Float = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]

@@ -19,9 +19,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from ml.models.champion import TIER_OWN, Champion
+from ml.compute.matrix import column, matrix
 from ml.models.frames import FeatureSet
-from ml.models.matrix import column, matrix
 from ml.models.traits import TraitLists, read_trait_types
 from ml.pricing.estimates import PREDICTION_SCHEMA, write_estimates
 from ml.pricing.models import LakeModels, RowIntervals, read_models
@@ -29,6 +28,7 @@ from ml.pricing.price import Prices, PricingInputs, price
 from ml.pricing.score_report import ScoreReport, score_report
 from ml.pricing.tiers import TierChoices, TierRules, usable_champions
 from ml.registry.artifacts import ArtifactStore
+from ml.registry.champion import TIER_OWN, Champion
 from ml.registry.mirror import read_champions
 
 

@@ -1,7 +1,7 @@
 """Which tier prices a token, and why a token has no value.
 
 Here: the one rule that turns what is known of a collection into a tier. Not here: reading what is known (`scoring`,
-`ml.evaluation.backtest_pricing`), or the estimate itself (`price`).
+`ml.backtest.pricing`), or the estimate itself (`price`).
 
 Concept: own model → pooled prior → index with rarity → no value. Each step down is for collections whose data support
 no more (docs/architecture.md, cold start).
@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.index.params import DEFAULT_PARAMS
-from ml.models.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
-from ml.models.gate import GateConfig
+from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
+from ml.training.gate import GateConfig
 
 Objects = npt.NDArray[np.object_]
 

@@ -2,7 +2,7 @@
 
 Here: registering a champion version, moving the aliases `champion` and `previous`, rolling back, and reading
 all champions. Not here: the embedded store's file (`store`), the lake's mirror (`mirror`), or the decision
-(`ml.models.gate`).
+(`ml.training.gate`).
 
 Concept: one registered model per collection, one version per approved champion; the version's tags carry the
 whole tuple, so the registry alone can rebuild it. Any MLflow server serves by its URL; SQLite by default.
@@ -20,9 +20,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ml.models.champion import Champion
 from ml.registry import store
 from ml.registry.artifacts import ArtifactStore
+from ml.registry.champion import Champion
 from ml.registry.errors import NothingToRollBackError, RegistryError
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ml.models.champion import Champion
-from ml.models.tables import append
+from ml.registry.champion import Champion
 from ml.registry.champions import ALIAS_CHAMPION, ALIAS_PREVIOUS, ChampionRegistry
 from ml.registry.errors import RegistryError
+from ml.tables.writing import append
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ MAPE_BUCKETS = Table(
 
 ACCURACY_REPORT = Table(
     "monitoring.accuracy_report",
-    "One row: walk-forward errors beside the baselines, over all and by chain (`ml.evaluation.accuracy`), without the "
+    "One row: walk-forward errors beside the baselines, over all and by chain (`ml.accuracy`), without the "
     "bootstrap of `assay report`.",
     (),
     "as a whole",

@@ -1,6 +1,6 @@
 """Text on a Markdown page: the accuracy report, and what Dagster's UI shows.
 
-Here: text and tables of text that is not ours. Not here: pages (`ml.evaluation.accuracy.pages`).
+Here: text and tables of text that is not ours. Not here: pages (`ml.accuracy.pages`).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import numpy as np
 from ml.models.collection_reader import CollectionSales, read_collections
 from ml.models.frames import FeatureSet
 from ml.models.local import LocalConfig
-from ml.models.tuned import CLASS, COLLECTION, Adopted, read_adopted, recipe_of_local, settings_at
+from ml.models.tuned_settings import CLASS, COLLECTION, Adopted, read_adopted, recipe_of_local, settings_at
 from ml.tuning.journal import Journal
 from ml.tuning.judgement import clusters_of
 from ml.tuning.local_objective import LocalObjective
@@ -91,7 +91,7 @@ def collection_scope(
     rows = np.flatnonzero(sales.fold > 0)
     known, residual = sales.known_at[rows], (sales.target_log - sales.prediction_log)[rows]
     inputs = sales.inputs.rows(rows)
-    # In known order, like the windows of the gate (`ml.models.candidate`).
+    # In known order, like the windows of the gate (`ml.training.candidate`).
     windows = split_windows(known, known, config.windows)
     later_rows = np.concatenate([window.score for window in windows.later])
     return Scope(

@@ -1,7 +1,7 @@
 """Whether a tuned setting is better than the one in force, on sales the search has not seen.
 
 Here: the paired comparison on the later window, and the rule of adoption. Not here: the fits (`scopes`), or what an
-adopted setting changes (`ml.models.tuned`).
+adopted setting changes (`ml.models.tuned_settings`).
 
 Concept: both settings price the same sales, so the difference of their |log errors| is paired. Sales of one collection
 in one week share the index and its mistakes; they are resampled together (cluster bootstrap), or thousands of sales

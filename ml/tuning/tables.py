@@ -1,7 +1,7 @@
 """Trials and verdicts in the lake: ops.tuning_trials and ops.tuned_settings.
 
 Here: writing and reading them. Not here: their columns (`ml.tables.ops`), or who reads adopted
-settings for a fit (`ml.models.tuned`).
+settings for a fit (`ml.models.tuned_settings`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ml.models.tables import append
 from ml.registry.mirror import Decision, record
 from ml.tables.ops import TUNED_SETTINGS, TUNING_TRIALS
+from ml.tables.writing import append
 from ml.tuning.study import COMPLETE, Trial
 
 _SCHEMAS = {table.name: table.arrow() for table in (TUNING_TRIALS, TUNED_SETTINGS)}

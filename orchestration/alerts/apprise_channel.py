@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.alerts.channels import Channel, Message, Outcome
 from orchestration.alerts.errors import ChannelError
 from orchestration.alerts.http_observer import Exchange, observed
-from orchestration.masking import URL_SEPARATOR
+from orchestration.output.masking import URL_SEPARATOR
 
 if TYPE_CHECKING:
     import requests

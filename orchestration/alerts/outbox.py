@@ -18,7 +18,7 @@ from typing import Literal, get_args
 from ml.text.visible import visible
 from orchestration.alerts.policy import AlertPolicy
 from orchestration.alerts.store import Outbox, stamp, unstamp
-from orchestration.masking import masked
+from orchestration.output.masking import masked
 
 Severity = Literal["page", "ticket", "info"]
 SEVERITIES: tuple[str, ...] = get_args(Severity)

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from orchestration.cli.options import DataDir, Home, Source
+from orchestration.output.terminal import complain, say
 from orchestration.settings import load_settings
-from orchestration.terminal import complain, say
 
 
 def ablate(
@@ -24,8 +24,8 @@ def ablate(
 ) -> None:
     """Take ingredients of the pooled model away, one at a time, and measure it on sales before the test sample."""
     settings = load_settings(home=home, source=source, data_dir=data_dir)
-    from ml.evaluation.ablation import ablate as measure
-    from ml.evaluation.baselines import baseline_logs
+    from ml.backtest.ablation import ablate as measure
+    from ml.metrics.baselines import baseline_logs
     from ml.models.frames import FeatureSet, read_sales
     from ml.models.markets import split_markets
     from orchestration.home import prepare_home

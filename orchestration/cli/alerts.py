@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestration.cli.options import AsJson, Home
+from orchestration.output.terminal import print_json, say
 from orchestration.settings import load_settings
-from orchestration.terminal import print_json, say
 
 if TYPE_CHECKING:
     from orchestration.alerts.store import Outbox

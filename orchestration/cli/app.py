@@ -27,8 +27,8 @@ from orchestration.cli.status import status
 from orchestration.cli.tune import tune
 from orchestration.cli.watchdog import watchdog
 from orchestration.cli.why import why
+from orchestration.output.terminal import complain, print_json, print_traceback, say, styled, tidy_logging
 from orchestration.settings import Settings, SettingsError, describe_settings, load_settings
-from orchestration.terminal import complain, print_json, print_traceback, say, styled, tidy_logging
 
 app = typer.Typer(
     name="assay",
@@ -69,10 +69,10 @@ def run(
         faults=faults,
         as_of=as_of,
     )
+    from orchestration.cli.render.run_report import print_summary
     from orchestration.home import open_instance, prepare_home
-    from orchestration.pipeline import run_everything
-    from orchestration.progress import Narrator
-    from orchestration.report import print_summary
+    from orchestration.output.progress import Narrator
+    from orchestration.runs.main_job import run_everything
 
     prepare_home(settings)
     with Narrator() as narrator, open_instance(settings) as instance:
@@ -105,7 +105,7 @@ def ui(
 @app.command()
 def prepare() -> None:
     """Prepare what every later start would otherwise do again: parse dbt, compile the index kernel."""
-    from orchestration.assets.marts import prepare_manifest
+    from orchestration.marts.assets import prepare_manifest
 
     say(f"dbt manifest: {prepare_manifest()}")
     from ml.index.kernel import warm_up
@@ -134,7 +134,7 @@ def replay(
     """Validate quarantined rows again with today's rules and let the good ones in."""
     opened = _open(home, source, data_dir)
     renames = dict(_pair(text) for text in rename or [])
-    from orchestration.quarantine import replay_quarantine
+    from orchestration.reliability.replay import replay_quarantine
     from orchestration.resources import open_lake
 
     report = replay_quarantine(open_lake(opened), renames)
@@ -152,8 +152,8 @@ def retrain(
     """Train the listed collections in one run (the job retrain_worklist)."""
     opened = _open(home, source, data_dir)
     from orchestration.home import open_instance
-    from orchestration.pipeline import retrain_collections
-    from orchestration.progress import Narrator
+    from orchestration.output.progress import Narrator
+    from orchestration.runs.main_job import retrain_collections
 
     with Narrator() as narrator, open_instance(opened) as instance:
         counts, seconds = retrain_collections(opened, instance, collections, reason, say=narrator.say)

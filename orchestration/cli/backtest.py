@@ -1,6 +1,6 @@
 """`assay backtest`: prove the estimates on the past, one ledger row per sale.
 
-Here: options and messages. Not here: any work (`orchestration.backtest`), or the report (`orchestration.cli.report`).
+Here: options and messages. Not here: any work (`orchestration.runs.backtest`), or the report (`orchestration.cli.report`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 
 from orchestration.cli.options import AsJson, DataDir, Home, Source
-from orchestration.commands import assay_command
+from orchestration.output.commands import assay_command
+from orchestration.output.terminal import print_json, say, styled
 from orchestration.settings import SettingsError, load_settings
-from orchestration.terminal import print_json, say, styled
 
 _DAYS_PER_UNIT = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 
@@ -44,9 +44,9 @@ def backtest(
         raise SettingsError(f"--data-dir: expected a folder of market data, found nothing at {data_dir}")
     days = _days(refit_every)
     settings = load_settings(home=home, source=source, data_dir=data_dir)
-    from orchestration.backtest import BacktestRequest, run_backtest
     from orchestration.home import open_instance, prepare_home
-    from orchestration.progress import Narrator
+    from orchestration.output.progress import Narrator
+    from orchestration.runs.backtest import BacktestRequest, run_backtest
 
     names = [name.strip() for given in collections or [] for name in given.split(",") if name.strip()]
     prepare_home(settings)
@@ -65,7 +65,7 @@ def backtest(
 
 def _tell(ledger: Path, as_json: bool) -> None:
     """The accuracy report of the ledger, from the same function as `assay report`."""
-    from ml.evaluation.accuracy import accuracy_of
+    from ml.accuracy import accuracy_of
     from orchestration.cli.report import print_accuracy
 
     document = accuracy_of(ledger)

@@ -1,6 +1,6 @@
 """`assay drill`: a fault on a scratch home, from injection to recovery.
 
-Here: options and layout. Not here: any drill (`orchestration.drills`).
+Here: options and layout. Not here: any drill (`orchestration.reliability.drills`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestration.cli.options import AsJson
+from orchestration.output.terminal import TerminalConsole, complain, print_json, say, styled
 from orchestration.settings import SettingsError
-from orchestration.terminal import TerminalConsole, complain, print_json, say, styled
 
 if TYPE_CHECKING:
-    from orchestration.drills.timeline import DrillResult
+    from orchestration.reliability.drills.timeline import DrillResult
 
 
 def drill(
@@ -37,7 +37,7 @@ def drill(
 
     Exit codes: 0 every expectation held · 1 one did not · 2 no such drill.
     """
-    from orchestration.drills.catalogue import DRILLS, drill_of
+    from orchestration.reliability.drills.catalogue import DRILLS, drill_of
 
     if list_them:
         for one in DRILLS:
@@ -50,7 +50,7 @@ def drill(
     chosen = list(DRILLS) if names == ["all"] else [drill_of(name) for name in names]
     scratch = Path(tempfile.mkdtemp(prefix="assay-drill-"))
     try:
-        from orchestration.drills.run import run_drill
+        from orchestration.reliability.drills.run import run_drill
 
         markets = (market or scratch / "markets").resolve()
         results = [run_drill(one, markets, scratch / one.name, say=complain) for one in chosen]

@@ -1,6 +1,6 @@
 """`assay explain`: why a token has its price.
 
-Here: options and messages. Not here: any work (`ml.explain`), or layout (`orchestration.explanation`).
+Here: options and messages. Not here: any work (`ml.explain`), or layout (`orchestration.cli.render.explanation`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import typer
 
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson, Home
+from orchestration.output.terminal import print_json, say
 from orchestration.settings import Settings, SettingsError, load_settings
-from orchestration.terminal import print_json, say
 
 if TYPE_CHECKING:
     from ml.explain.explain import Explanations
@@ -34,8 +34,8 @@ def explain(
     if every == (token is not None):
         raise SettingsError("explain expects either a token or --all: assay explain COLLECTION TOKEN")
     settings = load_settings(home=home)
+    from ml.compute.matrix import FeatureMismatchError
     from ml.explain.errors import ExplainError
-    from ml.models.matrix import FeatureMismatchError
     from ml.registry.artifacts import ArtifactLostError
 
     began = time.monotonic()
@@ -70,7 +70,7 @@ def _explain(settings: Settings, collection: str, token: str | None, k: int, wri
 
 def _tell_one(explained: Explanations, token: str, as_json: bool) -> None:
     from ml.explain.document import as_document
-    from orchestration.explanation import print_explanation
+    from orchestration.cli.render.explanation import print_explanation
 
     document = as_document(explained, token)
     if as_json:

@@ -15,8 +15,8 @@ import typer
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.errors import HomeError
+from orchestration.output.terminal import TerminalConsole, print_json
 from orchestration.settings import SettingsError, load_settings
-from orchestration.terminal import TerminalConsole, print_json
 
 if TYPE_CHECKING:
     from ml.portfolio.valuation import PortfolioValue

@@ -1,6 +1,6 @@
 """`assay report`: a ledger of frozen estimates as an accuracy report, and its closing table on the terminal.
 
-Here: options, where files go, the terminal's table. Not here: figures and pages (`ml.evaluation.accuracy`).
+Here: options, where files go, the terminal's table. Not here: figures and pages (`ml.accuracy`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import typer
 
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson
-from orchestration.terminal import TerminalConsole, complain, print_json, say
+from orchestration.output.terminal import TerminalConsole, complain, print_json, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,10 +38,10 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Tell how good the estimates of a ledger were, beside the baselines."""
-    from ml.evaluation.accuracy import LedgerError, accuracy_of
-    from ml.evaluation.accuracy.experiments import ExperimentsError, read_experiments
-    from ml.evaluation.accuracy.pages import compose, write_markdown, write_report
-    from ml.evaluation.accuracy.provenance import provenance
+    from ml.accuracy import LedgerError, accuracy_of
+    from ml.accuracy.experiments import ExperimentsError, read_experiments
+    from ml.accuracy.pages import compose, write_markdown, write_report
+    from ml.accuracy.provenance import provenance
 
     try:
         document = accuracy_of(ledger)
@@ -67,10 +67,10 @@ def print_accuracy(document: Mapping[str, Any], console: Console | None = None) 
     """The headline of a report on the terminal: errors beside the baselines, votes, intervals, by chain.
 
     Args:
-        document: Result of `ml.evaluation.accuracy.accuracy_of`.
+        document: Result of `ml.accuracy.accuracy_of`.
         console: Where to print; standard output by default.
     """
-    from ml.evaluation.accuracy.wording import percent
+    from ml.accuracy.wording import percent
 
     console = console or TerminalConsole(width_of_files=118)
     data, headline, window = document["data"], document["headline"], document["window"]
@@ -87,8 +87,8 @@ def print_accuracy(document: Mapping[str, Any], console: Console | None = None) 
 def _errors(chain: str, part: Mapping[str, Any], settings: Mapping[str, Any]) -> Table:
     from rich.table import Table
 
-    from ml.evaluation.accuracy.config import SERIES_NAMES
-    from ml.evaluation.accuracy.wording import ci, decimal, percent
+    from ml.accuracy.config import SERIES_NAMES
+    from ml.accuracy.wording import ci, decimal, percent
 
     pooled, contest = part["pooled"], part["contest"]
     beating = contest["beating"]
@@ -122,7 +122,7 @@ def _errors(chain: str, part: Mapping[str, Any], settings: Mapping[str, Any]) ->
 def _tiers(groups: Mapping[str, Any]) -> Table:
     from rich.table import Table
 
-    from ml.evaluation.accuracy.wording import decimal, percent
+    from ml.accuracy.wording import decimal, percent
 
     table = Table(title="By predicted premium over the floor", title_justify="left")
     table.add_column("tier")

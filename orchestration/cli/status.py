@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from orchestration.cli.options import AsJson, DataDir, Home, Source
+from orchestration.output.terminal import print_json
 from orchestration.settings import load_settings
-from orchestration.terminal import print_json
 
 
 def status(

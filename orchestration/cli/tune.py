@@ -8,8 +8,8 @@ import typer
 
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson, DataDir, Home, Source
+from orchestration.output.terminal import print_json, say, styled
 from orchestration.settings import load_settings
-from orchestration.terminal import print_json, say, styled
 
 
 def tune(
@@ -24,12 +24,12 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search model settings; adopt those that win on sales later than the ones searched on (the job tune)."""
-    from orchestration.tuning import level_of, seconds_of, tune_in_a_run
+    from orchestration.tuning.study import level_of, seconds_of, tune_in_a_run
 
     settings = load_settings(home=home, source=source, data_dir=data_dir)
     level, seconds = level_of(scope), seconds_of(budget) if budget else settings.tuning_budget_s
     from orchestration.home import existing_home, open_instance
-    from orchestration.progress import Narrator
+    from orchestration.output.progress import Narrator
 
     existing_home(settings)
     with Narrator() as narrator, open_instance(settings) as instance:

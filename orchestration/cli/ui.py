@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from orchestration.home import REPOSITORY, open_instance, prepare_home
+from orchestration.output.terminal import complain, say
 from orchestration.settings import Settings
-from orchestration.terminal import complain, say
 
 
 def serve(settings: Settings, *, host: str, port: int, read_only: bool) -> int:

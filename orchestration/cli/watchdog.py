@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from orchestration.cli.options import AsJson, Home
+from orchestration.output.terminal import complain, print_json, say
 from orchestration.settings import load_settings
-from orchestration.terminal import complain, print_json, say
 
 
 def watchdog(

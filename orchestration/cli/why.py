@@ -1,6 +1,6 @@
 """`assay why`: the story of a collection.
 
-Here: options and layout. Not here: any reading (`orchestration.story`).
+Here: options and layout. Not here: any reading (`orchestration.decisions.story`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import typer
 
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson, Home
+from orchestration.output.terminal import TerminalConsole, print_json, styled
 from orchestration.settings import load_settings
-from orchestration.terminal import TerminalConsole, print_json, styled
 
 if TYPE_CHECKING:
-    from orchestration.story import Effect, Event, Story
+    from orchestration.decisions.story import Effect, Event, Story
 
 _ABOUT = {
     "decision": "model",
@@ -37,9 +37,9 @@ def why(
     Exit codes: 0 told · 2 no such collection or home.
     """
     settings = load_settings(home=home)
+    from orchestration.decisions.reading import read_story
     from orchestration.home import existing_home
     from orchestration.resources import Assay
-    from orchestration.story_reading import read_story
 
     existing_home(settings)
     assay = Assay(settings)

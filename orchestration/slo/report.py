@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestration.output.terminal import TerminalConsole, styled
 from orchestration.slo.tables import STATUS, status_table
 from orchestration.slo.watch import measure
-from orchestration.terminal import TerminalConsole, styled
 
 if TYPE_CHECKING:
     import dagster as dg

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ml.models.tables import append
 from ml.tables.monitoring import SLO_SAMPLES, SLO_STATUS
+from ml.tables.writing import append
 from orchestration.slo.budget import Sample
 from orchestration.slo.evaluation import Status
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.drills.catalogue import DRILLS, Drill, drill_of
-from orchestration.drills.endpoint import Arrival
-from orchestration.drills.evidence import Losses
-from orchestration.drills.passes import Incident
-from orchestration.drills.timeline import judge_incidents, judge_losses, judge_messages
 from orchestration.errors import HomeError
+from orchestration.reliability.drills.catalogue import DRILLS, Drill, drill_of
+from orchestration.reliability.drills.endpoint import Arrival
+from orchestration.reliability.drills.evidence import Losses
+from orchestration.reliability.drills.passes import Incident
+from orchestration.reliability.drills.timeline import judge_incidents, judge_losses, judge_messages
 from sources.simulator.config import FAULTS
 
 ASSAY = str(Path(sys.executable).parent / "assay")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestration.drills.catalogue import DRILLS
-from orchestration.drills.run import run_drill
+from orchestration.reliability.drills.catalogue import DRILLS
+from orchestration.reliability.drills.run import run_drill
 from sources.simulator.config import FAULTS
 
 pytestmark = pytest.mark.slow

@@ -8,13 +8,19 @@ import pytest
 
 from orchestration.alerts.store import Outbox
 from orchestration.clock import SetClock
-from orchestration.drills.endpoint import receiving
-from orchestration.drills.market import FAULT_DAY, SEED, build_market, drill_settings, scratch_home
-from orchestration.drills.passes import incidents, tick
 from orchestration.errors import StageFailedError
 from orchestration.home import open_instance, prepare_home
-from orchestration.pipeline import run_job
+from orchestration.reliability.drills.endpoint import receiving
+from orchestration.reliability.drills.market import (
+    FAULT_DAY,
+    SEED,
+    build_market,
+    drill_settings,
+    scratch_home,
+)
+from orchestration.reliability.drills.passes import incidents, tick
 from orchestration.resources import Assay
+from orchestration.runs.main_job import run_job
 
 pytestmark = pytest.mark.slow
 

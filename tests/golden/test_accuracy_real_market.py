@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from ml.evaluation.report import accuracy_report
+from ml.accuracy.walk_forward_report import accuracy_report
 from ml.features.build import update_sale_features
 from ml.index.update import update_index
-from ml.models.pooled import train_pooled
-from ml.models.pooled_tables import record_pooled
 from ml.registry.artifacts import ArtifactStore
+from ml.training.pooled import train_pooled
+from ml.training.pooled_tables import record_pooled
 from sources.contract import RAW_TABLES
 from sources.files.source import FilesSource
 from tests.integration.marts_market import Marts, new_lake

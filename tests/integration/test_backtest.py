@@ -15,7 +15,7 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
-from ml.evaluation.ledger import LEDGER_SCHEMA
+from ml.ledger.ledger import LEDGER_SCHEMA
 
 ASSAY = str(Path(sys.executable).parent / "assay")
 WINDOW = ("--from", "2025-02-15", "--to", "2025-03-17", "--refit-every", "10d")

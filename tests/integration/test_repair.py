@@ -11,22 +11,22 @@ from typing import Any
 
 import pytest
 
-from ml.evaluation.report import accuracy_due, accuracy_report
-from ml.models.champion import TIER_OWN
+from ml.accuracy.walk_forward_report import accuracy_due, accuracy_report
 from ml.models.collection_reader import read_collections
 from ml.models.frames import FeatureSet
 from ml.models.local import LocalConfig, fit_local
+from ml.registry.champion import TIER_OWN
 from ml.registry.mirror import read_champions, record
 from orchestration.alerts.store import Outbox
-from orchestration.conductor import Conductor
 from orchestration.home import open_instance, prepare_home
-from orchestration.pipeline import (
+from orchestration.resources import Assay
+from orchestration.runs.job_runner import Conductor
+from orchestration.runs.main_job import (
     _train_what_is_due,
     build_until,
     retrain_collections,
     run_everything,
 )
-from orchestration.resources import Assay
 from orchestration.settings import Settings, load_settings
 from tests.lake_content import content, differences
 

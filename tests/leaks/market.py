@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from lake.connection import Lake
-from ml.evaluation.walk_forward import WalkForwardConfig
 from ml.features.build import update_sale_features
 from ml.features.schema import FEATURES
 from ml.index.update import update_index
-from ml.models.pooled import PooledConfig, train_pooled
-from ml.models.pooled_tables import record_pooled
 from ml.models.prior import PriorConfig, ScaleConfig
 from ml.registry.artifacts import ArtifactStore
+from ml.training.pooled import PooledConfig, train_pooled
+from ml.training.pooled_tables import record_pooled
+from ml.training.walk_forward import WalkForwardConfig
 from tests.integration.marts_market import START, Marts, Row, new_lake, sale, trait, write_rows
 
 #: A filled listing is seen by every later sale, as it should be: one victim each, in collections of their own.

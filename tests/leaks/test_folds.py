@@ -10,10 +10,10 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ml.evaluation.walk_forward import WalkForwardConfig, walk_forward
 from ml.models.frames import SaleFrame
 from ml.models.prior import PriorConfig, ScaleConfig, fit_prior
 from ml.registry.artifacts import ArtifactStore
+from ml.training.walk_forward import WalkForwardConfig, walk_forward
 
 HOUR = 3_600_000_000
 

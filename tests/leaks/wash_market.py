@@ -15,9 +15,9 @@ import numpy as np
 
 from ml.features.build import build_token_features, update_sale_features
 from ml.index.update import update_index
-from ml.models.pooled import train_pooled
-from ml.models.pooled_tables import record_pooled
 from ml.pricing.scoring import score
+from ml.training.pooled import train_pooled
+from ml.training.pooled_tables import record_pooled
 from sources.contract import RAW_TABLES
 from sources.registry import open_source
 from tests.integration.marts_market import sale, write_rows

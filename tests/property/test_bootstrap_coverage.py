@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.evaluation.accuracy.bootstrap import ClusterBootstrap, interval, wilson
+from ml.accuracy.bootstrap import ClusterBootstrap, interval, wilson
 
 MARKETS = 150
 CLUSTERS, SALES = 40, 15

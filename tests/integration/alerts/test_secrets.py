@@ -24,7 +24,7 @@ from orchestration.alerts.outbox import raise_alert
 from orchestration.alerts.store import Outbox
 from orchestration.definitions import build_defs
 from orchestration.home import open_instance, prepare_home
-from orchestration.masking import masked
+from orchestration.output.masking import masked
 from orchestration.resources import open_registry
 from orchestration.settings import Settings, SettingsError, load_settings
 
@@ -190,7 +190,7 @@ def test_the_list_of_processes_shows_no_secret(tmp_path):
 
 
 def test_every_setting_that_may_hold_a_secret_is_masked():
-    from orchestration.masking import SECRET_VARIABLES
+    from orchestration.output.masking import SECRET_VARIABLES
 
     secret = {
         f"ASSAY_{name.upper()}"

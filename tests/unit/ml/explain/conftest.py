@@ -11,19 +11,19 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
-from ml.evaluation.walk_forward import WalkForwardConfig
 from ml.features.build import build_token_features, update_sale_features
 from ml.index.update import update_index
-from ml.models.candidate import CandidateConfig
 from ml.models.local import LocalConfig
-from ml.models.pooled import PooledConfig, train_pooled
-from ml.models.pooled_tables import record_pooled
 from ml.models.prior import PriorConfig, ScaleConfig
-from ml.models.training import TrainingConfig, record_training, train_collections
 from ml.pricing.scoring import score
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champions import ChampionRegistry
 from ml.tables.registry import TABLES
+from ml.training.candidate import CandidateConfig
+from ml.training.collections import TrainingConfig, record_training, train_collections
+from ml.training.pooled import PooledConfig, train_pooled
+from ml.training.pooled_tables import record_pooled
+from ml.training.walk_forward import WalkForwardConfig
 from tests.unit.ml.features.market import make_sales, make_traits, write_marts
 
 NOW = datetime(2024, 4, 10)  # noqa: DTZ001 - the lake's naive UTC

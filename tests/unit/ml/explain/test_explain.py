@@ -15,7 +15,7 @@ from ml.explain.errors import ExplainError, PriorForgottenError, UnknownNameErro
 from ml.explain.explain import Explanations, explain
 from ml.explain.tables import write_explanations
 from ml.features.build import build_token_features
-from ml.models.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
+from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
 from ml.tables.registry import TABLES
 from tests.unit.ml.explain.conftest import COLD, FEW, NOW, OWN, POOLED, Market
 

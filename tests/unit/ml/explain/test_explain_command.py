@@ -9,7 +9,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from orchestration.cli.app import app
-from orchestration.explanation import eth
+from orchestration.cli.render.explanation import eth
 from orchestration.home import prepare_home
 from orchestration.settings import SettingsError, load_settings
 from tests.unit.ml.explain.conftest import OWN, Market

@@ -3,10 +3,10 @@ import dataclasses
 import numpy as np
 
 from ml.models.markets import LivePriors, split_markets
-from ml.models.pooled import PooledOutcome, train_pooled
-from ml.models.pooled_tables import record_pooled
-from tests.unit.ml.models.conftest import FEATURES, POOLED, Market
-from tests.unit.ml.models.test_walk_forward import frame
+from ml.training.pooled import PooledOutcome, train_pooled
+from ml.training.pooled_tables import record_pooled
+from tests.unit.ml.conftest import FEATURES, POOLED, Market
+from tests.unit.ml.training.test_walk_forward import frame
 
 
 def trained(market: Market) -> PooledOutcome:

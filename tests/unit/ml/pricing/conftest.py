@@ -1,3 +1,3 @@
 """The made-up market of the model tests."""
 
-from tests.unit.ml.models.conftest import market, priced  # noqa: F401 - fixtures
+from tests.unit.ml.conftest import market, priced  # noqa: F401 - fixtures

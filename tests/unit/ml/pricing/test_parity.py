@@ -19,33 +19,33 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
-from ml.acting.contest import CannotPriceError, Pricer, read_unseen
-from ml.evaluation.backtest_data import Window, first_rows, microseconds, read_history, read_window_sales
-from ml.evaluation.backtest_parts import BacktestChampion
-from ml.evaluation.backtest_pricing import InForce, price_period
-from ml.evaluation.backtest_prior import mean_correction, predict_history
-from ml.evaluation.estimate_ledger import TABLE as LEDGER
-from ml.evaluation.walk_forward import Fold
+from ml.backtest.data import Window, first_rows, microseconds, read_history, read_window_sales
+from ml.backtest.parts import BacktestChampion
+from ml.backtest.pricing import InForce, price_period
+from ml.backtest.prior import mean_correction, predict_history
 from ml.explain.explain import explain
 from ml.features.build import update_sale_features
 from ml.index.update import update_index
-from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
+from ml.ledger.estimate_ledger import TABLE as LEDGER
 from ml.models.frames import FeatureSet
-from ml.models.gate import GateConfig
-from ml.models.index_alone import learn_index_alone
-from ml.models.pooled import train_pooled
-from ml.models.pooled_tables import record_pooled
-from ml.models.training import record_training, train_collections
+from ml.models.index_fallback import learn_index_alone
 from ml.pricing.scoring import ScoringConfig, score
 from ml.pricing.tiers import TierRules
 from ml.registry.artifacts import ArtifactStore
+from ml.registry.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
 from ml.registry.champions import ChampionRegistry
 from ml.registry.mirror import read_champions
+from ml.retraining.contest import CannotPriceError, Pricer, read_unseen
 from ml.tables.registry import TABLES
-from tests.unit.ml.evaluation.ledger_of_errors import make_ledger
+from ml.training.collections import record_training, train_collections
+from ml.training.gate import GateConfig
+from ml.training.pooled import train_pooled
+from ml.training.pooled_tables import record_pooled
+from ml.training.walk_forward import Fold
 from tests.unit.ml.explain.conftest import CONFIG, NOW, OWN, POOLED, TRAINING, Market, build
 from tests.unit.ml.explain.conftest import sales_and_traits as explained_market
 from tests.unit.ml.features.market import make_sales, write_marts
+from tests.unit.ml.monitoring.ledger_of_errors import make_ledger
 
 NO_CHAMPION, FEW, YOUNG = "c2", "c3", "y1"
 """Collections that the live prior, nothing and the index price."""

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from catboost import CatBoostRegressor
 
-from ml.models.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
-from ml.models.matrix import FeatureMismatchError
+from ml.compute.matrix import FeatureMismatchError
 from ml.pricing.rescoring import collections_to_score
 from ml.pricing.score_report import ScoreReport
 from ml.pricing.scoring import score
-from tests.unit.ml.models.conftest import END, FEATURES, Market
-from tests.unit.ml.models.test_training import mirrored, train
+from ml.registry.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
+from tests.unit.ml.conftest import END, FEATURES, Market
+from tests.unit.ml.training.test_collections import mirrored, train
 
 
 def run(market: Market, **options: Any) -> ScoreReport:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ml.models.champion import TIER_POOLED, Champion
 from ml.registry.artifacts import ArtifactStore
+from ml.registry.champion import TIER_POOLED, Champion
 from ml.registry.champions import PREFIX, ChampionRegistry, model_name
 
 NOW = datetime(2026, 1, 1)  # noqa: DTZ001 - the lake keeps naive UTC

@@ -9,16 +9,16 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
-from ml.models.due import prior_due
 from ml.models.frames import FeatureSet
 from ml.models.local import LocalConfig
-from ml.models.pooled import PooledOutcome, train_pooled
-from ml.models.pooled_tables import record_pooled
 from ml.models.prior import PriorConfig
-from ml.models.tuned import COLLECTION, MARKET, recipe, recipe_of_local
+from ml.models.tuned_settings import COLLECTION, MARKET, recipe, recipe_of_local
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champions import ChampionRegistry
 from ml.tables.registry import TABLES
+from ml.training.due import prior_due
+from ml.training.pooled import PooledOutcome, train_pooled
+from ml.training.pooled_tables import record_pooled
 from ml.tuning.collections import tune_collections
 from ml.tuning.journal import Journal
 from ml.tuning.judgement import AdoptionRule
@@ -28,8 +28,8 @@ from ml.tuning.scope import TuningConfig
 from ml.tuning.study import StudyConfig
 from ml.tuning.tables import Verdict, write_verdict
 from ml.tuning.worth import WorthRule
-from tests.unit.ml.models.conftest import FEATURES, POOLED, START, TRAINING, Market, fill
-from tests.unit.ml.models.test_training import train
+from tests.unit.ml.conftest import FEATURES, POOLED, START, TRAINING, Market, fill
+from tests.unit.ml.training.test_collections import train
 
 RECIPE = recipe(FEATURES.fingerprint, POOLED.fingerprint())
 LOCAL_RECIPE = recipe_of_local(TRAINING.candidate.local, FEATURES.fingerprint)

@@ -8,10 +8,10 @@ import pytest
 
 from lake.tables import create_missing
 from ml.tables.registry import TABLES
-from orchestration.assets.checks import CHECKS
+from orchestration.checks.all_checks import CHECKS
 from orchestration.checks.definition import Look, share_against_before
 from orchestration.checks.factory import judge, result_of, spec_of
-from orchestration.checks.models import record_failures
+from orchestration.models.checks import record_failures
 
 NOW = datetime(2026, 3, 2)  # noqa: DTZ001 - a Monday; the lake keeps naive UTC
 DAY = timedelta(days=1)
@@ -229,7 +229,7 @@ def test_a_home_where_nothing_was_built_yet_fails_no_check(con, name):
 
 
 def test_a_collection_left_failed_names_the_command_and_is_made_good_by_training(con):
-    from ml.models.training import TrainingOutcome
+    from ml.training.collections import TrainingOutcome
 
     def outcome(collection: str, status: str) -> TrainingOutcome:
         return TrainingOutcome(collection, status, None, None, "no memory")

@@ -1,0 +1,162 @@
+"""The ledger in life: `monitoring.estimate_ledger`, every sale beside the estimate that production had made before it.
+
+Here: which sales have no row yet and which estimates may stand beside them. Not here: the join (`ledger`).
+
+Concept: a sale enters once it is known, however late, and stays beside what had been said before its as-of instant. A
+collection that was scored for the first time after a sale never said anything about it; so that the history of errors
+does not begin empty, such a sale stands beside its walk-forward prediction, and the row says so (`origin`). A sale that
+the marts have corrected or taken back since is taken out and, if it still exists, entered again.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from ml.ledger.ledger import ledger_rows
+from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
+from ml.tables.monitoring import ESTIMATE_LEDGER
+
+TABLE = ESTIMATE_LEDGER.name
+LIVE, WALK_FORWARD = "live", "walk_forward"
+
+COMPARED = ("collection", "token_id", "price_eth", "known_at", "is_arms_length", "is_wash")
+"""What a row repeats of its sale: where one differs, the sale was corrected."""
+
+CURRENT_DAYS = 2.0
+"""An estimate that is outdated for longer says how often somebody values, and nothing about the model. A daily run
+keeps within one; the second leaves room for a run that failed."""
+
+
+@dataclass(frozen=True)
+class LedgerUpdate:
+    """What one update did.
+
+    Attributes:
+        live: Rows added for sales after their collection's first scoring.
+        walk_forward: Rows added for sales before it.
+        removed: Rows of sales that were corrected or taken back.
+        rows: Rows in the ledger now.
+        seconds: Time it took.
+    """
+
+    live: int
+    walk_forward: int
+    removed: int
+    rows: int
+    seconds: float
+
+
+def update_estimate_ledger(con: duckdb.DuckDBPyConnection, now: datetime) -> LedgerUpdate:
+    """Enter every sale known before `now` that has no row yet, in the caller's transaction; a rerun adds nothing.
+
+    Args:
+        con: A write connection of the lake.
+        now: Market time (naive UTC).
+    """
+    began = time.monotonic()
+    removed = _count(con, _REMOVE_SQL)
+    con.execute(_FIRST_SCORED_SQL)
+    con.execute(_NEW_SQL, {"now": now})
+    waiting = dict(con.execute("select origin, count(*) from ledger_new group by origin").fetchall())
+    added = {LIVE: 0, WALK_FORWARD: 0}
+    for origin, relation in ((LIVE, _LIVE_SQL), (WALK_FORWARD, _WALK_FORWARD_SQL)):
+        if not waiting.get(origin):
+            continue
+        con.execute(f"create or replace temp view ledger_estimates as {relation}")
+        chosen = f"sale_id in (select sale_id from ledger_new where origin = '{origin}')"
+        added[origin] = ledger_rows(con, chosen, "ledger_estimates", "ledger_entered")
+        con.execute(f"insert into {TABLE} by name select *, '{origin}' as origin from ledger_entered")
+    for name in ("new", "entered", "first_scored"):
+        con.execute(f"drop table if exists temp.ledger_{name}")
+    con.execute("drop view if exists temp.ledger_estimates")
+    rows = con.execute(f"select count(*) from {TABLE}").fetchone()
+    return LedgerUpdate(
+        added[LIVE], added[WALK_FORWARD], removed, int(rows[0]) if rows else 0, time.monotonic() - began
+    )
+
+
+def with_outdated(ledger: str) -> str:
+    """Query for the rows of a ledger that have an estimate, with `outdated_days`.
+
+    An estimate is outdated from the first clean sale of its collection on that it does not know: production would have
+    valued again. One that is old because nothing sold is not outdated.
+
+    Args:
+        ledger: Relation with the ledger's columns, all clean sales of a collection since its estimates among its rows.
+    """
+    return f"""
+    select l.*, (epoch_us(l.known_at) - epoch_us(heard.known_at)) / 86400e6 as outdated_days
+    from {ledger} as l
+    asof join (select collection, known_at from {ledger} where is_arms_length) as heard
+        on l.collection = heard.collection and l.as_of <= heard.known_at
+    """
+
+
+def _count(con: duckdb.DuckDBPyConnection, sql: str) -> int:
+    row = con.execute(sql).fetchone()
+    return int(row[0]) if row else 0
+
+
+_REMOVE_SQL = f"""
+delete from {TABLE}
+where sale_id in (
+    select l.sale_id
+    from {TABLE} as l
+    left join marts.fct_sales as s on l.sale_id = s.sale_id
+    where s.sale_id is null or {" or ".join(f"l.{name} is distinct from s.{name}" for name in COMPARED)}
+)
+"""
+
+_NEW_SQL = f"""
+create or replace temp table ledger_new as
+select
+    s.sale_id,
+    case when f.first_as_of is null or s.as_of < f.first_as_of then '{WALK_FORWARD}' else '{LIVE}' end as origin
+from marts.fct_sales as s
+left join ledger_first_scored as f on s.collection = f.collection
+where s.known_at < $now and s.price_eth > 0 and s.sale_id not in (select sale_id from {TABLE})
+"""
+
+_FIRST_SCORED_SQL = """
+create or replace temp table ledger_first_scored as
+select collection, min(as_of) as first_as_of from predictions.estimate_history group by collection
+"""
+
+_LIVE_SQL = """
+    select
+        collection, token_id, as_of, estimate_eth, lower_80_eth as lower_eth, upper_80_eth as upper_eth, lower_90_eth,
+        upper_90_eth, expected_eth, null::double as index_eth, null::double as prior_eth, tier,
+        null::varchar as no_value_reason, model_version, prior_version, snapshot_id
+    from predictions.estimate_history
+"""
+"""What production said at each scoring."""
+
+_WALK_FORWARD_SQL = f"""
+    select
+        s.collection, s.token_id, s.as_of,
+        exp(coalesce(l.prediction_log, w.prediction_log)) as estimate_eth,
+        estimate_eth / exp(w.half_80) as lower_eth, estimate_eth * exp(w.half_80) as upper_eth,
+        estimate_eth / exp(w.half_90) as lower_90_eth, estimate_eth * exp(w.half_90) as upper_90_eth,
+        null::double as expected_eth,
+        exp(w.base_log) as index_eth,
+        case when w.fold > 0 then exp(w.prediction_log) end as prior_eth,
+        case
+            when l.sale_id is not null then '{TIER_OWN}' when w.fold > 0 then '{TIER_POOLED}' else '{TIER_INDEX}'
+        end as tier,
+        null::varchar as no_value_reason,
+        s.collection || '@{WALK_FORWARD}' as model_version,
+        w.prior_version,
+        0::bigint as snapshot_id
+    from predictions.prior_walk_forward as w
+    inner join marts.fct_sales as s on w.sale_id = s.sale_id
+    left join predictions.local_walk_forward as l on w.sale_id = l.sale_id and l.weight > 0
+"""
+"""What models fitted before it would have said of each sale, at its own instant; no mean was kept for sums.
+
+Of every sale, not of the new ones alone: a wash sale has no prediction of its own, and the newest of its token may be
+that of a sale which was entered long ago.
+"""

@@ -1,0 +1,279 @@
+"""Taking a worse model back, and trusting a hopeless one less.
+
+Here: which champions are worth examining (`suspects`), the verdict on each, and carrying it out. Not here: the paired
+comparison (`contest`), or valuing the tokens again (`ml.pricing.scoring`).
+
+Concept: a champion is replaced by its predecessor when the predecessor would have been better on sales that neither has
+seen. A collection whose model has been trained again and still loses against the median of five sales beyond noise
+falls back a tier, but only onto one that is not worse on the same sales: a worse answer is no answer to a bad one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import duckdb
+import numpy as np
+
+from ml.models.frames import FeatureSet
+from ml.monitoring.online_error import ALL, newest_online
+from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
+from ml.registry.champions import ChampionRegistry
+from ml.registry.errors import RegistryError
+from ml.registry.mirror import Decision, read_champions, record, rollback
+from ml.retraining.contest import CannotPriceError, Contest, Pricer, UnseenSales, compare, read_unseen
+from ml.retraining.policy import ActingPolicy
+from ml.retraining.tables import QUEUE
+
+RULE_PREVIOUS = "previous_better"
+RULE_NOT_TRUSTED = "not_trusted"
+
+LOWER = {TIER_OWN: TIER_POOLED, TIER_POOLED: TIER_INDEX}
+"""The tier below."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A champion worth examining.
+
+    Attributes:
+        collection: Whose.
+        version: Its version in the registry.
+        window_end: Newest sale it was judged on; with the version it names what is to be examined.
+    """
+
+    collection: str
+    version: int
+    window_end: datetime
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an examination found.
+
+    Attributes:
+        collection: Whose champion.
+        action: rolled_back, fell_back, none, or failed: the registry refused, and the champion goes on.
+        reason: For people, with the numbers that mattered.
+        contest: The comparison that decided; None when there was nothing to compare.
+        champion: Who reigns now.
+    """
+
+    collection: str
+    action: str
+    reason: str
+    contest: Contest | None = None
+    champion: Champion | None = None
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """A verdict not carried out yet."""
+
+    action: str
+    reason: str
+    contest: Contest | None
+    lower: Champion | None = field(default=None)
+
+
+def suspects(
+    con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolicy | None = None
+) -> list[Suspect]:
+    """Champions whose errors are larger than before and that have something to be replaced by, most valuable first.
+
+    Reads stored judgements only, so that a sensor can ask every minute.
+    """
+    policy = policy or ActingPolicy()
+    trained = f"select collection, priority from {QUEUE} where last_trained is not null"
+    rows = con.execute(
+        f"""
+        select c.collection, c.version, o.window_end
+        from ({newest_online()}) as o
+        inner join ops.champions as c on o.collection = c.collection
+        left join ({trained}) as q on c.collection = q.collection
+        where o.collection <> '{ALL}' and o.window_end >= $now::timestamp - to_days($stale)
+            and o.window_end > c.trained_until and o.n >= $least
+            and (
+                c.previous_version is not null and o.mdape > o.past_mdape
+                or q.collection is not null and c.tier <> '{TIER_INDEX}' and o.z_worse_than_med_5 >= $distrust
+            )
+        order by q.priority desc nulls last, c.collection
+        """,
+        {
+            "now": now,
+            "stale": int(policy.stale_days),
+            "least": min(policy.contest_sales, policy.effect_sales),
+            "distrust": policy.distrust_z,
+        },
+    ).fetchall()
+    return [Suspect(*row) for row in rows]
+
+
+def examine(
+    con: duckdb.DuckDBPyConnection,
+    registry: ChampionRegistry,
+    keys: Sequence[str],
+    now: datetime,
+    *,
+    policy: ActingPolicy | None = None,
+    features: FeatureSet | None = None,
+) -> dict[str, Ruling]:
+    """Judge the champions of some collections; nothing is changed.
+
+    Args:
+        con: A read connection.
+        registry: Where previous versions are described.
+        keys: Collections; those without a champion are left out.
+        now: Market time.
+        policy: Thresholds.
+        features: Features the lake holds; those declared now when None.
+    """
+    policy, features = policy or ActingPolicy(), features or FeatureSet.declared()
+    champions = read_champions(con, list(keys))
+    before, unread = {}, {}
+    for key, champion in champions.items():
+        if champion.previous_version is None:
+            continue
+        try:
+            before[key] = registry.version(key, champion.previous_version, champion.version)
+        except RegistryError as error:
+            unread[key] = Ruling("none", f"its previous version was not read: {error}", None)
+    since = {
+        key: max(champion.trained_until, before[key].trained_until)
+        if key in before
+        else champion.trained_until
+        for key, champion in champions.items()
+    }
+    sales = read_unseen(con, since, now, features, policy.contest_most_sales)
+    pricer = Pricer(con, registry.artifacts, features)
+    trained_again = _trained_again(con)
+    rulings = dict(unread)
+    for key, champion in champions.items():
+        if key in unread:
+            continue
+        own = sales.get(key)
+        if own is None or len(own) < policy.contest_sales:
+            found = f"{len(own) if own else 0} sales since its training; {policy.contest_sales} decide"
+            rulings[key] = Ruling("none", found, None)
+            continue
+        rulings[key] = _rule(champion, before.get(key), own, pricer, key in trained_again, policy)
+    return rulings
+
+
+def restore(
+    con: duckdb.DuckDBPyConnection,
+    registry: ChampionRegistry,
+    rulings: dict[str, Ruling],
+    run_id: str,
+    now: datetime,
+) -> list[Finding]:
+    """Carry the rulings out in the caller's transaction: registry, champions and decision log together.
+
+    Args:
+        con: A write connection of the lake.
+        registry: The registry of record.
+        rulings: From `examine`.
+        run_id: The run that decides.
+        now: Market time, written as the time of the decisions.
+    """
+    findings = []
+    for key, ruling in rulings.items():
+        try:
+            champion = _carry_out(con, registry, key, ruling, run_id, now)
+        except RegistryError as error:
+            findings.append(Finding(key, "failed", str(error), ruling.contest))
+        else:
+            findings.append(Finding(key, ruling.action, ruling.reason, ruling.contest, champion))
+    return findings
+
+
+def _carry_out(
+    con: duckdb.DuckDBPyConnection,
+    registry: ChampionRegistry,
+    key: str,
+    ruling: Ruling,
+    run_id: str,
+    now: datetime,
+) -> Champion | None:
+    """The champion that reigns after a ruling, or None where it changes nothing."""
+    numbers = ruling.contest.numbers() if ruling.contest else {}
+    if ruling.action == "rolled_back":
+        return rollback(
+            con, registry, key, run_id, ruling.reason, rule=RULE_PREVIOUS, decided_at=now, numbers=numbers
+        )
+    if ruling.action != "fell_back" or ruling.lower is None:
+        return None
+    reigning = read_champions(con, [key])[key]
+    champion = registry.promote(ruling.lower, reigning)
+    decision = Decision(
+        now,
+        run_id,
+        key,
+        "fell_back",
+        RULE_NOT_TRUSTED,
+        ruling.reason,
+        {**numbers, "prior_version": champion.prior_version},
+        champion.model_version,
+        reigning.model_version,
+    )
+    record(con, [champion], [decision])
+    return champion
+
+
+def _rule(
+    champion: Champion,
+    previous: Champion | None,
+    sales: UnseenSales,
+    pricer: Pricer,
+    trained_again: bool,
+    policy: ActingPolicy,
+) -> Ruling:
+    try:
+        ours = pricer.log_error(champion, sales)
+    except CannotPriceError as error:
+        return Ruling("none", f"not compared: {error}", None)
+    told, contest = "it has no previous version", None
+    if previous is not None:
+        try:
+            contest = compare(ours, pricer.log_error(previous, sales), sales.hour)
+        except CannotPriceError as error:
+            told = f"its previous version was not compared: {error}"
+        else:
+            told = _told(contest, f"the previous {previous.model_version}")
+            if contest.is_won(policy):
+                return Ruling("rolled_back", told, contest)
+    if not trained_again or champion.tier not in LOWER:
+        return Ruling("none", told, contest)
+    usable = np.isfinite(sales.med_5_log)
+    simple = np.abs(sales.target_log - sales.med_5_log)[usable]
+    against = compare(ours[usable], simple, sales.hour[usable])
+    if against.n < policy.contest_sales or against.z < policy.distrust_z:
+        return Ruling("none", told, contest)
+    lower = replace(
+        champion, tier=LOWER[champion.tier], local_sha=None, weight=0.0, numbers=against.numbers(), version=0
+    )
+    try:
+        below = compare(ours, pricer.log_error(lower, sales), sales.hour)
+    except CannotPriceError as error:
+        return Ruling("none", f"{told}; the tier below was not compared: {error}", against)
+    if below.gain < 0:
+        told = f"loses against the median of five ({_told(against, 'it')}), but {lower.tier} is worse still"
+        return Ruling("none", told, against)
+    told = f"trained again and still worse: {_told(against, 'the median of five')}"
+    return Ruling("fell_back", told, against, lower)
+
+
+def _told(contest: Contest, rival: str) -> str:
+    return (
+        f"mean |log error| {contest.champion:.4f} against {contest.rival:.4f} of {rival} on {contest.n} sales "
+        f"that neither has seen (z {contest.z:.1f})"
+    )
+
+
+def _trained_again(con: duckdb.DuckDBPyConnection) -> set[str]:
+    return {
+        row[0]
+        for row in con.execute(f"select collection from {QUEUE} where last_trained is not null").fetchall()
+    }

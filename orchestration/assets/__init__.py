@@ -1,1 +1,0 @@
-"""The asset graph, a module per group: raw, marts, features, models, predictions, monitoring."""

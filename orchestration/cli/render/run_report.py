@@ -1,0 +1,134 @@
+"""The closing table of a run, for people. Here: layout. Not here: the numbers (`summary.py`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ml.text.visible import visible
+from orchestration.output.terminal import TerminalConsole, styled
+from orchestration.runs.summary import RunSummary
+
+
+def print_summary(summary: RunSummary, console: Console | None = None) -> None:
+    """Counts, models by tier, error beside the baselines, error against the truth, reconciliation, time."""
+    console = console or TerminalConsole(width_of_files=118)
+    console.print()
+    console.print(_counts(summary))
+    for chain, told in summary.errors.get("chains", {}).items():
+        if told["sales"] and (chain == "all" or len(summary.errors["chains"]) > 2):
+            console.print(_errors(chain, told))
+    if summary.truth:
+        t = summary.truth
+        console.print(
+            f"Against the hidden truth ({t['n']:,} tokens): MdAPE {100 * t['mdape']:.1f} %, "
+            f"within 20 % {100 * t['ppe20']:.0f} %, level {t['level']:.3f}"
+        )
+    console.print(_reconciliation(summary))
+    if summary.quarantine:
+        console.print(_quarantine(summary))
+    console.print(_stages(summary))
+    console.print(
+        styled(
+            "\nLook next: ",
+            ("make ui", "bold"),
+            " (asset graph, plots, checks) · ",
+            ("docs/tutorial.md", "bold"),
+            f" · home {summary.home}",
+        )
+    )
+
+
+def _counts(s: RunSummary) -> Table:
+    table = Table(title=f"Market as of {s.as_of}", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row("collections", f"{s.collections:,}")
+    table.add_row("tokens valued / all", f"{s.tokens_estimated:,} / {s.tokens:,}")
+    table.add_row("sales, arm's length / all", f"{s.sales_arms_length:,} / {s.sales:,}")
+    table.add_row("rows in quarantine", f"{s.quarantined:,}")
+    for tier, n in s.models_by_tier.items():
+        table.add_row(f"collections valued by {tier}", f"{n:,}")
+    for action, n in sorted(s.trained.items()):
+        table.add_row(f"decisions of this run: {action}", f"{n:,}")
+    return table
+
+
+def _errors(chain: str, told: dict[str, Any]) -> Table:
+    where = "all chains" if chain == "all" else visible(chain)
+    from ml.accuracy.config import SERIES_NAMES
+
+    table = Table(
+        title=f"Walk-forward error, {where}: last 30 % of each collection with ≥ 200 sales"
+        f" ({told['sales']:,} sales, {told['collections']} collections)",
+        title_justify="left",
+        caption=f"Beats the best simple baseline in {100 * told['share_beating_best_simple']:.0f} % of collections; "
+        f"pooled MdAPE {told['mdape_ratio_to_med_5']:.2f} × that of the median of the last 5",
+        caption_justify="left",
+    )
+    table.add_column("estimate")
+    for column in ("MdAPE %", "MAPE %", "within 20 %", "level", "MdAPE %, median collection"):
+        table.add_column(column, justify="right")
+    for name, metrics in told["pooled"].items():
+        shares = [_percent(metrics[key]) for key in ("mdape", "mape", "ppe20")]
+        level = "–" if metrics["level"] is None else f"{metrics['level']:.3f}"
+        over = _percent(told["median_collection_mdape"].get(name))
+        table.add_row(
+            SERIES_NAMES.get(name, name), *shares, level, over, style="bold" if name == "model" else None
+        )
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}"
+
+
+def _reconciliation(s: RunSummary) -> Table:
+    """Sources across, reasons down: every raw row is in the marts, in quarantine or excluded by a rule."""
+    table = Table(title="Reconciliation: where every sale row went", title_justify="left")
+    table.add_column("rows")
+    shown = sorted(s.reconciliation, key=lambda row: -row["raw_rows"])
+    for row in shown:
+        table.add_column(visible(str(row["source"]))[:24], justify="right", overflow="fold")
+    for name in [n for n in (shown[0] if shown else {}) if n != "source"]:
+        counts = [row[name] for row in shown]
+        if any(counts) or name == "difference":
+            table.add_row(name.replace("_", " "), *[f"{n:,}" for n in counts])
+    return table
+
+
+def _quarantine(s: RunSummary) -> Table:
+    """What the doors turned away, so that a column in another unit or form is seen at once."""
+    table = Table(
+        title="In quarantine: the commonest reasons, each with an example",
+        title_justify="left",
+        caption="What to do: docs/runbook/quarantine-grew.md · assay replay",
+        caption_justify="left",
+    )
+    for column in ("table", "reason", "column", "expected", "found", "in"):
+        table.add_column(column, overflow="fold")
+    table.add_column("rows", justify="right")
+    for row in s.quarantine:
+        named = (
+            row["table_name"],
+            row["reason"],
+            row["column_name"],
+            row["expected"],
+            row["found"],
+            row["source_row"],
+        )
+        table.add_row(*["" if told is None else visible(str(told)) for told in named], f"{row['rows']:,}")
+    return table
+
+
+def _stages(s: RunSummary) -> Table:
+    total = sum(stage.seconds for stage in s.stages)
+    table = Table(title=f"Time: {total:.1f} s, peak memory {s.peak_rss_mb:,.0f} MB", title_justify="left")
+    table.add_column("stage")
+    table.add_column("seconds", justify="right")
+    table.add_column("rows", justify="right")
+    for stage in s.stages:
+        table.add_row(stage.name, f"{stage.seconds:.1f}", "" if stage.rows is None else f"{stage.rows:,}")
+    return table

@@ -1,0 +1,263 @@
+"""Reading a story from the tables that keep it, in order.
+
+Here: one reader per table. Not here: what a story is (`story`). Tables that a home does not have yet are left out,
+and the story says which.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ml.registry.mirror import POOLED
+from orchestration.decisions.story import MIN_SALES_OF_EFFECT, Effect, Event, Story
+from orchestration.errors import HomeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+LEDGER = "monitoring.estimate_ledger"
+# At one instant: first what was seen, then what was asked for, then what is pooled, then what was made of it.
+_SAME_INSTANT = ("drift", "queue", "tuning", "prior", "decision")
+_CHANGES_THE_MODEL = frozenset({"promoted", "rolled_back", "fell_back"})
+
+
+def read_story(con: duckdb.DuckDBPyConnection, home: Path, collection: str, watermark: datetime) -> Story:
+    """Read the story of one collection.
+
+    Raises:
+        HomeError: the home has no such collection; names what comes close.
+    """
+    market = _market_of(con, collection)
+    missing: list[str] = []
+    decided = _decisions(con, collection, watermark, missing)
+    prior = _decisions(con, f"{POOLED} {market}", watermark, missing, kind="prior")
+    events = [*decided, *prior, *_verdicts(con, collection, market, missing)]
+    events += [*_drift(con, collection, missing), *_queued(con, collection, missing)]
+    events.sort(key=lambda event: (event.at, _SAME_INSTANT.index(event.kind)))
+    return Story(
+        collection,
+        market,
+        watermark,
+        _champion(con, collection, missing),
+        (*events, *_incidents(home, collection)),
+        tuple(dict.fromkeys(missing)),
+    )
+
+
+def _market_of(con: duckdb.DuckDBPyConnection, collection: str) -> str | None:
+    rows = con.execute("select collection, chain from marts.dim_collections order by 1").fetchall()
+    if not rows:
+        raise HomeError("this home has no collections yet: nothing was built. Run `assay run` first.")
+    markets: dict[str, str | None] = dict(rows)
+    if collection not in markets:
+        close = difflib.get_close_matches(collection, list(markets), n=3, cutoff=0.4)
+        hint = f"; did you mean {', '.join(close)}?" if close else f" among its {len(markets)}"
+        raise HomeError(f"there is no collection {collection!r} in this home{hint}")
+    return markets[collection]
+
+
+def _is_empty(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    return con.execute(f"select 1 from {table} limit 1").fetchone() is None
+
+
+def _rows(
+    con: duckdb.DuckDBPyConnection, table: str, missing: list[str], where: str, *given: object
+) -> list[dict[str, Any]]:
+    if _is_empty(con, table):
+        missing.append(table)
+        return []
+    return con.execute(f"select * from {table} where {where}", list(given)).to_arrow_table().to_pylist()
+
+
+def _decisions(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    watermark: datetime,
+    missing: list[str],
+    kind: str = "decision",
+) -> list[Event]:
+    # Two runs may decide on the same newest sale: then the row that was written first was decided first.
+    rows = _rows(con, "ops.decision_log", missing, "collection = $1 order by decided_at, rowid", name)
+    # A prior speaks for all collections of its market: what it did is measured by each of their own decisions.
+    changes = (
+        [row["decided_at"] for row in rows if row["action"] in _CHANGES_THE_MODEL]
+        if kind == "decision"
+        else []
+    )
+    effects = _effects(con, name, changes, watermark, missing) if changes else {}
+    recorded = _recorded_effects(con, name, missing) if kind == "decision" else {}
+    return [
+        Event(
+            at=row["decided_at"],
+            kind=kind,
+            what=row["action"],
+            why=row["reason"],
+            rule=row["rule"],
+            numbers=json.loads(row["numbers"] or "{}"),
+            models=(row["champion"], row["challenger"]),
+            effect=recorded.get((row["decided_at"], row["run_id"]))
+            or (effects.get(row["decided_at"]) if row["action"] in _CHANGES_THE_MODEL else None),
+        )
+        for row in rows
+    ]
+
+
+def _effects(
+    con: duckdb.DuckDBPyConnection,
+    collection: str,
+    changes: list[datetime],
+    watermark: datetime,
+    missing: list[str],
+) -> dict[datetime, Effect]:
+    """What the ledger measured between one change of the model and the next."""
+    if _is_empty(con, LEDGER):
+        missing.append(LEDGER)
+        return {}
+    instants = sorted(set(changes))
+    periods = con.execute(
+        f"""
+        with starts as (select unnest($instants::timestamp[]) as start_at),
+        periods as (select start_at, coalesce(lead(start_at) over (order by start_at), $until) as end_at from starts)
+        select p.start_at, count(l.estimate_eth),
+            median(abs(l.estimate_eth / l.price_eth - 1)), median(abs(l.med_5_eth / l.price_eth - 1))
+        from periods p
+        left join {LEDGER} l on l.collection = $collection and l.is_arms_length and l.origin = 'live'
+            and l.estimate_eth is not null and l.as_of >= p.start_at and l.as_of < p.end_at and l.event_time < $until
+        group by p.start_at order by p.start_at
+        """,
+        {"instants": instants, "until": watermark, "collection": collection},
+    ).fetchall()
+    effects: dict[datetime, Effect] = {}
+    before: tuple[int, float | None] = (0, None)
+    for start, sales, error, baseline in periods:
+        measured = error if sales >= MIN_SALES_OF_EFFECT else None
+        effects[start] = Effect(sales, measured, baseline if measured is not None else None, *before)
+        before = (sales, measured)
+    return effects
+
+
+def _recorded_effects(
+    con: duckdb.DuckDBPyConnection, collection: str, missing: list[str]
+) -> dict[tuple[datetime, str], Effect]:
+    """Effects that a monitoring pass has measured and kept, by instant and run of the decision."""
+    return {
+        (row["decided_at"], row["run_id"]): Effect(
+            row["n_after"],
+            row["mdape_after"],
+            row["med_5_after"],
+            row["n_before"],
+            row["mdape_before"],
+            row["verdict"],
+        )
+        for row in _rows(con, "ops.decision_effects", missing, "collection = $1", collection)
+    }
+
+
+def _verdicts(
+    con: duckdb.DuckDBPyConnection, collection: str, market: str | None, missing: list[str]
+) -> list[Event]:
+    rows = _rows(
+        con,
+        "ops.tuned_settings",
+        missing,
+        "(scope_kind = 'collection' and scope = $1) or (scope_kind = 'market' and scope = $2)",
+        collection,
+        market,
+    )
+    return [
+        Event(
+            at=row["decided_at"],
+            kind="tuning",
+            what=f"{'adopted' if row['adopted'] else 'not adopted'} for the {row['scope_kind']}",
+            why=row["reason"],
+            rule=row["rule"],
+            numbers={
+                "gain": row["gain"],
+                "gain_low": row["gain_low"],
+                "gain_high": row["gain_high"],
+                "sales": row["sales"],
+                "trials": row["trials"],
+            },
+        )
+        for row in rows
+    ]
+
+
+def _drift(con: duckdb.DuckDBPyConnection, collection: str, missing: list[str]) -> list[Event]:
+    """Each time a feature was found drifted, at the end of the window in which it was."""
+    rows = _rows(
+        con,
+        "monitoring.drift_scores",
+        missing,
+        "collection = $1 and state = 'drifted' order by window_end, feature",
+        collection,
+    )
+    return [
+        Event(
+            at=row["window_end"],
+            kind="drift",
+            what=f"{row['feature']} drifted",
+            why=f"{row['kind']} drift over {row['n_current']} sales against {row['n_reference']} before",
+            rule=f"window {row['streak']} in a row",
+            numbers={name: row[name] for name in ("psi", "ks", "ordinary_ks", "q_value")},
+        )
+        for row in rows
+    ]
+
+
+def _queued(con: duckdb.DuckDBPyConnection, collection: str, missing: list[str]) -> list[Event]:
+    return [
+        Event(
+            at=row["first_seen"],
+            kind="queue",
+            what=f"{row['kind']}, {row['state']}",
+            why=row["reason"],
+            numbers={
+                name: row[name]
+                for name in ("priority", "value_eth", "severity", "attempts", "launched_at", "cooling_until")
+                if row[name] is not None
+            },
+        )
+        for row in _rows(con, "ops.retrain_queue", missing, "collection = $1", collection)
+    ]
+
+
+def _champion(con: duckdb.DuckDBPyConnection, collection: str, missing: list[str]) -> dict[str, Any] | None:
+    rows = _rows(con, "ops.champions", missing, "collection = $1", collection)
+    if not rows:
+        return None
+    kept = ("version", "tier", "prior_version", "weight", "trained_until", "previous_version")
+    return {name: rows[0][name] for name in kept}
+
+
+def _incidents(home: Path, collection: str) -> list[Event]:
+    """Incidents whose key is about this collection (`drift/cryptopunks`), by wall clock."""
+    from orchestration.alerts.keys import incident_key
+    from orchestration.alerts.store import OUTBOX_FILE, Outbox, unstamp
+    from orchestration.monitoring import drift
+    from orchestration.retraining import notices
+
+    if not (home / OUTBOX_FILE).exists():
+        return []
+    scopes = (drift.SCOPE, notices.DEGRADED_SCOPE, notices.RESTORED_SCOPE)
+    about = {incident_key(scope, collection) for scope in scopes}
+    rows = Outbox.of(home).rows(
+        "select key, severity, title, state, first_seen, resolved_at, occurrences from incidents order by first_seen"
+    )
+    return [
+        Event(
+            at=unstamp(row["first_seen"]),
+            kind="alert",
+            what=f"{row['severity']}, {row['state']}",
+            why=row["title"],
+            numbers={"found": row["occurrences"], "until": row["resolved_at"]},
+            clock="wall",
+        )
+        for row in rows
+        if row["key"] in about
+    ]

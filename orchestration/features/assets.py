@@ -1,0 +1,123 @@
+"""Group features: the hedonic index, and what a model sees of every sale and every token.
+
+Here: glue over `ml.index` and `ml.features`, and the blocking Pandera checks. Not here: any formula.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from ml.text.markdown import markdown_table
+from orchestration.checks.factory import guidance
+from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
+from orchestration.output import plots
+from orchestration.resources import AssayResource
+
+FEATURE_DEPS = ["fct_sales", "fct_collection_state", "fct_listings", "dim_tokens"]
+
+
+@dg.asset(
+    group_name="features",
+    deps=["fct_sales", "dim_tokens"],
+    owners=MODEL_TEAM,
+    kinds={"numba", "ducklake"},
+    pool=LAKE_WRITER,
+    metadata=column_schema("features.hedonic_index"),
+    description="The causal Gaussian-process price index of every collection: what each sale was expected to bring, "
+    "one step ahead, and every token's place in it now. Only collections with new sales are touched.",
+)
+def hedonic_index(assay: AssayResource) -> dg.MaterializeResult:
+    """`features.hedonic_index` (a row per arm's-length sale) and `features.token_index` (a row per token)."""
+    from ml.index.update import update_index
+
+    with assay.lake.write("update the hedonic index") as con:
+        report = update_index(con, threads=assay.settings.threads)
+    with assay.lake.read() as con:
+        plot = plots.drawn("The price index", lambda: plots.index_plot(con))
+    return dg.MaterializeResult(
+        metadata={
+            "rows_written": report.sales,
+            "collections_updated": report.collections,
+            "tokens_placed": report.tokens,
+            "seconds": report.seconds,
+            "price_index": plot,
+        }
+    )
+
+
+@dg.asset(
+    group_name="features",
+    deps=["hedonic_index", *FEATURE_DEPS],
+    owners=MODEL_TEAM,
+    kinds={"duckdb", "ducklake"},
+    pool=LAKE_WRITER,
+    metadata=column_schema("features.sale_features"),
+    description="What was known strictly before every arm's-length sale, with its price as the target.",
+)
+def sale_features(assay: AssayResource) -> dg.MaterializeResult:
+    """`features.sale_features`: one row per arm's-length sale with an index."""
+    from ml.features.build import update_sale_features
+    from ml.features.schema import fingerprint
+
+    with assay.lake.write("update sale features") as con:
+        report = update_sale_features(con)
+    return dg.MaterializeResult(metadata=_metadata(report, fingerprint()))
+
+
+@dg.asset(
+    group_name="features",
+    deps=["hedonic_index", *FEATURE_DEPS],
+    owners=MODEL_TEAM,
+    kinds={"duckdb", "ducklake"},
+    pool=LAKE_WRITER,
+    metadata=column_schema("features.token_features"),
+    description="The same features for every token at the watermark: the scoring spine through the same code path.",
+)
+def token_features(assay: AssayResource) -> dg.MaterializeResult:
+    """`features.token_features`: one row per token of every collection with an index."""
+    from ml.features.build import build_token_features
+    from ml.features.schema import fingerprint
+
+    with assay.lake.write("build token features") as con:
+        report = build_token_features(con, assay.horizon)
+    return dg.MaterializeResult(metadata=_metadata(report, fingerprint()))
+
+
+def _metadata(report: Any, fingerprint: str) -> dict[str, Any]:
+    return {
+        "dagster/row_count": report.rows,
+        "rows_written": report.rows_written,
+        "collections_updated": report.collections,
+        "feature_fingerprint": fingerprint,
+    }
+
+
+def _feature_check(table: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=table,
+        name=f"{table}_match_schema",
+        blocking=True,
+        description="Every row meets the declared feature schema (Pandera). Blocks training and scoring; "
+        "docs/runbook/feature-check-blocked.md says what to do.",
+    )
+    def check(assay: AssayResource) -> dg.AssetCheckResult:
+        from ml.features.checks import check_features
+
+        with assay.lake.read() as con:
+            report = check_features(con, f"features.{table}")
+        return dg.AssetCheckResult(
+            passed=report.passed,
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={
+                "rows_validated_by_pandera": report.sampled_rows,
+                "failures": len(report.failures),
+                "failed_rows": dg.MarkdownMetadataValue(markdown_table(report.failures.head(20)) or "none"),
+                **guidance("error", "assay run", "feature-check-blocked"),
+            },
+        )
+
+    return check
+
+
+FEATURE_ASSETS = [hedonic_index, sale_features, token_features]
+FEATURE_CHECKS = [_feature_check("sale_features"), _feature_check("token_features")]

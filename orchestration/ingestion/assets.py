@@ -1,0 +1,142 @@
+"""Group raw: what the sources said, by arrival month.
+
+Here: two multi-assets, an asset per raw table, glue over `orchestration.ingestion.ingest`. Not here: validation.
+The four event tables are partitioned by arrival month and filled day by day; traits and collections are
+small facts without a history of their own, so they have no partitions.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from ml.text.markdown import markdown_table
+from orchestration.checks.factory import guidance
+from orchestration.conventions import DATA_TEAM, LAKE_WRITER, column_schema
+from orchestration.ingestion.ingest import IngestReport, ingest_truth, ingest_window
+from orchestration.partitions import arrival_months
+from orchestration.resources import Assay, AssayResource
+from sources.contract import QUARANTINE, raw_table
+
+EVENT_TABLES = ("sales", "transfers", "listings", "exchange_rates")
+FACT_TABLES = ("token_traits", "collections")
+# The real bundle quarantines about 0.03 %; a format change quarantines nearly everything.
+MAX_QUARANTINE_SHARE = 0.05
+
+
+def _metadata(report: IngestReport) -> dict[str, Any]:
+    return {
+        "dagster/partition_row_count": report.rows,
+        "rows_written": report.rows,
+        "rows_quarantined": report.quarantined,
+        "days_written": report.days,
+        **{f"quarantined_{reason}": n for reason, n in sorted(report.reasons.items())},
+    }
+
+
+def _spec(table: str, partitions: dg.PartitionsDefinition | None) -> dg.AssetSpec:
+    contract = raw_table(table)
+    return dg.AssetSpec(
+        f"raw_{table}",
+        group_name="raw",
+        description=contract.description,
+        owners=DATA_TEAM,
+        kinds={"python", "ducklake"},
+        metadata=column_schema(f"raw.{table}"),
+        partitions_def=partitions,
+    )
+
+
+@dg.multi_asset(
+    name="raw_events",
+    specs=[_spec(table, arrival_months) for table in EVENT_TABLES],
+    partitions_def=arrival_months,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    can_subset=True,
+    pool=LAKE_WRITER,
+)
+def raw_events(context: dg.AssetExecutionContext, assay: AssayResource) -> Iterator[dg.MaterializeResult]:
+    """The event tables of the selected arrival months, together: a source makes or fetches a month once."""
+    window = context.partition_time_window
+    start = max(window.start.replace(tzinfo=None), assay.source.first_known())
+    end = min(window.end.replace(tzinfo=None), assay.horizon)
+    tables = [t for t in EVENT_TABLES if dg.AssetKey(f"raw_{t}") in context.selected_asset_keys]
+    for table, report in ingest(assay, tables, start, end).items():
+        yield dg.MaterializeResult(asset_key=f"raw_{table}", metadata=_metadata(report))
+
+
+@dg.multi_asset(
+    name="raw_facts",
+    specs=[_spec(table, None) for table in FACT_TABLES],
+    can_subset=True,
+    pool=LAKE_WRITER,
+)
+def raw_facts(context: dg.AssetExecutionContext, assay: AssayResource) -> Iterator[dg.MaterializeResult]:
+    """Traits and collections known by now."""
+    tables = [t for t in FACT_TABLES if dg.AssetKey(f"raw_{t}") in context.selected_asset_keys]
+    for table, report in ingest(assay, tables, assay.source.first_known(), assay.horizon).items():
+        yield dg.MaterializeResult(asset_key=f"raw_{table}", metadata=_metadata(report))
+
+
+def ingest(assay: Assay, tables: list[str], start: datetime, end: datetime) -> dict[str, IngestReport]:
+    """`ingest_window` with what the resource knows."""
+    return ingest_window(assay.lake, assay.source, tables, start, end, append_only=assay.append_only)
+
+
+@dg.asset(
+    group_name="raw",
+    description="The simulator's hidden true values (schema `truth`). Only reports compare with them.",
+    owners=DATA_TEAM,
+    kinds={"python", "ducklake"},
+    pool=LAKE_WRITER,
+)
+def market_truth(assay: AssayResource) -> dg.MaterializeResult:
+    """Hidden levels and token effects; empty for sources that do not know the truth."""
+    rows = ingest_truth(assay.lake, assay.source)
+    return dg.MaterializeResult(metadata={"dagster/row_count": rows})
+
+
+raw_quarantine = dg.AssetSpec(
+    "raw_quarantine",
+    group_name="raw",
+    deps=[f"raw_{table}" for table in (*EVENT_TABLES, *FACT_TABLES)],
+    description=QUARANTINE.description + ". Filled by the raw assets; `assay replay` lets rows back in.",
+    owners=DATA_TEAM,
+    kinds={"ducklake"},
+    metadata=column_schema("raw.quarantine"),
+)
+RAW_ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [raw_quarantine, raw_events, raw_facts, market_truth]
+
+
+@dg.asset_check(
+    asset="raw_sales",
+    name="quarantine_rate",
+    description="Share of rows the door refused. Above 5 % a source has probably changed its format: "
+    "docs/runbook/quarantine-grew.md.",
+)
+def quarantine_rate(assay: AssayResource) -> dg.AssetCheckResult:
+    """Open quarantine rows against all rows told, over all raw tables."""
+    with assay.lake.read() as con:
+        told = con.execute(
+            "select coalesce(sum(rows), 0), coalesce(sum(quarantined), 0) from ops.ingest_log"
+        ).fetchone()
+        reasons = con.execute(
+            "select reason, count(*) as rows, any_value(source_row) as example, any_value(expected) as expected,"
+            " any_value(found) as found from raw.quarantine where status = 'open' group by 1 order by 2 desc limit 20"
+        ).df()
+    rows, quarantined = told or (0, 0)
+    share = quarantined / max(rows + quarantined, 1)
+    return dg.AssetCheckResult(
+        passed=share <= MAX_QUARANTINE_SHARE,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "share": share,
+            "quarantined_rows": int(quarantined),
+            "reasons": dg.MarkdownMetadataValue(markdown_table(reasons) or "none"),
+            **guidance("warn", "assay replay", "quarantine-grew"),
+        },
+    )
+
+
+RAW_CHECKS = [quarantine_rate]

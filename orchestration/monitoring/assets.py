@@ -1,0 +1,104 @@
+"""Group monitoring: what the system knows about its own errors.
+
+Here: glue over the stages of `orchestration.monitoring.stages`. Not here: SLOs (`slo`), or any figure.
+"""
+
+from dataclasses import asdict
+
+import dagster as dg
+
+from ml.text.markdown import markdown_text
+from orchestration.conditions import WATCH_WHEN_VALUED
+from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema, incident_counts
+from orchestration.output import plots
+from orchestration.resources import AssayResource
+
+
+@dg.asset(
+    group_name="monitoring",
+    automation_condition=WATCH_WHEN_VALUED,
+    deps=["fct_sales", "fct_listings", "pooled_prior", "token_estimates"],
+    owners=MODEL_TEAM,
+    kinds={"duckdb", "ducklake"},
+    pool=LAKE_WRITER,
+    metadata=column_schema("monitoring.estimate_ledger"),
+    description="Every sale beside the estimate that was frozen before it, with what simple valuations said at that "
+    "moment. New and late sales are entered once; before a collection's first scoring its walk-forward stands in.",
+)
+def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
+    """`monitoring.estimate_ledger` (one row per sale, appended)."""
+    from orchestration.monitoring.stages import enter_sales
+
+    update = enter_sales(assay)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": update.rows,
+            "rows_written": update.live + update.walk_forward,
+            "rows_live": update.live,
+            "rows_walk_forward": update.walk_forward,
+            "rows_corrected": update.removed,
+            "seconds": update.seconds,
+        }
+    )
+
+
+@dg.asset(
+    group_name="monitoring",
+    automation_condition=WATCH_WHEN_VALUED,
+    deps=["estimate_ledger"],
+    owners=MODEL_TEAM,
+    kinds={"duckdb", "ducklake"},
+    pool=LAKE_WRITER,
+    metadata=column_schema("monitoring.online_metrics"),
+    description="Rolling error of each collection and of all with its noise, held against its own past and against the "
+    "median of five; trend over weeks; and how many models err how much, week by week (monitoring.mape_buckets).",
+)
+def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
+    """`monitoring.online_metrics` (one row per collection and window) and `monitoring.mape_buckets`."""
+    from orchestration.monitoring.stages import judge_errors
+
+    update = judge_errors(assay)
+    with assay.lake.read() as con:
+        return dg.MaterializeResult(
+            metadata={
+                "rows_written": update.rows_written,
+                "collections": update.collections,
+                "collections_degraded": len(update.degraded),
+                "degraded": dg.MetadataValue.md(
+                    "\n".join(f"- {markdown_text(name)}" for name in update.degraded[:50]) or "none"
+                ),
+                "too_few_sales": update.too_few,
+                **({} if update.overall is None else {"mdape": update.overall}),
+                "seconds": update.seconds,
+                "models_by_error": plots.drawn("Models by error", lambda: plots.bucket_plot(con)),
+            }
+        )
+
+
+@dg.asset(
+    group_name="monitoring",
+    automation_condition=WATCH_WHEN_VALUED,
+    deps=["online_metrics", "drift_scores", "slo_status", "price_models", "token_estimates"],
+    owners=MODEL_TEAM,
+    kinds={"duckdb", "ducklake"},
+    pool=LAKE_WRITER,
+    metadata=column_schema("ops.retrain_queue"),
+    description="Collections that need a training, by value at stake times degradation, and what became of them; the "
+    "effect of earlier decisions (ops.decision_effects); and incidents about models.",
+)
+def retrain_queue(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
+    """`ops.retrain_queue` (one row per collection) and `ops.decision_effects` (appended); incidents in the outbox."""
+    from orchestration.monitoring.stages import queue_work
+
+    queue, effects, incidents = queue_work(assay, context.instance)
+    return dg.MaterializeResult(
+        metadata={
+            **{name: len(n) if isinstance(n, tuple) else n for name, n in asdict(queue).items()},
+            "most_valuable": ", ".join(queue.queued[:10]) or "none",
+            "effects_measured": effects,
+            **incident_counts(incidents),
+        }
+    )
+
+
+MONITORING_ASSETS = [estimate_ledger, online_metrics, retrain_queue]

@@ -1,0 +1,122 @@
+"""Drift in a monitoring pass: score on a reading connection, keep in a short transaction, draw the worst; alerts.
+
+Here: the pass and what a person is told. Not here: the statistics (`ml.drift`), when a pass happens (jobs), delivery.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml.drift.config import DEFAULT_DRIFT, DriftConfig
+from ml.drift.reports import DriftReport, write_reports
+from ml.drift.scoring import FRESH, DriftPass, is_market, keep_scores, score_drift
+from ml.drift.tables import STATUS
+from ml.text.visible import visible
+from orchestration.alerts.keys import incident_key
+from orchestration.output.commands import assay_command
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from lake.connection import Lake
+    from orchestration.alerts.outbox import Alert
+
+#: The scope to synchronise these alerts under (`orchestration.alerts.outbox.sync_alerts`).
+SCOPE = "drift"
+WORST_WITH_REPORT = 5
+#: Share of the tested collections above which drift is one event of the market rather than many of collections.
+WIDESPREAD = 0.1
+
+
+@dataclass(frozen=True)
+class Drifted:
+    """How many collections are drifted by their newest window, of how many with a tested one; markets apart."""
+
+    collections: int
+    tested: int
+    markets: int
+
+    @property
+    def share(self) -> float:
+        """Drifted share of the tested collections; 0 before any is."""
+        return self.collections / self.tested if self.tested else 0.0
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a pass found: what was scored now, what stands now, and pages about the worst."""
+
+    scored: DriftPass
+    standing: Drifted
+    reports: list[DriftReport]
+
+
+def watch_drift(
+    lake: Lake,
+    folder: Path,
+    now: datetime,
+    config: DriftConfig = DEFAULT_DRIFT,
+    worst: int = WORST_WITH_REPORT,
+) -> Watched:
+    """Score what has a new window, keep it, and write the reports of the worst. Twice at one instant changes nothing.
+
+    Args:
+        lake: the lake of the home.
+        folder: where the reports go.
+        now: market time.
+        config: thresholds.
+        worst: how many collections get a report.
+    """
+    with lake.read() as con:
+        scored = score_drift(con, now, config)
+        fresh = con.execute(f"from {FRESH}").to_arrow_table()
+    with lake.write("keep the drift scores") as con:
+        con.register("told_scores", fresh)
+        con.execute(f"create or replace temp table {FRESH} as from told_scores")
+        con.unregister("told_scores")
+        keep_scores(con, now, config)
+    with lake.read() as con:
+        return Watched(scored, standing_drift(con), write_reports(con, folder, now, worst, config))
+
+
+def standing_drift(con: duckdb.DuckDBPyConnection) -> Drifted:
+    """What the newest windows say."""
+    rows = con.execute(f"select collection, state from {STATUS} where tested > 0").fetchall()
+    drifted = [name for name, state in rows if state == "drifted"]
+    markets = sum(is_market(name) for name in drifted)
+    return Drifted(len(drifted) - markets, sum(not is_market(name) for name, _ in rows), markets)
+
+
+def drift_alerts(con: duckdb.DuckDBPyConnection) -> list[Alert]:
+    """One alert per drifted collection or market, grouped; none for what its champion has learnt since.
+
+    A champion fitted on the window's sales knows the market after the change, so nobody has to act any more.
+    """
+    from orchestration.alerts.outbox import Alert
+
+    rows = con.execute(
+        f"""
+        select collection, drifted, tested, worst_feature, worst_kind, score, window_start, window_end
+        from {STATUS}
+        left join (select collection, trained_until from ops.champions) using (collection)
+        where state = 'drifted' and (trained_until is null or trained_until < window_end)
+        order by collection
+        """
+    ).fetchall()
+    return [
+        Alert(
+            key=incident_key(SCOPE, name),
+            severity="ticket",
+            title=f"{visible(name)} drifted: {worst} ({kind})",
+            body=f"{drifted} of {tested} distributions moved in two of the last three windows. {worst} is {score:.1f} "
+            f"times its ordinary distance from the reference. Newest window: {start:%Y-%m-%d %H:%M} to "
+            f"{end:%Y-%m-%d %H:%M} UTC.",
+            runbook="drift",
+            command="assay status" if is_market(name) else assay_command("why", name),
+            group="collections drifted",
+        )
+        for name, drifted, tested, worst, kind, score, start, end in rows
+    ]

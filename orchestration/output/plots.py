@@ -1,0 +1,183 @@
+"""Pictures in asset metadata: small PNGs, embedded in Markdown so that they need no file server.
+
+Here: drawing from a DuckDB connection or arrays, and going on without a picture that fails. Not here: computing what
+is drawn (`ml.evaluation`).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import numpy as np
+
+from ml.text.markdown import markdown_text
+from ml.text.plot import plot_text
+from orchestration.output.masking import masked
+
+if TYPE_CHECKING:
+    import duckdb
+    from matplotlib.figure import Figure
+
+INK, ACCENT, SOFT = "#1f2430", "#3b6fd4", "#b9c4d6"
+
+
+def drawn(what: str, draw: Callable[[], dg.MarkdownMetadataValue]) -> dg.MarkdownMetadataValue:
+    """The picture, or in words why there is none: a picture that fails costs itself and not its asset.
+
+    Call it outside of a transaction that writes: an error of SQL would end that too.
+
+    Args:
+        what: What is shown, as the beginning of a sentence.
+        draw: Draws it.
+    """
+    try:
+        return draw()
+    except Exception as error:  # noqa: BLE001 - whatever a picture raises is told in its place
+        dg.get_dagster_logger().warning(f"{what} could not be drawn; the asset goes on.", exc_info=True)
+        why = markdown_text(masked(f"{type(error).__name__}: {error}"))
+        return dg.MetadataValue.md(
+            f"{what} could not be drawn: {why}. The traceback is in the log of the run."
+        )
+
+
+def _figure(title: str) -> tuple[Figure, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.2), dpi=80, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(plot_text(title), fontsize=10, color=INK, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    return figure, axes
+
+
+def _embed(figure: Figure) -> dg.MarkdownMetadataValue:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return dg.MetadataValue.md(
+        f"![plot](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    )
+
+
+def index_plot(con: duckdb.DuckDBPyConnection, collections: int = 6) -> dg.MarkdownMetadataValue:
+    """The index level of the collections with the most sales, weekly, in ETH (log axis)."""
+    rows = con.execute(
+        """
+        with largest as (
+            select collection from features.hedonic_index group by all order by count(*) desc, collection limit ?
+        )
+        select collection, date_trunc('week', as_of) as week, exp(median(a_level)) as level
+        from features.hedonic_index semi join largest using (collection)
+        where a_level is not null
+        group by all order by all
+        """,
+        [collections],
+    ).df()
+    figure, axes = _figure("Price index level, ETH (largest collections)")
+    for name in rows["collection"].unique():
+        part = rows[rows["collection"] == name]
+        axes.plot(part["week"], part["level"], linewidth=1.2, label=plot_text(str(name), 28))
+    if len(rows):
+        axes.set_yscale("log")
+        axes.legend(fontsize=7, frameon=False, ncols=2)
+    return _embed(figure)
+
+
+def bucket_plot(con: duckdb.DuckDBPyConnection) -> dg.MarkdownMetadataValue:
+    """Models by bucket of their weekly mean error, stacked, from monitoring.mape_buckets."""
+    rows = con.execute(
+        "select window_start, bucket_number, bucket, models from monitoring.mape_buckets order by 1, 2"
+    ).df()
+    figure, axes = _figure("Models by mean absolute percentage error of the week")
+    if len(rows):
+        wide = rows.pivot_table(index="window_start", columns="bucket_number", values="models", fill_value=0)
+        names = dict(zip(rows["bucket_number"], rows["bucket"], strict=True))
+        shades = [str(shade) for shade in np.linspace(0.85, 0.15, len(wide.columns))]
+        axes.stackplot(
+            wide.index, wide.to_numpy().T, labels=[names[n] for n in wide.columns], colors=shades, step="post"
+        )
+        axes.legend(fontsize=7, ncols=4, frameon=False, loc="upper left")
+        axes.tick_params(axis="x", labelrotation=30)
+    return _embed(figure)
+
+
+def error_histogram(log_errors: np.ndarray) -> dg.MarkdownMetadataValue:
+    """Estimate / price − 1 in percent, clipped at ±100 %."""
+    figure, axes = _figure("Estimate error, % of price (walk-forward)")
+    percent = np.clip(100 * np.expm1(log_errors), -100, 100)
+    axes.hist(percent, bins=60, color=ACCENT)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_ylabel("sales", fontsize=8)
+    return _embed(figure)
+
+
+def study_plot(
+    title: str, trials: Sequence[tuple[int, float | None, str]], importance: Mapping[str, float]
+) -> dg.MarkdownMetadataValue:
+    """The history of a study and what mattered in it.
+
+    Args:
+        title: What was tuned.
+        trials: number, mean |log error| (None without one), state; in order. Pruned trials show what they had.
+        importance: setting to its share in explaining the error; may be empty.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.2), dpi=80, layout="constrained")
+    history, bars = figure.subplots(1, 2, width_ratios=(3, 2))
+    history.set_title(plot_text(title), fontsize=10, color=INK, loc="left")
+    for state, colour, marker in (("complete", ACCENT, "o"), ("pruned", SOFT, "x")):
+        shown = [(number, value) for number, value, how in trials if how == state and value is not None]
+        history.scatter(
+            *zip(*shown, strict=True) if shown else ([], []), c=colour, marker=marker, s=18, label=state
+        )
+    complete = [(number, value) for number, value, how in trials if how == "complete" and value is not None]
+    if complete:
+        best = np.minimum.accumulate([value for _, value in complete])
+        history.step(
+            [number for number, _ in complete], best, where="post", color=INK, linewidth=1, label="best"
+        )
+        history.axhline(complete[0][1], color=SOFT, linewidth=0.8, linestyle=":", label="in force")
+    history.set_xlabel("trial", fontsize=8)
+    history.set_ylabel("mean |log error|", fontsize=8)
+    history.legend(fontsize=7, frameon=False)
+    ranked = sorted(importance.items(), key=lambda item: item[1])
+    bars.barh([name for name, _ in ranked], [share for _, share in ranked], color=ACCENT)
+    bars.set_title("importance" if ranked else "too few trials for importances", fontsize=8, color=INK)
+    for axes in (history, bars):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=7)
+    return _embed(figure)
+
+
+def calibration_plot(
+    error_log: np.ndarray, half_widths: Mapping[float, np.ndarray], blocks: int = 12
+) -> dg.MarkdownMetadataValue:
+    """Share of sales inside their interval, over consecutive blocks of sales, against what the interval promised.
+
+    Args:
+        error_log: ln estimate − ln price, shape (n,), in time order within each collection.
+        half_widths: promised coverage (0…1) → half-width in log units, shape (n,), NaN where there is no interval.
+        blocks: consecutive parts of the sample.
+    """
+    figure, axes = _figure("Interval coverage, by block of sales (walk-forward)")
+    for colour, (promised, half) in zip((ACCENT, INK), half_widths.items(), strict=False):
+        known = np.isfinite(half)
+        inside = (np.abs(error_log) <= half)[known]
+        shares = [100 * part.mean() for part in np.array_split(inside, blocks) if len(part)]
+        axes.plot(
+            range(1, len(shares) + 1),
+            shares,
+            marker="o",
+            markersize=4,
+            color=colour,
+            label=f"{promised:.0%} interval",
+        )
+        axes.axhline(100 * promised, color=colour, linewidth=0.8, linestyle=":")
+    axes.set_ylabel("inside, %", fontsize=8)
+    axes.legend(fontsize=7, frameon=False)
+    return _embed(figure)

@@ -1,0 +1,135 @@
+"""What a run tells while it works: one line per finished step, on standard error.
+
+Here: a Dagster logger that turns step events into calls of an observer, and the observer for terminals.
+Not here: the final table (`report.py`). Standard output stays clean for `--json`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+from rich.text import Text
+
+from orchestration.output.terminal import TerminalConsole, TidyFormatter, styled
+
+# What a step is called in the report: (asset or op name) → stage.
+STAGES = {
+    "marts": "marts",
+    "hedonic_index": "index",
+    "sale_features": "sale features",
+    "pooled_prior": "pooled prior",
+    "price_models": "price models",
+    "train_worklist": "price models",
+    "token_features": "token features",
+    "token_estimates": "estimates",
+    "walk_forward_accuracy": "accuracy",
+    "tuning_study": "tuning",
+    "estimate_ledger": "monitoring",
+    "online_metrics": "monitoring",
+    "mape_buckets": "monitoring",
+    "drift_scores": "monitoring",
+    "slo_status": "monitoring",
+    "retrain_queue": "monitoring",
+}
+Observer = Callable[[str, str, float], None]
+_observers: list[Observer] = []
+
+
+def stage_of(step: str) -> str:
+    """The stage a Dagster step belongs to: raw assets are all `ingest`, what is not named is a check."""
+    if step.startswith("raw_") or step == "market_truth":
+        return "ingest"
+    return STAGES.get(step, "checks")
+
+
+class _StepHandler(logging.Handler):
+    """Tells the observers when a step starts, ends, or says something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event: dg.DagsterEvent | None = getattr(record, "dagster_event", None)
+        if event is None or event.step_key is None:
+            return
+        if event.event_type_value == "STEP_START":
+            self._started[event.step_key] = time.monotonic()
+            _tell("started", event.step_key, 0.0)
+        elif event.event_type_value in ("STEP_SUCCESS", "STEP_FAILURE"):
+            seconds = time.monotonic() - self._started.pop(event.step_key, time.monotonic())
+            _tell("done" if event.event_type_value == "STEP_SUCCESS" else "failed", event.step_key, seconds)
+
+
+def _tell(what: str, step: str, seconds: float) -> None:
+    for observer in _observers:
+        observer(what, step, seconds)
+
+
+@dg.logger(
+    config_schema=dg.colored_console_logger.config_schema,
+    description="Dagster's lines on the terminal, without secrets and control characters.",
+)
+def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
+    """Dagster's own console logger without its colours, which a name could bring as well."""
+    logger = dg.colored_console_logger.logger_fn(init_context)
+    for handler in logger.handlers:
+        handler.setFormatter(TidyFormatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
+    return logger
+
+
+@dg.logger(config_schema={}, description="Feeds the progress lines of the command line.")
+def progress_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
+    """A logger that only passes step events on."""
+    logger = logging.Logger(f"assay.progress.{init_context.run_id}", level=logging.DEBUG)
+    logger.addHandler(_StepHandler())
+    return logger
+
+
+class Narrator:
+    """Prints the run as it happens. Use as a context manager around the run.
+
+    A spinner while a step works (terminals only), a line when it is done. Writes to a copy of standard
+    error: Dagster captures the original while a step runs.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._stream = os.fdopen(os.dup(sys.stderr.fileno()), "w")
+        self.console = TerminalConsole(file=self._stream, quiet=quiet, force_terminal=sys.stderr.isatty())
+        self._status: Any = None
+
+    def __enter__(self) -> Narrator:
+        _observers.append(self._observe)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop_spinner()
+        _observers.remove(self._observe)
+        self._stream.flush()
+
+    def say(self, text: str | Text) -> None:
+        """A line of its own."""
+        self._stop_spinner()
+        self.console.print(text)
+
+    def _observe(self, what: str, step: str, seconds: float) -> None:
+        self._stop_spinner()
+        if what == "started":
+            if self.console.is_terminal:
+                self._status = self.console.status(styled(f"{stage_of(step)}: {step} …"))
+                self._status.start()
+            return
+        mark = ("✓", "green") if what == "done" else ("✗", "red")
+        self.console.print(styled(mark, f" {stage_of(step):<15} {step[:44]:<44} {seconds:6.1f} s"))
+        self._stream.flush()
+
+    def _stop_spinner(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None

@@ -1,0 +1,131 @@
+"""Groups predictions and monitoring: what every token is worth, and how right that has been.
+
+Here: glue over `ml.pricing.scoring` and `ml.evaluation`. Not here: training. Scoring only loads champions.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from lake.connection import current_snapshot
+from orchestration.checks.factory import guidance
+from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
+from orchestration.output import plots
+from orchestration.resources import Assay, AssayResource
+
+if TYPE_CHECKING:
+    from ml.pricing.score_report import ScoreReport
+
+
+@dg.asset(
+    group_name="predictions",
+    deps=["token_features", "price_models"],
+    owners=MODEL_TEAM,
+    kinds={"catboost", "ducklake"},
+    pool=LAKE_WRITER,
+    metadata=column_schema("predictions.token_estimates"),
+    description="The current estimate of every token of every collection, with intervals, tier and provenance; "
+    "each new one is also appended to predictions.estimate_history.",
+)
+def token_estimates(assay: AssayResource) -> dg.MaterializeResult:
+    """`predictions.token_estimates` (one row per token) and `predictions.estimate_history` (append-only)."""
+    report = score_what_changed(assay)
+    return dg.MaterializeResult(
+        metadata={
+            "rows_written": report.tokens,
+            "tokens_valued": report.valued,
+            "history_rows": report.history_rows,
+            **{f"tokens_{tier}": n for tier, n in report.tokens_by_tier.items()},
+            **{f"collections_{tier}": n for tier, n in report.collections_by_tier.items()},
+            **{f"no_value_{reason}": n for reason, n in report.tokens_by_reason.items()},
+            "champions_that_could_not_speak": dg.MetadataValue.json(report.replaced_champions),
+            "seconds": dg.MetadataValue.json(report.seconds),
+        }
+    )
+
+
+def score_what_changed(assay: Assay) -> "ScoreReport":
+    """Score the collections whose inputs changed since their last estimate."""
+    from ml.pricing.rescoring import collections_to_score
+    from ml.pricing.scoring import ScoringConfig, score
+
+    config = ScoringConfig(threads=assay.settings.threads)
+    with assay.lake.read() as con:
+        only = collections_to_score(con, assay.horizon, config=config)
+        snapshot = current_snapshot(con)
+    with assay.lake.write("value every token") as con:
+        return score(con, assay.registry.artifacts, assay.horizon, snapshot, only=only, config=config)
+
+
+@dg.asset(
+    group_name="monitoring",
+    deps=["pooled_prior", "price_models"],
+    owners=MODEL_TEAM,
+    kinds={"ducklake"},
+    pool=LAKE_WRITER,
+    metadata=column_schema("monitoring.accuracy_report"),
+    description="Error of the walk-forward predictions beside the baselines: pooled, by chain, predicted premium and "
+    "collection size, with interval coverage. Every prediction was made by models that had not seen the sale.",
+)
+def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
+    """`monitoring.accuracy_report`: one JSON document, replaced."""
+    from ml.accuracy.walk_forward_report import accuracy_basis, accuracy_report, read_holdout, record_accuracy
+
+    with assay.lake.read() as con:
+        document, basis = accuracy_report(con), accuracy_basis(con)
+        holdout = read_holdout(con)
+    with assay.lake.write("record the accuracy report") as con:
+        record_accuracy(con, assay.horizon, document, basis)
+    metadata: dict[str, Any] = {
+        "report": dg.MetadataValue.json(document["chains"]["all"]),
+        "sales": len(holdout),
+    }
+    if len(holdout):
+        error_log = holdout.logs["model"] - holdout.price_log
+        halves = {level: (high - low) / 2 for level, (low, high) in holdout.bounds.items()}
+        metadata |= {
+            "errors": plots.drawn("The histogram of errors", lambda: plots.error_histogram(error_log)),
+            "calibration": plots.drawn("The coverage", lambda: plots.calibration_plot(error_log, halves)),
+            "mdape": document["chains"]["all"]["pooled"]["model"]["mdape"],
+        }
+    return dg.MaterializeResult(metadata=metadata)
+
+
+@dg.asset_check(
+    asset="token_estimates",
+    name="every_token_has_an_estimate_or_a_reason",
+    blocking=True,
+    description="Exactly one row per token; a value with ordered, positive bounds, or a reason. "
+    "docs/runbook/no-value.md explains the reasons.",
+)
+def every_token_answered(assay: AssayResource) -> dg.AssetCheckResult:
+    """Completeness and sanity of the published table, set-wise."""
+    with assay.lake.read() as con:
+        row = con.execute(
+            """
+            select
+                (select count(*) from marts.dim_tokens) as tokens,
+                count(*) as rows_found,
+                count(*) - count(distinct (collection, token_id)) as doubled,
+                count(*) filter (where (estimate_eth is null) = (no_value_reason is null)) as unexplained,
+                count(*) filter (
+                    where not (0 < lower_90_eth and lower_90_eth <= lower_80_eth and lower_80_eth <= estimate_eth
+                        and estimate_eth <= upper_80_eth and upper_80_eth <= upper_90_eth)
+                ) as disordered
+            from predictions.token_estimates
+            """
+        ).fetchone()
+    assert row is not None
+    told = dict(zip(("tokens", "rows", "doubled", "unexplained", "disordered"), map(int, row), strict=True))
+    passed = told["tokens"] == told["rows"] and not (
+        told["doubled"] or told["unexplained"] or told["disordered"]
+    )
+    return dg.AssetCheckResult(
+        passed=passed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={**told, **guidance("error", "assay run", "no-value")},
+    )
+
+
+PREDICTION_ASSETS = [token_estimates, walk_forward_accuracy]
+PREDICTION_CHECKS = [every_token_answered]

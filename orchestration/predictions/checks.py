@@ -1,0 +1,144 @@
+"""Checks of what is published: schema, keys, movement against the last values, and the intervals' promise."""
+
+from __future__ import annotations
+
+import math
+
+from ml.registry.champion import TIERS
+from orchestration.checks.definition import EXAMPLES, Check, Finding, Look, no_rows
+from orchestration.checks.schema import ColumnRule, rows_meet
+
+# Prices in ETH that are believable, an order wider than those of the feature schema.
+LEAST_ETH, MOST_ETH = 1e-9, 1e9
+ESTIMATE_RULES = (
+    ColumnRule("collection", required=True),
+    ColumnRule("token_id", required=True),
+    ColumnRule("tier", required=True, allowed=TIERS),
+    ColumnRule("as_of", required=True),
+    *(
+        ColumnRule(name, low=LEAST_ETH, high=MOST_ETH)
+        for name in (
+            "estimate_eth",
+            "lower_80_eth",
+            "upper_80_eth",
+            "lower_90_eth",
+            "upper_90_eth",
+            "expected_eth",
+        )
+    ),
+)
+
+# A change by more than this (either way) is a jump; more than this share of jumps is news.
+JUMP = 0.5
+MAX_JUMPING_SHARE = 0.10
+MIN_COMPARED = 200
+# A share is known well enough from this many tokens, drawn by hash: always the same ones.
+SAMPLED_TOKENS = 500_000
+# Coverage of the 80 % interval outside this band, beyond chance, is a broken promise.
+PROMISED = (0.75, 0.88)
+MIN_SALES = 200
+_Z = 3.29  # two-sided 0.1 %: the check runs hourly
+
+
+def estimates_moved(look: Look) -> Finding:
+    """Tokens valued in the newest scoring (one day of `as_of`) against their value before it."""
+    sql = """
+        with newest as (select max(as_of) - interval 1 day as start from predictions.token_estimates),
+        fresh as materialized (
+            select collection, hash(collection, token_id) as token, estimate_eth from predictions.token_estimates
+            where estimate_eth is not null and as_of > (select start from newest)
+                and hash(collection, token_id) % $one_in::ubigint = 0
+        ),
+        before as materialized (
+            select hash(collection, token_id) as token, arg_max(estimate_eth, as_of) as estimate_eth
+            from predictions.estimate_history
+            where as_of <= (select start from newest) and as_of > (select start - interval 30 day from newest)
+                and hash(collection, token_id) % $one_in::ubigint = 0
+            group by token
+        )
+        select collection, count(*) as tokens,
+            count(*) filter (where abs(f.estimate_eth / l.estimate_eth - 1) > $jump) as jumped,
+            median(f.estimate_eth / l.estimate_eth) as median_ratio
+        from fresh f join before l using (token)
+        group by collection order by jumped desc, collection
+    """
+    valued = look.con.execute("select count(*) from predictions.token_estimates").fetchone() or (0,)
+    one_in = max(1, valued[0] // SAMPLED_TOKENS)
+    moved = look.con.execute(sql, {"jump": JUMP, "one_in": one_in}).df()
+    tokens, jumped = int(moved["tokens"].sum()), int(moved["jumped"].sum())
+    if tokens < MIN_COMPARED:
+        return Finding(
+            True, {"tokens_compared": tokens}, note=f"fewer than {MIN_COMPARED} tokens valued before"
+        )
+    share = jumped / tokens
+    rows = moved[moved["jumped"] > 0].head(EXAMPLES)
+    numbers = {"share_jumped": share, "limit": MAX_JUMPING_SHARE, "tokens_compared": tokens}
+    return Finding(share <= MAX_JUMPING_SHARE, numbers, rows)
+
+
+def intervals_covered(look: Look) -> Finding:
+    """Coverage of the frozen 80 % intervals over 30 days: fails when even chance cannot bring it into the band."""
+    row = look.con.execute(
+        """
+        select avg((price_eth between lower_eth and upper_eth)::integer), count(*)
+        from monitoring.estimate_ledger
+        where is_arms_length and lower_eth is not null
+            and event_time >= $now::timestamp - interval 30 day and event_time < $now
+        """,
+        {"now": look.now},
+    ).fetchone()
+    covered, sales = row or (None, 0)
+    if sales < MIN_SALES:
+        return Finding(True, {"sales": sales}, note=f"{sales} sales, fewer than {MIN_SALES}: not judged")
+    margin = _Z * math.sqrt(covered * (1 - covered) / sales)
+    passed = covered + margin >= PROMISED[0] and covered - margin <= PROMISED[1]
+    return Finding(passed, {"coverage": covered, "margin": margin, "sales": sales})
+
+
+def history_told_once(look: Look) -> Finding:
+    """No key twice in the newest history. Rows are grouped only when a count of hashes says that there are any."""
+    recent = (
+        "from predictions.estimate_history where as_of >"
+        " (select max(as_of) - interval 1 day from predictions.estimate_history)"
+    )
+    keys = "collection, token_id, as_of, model_version, prior_version"
+    suspects = look.con.execute(f"select count(*) - count(distinct hash({keys})) {recent}").fetchone()
+    if not suspects or not suspects[0]:
+        return Finding(True, {"offending_rows": 0})
+    return no_rows(f"select {keys}, count(*) as times {recent} group by {keys} having times > 1")(look)
+
+
+PREDICTIONS = (
+    Check(
+        name="estimates_meet_the_schema",
+        asset="token_estimates",
+        description="Keys, tier and instant are there; values are believable prices.",
+        measure=rows_meet("predictions.token_estimates", ESTIMATE_RULES, ("collection", "token_id")),
+        severity="error",
+        blocking=True,
+        runbook="rows-contradict",
+    ),
+    Check(
+        name="history_tells_a_value_once",
+        asset="token_estimates",
+        description="A token has one value per instant and model in the history (newest day of told time).",
+        measure=history_told_once,
+        severity="error",
+        runbook="rows-contradict",
+    ),
+    Check(
+        name="estimates_follow_the_last_ones",
+        asset="token_estimates",
+        description="At most one in ten tokens valued again differs by more than 50 % from its last published value.",
+        measure=estimates_moved,
+        runbook="estimates-moved",
+    ),
+    Check(
+        name="intervals_keep_their_promise",
+        asset="token_estimates",
+        description="The 80 % intervals frozen before the sales of the last 30 days contained 75 % to 88 % of the "
+        "prices, beyond chance.",
+        measure=intervals_covered,
+        runbook="intervals-off",
+    ),
+)

@@ -1,0 +1,138 @@
+"""One pass over a scratch home: what the schedules run, and then what the sensors do.
+
+Here: the order, and what the pass changed in the outbox. Not here: any of the work: the jobs and the sensors are those
+of the code location, on a clock that is set. A drill lets a day pass in seconds, so its clock shows market time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from orchestration.alerts.store import Outbox, stamp
+from orchestration.clock import Clock, SetClock
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from orchestration.settings import Settings
+
+DELIVERY_EVERY = timedelta(minutes=1)
+"""The delivery sensor looks this often: what a pass raised leaves within it."""
+
+
+@dataclass(frozen=True)
+class Incident:
+    """An incident as the outbox keeps it; times are the drill's clock (market time)."""
+
+    key: str
+    severity: str
+    title: str
+    runbook: str
+    command: str
+    opened_at: datetime
+    resolved_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass did.
+
+    Attributes:
+        now: Market time: everything known before it was ingested.
+        opened: Incidents it opened.
+        resolved: Keys of incidents it resolved.
+        trained: Training decisions by action, of what was due by schedule.
+        retrained: Collections that were trained out of turn, because the pass queued them.
+        seconds: Wall-clock time it took.
+    """
+
+    now: datetime
+    opened: tuple[Incident, ...]
+    resolved: tuple[str, ...]
+    trained: dict[str, int]
+    retrained: tuple[str, ...]
+    seconds: float
+
+
+def run_pass(settings: Settings, instance: dg.DagsterInstance) -> Pass:
+    """The main job, a tick of each sensor that alerts, delivers or retrains, and the run that the last asks for."""
+    from orchestration.resources import Assay
+    from orchestration.runs.main_job import run_everything
+
+    began = time.monotonic()
+    now = Assay(settings).horizon
+    clock = SetClock(now)
+    summary = run_everything(settings, instance, clock=clock)
+    tick(settings, instance, "alert_failed_checks", clock)
+    clock.forward(DELIVERY_EVERY)
+    tick(settings, instance, "deliver_alerts", clock)
+    retrained = _retrain_what_waits(settings, instance, clock)
+    outbox = Outbox.of(settings.home_path)
+    opened = [incident for incident in incidents(outbox) if incident.opened_at == now]
+    resolved = outbox.rows("select key from incidents where resolved_at = ? order by key", stamp(now))
+    return Pass(
+        now,
+        tuple(opened),
+        tuple(row["key"] for row in resolved),
+        summary.trained,
+        retrained,
+        time.monotonic() - began,
+    )
+
+
+def tick(
+    settings: Settings, instance: dg.DagsterInstance, sensor: str, clock: Clock
+) -> Sequence[dg.RunRequest]:
+    """Evaluate a sensor of the code location once, as the daemon does; returns the runs that it asks for."""
+    import dagster as dg
+
+    from orchestration.definitions import build_defs
+    from orchestration.resources import Assay
+
+    repository = build_defs(settings, clock).get_repository_def()
+    resources = {"assay": Assay(settings, clock)}
+    with dg.build_sensor_context(
+        instance=instance, repository_def=repository, resources=resources
+    ) as context:
+        return repository.get_sensor_def(sensor).evaluate_tick(context).run_requests or []
+
+
+def _retrain_what_waits(settings: Settings, instance: dg.DagsterInstance, clock: Clock) -> tuple[str, ...]:
+    """A tick of `retrain_drifted`, and the run that it asks for."""
+    from orchestration.runs.main_job import run_job
+
+    trained: list[str] = []
+    for request in tick(settings, instance, "retrain_drifted", clock):
+        run_job(
+            settings,
+            instance,
+            "retrain_worklist",
+            config=dict(request.run_config),
+            tags=request.tags,
+            clock=clock,
+        )
+        trained += request.run_config["ops"]["train_worklist"]["config"]["collections"]
+    return tuple(trained)
+
+
+def incidents(outbox: Outbox) -> list[Incident]:
+    """Every incident of the outbox, in the order in which they were opened."""
+    rows = outbox.rows(
+        "select key, severity, title, runbook, command, first_seen, resolved_at from incidents order by first_seen, key"
+    )
+    return [
+        Incident(
+            row["key"],
+            row["severity"],
+            row["title"],
+            row["runbook"],
+            row["command"],
+            datetime.fromisoformat(row["first_seen"]),
+            datetime.fromisoformat(row["resolved_at"]) if row["resolved_at"] else None,
+        )
+        for row in rows
+    ]

@@ -1,0 +1,117 @@
+"""What people are told of models: degraded ones, those put back, a queue beyond its budget.
+
+Here: alerts that stand by what the lake holds. Not here: delivery (`orchestration.alerts`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ml.monitoring.online_error import ALL, DEGRADED, newest_online
+from ml.retraining.policy import ActingPolicy
+from ml.retraining.queue import read_queue
+from ml.retraining.restore import RULE_NOT_TRUSTED, RULE_PREVIOUS
+from ml.retraining.tables import DONE, QUEUE
+from ml.text.visible import visible
+from orchestration.alerts.keys import incident_key
+from orchestration.output.commands import assay_command
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from orchestration.alerts.outbox import Alert
+
+SCOPE = "model"
+"""The scope to synchronise these alerts under."""
+
+DEGRADED_SCOPE, RESTORED_SCOPE = f"{SCOPE}/degraded", f"{SCOPE}/restored"
+"""Scopes of the alerts about one collection each."""
+
+TOLD_DAYS = 3
+"""Days of market time for which a model that was put back stays an open incident."""
+
+
+def model_alerts(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolicy) -> list[Alert]:
+    """Every alert about models that is true at market time `now`."""
+    return [*_degraded(con, now, policy), *_restored(con, now), *_budget(con, now, policy)]
+
+
+def _degraded(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolicy) -> list[Alert]:
+    """Degraded and not answered yet: a training that was measured to help ends it before the window has passed."""
+    from orchestration.alerts.outbox import Alert
+
+    rows = con.execute(
+        f"""
+        select collection, n, mdape, past_mdape, med_5_mdape, past_med_5_mdape from ({newest_online()})
+        where state = '{DEGRADED}' and window_end >= $now::timestamp - to_days($stale)
+            and collection not in (select collection from {QUEUE} where state = '{DONE}')
+        order by collection
+        """,
+        {"now": now, "stale": int(policy.stale_days)},
+    ).fetchall()
+    alerts = []
+    for name, n, mdape, past, simple, simple_past in rows:
+        whose = "All collections together err" if name == ALL else f"{visible(name)} errs"
+        against = (
+            f" The median of the last five sales went from {simple_past:.1%} to {simple:.1%}."
+            if simple is not None and simple_past is not None
+            else ""
+        )
+        alerts.append(
+            Alert(
+                key=incident_key(DEGRADED_SCOPE, name),
+                severity="page" if name == ALL else "ticket",
+                title=f"{whose} more than before: {mdape:.1%} instead of {past:.1%}",
+                body=f"Median error of the newest {n} clean sales, beyond noise.{against}",
+                runbook="model-degraded",
+                command="assay status" if name == ALL else assay_command("why", name),
+                group=None if name == ALL else "collections err more than before",
+            )
+        )
+    return alerts
+
+
+def _restored(con: duckdb.DuckDBPyConnection, now: datetime) -> list[Alert]:
+    from orchestration.alerts.outbox import Alert
+
+    rows = con.execute(
+        """
+        select collection, action, reason, challenger from ops.decision_log
+        where rule in ($previous, $distrust) and decided_at > $now::timestamp - to_days($days)
+        qualify row_number() over (partition by collection order by decided_at desc) = 1
+        order by collection
+        """,
+        {"previous": RULE_PREVIOUS, "distrust": RULE_NOT_TRUSTED, "now": now, "days": TOLD_DAYS},
+    ).fetchall()
+    return [
+        Alert(
+            key=incident_key(RESTORED_SCOPE, collection),
+            severity="ticket",
+            title=f"{visible(collection)} {'was rolled back' if action == 'rolled_back' else 'fell back a tier'}",
+            body=f"{reason}. {champion} prices it now, and its tokens have been valued again.",
+            runbook="rolled-back",
+            command=assay_command("why", collection),
+            group="models were put back",
+        )
+        for collection, action, reason, champion in rows
+    ]
+
+
+def _budget(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolicy) -> list[Alert]:
+    from orchestration.alerts.outbox import Alert
+
+    queue = read_queue(con, now)
+    if not queue.queued or queue.spent_today < policy.daily_budget:
+        return []
+    return [
+        Alert(
+            key=f"{SCOPE}/budget",
+            severity="ticket",
+            title=f"{len(queue.queued)} collections wait: the day's budget of {policy.daily_budget} trainings is spent",
+            body=f"{queue.spent_today} were trained out of turn today; the most valuable that wait: "
+            f"{', '.join(map(visible, queue.queued[:5]))}.",
+            runbook="retrain-budget-spent",
+            command="assay settings",
+        )
+    ]

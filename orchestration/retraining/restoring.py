@@ -1,0 +1,100 @@
+"""The job `restore_champions`: examine, put back or trust less, and value the tokens again at once.
+
+Here: the order, and events for the UI. Not here: the verdicts (`ml.retraining.restore`), which champions (`sensors`).
+"""
+
+from dataclasses import dataclass
+
+import dagster as dg
+from pydantic import Field
+
+from ml.retraining.restore import Finding
+from ml.text.visible import visible
+from orchestration.conventions import LAKE_WRITER
+from orchestration.partitions import collection_key
+from orchestration.resources import Assay, AssayResource
+from orchestration.retraining.worklist import acting_policy
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What became of the champions that were examined; tokens valued again, 0 when none changed."""
+
+    findings: list[Finding]
+    tokens: int
+
+    @property
+    def changed(self) -> list[Finding]:
+        """Those whose champion is another now."""
+        return [finding for finding in self.findings if finding.champion is not None]
+
+
+class Examination(dg.Config):
+    """Whose champions to examine."""
+
+    collections: list[str] = Field(description="collections with a champion, in any order")
+
+
+def restore_worse(assay: Assay, keys: list[str], run_id: str) -> Restored:
+    """Examine the champions of some collections, act, and score what changed.
+
+    Raises:
+        FeatureMismatchError: the lake holds other features than the live prior was fitted on.
+    """
+    from ml.retraining.restore import examine, restore
+    from orchestration.predictions.assets import score_what_changed
+
+    now, policy = assay.horizon, acting_policy(assay.settings)
+    with assay.lake.read() as con:
+        rulings = examine(con, assay.registry, keys, now, policy=policy)
+    if all(ruling.action == "none" for ruling in rulings.values()):
+        return Restored([Finding(key, "none", r.reason, r.contest) for key, r in rulings.items()], 0)
+    with assay.lake.write("put better champions back") as con:
+        findings = restore(con, assay.registry, rulings, run_id, now)
+    return Restored(findings, score_what_changed(assay).tokens)
+
+
+@dg.op(
+    pool=LAKE_WRITER,
+    description="Put the previous version back where it would have been better on the same sales; take a tier from "
+    "what training did not help; value the tokens of both again.",
+)
+def examine_champions(
+    context: dg.OpExecutionContext, config: Examination, assay: AssayResource
+) -> dict[str, int]:
+    """Returns collections by action."""
+    restored = restore_worse(assay, config.collections, context.run_id)
+    for finding in restored.findings:
+        context.log.info(visible(f"{finding.collection}: {finding.action}: {finding.reason}"))
+    for finding in restored.changed:
+        assert finding.champion is not None
+        context.log_event(
+            dg.AssetMaterialization(
+                "price_models",
+                partition=collection_key(finding.collection),
+                metadata={
+                    "action": finding.action,
+                    "reason": finding.reason,
+                    "model_version": finding.champion.model_version,
+                    "tier": finding.champion.tier,
+                },
+            )
+        )
+    if restored.changed:
+        context.log_event(
+            dg.AssetMaterialization("token_estimates", metadata={"rows_written": restored.tokens})
+        )
+    counts: dict[str, int] = {}
+    for finding in restored.findings:
+        counts[finding.action] = counts.get(finding.action, 0) + 1
+    context.add_output_metadata({**counts, "tokens_valued_again": restored.tokens})
+    return counts
+
+
+@dg.job(
+    description="Examine champions that err more than before; roll back, fall back a tier, and value again.",
+    executor_def=dg.in_process_executor,
+)
+def restore_champions() -> None:
+    """One op; its config is the list."""
+    examine_champions()

@@ -1,0 +1,155 @@
+"""The sensors that act: `retrain_drifted` and `roll_back_worse`. Off unless enabled, and silent without ASSAY_ACTING.
+
+Here: glue between the queue, the cursor and run requests. Not here: who is chosen (`worklist`, `ml.retraining.restore`).
+A tick reads two small tables and requests at most one run, however many collections wait.
+"""
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import dagster as dg
+
+from orchestration.resources import AssayResource
+from orchestration.retraining.worklist import Memory, acting_policy, choose, read_waiting
+
+if TYPE_CHECKING:
+    from ml.retraining.policy import ActingPolicy
+
+ACTING_TAG = "assay/acting"
+TIME_TAG = "assay/market_time"
+RETRAIN_DRIFTED, ROLL_BACK_WORSE = "retrain_drifted", "roll_back_worse"
+
+EXAMINE_AGAIN_H = 24
+"""Hours of market time of new sales after which a champion that was kept is examined again."""
+
+EXAMINED_AT_ONCE = 100
+"""Champions that one run examines: each needs its files."""
+
+_RUNS_REMEMBERED = 50
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def build_acting_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
+    """Both, off unless enabled."""
+    status = dg.DefaultSensorStatus.RUNNING if enabled else dg.DefaultSensorStatus.STOPPED
+
+    @dg.sensor(
+        name=RETRAIN_DRIFTED,
+        job_name="retrain_worklist",
+        minimum_interval_seconds=300,
+        default_status=status,
+        description="Trains what waits in ops.retrain_queue, most valuable first, all of it in one run: at most "
+        "ASSAY_RETRAIN_CAP at a time and ASSAY_RETRAIN_DAILY_BUDGET a day, each at most once in "
+        "ASSAY_RETRAIN_COOLDOWN_H. The only automation that trains collections out of turn.",
+    )
+    def retrain_drifted(
+        context: dg.SensorEvaluationContext, assay: AssayResource
+    ) -> dg.SkipReason | dg.RunRequest:
+        policy, now = acting_policy(assay.settings), assay.horizon
+        if reason := _held_back(context.instance, RETRAIN_DRIFTED, policy, "nothing is trained out of turn"):
+            return reason
+        memory = Memory.of_cursor(context.cursor) or requested_by_runs(context.instance)
+        memory = memory.without_what_is_over(now, policy.cooldown_h)
+        with assay.lake.read() as con:
+            waiting, launched_today = read_waiting(con, now)
+        choice = choose(waiting, launched_today, memory, now, policy)
+        context.update_cursor(memory.with_requests(choice.keys, now).cursor())
+        if not choice.keys:
+            return dg.SkipReason(choice.why)
+        worklist = {
+            "collections": list(choice.keys),
+            "reason": f"degraded or drifted: {choice.why}",
+            "learn_newest": True,
+        }
+        return dg.RunRequest(
+            run_key=choice.run_key,
+            run_config={"ops": {"train_worklist": {"config": worklist}}},
+            tags={ACTING_TAG: RETRAIN_DRIFTED, TIME_TAG: now.isoformat()},
+        )
+
+    @dg.sensor(
+        name=ROLL_BACK_WORSE,
+        job_name="restore_champions",
+        minimum_interval_seconds=600,
+        default_status=status,
+        description="Examines champions that err more than before: puts the previous version back where it would have "
+        "been better on the same sales, takes a tier from those that training did not help, and values their tokens.",
+    )
+    def roll_back_worse(
+        context: dg.SensorEvaluationContext, assay: AssayResource
+    ) -> dg.SkipReason | dg.RunRequest:
+        from ml.retraining.restore import suspects
+
+        policy, now = acting_policy(assay.settings), assay.horizon
+        if reason := _held_back(context.instance, ROLL_BACK_WORSE, policy, "nothing is put back"):
+            return reason
+        with assay.lake.read() as con:
+            found = suspects(con, now, policy)
+        examined = _examined(context.cursor)
+        due = [
+            (s.collection, f"{s.version}", s.window_end)
+            for s in found
+            if not _is_answered(examined.get(s.collection), s.version, s.window_end)
+        ][:EXAMINED_AT_ONCE]
+        if not due:
+            return dg.SkipReason(f"{len(found)} champions err more than before, all examined on these sales")
+        names = {name for name, _, _ in due} | {s.collection for s in found}
+        remembered = {name: told for name, told in examined.items() if name in names}
+        remembered |= {name: [version, end.isoformat()] for name, version, end in due}
+        context.update_cursor(json.dumps(remembered, sort_keys=True))
+        shape = json.dumps(sorted((name, version, end.isoformat()) for name, version, end in due))
+        return dg.RunRequest(
+            run_key=f"restore-{hashlib.sha256(shape.encode()).hexdigest()[:20]}",
+            run_config={
+                "ops": {"examine_champions": {"config": {"collections": [name for name, _, _ in due]}}}
+            },
+            tags={ACTING_TAG: ROLL_BACK_WORSE, TIME_TAG: now.isoformat()},
+        )
+
+    return [retrain_drifted, roll_back_worse]
+
+
+def requested_by_runs(instance: dg.DagsterInstance) -> Memory:
+    """What was requested, from the runs themselves: for a cursor that was reset or is damaged."""
+    requested: dict[str, datetime] = {}
+    runs = instance.get_runs(dg.RunsFilter(tags={ACTING_TAG: RETRAIN_DRIFTED}), limit=_RUNS_REMEMBERED)
+    for run in runs:
+        at, config = datetime.fromisoformat(run.tags[TIME_TAG]), cast("dict[str, Any]", run.run_config)
+        for name in config["ops"]["train_worklist"]["config"]["collections"]:
+            requested[name] = max(at, requested.get(name, at))
+    return Memory(requested)
+
+
+def _held_back(
+    instance: dg.DagsterInstance, sensor: str, policy: "ActingPolicy", consequence: str
+) -> dg.SkipReason | None:
+    """Why a sensor requests nothing whatever it would find: acting is off, or its last run has not ended."""
+    if not policy.enabled:
+        return dg.SkipReason(f"ASSAY_ACTING is false: {consequence}")
+    requested = dg.RunsFilter(tags={ACTING_TAG: sensor}, statuses=_UNFINISHED)
+    if instance.get_run_ids(requested, limit=1):
+        return dg.SkipReason("the run requested last has not ended")
+    return None
+
+
+def _examined(cursor: str | None) -> dict[str, list[str]]:
+    """Collection to version and window that were examined. An unreadable cursor costs one more examination."""
+    try:
+        told = json.loads(cursor or "{}")
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _is_answered(told: list[str] | None, version: int, window_end: datetime) -> bool:
+    if told is None or told[0] != str(version):
+        return False
+    return window_end < datetime.fromisoformat(told[1]) + timedelta(hours=EXAMINE_AGAIN_H)

@@ -1,0 +1,95 @@
+"""Running jobs of the code location in this process, one after the other, and keeping the time of their steps.
+
+Here: one job to its end, and what it says when a step fails. Not here: which jobs in which order (`pipeline`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from orchestration.clock import WALL_CLOCK, Clock
+from orchestration.errors import StageFailedError
+from orchestration.home import process_tags
+from orchestration.output.progress import stage_of
+from orchestration.runs.summary import Stage
+
+if TYPE_CHECKING:
+    from orchestration.settings import Settings
+
+
+class Conductor:
+    """Runs jobs of one code location in this process and keeps the time of their steps."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance, clock: Clock = WALL_CLOCK) -> None:
+        from orchestration.definitions import build_defs
+        from orchestration.resources import Assay
+
+        self.settings = settings
+        self.instance = instance
+        self.defs = build_defs(settings, clock)
+        self.assay = Assay(settings, clock)
+        self.stages: dict[str, Stage] = {}
+
+    def run(
+        self,
+        job: str,
+        *,
+        tags: Mapping[str, str] | None = None,
+        config: dict[str, Any] | None = None,
+        assets: list[str] | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        """Execute a job to its end.
+
+        Raises:
+            StageFailedError: when a step fails; downstream steps have not run, what was committed stays.
+        """
+        loggers = {"console": {"config": {"log_level": self.settings.log_level}}, "progress": {}}
+        result = self.defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            run_config={"loggers": loggers, **(config or {})},
+            tags={**process_tags(), **(tags or {})},
+            asset_selection=[dg.AssetKey(a) for a in assets] if assets else None,
+            raise_on_error=False,
+        )
+        self._keep_times(result)
+        if not result.success:
+            raise StageFailedError(_describe_failure(job, result))
+        return result
+
+    def _keep_times(self, result: dg.ExecuteInProcessResult) -> None:
+        rows: dict[str, int] = {}
+        for event in result.get_asset_materialization_events():
+            if event.step_key is not None:
+                rows[event.step_key] = max(rows.get(event.step_key, 0), _rows_of(event))
+        for stats in self.instance.get_run_step_stats(result.run_id):
+            if stats.start_time is None or stats.end_time is None:
+                continue
+            stage = self.stages.setdefault(stage_of(stats.step_key), Stage(stage_of(stats.step_key), 0.0))
+            stage.seconds = round(stage.seconds + stats.end_time - stats.start_time, 3)
+            if rows.get(stats.step_key):
+                stage.rows = (stage.rows or 0) + rows[stats.step_key]
+
+
+def _rows_of(event: dg.DagsterEvent) -> int:
+    metadata = event.step_materialization_data.materialization.metadata
+    for name in ("rows_written", "dagster/row_count", "dagster/partition_row_count"):
+        value = getattr(metadata.get(name), "value", None)
+        if isinstance(value, int):
+            return value
+    return 0
+
+
+def _describe_failure(job: str, result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        if event.event_type_value == "STEP_FAILURE":
+            failure = event.step_failure_data
+            error = failure.error
+            # The outermost error is Dagster's "error occurred while executing op"; its cause is ours.
+            while error is not None and error.cause is not None:
+                error = error.cause
+            told = error.message.strip() if error else "no error recorded"
+            return f"{job}: step {event.step_key} failed: {told} (run {result.run_id})"
+    return f"{job}: run {result.run_id} failed; see its log in the Dagster UI"

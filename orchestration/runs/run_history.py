@@ -1,0 +1,77 @@
+"""Dagster's run history without secrets: what a step logs and what it dies of is masked before it is stored.
+
+Here: Dagster's SQLite storage in its default places, with a mask where texts come in: events and ticks. Not here: what
+a secret is (`masking`). `dagster.yaml` names the class, so that every process of Dagster on a home writes through it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar, cast
+
+from dagster._core.events.log import EventLogEntry
+from dagster._core.scheduler.instigation import InstigatorTick, TickData
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.schedules import SqliteScheduleStorage
+from dagster._core.storage.sqlite_storage import (
+    DagsterSqliteStorage,
+    _event_logs_directory,
+    _schedule_directory,
+)
+from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
+
+from orchestration.output.masking import masked
+
+T = TypeVar("T")
+
+
+def without_secrets(stored: T) -> T:
+    """The same object with the secrets in its texts masked; itself where there are none."""
+    text = serialize_value(cast("Any", stored))
+    if masked(text) == text:
+        return stored
+    # Text by text, so that no mask ends what the serialisation has begun.
+    return cast("T", deserialize_value(json.dumps(_each_text(json.loads(text)))))
+
+
+def _each_text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _each_text(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_each_text(inner) for inner in value]
+    return masked(value) if isinstance(value, str) else value
+
+
+class _Events(SqliteEventLogStorage):
+    def store_event(self, event: EventLogEntry) -> None:
+        super().store_event(without_secrets(event))
+
+
+class _Ticks(SqliteScheduleStorage):
+    def create_tick(self, tick_data: TickData) -> InstigatorTick:
+        return super().create_tick(without_secrets(tick_data))
+
+    def update_tick(self, tick: InstigatorTick) -> InstigatorTick:
+        return super().update_tick(without_secrets(tick))
+
+
+class MaskedSqliteStorage(DagsterSqliteStorage):
+    """Dagster's default storage with the mask."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        """Open the files that Dagster itself would make in the folder.
+
+        Args:
+            base_dir: The folder, `$DAGSTER_HOME`.
+            inst_data: Dagster's description of this object.
+        """
+        super().__init__(base_dir, inst_data)
+        self._event_log_storage = _Events(_event_logs_directory(base_dir))
+        self._schedule_storage = _Ticks.from_local(_schedule_directory(base_dir))
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]
+        cls, inst_data: ConfigurableClassData, config_value: dict[str, str]
+    ) -> MaskedSqliteStorage:
+        """How Dagster makes it from `dagster.yaml`."""
+        return cls.from_local(inst_data=inst_data, **config_value)

@@ -1,0 +1,196 @@
+"""Tuning of a home: its budget, its one study at a time, and what it leaves behind.
+
+Here: splitting a budget between markets and collections, the lock, the result file. Not here: studies (`ml.tuning`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from filelock import FileLock, Timeout
+
+from orchestration.errors import HomeError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from ml.tuning.scope import Outcome
+    from orchestration.resources import Assay
+    from orchestration.settings import Settings
+
+Level = Literal["pooled", "collections", "all"]
+
+POOLED_SHARE = 0.7
+"""Share of the budget for the markets' priors when both levels are tuned: the whole tail lives on them. Time they do
+not need goes to the collections."""
+
+RESULT_FILE = Path("reports") / "tuning.json"
+"""Under the home; what tuning bought, for the accuracy report."""
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds_of(text: str) -> float:
+    """A duration such as 90, 90s, 10m or 1.5h in seconds.
+
+    Raises:
+        HomeError: Anything else.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if not found or float(found[1]) <= 0:
+        raise HomeError(f"expected a duration such as 90s, 10m or 1h, found {text!r}")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def level_of(text: str) -> Level:
+    """What to tune, as given by a person.
+
+    Raises:
+        HomeError: Not one of the three.
+    """
+    for level in get_args(Level):
+        if text == level:
+            return level
+    raise HomeError(f"expected pooled, collections or all, found {text!r}")
+
+
+@contextmanager
+def one_study_at_a_time(home: Path) -> Iterator[None]:
+    """Hold the home's studies; the main job goes on beside them.
+
+    Raises:
+        HomeError: Another process is tuning this home.
+    """
+    lock = FileLock(home / "tuning.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise HomeError(
+            f"{home} is being tuned by another process; two studies would repeat each other's trials. Wait for it, or "
+            "end it: what it has tried is kept, and the next study of these sales continues there"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def tune_home(
+    assay: Assay,
+    *,
+    run_id: str,
+    level: Level,
+    seconds: float,
+    markets: Sequence[str] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Outcome]:
+    """Tune what is worth it under one budget and write the result file.
+
+    Args:
+        assay: The home.
+        run_id: Written to decisions.
+        level: Markets, collections, or both.
+        seconds: Wall-clock budget.
+        markets: Only these markets; all when None.
+        say: Told what goes on.
+
+    Returns:
+        One outcome per scope looked at.
+
+    Raises:
+        HomeError: Another process is tuning this home, or there is no sale to tune on.
+    """
+    from ml.retraining.queue import read_queue
+    from ml.tuning.collections import tune_collections
+    from ml.tuning.journal import Journal
+    from ml.tuning.markets import tune_markets
+    from orchestration.models.assets import pooled_config, training_config
+
+    _refuse_without_features(assay)
+    journal, outcomes = Journal(assay.lake, run_id), []
+    with assay.lake.read() as con:
+        asked = read_queue(con, assay.horizon).retune
+    with one_study_at_a_time(assay.settings.home_path):
+        ends = time.monotonic() + seconds
+        if level != "collections":
+            share = seconds if level == "pooled" else POOLED_SHARE * seconds
+            outcomes += tune_markets(journal, share, pooled=pooled_config(assay), markets=markets, say=say)
+        if level != "pooled":
+            local = training_config(assay).candidate.local
+            outcomes += tune_collections(
+                journal, max(0.0, ends - time.monotonic()), local=local, first=asked, say=say
+            )
+            _answer(assay, asked)
+        write_results(assay)
+    return outcomes
+
+
+def _answer(assay: Assay, asked: Sequence[str]) -> None:
+    """Collections that waited for new settings wait for a fit now, tuned or not worth it."""
+    from ml.retraining.queue import mark_retuned
+
+    if asked:
+        with assay.lake.write("their settings were looked at") as con:
+            mark_retuned(con, asked)
+
+
+def write_results(assay: Assay) -> Path:
+    """Write `reports/tuning.json` of the home, whole, and return its path."""
+    from ml.tuning.results import tuning_results
+
+    target = assay.settings.home_path / RESULT_FILE
+    target.parent.mkdir(exist_ok=True)
+    with assay.lake.read() as con:
+        document = json.dumps(tuning_results(con), indent=2) + "\n"
+    partial = target.with_suffix(".partial")
+    partial.write_text(document, encoding="utf-8")
+    partial.replace(target)
+    return target
+
+
+def _refuse_without_features(assay: Assay) -> None:
+
+    with assay.lake.read() as con:
+        built = con.execute("select 1 from features.sale_features limit 1").fetchone()
+    if built is None:
+        raise HomeError(
+            f"expected sale features of this version in {assay.settings.home_path}, found none; `assay run` makes them"
+        )
+
+
+def tune_in_a_run(
+    settings: Settings, instance: dg.DagsterInstance, level: Level, seconds: float, markets: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The job `tune` as a run of this process, with its plots in the UI.
+
+    Returns:
+        One dict per scope: kind, scope, adopted (None without a verdict), reason, trials.
+
+    Raises:
+        HomeError: See `tune_home`.
+    """
+    from orchestration.definitions import build_defs
+    from orchestration.home import process_tags
+
+    request = {"level": level, "budget_s": seconds, "markets": list(markets)}
+    result = (
+        build_defs(settings)
+        .resolve_job_def("tune")
+        .execute_in_process(
+            instance=instance,
+            run_config={
+                "ops": {"tuning_study": {"config": request}},
+                "loggers": {"console": {"config": {"log_level": settings.log_level}}, "progress": {}},
+            },
+            tags=process_tags(),
+        )
+    )
+    (event,) = result.asset_materializations_for_node("tuning_study")
+    verdicts = event.metadata["verdicts"].value
+    return list(verdicts)  # type: ignore[arg-type]

@@ -1,0 +1,250 @@
+"""Ticks of the acting sensors on a real instance: cap, cooldown, daily budget, kill switch, one run for one need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from lake.config import LakeConfig
+from lake.connection import Lake
+from ml.monitoring.online_error import TABLE as ONLINE
+from ml.retraining.queue import mark_launched, mark_trained, release
+from ml.retraining.tables import QUEUE
+from ml.tables.registry import TABLES
+from orchestration.definitions import build_defs
+from orchestration.jobs import retrain_worklist
+from orchestration.monitoring.stages import queue_work
+from orchestration.partitions import collections
+from orchestration.resources import Assay
+from orchestration.retraining.restoring import restore_champions
+from orchestration.retraining.sensors import ACTING_TAG, RETRAIN_DRIFTED, build_acting_sensors
+from orchestration.retraining.worklist import Memory
+from orchestration.settings import load_settings
+
+
+class House:
+    """A home with a queue, its instance, and a daemon that ticks when told. Days pass by `tomorrow`."""
+
+    def __init__(self, lake: Lake, instance: dg.DagsterInstance) -> None:
+        self.lake, self.instance, self.cursor = lake, instance, None
+        self.now = datetime(2024, 5, 1, 13)  # noqa: DTZ001 - market time is naive UTC
+        self.options: dict[str, Any] = {"retrain_cap": 5, "retrain_daily_budget": 8, "retrain_cooldown_h": 72}
+
+    @property
+    def assay(self) -> Assay:
+        return Assay(load_settings(home=self.lake.config.home, as_of=self.now, **self.options))
+
+    def queue(self, n: int, prefix: str = "c") -> None:
+        with self.assay.lake.write("a test's queue") as con:
+            con.execute(
+                f"insert into {QUEUE} by name select ? || lpad(i::varchar, 4, '0') as collection, 'retrain' as kind,"
+                " 'test' as reason, 1.0 as value_eth, 1.0 as severity, 10000.0 - i as priority, 0 as attempts,"
+                " 'queued' as state, $2::timestamp as first_seen from range($3) as r (i)".replace("?", "$1"),
+                [prefix, self.now, n],
+            )
+
+    def tick(self, name: str = RETRAIN_DRIFTED, *, keep: bool = True, **context: Any) -> Any:
+        assay = self.assay
+        defs = dg.Definitions(
+            jobs=[retrain_worklist, restore_champions],
+            sensors=build_acting_sensors(enabled=True),
+            resources={"assay": assay},
+        )
+        repository = defs.get_repository_def()
+        with dg.build_sensor_context(
+            instance=self.instance,
+            repository_def=repository,
+            cursor=context.get("cursor", self.cursor),
+            resources={"assay": assay},
+        ) as told:
+            data = repository.get_sensor_def(name).evaluate_tick(told)
+            if keep:
+                self.cursor = told.cursor
+        return data
+
+    def asked(self, **context: Any) -> list[str]:
+        requests = self.tick(**context).run_requests
+        assert len(requests) <= 1
+        return keys_of(requests[0]) if requests else []
+
+    def run(
+        self,
+        request: Any,
+        status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS,
+        failed: Sequence[str] = (),
+    ) -> str:
+        """What the daemon and the job do with a request, without the training; the fits of `failed` fail."""
+        run = self.instance.create_run_for_job(
+            retrain_worklist, run_config=dict(request.run_config), tags=dict(request.tags), status=status
+        )
+        with self.assay.lake.write("as the job does") as con:
+            mark_launched(con, keys_of(request), run.run_id, self.now)
+            if status is dg.DagsterRunStatus.SUCCESS:
+                trained = [key for key in keys_of(request) if key not in failed]
+                mark_trained(con, trained, run.run_id, self.now, self.options["retrain_cooldown_h"])
+        return run.run_id
+
+    def states(self) -> dict[str, int]:
+        with self.assay.lake.read() as con:
+            return dict(con.execute(f"select state, count(*) from {QUEUE} group by 1").fetchall())
+
+    def tomorrow(self, days: int = 1) -> None:
+        self.now += timedelta(days=days)
+
+
+def keys_of(request: Any) -> list[str]:
+    return list(request.run_config["ops"]["train_worklist"]["config"]["collections"])
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    return Lake(LakeConfig(home=tmp_path_factory.mktemp("home")), TABLES)
+
+
+@pytest.fixture
+def house(lake: Lake) -> Iterator[House]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield House(lake, instance)
+    with lake.write("the next test begins with nothing") as con:
+        con.execute(f"delete from {QUEUE}")
+
+
+def test_the_most_valuable_are_trained_in_one_run_up_to_the_cap_and_the_days_budget(house: House) -> None:
+    house.queue(20)
+    first = house.tick().run_requests
+    assert [keys_of(r) for r in first] == [[f"c000{i}" for i in range(5)]]
+    house.run(first[0])
+    second = house.tick().run_requests
+    assert keys_of(second[0]) == ["c0005", "c0006", "c0007"], "eight a day, five of them are spent"
+    house.run(second[0])
+    assert "budget" in house.tick().skip_message
+    house.tomorrow()
+    assert house.asked() == [f"c{i:04}" for i in range(8, 13)], "a new day, a new budget"
+    assert house.states() == {"cooling": 8, "queued": 12}
+
+
+def test_a_collection_is_not_trained_again_before_its_cooldown_is_over(house: House) -> None:
+    house.queue(2)
+    house.run(house.tick().run_requests[0])
+    with house.assay.lake.write("it asks again") as con:
+        con.execute(f"update {QUEUE} set state = 'queued'")
+    for _ in range(3):
+        assert house.asked() == []
+        house.tomorrow()
+    assert house.asked() == ["c0000", "c0001"]
+
+
+def test_two_ticks_at_once_ask_for_the_same_run(house: House) -> None:
+    house.queue(3)
+    one = house.tick(keep=False).run_requests[0]
+    other = house.tick(keep=False).run_requests[0]
+    assert one.run_key == other.run_key, "Dagster starts one run per key"
+    assert keys_of(one) == keys_of(other)
+
+
+def test_another_try_of_the_same_collections_is_another_run(house: House) -> None:
+    house.options["retrain_cooldown_h"] = 0
+    house.queue(2)
+    first = house.tick().run_requests[0]
+    run = house.run(first, dg.DagsterRunStatus.FAILURE)
+    with house.assay.lake.write("the monitoring pass finds the dead run") as con:
+        assert release(con, [run]) == 2
+    again = house.tick().run_requests[0]
+    assert keys_of(again) == keys_of(first)
+    assert again.run_key != first.run_key
+
+
+def test_a_fit_that_failed_in_a_run_that_succeeded_waits_again(house: House) -> None:
+    house.queue(2)
+    with house.assay.lake.write("both err") as con:
+        con.execute(
+            f"insert into {ONLINE} by name select collection, 'degraded' as state, 50 as n, 0.3 as mdape,"
+            f" 0.1 as past_mdape, $1::timestamp as window_start, $1::timestamp as window_end from {QUEUE}",
+            [house.now],
+        )
+    try:
+        house.run(house.tick().run_requests[0], failed=["c0001"])
+        assert house.states() == {"cooling": 1, "launched": 1}
+        state, _, _ = queue_work(house.assay, house.instance)
+        assert (state.queued, state.launched, state.cooling) == (("c0001",), 0, 1)
+        assert house.asked() == [], "not before the cooldown is over"
+        house.tomorrow(3)
+        assert house.asked() == ["c0001"]
+    finally:
+        with house.lake.write("the next test begins with nothing") as con:
+            con.execute(f"delete from {ONLINE}")
+
+
+def test_while_its_run_goes_on_nothing_more_is_asked_for(house: House) -> None:
+    house.queue(9)
+    house.run(house.tick().run_requests[0], dg.DagsterRunStatus.STARTED)
+    assert "has not ended" in house.tick().skip_message
+
+
+def test_the_kill_switch_stops_both_sensors(house: House) -> None:
+    house.queue(3)
+    house.options["acting"] = False
+    for name in (RETRAIN_DRIFTED, "roll_back_worse"):
+        told = house.tick(name)
+        assert not told.run_requests
+        assert "ASSAY_ACTING" in told.skip_message
+    house.options["acting"] = True
+    assert house.asked() == ["c0000", "c0001", "c0002"]
+
+
+def test_a_lost_or_damaged_cursor_is_made_up_for_by_the_runs(house: House) -> None:
+    house.queue(8)
+    request = house.tick().run_requests[0]
+    house.instance.create_run_for_job(
+        retrain_worklist,
+        run_config=dict(request.run_config),
+        tags=dict(request.tags),
+        status=dg.DagsterRunStatus.SUCCESS,
+    )
+    for cursor in (None, "{", json.dumps({"requested": [1]})):
+        assert house.asked(cursor=cursor, keep=False) == ["c0005", "c0006", "c0007"]
+
+
+def test_the_cursor_forgets_what_nothing_counts_any_more(house: House) -> None:
+    house.queue(5)
+    house.run(house.tick().run_requests[0])
+    house.tomorrow(10)
+    house.tick()
+    remembered = Memory.of_cursor(house.cursor)
+    assert remembered is not None
+    assert remembered.requested == {}
+
+
+def test_a_home_without_a_queue_asks_for_nothing(house: House) -> None:
+    assert "nothing waits" in house.tick().skip_message
+    assert house.tick("roll_back_worse").run_requests == []
+
+
+def test_three_hundred_of_three_thousand_are_one_run(house: House) -> None:
+    house.options |= {"retrain_cap": 300, "retrain_daily_budget": 600}
+    house.instance.add_dynamic_partitions(str(collections.name), [f"c{i:04}" for i in range(3000)])
+    house.queue(3000)
+    request = house.tick().run_requests
+    assert len(request) == 1
+    assert len(keys_of(request[0])) == 300
+    assert request[0].tags[ACTING_TAG] == RETRAIN_DRIFTED
+
+
+def test_one_setting_enables_every_schedule_and_sensor(tmp_path: Path) -> None:
+    on = build_defs(load_settings(home=tmp_path, collections=1, enable_schedules=True))
+    assert {s.name: s.cron_schedule for s in on.schedules or []} == {
+        "hourly_refresh": "7 * * * *",
+        "retrain_mon_wed_fri": "37 4 * * 1,3,5",
+        "weekly_tuning": "17 1 * * 0",
+        "daily_maintenance": "30 3 * * *",
+    }
+    assert all(s.default_status == dg.DefaultScheduleStatus.RUNNING for s in on.schedules or [])
+    sensors = {s.name: s.default_status for s in on.sensors or []}
+    assert {RETRAIN_DRIFTED, "roll_back_worse", "discover_collections", "deliver_alerts"} <= set(sensors)
+    assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
