@@ -105,9 +105,9 @@ def replay(
 
 def simulated_rows(folder: Path, collections: int, days: int, seed: int, faults: str = "") -> str:
     """Make a simulated market up to its features in a folder; returns SQL that reads its watched values."""
+    from orchestration.definitions import open_location
     from orchestration.home import open_instance, prepare_home
-    from orchestration.resources import Assay
-    from orchestration.runs.main_job import build_until
+    from orchestration.runs.main_job import ingest_and_build
     from orchestration.settings import load_settings
 
     target = folder / f"rows-{collections}-{days}-{seed}-{faults.replace('@', '-') or 'quiet'}.parquet"
@@ -116,8 +116,9 @@ def simulated_rows(folder: Path, collections: int, days: int, seed: int, faults:
         settings = load_settings(home=home, collections=collections, days=days, seed=seed, faults=faults)
         prepare_home(settings)
         with open_instance(settings) as instance:
-            build_until(settings, instance, Assay(settings).horizon)
-        with Assay(settings).lake.read() as con:
+            location = open_location(settings)
+            ingest_and_build(location, instance)
+        with location.assay.lake.read() as con:
             con.execute(f"copy ({subject_rows()}) to '{target}' (format parquet)")
     return f"from read_parquet('{target}')"
 

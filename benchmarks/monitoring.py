@@ -53,17 +53,18 @@ def measure_here(home: Path) -> dict[str, Any]:
     import os
 
     from ml.monitoring.online_error import ALL
+    from orchestration.definitions import open_location
     from orchestration.home import open_instance, prepare_home
-    from orchestration.resources import Assay
     from orchestration.runs.main_job import run_job
     from orchestration.settings import load_settings
 
     settings = load_settings(home=home)
     prepare_home(settings)
-    assay = Assay(settings)
+    location = open_location(settings)
+    assay = location.assay
     with open_instance(settings) as instance:
-        passes = [run_job(settings, instance, "monitor") for _ in range(2)]
-        ticks = _ticks(assay)
+        passes = [run_job(location, instance, "monitor") for _ in range(2)]
+        ticks = _ticks(location)
     with assay.lake.read() as con:
         counts = con.execute(
             """
@@ -85,15 +86,14 @@ def measure_here(home: Path) -> dict[str, Any]:
     }
 
 
-def _ticks(assay: Any) -> dict[str, float]:
+def _ticks(location: Any) -> dict[str, float]:
     """Seconds of one tick of each sensor that acts or discovers, with everything waiting."""
     import dagster as dg
 
     from ml.retraining.tables import QUEUE
-    from orchestration.definitions import build_defs
     from orchestration.partitions import collections
 
-    repository = build_defs(assay.settings).get_repository_def()
+    assay, repository = location.assay, location.definitions.get_repository_def()
     with assay.lake.write("a queue as long as can be") as con:
         con.execute(f"delete from {QUEUE}")
         con.execute(

@@ -7,30 +7,32 @@ from __future__ import annotations
 
 import dagster as dg
 
-from orchestration import jobs
+from orchestration.maintenance.jobs import maintain
+from orchestration.runs.jobs import everything, refresh
+from orchestration.tuning.jobs import tune
 
 CADENCE: tuple[tuple[str, dg.JobDefinition | dg.UnresolvedAssetJobDefinition, str, str], ...] = (
     (
         "hourly_refresh",
-        jobs.refresh,
+        refresh,
         "7 * * * *",
         "Ingest what arrived, rebuild what changed, value it with the models that reign, and look at it all.",
     ),
     (
         "retrain_mon_wed_fri",
-        jobs.everything,
+        everything,
         "37 4 * * 1,3,5",
         "The same and training: the pooled priors and collections that are due.",
     ),
     (
         "weekly_tuning",
-        jobs.tune,
+        tune,
         "17 1 * * 0",
         "Search settings for ASSAY_TUNING_BUDGET_S; first where training again did not help.",
     ),
     (
         "daily_maintenance",
-        jobs.maintain,
+        maintain,
         "30 3 * * *",
         "Merge small files and expire old snapshots of the lake.",
     ),

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The backtest: walking forward through time with the production code, and what each ingredient of the model is worth."""

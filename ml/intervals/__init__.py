@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Intervals around an estimate: calibration by tier, the online quantiles, and grades."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The ledger: every sale beside the estimate that was made before it."""

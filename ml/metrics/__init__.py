@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Error metrics and the simple valuations that a model must beat."""

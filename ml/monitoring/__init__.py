@@ -1,1 +1,1 @@
-"""TODO room."""
+"""How wrong the estimates are now, and how many models err how much."""

@@ -56,8 +56,8 @@ class PooledConfig:
     def fingerprint(self) -> str:
         """Digest of the recipe; folds fitted under another one are not reused.
 
-        Adopted settings (`ml.models.tuned_settings`) are not in it: each belongs to the folds after its decision, and the
-        folds before it stay what they were.
+        Adopted settings (`ml.models.tuned_settings`) are not in it: each belongs to the folds after its
+        decision, and the folds before it stay what they were.
         """
         shape = {"prior": asdict(self.walk_forward.prior), "scale": asdict(self.walk_forward.scale)}
         for part in shape.values():

@@ -70,6 +70,7 @@ def run(
         as_of=as_of,
     )
     from orchestration.cli.render.run_report import print_summary
+    from orchestration.definitions import open_location
     from orchestration.home import open_instance, prepare_home
     from orchestration.output.progress import Narrator
     from orchestration.runs.main_job import run_everything
@@ -77,7 +78,7 @@ def run(
     prepare_home(settings)
     with Narrator() as narrator, open_instance(settings) as instance:
         narrator.say(styled(("assay", "bold"), f" · {settings.source} market · home {settings.home_path}"))
-        summary = run_everything(settings, instance, say=narrator.say)
+        summary = run_everything(open_location(settings), instance, say=narrator.say)
     if as_json:
         print_json(summary.to_json())
     else:
@@ -151,12 +152,15 @@ def retrain(
 ) -> None:
     """Train the listed collections in one run (the job retrain_worklist)."""
     opened = _open(home, source, data_dir)
+    from orchestration.definitions import open_location
     from orchestration.home import open_instance
     from orchestration.output.progress import Narrator
     from orchestration.runs.main_job import retrain_collections
 
     with Narrator() as narrator, open_instance(opened) as instance:
-        counts, seconds = retrain_collections(opened, instance, collections, reason, say=narrator.say)
+        counts, seconds = retrain_collections(
+            open_location(opened), instance, collections, reason, say=narrator.say
+        )
     told = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
     say(f"{len(collections)} collections: {told or 'nothing to do'}")
     say(f"training took {seconds:.2f} s")

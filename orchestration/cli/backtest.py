@@ -1,6 +1,6 @@
 """`assay backtest`: prove the estimates on the past, one ledger row per sale.
 
-Here: options and messages. Not here: any work (`orchestration.runs.backtest`), or the report (`orchestration.cli.report`).
+Here: options and messages. Not here: any work (`orchestration.runs.backtest`), or the report (`report`).
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def backtest(
         raise SettingsError(f"--data-dir: expected a folder of market data, found nothing at {data_dir}")
     days = _days(refit_every)
     settings = load_settings(home=home, source=source, data_dir=data_dir)
+    from orchestration.definitions import open_location
     from orchestration.home import open_instance, prepare_home
     from orchestration.output.progress import Narrator
     from orchestration.runs.backtest import BacktestRequest, run_backtest
@@ -57,8 +58,9 @@ def backtest(
                 f" {start} to {end}, refits every {refit_every} · home {settings.home_path}",
             )
         )
+        location = open_location(settings.model_copy(update={"as_of": end}))
         ledger = run_backtest(
-            settings, instance, BacktestRequest(start, end, days, names, out), say=narrator.say
+            location, instance, BacktestRequest(start, end, days, names, out), say=narrator.say
         )
     _tell(ledger, as_json)
 

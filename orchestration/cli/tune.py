@@ -28,6 +28,7 @@ def tune(
 
     settings = load_settings(home=home, source=source, data_dir=data_dir)
     level, seconds = level_of(scope), seconds_of(budget) if budget else settings.tuning_budget_s
+    from orchestration.definitions import open_location
     from orchestration.home import existing_home, open_instance
     from orchestration.output.progress import Narrator
 
@@ -35,7 +36,7 @@ def tune(
     with Narrator() as narrator, open_instance(settings) as instance:
         about = f" · {level} · up to {seconds:.0f} s · home {settings.home_path}"
         narrator.say(styled(("assay tune", "bold"), about))
-        verdicts = tune_in_a_run(settings, instance, level, seconds, market or [])
+        verdicts = tune_in_a_run(open_location(settings), instance, level, seconds, market or [])
     if as_json:
         print_json(verdicts)
         return

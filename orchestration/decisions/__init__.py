@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The history of decisions about a collection (`assay why`)."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The hedonic index and the features as assets."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""From sources into the raw tables: assets, checks and the job."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Keeping the lake small."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The dbt project as assets, and checks of the marts."""

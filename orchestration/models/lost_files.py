@@ -1,7 +1,7 @@
 """Model files that are lost, as incidents: found before each training and in each monitoring pass.
 
-Here: reading the state and telling people. Not here: which files those are (`ml.registry.lost_files`), fitting them again
-(the training that follows).
+Here: reading the state and opening incidents. Not here: which files those are (`ml.registry.lost_files`), fitting them
+again (the training that follows).
 """
 
 from __future__ import annotations

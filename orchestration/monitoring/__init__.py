@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Errors of new sales and drift, each monitoring pass."""

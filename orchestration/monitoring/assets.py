@@ -1,15 +1,14 @@
 """Group monitoring: what the system knows about its own errors.
 
-Here: glue over the stages of `orchestration.monitoring.stages`. Not here: SLOs (`slo`), or any figure.
+Here: glue over `online_error`. Not here: drift (`drift_assets`), SLOs (`orchestration.slo`), or any figure.
 """
-
-from dataclasses import asdict
 
 import dagster as dg
 
 from ml.text.markdown import markdown_text
 from orchestration.conditions import WATCH_WHEN_VALUED
-from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema, incident_counts
+from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
+from orchestration.monitoring.online_error import enter_sales, judge_errors
 from orchestration.output import plots
 from orchestration.resources import AssayResource
 
@@ -27,8 +26,6 @@ from orchestration.resources import AssayResource
 )
 def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.estimate_ledger` (one row per sale, appended)."""
-    from orchestration.monitoring.stages import enter_sales
-
     update = enter_sales(assay)
     return dg.MaterializeResult(
         metadata={
@@ -55,8 +52,6 @@ def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
 )
 def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.online_metrics` (one row per collection and window) and `monitoring.mape_buckets`."""
-    from orchestration.monitoring.stages import judge_errors
-
     update = judge_errors(assay)
     with assay.lake.read() as con:
         return dg.MaterializeResult(
@@ -75,30 +70,4 @@ def online_metrics(assay: AssayResource) -> dg.MaterializeResult:
         )
 
 
-@dg.asset(
-    group_name="monitoring",
-    automation_condition=WATCH_WHEN_VALUED,
-    deps=["online_metrics", "drift_scores", "slo_status", "price_models", "token_estimates"],
-    owners=MODEL_TEAM,
-    kinds={"duckdb", "ducklake"},
-    pool=LAKE_WRITER,
-    metadata=column_schema("ops.retrain_queue"),
-    description="Collections that need a training, by value at stake times degradation, and what became of them; the "
-    "effect of earlier decisions (ops.decision_effects); and incidents about models.",
-)
-def retrain_queue(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:
-    """`ops.retrain_queue` (one row per collection) and `ops.decision_effects` (appended); incidents in the outbox."""
-    from orchestration.monitoring.stages import queue_work
-
-    queue, effects, incidents = queue_work(assay, context.instance)
-    return dg.MaterializeResult(
-        metadata={
-            **{name: len(n) if isinstance(n, tuple) else n for name, n in asdict(queue).items()},
-            "most_valuable": ", ".join(queue.queued[:10]) or "none",
-            "effects_measured": effects,
-            **incident_counts(incidents),
-        }
-    )
-
-
-MONITORING_ASSETS = [estimate_ledger, online_metrics, retrain_queue]
+MONITORING_ASSETS = [estimate_ledger, online_metrics]

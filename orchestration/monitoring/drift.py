@@ -16,13 +16,15 @@ from ml.drift.scoring import FRESH, DriftPass, is_market, keep_scores, score_dri
 from ml.drift.tables import STATUS
 from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
+from orchestration.conventions import keep_incidents
 from orchestration.output.commands import assay_command
 
 if TYPE_CHECKING:
     import duckdb
 
     from lake.connection import Lake
-    from orchestration.alerts.outbox import Alert
+    from orchestration.alerts.outbox import Alert, Synchronised
+    from orchestration.resources import Assay
 
 #: The scope to synchronise these alerts under (`orchestration.alerts.outbox.sync_alerts`).
 SCOPE = "drift"
@@ -52,6 +54,14 @@ class Watched:
     scored: DriftPass
     standing: Drifted
     reports: list[DriftReport]
+
+
+def find_drift(assay: Assay) -> tuple[Watched, Synchronised]:
+    """`monitoring.drift_scores` and `monitoring.drift_status`, pages about the worst, and incidents about drift."""
+    found = watch_drift(assay.lake, assay.settings.home_path / "reports" / "drift", assay.horizon)
+    with assay.lake.read() as con:
+        alerts = drift_alerts(con)
+    return found, keep_incidents(assay, SCOPE, alerts)
 
 
 def watch_drift(

@@ -12,7 +12,7 @@ from ml.drift.reports import DriftReport
 from ml.text.visible import visible
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema, incident_counts
-from orchestration.monitoring.drift import WIDESPREAD, Drifted
+from orchestration.monitoring.drift import WIDESPREAD, Drifted, find_drift
 from orchestration.output.terminal import terminal_text
 from orchestration.resources import AssayResource
 
@@ -40,8 +40,6 @@ CHECK = dg.AssetCheckSpec(
 )
 def drift_scores(assay: AssayResource) -> Iterator[Any]:
     """`monitoring.drift_scores` (appended) and `monitoring.drift_status` (one row per collection)."""
-    from orchestration.monitoring.stages import find_drift
-
     found, incidents = find_drift(assay)
     pages = {f"report {visible(r.collection)}": _page(r) for r in found.reports}
     yield dg.MaterializeResult(

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Estimates as assets: scoring, their checks, and the published accuracy."""

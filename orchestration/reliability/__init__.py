@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Proof that the system holds: replay of quarantined rows, and drills."""

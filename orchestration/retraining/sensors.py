@@ -1,7 +1,7 @@
 """The sensors that act: `retrain_drifted` and `roll_back_worse`. Off unless enabled, and silent without ASSAY_ACTING.
 
-Here: glue between the queue, the cursor and run requests. Not here: who is chosen (`worklist`, `ml.retraining.restore`).
-A tick reads two small tables and requests at most one run, however many collections wait.
+Here: glue between the queue, the cursor and run requests. Not here: who is chosen (`worklist`,
+`ml.retraining.restore`). A tick reads two small tables and requests at most one run, however many collections wait.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ _UNFINISHED = [
 ]
 
 
-def build_acting_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
+def build_retraining_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
     """Both, off unless enabled."""
     status = dg.DefaultSensorStatus.RUNNING if enabled else dg.DefaultSensorStatus.STOPPED
 

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Running the jobs of the code location in order: the main job, the hourly refresh, the backtest."""

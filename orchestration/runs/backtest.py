@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ml.backtest.backtest import BacktestConfig
+    from orchestration.code_location import CodeLocation
     from orchestration.resources import Assay
-    from orchestration.settings import Settings
 
 FOLDER = "backtest"
 """Folder of the home that keeps finished refit periods; it may be removed at any time between two backtests."""
@@ -48,7 +48,7 @@ class BacktestRequest:
 
 
 def run_backtest(
-    settings: Settings,
+    location: CodeLocation,
     instance: dg.DagsterInstance,
     request: BacktestRequest,
     say: Callable[[str], None] = lambda _: None,
@@ -58,7 +58,7 @@ def run_backtest(
     Killed and run again it continues: ingested days, built tables and finished refit periods stay.
 
     Args:
-        settings: The home and its market.
+        location: The home and its jobs; its `as_of` is the end of the window.
         instance: The Dagster instance of the home.
         request: Which backtest.
         say: Told what is going on, for people.
@@ -72,14 +72,13 @@ def run_backtest(
     """
     from ml.backtest.backtest import EmptyWindowError, Window, backtest
     from ml.backtest.local import TooManyFailuresError
-    from orchestration.resources import Assay
-    from orchestration.runs.main_job import build_until, refuse_unknown
+    from orchestration.runs.main_job import ingest_and_build, refuse_unknown
 
+    assay, settings = location.assay, location.assay.settings
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
         bury_dead_runs(instance)
-        assay = Assay(settings)
-        build_until(settings, instance, request.end, say)
+        ingest_and_build(location, instance, say)
         if request.collections:
             refuse_unknown(assay, request.collections)
         window = Window(request.start, request.end, tuple(sorted(set(request.collections))) or None)

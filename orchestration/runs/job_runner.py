@@ -10,27 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from orchestration.clock import WALL_CLOCK, Clock
 from orchestration.errors import StageFailedError
 from orchestration.home import process_tags
 from orchestration.output.progress import stage_of
 from orchestration.runs.summary import Stage
 
 if TYPE_CHECKING:
-    from orchestration.settings import Settings
+    from orchestration.code_location import CodeLocation
 
 
-class Conductor:
+class JobRunner:
     """Runs jobs of one code location in this process and keeps the time of their steps."""
 
-    def __init__(self, settings: Settings, instance: dg.DagsterInstance, clock: Clock = WALL_CLOCK) -> None:
-        from orchestration.definitions import build_defs
-        from orchestration.resources import Assay
+    def __init__(self, location: CodeLocation, instance: dg.DagsterInstance) -> None:
+        """Nothing runs yet.
 
-        self.settings = settings
+        Args:
+            location: The home and its jobs.
+            instance: The Dagster instance of the home.
+        """
+        self.location = location
         self.instance = instance
-        self.defs = build_defs(settings, clock)
-        self.assay = Assay(settings, clock)
+        self.assay = location.assay
         self.stages: dict[str, Stage] = {}
 
     def run(
@@ -46,8 +47,8 @@ class Conductor:
         Raises:
             StageFailedError: when a step fails; downstream steps have not run, what was committed stays.
         """
-        loggers = {"console": {"config": {"log_level": self.settings.log_level}}, "progress": {}}
-        result = self.defs.resolve_job_def(job).execute_in_process(
+        loggers = {"console": {"config": {"log_level": self.assay.settings.log_level}}, "progress": {}}
+        result = self.location.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             run_config={"loggers": loggers, **(config or {})},
             tags={**process_tags(), **(tags or {})},

@@ -14,54 +14,52 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from orchestration.clock import WALL_CLOCK, Clock
 from orchestration.errors import HomeError
 from orchestration.home import bury_dead_runs, prepare_home, run_lock
 from orchestration.partitions import month_key, register_collections
-from orchestration.runs.job_runner import Conductor
+from orchestration.runs.job_runner import JobRunner
 from orchestration.runs.summary import RunSummary, Stage, read_summary
 
 if TYPE_CHECKING:
+    from orchestration.code_location import CodeLocation
     from orchestration.resources import Assay
-    from orchestration.settings import Settings
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 def run_everything(
-    settings: Settings,
+    location: CodeLocation,
     instance: dg.DagsterInstance,
     say: Callable[[str], None] = lambda _: None,
-    clock: Clock = WALL_CLOCK,
 ) -> RunSummary:
     """Do the main job on this home and return what it has to show.
 
     Running it again continues: only new days are ingested, only changed collections rebuilt, only what is due trained.
 
     Args:
-        settings: The home and its market.
+        location: The home, its clock and its jobs.
         instance: The Dagster instance of the home.
-        say: Told once in a while what is going on, for people.
-        clock: What incidents are dated by.
+        say: Called with a line of text now and then, for people.
 
     Raises:
         StageFailedError: a step failed.
         HomeError: another market's home, another run holds it for too long, or it knows sales from the instant on.
     """
+    settings = location.assay.settings
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
         buried = bury_dead_runs(instance)
         if buried:
             say(f"{buried} run(s) of a killed process marked as failed; continuing from what they committed")
-        conductor = Conductor(settings, instance, clock)
-        as_of = _ingest_and_build(conductor)
-        trained = _train_what_is_due(conductor, say)
-        conductor.run("score")
-        conductor.run("monitor")
-        return _summarise(conductor, trained, as_of)
+        runner = JobRunner(location, instance)
+        as_of = _ingest_and_build(runner)
+        trained = _train_what_is_due(runner, say)
+        runner.run("score")
+        runner.run("monitor")
+        return _summarise(runner, trained, as_of)
 
 
-def run_refresh(settings: Settings, instance: dg.DagsterInstance) -> dict[str, float]:
+def run_refresh(location: CodeLocation, instance: dg.DagsterInstance) -> dict[str, float]:
     """The hourly path: ingest, build, score with the champions that reign, monitor. Trains nothing.
 
     Returns:
@@ -71,23 +69,24 @@ def run_refresh(settings: Settings, instance: dg.DagsterInstance) -> dict[str, f
         StageFailedError: a step failed.
         HomeError: another market's home, or another run holds it for too long.
     """
+    settings = location.assay.settings
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s):
         bury_dead_runs(instance)
-        conductor = Conductor(settings, instance)
-        _ingest_and_build(conductor)
-        conductor.run("score")
-        conductor.run("monitor")
-        return {stage.name: stage.seconds for stage in conductor.stages.values()}
+        runner = JobRunner(location, instance)
+        _ingest_and_build(runner)
+        runner.run("score")
+        runner.run("monitor")
+        return {stage.name: stage.seconds for stage in runner.stages.values()}
 
 
-def _ingest_and_build(conductor: Conductor) -> datetime:
+def _ingest_and_build(runner: JobRunner) -> datetime:
     """Raw tables, marts, index and sale features; returns the watermark."""
-    source, as_of = conductor.assay.source, conductor.assay.horizon
-    _refuse_to_go_back(conductor.assay, as_of)
+    source, as_of = runner.assay.source, runner.assay.horizon
+    _refuse_to_go_back(runner.assay, as_of)
     first, last = month_key(source.first_known()), month_key(as_of)
-    conductor.run("ingest", tags={RANGE_START: first, RANGE_END: last})
-    conductor.run("build")
+    runner.run("ingest", tags={RANGE_START: first, RANGE_END: last})
+    runner.run("build")
     return as_of
 
 
@@ -110,7 +109,7 @@ def _refuse_to_go_back(assay: Assay, as_of: datetime) -> None:
         )
 
 
-def _train_what_is_due(conductor: Conductor, say: Callable[[str], None]) -> dict[str, int]:
+def _train_what_is_due(runner: JobRunner, say: Callable[[str], None]) -> dict[str, int]:
     """The pooled prior when it is due, then the collections whose champion is, then the accuracy of both.
 
     What is due is read from the state alone, so that a run goes on where a killed one has ended.
@@ -122,38 +121,38 @@ def _train_what_is_due(conductor: Conductor, say: Callable[[str], None]) -> dict
     from ml.training.due import collections_due, prior_due
     from orchestration.models.assets import pooled_config, training_config
     from orchestration.models.lost_files import find_lost_files
-    from orchestration.sensors import discovered_collections
+    from orchestration.models.sensors import discovered_collections
 
-    register_collections(conductor.instance, discovered_collections(conductor.assay))
-    lost = find_lost_files(conductor.assay)
-    with conductor.assay.lake.read() as con:
-        why = prior_due(con, pooled_config(conductor.assay), lost=lost)
+    register_collections(runner.instance, discovered_collections(runner.assay))
+    lost = find_lost_files(runner.assay)
+    with runner.assay.lake.read() as con:
+        why = prior_due(con, pooled_config(runner.assay), lost=lost)
     if why:
         say(f"pooled prior: {why}")
-        conductor.run("train", assets=["pooled_prior"])
-    with conductor.assay.lake.read() as con:
-        due = collections_due(con, training_config(conductor.assay), lost)
+        runner.run("train", assets=["pooled_prior"])
+    with runner.assay.lake.read() as con:
+        due = collections_due(con, training_config(runner.assay), lost)
     counts: dict[str, int] = {}
     if due:
         say(f"price models: {len(due)} collections due")
-        counts = _train_worklist(conductor, due, "due by data")
-    with conductor.assay.lake.read() as con:
+        counts = _train_worklist(runner, due, "due by data")
+    with runner.assay.lake.read() as con:
         report_due = accuracy_due(con)
     if report_due:
-        conductor.run("train", assets=["walk_forward_accuracy"])
+        runner.run("train", assets=["walk_forward_accuracy"])
     return counts
 
 
 def _train_worklist(
-    conductor: Conductor, keys: Sequence[str], reason: str, *, learn_newest: bool = False
+    runner: JobRunner, keys: Sequence[str], reason: str, *, learn_newest: bool = False
 ) -> dict[str, int]:
     worklist = {"collections": list(keys), "reason": reason, "learn_newest": learn_newest}
-    result = conductor.run("retrain_worklist", config={"ops": {"train_worklist": {"config": worklist}}})
+    result = runner.run("retrain_worklist", config={"ops": {"train_worklist": {"config": worklist}}})
     return dict(result.output_for_node("train_worklist"))
 
 
 def retrain_collections(
-    settings: Settings,
+    location: CodeLocation,
     instance: dg.DagsterInstance,
     keys: Sequence[str],
     reason: str,
@@ -168,23 +167,23 @@ def retrain_collections(
         StageFailedError: the failure budget was exceeded.
         HomeError: the home is taken for too long, or has no such collection.
     """
+    settings = location.assay.settings
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
         bury_dead_runs(instance)
-        conductor = Conductor(settings, instance)
-        refuse_unknown(conductor.assay, keys)
-        counts = _train_worklist(conductor, keys, reason, learn_newest=True)
-        return counts, conductor.stages["price models"].seconds
+        runner = JobRunner(location, instance)
+        refuse_unknown(runner.assay, keys)
+        counts = _train_worklist(runner, keys, reason, learn_newest=True)
+        return counts, runner.stages["price models"].seconds
 
 
 def run_job(
-    settings: Settings,
+    location: CodeLocation,
     instance: dg.DagsterInstance,
     job: str,
     *,
     config: dict[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
-    clock: Clock = WALL_CLOCK,
 ) -> dict[str, float]:
     """Run one job in this process, as the daemon would launch it: for a request of a sensor, say.
 
@@ -195,9 +194,10 @@ def run_job(
         StageFailedError: a step failed.
         HomeError: the home is taken for too long.
     """
+    settings = location.assay.settings
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s):
-        run_id = Conductor(settings, instance, clock).run(job, config=config, tags=tags).run_id
+        run_id = JobRunner(location, instance).run(job, config=config, tags=tags).run_id
         return {
             step.step_key: round(step.end_time - step.start_time, 3)
             for step in instance.get_run_step_stats(run_id)
@@ -205,13 +205,12 @@ def run_job(
         }
 
 
-def build_until(
-    settings: Settings,
+def ingest_and_build(
+    location: CodeLocation,
     instance: dg.DagsterInstance,
-    until: datetime,
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Ingest what was known before an instant and build marts, index and sale features; nothing is trained or scored.
+    """Ingest what is known before the home's `as_of` and build marts, index and sale features; nothing is trained.
 
     A home that knows more already is only built: whoever looks back from it reads by `known_at`. The caller holds the
     home's lock.
@@ -220,15 +219,14 @@ def build_until(
         StageFailedError: a step failed.
         HomeError: the source says nothing before the instant.
     """
-    settings = settings.model_copy(update={"as_of": until})
-    conductor = Conductor(settings, instance)
-    with conductor.assay.lake.read() as con:
+    runner = JobRunner(location, instance)
+    with runner.assay.lake.read() as con:
         known = con.execute("select max(known_at) from raw.sales").fetchone()
-    if known and known[0] is not None and known[0] >= conductor.assay.horizon:
+    if known and known[0] is not None and known[0] >= runner.assay.horizon:
         say(f"the home knows sales until {known[0]}: nothing to ingest")
-        conductor.run("build")
+        runner.run("build")
     else:
-        _ingest_and_build(conductor)
+        _ingest_and_build(runner)
 
 
 def refuse_unknown(assay: Assay, keys: Sequence[str]) -> None:
@@ -237,7 +235,7 @@ def refuse_unknown(assay: Assay, keys: Sequence[str]) -> None:
     Raises:
         HomeError: names them, and what comes close.
     """
-    from orchestration.sensors import discovered_collections
+    from orchestration.models.sensors import discovered_collections
 
     known = discovered_collections(assay)
     unknown = sorted(set(keys) - set(known))
@@ -247,13 +245,13 @@ def refuse_unknown(assay: Assay, keys: Sequence[str]) -> None:
         raise HomeError(f"{assay.settings.home_path} has no collection {', '.join(unknown[:5])}{hint}")
 
 
-def _summarise(conductor: Conductor, trained: dict[str, int], as_of: datetime) -> RunSummary:
+def _summarise(runner: JobRunner, trained: dict[str, int], as_of: datetime) -> RunSummary:
     started = time.perf_counter()
     summary = read_summary(
-        conductor.assay.lake,
-        list(conductor.stages.values()),
+        runner.assay.lake,
+        list(runner.stages.values()),
         trained,
-        home=str(conductor.settings.home_path),
+        home=str(runner.assay.settings.home_path),
         as_of=as_of.isoformat(),
     )
     summary.stages.append(Stage("summary", round(time.perf_counter() - started, 3)))

@@ -15,7 +15,7 @@ from orchestration.resources import AssayResource
 from orchestration.slo.definitions import Slo, load_slos
 from orchestration.slo.evaluation import Status
 from orchestration.slo.tables import status_table
-from orchestration.slo.watch import ALERTING
+from orchestration.slo.watch import ALERTING, measure_service_levels
 
 Asset = dg.AssetsDefinition | dg.AssetSpec
 SLOS = load_slos()
@@ -51,8 +51,6 @@ def check_spec(slo: Slo) -> dg.AssetCheckSpec:
 )
 def slo_status(context: dg.AssetExecutionContext, assay: AssayResource) -> Iterator[Any]:
     """`monitoring.slo_status` (one row per SLO, replaced) and `monitoring.slo_samples` (appended)."""
-    from orchestration.monitoring.stages import measure_service_levels
-
     statuses, incidents = measure_service_levels(assay, context.instance)
     yield dg.MaterializeResult(
         metadata={

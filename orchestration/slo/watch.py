@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration.slo.definitions import Slo
+from orchestration.conventions import keep_incidents
+from orchestration.slo.definitions import Slo, load_slos
 from orchestration.slo.evaluation import Status, evaluate
 from orchestration.slo.platform import lend_runs
 from orchestration.slo.tables import STATUS, read_samples, store
@@ -20,11 +21,28 @@ if TYPE_CHECKING:
     import duckdb
 
     from lake.connection import Lake
-    from orchestration.alerts.outbox import Alert
+    from orchestration.alerts.outbox import Alert, Synchronised
+    from orchestration.resources import Assay
 
 # The scope to synchronise these alerts under (`orchestration.alerts.outbox.sync_alerts`).
 SCOPE = "slo"
 ALERTING = ("page", "ticket")
+
+
+def measure_service_levels(
+    assay: Assay, instance: dg.DagsterInstance | None
+) -> tuple[list[Status], Synchronised]:
+    """`monitoring.slo_samples` and `monitoring.slo_status`, and incidents about service levels.
+
+    Args:
+        assay: The home.
+        instance: Its runs; without one, service levels about runs are "no data".
+    """
+    slos = load_slos()
+    statuses = watch_slos(assay.lake, slos, assay.horizon, instance)
+    with assay.lake.read() as con:
+        alerts = slo_alerts(con, slos)
+    return statuses, keep_incidents(assay, SCOPE, alerts)
 
 
 def measure(

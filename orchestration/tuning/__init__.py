@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The tuning study under a budget: asset, job and lock."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from ml.tuning.scope import Outcome
+    from orchestration.code_location import CodeLocation
     from orchestration.resources import Assay
-    from orchestration.settings import Settings
 
 Level = Literal["pooled", "collections", "all"]
 
@@ -165,7 +165,7 @@ def _refuse_without_features(assay: Assay) -> None:
 
 
 def tune_in_a_run(
-    settings: Settings, instance: dg.DagsterInstance, level: Level, seconds: float, markets: Sequence[str]
+    location: CodeLocation, instance: dg.DagsterInstance, level: Level, seconds: float, markets: Sequence[str]
 ) -> list[dict[str, Any]]:
     """The job `tune` as a run of this process, with its plots in the UI.
 
@@ -175,21 +175,20 @@ def tune_in_a_run(
     Raises:
         HomeError: See `tune_home`.
     """
-    from orchestration.definitions import build_defs
     from orchestration.home import process_tags
 
     request = {"level": level, "budget_s": seconds, "markets": list(markets)}
-    result = (
-        build_defs(settings)
-        .resolve_job_def("tune")
-        .execute_in_process(
-            instance=instance,
-            run_config={
-                "ops": {"tuning_study": {"config": request}},
-                "loggers": {"console": {"config": {"log_level": settings.log_level}}, "progress": {}},
+    job = location.definitions.resolve_job_def("tune")
+    result = job.execute_in_process(
+        instance=instance,
+        run_config={
+            "ops": {"tuning_study": {"config": request}},
+            "loggers": {
+                "console": {"config": {"log_level": location.assay.settings.log_level}},
+                "progress": {},
             },
-            tags=process_tags(),
-        )
+        },
+        tags=process_tags(),
     )
     (event,) = result.asset_materializations_for_node("tuning_study")
     verdicts = event.metadata["verdicts"].value

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from orchestration.definitions import build_defs
-from orchestration.jobs import monitor
+from orchestration.monitoring.jobs import monitor
 from orchestration.partitions import collections
 from orchestration.settings import load_settings
 

@@ -18,12 +18,12 @@ from ml.retraining.queue import mark_launched, mark_trained, release
 from ml.retraining.tables import QUEUE
 from ml.tables.registry import TABLES
 from orchestration.definitions import build_defs
-from orchestration.jobs import retrain_worklist
-from orchestration.monitoring.stages import queue_work
+from orchestration.models.jobs import retrain_worklist
 from orchestration.partitions import collections
 from orchestration.resources import Assay
+from orchestration.retraining.queueing import queue_work
 from orchestration.retraining.restoring import restore_champions
-from orchestration.retraining.sensors import ACTING_TAG, RETRAIN_DRIFTED, build_acting_sensors
+from orchestration.retraining.sensors import ACTING_TAG, RETRAIN_DRIFTED, build_retraining_sensors
 from orchestration.retraining.worklist import Memory
 from orchestration.settings import load_settings
 
@@ -53,7 +53,7 @@ class House:
         assay = self.assay
         defs = dg.Definitions(
             jobs=[retrain_worklist, restore_champions],
-            sensors=build_acting_sensors(enabled=True),
+            sensors=build_retraining_sensors(enabled=True),
             resources={"assay": assay},
         )
         repository = defs.get_repository_def()

@@ -8,6 +8,7 @@ import pytest
 
 from orchestration.alerts.store import Outbox
 from orchestration.clock import SetClock
+from orchestration.definitions import open_location
 from orchestration.errors import StageFailedError
 from orchestration.home import open_instance, prepare_home
 from orchestration.reliability.drills.endpoint import receiving
@@ -39,7 +40,7 @@ def test_while_drift_fails_a_service_level_pages_and_is_sent_once(tmp_path):
         with open_instance(settings) as instance:
             for _ in range(2):
                 with pytest.raises(StageFailedError, match="drift_scores"):
-                    run_job(settings, instance, "monitor", clock=clock)
+                    run_job(open_location(settings, clock), instance, "monitor")
                 clock.forward(timedelta(minutes=1))
                 tick(settings, instance, "deliver_alerts", clock)
         pages = [m for m in receiver.messages if "slo/sales_arrive" in m.keys and m.kind == "opened"]

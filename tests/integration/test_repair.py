@@ -18,12 +18,13 @@ from ml.models.local import LocalConfig, fit_local
 from ml.registry.champion import TIER_OWN
 from ml.registry.mirror import read_champions, record
 from orchestration.alerts.store import Outbox
+from orchestration.definitions import open_location
 from orchestration.home import open_instance, prepare_home
 from orchestration.resources import Assay
-from orchestration.runs.job_runner import Conductor
+from orchestration.runs.job_runner import JobRunner
 from orchestration.runs.main_job import (
     _train_what_is_due,
-    build_until,
+    ingest_and_build,
     retrain_collections,
     run_everything,
 )
@@ -43,11 +44,11 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-class Mortal(Conductor):
-    """A conductor whose process dies when a stage has ended."""
+class Mortal(JobRunner):
+    """A runner whose process dies when a stage has ended."""
 
     def __init__(self, settings: Settings, instance: Any, dies_after: str | None = None) -> None:
-        super().__init__(settings, instance)
+        super().__init__(open_location(settings), instance)
         self.ran: list[str] = []
         self.dies_after = dies_after
 
@@ -62,20 +63,20 @@ class Mortal(Conductor):
 def after_building(settings: Settings, dies_after: str | None = None, *, watch: bool = True) -> list[str]:
     """What `assay run` does once nothing is left to ingest and build; returns the stages that ran."""
     with open_instance(settings) as instance:
-        conductor = Mortal(settings, instance, dies_after)
+        runner = Mortal(settings, instance, dies_after)
         if dies_after:
             with pytest.raises(Killed):
-                _stages(conductor, watch)
+                _stages(runner, watch)
         else:
-            _stages(conductor, watch)
-    return conductor.ran
+            _stages(runner, watch)
+    return runner.ran
 
 
-def _stages(conductor: Mortal, watch: bool) -> None:
-    _train_what_is_due(conductor, lambda _: None)
-    conductor.run("score")
+def _stages(runner: Mortal, watch: bool) -> None:
+    _train_what_is_due(runner, lambda _: None)
+    runner.run("score")
     if watch:
-        conductor.run("monitor")
+        runner.run("monitor")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = settings_of(folder)
     prepare_home(settings)
     with open_instance(settings) as instance:
-        build_until(settings, instance, Assay(settings).horizon)
+        ingest_and_build(open_location(settings), instance)
     return folder
 
 
@@ -176,7 +177,7 @@ def test_all_model_files_may_be_lost_at_once(trained: Path, tmp_path: Path) -> N
     before = content(Assay(settings).lake, MODELS)
     shutil.rmtree(settings.home_path / "artifacts")
     with open_instance(settings) as instance:
-        run_everything(settings, instance)
+        run_everything(open_location(settings), instance)
     assert differences(before, content(Assay(settings).lake, MODELS)) == []
     assert {state for _, state in incidents(settings)} == {"resolved"}
 
@@ -186,9 +187,9 @@ def test_the_hourly_scoring_goes_on_without_them_and_people_are_told(trained: Pa
     key, expected = plant_booster(settings), valued(settings)
     shutil.rmtree(settings.home_path / "artifacts")
     with open_instance(settings) as instance:
-        conductor = Conductor(settings, instance)
-        conductor.run("score")
-        conductor.run("monitor")
+        runner = JobRunner(open_location(settings), instance)
+        runner.run("score")
+        runner.run("monitor")
     assert valued(settings) == expected
     tiers = dict(rows(settings, "select distinct collection, tier from predictions.token_estimates"))
     assert tiers[key] == "index_rarity"
@@ -211,7 +212,7 @@ def test_a_training_out_of_turn_fits_again_what_it_needs(trained: Path, tmp_path
             " (select max(known_at) - interval 2 day from predictions.prior_walk_forward)"
         )
     with open_instance(settings) as instance:
-        counts, _ = retrain_collections(settings, instance, [key], "a test")
+        counts, _ = retrain_collections(open_location(settings), instance, [key], "a test")
     assert sum(counts.values()) == 1
     assert "failed" not in counts
     after_building(settings)

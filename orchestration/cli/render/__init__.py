@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Results laid out for the terminal."""

@@ -60,13 +60,14 @@ class Pass:
 
 def run_pass(settings: Settings, instance: dg.DagsterInstance) -> Pass:
     """The main job, a tick of each sensor that alerts, delivers or retrains, and the run that the last asks for."""
+    from orchestration.definitions import open_location
     from orchestration.resources import Assay
     from orchestration.runs.main_job import run_everything
 
     began = time.monotonic()
     now = Assay(settings).horizon
     clock = SetClock(now)
-    summary = run_everything(settings, instance, clock=clock)
+    summary = run_everything(open_location(settings, clock), instance)
     tick(settings, instance, "alert_failed_checks", clock)
     clock.forward(DELIVERY_EVERY)
     tick(settings, instance, "deliver_alerts", clock)
@@ -90,11 +91,11 @@ def tick(
     """Evaluate a sensor of the code location once, as the daemon does; returns the runs that it asks for."""
     import dagster as dg
 
-    from orchestration.definitions import build_defs
-    from orchestration.resources import Assay
+    from orchestration.definitions import open_location
 
-    repository = build_defs(settings, clock).get_repository_def()
-    resources = {"assay": Assay(settings, clock)}
+    location = open_location(settings, clock)
+    repository = location.definitions.get_repository_def()
+    resources = {"assay": location.assay}
     with dg.build_sensor_context(
         instance=instance, repository_def=repository, resources=resources
     ) as context:
@@ -103,17 +104,17 @@ def tick(
 
 def _retrain_what_waits(settings: Settings, instance: dg.DagsterInstance, clock: Clock) -> tuple[str, ...]:
     """A tick of `retrain_drifted`, and the run that it asks for."""
+    from orchestration.definitions import open_location
     from orchestration.runs.main_job import run_job
 
     trained: list[str] = []
     for request in tick(settings, instance, "retrain_drifted", clock):
         run_job(
-            settings,
+            open_location(settings, clock),
             instance,
             "retrain_worklist",
             config=dict(request.run_config),
             tags=request.tags,
-            clock=clock,
         )
         trained += request.run_config["ops"]["train_worklist"]["config"]["collections"]
     return tuple(trained)

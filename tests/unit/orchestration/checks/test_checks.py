@@ -8,9 +8,9 @@ import pytest
 
 from lake.tables import create_missing
 from ml.tables.registry import TABLES
-from orchestration.checks.all_checks import CHECKS
 from orchestration.checks.definition import Look, share_against_before
 from orchestration.checks.factory import judge, result_of, spec_of
+from orchestration.graph import CHECKS
 from orchestration.models.checks import record_failures
 
 NOW = datetime(2026, 3, 2)  # noqa: DTZ001 - a Monday; the lake keeps naive UTC

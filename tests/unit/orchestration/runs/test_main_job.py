@@ -4,6 +4,7 @@ from datetime import datetime
 
 import pytest
 
+from orchestration.definitions import open_location
 from orchestration.errors import HomeError
 from orchestration.home import open_instance, prepare_home
 from orchestration.resources import open_lake
@@ -21,11 +22,11 @@ def test_an_instant_before_what_the_home_knows_is_refused(tmp_path):
         )
     prepare_home(settings)
     with open_instance(settings) as instance, pytest.raises(HomeError, match="knows sales until 2026-01-01"):
-        run_everything(settings, instance)
+        run_everything(open_location(settings), instance)
 
 
 def test_an_instant_before_the_source_begins_is_refused(tmp_path):
     settings = load_settings(home=tmp_path, collections=10, days=30, as_of=datetime(2001, 1, 1))  # noqa: DTZ001
     prepare_home(settings)
     with open_instance(settings) as instance, pytest.raises(HomeError, match="after the source's first row"):
-        run_everything(settings, instance)
+        run_everything(open_location(settings), instance)

@@ -1,12 +1,9 @@
-"""Sensors. Here: the one that discovers collections; it only registers partitions and requests no run. And the list."""
+"""The sensor `discover_collections`, which registers partitions and requests no run."""
 
 import dagster as dg
 
-from orchestration.alerts.sensors import build_alert_sensors
-from orchestration.conditions import build_condition_sensor
 from orchestration.partitions import register_collections
 from orchestration.resources import Assay, AssayResource
-from orchestration.retraining.sensors import build_acting_sensors
 
 
 def discovered_collections(assay: Assay) -> list[str]:
@@ -18,8 +15,8 @@ def discovered_collections(assay: Assay) -> list[str]:
         ]
 
 
-def build_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
-    """Every sensor, off unless enabled."""
+def build_discovery_sensor(*, enabled: bool) -> dg.SensorDefinition:
+    """The sensor, off unless enabled."""
 
     @dg.sensor(
         name="discover_collections",
@@ -31,9 +28,4 @@ def build_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         new = register_collections(context.instance, discovered_collections(assay))
         return dg.SkipReason(f"registered {len(new)} new collections" if new else "no new collection")
 
-    return [
-        discover_collections,
-        *build_acting_sensors(enabled=enabled),
-        *build_alert_sensors(enabled=enabled),
-        build_condition_sensor(enabled=enabled),
-    ]
+    return discover_collections

@@ -1,0 +1,101 @@
+"""The graph: every asset, check, job and sensor of the code location, subject by subject.
+
+Here: the lists. Not here: binding them to a home (`definitions`), or anything they do (the folders of the subjects).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from orchestration.alerts.sensors import build_alert_sensors
+from orchestration.checks.definition import Check
+from orchestration.checks.factory import check_group
+from orchestration.conditions import build_condition_sensor
+from orchestration.features.assets import FEATURE_ASSETS, FEATURE_CHECKS
+from orchestration.ingestion.assets import RAW_ASSETS, RAW_CHECKS
+from orchestration.ingestion.checks import RAW
+from orchestration.ingestion.jobs import ingest
+from orchestration.maintenance.assets import lake_maintenance
+from orchestration.maintenance.jobs import maintain
+from orchestration.marts.assets import build_marts, dbt_project
+from orchestration.marts.checks import FEATURES, MARTS
+from orchestration.marts.jobs import build
+from orchestration.models.assets import MODEL_ASSETS
+from orchestration.models.checks import MODELS
+from orchestration.models.jobs import retrain_worklist, train
+from orchestration.models.sensors import build_discovery_sensor
+from orchestration.monitoring.assets import MONITORING_ASSETS
+from orchestration.monitoring.drift_assets import DRIFT_ASSETS
+from orchestration.monitoring.jobs import monitor
+from orchestration.predictions.assets import PREDICTION_ASSETS, PREDICTION_CHECKS
+from orchestration.predictions.checks import PREDICTIONS
+from orchestration.predictions.jobs import score
+from orchestration.retraining.assets import RETRAINING_ASSETS
+from orchestration.retraining.restoring import restore_champions
+from orchestration.retraining.sensors import build_retraining_sensors
+from orchestration.runs.jobs import everything, refresh
+from orchestration.slo.assets import SLO_ASSETS, with_freshness
+from orchestration.tuning.assets import TUNING_ASSETS
+from orchestration.tuning.jobs import tune
+
+CHECKS: tuple[Check, ...] = (*RAW, *MARTS, *FEATURES, *MODELS, *PREDICTIONS)
+"""Every declared check, for the documentation and its tests."""
+
+JOBS: list[Any] = [
+    ingest,
+    build,
+    train,
+    score,
+    retrain_worklist,
+    restore_champions,
+    everything,
+    refresh,
+    maintain,
+    tune,
+    monitor,
+]
+
+
+def build_assets() -> list[Any]:
+    """Every asset, with the freshness policies that SLOs give them."""
+    return with_freshness(
+        [
+            *RAW_ASSETS,
+            build_marts(dbt_project()),
+            *FEATURE_ASSETS,
+            *MODEL_ASSETS,
+            *TUNING_ASSETS,
+            *PREDICTION_ASSETS,
+            lake_maintenance,
+            *SLO_ASSETS,
+            *MONITORING_ASSETS,
+            *RETRAINING_ASSETS,
+            *DRIFT_ASSETS,
+        ]
+    )
+
+
+def build_checks() -> list[dg.AssetChecksDefinition]:
+    """Every check, a group per subject."""
+    return [
+        *RAW_CHECKS,
+        *FEATURE_CHECKS,
+        *PREDICTION_CHECKS,
+        check_group("checks_of_raw", RAW),
+        check_group("checks_of_marts", MARTS),
+        check_group("checks_of_features", FEATURES),
+        check_group("checks_of_models", MODELS),
+        check_group("checks_of_predictions", PREDICTIONS),
+    ]
+
+
+def build_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
+    """Every sensor, off unless enabled."""
+    return [
+        build_discovery_sensor(enabled=enabled),
+        *build_retraining_sensors(enabled=enabled),
+        *build_alert_sensors(enabled=enabled),
+        build_condition_sensor(enabled=enabled),
+    ]

@@ -1,0 +1,9 @@
+"""The job `maintain`. Here: the selection. Not here: what its asset does (`assets`)."""
+
+import dagster as dg
+
+maintain = dg.define_asset_job(
+    "maintain",
+    dg.AssetSelection.assets("lake_maintenance"),
+    description="Compact the lake and expire snapshots past their retention.",
+)

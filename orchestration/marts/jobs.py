@@ -1,0 +1,9 @@
+"""The job `build`. Here: the selection. Not here: what its assets do (`assets`, `orchestration.features`)."""
+
+import dagster as dg
+
+build = dg.define_asset_job(
+    "build",
+    dg.AssetSelection.groups("marts") | dg.AssetSelection.assets("hedonic_index", "sale_features"),
+    description="Marts, index and sale features from what was ingested; only what changed is rebuilt.",
+)

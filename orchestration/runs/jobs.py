@@ -1,0 +1,47 @@
+"""The jobs `everything` and `refresh`, which run the other jobs in order.
+
+Here: an op each. Not here: the order (`main_job`). One asset job can hold only one partitioning, and facts are by month
+while models are by collection; that is why a full run is several jobs in order.
+"""
+
+import dagster as dg
+
+from orchestration.code_location import LocationResource
+from orchestration.runs.main_job import run_everything, run_refresh
+
+
+@dg.op(
+    description="Ingest, build, train what is due, score, monitor: the jobs in order, each as a run of its own."
+)
+def conduct(context: dg.OpExecutionContext, location: LocationResource) -> None:
+    """What `assay run` does, from the UI or a schedule."""
+    summary = run_everything(location, context.instance)
+    context.add_output_metadata(
+        {
+            "collections": summary.collections,
+            "tokens_estimated": summary.tokens_estimated,
+            "sales": summary.sales,
+        }
+    )
+
+
+@dg.job(description="The whole main job, end to end.", executor_def=dg.in_process_executor)
+def everything() -> None:
+    """One op that runs the other jobs."""
+    conduct()
+
+
+@dg.op(
+    description="Ingest, build, score, monitor: the jobs in order, each as a run of its own. Trains nothing."
+)
+def conduct_refresh(context: dg.OpExecutionContext, location: LocationResource) -> None:
+    """The hourly path."""
+    context.add_output_metadata(run_refresh(location, context.instance))
+
+
+@dg.job(
+    description="What became known, valued and judged; trains nothing.", executor_def=dg.in_process_executor
+)
+def refresh() -> None:
+    """One op that runs the other jobs."""
+    conduct_refresh()
