@@ -70,12 +70,13 @@ def bare_index(lake: Lake) -> float:
     import scipy.linalg.cython_blas  # noqa: F401 - loaded before its threads are limited
     from threadpoolctl import threadpool_limits
 
+    from ml.features import tables as features
+
     # The parts of update_index without its writing.
     from ml.index.chunks import number_chunks, read_chunks
     from ml.index.params import DEFAULT_PARAMS
     from ml.index.tables import plan_work
     from ml.index.update import CHUNK_ENTRIES, submit
-    from ml.tables import features
 
     seconds = 0.0
     with lake.read() as con:

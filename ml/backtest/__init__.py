@@ -1,1 +1,1 @@
-"""The backtest: walking forward through time with the production code, and what each ingredient of the model is worth."""
+"""The backtest: walking forward through time with the production code; and what each ingredient is worth."""

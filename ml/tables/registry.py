@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lake.tables import Table
-from ml.tables import features, marts, monitoring, ops, predictions, raw
+from ml.features import tables as features
+from ml.tables import marts, monitoring, ops, predictions, raw
 
 TABLES: tuple[Table, ...] = (
     *raw.TABLES,

@@ -5,7 +5,7 @@ Here: glue. Not here: which events are alerts (`dagster_events.py`), and deliver
 
 import dagster as dg
 
-from orchestration.alerts.channels import open_channels
+from orchestration.alerts.configured_channels import open_channels
 from orchestration.alerts.dagster_events import (
     CHECK_SCOPE,
     check_alerts,

@@ -39,7 +39,7 @@ def alerts(
     Exit codes: 0 done · 1 a message could not be sent · 2 wrong settings, no home or a broken outbox.
     """
     settings = load_settings(home=home)
-    from orchestration.alerts.channels import open_channels
+    from orchestration.alerts.configured_channels import open_channels
     from orchestration.alerts.delivery import deliver
     from orchestration.alerts.delivery import retry_dead as revive
     from orchestration.alerts.policy import policy_of

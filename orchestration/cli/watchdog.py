@@ -28,7 +28,7 @@ def watchdog(
     no home.
     """
     settings = load_settings(home=home)
-    from orchestration.alerts.channels import open_channels
+    from orchestration.alerts.configured_channels import open_channels
     from orchestration.alerts.watchdog import watch
     from orchestration.clock import WALL_CLOCK
     from orchestration.home import existing_home

@@ -12,7 +12,6 @@ import json
 import os
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +19,7 @@ import pyarrow as pa
 from sources.simulator.config import SimulatorConfig
 from sources.simulator.market import MarketState
 from sources.simulator.orders import Orders
-
-if TYPE_CHECKING:
-    from sources.simulator.timeline import Progress
+from sources.simulator.progress import Progress
 
 _FORMAT = 1
 _KEPT = 3
@@ -63,8 +60,6 @@ def save_checkpoint(directory: Path, config: SimulatorConfig, progress: Progress
 
 def load_checkpoint(directory: Path, config: SimulatorConfig, *, before: int, after: int) -> Progress | None:
     """The latest checkpoint of this market with after < day <= before, if there is one."""
-    from sources.simulator.timeline import Progress
-
     for day, path in sorted(_found(directory), reverse=True):
         if after < day <= before and path.name == _name(config, day):
             with zipfile.ZipFile(path) as archive:

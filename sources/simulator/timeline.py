@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from copy import deepcopy
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,8 +22,9 @@ from sources.simulator.arrivals import after_outages
 from sources.simulator.checkpoints import load_checkpoint, save_checkpoint
 from sources.simulator.config import DAY_US, SimulatorConfig, day_generator
 from sources.simulator.launches import Launches
-from sources.simulator.market import MarketState, first_state, trade_one_day
+from sources.simulator.market import first_state, trade_one_day
 from sources.simulator.orders import order_one_day
+from sources.simulator.progress import Progress, Tables
 from sources.simulator.rows import RowMaker
 from sources.simulator.universe import Universe, build_universe, with_mania
 from sources.validation import validate
@@ -37,21 +37,6 @@ _HOURLY_ETH_SD = 0.006
 _USDC_SD = 0.0004
 _BELIEVABLE_PRICE = 1e12
 _RENAMED = ("price_native", "amount")
-
-Tables = dict[str, pa.Table]
-
-
-@dataclass
-class Progress:
-    """How far the market has run: its state, and rows made that have not arrived yet.
-
-    Attributes:
-        state: The market at midnight.
-        pending: Day of arrival → table → rows.
-    """
-
-    state: MarketState
-    pending: dict[int, Tables] = field(default_factory=dict)
 
 
 class Timeline:

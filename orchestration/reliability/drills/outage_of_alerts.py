@@ -43,7 +43,7 @@ class Told:
 
 def endpoint_fails_and_deliverer_dies(settings: Settings, receiver: Receiver, start: datetime) -> Told:
     """Play the hour, the kill and the recovery, from the first refused attempt at `start` on."""
-    from orchestration.alerts.channels import open_channels
+    from orchestration.alerts.configured_channels import open_channels
     from orchestration.alerts.delivery import deliver
     from orchestration.alerts.policy import policy_of
     from orchestration.alerts.store import Outbox
@@ -112,7 +112,7 @@ def _waiting(outbox: object) -> int:
 
 def _deliver_once(home: str, url: str, at: str) -> None:
     """What the process to be killed does: one delivery pass."""
-    from orchestration.alerts.channels import open_channels
+    from orchestration.alerts.configured_channels import open_channels
     from orchestration.alerts.delivery import deliver
     from orchestration.alerts.policy import policy_of
     from orchestration.alerts.store import Outbox

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from orchestration.alerts.apprise_channel import AppriseChannel, open_apprise_channels
-from orchestration.alerts.channels import LogChannel
 from orchestration.alerts.delivery import deliver, retry_dead
 from orchestration.alerts.errors import ChannelError, OutboxError
+from orchestration.alerts.log_channel import LogChannel
 from orchestration.alerts.outbox import raise_alert, resolve_alert, sync_alerts
 from orchestration.alerts.policy import AlertPolicy
 from orchestration.alerts.store import Outbox
@@ -131,7 +131,7 @@ from datetime import datetime
 from pathlib import Path
 from orchestration.alerts import delivery
 from orchestration.alerts.apprise_channel import AppriseChannel
-from orchestration.alerts.channels import LogChannel
+from orchestration.alerts.log_channel import LogChannel
 from orchestration.alerts.store import Outbox
 
 home, url, now = Path(sys.argv[1]), sys.argv[2], datetime.fromisoformat(sys.argv[3])

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from orchestration.alerts.channels import LogChannel
 from orchestration.alerts.delivery import deliver
+from orchestration.alerts.log_channel import LogChannel
 from orchestration.alerts.outbox import Alert, raise_alert, resolve_alert, sync_alerts
 
 START = datetime.fromisoformat("2026-03-01T12:00:00")

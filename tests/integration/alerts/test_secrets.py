@@ -17,7 +17,7 @@ import dagster as dg
 import psutil
 import pytest
 
-from orchestration.alerts.channels import open_channels
+from orchestration.alerts.configured_channels import open_channels
 from orchestration.alerts.dagster_events import run_failure_alert
 from orchestration.alerts.delivery import deliver
 from orchestration.alerts.outbox import raise_alert

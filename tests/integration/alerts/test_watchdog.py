@@ -29,9 +29,9 @@ from dagster._utils.error import SerializableErrorInfo
 
 from lake.connection import Lake
 from orchestration.alerts.apprise_channel import AppriseChannel
-from orchestration.alerts.channels import LogChannel
 from orchestration.alerts.delivery import deliver
 from orchestration.alerts.health import HealthLimits
+from orchestration.alerts.log_channel import LogChannel
 from orchestration.alerts.outbox import raise_alert
 from orchestration.alerts.store import Outbox
 from orchestration.alerts.watchdog import watch

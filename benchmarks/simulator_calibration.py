@@ -3,7 +3,7 @@
 Here: the statistics, as SQL over raw sales and listings, and the comparison. Not here: the numbers the
 simulator is set to (`config`). Run it on a directory the files source can read:
 
-    python -m sources.simulator.calibration DIR
+    python -m benchmarks.simulator_calibration DIR
 
 Prices are in ETH or WETH (one for one); "clean" is a rough arm's-length filter that needs no marts:
 secondary, price > 0, one sale in the transaction, buyer and seller differ, not below a third of the

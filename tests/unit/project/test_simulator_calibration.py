@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.simulator_calibration import compare, lines, market, statistics
 from sources.registry import open_source
-from sources.simulator.calibration import compare, lines, market, statistics
 from sources.simulator.source import SimulatorSource
 
 _DATA = Path(os.environ.get("ASSAY_TEST_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "nft"
