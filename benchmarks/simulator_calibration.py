@@ -23,7 +23,7 @@ from sources.protocol import Source
 from sources.registry import open_source
 from sources.validation import connect
 
-_LIQUID = 200  # Clean sales from which a collection's own statistics mean something (DOMAIN.md section 5).
+_LIQUID = 200  # Clean sales from which a collection's statistics mean something (docs/domain.md, section 5).
 
 _PREPARE = f"""
 create or replace temp table ordered as

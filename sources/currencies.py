@@ -2,7 +2,7 @@
 
 Here: what a currency symbol in a payload may look like and what it means. Not here: exchange rates (they are
 data, `raw.exchange_rates`), nor conversion (the marts). A symbol that is not here is unknown and goes to
-quarantine: never a guess (DOMAIN.md section 1).
+quarantine: never a guess (docs/domain.md, section 1).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 {#
     Find what changed in raw since the last complete run.
 
-    Every mart row depends only on rows known no later than itself (the two clocks of ARCHITECTURE section 2), so a
+    Every mart row depends only on rows known no later than itself (the two clocks of docs/architecture.md), so a
     changed raw row with `known_at` k can touch its collection only from k on. `ops.dirty_collections` holds that k per
     collection, `ops.dirty_entities` the same for listings and traits, `ops.dirty_tokens` the tokens that were sold or
     moved. They stay readable after the run: the index and

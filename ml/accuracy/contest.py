@@ -5,7 +5,7 @@ Here: figures per collection, the shares of collections beaten, MAPE buckets. No
 
 Concept: pooled figures belong to the largest collections; here each collection counts once. A collection with
 fewer estimates than the minimum has no vote: a block of 20 sales under one constant model shows MAPEs from 9 to
-40 % (DOMAIN.md §3).
+40 % (docs/domain.md, section 3).
 """
 
 from __future__ import annotations

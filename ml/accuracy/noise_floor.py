@@ -3,9 +3,9 @@
 Here: the simulation. Not here: PRD itself (`ml.metrics.formulas`).
 
 Concept: PRD = mean r / (Σ estimate / Σ price) is 1 only for a model without error. A model that knows every true
-median, on prices that scatter around it, already scores above 1, the more the prices scatter (DOMAIN.md §3). So
-take the model's own estimates as true medians, draw the scatter from its residuals, centred, of sales of the same
-predicted premium and of similar interval width, and score the truth against the drawn prices.
+median, on prices that scatter around it, already scores above 1, the more the prices scatter (docs/domain.md,
+section 3). So take the model's estimates as true medians, draw the scatter from its residuals, centred, of sales of
+the same predicted premium and of similar interval width, and score the truth against the drawn prices.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ What is here: the supplier ``dealings``, states of a wallet in a collection. Wha
 ``owner`` of the spine: the seller of a past sale, the holder of a token that is valued now).
 
 The concept. Some wallets sell below the market and some above it, some buy only bargains. The surprise of a wallet's
-past sales and purchases in the collection, shrunk by three without one, carries over to its next sale (DOMAIN.md §5.2).
+past sales and purchases in the collection, shrunk by three without one, carries over to its next sale
+(docs/domain.md, section 5.2).
 """
 
 from ml.features.trait_residuals import SURPRISE_CLIP

@@ -4,7 +4,7 @@ What is here: ``FEATURES`` and its fingerprint. What is not: the joins that supp
 (``query``), tables (``build``) and checks (``checks``).
 
 The concept. Every price enters as a gap to the base b, the index's mean for the token at that moment
-(DOMAIN.md §5.2), so that one model serves collections of any price level. ``base_log`` itself is a key
+(docs/domain.md, section 5.2), so that one model serves collections of any price level. ``base_log`` itself is a key
 column, not a feature. A model stores ``fingerprint()`` and refuses to score features of another one.
 """
 

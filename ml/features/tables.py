@@ -21,8 +21,8 @@ HEDONIC_INDEX = Table(
         seq bigint Position in the collection's known order, from 1
         known_at timestamp When the sale became known
         as_of timestamp Start of the sale's uncertainty; only what was known before is used
-        prefix bigint Sales of the collection visible to it
-        a_mean double Fast index: value of the token, ln ETH
+        prefix bigint Sales of the collection visible to it: the first so many in known order
+        a_mean double Fast index: value of the token, ln ETH; like all parts null until 3 sales are visible
         a_level double Fast index: level of the collection, ln ETH
         a_trait double Fast index: part of the traits, ln
         a_token double Fast index: part of the token itself, ln
@@ -35,9 +35,9 @@ HEDONIC_INDEX = Table(
         b_sd double Slow index: standard deviation of the value, ln
         b_level_sd double Slow index: standard deviation of the level, ln
         log_price double Price of the sale, ln ETH
-        innovation_a double Price minus the fast index, ln
-        noise_a double Observation noise of the fast index at this sale
-        noise_b double Observation noise of the slow index at this sale
+        innovation_a double log_price - a_mean, the surprise, ln; null without an index
+        noise_a double Variance of this sale around its value in the fast index, ln²
+        noise_b double Variance of this sale around its value in the slow index, ln²
         row_hash ubigint Hash of the sale it was computed from
     """),
     derived=True,
@@ -66,8 +66,8 @@ TOKEN_INDEX = Table(
         b_trait float Slow index: part of the traits, ln
         b_token float Slow index: part of the token itself, ln
         b_level_sd float Slow index: standard deviation of the level, ln
-        a_history_cross float Covariance of the token's part with the level, moved with time
-        a_history_square float Square of the token's past in the level, moved with time
+        a_history_cross float Covariance of the token's part with the level, ln²: moves a_sd with time
+        a_history_square float Square of the token's past in the level, ln²: moves a_sd with time
     """),
     derived=True,
     state=("features.index_state",),
@@ -80,7 +80,7 @@ INDEX_STATE = Table(
     "per collection",
     columns("""
         collection varchar Collection
-        state_seq bigint Sales computed
+        state_seq bigint Sales computed, the first so many in known order
         state_known_at timestamp When the newest of them became known
         sales_hash ubigint Hash of all its sales
         traits_hash ubigint Hash of the traits of its tokens
@@ -96,7 +96,7 @@ FEATURE_STATE = Table(
     ("spine", "collection"),
     "per spine and collection",
     columns("""
-        spine varchar sale or token
+        spine varchar sale (rows of sale_features) or token (rows of token_features)
         collection varchar Collection
         sales_hash ubigint Hash of its sales (features.index_state)
         traits_hash ubigint Hash of the traits of its tokens (features.index_state)
@@ -115,14 +115,15 @@ SALE_KEYS = columns("""
     seq bigint Position in the collection's known order
     known_at timestamp When the sale became known
     as_of timestamp Only what was known before this instant is used
-    prefix bigint Sales of the collection visible to it
+    prefix bigint Sales of the collection visible to it: the first so many in known order
     row_hash ubigint Hash of the sale it was computed from
     target_log double Price of the sale, ln ETH: what models learn
 """)
 
 SALE_FEATURES = Table(
     "features.sale_features",
-    "One row per arm's-length sale with an index: keys, every feature, and the target.",
+    "One row per arm's-length sale with an index: keys, every feature, and the target. A feature is null where nothing "
+    "was known.",
     ("sale_id",),
     "per collection, from the first changed `seq` on",
     (*SALE_KEYS, _BASE, *_FEATURES),
@@ -133,7 +134,7 @@ SALE_FEATURES = Table(
 TOKEN_KEYS = columns("""
     collection varchar Collection
     token_id varchar Token within the collection
-    as_of timestamp The instant the features are for, by collection
+    as_of timestamp The instant of scoring, or the end of what the collection's sources told if that is earlier
     prefix bigint Sales of the collection that were used
     state_known_at timestamp When the newest of them became known
 """)
@@ -142,7 +143,7 @@ TOKEN_FEATURES = Table(
     "features.token_features",
     "One row per token of a collection with an index, at the collection's own instant "
     "([ADR 9](adr/0009-valuation-instant.md)): keys and every feature; built again for what changed, at least every "
-    "7 days.",
+    "7 days of what the sources told. A feature is null where nothing was known.",
     ("collection", "token_id"),
     "per collection",
     (*TOKEN_KEYS, _BASE, *_FEATURES),

@@ -5,7 +5,7 @@ features' formulas (``schema``), and the smooth effect of traits, which the inde
 
 The concept. The index shares a sale's surprise among tokens in proportion to their similarity; a value that is
 worth more than its rarity says keeps surprising it. The mean surprise of a value's visible sales, shrunk by five
-sales without one, says so (DOMAIN.md §5.2). It is a state after ``seq`` like everything trailing.
+sales without one, says so (docs/domain.md, section 5.2). It is a state after ``seq`` like everything trailing.
 """
 
 #: Sales without surprise that a trait value's mean is shrunk by.

@@ -21,7 +21,7 @@ KERNEL_REVISION = 1
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One Gaussian process over ln price; form from DOMAIN.md §5.1, constants from docs/adr/0019.
+    """One Gaussian process over ln price; form from docs/domain.md, section 5.1, constants from ADR 19.
 
     Attributes:
         trade_drift: variance the level gains per sale (``qn``). day_drift: variance the level gains per
@@ -52,7 +52,7 @@ SLOW = Variant(0.004, 0.002, 0.1, 0.8, 0.05, 0.02, 90.0, 1.0)
 
 @dataclasses.dataclass(frozen=True)
 class IndexParams:
-    """Both variants and the window (DOMAIN.md §5.1, ARCHITECTURE.md §4).
+    """Both variants and the window (docs/domain.md, section 5.1).
 
     The state after ``p`` sales remembers the sales from ``window_start(p)`` on: the last ``step *
     keep_steps`` at the last multiple of ``step``, plus those since. It depends on the count alone, so a

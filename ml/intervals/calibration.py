@@ -4,7 +4,7 @@ Here: from out-of-fold errors and their predicted scale to interval half-widths 
 median to a mean. Not here: the scale model itself (`prior`), the loop that moves the quantiles (`interval_tracker`).
 
 Concept: conformal prediction made conditional on a group (Mondrian). One quantile for everything covers
-49 % instead of 80 % in the top tier (DOMAIN.md §7); one quantile per tier of *predicted* premium holds in
+49 % instead of 80 % in the top tier (docs/domain.md, section 7); one quantile per tier of *predicted* premium holds in
 each. A window of past sales holds on average and drifts with the market; here every sale moves its tier's quantile as
 it becomes known, so that coverage also holds month by month (ADR 13). The errors must be out of fold and their scales
 predicted before the sale, or the interval flatters itself.

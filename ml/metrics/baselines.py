@@ -4,8 +4,8 @@ Here: floor proxy, trailing medians, and the token's last sale moved by the mark
 comparisons.
 
 Concept: a baseline is only fair if it sees exactly what the model saw: collection states and token sales with
-`known_at` strictly before the sale's as-of instant (DOMAIN.md §3). A token that never sold is valued by "last
-sale × index" at the trailing median of 30, which is what that baseline would do in practice.
+`known_at` strictly before the sale's as-of instant (docs/domain.md, section 3). A token that never sold is valued by
+"last sale × index" at the trailing median of 30, which is what that baseline would do in practice.
 """
 
 from __future__ import annotations

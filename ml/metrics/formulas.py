@@ -1,12 +1,12 @@
 """Accuracy metrics of automated valuation models, computed set-wise.
 
-Here: the point metrics of DOMAIN.md §3 for one sample of (estimate, price) pairs, the same metrics by group,
-and the tiers of predicted premium that every report shows. Not here: where predictions come from
+Here: the point metrics of docs/domain.md, section 3 for one sample of (estimate, price) pairs, the same metrics by
+group, and the tiers of predicted premium that every report shows. Not here: where predictions come from
 (`walk_forward`), what they are compared with (`baselines`), or how a report is put together (`report`).
 
 Concept: with r = estimate / price the absolute percentage error is |r − 1|. COD and PRD are the assessors'
 measures of dispersion and price-related bias (IAAO Standard on Ratio Studies). A perfect median model with
-this market's noise scores PRD 1.10 (DOMAIN.md §3), so judge PRD against that floor.
+this market's noise scores PRD 1.10 (docs/domain.md, section 3), so judge PRD against that floor.
 """
 
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.integer]
 
 PREMIUM_EDGES = (1.25, 2.0)
-"""Edges of the tiers of predicted premium, as multiples of the trailing 20th percentile (DOMAIN.md §3)."""
+"""Edges of the tiers of predicted premium, as multiples of the trailing 20th percentile (docs/domain.md, section 3)."""
 
 PREMIUM_TIERS = ("<1.25x", "1.25-2x", ">2x")
 

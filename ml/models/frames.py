@@ -24,7 +24,7 @@ Codes = npt.NDArray[np.int64]
 Microseconds = npt.NDArray[np.int64]
 
 LOCAL_GROUPS = ("index", "token", "rarity")
-"""Groups of the feature schema that a local model sees beside the raw traits (DOMAIN.md §5.3)."""
+"""Groups of the feature schema that a local model sees beside the raw traits (docs/domain.md, section 5.3)."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ Here: one booster on out-of-fold residuals with the raw traits as categories, it
 prediction. Not here: whether it earns its place (`gate`), or which collections are fitted when (`training`).
 
 Concept: the residual is small and the data few, so the settings are conservative and a weight that shrinks
-with few sales is applied outside the booster (DOMAIN.md §5.3). A category is the trait value itself, never a
-code that a later reveal could shift; a missing value is a value of its own. A booster knows its columns by name:
+with few sales is applied outside the booster (docs/domain.md, section 5.3). A category is the trait value itself, never
+a code that a later reveal could shift; a missing value is a value of its own. A booster knows its columns by name:
 numbers by the name of the feature, traits by the name of their type. A type that is new since the fit is ignored, one
 that is gone is absent, and the order does not matter.
 """
@@ -33,7 +33,7 @@ TRAIT_PREFIX = "trait: "
 
 @dataclass(frozen=True)
 class LocalConfig:
-    """Settings of a local booster (DOMAIN.md §5.3).
+    """Settings of a local booster (docs/domain.md, section 5.3).
 
     Attributes:
         iterations: Trees.

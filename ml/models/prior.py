@@ -6,7 +6,7 @@ on which rows (`ml.training.walk_forward`), the quantiles that turn a scale into
 
 Concept: every price enters as a gap to the hedonic index, so that a 0.05 ETH collection teaches a 50 ETH
 collection. The prior learns the log price that is left after the index; there is no collection id in it. The
-recipe and its constants are those measured in DOMAIN.md §5 (prior) and §7 (scale).
+recipe and its constants are those measured in docs/domain.md, sections 5 (prior) and 7 (scale).
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Float = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PriorConfig:
-    """Settings of the pooled prior (DOMAIN.md §5.2).
+    """Settings of the pooled prior (docs/domain.md, section 5.2).
 
     Attributes:
         iterations: Trees.
@@ -60,7 +60,7 @@ class PriorConfig:
 
 @dataclass(frozen=True)
 class ScaleConfig:
-    """Settings of the scale model (DOMAIN.md §7).
+    """Settings of the scale model (docs/domain.md, section 7).
 
     Attributes:
         iterations: Trees.

@@ -3,11 +3,11 @@
 Here: rolling errors of the ledger with their noise, degradation, trend; `monitoring.online_metrics`. Not here: the
 ledger (`estimate_ledger`), errors by bucket (`online_buckets`), what is done about it (`ml.retraining`).
 
-Concept: twenty sales under one constant model give anything from 9 to 40 % error (DOMAIN.md §3), so a number alone
-decides nothing. A collection is degraded when three things hold together: its newest errors rank above its own earlier
-ones beyond noise, by an amount worth acting on, and they grew by more than those of the median of the last five sales
-did. The last is what tells a broken model from a market that became harder for everybody. Sales of one hour share what
-moved the market in it, so an hour counts once in every error of a mean.
+Concept: twenty sales under one constant model give anything from 9 to 40 % error (docs/domain.md, section 3), so a
+number alone decides nothing. A collection is degraded when three things hold together: its newest errors rank above its
+own earlier ones beyond noise, by an amount worth acting on, and they grew by more than those of the median of the last
+five sales did. The last is what tells a broken model from a market that became harder for everybody. Sales of one hour
+share what moved the market in it, so an hour counts once in every error of a mean.
 
 A sale is left out when nobody had valued its collection for days although it had sold since: that says something about
 the schedule, not about the model. An estimate that is old because nothing happened is current. The service levels and

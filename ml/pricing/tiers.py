@@ -31,8 +31,8 @@ class TierRules:
     """Thresholds of the tiers.
 
     Attributes:
-        min_sales: Known arm's-length sales below which a collection has no value (DOMAIN.md §6).
-        silent_days: Days since the last sale after which a collection has no value (DOMAIN.md §6).
+        min_sales: Known arm's-length sales below which a collection has no value (docs/domain.md, section 6).
+        silent_days: Days since the last sale after which a collection has no value (docs/domain.md, section 6).
         gate: Its `pooled_min_sales` sales with an index are needed before the pooled prior prices a collection.
     """
 

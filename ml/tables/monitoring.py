@@ -17,34 +17,34 @@ ESTIMATE_LEDGER = Table(
         tx_hash varchar Transaction
         event_time timestamp When it happened
         known_at timestamp When we learnt it
-        as_of timestamp Instant of the frozen estimate, never after the sale's own; null without one
+        as_of timestamp Instant of the frozen estimate, never after the sale's own as-of instant; null without one
         price_eth double Price, ETH
         is_arms_length boolean Whether the sale is clean
         is_wash boolean Whether a wash rule fired
         estimate_eth double The estimate, ETH; null exactly where tier is none
-        lower_eth double Lower end of the 80 % interval, ETH
+        lower_eth double Lower end of the 80 % interval, ETH; bounds are null without a value or a calibration yet
         upper_eth double Upper end of the 80 % interval, ETH
         lower_90_eth double Lower end of the 90 % interval, ETH
         upper_90_eth double Upper end of the 90 % interval, ETH
-        expected_eth double Mean, for sums, ETH; null in rows of origin walk_forward
+        expected_eth double Mean, for sums, ETH; null without a value and in rows of origin walk_forward
         index_eth double What the index alone would have said, ETH; null where the estimate did not keep it
         prior_eth double What the pooled prior alone would have said, ETH; null where the estimate did not keep it
         tier varchar own_model, pooled, index_rarity or none
-        no_value_reason varchar Why nobody valued it (not_estimated_before: never scored until then)
-        grade varchar A to D by the width of the frozen interval
+        no_value_reason varchar As in token_estimates, or not_estimated_before (never scored yet); null with a value
+        grade varchar A (surest) to D by the width of the frozen interval; null without one
         model_version varchar Champion that spoke
         prior_version varchar Prior beneath it
-        premium_tier varchar By predicted premium over p20_50_eth; null without an estimate
+        premium_tier varchar <1.25x, 1.25-2x or >2x: predicted price over p20_50_eth; null without an estimate
         listed boolean Whether the token had a live ask known before the sale's as-of instant
         sales_seen bigint Arm's-length sales of the collection visible to the sale
         days_since_sale double From the newest of them to the sale's as-of instant, days; null without one
-        buyer varchar Address that received the token
-        seller varchar Address that gave the token
+        buyer varchar Address that received the token; null when unknown or nobody
+        seller varchar Address that gave the token; null when unknown or nobody
         p20_50_eth double Baseline at the sale's as-of instant: floor proxy, ETH
         med_30_eth double Baseline at the sale's as-of instant: median of the last 30 sales, ETH
         med_5_eth double Baseline at the sale's as-of instant: median of the last 5 sales, ETH
-        last_index_eth double Baseline at the sale's as-of instant: last sale of the token moved by the index, ETH
-        origin varchar live or walk_forward: whether production or a fitted model of the past speaks
+        last_index_eth double Baseline at the sale's as-of instant: the token's last sale moved by the median of 30, ETH
+        origin varchar live (production had said it) or walk_forward (a model fitted on what was known before)
     """),
 )
 
@@ -67,17 +67,17 @@ ONLINE_METRICS = Table(
         mdape_high double Upper end of its 95 % interval by order statistics; null with fewer than six sales
         mape double Mean absolute error, fraction of the price
         level double Median of estimate over price, ln
-        coverage_80 double Share of prices inside the 80 % interval
-        med_5_mdape double The same median error of the baseline med_5
+        coverage_80 double Share of prices inside the 80 % interval, fraction; null without intervals
+        med_5_mdape double The same median error of the baseline med_5, fraction
         past_n bigint Sales just before the window
-        past_mdape double Their median absolute error
-        past_med_5_mdape double Their median absolute error by med_5
-        z_past double Rank sum of the new errors among the past ones, standard errors
+        past_mdape double Their median absolute error, fraction
+        past_med_5_mdape double Their median absolute error by med_5, fraction
+        z_past double Rank sum of the new errors among the past ones, standard errors; positive is worse
         z_relative double Growth of the excess of |log error| over that of med_5, standard errors
         z_worse_than_med_5 double Paired excess over med_5 in the window, standard errors
-        trend_z double Mann-Kendall of weekly medians, positive when errors grow
-        trend_weeks bigint Weeks in it
-        state varchar ok, degraded or too_few
+        trend_z double Mann-Kendall of weekly medians, standard errors; positive when errors grow
+        trend_weeks bigint Weeks with enough sales in it
+        state varchar ok, degraded (worse than before and than the market, beyond noise) or too_few (sales to judge)
     """),
 )
 
@@ -89,7 +89,7 @@ MAPE_BUCKETS = Table(
     columns("""
         window_start timestamp Monday of the week
         bucket_number bigint Place of the bucket, from 0
-        bucket varchar Its name, such as 10-20 %
+        bucket varchar Its name, such as 10-20 %: bounds of the mean absolute error in % of the price
         models bigint Models with at least 5 sales in the week
         sales bigint Sales behind them
     """),
@@ -104,7 +104,7 @@ ACCURACY_REPORT = Table(
     "as a whole",
     columns("""
         as_of timestamp Market time
-        document varchar The report as JSON
+        document varchar The report as JSON; errors are fractions of the price
         basis varchar Digest of the predictions it is about: another one makes it due; null in older rows
     """),
 )
@@ -119,18 +119,18 @@ DRIFT_SCORES = Table(
         window_start timestamp When the oldest sale of the window became known
         window_end timestamp When the newest sale of the window became known
         collection varchar Collection, or (market) CHAIN
-        feature varchar What is compared
-        kind varchar covariate, prior or concept
+        feature varchar A feature, or target_gap, prediction_gap, error or absolute_error
+        kind varchar covariate (a feature), prior (price and prediction, as gaps) or concept (the error)
         window_sales bigint Size of the window, sales
         number bigint Number of the window; of a market the day
         n_reference bigint Rows it is compared with
         n_current bigint Rows of the window
         psi double Population stability index at the reference's deciles; null without sales
-        ks double Largest distance of both distributions at those deciles
-        ordinary_ks double The distance that nothing unusual gives
-        p_value double Null when not tested
-        q_value double p_value corrected for the number of tests
-        state varchar ok, suspect, drifted or too_few
+        ks double Largest distance of both distributions at those deciles, 0 to 1; null without sales
+        ordinary_ks double The ks that nothing unusual gives, from windows of the reference
+        p_value double Probability of such a distance when nothing moved; null when not tested
+        q_value double p_value corrected for the number of tests; null when not tested
+        state varchar ok, suspect (the newest window is significant), drifted (most of the newest are) or too_few
         streak bigint Significant windows in a row, from the newest
     """),
 )
@@ -156,7 +156,7 @@ DRIFT_STATUS = Table(
         concept bigint Drifted errors
         worst_feature varchar The one furthest beyond its ordinary distance
         worst_kind varchar Its kind
-        score double ks over ordinary_ks of the worst
+        score double ks / ordinary_ks of the worst
     """),
 )
 
@@ -172,8 +172,8 @@ SLO_SAMPLES = Table(
         good double Good events of [since, evaluated_at)
         valid double Valid events of [since, evaluated_at)
         sli double good over valid; null without data
-        value double What was measured, of SLOs on a value
-        note varchar Why there is no data
+        value double What was measured, in the unit of the SLO; null of SLOs on a ratio
+        note varchar Why there is no data; null when there is
     """),
 )
 
@@ -186,23 +186,23 @@ SLO_STATUS = Table(
         slo varchar Service level
         evaluated_at timestamp Market time of the evaluation
         state varchar ok, burning, ticket, page, exhausted or no_data
-        severity varchar Of the alert it raises
+        severity varchar Of the alert it raises: page or ticket
         owner varchar Who answers for it
         objective double Share of good events promised, or the bound of a value
         window_days double Days the promise is kept over
-        sli double Share of good events over the window
-        value double What was measured, of SLOs on a value
-        bound varchar Whether the objective is an upper or a lower bound, of SLOs on a value
+        sli double Share of good events over the window; null without data
+        value double What was measured, in the unit of the SLO; null of SLOs on a ratio
+        bound varchar What the value must keep, such as ≤ 26; null of SLOs on a ratio
         good double Good events over the window
         valid double Valid events over the window
-        budget_left double Share of the error budget left; negative when overspent
-        burn_5m double Burn rate of the last 5 minutes
+        budget_left double Share of the error budget left; negative when overspent; null without data
+        burn_5m double Burn rate of the last 5 minutes, 1 spends the budget exactly; null with too few events
         burn_30m double Burn rate of the last 30 minutes
         burn_1h double Burn rate of the last hour
         burn_6h double Burn rate of the last 6 hours
         burn_3d double Burn rate of the last 3 days
         hours_to_exhaustion double Hours until the budget is spent at this rate; null when it is not burning
-        note varchar Why there is no data
+        note varchar Why there is no data; null when there is
         runbook varchar Page of the runbook
         command varchar First command
     """),

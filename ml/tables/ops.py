@@ -52,7 +52,7 @@ DIRTY_COLLECTIONS = Table(
     "as a whole, by each build",
     columns("""
         collection varchar Collection
-        from_known_at timestamp From where on its rows can have changed
+        from_known_at timestamp From this arrival on its rows can have changed
     """),
     derived=True,
 )
@@ -65,7 +65,7 @@ DIRTY_ENTITIES = Table(
     columns("""
         entity varchar listings or token_traits
         collection varchar Collection
-        from_known_at timestamp From where on its rows can have changed
+        from_known_at timestamp From this arrival on its rows can have changed
     """),
     derived=True,
 )
@@ -90,7 +90,7 @@ PRIOR_FOLDS = Table(
     "as a whole",
     columns("""
         market varchar Chain
-        fold bigint Number, from 0 (the index alone)
+        fold bigint Number, from 1; fold 0, the index alone, has no row
         cutoff timestamp Models of the fold were fitted on rows known before
         sales bigint Rows they were fitted on
         prior_version varchar Name of the prior
@@ -108,11 +108,11 @@ INTERVAL_CALIBRATION = Table(
     ("prior_version", "calibrated_at", "premium_tier"),
     "as a whole",
     columns("""
-        prior_version varchar Prior
+        prior_version varchar Prior; `index <market>` where the index speaks alone
         calibrated_at timestamp Newest sale they have learnt from
-        premium_tier bigint Predicted premium, 0 (floor) and up
-        quantile_80 double Half-width of the 80 % interval, in scales
-        quantile_90 double Half-width of the 90 % interval, in scales
+        premium_tier bigint Predicted price over the floor proxy: 0 below 1.25, 1 up to 2, 2 above
+        quantile_80 double Half-width of the 80 % interval, as a multiple of the scale
+        quantile_90 double Half-width of the 90 % interval, as a multiple of the scale
         mean_log double ln of mean over median, for expected values
         sales bigint Sales they have learnt from
     """),
@@ -126,11 +126,11 @@ PORTFOLIO_RISK = Table(
     columns("""
         market varchar Chain, or all
         measured_at timestamp Newest sale measured on
-        variance double Variance of errors over half-widths
-        same_collection double Covariance within a collection
-        other_collections double Covariance across collections
-        quantile_80 double The quantile that held 80 % of past sums
-        portfolios bigint Portfolios behind it
+        variance double Variance of log errors divided by the half-width of the 80 % interval
+        same_collection double Covariance of two such errors within a collection
+        other_collections double Covariance of two such errors of different collections
+        quantile_80 double Standard deviations of ln(sum) that held 80 % of past sums
+        portfolios bigint Past portfolios behind it: one wallet's purchases or sales of a month
     """),
 )
 
@@ -141,7 +141,7 @@ RARITY_EFFECT = Table(
     "as a whole",
     columns("""
         market varchar Chain; null in rows of homes older than markets
-        rarity_bin bigint Bin of the rarity percentile, from 0 (commonest)
+        rarity_bin bigint Tenth of the rarity percentile, 0 (commonest) to 9
         effect_log double Correction, ln
         sales bigint Sales behind it
     """),
@@ -156,14 +156,14 @@ CHAMPIONS = Table(
         collection varchar Collection
         version bigint Version in the registry
         tier varchar own_model, pooled or index_rarity
-        prior_version varchar Prior beneath it
+        prior_version varchar Prior beneath it; null in tier index_rarity
         local_sha varchar Digest of the local booster's file; null without one
-        weight double Say of the local booster, 0 to 1
+        weight double Say of the local booster, 0 to 1; 0 without one
         index_fingerprint varchar Parameters of the index
         feature_fingerprint varchar Features it was fitted on
         trained_until timestamp Newest sale it was fitted on
         snapshot_id bigint Lake snapshot it was fitted on
-        previous_version bigint Version it replaced
+        previous_version bigint Version it replaced; null if it is the first
         numbers varchar What was measured, as JSON
     """),
 )
@@ -177,13 +177,13 @@ DECISION_LOG = Table(
     columns("""
         decided_at timestamp Market time: the newest instant known to the data
         run_id varchar Run that decided
-        collection varchar Collection, or what else was decided on
+        collection varchar Collection, (pooled prior) <market>, or (tuning) and the scope of a study
         action varchar promoted, rejected, kept, fell_back, rolled_back, refitted; of a study tuned or not_tuned
-        rule varchar Rule that decided
+        rule varchar Rule that decided, one word such as beats_baselines, champion_better or previous_better
         reason varchar The same for people
-        numbers varchar What was measured, as JSON
-        challenger varchar Model that was judged
-        champion varchar Model it was judged against
+        numbers varchar What was measured, as JSON; errors are mean |log error|
+        challenger varchar Model that was judged; null where none was
+        champion varchar Model that reigned before; null without one
     """),
 )
 
@@ -198,12 +198,12 @@ TUNING_TRIALS = Table(
         scope varchar Its name
         trial bigint Number of the trial
         params varchar Settings, as JSON
-        value double Mean log error
+        value double Mean |log error| over its folds; null if it did not complete
         state varchar complete, pruned, failed or stopped
         reason varchar Why it ended so
-        seconds double What it cost
+        seconds double What it cost, wall clock
         folds varchar Error of each fold scored, as JSON
-        pruned_step bigint Fold after which it was pruned
+        pruned_step bigint Fold after which it was pruned; null if it was not
         window_start timestamp Start of the window searched
         window_end timestamp End of the window searched
     """),
@@ -221,19 +221,19 @@ TUNED_SETTINGS = Table(
         study varchar Study
         params varchar Settings found, as JSON
         adopted boolean Whether fits use them from decided_at on
-        rule varchar Rule that decided
+        rule varchar later_window if adopted; else why not, such as buys_nothing, buys_too_little or shifts_level
         reason varchar The same for people
         sales bigint Sales of the later window; null without a comparison
-        before_log double Mean log error with the settings in force
-        after_log double Mean log error with those found
-        gain double Gain on the later window, fraction
-        gain_low double Lower end of its interval
-        gain_high double Upper end of its interval
+        before_log double Mean |log error| there with the settings in force; null without a comparison
+        after_log double Mean |log error| there with those found; null without a comparison
+        gain double 1 - after_log / before_log, fraction; null without a comparison
+        gain_low double Lower end of its 95 % interval, fraction
+        gain_high double Upper end of its 95 % interval, fraction
         later_from timestamp Start of the later window
         decided_at timestamp Market time: the newest instant known to the data
         expires timestamp The scope is not studied again before
         trials bigint Trials of the study
-        seconds double What it cost
+        seconds double What it cost, wall clock
         numbers varchar What was measured, as JSON
     """),
 )
@@ -249,14 +249,14 @@ RETRAIN_QUEUE = Table(
         reason varchar Why
         value_eth double Sum of its estimates, ETH
         severity double Expected excess error, fraction of the price
-        priority double value_eth times severity
+        priority double value_eth times severity, ETH: what is trained first
         first_seen timestamp Market time when the need was first seen
         last_seen timestamp Market time when it was last seen
         attempts bigint Trainings launched for it
-        launched_at timestamp Market time of the last launch
-        last_trained timestamp Market time of the last training
-        cooling_until timestamp Not launched again before
-        run_id varchar Run that trained it
+        launched_at timestamp Market time of the last launch; null if never
+        last_trained timestamp Market time of the last training; null if never
+        cooling_until timestamp Not launched again before, market time; null if it is free
+        run_id varchar Run that was launched for it, or trained it, last; null if none
         state varchar queued, launched, cooling or done
     """),
 )
@@ -270,14 +270,14 @@ DECISION_EFFECTS = Table(
         collection varchar Collection
         decided_at timestamp When it was decided, market time
         run_id varchar Run that decided
-        action varchar What was decided
+        action varchar What was decided, as in ops.decision_log
         measured_at timestamp Market time of the measurement
         n_before bigint Clean sales before
         mdape_before double Median absolute error before, fraction
-        med_5_before double The same of med_5
+        med_5_before double The same of the baseline med_5, fraction
         n_after bigint Clean sales after
         mdape_after double Median absolute error after, fraction
-        med_5_after double The same of med_5
+        med_5_after double The same of the baseline med_5, fraction
         z double By how many standard errors the excess over med_5 changed; negative is better
         verdict varchar helped, hurt or no_difference
     """),

@@ -16,18 +16,18 @@ PRIOR_WALK_FORWARD = Table(
         seq bigint Position in the collection's known order
         known_at timestamp When the sale became known
         fold bigint Fold of its market; 0 is the index alone
-        prior_version varchar Prior of the fold
+        prior_version varchar Prior of the fold; null in fold 0
         target_log double Price, ln ETH
         base_log double Index mean, ln ETH
         prediction_log double Prediction, ln ETH
-        premium_tier bigint Predicted premium over the floor, 0 (floor) and up
-        scale double Predicted size of the error, ln
-        half_80 double Half-width of the 80 % interval, ln
-        half_90 double Half-width of the 90 % interval, ln
+        premium_tier bigint Predicted price over the floor proxy: 0 below 1.25, 1 up to 2, 2 above
+        scale double Predicted size of the error, ln; null before the first model of it
+        half_80 double Half-width of the 80 % interval, ln; null before the first calibration
+        half_90 double Half-width of the 90 % interval, ln; null before the first calibration
         floor_log double Baseline: 20th percentile of the last 50 sales, ln ETH
         med_30_log double Baseline: median of the last 30 sales, ln ETH
         med_5_log double Baseline: median of the last 5 sales, ln ETH
-        last_index_log double Baseline: last sale of the token moved by the index, ln ETH
+        last_index_log double Baseline: the token's last sale moved by the median of 30, ln ETH; that median without one
     """),
 )
 
@@ -40,7 +40,7 @@ LOCAL_WALK_FORWARD = Table(
     columns("""
         sale_id varchar Sale (marts.fct_sales)
         collection varchar Collection
-        weight double Say of the local model, 0 to 1
+        weight double Say of the local model, 0 to 1; chosen on an earlier window
         prediction_log double Prediction, ln ETH
     """),
 )
@@ -54,28 +54,29 @@ TOKEN_ESTIMATES = Table(
         collection varchar Collection
         token_id varchar Token within the collection
         estimate_eth double Median price the token would trade at, arm's length, at as_of, in ETH; null = no value
-        lower_80_eth double Lower end of the 80 % interval, ETH
+        lower_80_eth double Lower end of the 80 % interval, ETH; bounds are null without a value or a calibration yet
         upper_80_eth double Upper end of the 80 % interval, ETH
         lower_90_eth double Lower end of the 90 % interval, ETH
         upper_90_eth double Upper end of the 90 % interval, ETH
-        expected_eth double Mean rather than median: what to add up in a portfolio, ETH
+        expected_eth double Mean rather than median, ETH: what to add up in a portfolio; null without a value
         tier varchar own_model, pooled, index_rarity or none: which parts of the model speak
-        no_value_reason varchar Why there is no value, exactly where there is none
-        model_version varchar Champion that priced it, <collection>@<version in the registry>
-        prior_version varchar Pooled prior beneath it
-        feature_fingerprint varchar Feature schema
+        no_value_reason varchar fewer_than_3_sales, silent_over_90_days or no_features; null where there is a value
+        model_version varchar Champion that priced it, <collection>@<version>; @0 without one; null without a value
+        prior_version varchar Pooled prior beneath it; null where the index speaks alone
+        feature_fingerprint varchar Features it was priced on (ml.features.schema)
         as_of timestamp The instant the value is for; nothing known later was used
         feature_watermark timestamp Arrival of the newest sale of the collection that was used
         snapshot_id bigint Lake snapshot the features were read from
-        floor_eth double Fact: trailing 20th percentile of the last 50 sales, ETH
-        last_sale_eth double Fact: the token's own last arm's-length price, ETH
-        grade varchar A to D by the width of the 80 % interval; null without one, and in rows older than grades
+        floor_eth double Fact: 20th percentile of the last 50 sales, ETH; null without a sale
+        last_sale_eth double Fact: the token's own last arm's-length price, ETH; null if it never sold
+        grade varchar A (surest) to D by the width of the 80 % interval; null without one, and in rows older than grades
     """),
 )
 
 ESTIMATE_HISTORY = Table(
     "predictions.estimate_history",
-    "One row per valued token, instant and model version: every estimate that was ever published.",
+    "One row per valued token, instant and model version: every estimate that was ever published, without reason, "
+    "fingerprint and facts.",
     ("collection", "token_id", "as_of", "model_version", "prior_version"),
     "never: rows are appended",
     tuple(
@@ -87,7 +88,8 @@ ESTIMATE_HISTORY = Table(
 
 EXPLANATIONS = Table(
     "predictions.explanations",
-    "One row per component of one token's estimate, on request ([ADR 14](adr/0014-reasons.md)).",
+    "One row per component of one token's estimate, written on request by `assay explain --write` "
+    "([ADR 14](adr/0014-reasons.md)).",
     ("collection", "token_id", "position"),
     "per collection",
     columns("""
@@ -96,17 +98,17 @@ EXPLANATIONS = Table(
         as_of timestamp The instant the estimate is for
         model_version varchar Champion that priced it
         position bigint Place in the explanation, from 0
-        component varchar Which part, as a machine word
+        component varchar Which part, one word, such as index_level, pooled_owner (pooled_<feature group>)
         label varchar The same for people
-        log_effect double Effect; all of them add up to ln of the estimate
-        eth_effect double Effect; all of them add up to the estimate, ETH
+        log_effect double Effect, ln (ln ETH for the level); all of them add up to ln of the estimate
+        eth_effect double Effect, ETH; all of them add up to the estimate
     """),
     derived=True,
 )
 
 COMPARABLES = Table(
     "predictions.comparables",
-    "One row per comparable sale of one token, on request.",
+    "One row per comparable sale of one token, written on request by `assay explain --write`.",
     ("collection", "token_id", "rank"),
     "per collection",
     columns("""
@@ -118,9 +120,9 @@ COMPARABLES = Table(
         sold_token_id varchar Token that was sold
         sold_at timestamp When it was sold
         price_eth double Its price, ETH
-        similarity double 0 to 1
-        level_factor double What the collection's level did since, as a factor
-        trait_factor double What the traits differ, as a factor
+        similarity double Of the traits of both tokens, 0 to 1 (the same)
+        level_factor double What the collection's level did since: 1.1 is 10 % up
+        trait_factor double What this token's traits are worth against the sold one's: 1.1 is 10 % more
         adjusted_eth double price_eth times both factors, ETH
     """),
     derived=True,

@@ -10,7 +10,12 @@ _BY_DAY = "per day of arrival (`known_at`)"
 
 def _table(schema: str, contract: RawTable, replaced: str) -> Table:
     columns = tuple(
-        Column(c.name, sql_type(c.dtype), ": ".join(filter(None, (c.description, ", ".join(c.allowed)))))
+        Column(
+            c.name,
+            sql_type(c.dtype),
+            ": ".join(filter(None, (c.description, ", ".join(c.allowed))))
+            + ("; never null" if c.required else ""),
+        )
         for c in contract.columns
     )
     return Table(f"{schema}.{contract.name}", f"{contract.description}.", contract.key, replaced, columns)

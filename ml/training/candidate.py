@@ -35,7 +35,7 @@ class CandidateConfig:
     Attributes:
         local: Settings of the booster.
         gate: Thresholds of the decisions.
-        min_sales: Sales with a prior's out-of-fold prediction from which a booster is tried (DOMAIN.md §6).
+        min_sales: Sales with a prior's out-of-fold prediction to try a booster (docs/domain.md, section 6).
         weight_share: Share of the sales in the window that chooses the weight.
         gate_share: Share of the sales in the newest window.
         adopted: Settings of the booster that studies adopted for this collection, laid over `local`.

@@ -3,7 +3,7 @@
 Here: two questions, answered in SQL over what earlier trainings recorded. Not here: training (`pooled`,
 `training`).
 
-Concept: freshness beats retraining (DOMAIN.md §5.4: a frozen model with live features loses little in 60
+Concept: freshness beats retraining (docs/domain.md, section 5.4: a frozen model with live features loses little in 60
 days, frozen features are useless in a week). So index and features are always live, and fits wait for
 something to learn.
 """

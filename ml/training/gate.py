@@ -3,7 +3,7 @@
 Here: pure decisions from errors on a collection's newest sales, as words and numbers. Not here: fitting,
 registering.
 
-Concept: DOMAIN.md §3 shows that twenty sales under one constant model give anything from 9 to 40 % error, so
+Concept: twenty sales under one constant model give anything from 9 to 40 % error (docs/domain.md, section 3), so
 no single comparison on a short window may carry a decision alone. The local booster must win twice: on an
 earlier window that chooses its weight, and on the newest window, against the prior alone, every baseline, and
 the reigning champion on sales neither has seen. The pooled prior was judged on the sales of all collections;
@@ -30,7 +30,7 @@ class GateConfig:
 
     Attributes:
         min_rows: Sales below which a window decides nothing.
-        pooled_min_sales: Sales of a collection below which the pooled prior is not used (DOMAIN.md §6).
+        pooled_min_sales: Sales of a collection below which the pooled prior is not used (docs/domain.md, section 6).
         weight_margin: Relative fall of the mean |log error| that a weight must bring on the earlier window.
         weights: Shares of n / (n + shrink_rows) that are tried.
         champion_tolerance: Relative excess of the challenger's mean |log error| over the champion's that is

@@ -4,8 +4,9 @@ Here: the search spaces of the pooled prior and of a collection's booster. Not h
 what a setting is worth (`pooled_objective`, `local_objective`).
 
 Concept: a dimension is a field of the config it tunes, so a trial's parameters are laid over the defaults with
-`dataclasses.replace` and a renamed field fails loudly. Bounds enclose the measured recipe (DOMAIN.md §5) by about a
-factor of four on either side. `min_data_in_leaf` is not there: symmetric trees, which both recipes grow, ignore it.
+`dataclasses.replace` and a renamed field fails loudly. Bounds enclose the measured recipe (docs/domain.md, section 5)
+by about a factor of four on either side. `min_data_in_leaf` is not there: symmetric trees, which both recipes grow,
+ignore it.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class TooFewSalesError(ValueError):
 
 
 MIN_SCORED = 100
-"""Sales below which a window's error is a coin toss (DOMAIN.md §3)."""
+"""Sales below which a window's error is a coin toss (docs/domain.md, section 3)."""
 
 
 def split_windows(known_at: Rows, as_of: Rows, config: WindowConfig) -> Windows:

@@ -2,10 +2,10 @@
 
 Here: the rule, in SQL over what earlier trainings recorded. Not here: the studies (`collections`).
 
-Concept: twelve trials for each small collection bought nothing over one shared conservative setting (DOMAIN.md §5, 22.3
-against 22.2 %). So a collection is tuned only when it has the sales to tell settings apart and an earlier window gave
-its booster a say; the rest of the budget would be spent on noise. A class of collections where no study of several paid
-rests for a while.
+Concept: twelve trials for each small collection bought nothing over one shared conservative setting (22.3 against
+22.2 %, docs/domain.md, section 5). So a collection is tuned only when it has the sales to tell settings apart and an
+earlier window gave its booster a say; the rest of the budget would be spent on noise. A class of collections where no
+study of several paid rests for a while.
 """
 
 from __future__ import annotations

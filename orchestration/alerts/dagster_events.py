@@ -104,7 +104,7 @@ def _typed(command: str) -> str:
 
 
 def _page(told: str | None) -> str | None:
-    """The name of a page from its path: docs/runbook/x.md → x."""
+    """The name of a page from its path: docs/runbook/drift.md → drift."""
     return told.rsplit("/", 1)[-1].removesuffix(".md") if told else None
 
 

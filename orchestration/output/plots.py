@@ -1,7 +1,7 @@
 """Pictures in asset metadata: small PNGs, embedded in Markdown so that they need no file server.
 
 Here: drawing from a DuckDB connection or arrays, and going on without a picture that fails. Not here: computing what
-is drawn (`ml.evaluation`).
+is drawn (`ml.metrics`).
 """
 
 from __future__ import annotations

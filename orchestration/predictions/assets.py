@@ -1,6 +1,6 @@
 """Groups predictions and monitoring: what every token is worth, and how right that has been.
 
-Here: glue over `ml.pricing.scoring` and `ml.evaluation`. Not here: training. Scoring only loads champions.
+Here: glue over `ml.pricing.scoring` and `ml.accuracy`. Not here: training. Scoring only loads champions.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -155,7 +155,7 @@ def _instant_of(sql: str, dtype: pa.DataType) -> str:
 
 
 def _time_columns(found: Mapping[str, str], schema: pa.Schema) -> dict[str, str]:
-    """Both clocks; without an arrival time a row is known once its event is over (ARCHITECTURE 2)."""
+    """Both clocks; without an arrival time a row is known once its event is over (docs/architecture.md, two clocks)."""
     if "event_time" not in found:
         return {"known_at": f'"{found["known_at"]}"'} if "known_at" in found else {}
     dtype = schema.field(found["event_time"]).type

@@ -89,7 +89,7 @@ class Calibration:
         launch_horizon_days: The others launch evenly over this many days.
         market_daily_sd: Log sd per day of the market factor.
         own_daily_sd: Log sd per day of a collection's own level.
-        trade_step_sd: Log sd of the level's step per sale (it moves in trade time too, DOMAIN.md section 5).
+        trade_step_sd: Log sd of the level's step per sale (it moves in trade time too, docs/domain.md, section 5).
         trade_half_life: Sales after which half of such a step is gone.
         price_noise: Scale of the log price around the true value (Student t, 3 degrees of freedom).
         floor_pull: How strongly buyers prefer the cheaper tokens (per unit of log effect).

@@ -65,7 +65,7 @@ def test_all_chains_together_beat_the_strong_baseline(report: dict[str, Any]) ->
 
 
 def test_intervals_hold_in_every_tier_of_predicted_premium(report: dict[str, Any]) -> None:
-    """Nominal 80 and 90 %; a calibration that ignores the tier covers 49 % of the top one (DOMAIN.md §7)."""
+    """Nominal 80 and 90 %; one that ignores the tier covers 49 % of the top one (docs/domain.md, section 7)."""
     for tier in report["chains"]["all"]["premium_tiers"].values():
         assert tier["coverage"]["coverage_80"] == pytest.approx(0.8, abs=0.05)
         assert tier["coverage"]["coverage_90"] == pytest.approx(0.9, abs=0.04)

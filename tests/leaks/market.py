@@ -1,4 +1,4 @@
-"""A small market in which every leak of DOMAIN section 4 has a collection of its own, and what Assay publishes of it.
+"""A small market with a collection for every leak of docs/domain.md, section 4, and what Assay publishes of it.
 
 Here: the raw rows before anything is planted, and the path from raw rows to the published numbers. Not here: the leaks
 (`plants`). Prices follow a level that walks, a trait that is worth something and noise, so that an estimate can be

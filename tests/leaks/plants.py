@@ -1,4 +1,4 @@
-"""The leaks of DOMAIN section 4 as raw rows: what each plants, in a collection of its own.
+"""The leaks of docs/domain.md, section 4 as raw rows: what each plants, in a collection of its own.
 
 Every plant says something about the victims (sales of `market.base_market`) that nobody could know before them.
 """

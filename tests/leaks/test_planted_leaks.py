@@ -1,4 +1,4 @@
-"""Each leak of DOMAIN section 4, planted in raw rows, changes what was published about earlier sales by nothing.
+"""Each leak of docs/domain.md, section 4, planted in raw rows, changes nothing that was published about earlier sales.
 
 `test_controls.py` shows that each of them would have paid.
 """

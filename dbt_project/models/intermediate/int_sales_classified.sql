@@ -58,7 +58,7 @@ compared as (
 ),
 {% endif %}
 
--- an accepted bid that was logged with price zero sold at the live bid (CryptoPunks, DOMAIN section 1)
+-- an accepted bid that was logged with price zero sold at the live bid (docs/domain.md, section 1)
 unpriced as (
     select
         sale_id,

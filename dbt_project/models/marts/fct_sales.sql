@@ -91,7 +91,7 @@ pair_past as (
         }}
 ),
 
--- wash rules look at the past only (DOMAIN section 1)
+-- wash rules look at the past only (docs/domain.md, section 1)
 with_past as (
     select
         *,

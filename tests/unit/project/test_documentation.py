@@ -1,14 +1,22 @@
-"""What the documentation tells a newcomer to type or to open exists."""
+"""What the documentation tells a newcomer to type or to open exists, and what is cited can be read."""
 
+import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 MAKE_COMMAND = re.compile(r"(?:^|`|&& |\$ )make ([a-z][a-z-]*)", re.MULTILINE)
 MAKE_TARGET = re.compile(r"^([a-z][a-z-]*):.*## ", re.MULTILINE)
+CITED_PAGE = re.compile(r"(?<![\w./-])(?!//)[\w./-]+\.md\b(?!\.\w|\()")
+CITED_FROM_ELSEWHERE = re.compile(r"\b(?:DOMAIN|ARCHITECTURE|PLATFORM|STYLE)(?:\.md)?,? (?:§|section )?\d")
+CITED_SECTIONS = re.compile(
+    r"docs/domain\.md, sections? (\d+(?:\.\d+)?)(?:[^\n]{0,20} and (\d+(?:\.\d+)?)\b)?"
+)
+CONSTANT = re.compile(r"^\| `(\w+)` \| (`(\w+)`|dbt variable|module) \| ([^|]+) \|", re.MULTILINE)
 ADR_HEADINGS = ["Context", "Decision", "Consequences", "Measured"]
 
 
@@ -85,3 +93,86 @@ def test_every_decision_record_has_its_four_parts(root: Path) -> None:
     for record in records:
         found = re.findall(r"^## (.+)$", record.read_text(encoding="utf-8"), re.MULTILINE)
         assert found == ADR_HEADINGS, f"{record.name}: expected the headings {ADR_HEADINGS}, found {found}"
+
+
+def _texts(files: list[Path]) -> Iterator[tuple[Path, str]]:
+    for file in files:
+        try:
+            yield file, file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+
+
+def _is_piece_of_a_path(text: str, cited: re.Match[str]) -> bool:
+    """`"page.md"` in code names a file of a folder that stands beside it: no citation."""
+    return "/" not in cited[0] and text[cited.start() - 1 : cited.end() + 1] == f'"{cited[0]}"'
+
+
+def test_no_file_cites_a_page_that_is_not_there(root: Path, committed: Callable[..., list[Path]]) -> None:
+    missing = []
+    for file, text in _texts(committed()):
+        for cited in CITED_PAGE.finditer(text):
+            folders = (root, root / "docs", file.parent)
+            if not any((folder / cited[0]).exists() for folder in folders) and not _is_piece_of_a_path(
+                text, cited
+            ):
+                missing.append(f"{file.relative_to(root)}: {cited[0]}")
+        missing += [f"{file.relative_to(root)}: {words}" for words in CITED_FROM_ELSEWHERE.findall(text)]
+    assert not missing, missing
+
+
+@pytest.mark.parametrize("section", [".md §3", " section 1", " 2", ".md, section 4"])
+def test_a_citation_of_a_page_from_elsewhere_is_noticed(section: str) -> None:
+    assert CITED_FROM_ELSEWHERE.search("as measured (DOMAIN" + section)
+
+
+def test_sections_of_the_domain_that_are_cited_exist(
+    root: Path, committed: Callable[..., list[Path]]
+) -> None:
+    page = (root / "docs" / "domain.md").read_text(encoding="utf-8")
+    sections = set(re.findall(r"^#+ (\d+(?:\.\d+)?)\. ", page, re.MULTILINE))
+    cited = {
+        (str(file.relative_to(root)), section)
+        for file, text in _texts(committed(".py", ".sql", ".yml", ".md"))
+        for found in CITED_SECTIONS.findall(re.sub(r"\n[ #]*", " ", text))
+        for section in filter(None, found)
+    }
+    assert len(cited) > 20
+    assert not {(file, section) for file, section in cited if section not in sections}
+
+
+def test_the_page_of_constants_says_what_the_code_says(
+    root: Path, committed: Callable[..., list[Path]]
+) -> None:
+    """By name, wherever the code keeps it: a default of a config class, a constant of a module, a variable of dbt."""
+    known: dict[tuple[str, str], list[object]] = {}
+
+    def learn(owner: str, body: list[ast.stmt]) -> None:
+        for statement in body:
+            if isinstance(statement, ast.ClassDef):
+                learn(statement.name, statement.body)
+            match statement:
+                case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                    pass
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    pass
+                case _:
+                    continue
+            try:
+                known.setdefault((owner, name), []).append(ast.literal_eval(value))
+            except ValueError:
+                continue
+
+    for file in committed(".py"):
+        if file.relative_to(root).parts[0] in {"ml", "lake", "sources"}:
+            learn("module", ast.parse(file.read_text(encoding="utf-8")).body)
+    variables = yaml.safe_load((root / "dbt_project" / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
+    known |= {("dbt variable", name): [value] for name, value in variables.items()}
+    told = CONSTANT.findall((root / "docs" / "constants.md").read_text(encoding="utf-8"))
+    assert len(told) > 50
+    wrong = {
+        f"{name} of {owner}: {value} on the page, {known.get((inner or owner, name))} in the code"
+        for name, owner, inner, value in told
+        if ast.literal_eval(value.strip()) not in known.get((inner or owner, name), [])
+    }
+    assert not wrong, wrong

@@ -11,7 +11,7 @@ import yaml
 
 from lake.config import SCHEMAS
 from lake.tables import Table, create_missing, fingerprint, sql_type, stored_columns
-from ml.tables.document import COMMAND, PAGE, renewed
+from ml.tables.document import COLUMNS_PAGE, COMMAND, PAGE, renewed
 from ml.tables.registry import TABLES, table
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -72,10 +72,29 @@ def test_dbt_agrees_about_sources_and_marts() -> None:
     assert told == declared
 
 
-def test_the_page_of_contracts_is_up_to_date() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    assert renewed(page) == page, f"docs/contracts.md is out of date: run `{COMMAND}`"
-    assert {t.name.split(".")[0] for t in TABLES} == set(re.findall(r"<!-- tables: (\w+) -->", page))
+@pytest.mark.parametrize(("path", "marker"), [(PAGE, "tables"), (COLUMNS_PAGE, "columns")])
+def test_the_pages_of_tables_and_columns_are_up_to_date(path: Path, marker: str) -> None:
+    page = path.read_text(encoding="utf-8")
+    assert renewed(page) == page, f"docs/{path.name} is out of date: run `{COMMAND}`"
+    assert {t.name.split(".")[0] for t in TABLES} == set(re.findall(rf"<!-- {marker}: (\w+) -->", page))
+
+
+def test_the_page_of_columns_lists_every_column_or_says_where_it_is() -> None:
+    page = COLUMNS_PAGE.read_text(encoding="utf-8")
+    for declared in TABLES:
+        part = page.split(f"\n### {declared.name}\n")[1].split("\n###")[0]
+        listed = re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)
+        missing = list(declared.column_names[len(listed) :])
+        assert listed == list(declared.column_names[: len(listed)])
+        if missing:
+            assert f"`{missing[0]}` … `{missing[-1]}` |  | the last {len(missing)} columns of" in part
+
+
+def test_no_cell_is_taken_for_html_or_ends_early() -> None:
+    told = COLUMNS_PAGE.read_text(encoding="utf-8")
+    assert "row:&lt;source_row>" in told
+    assert "`index <market>`" in told
+    assert all(line.count(" | ") == 2 for line in told.splitlines() if line.startswith("| `"))
 
 
 def test_only_the_registry_makes_tables() -> None:
