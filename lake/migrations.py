@@ -97,6 +97,11 @@ STEPS: tuple[Step, ...] = (
         "The effect of rarity belongs to a market and no longer to one version of its prior.",
         drop_columns("ops.rarity_effect", "prior_version"),
     ),
+    Step(
+        3,
+        "The end of what the sources of a collection cover has a plain name.",
+        rename_column("marts.dim_collections", "told_until", "covered_until"),
+    ),
 )
 
 

@@ -1,6 +1,6 @@
 """The clock: what "now" is for everything that happens in wall-clock time.
 
-Alerts, reminders and deliveries happen at an instant of this clock; data are read as of market time (`Assay.horizon`).
+Alerts, reminders and deliveries happen at an instant of this clock; data are read as of market time (`Assay.as_of`).
 In production it is the machine's clock. A drill or a test sets it, and then runs the same jobs and sensors. Not here:
 when Dagster's own runs began and ended, which only the machine's clock knows.
 """

@@ -179,7 +179,7 @@ def process_tags() -> dict[str, str]:
     return {PROCESS_TAG: f"{socket.gethostname()}/{os.getpid()}/{psutil.Process().create_time():.0f}"}
 
 
-def bury_dead_runs(instance: dg.DagsterInstance) -> int:
+def fail_orphaned_runs(instance: dg.DagsterInstance) -> int:
     """Mark runs whose process is gone as failed and free their pool slots; returns how many.
 
     Without a daemon nobody else would: a run killed with -9 stays "started", and its slot in the

@@ -65,7 +65,7 @@ class Assay:
         return self.settings.source == "simulator"
 
     @property
-    def horizon(self) -> datetime:
+    def as_of(self) -> datetime:
         """Nothing known at or after this instant is ingested: the source's watermark, or `as_of` if earlier."""
         watermark = self.source.watermark()
         as_of = self.settings.as_of

@@ -16,7 +16,7 @@ CADENCE: tuple[tuple[str, dg.JobDefinition | dg.UnresolvedAssetJobDefinition, st
         "hourly_refresh",
         refresh,
         "7 * * * *",
-        "Ingest what arrived, rebuild what changed, value it with the models that reign, and look at it all.",
+        "Ingest what arrived, rebuild what changed, value it with the current champions, and monitor all of it.",
     ),
     (
         "retrain_mon_wed_fri",

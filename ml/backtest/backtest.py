@@ -35,7 +35,7 @@ from ml.backtest.prior import mean_correction, predict_history, refit
 from ml.index.params import DEFAULT_PARAMS
 from ml.ledger.ledger import ledger_rows
 from ml.models.frames import FeatureSet
-from ml.models.index_fallback import IndexAlone, learn_index_alone
+from ml.models.index_fallback import IndexFallback, learn_index_fallback
 from ml.pricing.scoring import ScoringConfig
 from ml.training.candidate import CandidateConfig
 from ml.training.pooled import PooledConfig, prior_version, timestamp
@@ -209,7 +209,7 @@ class _Walk:
             folds,
             champions,
             {market: values for market, values in corrections.items() if values is not None},
-            self._index_alone(period.start),
+            self._index_fallback(period.start),
         )
         estimates = price_period(
             con,
@@ -227,13 +227,13 @@ class _Walk:
         self.parts.finish(period.number, estimates, state)
         return state
 
-    def _index_alone(self, start: int) -> dict[str, IndexAlone]:
+    def _index_fallback(self, start: int) -> dict[str, IndexFallback]:
         """What each market's young sales had taught by an instant."""
         known = self.history.known_before(start)
         learnt, market = first_rows(self.history.frame, known), self.history.market[:known]
-        settings, until = self.config.pooled.index_alone, timestamp(start)
+        settings, until = self.config.pooled.index_fallback, timestamp(start)
         return {
-            name: learn_index_alone(self.con, learnt.rows(market == name), settings, until)
+            name: learn_index_fallback(self.con, learnt.rows(market == name), settings, until)
             for name in self.history.markets
         }
 

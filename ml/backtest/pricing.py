@@ -24,7 +24,7 @@ from ml.backtest.prior import Walked
 from ml.intervals.calibration import quantiles_at
 from ml.ledger.ledger import ESTIMATE_SCHEMA
 from ml.models.frames import FeatureSet
-from ml.models.index_fallback import IndexAlone
+from ml.models.index_fallback import IndexFallback
 from ml.models.traits import TraitLists, read_trait_types
 from ml.pricing.models import PricingModels, PriorModel, RowIntervals
 from ml.pricing.price import Prices, PricingInputs, price
@@ -46,13 +46,13 @@ class InForce:
         folds: Folds of each market; the last one is live.
         champions: Champions by collection.
         mean_log: Mean correction by premium tier, by market; a market that is not calibrated yet is missing.
-        index_alone: What the index knows by itself, by market.
+        index_fallback: What the index knows by itself, by market.
     """
 
     folds: Mapping[str, Sequence[Fold]]
     champions: Mapping[str, BacktestChampion]
     mean_log: Mapping[str, Sequence[float]]
-    index_alone: Mapping[str, IndexAlone]
+    index_fallback: Mapping[str, IndexFallback]
 
 
 def price_period(
@@ -89,7 +89,7 @@ def price_period(
         for folds in force.folds.values()
         for fold in folds
     }
-    models = PricingModels(artifacts, priors, force.index_alone)
+    models = PricingModels(artifacts, priors, force.index_fallback)
     champions, _ = usable_champions(
         {key: held.champion for key, held in force.champions.items()}, priors, features.fingerprint
     )

@@ -114,7 +114,7 @@ def build_token_features(
 ) -> FeatureReport:
     """Write features.token_features: every token of every collection with an index, as seen at ``as_of``.
 
-    A collection whose sources ended earlier (``marts.dim_collections.told_until``) is seen at their end.
+    A collection whose sources ended earlier (``marts.dim_collections.covered_until``) is seen at their end.
 
     Args:
         con: connection inside the caller's transaction.
@@ -151,7 +151,7 @@ def build_token_features(
             -- What a source stopped telling is unknown, not silence: value at the end of what was told.
             select
                 collection,
-                least($as_of::timestamp, coalesce(told_until + interval 1 microsecond, $as_of::timestamp)) as as_of
+                least($as_of::timestamp, coalesce(covered_until + interval 1 microsecond, $as_of::timestamp)) as as_of
             from marts.dim_collections
             where collection in (select collection from feature_changed)
         ),

@@ -64,8 +64,8 @@ def plan_stale(con: duckdb.DuckDBPyConnection, as_of: datetime) -> None:
         from features.token_features
         inner join marts.dim_collections using (collection)
         where token_features.collection not in (select collection from feature_changed)
-        group by token_features.collection, told_until
-        having max(as_of) < least($as_of::timestamp, coalesce(told_until, $as_of::timestamp))
+        group by token_features.collection, covered_until
+        having max(as_of) < least($as_of::timestamp, coalesce(covered_until, $as_of::timestamp))
             - interval {STALE_DAYS} day
         """,
         {"as_of": as_of},

@@ -28,7 +28,7 @@ _VERSION = "index"
 
 
 @dataclass(frozen=True)
-class IndexAloneConfig:
+class IndexFallbackConfig:
     """Settings of the index tier.
 
     Attributes:
@@ -43,7 +43,7 @@ class IndexAloneConfig:
 
 
 @dataclass(frozen=True)
-class IndexAlone:
+class IndexFallback:
     """What one market's young sales taught.
 
     Attributes:
@@ -60,7 +60,7 @@ class IndexAlone:
         return tuple(effect for effect, _ in self.rarity)
 
 
-NOTHING_LEARNT = IndexAlone(None, ())
+NOTHING_LEARNT = IndexFallback(None, ())
 
 
 def index_version(market: str) -> str:
@@ -68,9 +68,12 @@ def index_version(market: str) -> str:
     return f"{_VERSION} {market}"
 
 
-def learn_index_alone(
-    con: duckdb.DuckDBPyConnection, sales: SaleFrame, config: IndexAloneConfig, until: datetime | None = None
-) -> IndexAlone:
+def learn_index_fallback(
+    con: duckdb.DuckDBPyConnection,
+    sales: SaleFrame,
+    config: IndexFallbackConfig,
+    until: datetime | None = None,
+) -> IndexFallback:
     """Learn from one market's sales.
 
     Args:
@@ -82,10 +85,10 @@ def learn_index_alone(
     if not len(sales):
         return NOTHING_LEARNT
     chains = {sales.chains[code] for code in np.unique(sales.collection)}
-    return IndexAlone(_calibrate(sales, config), _rarity(con, chains, config, until))
+    return IndexFallback(_calibrate(sales, config), _rarity(con, chains, config, until))
 
 
-def _calibrate(sales: SaleFrame, config: IndexAloneConfig) -> Calibration | None:
+def _calibrate(sales: SaleFrame, config: IndexFallbackConfig) -> Calibration | None:
     """Such collections are young, so young sales calibrate them."""
     young = np.flatnonzero(sales.seq <= config.young_sales)
     if len(young) < config.calibration.mean_tier_rows:
@@ -96,7 +99,10 @@ def _calibrate(sales: SaleFrame, config: IndexAloneConfig) -> Calibration | None
 
 
 def _rarity(
-    con: duckdb.DuckDBPyConnection, chains: Collection[str], config: IndexAloneConfig, until: datetime | None
+    con: duckdb.DuckDBPyConnection,
+    chains: Collection[str],
+    config: IndexFallbackConfig,
+    until: datetime | None,
 ) -> tuple[tuple[float, int], ...]:
     """Median log gap of price over index by rarity bin, on young sales, shrunk towards 0."""
     rows = con.execute(

@@ -16,7 +16,7 @@ from catboost import CatBoostRegressor
 
 from ml.intervals.calibration import TIERS, Calibration
 from ml.models.frames import FeatureSet
-from ml.models.index_fallback import NOTHING_LEARNT, IndexAlone, index_version, read_rarity
+from ml.models.index_fallback import NOTHING_LEARNT, IndexFallback, index_version, read_rarity
 from ml.models.markets import LivePriors
 from ml.registry.artifacts import ArtifactLostError, ArtifactStore
 from ml.registry.mirror import read_champions
@@ -52,7 +52,7 @@ class PricingModels:
 
     artifacts: ArtifactStore
     priors: Mapping[str, PriorModel]
-    index: Mapping[str, IndexAlone]
+    index: Mapping[str, IndexFallback]
     most_boosters: int = 256
     _pooled: dict[str, CatBoostRegressor] = field(default_factory=dict, repr=False)
     _boosters: dict[str, CatBoostRegressor] = field(default_factory=dict, repr=False)
@@ -95,7 +95,7 @@ class PricingModels:
             return f"a file of its prior {version} is lost: {error}"
         return None
 
-    def index_of(self, market: str) -> IndexAlone:
+    def index_of(self, market: str) -> IndexFallback:
         """What is known of a market where the index prices by itself."""
         return self.index.get(market, NOTHING_LEARNT)
 
@@ -182,7 +182,7 @@ def read_models(
     live = LivePriors.read(con)
     rarity = read_rarity(con) or {"": ()}
     index = {
-        market: IndexAlone(
+        market: IndexFallback(
             _calibration(con, index_version(market), as_of), tuple((effect, 0) for effect in effects)
         )
         for market, effects in rarity.items()

@@ -67,7 +67,7 @@ def collections_to_score(
         featured as (select collection, max(as_of) as as_of from features.token_features group by collection),
 
         known as (
-            select d.collection, d.told_until, count(t.token_id) as tokens
+            select d.collection, d.covered_until, count(t.token_id) as tokens
             from marts.dim_collections as d left join marts.dim_tokens as t on d.collection = t.collection
             group by all
         ),
@@ -93,9 +93,9 @@ def collections_to_score(
             -- no champion: the live prior prices it
             or s.has_value and c.collection is null and s.prior_version is distinct from live.prior_version
             or s.has_value
-            and l.last_sale_at < least($as_of::timestamp, k.told_until) - to_days($silent_days)
+            and l.last_sale_at < least($as_of::timestamp, k.covered_until) - to_days($silent_days)
             or not s.has_value and f.as_of is not null
-            and l.last_sale_at >= least($as_of::timestamp, k.told_until) - to_days($silent_days)
+            and l.last_sale_at >= least($as_of::timestamp, k.covered_until) - to_days($silent_days)
         order by 1
         """,
         {"as_of": as_of, "silent_days": config.tiers.silent_days},

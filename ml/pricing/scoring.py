@@ -120,8 +120,8 @@ def _collection_facts(
             d.collection,
             coalesce(states.sales, 0) as sales,
             states.floor_eth,
-            least($as_of::timestamp, coalesce(d.told_until + interval 1 microsecond, $as_of::timestamp)) as as_of,
-            (epoch_us(least($as_of::timestamp, d.told_until)) - epoch_us(states.last_sale_at)) / 86400e6
+            least($as_of::timestamp, coalesce(d.covered_until + interval 1 microsecond, $as_of::timestamp)) as as_of,
+            (epoch_us(least($as_of::timestamp, d.covered_until)) - epoch_us(states.last_sale_at)) / 86400e6
                 as days_since_sale
         from marts.dim_collections as d
         left join states on d.collection = states.collection

@@ -57,12 +57,12 @@ class ChampionRegistry:
 
         return MlflowClient(tracking_uri=self.url, registry_uri=self.url)
 
-    def promote(self, challenger: Champion, reigning: Champion | None) -> Champion:
+    def promote(self, challenger: Champion, current: Champion | None) -> Champion:
         """Make the challenger its collection's champion.
 
         Args:
             challenger: What was approved.
-            reigning: The champion that it replaces, as the lake knows it; None for a collection's first.
+            current: The champion that it replaces, as the lake knows it; None for a collection's first.
 
         Returns:
             The challenger with its version number. Registering the same tuple again returns the version it
@@ -72,10 +72,10 @@ class ChampionRegistry:
             RegistryError: The registry refused; the lake's champion goes on.
         """
         collection = challenger.collection
-        previous = reigning.version if reigning else None
+        previous = current.version if current else None
         with self._asked_about(collection):
             name = self._name(collection)
-            newest = self._newest(name) if reigning or not self._create(name, collection) else None
+            newest = self._newest(name) if current or not self._create(name, collection) else None
             if newest is not None and newest.tags.get("assay.identity") == challenger.identity():
                 version = int(newest.version)
             else:
@@ -85,16 +85,16 @@ class ChampionRegistry:
                 self.client.set_registered_model_alias(name, ALIAS_PREVIOUS, str(previous))
         return challenger.registered(version, previous)
 
-    def rollback(self, collection: str, reigning: Champion | None = None) -> Champion:
+    def rollback(self, collection: str, current: Champion | None = None) -> Champion:
         """Swap a collection's champion with its previous version.
 
         Args:
             collection: Whose champion to replace.
-            reigning: The champion as the lake knows it. Its versions, not the aliases, say what is swapped, so that a
+            current: The champion as the lake knows it. Its versions, not the aliases, say what is swapped, so that a
                 rollback that died before the lake heard of it is finished by the next one and not undone.
 
         Returns:
-            The champion that now reigns.
+            The new champion.
 
         Raises:
             NothingToRollBackError: When the collection has no previous version.
@@ -103,8 +103,8 @@ class ChampionRegistry:
         with self._asked_about(collection):
             name = self._name(collection)
             aliases = self._aliases(name)
-        if reigning is not None and reigning.previous_version is not None:
-            aliases |= {ALIAS_CHAMPION: reigning.version, ALIAS_PREVIOUS: reigning.previous_version}
+        if current is not None and current.previous_version is not None:
+            aliases |= {ALIAS_CHAMPION: current.version, ALIAS_PREVIOUS: current.previous_version}
         if ALIAS_PREVIOUS not in aliases:
             raise NothingToRollBackError(
                 f"expected a previous version of {collection!r} in the registry, found aliases "
@@ -131,7 +131,7 @@ class ChampionRegistry:
         return dict(self._aliases_by_model().values())
 
     def champions(self) -> dict[str, Champion]:
-        """Every reigning champion, from the registry alone."""
+        """Every current champion, from the registry alone."""
         wanted = self._aliases_by_model()
         result = {}
         token: str | None = None

@@ -41,7 +41,7 @@ class Decision:
         reason: The same for people.
         numbers: What was measured, and the prior version it was measured with.
         challenger: Model version or identity of the challenger.
-        champion: Model version that reigned before, or None.
+        champion: Model version of the champion before, or None.
     """
 
     decided_at: datetime
@@ -154,7 +154,7 @@ def rollback(
         numbers: What was measured; the restored champion's own numbers when None.
 
     Returns:
-        The champion that now reigns.
+        The new champion.
 
     Raises:
         NothingToRollBackError: When there is no previous version.

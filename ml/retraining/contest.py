@@ -29,7 +29,7 @@ from ml.pricing.price import PricingInputs, price
 from ml.pricing.tiers import TierChoices, usable_champions
 from ml.registry.artifacts import ArtifactLostError, ArtifactStore
 from ml.registry.champion import Champion
-from ml.retraining.policy import ActingPolicy
+from ml.retraining.policy import RetrainingPolicy
 
 Float = npt.NDArray[np.float64]
 
@@ -71,7 +71,7 @@ class Contest:
     Attributes:
         n: Sales.
         hours: Distinct hours among them.
-        champion: Error of the reigning model.
+        champion: Error of the current model.
         rival: Error of the other.
         z: Standard errors by which the rival was better.
     """
@@ -87,7 +87,7 @@ class Contest:
         """Relative fall of the error with the rival."""
         return 1.0 - self.rival / self.champion if self.champion > 0 else 0.0
 
-    def is_won(self, policy: ActingPolicy) -> bool:
+    def is_won(self, policy: RetrainingPolicy) -> bool:
         """Whether the rival was better beyond noise and by enough."""
         return (
             self.n >= policy.contest_sales and self.z >= policy.contest_z and self.gain >= policy.contest_gain

@@ -17,12 +17,14 @@ import duckdb
 from ml.compute.asof_join import sorted_asof_joins
 from ml.ledger.estimate_ledger import CURRENT_DAYS, with_outdated
 from ml.ledger.estimate_ledger import TABLE as LEDGER
-from ml.retraining.policy import ActingPolicy
+from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.queue import CHANGES
 from ml.retraining.tables import EFFECTS
 
 
-def measure_effects(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolicy | None = None) -> int:
+def measure_effects(
+    con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy | None = None
+) -> int:
     """Write the effect of every decision that has enough sales on both sides by now; returns how many are new.
 
     Args:
@@ -30,7 +32,7 @@ def measure_effects(con: duckdb.DuckDBPyConnection, now: datetime, policy: Actin
         now: Market time.
         policy: Guards.
     """
-    policy = policy or ActingPolicy()
+    policy = policy or RetrainingPolicy()
     limits = {
         "now": now,
         "days": int(policy.effect_days),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class ActingPolicy:
+class RetrainingPolicy:
     """Limits and thresholds; days and hours are market time.
 
     Attributes:

@@ -19,7 +19,7 @@ import duckdb
 from ml.drift.statement import MARKET_PREFIX
 from ml.drift.tables import STATUS as DRIFT
 from ml.monitoring.online_error import ALL, DEGRADED, newest_online
-from ml.retraining.policy import ActingPolicy
+from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.tables import (
     COOLING,
     DONE,
@@ -55,7 +55,7 @@ class QueueState:
 
 
 def refresh_queue(
-    con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolicy | None = None
+    con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy | None = None
 ) -> QueueState:
     """Bring the queue up to what is known at market time `now`, in the caller's transaction; idempotent.
 
@@ -64,7 +64,7 @@ def refresh_queue(
         now: Market time.
         policy: Limits and weights.
     """
-    policy = policy or ActingPolicy()
+    policy = policy or RetrainingPolicy()
     _find_needs(con, now, policy)
     con.execute(_RESOLVE_SQL, {"now": now})
     con.execute(_REENTER_SQL)
@@ -145,7 +145,7 @@ def release(con: duckdb.DuckDBPyConnection, ended_runs: Sequence[str]) -> int:
     return int(row[0]) if row else 0
 
 
-def _find_needs(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolicy) -> None:
+def _find_needs(con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy) -> None:
     """Temporary tables: `acting_needs`, what was found, with its value; `acting_changes`, runs that changed a model."""
     con.execute(
         "create or replace temp table acting_changes as"

@@ -24,7 +24,7 @@ from ml.registry.champions import ChampionRegistry
 from ml.registry.errors import RegistryError
 from ml.registry.mirror import Decision, read_champions, record, rollback
 from ml.retraining.contest import CannotPriceError, Contest, Pricer, UnseenSales, compare, read_unseen
-from ml.retraining.policy import ActingPolicy
+from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.tables import QUEUE
 
 RULE_PREVIOUS = "previous_better"
@@ -58,7 +58,7 @@ class Finding:
         action: rolled_back, fell_back, none, or failed: the registry refused, and the champion goes on.
         reason: For people, with the numbers that mattered.
         contest: The comparison that decided; None when there was nothing to compare.
-        champion: Who reigns now.
+        champion: The current champion.
     """
 
     collection: str
@@ -69,7 +69,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Ruling:
+class RestoreDecision:
     """A verdict not carried out yet."""
 
     action: str
@@ -79,13 +79,13 @@ class Ruling:
 
 
 def suspects(
-    con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolicy | None = None
+    con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy | None = None
 ) -> list[Suspect]:
     """Champions whose errors are larger than before and that have something to be replaced by, most valuable first.
 
     Reads stored judgements only, so that a sensor can ask every minute.
     """
-    policy = policy or ActingPolicy()
+    policy = policy or RetrainingPolicy()
     trained = f"select collection, priority from {QUEUE} where last_trained is not null"
     rows = con.execute(
         f"""
@@ -117,9 +117,9 @@ def examine(
     keys: Sequence[str],
     now: datetime,
     *,
-    policy: ActingPolicy | None = None,
+    policy: RetrainingPolicy | None = None,
     features: FeatureSet | None = None,
-) -> dict[str, Ruling]:
+) -> dict[str, RestoreDecision]:
     """Judge the champions of some collections; nothing is changed.
 
     Args:
@@ -130,7 +130,7 @@ def examine(
         policy: Thresholds.
         features: Features the lake holds; those declared now when None.
     """
-    policy, features = policy or ActingPolicy(), features or FeatureSet.declared()
+    policy, features = policy or RetrainingPolicy(), features or FeatureSet.declared()
     champions = read_champions(con, list(keys))
     before, unread = {}, {}
     for key, champion in champions.items():
@@ -139,7 +139,7 @@ def examine(
         try:
             before[key] = registry.version(key, champion.previous_version, champion.version)
         except RegistryError as error:
-            unread[key] = Ruling("none", f"its previous version was not read: {error}", None)
+            unread[key] = RestoreDecision("none", f"its previous version was not read: {error}", None)
     since = {
         key: max(champion.trained_until, before[key].trained_until)
         if key in before
@@ -149,43 +149,43 @@ def examine(
     sales = read_unseen(con, since, now, features, policy.contest_most_sales)
     pricer = Pricer(con, registry.artifacts, features)
     trained_again = _trained_again(con)
-    rulings = dict(unread)
+    decisions = dict(unread)
     for key, champion in champions.items():
         if key in unread:
             continue
         own = sales.get(key)
         if own is None or len(own) < policy.contest_sales:
             found = f"{len(own) if own else 0} sales since its training; {policy.contest_sales} decide"
-            rulings[key] = Ruling("none", found, None)
+            decisions[key] = RestoreDecision("none", found, None)
             continue
-        rulings[key] = _rule(champion, before.get(key), own, pricer, key in trained_again, policy)
-    return rulings
+        decisions[key] = _rule(champion, before.get(key), own, pricer, key in trained_again, policy)
+    return decisions
 
 
 def restore(
     con: duckdb.DuckDBPyConnection,
     registry: ChampionRegistry,
-    rulings: dict[str, Ruling],
+    decisions: dict[str, RestoreDecision],
     run_id: str,
     now: datetime,
 ) -> list[Finding]:
-    """Carry the rulings out in the caller's transaction: registry, champions and decision log together.
+    """Carry the decisions out in the caller's transaction: registry, champions and decision log together.
 
     Args:
         con: A write connection of the lake.
         registry: The registry of record.
-        rulings: From `examine`.
+        decisions: From `examine`.
         run_id: The run that decides.
         now: Market time, written as the time of the decisions.
     """
     findings = []
-    for key, ruling in rulings.items():
+    for key, decision in decisions.items():
         try:
-            champion = _carry_out(con, registry, key, ruling, run_id, now)
+            champion = _carry_out(con, registry, key, decision, run_id, now)
         except RegistryError as error:
-            findings.append(Finding(key, "failed", str(error), ruling.contest))
+            findings.append(Finding(key, "failed", str(error), decision.contest))
         else:
-            findings.append(Finding(key, ruling.action, ruling.reason, ruling.contest, champion))
+            findings.append(Finding(key, decision.action, decision.reason, decision.contest, champion))
     return findings
 
 
@@ -193,32 +193,32 @@ def _carry_out(
     con: duckdb.DuckDBPyConnection,
     registry: ChampionRegistry,
     key: str,
-    ruling: Ruling,
+    decision: RestoreDecision,
     run_id: str,
     now: datetime,
 ) -> Champion | None:
-    """The champion that reigns after a ruling, or None where it changes nothing."""
-    numbers = ruling.contest.numbers() if ruling.contest else {}
-    if ruling.action == "rolled_back":
+    """The champion after a decision, or None where it changes nothing."""
+    numbers = decision.contest.numbers() if decision.contest else {}
+    if decision.action == "rolled_back":
         return rollback(
-            con, registry, key, run_id, ruling.reason, rule=RULE_PREVIOUS, decided_at=now, numbers=numbers
+            con, registry, key, run_id, decision.reason, rule=RULE_PREVIOUS, decided_at=now, numbers=numbers
         )
-    if ruling.action != "fell_back" or ruling.lower is None:
+    if decision.action != "fell_back" or decision.lower is None:
         return None
-    reigning = read_champions(con, [key])[key]
-    champion = registry.promote(ruling.lower, reigning)
-    decision = Decision(
+    current = read_champions(con, [key])[key]
+    champion = registry.promote(decision.lower, current)
+    logged = Decision(
         now,
         run_id,
         key,
         "fell_back",
         RULE_NOT_TRUSTED,
-        ruling.reason,
+        decision.reason,
         {**numbers, "prior_version": champion.prior_version},
         champion.model_version,
-        reigning.model_version,
+        current.model_version,
     )
-    record(con, [champion], [decision])
+    record(con, [champion], [logged])
     return champion
 
 
@@ -228,12 +228,12 @@ def _rule(
     sales: UnseenSales,
     pricer: Pricer,
     trained_again: bool,
-    policy: ActingPolicy,
-) -> Ruling:
+    policy: RetrainingPolicy,
+) -> RestoreDecision:
     try:
         ours = pricer.log_error(champion, sales)
     except CannotPriceError as error:
-        return Ruling("none", f"not compared: {error}", None)
+        return RestoreDecision("none", f"not compared: {error}", None)
     told, contest = "it has no previous version", None
     if previous is not None:
         try:
@@ -243,26 +243,26 @@ def _rule(
         else:
             told = _told(contest, f"the previous {previous.model_version}")
             if contest.is_won(policy):
-                return Ruling("rolled_back", told, contest)
+                return RestoreDecision("rolled_back", told, contest)
     if not trained_again or champion.tier not in LOWER:
-        return Ruling("none", told, contest)
+        return RestoreDecision("none", told, contest)
     usable = np.isfinite(sales.med_5_log)
     simple = np.abs(sales.target_log - sales.med_5_log)[usable]
     against = compare(ours[usable], simple, sales.hour[usable])
     if against.n < policy.contest_sales or against.z < policy.distrust_z:
-        return Ruling("none", told, contest)
+        return RestoreDecision("none", told, contest)
     lower = replace(
         champion, tier=LOWER[champion.tier], local_sha=None, weight=0.0, numbers=against.numbers(), version=0
     )
     try:
         below = compare(ours, pricer.log_error(lower, sales), sales.hour)
     except CannotPriceError as error:
-        return Ruling("none", f"{told}; the tier below was not compared: {error}", against)
+        return RestoreDecision("none", f"{told}; the tier below was not compared: {error}", against)
     if below.gain < 0:
         told = f"loses against the median of five ({_told(against, 'it')}), but {lower.tier} is worse still"
-        return Ruling("none", told, against)
+        return RestoreDecision("none", told, against)
     told = f"trained again and still worse: {_told(against, 'the median of five')}"
-    return Ruling("fell_back", told, against, lower)
+    return RestoreDecision("fell_back", told, against, lower)
 
 
 def _told(contest: Contest, rival: str) -> str:

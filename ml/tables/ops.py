@@ -183,7 +183,7 @@ DECISION_LOG = Table(
         reason varchar The same for people
         numbers varchar What was measured, as JSON; errors are mean |log error|
         challenger varchar Model that was judged; null where none was
-        champion varchar Model that reigned before; null without one
+        champion varchar Model that was champion before; null without one
     """),
 )
 

@@ -26,7 +26,7 @@ class BeforeTraining:
     """What the lake knows about the keys before the run.
 
     Attributes:
-        champions: Who reigns, of the keys that have a champion.
+        champions: Current champions, of the keys that have one.
         sales: Past sales with an out-of-fold prediction, of the keys that have any.
         newest: When the newest of them became known.
         new_sales: How many of them became known after the champion had been trained; all without one.

@@ -104,7 +104,7 @@ class CandidateTask:
 
     Attributes:
         sales: The collection's past sales.
-        champion: Who reigns, or None.
+        champion: The current champion, or None.
         config: Settings.
         artifacts: Folder of the artefact store.
     """

@@ -63,7 +63,7 @@ class TrainingOutcome:
     Attributes:
         collection: The key.
         status: trained, skipped (nothing new to learn) or failed.
-        champion: The champion that now reigns, or None.
+        champion: The champion after the training, or None.
         decision: The row for ops.decision_log, or None when nothing was judged.
         reason: In words; the error of a failure.
         fit_seconds: Time inside CatBoost fits.
@@ -217,13 +217,11 @@ def _conclude(
     lost: LostFile | None,
 ) -> TrainingOutcome:
     key = task.sales.collection
-    reigning = state.champions.get(key)
+    current = state.champions.get(key)
     if isinstance(result, Raised):
         if not isinstance(result.error, Exception):
             raise result.error
-        return TrainingOutcome(
-            key, "failed", reigning, None, f"{type(result.error).__name__}: {result.error}"
-        )
+        return TrainingOutcome(key, "failed", current, None, f"{type(result.error).__name__}: {result.error}")
     verdict = result.verdict
     challenger = Champion(
         collection=key,
@@ -237,19 +235,19 @@ def _conclude(
         snapshot_id=state.snapshot_id,
         numbers=verdict.numbers,
     )
-    action, rule, reason, champion = verdict.action, verdict.rule, verdict.reason, reigning
+    action, rule, reason, champion = verdict.action, verdict.rule, verdict.reason, current
     if action in {"promoted", "fell_back"}:
-        if reigning is not None and reigning.identity() == challenger.identity():
+        if current is not None and current.identity() == challenger.identity():
             action, rule, reason = "kept", "unchanged", "the challenger is the champion, to the byte"
         else:
             try:
-                champion = registry.promote(challenger, reigning)
+                champion = registry.promote(challenger, current)
             except RegistryError as error:
-                return TrainingOutcome(key, "failed", reigning, None, str(error), result.fit_seconds)
+                return TrainingOutcome(key, "failed", current, None, str(error), result.fit_seconds)
     if lost is not None:
         rule, reason = RULE_LOST, f"{lost}; trained again: {reason}"
-    crowned = champion if action in {"promoted", "fell_back"} else None
-    name = crowned.model_version if crowned else challenger.identity()[:12]
+    promoted = champion if action in {"promoted", "fell_back"} else None
+    name = promoted.model_version if promoted else challenger.identity()[:12]
     decision = Decision(
         state.watermark,
         state.run_id,
@@ -259,6 +257,6 @@ def _conclude(
         reason,
         {**verdict.numbers, "prior_version": challenger.prior_version},
         name,
-        reigning.model_version if reigning else None,
+        current.model_version if current else None,
     )
     return TrainingOutcome(key, "trained", champion, decision, reason, result.fit_seconds, result)

@@ -6,7 +6,7 @@ registering.
 Concept: twenty sales under one constant model give anything from 9 to 40 % error (docs/domain.md, section 3), so
 no single comparison on a short window may carry a decision alone. The local booster must win twice: on an
 earlier window that chooses its weight, and on the newest window, against the prior alone, every baseline, and
-the reigning champion on sales neither has seen. The pooled prior was judged on the sales of all collections;
+the current champion on sales neither has seen. The pooled prior was judged on the sales of all collections;
 a collection departs from it only when its own newest sales contradict it beyond noise.
 """
 
@@ -98,7 +98,7 @@ def judge(
     prior: Float,
     baselines: Mapping[str, Float],
     champion: Float | None,
-    reigning: bool,
+    has_champion: bool,
     config: GateConfig,
 ) -> Verdict:
     """Decide on a challenger by its errors on the newest window.
@@ -110,14 +110,14 @@ def judge(
         prior: |log error| of the prior alone, shape (n,).
         baselines: |log error| of each baseline and of the index alone ("index"), shape (n,), NaN where it had
             no value.
-        champion: |log error| of the reigning champion, shape (n,), NaN on sales that it has seen or that
+        champion: |log error| of the current champion, shape (n,), NaN on sales that it has seen or that
             another prior priced; None without one that can be compared.
-        reigning: Whether there is a champion.
+        has_champion: Whether there is a champion.
         config: Thresholds.
 
     Returns:
         The verdict. With action promoted or fell_back the challenger becomes champion with `tier`; with
-        rejected the reigning champion stays.
+        rejected the current champion stays.
     """
     n = len(candidate)
     tier = TIER_OWN if with_local else TIER_POOLED
@@ -144,7 +144,7 @@ def judge(
     if z <= config.contradiction_z:
         rule = "beats_baselines" if error <= errors[strongest] else "not_contradicted"
         return Verdict("promoted", rule, against, tier, numbers)
-    if reigning:
+    if has_champion:
         return Verdict("rejected", "baseline_better", against, tier, numbers)
     return Verdict("fell_back", "baseline_better", against, TIER_INDEX, numbers)
 

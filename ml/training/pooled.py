@@ -24,7 +24,7 @@ import numpy.typing as npt
 from ml.intervals.calibration import Calibration, calibrate
 from ml.metrics.baselines import BASELINES, baseline_logs
 from ml.models.frames import FeatureSet, SaleFrame, read_sales
-from ml.models.index_fallback import IndexAlone, IndexAloneConfig, learn_index_alone
+from ml.models.index_fallback import IndexFallback, IndexFallbackConfig, learn_index_fallback
 from ml.models.markets import MIN_MARKET_SALES, split_markets
 from ml.models.tuned_settings import MARKET, read_adopted, recipe
 from ml.registry.artifacts import ArtifactStore
@@ -45,13 +45,13 @@ class PooledConfig:
         min_market_sales: Sales from which a chain has a prior of its own.
         gate_rows: Newest sales on which the recipe must beat the baselines; many, because the newest few were priced by
             an ageing fold, which is a reason to refit and not to reject.
-        index_alone: What is learnt for collections where the index speaks alone.
+        index_fallback: What is learnt for collections where the index speaks alone.
     """
 
     walk_forward: WalkForwardConfig = field(default_factory=WalkForwardConfig)
     min_market_sales: int = MIN_MARKET_SALES
     gate_rows: int = 50_000
-    index_alone: IndexAloneConfig = field(default_factory=IndexAloneConfig)
+    index_fallback: IndexFallbackConfig = field(default_factory=IndexFallbackConfig)
 
     def fingerprint(self) -> str:
         """Digest of the recipe; folds fitted under another one are not reused.
@@ -75,7 +75,7 @@ class PooledOutcome:
         baselines: Baseline name to ln ETH, aligned with `frame`.
         prior_versions: Prior behind each prediction, None where the index speaks alone; shape (n,).
         calibrations: Live prior version to the interval calibration on its market's newest sales.
-        index_alone: Market to what is said where the index speaks alone.
+        index_fallback: Market to what is said where the index speaks alone.
         decisions: The gate's row for each market whose prior was refitted, and a row for each market of which lost
             files were fitted again.
         prior_version: The live prior of the largest market, or None.
@@ -89,7 +89,7 @@ class PooledOutcome:
     baselines: dict[str, Float]
     prior_versions: npt.NDArray[np.object_]
     calibrations: dict[str, Calibration]
-    index_alone: dict[str, IndexAlone]
+    index_fallback: dict[str, IndexFallback]
     decisions: list[Decision]
     prior_version: str | None
     refitted: int
@@ -135,7 +135,7 @@ def train_pooled(
     stored = _read_folds(con, features, config)
     adopted = read_adopted(con, MARKET, recipe(features.fingerprint, config.fingerprint()))
     baselines = baseline_logs(con, frame.sale_id)
-    merged, index_alone = _Merged.empty(frame), {}
+    merged, index_fallback = _Merged.empty(frame), {}
     for market, mask in split_markets(frame, config.min_market_sales).items():
         known = [fold for fold in stored if fold.market == market]
         sales = frame.rows(mask)
@@ -151,14 +151,14 @@ def train_pooled(
             if decision.action == "rejected":
                 result = _without_live_fold(result)
         merged.add(mask, sales, result, config)
-        index_alone[market] = learn_index_alone(con, sales, config.index_alone)
+        index_fallback[market] = learn_index_fallback(con, sales, config.index_fallback)
     return PooledOutcome(
         frame=frame,
         walk_forward=merged.walk_forward(),
         baselines=baselines,
         prior_versions=merged.prior_versions,
         calibrations=merged.calibrations,
-        index_alone=index_alone,
+        index_fallback=index_fallback,
         decisions=merged.decisions,
         prior_version=next(iter(merged.live), None),
         refitted=merged.refitted,

@@ -211,7 +211,7 @@ def _flapping(con: sqlite3.Connection, alert: Alert, at: str, policy: AlertPolic
         return None, 0
     # The count goes on while nothing is told, and starts again once something was.
     flaps = 1 if last["thread"] is not None else last["flaps"] + 1
-    return (None if flaps >= policy.told_flaps else until), flaps
+    return (None if flaps >= policy.reported_flaps else until), flaps
 
 
 def _resolve(con: sqlite3.Connection, key: str, at: str) -> bool:

@@ -18,7 +18,7 @@ class AlertPolicy:
     Attributes:
         reminder_every: By severity, after how long an incident that is still open is told again; absent: never.
         quiet_after_recovery: By severity, how long after its recovery a key that comes back is only watched.
-        told_flaps: A key that came back this many times inside its quiet time is told anyway.
+        reported_flaps: A key that came back this many times inside its quiet time is told anyway.
         names_shown: How many members of a group a message names.
         backoff_first: Wait after the first failed attempt; it doubles with each further one.
         backoff_longest: The longest wait: what a repaired endpoint waits for its messages.
@@ -44,7 +44,7 @@ class AlertPolicy:
             "info": timedelta(hours=6),
         }
     )
-    told_flaps: int = 3
+    reported_flaps: int = 3
     names_shown: int = 10
     backoff_first: timedelta = timedelta(seconds=30)
     backoff_longest: timedelta = timedelta(minutes=15)

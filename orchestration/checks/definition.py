@@ -22,7 +22,7 @@ EXAMPLES = 20
 
 
 @dataclass(frozen=True)
-class Look:
+class CheckContext:
     """What a check looks at.
 
     Attributes:
@@ -55,7 +55,7 @@ class Finding:
     commands: str | None = None
 
 
-Measure = Callable[[Look], Finding]
+Measure = Callable[[CheckContext], Finding]
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,9 @@ class Check:
 def no_rows(sql: str) -> Measure:
     """Holds when the query of offending rows finds none. `$now` may be used."""
 
-    def measure(look: Look) -> Finding:
-        given = {"now": look.now} if "$now" in sql else {}
-        found = look.con.execute(
+    def measure(context: CheckContext) -> Finding:
+        given = {"now": context.now} if "$now" in sql else {}
+        found = context.con.execute(
             f"select *, count(*) over () as offending_rows from ({sql}) limit {EXAMPLES}", given
         ).df()
         offending = int(found["offending_rows"].iloc[0]) if len(found) else 0
@@ -107,8 +107,10 @@ def share_against_before(sql: str, *, least: float, times: float, min_events: in
         min_events: Fewer newest events say nothing.
     """
 
-    def measure(look: Look) -> Finding:
-        odd, events, odd_before, events_before = look.con.execute(sql, {"now": look.now}).fetchone() or (
+    def measure(context: CheckContext) -> Finding:
+        odd, events, odd_before, events_before = context.con.execute(
+            sql, {"now": context.now}
+        ).fetchone() or (
             0,
             0,
             0,

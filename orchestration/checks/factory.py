@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from ml.text.markdown import markdown_table
-from orchestration.checks.definition import Check, Finding, Look
+from orchestration.checks.definition import Check, CheckContext, Finding
 from orchestration.resources import AssayResource
 
 
@@ -21,17 +21,17 @@ def check_group(name: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
     def group(context: dg.AssetCheckExecutionContext, assay: AssayResource) -> Iterator[dg.AssetCheckResult]:
         selected = context.selected_asset_check_keys
         with assay.lake.read() as con:
-            look = Look(con, assay.horizon, context.instance)
+            seen = CheckContext(con, assay.as_of, context.instance)
             for key in sorted(selected, key=lambda key: (key.asset_key.to_user_string(), key.name)):
                 check = by_name[key.asset_key, key.name]
-                yield result_of(check, judge(check, look))
+                yield result_of(check, judge(check, seen))
 
     return group
 
 
-def judge(check: Check, look: Look) -> Finding:
+def judge(check: Check, context: CheckContext) -> Finding:
     """The check's finding."""
-    return check.measure(look)
+    return check.measure(context)
 
 
 def guidance(severity: str, what_to_do: str, runbook: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from orchestration.checks.definition import EXAMPLES, Finding, Look, Measure
+from orchestration.checks.definition import EXAMPLES, CheckContext, Finding, Measure
 
 if TYPE_CHECKING:
     from sources.contract import RawTable
@@ -70,15 +70,15 @@ def rows_meet(table: str, rules: Sequence[ColumnRule], keys: Iterable[str], wher
     columns = ", ".join(dict.fromkeys(f'"{name}"' for name in (*keys, *(rule.name for rule in rules))))
     shown = list(keys)
 
-    def measure(look: Look) -> Finding:
+    def measure(context: CheckContext) -> Finding:
         from pandera.errors import SchemaErrors
 
-        given = {"now": look.now} if "$now" in where else {}
-        rows, offending = look.con.execute(
+        given = {"now": context.now} if "$now" in where else {}
+        rows, offending = context.con.execute(
             f"select count(*), count(*) filter (where {offends}) from {table} where {where}", given
         ).fetchone() or (0, 0)
         offenders, sample = (
-            look.con.execute(query, given).df()
+            context.con.execute(query, given).df()
             for query in (
                 f"select {columns} from {table} where ({where}) and ({offends}) limit {EXAMPLES}",
                 f"select {columns} from {table} where {where} limit {SAMPLE_ROWS}",

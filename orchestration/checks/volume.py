@@ -9,7 +9,7 @@ not less than what chance alone gives (1/√expected) nor 15 %: medians, so that
 
 from __future__ import annotations
 
-from orchestration.checks.definition import Finding, Look, Measure
+from orchestration.checks.definition import CheckContext, Finding, Measure
 
 # Fewer expected rows say nothing about a day.
 MIN_EXPECTED = 20
@@ -54,10 +54,10 @@ def volume_as_expected(table: str) -> Measure:
     """The newest whole day brought about as many rows (accepted and refused, mints left out) as its weekday does."""
     query = _SQL.format(table=table, ordinary=_ORDINARY.get(table, "true"))
 
-    def measure(look: Look) -> Finding:
+    def measure(context: CheckContext) -> Finding:
         import math
 
-        row = look.con.execute(query, {"now": look.now}).fetchone()
+        row = context.con.execute(query, {"now": context.now}).fetchone()
         if row is None or row[4] < 14:
             return Finding(True, note="fewer than 14 days before the newest whole day: not judged")
         day, found, expected, deviation, _ = row

@@ -72,13 +72,13 @@ def run(
     from orchestration.cli.render.run_report import print_summary
     from orchestration.definitions import open_location
     from orchestration.home import open_instance, prepare_home
-    from orchestration.output.progress import Narrator
+    from orchestration.output.progress import ProgressPrinter
     from orchestration.runs.main_job import run_everything
 
     prepare_home(settings)
-    with Narrator() as narrator, open_instance(settings) as instance:
-        narrator.say(styled(("assay", "bold"), f" · {settings.source} market · home {settings.home_path}"))
-        summary = run_everything(open_location(settings), instance, say=narrator.say)
+    with ProgressPrinter() as printer, open_instance(settings) as instance:
+        printer.say(styled(("assay", "bold"), f" · {settings.source} market · home {settings.home_path}"))
+        summary = run_everything(open_location(settings), instance, say=printer.say)
     if as_json:
         print_json(summary.to_json())
     else:
@@ -154,12 +154,12 @@ def retrain(
     opened = _open(home, source, data_dir)
     from orchestration.definitions import open_location
     from orchestration.home import open_instance
-    from orchestration.output.progress import Narrator
+    from orchestration.output.progress import ProgressPrinter
     from orchestration.runs.main_job import retrain_collections
 
-    with Narrator() as narrator, open_instance(opened) as instance:
+    with ProgressPrinter() as printer, open_instance(opened) as instance:
         counts, seconds = retrain_collections(
-            open_location(opened), instance, collections, reason, say=narrator.say
+            open_location(opened), instance, collections, reason, say=printer.say
         )
     told = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
     say(f"{len(collections)} collections: {told or 'nothing to do'}")

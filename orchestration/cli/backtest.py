@@ -46,13 +46,13 @@ def backtest(
     settings = load_settings(home=home, source=source, data_dir=data_dir)
     from orchestration.definitions import open_location
     from orchestration.home import open_instance, prepare_home
-    from orchestration.output.progress import Narrator
+    from orchestration.output.progress import ProgressPrinter
     from orchestration.runs.backtest import BacktestRequest, run_backtest
 
     names = [name.strip() for given in collections or [] for name in given.split(",") if name.strip()]
     prepare_home(settings)
-    with Narrator() as narrator, open_instance(settings) as instance:
-        narrator.say(
+    with ProgressPrinter() as printer, open_instance(settings) as instance:
+        printer.say(
             styled(
                 ("backtest", "bold"),
                 f" {start} to {end}, refits every {refit_every} · home {settings.home_path}",
@@ -60,7 +60,7 @@ def backtest(
         )
         location = open_location(settings.model_copy(update={"as_of": end}))
         ledger = run_backtest(
-            location, instance, BacktestRequest(start, end, days, names, out), say=narrator.say
+            location, instance, BacktestRequest(start, end, days, names, out), say=printer.say
         )
     _tell(ledger, as_json)
 

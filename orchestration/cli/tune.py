@@ -30,12 +30,12 @@ def tune(
     level, seconds = level_of(scope), seconds_of(budget) if budget else settings.tuning_budget_s
     from orchestration.definitions import open_location
     from orchestration.home import existing_home, open_instance
-    from orchestration.output.progress import Narrator
+    from orchestration.output.progress import ProgressPrinter
 
     existing_home(settings)
-    with Narrator() as narrator, open_instance(settings) as instance:
+    with ProgressPrinter() as printer, open_instance(settings) as instance:
         about = f" · {level} · up to {seconds:.0f} s · home {settings.home_path}"
-        narrator.say(styled(("assay tune", "bold"), about))
+        printer.say(styled(("assay tune", "bold"), about))
         verdicts = tune_in_a_run(open_location(settings), instance, level, seconds, market or [])
     if as_json:
         print_json(verdicts)

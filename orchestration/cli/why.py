@@ -44,7 +44,7 @@ def why(
     existing_home(settings)
     assay = Assay(settings)
     with assay.lake.read() as con:
-        story = read_story(con, settings.home_path, collection, assay.horizon)
+        story = read_story(con, settings.home_path, collection, assay.as_of)
     if as_json:
         print_json(story.to_json())
     else:
@@ -66,7 +66,7 @@ def _print(story: Story) -> None:
 
 def _now(champion: dict[str, Any] | None) -> str:
     if champion is None:
-        return "No model of its own reigns: the pooled prior or the index speaks, when there are sales."
+        return "No champion; the pooled prior or the index prices this collection, when there are sales."
     previous = champion["previous_version"]
     return (
         f"Now: version {champion['version']}, tier {champion['tier']}, prior {champion['prior_version']}, "

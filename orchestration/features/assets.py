@@ -79,7 +79,7 @@ def token_features(assay: AssayResource) -> dg.MaterializeResult:
     from ml.features.schema import fingerprint
 
     with assay.lake.write("build token features") as con:
-        report = build_token_features(con, assay.horizon)
+        report = build_token_features(con, assay.as_of)
     return dg.MaterializeResult(metadata=_metadata(report, fingerprint()))
 
 

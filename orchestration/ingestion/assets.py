@@ -60,7 +60,7 @@ def raw_events(context: dg.AssetExecutionContext, assay: AssayResource) -> Itera
     """The event tables of the selected arrival months, together: a source makes or fetches a month once."""
     window = context.partition_time_window
     start = max(window.start.replace(tzinfo=None), assay.source.first_known())
-    end = min(window.end.replace(tzinfo=None), assay.horizon)
+    end = min(window.end.replace(tzinfo=None), assay.as_of)
     tables = [t for t in EVENT_TABLES if dg.AssetKey(f"raw_{t}") in context.selected_asset_keys]
     for table, report in ingest(assay, tables, start, end).items():
         yield dg.MaterializeResult(asset_key=f"raw_{table}", metadata=_metadata(report))
@@ -75,7 +75,7 @@ def raw_events(context: dg.AssetExecutionContext, assay: AssayResource) -> Itera
 def raw_facts(context: dg.AssetExecutionContext, assay: AssayResource) -> Iterator[dg.MaterializeResult]:
     """Traits and collections known by now."""
     tables = [t for t in FACT_TABLES if dg.AssetKey(f"raw_{t}") in context.selected_asset_keys]
-    for table, report in ingest(assay, tables, assay.source.first_known(), assay.horizon).items():
+    for table, report in ingest(assay, tables, assay.source.first_known(), assay.as_of).items():
         yield dg.MaterializeResult(asset_key=f"raw_{table}", metadata=_metadata(report))
 
 

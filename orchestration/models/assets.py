@@ -182,8 +182,8 @@ def train_and_record(
     with assay.lake.write(f"record {len(report.outcomes)} trained collections") as con:
         record_training(con, report)
         tried = [outcome.collection for outcome in report.outcomes if outcome.status != "failed"]
-        mark_trained(con, tried, run_id, assay.horizon, assay.settings.retrain_cooldown_h)
-        record_failures(con, report.outcomes, run_id, assay.horizon)
+        mark_trained(con, tried, run_id, assay.as_of, assay.settings.retrain_cooldown_h)
+        record_failures(con, report.outcomes, run_id, assay.as_of)
     report.check_failure_budget()
     return report
 
@@ -193,10 +193,10 @@ def note_launch(assay: Assay, keys: Sequence[str], run_id: str) -> None:
     from ml.retraining.queue import mark_launched, read_queue
 
     with assay.lake.read() as con:
-        queue = read_queue(con, assay.horizon)
+        queue = read_queue(con, assay.as_of)
     if waiting := set(keys) & {*queue.queued, *queue.retune}:
         with assay.lake.write(f"{len(waiting)} collections are being trained again") as con:
-            mark_launched(con, sorted(waiting), run_id, assay.horizon)
+            mark_launched(con, sorted(waiting), run_id, assay.as_of)
 
 
 def report_metadata(report: "TrainingReport") -> dict[str, Any]:

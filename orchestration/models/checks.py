@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ml.tables.ops import TRAINING_FAILURES
-from orchestration.checks.definition import EXAMPLES, Check, Finding, Look
+from orchestration.checks.definition import EXAMPLES, Check, CheckContext, Finding
 from orchestration.output.commands import assay_command
 
 if TYPE_CHECKING:
@@ -41,13 +41,15 @@ def record_failures(
         append(con, TRAINING_FAILURES.name, pa.Table.from_pylist(failed, schema=TRAINING_FAILURES.arrow()))
 
 
-def none_left_failed(look: Look) -> Finding:
+def none_left_failed(context: CheckContext) -> Finding:
     """Collections whose last training failed, and the command that trains them again."""
     names = [
         row[0]
-        for row in look.con.execute(f"select collection from {TRAINING_FAILURES.name} order by 1").fetchall()
+        for row in context.con.execute(
+            f"select collection from {TRAINING_FAILURES.name} order by 1"
+        ).fetchall()
     ]
-    rows = look.con.execute(
+    rows = context.con.execute(
         f"select * from {TRAINING_FAILURES.name} order by collection limit {EXAMPLES}"
     ).df()
     command = assay_command("retrain", *names, reason="failed before") if names else None

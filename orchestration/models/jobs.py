@@ -6,7 +6,7 @@ Here: a selection, and the op that trains scattered collections. Not here: train
 import dagster as dg
 from pydantic import Field
 
-from orchestration.checks.definition import Look
+from orchestration.checks.definition import CheckContext
 from orchestration.checks.factory import evaluation_of, judge
 from orchestration.conventions import LAKE_WRITER
 from orchestration.models.assets import (
@@ -61,7 +61,7 @@ def train_worklist(context: dg.OpExecutionContext, config: Worklist, assay: Assa
     )
     context.add_output_metadata(report_metadata(report))
     with assay.lake.read() as con:
-        finding = judge(NONE_LEFT_FAILED, Look(con, assay.horizon))
+        finding = judge(NONE_LEFT_FAILED, CheckContext(con, assay.as_of))
     # Dagster takes check evaluations here too, whatever the signature says.
     context.log_event(evaluation_of(NONE_LEFT_FAILED, finding))  # type: ignore[arg-type]
     return report.counts()

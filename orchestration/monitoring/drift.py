@@ -58,7 +58,7 @@ class Watched:
 
 def find_drift(assay: Assay) -> tuple[Watched, Synchronised]:
     """`monitoring.drift_scores` and `monitoring.drift_status`, pages about the worst, and incidents about drift."""
-    found = watch_drift(assay.lake, assay.settings.home_path / "reports" / "drift", assay.horizon)
+    found = watch_drift(assay.lake, assay.settings.home_path / "reports" / "drift", assay.as_of)
     with assay.lake.read() as con:
         alerts = drift_alerts(con)
     return found, keep_incidents(assay, SCOPE, alerts)

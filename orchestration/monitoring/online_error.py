@@ -19,7 +19,7 @@ def enter_sales(assay: Assay) -> LedgerUpdate:
     from ml.ledger.estimate_ledger import update_estimate_ledger
 
     with assay.lake.write("enter new sales into the ledger") as con:
-        return update_estimate_ledger(con, assay.horizon)
+        return update_estimate_ledger(con, assay.as_of)
 
 
 def judge_errors(assay: Assay) -> OnlineUpdate:
@@ -28,6 +28,6 @@ def judge_errors(assay: Assay) -> OnlineUpdate:
     from ml.monitoring.online_error import update_online_metrics
 
     with assay.lake.write("judge the errors of the newest sales") as con:
-        update = update_online_metrics(con, assay.horizon)
-        update_mape_buckets(con, assay.horizon)
+        update = update_online_metrics(con, assay.as_of)
+        update_mape_buckets(con, assay.as_of)
         return update

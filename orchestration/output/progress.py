@@ -92,7 +92,7 @@ def progress_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     return logger
 
 
-class Narrator:
+class ProgressPrinter:
     """Prints the run as it happens. Use as a context manager around the run.
 
     A spinner while a step works (terminals only), a line when it is done. Writes to a copy of standard
@@ -104,7 +104,7 @@ class Narrator:
         self.console = TerminalConsole(file=self._stream, quiet=quiet, force_terminal=sys.stderr.isatty())
         self._status: Any = None
 
-    def __enter__(self) -> Narrator:
+    def __enter__(self) -> ProgressPrinter:
         _observers.append(self._observe)
         return self
 

@@ -51,10 +51,10 @@ def score_what_changed(assay: Assay) -> "ScoreReport":
 
     config = ScoringConfig(threads=assay.settings.threads)
     with assay.lake.read() as con:
-        only = collections_to_score(con, assay.horizon, config=config)
+        only = collections_to_score(con, assay.as_of, config=config)
         snapshot = current_snapshot(con)
     with assay.lake.write("value every token") as con:
-        return score(con, assay.registry.artifacts, assay.horizon, snapshot, only=only, config=config)
+        return score(con, assay.registry.artifacts, assay.as_of, snapshot, only=only, config=config)
 
 
 @dg.asset(
@@ -75,7 +75,7 @@ def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
         document, basis = accuracy_report(con), accuracy_basis(con)
         holdout = read_holdout(con)
     with assay.lake.write("record the accuracy report") as con:
-        record_accuracy(con, assay.horizon, document, basis)
+        record_accuracy(con, assay.as_of, document, basis)
     metadata: dict[str, Any] = {
         "report": dg.MetadataValue.json(document["chains"]["all"]),
         "sales": len(holdout),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ml.registry.champion import TIERS
-from orchestration.checks.definition import EXAMPLES, Check, Finding, Look, no_rows
+from orchestration.checks.definition import EXAMPLES, Check, CheckContext, Finding, no_rows
 from orchestration.checks.schema import ColumnRule, rows_meet
 
 # Prices in ETH that are believable, an order wider than those of the feature schema.
@@ -40,7 +40,7 @@ MIN_SALES = 200
 _Z = 3.29  # two-sided 0.1 %: the check runs hourly
 
 
-def estimates_moved(look: Look) -> Finding:
+def estimates_moved(context: CheckContext) -> Finding:
     """Tokens valued in the newest scoring (one day of `as_of`) against their value before it."""
     sql = """
         with newest as (select max(as_of) - interval 1 day as start from predictions.token_estimates),
@@ -62,9 +62,9 @@ def estimates_moved(look: Look) -> Finding:
         from fresh f join before l using (token)
         group by collection order by jumped desc, collection
     """
-    valued = look.con.execute("select count(*) from predictions.token_estimates").fetchone() or (0,)
+    valued = context.con.execute("select count(*) from predictions.token_estimates").fetchone() or (0,)
     one_in = max(1, valued[0] // SAMPLED_TOKENS)
-    moved = look.con.execute(sql, {"jump": JUMP, "one_in": one_in}).df()
+    moved = context.con.execute(sql, {"jump": JUMP, "one_in": one_in}).df()
     tokens, jumped = int(moved["tokens"].sum()), int(moved["jumped"].sum())
     if tokens < MIN_COMPARED:
         return Finding(
@@ -76,16 +76,16 @@ def estimates_moved(look: Look) -> Finding:
     return Finding(share <= MAX_JUMPING_SHARE, numbers, rows)
 
 
-def intervals_covered(look: Look) -> Finding:
+def intervals_covered(context: CheckContext) -> Finding:
     """Coverage of the frozen 80 % intervals over 30 days: fails when even chance cannot bring it into the band."""
-    row = look.con.execute(
+    row = context.con.execute(
         """
         select avg((price_eth between lower_eth and upper_eth)::integer), count(*)
         from monitoring.estimate_ledger
         where is_arms_length and lower_eth is not null
             and event_time >= $now::timestamp - interval 30 day and event_time < $now
         """,
-        {"now": look.now},
+        {"now": context.now},
     ).fetchone()
     covered, sales = row or (None, 0)
     if sales < MIN_SALES:
@@ -95,17 +95,17 @@ def intervals_covered(look: Look) -> Finding:
     return Finding(passed, {"coverage": covered, "margin": margin, "sales": sales})
 
 
-def history_told_once(look: Look) -> Finding:
+def estimate_history_is_unique(context: CheckContext) -> Finding:
     """No key twice in the newest history. Rows are grouped only when a count of hashes says that there are any."""
     recent = (
         "from predictions.estimate_history where as_of >"
         " (select max(as_of) - interval 1 day from predictions.estimate_history)"
     )
     keys = "collection, token_id, as_of, model_version, prior_version"
-    suspects = look.con.execute(f"select count(*) - count(distinct hash({keys})) {recent}").fetchone()
+    suspects = context.con.execute(f"select count(*) - count(distinct hash({keys})) {recent}").fetchone()
     if not suspects or not suspects[0]:
         return Finding(True, {"offending_rows": 0})
-    return no_rows(f"select {keys}, count(*) as times {recent} group by {keys} having times > 1")(look)
+    return no_rows(f"select {keys}, count(*) as times {recent} group by {keys} having times > 1")(context)
 
 
 PREDICTIONS = (
@@ -122,7 +122,7 @@ PREDICTIONS = (
         name="history_tells_a_value_once",
         asset="token_estimates",
         description="A token has one value per instant and model in the history (newest day of told time).",
-        measure=history_told_once,
+        measure=estimate_history_is_unique,
         severity="error",
         runbook="rows-contradict",
     ),

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ml.monitoring.online_error import ALL, DEGRADED, newest_online
-from ml.retraining.policy import ActingPolicy
+from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.queue import read_queue
 from ml.retraining.restore import RULE_NOT_TRUSTED, RULE_PREVIOUS
 from ml.retraining.tables import DONE, QUEUE
@@ -28,16 +28,16 @@ SCOPE = "model"
 DEGRADED_SCOPE, RESTORED_SCOPE = f"{SCOPE}/degraded", f"{SCOPE}/restored"
 """Scopes of the alerts about one collection each."""
 
-TOLD_DAYS = 3
+OPEN_DAYS = 3
 """Days of market time for which a model that was put back stays an open incident."""
 
 
-def model_alerts(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolicy) -> list[Alert]:
+def model_alerts(con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy) -> list[Alert]:
     """Every alert about models that is true at market time `now`."""
     return [*_degraded(con, now, policy), *_restored(con, now), *_budget(con, now, policy)]
 
 
-def _degraded(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolicy) -> list[Alert]:
+def _degraded(con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy) -> list[Alert]:
     """Degraded and not answered yet: a training that was measured to help ends it before the window has passed."""
     from orchestration.alerts.outbox import Alert
 
@@ -82,7 +82,7 @@ def _restored(con: duckdb.DuckDBPyConnection, now: datetime) -> list[Alert]:
         qualify row_number() over (partition by collection order by decided_at desc) = 1
         order by collection
         """,
-        {"previous": RULE_PREVIOUS, "distrust": RULE_NOT_TRUSTED, "now": now, "days": TOLD_DAYS},
+        {"previous": RULE_PREVIOUS, "distrust": RULE_NOT_TRUSTED, "now": now, "days": OPEN_DAYS},
     ).fetchall()
     return [
         Alert(
@@ -98,7 +98,7 @@ def _restored(con: duckdb.DuckDBPyConnection, now: datetime) -> list[Alert]:
     ]
 
 
-def _budget(con: duckdb.DuckDBPyConnection, now: datetime, policy: ActingPolicy) -> list[Alert]:
+def _budget(con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy) -> list[Alert]:
     from orchestration.alerts.outbox import Alert
 
     queue = read_queue(con, now)

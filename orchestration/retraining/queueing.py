@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from orchestration.conventions import keep_incidents
 from orchestration.models.lost_files import find_lost_files
 from orchestration.retraining import notices
-from orchestration.retraining.worklist import acting_policy
+from orchestration.retraining.worklist import retraining_policy
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -35,7 +35,7 @@ def queue_work(assay: Assay, instance: dg.DagsterInstance | None) -> tuple[Queue
     from ml.retraining.effects import measure_effects
     from ml.retraining.queue import launched_runs, refresh_queue, release
 
-    policy, as_of = acting_policy(assay.settings), assay.horizon
+    policy, as_of = retraining_policy(assay.settings), assay.as_of
     with assay.lake.read() as con:
         runs = launched_runs(con)
     ended = [run for run in runs if instance is not None and _has_ended(instance, run)]

@@ -13,7 +13,7 @@ from ml.text.visible import visible
 from orchestration.conventions import LAKE_WRITER
 from orchestration.partitions import collection_key
 from orchestration.resources import Assay, AssayResource
-from orchestration.retraining.worklist import acting_policy
+from orchestration.retraining.worklist import retraining_policy
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ def restore_worse(assay: Assay, keys: list[str], run_id: str) -> Restored:
     from ml.retraining.restore import examine, restore
     from orchestration.predictions.assets import score_what_changed
 
-    now, policy = assay.horizon, acting_policy(assay.settings)
+    now, policy = assay.as_of, retraining_policy(assay.settings)
     with assay.lake.read() as con:
-        rulings = examine(con, assay.registry, keys, now, policy=policy)
-    if all(ruling.action == "none" for ruling in rulings.values()):
-        return Restored([Finding(key, "none", r.reason, r.contest) for key, r in rulings.items()], 0)
+        decisions = examine(con, assay.registry, keys, now, policy=policy)
+    if all(decision.action == "none" for decision in decisions.values()):
+        return Restored([Finding(key, "none", r.reason, r.contest) for key, r in decisions.items()], 0)
     with assay.lake.write("put better champions back") as con:
-        findings = restore(con, assay.registry, rulings, run_id, now)
+        findings = restore(con, assay.registry, decisions, run_id, now)
     return Restored(findings, score_what_changed(assay).tokens)
 
 

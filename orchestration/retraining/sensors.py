@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 import dagster as dg
 
 from orchestration.resources import AssayResource
-from orchestration.retraining.worklist import Memory, acting_policy, choose, read_waiting
+from orchestration.retraining.worklist import Memory, choose, read_waiting, retraining_policy
 
 if TYPE_CHECKING:
-    from ml.retraining.policy import ActingPolicy
+    from ml.retraining.policy import RetrainingPolicy
 
-ACTING_TAG = "assay/acting"
+RETRAINING_TAG = "assay/acting"
 TIME_TAG = "assay/market_time"
 RETRAIN_DRIFTED, ROLL_BACK_WORSE = "retrain_drifted", "roll_back_worse"
 
@@ -53,7 +53,7 @@ def build_retraining_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
     def retrain_drifted(
         context: dg.SensorEvaluationContext, assay: AssayResource
     ) -> dg.SkipReason | dg.RunRequest:
-        policy, now = acting_policy(assay.settings), assay.horizon
+        policy, now = retraining_policy(assay.settings), assay.as_of
         if reason := _held_back(context.instance, RETRAIN_DRIFTED, policy, "nothing is trained out of turn"):
             return reason
         memory = Memory.of_cursor(context.cursor) or requested_by_runs(context.instance)
@@ -72,7 +72,7 @@ def build_retraining_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         return dg.RunRequest(
             run_key=choice.run_key,
             run_config={"ops": {"train_worklist": {"config": worklist}}},
-            tags={ACTING_TAG: RETRAIN_DRIFTED, TIME_TAG: now.isoformat()},
+            tags={RETRAINING_TAG: RETRAIN_DRIFTED, TIME_TAG: now.isoformat()},
         )
 
     @dg.sensor(
@@ -88,7 +88,7 @@ def build_retraining_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
     ) -> dg.SkipReason | dg.RunRequest:
         from ml.retraining.restore import suspects
 
-        policy, now = acting_policy(assay.settings), assay.horizon
+        policy, now = retraining_policy(assay.settings), assay.as_of
         if reason := _held_back(context.instance, ROLL_BACK_WORSE, policy, "nothing is put back"):
             return reason
         with assay.lake.read() as con:
@@ -111,7 +111,7 @@ def build_retraining_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
             run_config={
                 "ops": {"examine_champions": {"config": {"collections": [name for name, _, _ in due]}}}
             },
-            tags={ACTING_TAG: ROLL_BACK_WORSE, TIME_TAG: now.isoformat()},
+            tags={RETRAINING_TAG: ROLL_BACK_WORSE, TIME_TAG: now.isoformat()},
         )
 
     return [retrain_drifted, roll_back_worse]
@@ -120,7 +120,7 @@ def build_retraining_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
 def requested_by_runs(instance: dg.DagsterInstance) -> Memory:
     """What was requested, from the runs themselves: for a cursor that was reset or is damaged."""
     requested: dict[str, datetime] = {}
-    runs = instance.get_runs(dg.RunsFilter(tags={ACTING_TAG: RETRAIN_DRIFTED}), limit=_RUNS_REMEMBERED)
+    runs = instance.get_runs(dg.RunsFilter(tags={RETRAINING_TAG: RETRAIN_DRIFTED}), limit=_RUNS_REMEMBERED)
     for run in runs:
         at, config = datetime.fromisoformat(run.tags[TIME_TAG]), cast("dict[str, Any]", run.run_config)
         for name in config["ops"]["train_worklist"]["config"]["collections"]:
@@ -129,12 +129,12 @@ def requested_by_runs(instance: dg.DagsterInstance) -> Memory:
 
 
 def _held_back(
-    instance: dg.DagsterInstance, sensor: str, policy: "ActingPolicy", consequence: str
+    instance: dg.DagsterInstance, sensor: str, policy: "RetrainingPolicy", consequence: str
 ) -> dg.SkipReason | None:
     """Why a sensor requests nothing whatever it would find: acting is off, or its last run has not ended."""
     if not policy.enabled:
         return dg.SkipReason(f"ASSAY_ACTING is false: {consequence}")
-    requested = dg.RunsFilter(tags={ACTING_TAG: sensor}, statuses=_UNFINISHED)
+    requested = dg.RunsFilter(tags={RETRAINING_TAG: sensor}, statuses=_UNFINISHED)
     if instance.get_run_ids(requested, limit=1):
         return dg.SkipReason("the run requested last has not ended")
     return None

@@ -23,15 +23,15 @@ from ml.retraining.tables import QUEUE, QUEUED, RETRAIN
 if TYPE_CHECKING:
     import duckdb
 
-    from ml.retraining.policy import ActingPolicy
+    from ml.retraining.policy import RetrainingPolicy
     from orchestration.settings import Settings
 
 
-def acting_policy(settings: Settings) -> ActingPolicy:
+def retraining_policy(settings: Settings) -> RetrainingPolicy:
     """Limits as the settings want them."""
-    from ml.retraining.policy import ActingPolicy
+    from ml.retraining.policy import RetrainingPolicy
 
-    return ActingPolicy(
+    return RetrainingPolicy(
         enabled=settings.acting,
         daily_budget=settings.retrain_daily_budget,
         cap=settings.retrain_cap,
@@ -106,7 +106,11 @@ def read_waiting(con: duckdb.DuckDBPyConnection, now: datetime) -> tuple[list[Wa
 
 
 def choose(
-    waiting: Sequence[Waiting], launched_today: set[str], memory: Memory, now: datetime, policy: ActingPolicy
+    waiting: Sequence[Waiting],
+    launched_today: set[str],
+    memory: Memory,
+    now: datetime,
+    policy: RetrainingPolicy,
 ) -> Choice:
     """The collections of the next run.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.errors import HomeError, StageFailedError
-from orchestration.home import bury_dead_runs, prepare_home, run_lock
+from orchestration.home import fail_orphaned_runs, prepare_home, run_lock
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -77,7 +77,7 @@ def run_backtest(
     assay, settings = location.assay, location.assay.settings
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
-        bury_dead_runs(instance)
+        fail_orphaned_runs(instance)
         ingest_and_build(location, instance, say)
         if request.collections:
             refuse_unknown(assay, request.collections)

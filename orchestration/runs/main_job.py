@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.errors import HomeError
-from orchestration.home import bury_dead_runs, prepare_home, run_lock
+from orchestration.home import fail_orphaned_runs, prepare_home, run_lock
 from orchestration.partitions import month_key, register_collections
 from orchestration.runs.job_runner import JobRunner
 from orchestration.runs.summary import RunSummary, Stage, read_summary
@@ -48,7 +48,7 @@ def run_everything(
     settings = location.assay.settings
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
-        buried = bury_dead_runs(instance)
+        buried = fail_orphaned_runs(instance)
         if buried:
             say(f"{buried} run(s) of a killed process marked as failed; continuing from what they committed")
         runner = JobRunner(location, instance)
@@ -60,7 +60,7 @@ def run_everything(
 
 
 def run_refresh(location: CodeLocation, instance: dg.DagsterInstance) -> dict[str, float]:
-    """The hourly path: ingest, build, score with the champions that reign, monitor. Trains nothing.
+    """The hourly path: ingest, build, score with the current champions, monitor. Trains nothing.
 
     Returns:
         Seconds by stage.
@@ -72,7 +72,7 @@ def run_refresh(location: CodeLocation, instance: dg.DagsterInstance) -> dict[st
     settings = location.assay.settings
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s):
-        bury_dead_runs(instance)
+        fail_orphaned_runs(instance)
         runner = JobRunner(location, instance)
         _ingest_and_build(runner)
         runner.run("score")
@@ -82,7 +82,7 @@ def run_refresh(location: CodeLocation, instance: dg.DagsterInstance) -> dict[st
 
 def _ingest_and_build(runner: JobRunner) -> datetime:
     """Raw tables, marts, index and sale features; returns the watermark."""
-    source, as_of = runner.assay.source, runner.assay.horizon
+    source, as_of = runner.assay.source, runner.assay.as_of
     _refuse_to_go_back(runner.assay, as_of)
     first, last = month_key(source.first_known()), month_key(as_of)
     runner.run("ingest", tags={RANGE_START: first, RANGE_END: last})
@@ -170,7 +170,7 @@ def retrain_collections(
     settings = location.assay.settings
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
-        bury_dead_runs(instance)
+        fail_orphaned_runs(instance)
         runner = JobRunner(location, instance)
         refuse_unknown(runner.assay, keys)
         counts = _train_worklist(runner, keys, reason, learn_newest=True)
@@ -222,7 +222,7 @@ def ingest_and_build(
     runner = JobRunner(location, instance)
     with runner.assay.lake.read() as con:
         known = con.execute("select max(known_at) from raw.sales").fetchone()
-    if known and known[0] is not None and known[0] >= runner.assay.horizon:
+    if known and known[0] is not None and known[0] >= runner.assay.as_of:
         say(f"the home knows sales until {known[0]}: nothing to ingest")
         runner.run("build")
     else:

@@ -55,7 +55,7 @@ def slo_status(context: dg.AssetExecutionContext, assay: AssayResource) -> Itera
     yield dg.MaterializeResult(
         metadata={
             "dagster/row_count": len(statuses),
-            "market_time": str(assay.horizon),
+            "market_time": str(assay.as_of),
             **_states(statuses),
             **incident_counts(incidents),
         }

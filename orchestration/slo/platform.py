@@ -31,7 +31,7 @@ LOOK_BACK = timedelta(days=1)
 MOST_RUNS = 2_000
 
 
-def lend_runs(con: duckdb.DuckDBPyConnection, instance: dg.DagsterInstance) -> None:
+def register_runs(con: duckdb.DuckDBPyConnection, instance: dg.DagsterInstance) -> None:
     """Temp table `platform_runs`: runs that ended within the last day, one row each; times are wall-clock UTC."""
     import dagster as dg
 

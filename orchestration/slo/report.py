@@ -69,7 +69,7 @@ def read_status(assay: Assay, instance: dg.DagsterInstance) -> HomeStatus:
     """The last stored evaluation, or, before there is any, one made now without storing it."""
     from orchestration.slo.definitions import load_slos
 
-    slos, watermark = load_slos(), assay.horizon
+    slos, watermark = load_slos(), assay.as_of
     with assay.lake.read() as con:
         held = con.execute(f"select * from {STATUS}").to_arrow_table().to_pylist()
     rows = held or status_table(measure(assay.lake, slos, watermark, instance)).to_pylist()

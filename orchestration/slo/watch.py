@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from orchestration.conventions import keep_incidents
 from orchestration.slo.definitions import Slo, load_slos
 from orchestration.slo.evaluation import Status, evaluate
-from orchestration.slo.platform import lend_runs
+from orchestration.slo.platform import register_runs
 from orchestration.slo.tables import STATUS, read_samples, store
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def measure_service_levels(
         instance: Its runs; without one, service levels about runs are "no data".
     """
     slos = load_slos()
-    statuses = watch_slos(assay.lake, slos, assay.horizon, instance)
+    statuses = watch_slos(assay.lake, slos, assay.as_of, instance)
     with assay.lake.read() as con:
         alerts = slo_alerts(con, slos)
     return statuses, keep_incidents(assay, SCOPE, alerts)
@@ -51,7 +51,7 @@ def measure(
     """Evaluate all SLOs at market time `now`, reading only. Without an instance, runs are "no data"."""
     with lake.read() as con:
         if instance is not None:
-            lend_runs(con, instance)
+            register_runs(con, instance)
         return evaluate(con, slos, now, read_samples(con, now))
 
 

@@ -115,7 +115,7 @@ def tune_home(
     _refuse_without_features(assay)
     journal, outcomes = Journal(assay.lake, run_id), []
     with assay.lake.read() as con:
-        asked = read_queue(con, assay.horizon).retune
+        asked = read_queue(con, assay.as_of).retune
     with one_study_at_a_time(assay.settings.home_path):
         ends = time.monotonic() + seconds
         if level != "collections":

@@ -23,7 +23,7 @@ from orchestration.partitions import collections
 from orchestration.resources import Assay
 from orchestration.retraining.queueing import queue_work
 from orchestration.retraining.restoring import restore_champions
-from orchestration.retraining.sensors import ACTING_TAG, RETRAIN_DRIFTED, build_retraining_sensors
+from orchestration.retraining.sensors import RETRAIN_DRIFTED, RETRAINING_TAG, build_retraining_sensors
 from orchestration.retraining.worklist import Memory
 from orchestration.settings import load_settings
 
@@ -233,7 +233,7 @@ def test_three_hundred_of_three_thousand_are_one_run(house: House) -> None:
     request = house.tick().run_requests
     assert len(request) == 1
     assert len(keys_of(request[0])) == 300
-    assert request[0].tags[ACTING_TAG] == RETRAIN_DRIFTED
+    assert request[0].tags[RETRAINING_TAG] == RETRAIN_DRIFTED
 
 
 def test_one_setting_enables_every_schedule_and_sensor(tmp_path: Path) -> None:

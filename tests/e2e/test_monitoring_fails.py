@@ -36,7 +36,7 @@ def test_while_drift_fails_a_service_level_pages_and_is_sent_once(tmp_path):
         assay = Assay(settings)
         with assay.lake.write("drift cannot keep its scores") as con:
             con.execute("alter table monitoring.drift_scores drop column psi")
-        clock = SetClock(assay.horizon)
+        clock = SetClock(assay.as_of)
         with open_instance(settings) as instance:
             for _ in range(2):
                 with pytest.raises(StageFailedError, match="drift_scores"):

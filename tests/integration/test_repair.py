@@ -117,15 +117,15 @@ def plant_booster(settings: Settings) -> str:
             "select collection, count(*) from predictions.prior_walk_forward group by 1 order by 2 desc limit 1"
         ).fetchall()
         (read,) = read_collections(con, [key], [sales], FeatureSet.declared(), 250_000)
-        reigning = read_champions(con, [key])[key]
+        current = read_champions(con, [key])[key]
     booster = fit_local(
         read.inputs, read.target_log - read.prediction_log, LocalConfig(iterations=20), time.monotonic() + 60
     )
     planted = replace(
-        reigning, tier=TIER_OWN, local_sha=assay.registry.artifacts.put_model(booster), weight=0.2, version=0
+        current, tier=TIER_OWN, local_sha=assay.registry.artifacts.put_model(booster), weight=0.2, version=0
     )
     with assay.lake.write("plant") as con:
-        record(con, [assay.registry.promote(planted, reigning)], [])
+        record(con, [assay.registry.promote(planted, current)], [])
     return str(key)
 
 

@@ -43,7 +43,7 @@ sale_counts as (
 source_ends as (
     select
         source,
-        max(known_at) as told_until
+        max(known_at) as covered_until
     from classified
     group by source
 ),
@@ -58,7 +58,7 @@ collection_sources as (
 told as (
     select
         collection_sources.collection,
-        max(source_ends.told_until) as told_until
+        max(source_ends.covered_until) as covered_until
     from collection_sources
     inner join source_ends on collection_sources.source = source_ends.source
     group by collection_sources.collection
@@ -103,7 +103,7 @@ final as (
         coalesce(sale_counts.n_arms_length, 0) as n_arms_length,
         sale_counts.first_sale_at,
         sale_counts.last_sale_at,
-        told.told_until,
+        told.covered_until,
         coalesce(trait_counts.trait_types, 0) as trait_types
     from names
     left join collections on names.collection = collections.collection

@@ -65,7 +65,7 @@ def run_pass(settings: Settings, instance: dg.DagsterInstance) -> Pass:
     from orchestration.runs.main_job import run_everything
 
     began = time.monotonic()
-    now = Assay(settings).horizon
+    now = Assay(settings).as_of
     clock = SetClock(now)
     summary = run_everything(open_location(settings, clock), instance)
     tick(settings, instance, "alert_failed_checks", clock)

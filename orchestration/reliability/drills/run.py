@@ -67,7 +67,7 @@ def run_drill(
     scratch_home(build_market(markets, drill.seed, say), home, drill.seed, faults)
     with receiving() as receiver:
         eve = drill_settings(home, days=FAULT_DAY, seed=drill.seed, faults=faults, alert_urls=receiver.url)
-        fault_at = Assay(eve).horizon
+        fault_at = Assay(eve).as_of
         notes = _Notes(fault_at)
         notes.write("injected", fault_at, None, f"{faults}: {drill.shows}" if faults else drill.shows)
         for day in drill.passes:
@@ -135,4 +135,4 @@ def _judge(drill: Drill, settings: Settings, receiver: Receiver, notes: _Notes) 
     found = [i for i in incidents(Outbox.of(settings.home_path)) if i.opened_at > notes.fault_at]
     notes.expectations += judge_incidents(drill, found, notes.fault_at + timedelta(days=drill.arrives_day))
     notes.expectations += judge_messages(found, receiver.messages)
-    notes.expectations.append(judge_losses(read_losses(assay, assay.horizon)))
+    notes.expectations.append(judge_losses(read_losses(assay, assay.as_of)))

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from orchestration.errors import HomeError
-from orchestration.home import PROCESS_TAG, bury_dead_runs, open_instance, prepare_home, run_lock
+from orchestration.home import PROCESS_TAG, fail_orphaned_runs, open_instance, prepare_home, run_lock
 from orchestration.settings import load_settings
 
 
@@ -61,7 +61,7 @@ def test_runs_of_dead_processes_are_buried_and_of_live_ones_are_not(tmp_path):
     with open_instance(settings) as instance:
         dead = instance.add_run(_started_run({PROCESS_TAG: f"{os.uname().nodename}/999999999/1"}))
         alive = instance.add_run(_started_run({}))
-        assert bury_dead_runs(instance) == 1
+        assert fail_orphaned_runs(instance) == 1
         assert instance.get_run_by_id(dead.run_id).status == dg.DagsterRunStatus.FAILURE
         assert instance.get_run_by_id(alive.run_id).status == dg.DagsterRunStatus.STARTED
 

@@ -28,7 +28,7 @@ from ml.features.build import update_sale_features
 from ml.index.update import update_index
 from ml.ledger.estimate_ledger import TABLE as LEDGER
 from ml.models.frames import FeatureSet
-from ml.models.index_fallback import learn_index_alone
+from ml.models.index_fallback import learn_index_fallback
 from ml.pricing.scoring import ScoringConfig, score
 from ml.pricing.tiers import TierRules
 from ml.registry.artifacts import ArtifactStore
@@ -155,10 +155,10 @@ def backtested(market: Market, rules: TierRules) -> pd.DataFrame:
         }
         known = history.known_before(start)
         learnt = {
-            name: learn_index_alone(
+            name: learn_index_fallback(
                 con,
                 first_rows(history.frame, known).rows(history.market[:known] == name),
-                CONFIG.index_alone,
+                CONFIG.index_fallback,
                 NOW,
             )
             for name in history.markets

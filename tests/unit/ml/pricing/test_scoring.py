@@ -197,7 +197,7 @@ def test_a_source_that_ended_does_not_make_a_collection_silent(priced: Market) -
     train(priced)
     with priced.lake.write("the source ended with the last sale") as con:
         con.execute(
-            "update marts.dim_collections set told_until ="
+            "update marts.dim_collections set covered_until ="
             " (select max(known_at) from marts.fct_sales as s where s.collection = dim_collections.collection)"
         )
     assert "silent_over_90_days" not in run(priced).tokens_by_reason

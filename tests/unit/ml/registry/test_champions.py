@@ -90,8 +90,8 @@ def test_a_model_that_was_registered_under_its_whole_name_keeps_it(tmp_path: Pat
     registry.client.create_registered_model(PREFIX + name, tags={"assay.collection": name})
     old = registry._add_version(PREFIX + name, champion(name))
     registry.client.set_registered_model_alias(PREFIX + name, "champion", str(old))
-    reigning = registry.champions()[name]
-    assert registry.promote(champion(name, 0.5), reigning).version == 2
+    current = registry.champions()[name]
+    assert registry.promote(champion(name, 0.5), current).version == 2
     assert [model.name for model in registry.client.search_registered_models()] == [PREFIX + name]
 
 

@@ -24,7 +24,7 @@ from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
 from ml.registry.champions import ChampionRegistry
 from ml.registry.mirror import read_champions, record
 from ml.retraining.contest import compare
-from ml.retraining.policy import ActingPolicy
+from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.queue import mark_trained
 from ml.retraining.restore import Finding, Suspect, examine, restore, suspects
 from ml.retraining.tables import QUEUE
@@ -45,12 +45,12 @@ def plant(market: Market, *, shift: float | None) -> Champion:
     Both are said to have seen nothing after `LEARNT_UNTIL`, so that later sales are unseen by them.
     """
     with market.lake.read() as con:
-        reigning = read_champions(con, [NAME])[NAME]
-    sha = reigning.local_sha if shift is None else market.artifacts.put_model(_booster(shift))
-    older = replace(reigning, weight=0.99 * reigning.weight, trained_until=LEARNT_UNTIL, version=0)
-    older = market.registry.promote(older, reigning)
+        current = read_champions(con, [NAME])[NAME]
+    sha = current.local_sha if shift is None else market.artifacts.put_model(_booster(shift))
+    older = replace(current, weight=0.99 * current.weight, trained_until=LEARNT_UNTIL, version=0)
+    older = market.registry.promote(older, current)
     newest = replace(
-        older, tier=TIER_OWN, local_sha=sha, weight=1.0 if shift else 0.98 * reigning.weight, version=0
+        older, tier=TIER_OWN, local_sha=sha, weight=1.0 if shift else 0.98 * current.weight, version=0
     )
     newest = market.registry.promote(newest, older)
     with market.lake.write("plant") as con:
@@ -88,11 +88,11 @@ def enter_ledger(
         update_online_metrics(con, END)
 
 
-def act(market: Market, policy: ActingPolicy | None = None, now: datetime = END) -> Finding:
+def act(market: Market, policy: RetrainingPolicy | None = None, now: datetime = END) -> Finding:
     with market.lake.read() as con:
-        rulings = examine(con, market.registry, [NAME], now, policy=policy, features=FEATURES)
+        decisions = examine(con, market.registry, [NAME], now, policy=policy, features=FEATURES)
     with market.lake.write("restore") as con:
-        (finding,) = restore(con, market.registry, rulings, "run-9", now)
+        (finding,) = restore(con, market.registry, decisions, "run-9", now)
     return finding
 
 
@@ -180,10 +180,10 @@ def test_a_registry_that_refuses_is_a_finding_of_that_collection(trained: Market
     planted = plant(trained, shift=0.8)
     enter_ledger(trained)
     with trained.lake.read() as con:
-        rulings = examine(con, trained.registry, [NAME], END, features=FEATURES)
+        decisions = examine(con, trained.registry, [NAME], END, features=FEATURES)
     trained.registry.client.delete_model_version(f"assay.{NAME}", str(planted.previous_version))
     with trained.lake.write("restore") as con:
-        (finding,) = restore(con, trained.registry, rulings, "run-9", END)
+        (finding,) = restore(con, trained.registry, decisions, "run-9", END)
     assert finding.action == "failed"
     with trained.lake.read() as con:
         assert read_champions(con)[NAME] == planted
@@ -220,9 +220,9 @@ def _newest(con: duckdb.DuckDBPyConnection) -> datetime:
 def test_a_lower_tier_that_is_worse_is_no_answer(trained: Market) -> None:
     """The prior alone is far better than the index here, and the index is all that is left below it."""
     with trained.lake.read() as con:
-        reigning = read_champions(con, [NAME])[NAME]
+        current = read_champions(con, [NAME])[NAME]
     enter_ledger(trained)
-    pooled = replace(reigning, tier=TIER_POOLED, local_sha=None, weight=0.0, trained_until=LEARNT_UNTIL)
+    pooled = replace(current, tier=TIER_POOLED, local_sha=None, weight=0.0, trained_until=LEARNT_UNTIL)
     with trained.lake.write("trained again") as con:
         record(con, [replace(pooled, previous_version=None)], [])
         con.execute(f"update {LEDGER} set med_5_eth = price_eth")

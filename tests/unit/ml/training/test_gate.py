@@ -13,7 +13,7 @@ def verdict(
     baseline: float,
     champion: float | None = None,
     n: int = 60,
-    reigning: bool = False,
+    has_champion: bool = False,
     sales: int = 400,
 ) -> Verdict:
     """The verdict on errors scattered around the given means, the same scatter for all: a paired sample."""
@@ -21,7 +21,7 @@ def verdict(
     theirs = None if champion is None else champion + scatter
     baselines = {"med_5": baseline + scatter + RNG.normal(scale=0.01, size=n), "index": 9 + scatter}
     own = candidate + scatter
-    return judge(sales, True, own, own + 0.01, baselines, theirs, reigning, CONFIG)
+    return judge(sales, True, own, own + 0.01, baselines, theirs, has_champion, CONFIG)
 
 
 def test_a_challenger_that_beats_the_baselines_is_promoted_with_its_numbers() -> None:
@@ -32,8 +32,8 @@ def test_a_challenger_that_beats_the_baselines_is_promoted_with_its_numbers() ->
 
 
 def test_a_challenger_worse_than_the_champion_on_new_sales_is_rejected() -> None:
-    assert verdict(0.10, 0.15, champion=0.09, reigning=True).rule == "champion_better"
-    assert verdict(0.10, 0.15, champion=0.11, reigning=True).action == "promoted"
+    assert verdict(0.10, 0.15, champion=0.09, has_champion=True).rule == "champion_better"
+    assert verdict(0.10, 0.15, champion=0.11, has_champion=True).action == "promoted"
 
 
 def test_a_champion_is_not_compared_on_too_few_unseen_sales() -> None:
@@ -48,7 +48,7 @@ def test_a_champion_is_not_compared_on_too_few_unseen_sales() -> None:
 def test_clear_contradiction_by_a_baseline_falls_back_or_keeps_the_champion() -> None:
     first = verdict(0.20, 0.10)
     assert (first.action, first.tier) == ("fell_back", TIER_INDEX)
-    assert verdict(0.20, 0.10, reigning=True).action == "rejected"
+    assert verdict(0.20, 0.10, has_champion=True).action == "rejected"
 
 
 def test_twenty_noisy_sales_do_not_displace_the_prior() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from lake.tables import create_missing
 from ml.tables.registry import TABLES
-from orchestration.checks.definition import Look, share_against_before
+from orchestration.checks.definition import CheckContext, share_against_before
 from orchestration.checks.factory import judge, result_of, spec_of
 from orchestration.graph import CHECKS
 from orchestration.models.checks import record_failures
@@ -30,7 +30,7 @@ def con():
 
 
 def find(con, name: str):
-    return judge(BY_NAME[name], Look(con, NOW))
+    return judge(BY_NAME[name], CheckContext(con, NOW))
 
 
 def sell(con, rows: int, **changes: str) -> None:
@@ -174,7 +174,7 @@ def test_a_share_on_few_events_is_not_judged(con):
     measure = share_against_before(
         "select 9, 9, 0, 100 where $now is not null", least=0.1, times=3, min_events=10
     )
-    assert measure(Look(con, NOW)).passed
+    assert measure(CheckContext(con, NOW)).passed
 
 
 def publish(con, estimate: str, tokens: int = 300) -> None:

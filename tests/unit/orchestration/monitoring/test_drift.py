@@ -25,7 +25,7 @@ def assay(tmp_path_factory):
     settings = load_settings(home=tmp_path_factory.mktemp("home"), collections=2, days=60)
     prepare_home(settings)
     assay = Assay(settings)
-    ago = assay.horizon - NOW
+    ago = assay.as_of - NOW
     with assay.lake.write("features for a test") as con:
         for i, name in enumerate(("moved/1", "moved/2", "calm")):
             frame = sales(name, n=300, seed=i)
@@ -44,7 +44,7 @@ def assay(tmp_path_factory):
                     " select distinct collection, 'ethereum' as chain from features.sale_features")  # fmt: skip
         con.execute("create or replace table ops.champions as"
                     " select 'moved/2' as collection, $1::timestamp as trained_until",
-                    [assay.horizon])  # fmt: skip
+                    [assay.as_of])  # fmt: skip
     return assay
 
 
@@ -101,8 +101,8 @@ def test_pages_past_their_retention_are_removed(assay, materialized):
     from ml.drift.reports import forget_reports
 
     folder = assay.settings.home_path / "reports" / "drift"
-    assert forget_reports(folder, assay.horizon - timedelta(days=30)) == 0
-    assert forget_reports(folder, assay.horizon + timedelta(days=1)) == 2
+    assert forget_reports(folder, assay.as_of - timedelta(days=30)) == 0
+    assert forget_reports(folder, assay.as_of + timedelta(days=1)) == 2
     assert list(folder.iterdir()) == []
 
 
@@ -134,7 +134,7 @@ def test_any_name_has_a_page_and_an_alert_whose_command_can_be_pasted(tmp_path):
     frames = []
     for i, name in enumerate(hostile):
         frame = sales(name, n=200, seed=i)
-        frame["known_at"] += assay.horizon - NOW
+        frame["known_at"] += assay.as_of - NOW
         frame.loc[140:, "target_log"] += 5
         frames.append(frame)
     with assay.lake.write("features for a test") as con:

@@ -27,7 +27,7 @@ def assay(tmp_path_factory):
         con.execute(
             "insert into raw.sales by name select 'one' as source, t.at as known_at, t.at as event_time,"
             " 0.0 as time_uncertainty_s from (select unnest(generate_series($start, $end, $every)) as at) t",
-            {"start": assay.horizon - 400 * HOUR, "end": assay.horizon - 24 * HOUR, "every": HOUR},
+            {"start": assay.as_of - 400 * HOUR, "end": assay.as_of - 24 * HOUR, "every": HOUR},
         )
     return assay
 
@@ -45,7 +45,7 @@ def test_a_home_nobody_has_watched_is_evaluated_on_the_spot(assay):
 
 def test_machines_get_every_slo_with_its_numbers_and_the_exit_code_says_that_one_pages(assay):
     with open_instance(assay.settings) as instance:
-        watch_slos(assay.lake, load_slos(), assay.horizon, instance)
+        watch_slos(assay.lake, load_slos(), assay.as_of, instance)
     done = invoke(assay, "--json")
     told = json.loads(done.stdout)
     assert (done.exit_code, told["pages"], told["stored"]) == (1, ["sales_arrive"], True)
@@ -54,7 +54,7 @@ def test_machines_get_every_slo_with_its_numbers_and_the_exit_code_says_that_one
     assert told["slos"][0]["slo"] == "sales_arrive", "most urgent first"
     assert rows["sales_arrive"]["burn_1h"] == pytest.approx(20)
     assert rows["online_mdape"]["state"] == "no_data"
-    assert told["watermark"] == assay.horizon.isoformat()
+    assert told["watermark"] == assay.as_of.isoformat()
     assert told["open_alerts"] is None
 
 
@@ -62,7 +62,7 @@ def test_it_ends_well_when_nothing_pages(assay):
     with assay.lake.write("it tells again") as con:
         con.execute("update raw.sales set known_at = known_at + interval 23 hour")
     with open_instance(assay.settings) as instance:
-        watch_slos(assay.lake, load_slos(), assay.horizon, instance)
+        watch_slos(assay.lake, load_slos(), assay.as_of, instance)
     done = invoke(assay)
     assert done.exit_code == 0, done.output
     assert "no data" in done.output
