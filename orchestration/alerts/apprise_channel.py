@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.alerts.channels import Channel, Message, Outcome
 from orchestration.alerts.errors import ChannelError
-from orchestration.alerts.http_observer import Exchange, observed
+from orchestration.alerts.http_recorder import Exchange, record
 from orchestration.output.masking import URL_SEPARATOR
 
 if TYPE_CHECKING:
@@ -83,17 +83,17 @@ class AppriseChannel:
         service.retry = 0
         if self._is_webhook:
             _mark(service, message)
+        exchange = record(service)
         sender = apprise.Apprise()
         sender.add(service)
         kind = "success" if message.kind == "resolved" else _TYPES[message.severity]
-        with observed() as exchange:
-            result = sender.notify(
-                title=message.subject,
-                body=message.text,
-                notify_type=kind,
-                body_format=apprise.NotifyFormat.TEXT,
-                timeout=self._timeout_s,
-            )
+        result = sender.notify(
+            title=message.subject,
+            body=message.text,
+            notify_type=kind,
+            body_format=apprise.NotifyFormat.TEXT,
+            timeout=self._timeout_s,
+        )
         return Outcome("sent") if result else _explained(result, exchange)
 
 

@@ -22,7 +22,7 @@ _LONGEST_TEXT = 600
 # What a check's metadata say to people (`orchestration.checks.factory.guidance`); the rest was measured.
 _GUIDANCE = frozenset({"severity", "what_to_do", "runbook"})
 # A service level raises its own alert, with its budget; its check says the same in the UI.
-_TELL_THEMSELVES = frozenset({"slo_status"})
+_ALERT_THEMSELVES = frozenset({"slo_status"})
 
 
 def run_key(job_name: str) -> str:
@@ -62,12 +62,12 @@ def check_alerts(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey])
     A check that is being evaluated right now, or whose run died, keeps its last result: otherwise its incident
     would end whenever a run starts. Complete for its scope: synchronise with it.
     """
-    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
+    from orchestration.dagster_internals import AssetCheckExecutionRecordStatus as Status
 
     finished = {Status.SUCCEEDED, Status.FAILED}
     storage = instance.event_log_storage
-    told_here = [key for key in keys if key.asset_key.to_user_string() not in _TELL_THEMSELVES]
-    latest = storage.get_latest_asset_check_execution_by_key(told_here)
+    asked = [key for key in keys if key.asset_key.to_user_string() not in _ALERT_THEMSELVES]
+    latest = storage.get_latest_asset_check_execution_by_key(asked)
     alerts: list[Alert] = []
     for key, newest in latest.items():
         records = [newest]

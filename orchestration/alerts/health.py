@@ -92,7 +92,7 @@ def stopped_automations(
     instance: dg.DagsterInstance, outbox: Outbox, now: datetime, limits: HealthLimits
 ) -> list[Alert]:
     """Sensors and schedules that are switched on and have not ticked, or whose last ticks all failed."""
-    from dagster._core.scheduler.instigation import TickStatus
+    from orchestration.dagster_internals import TickStatus
 
     # What the code has no more does not tick for a good reason.
     known = {row["name"] for row in outbox.rows("select name from automations")}
@@ -118,7 +118,7 @@ def stopped_automations(
 
 
 def _switched_on(instance: dg.DagsterInstance) -> list[Any]:  # InstigatorState is not public
-    from dagster._core.scheduler.instigation import InstigatorStatus
+    from orchestration.dagster_internals import InstigatorStatus
 
     on = {InstigatorStatus.RUNNING, InstigatorStatus.DECLARED_IN_CODE}
     return list(instance.all_instigator_state(instigator_statuses=on))
@@ -126,8 +126,11 @@ def _switched_on(instance: dg.DagsterInstance) -> list[Any]:  # InstigatorState 
 
 def _due(state: object, last: float | None, limits: HealthLimits) -> float | None:
     """When the next tick is overdue, as a timestamp; None when it cannot be said."""
-    from dagster._core.scheduler.instigation import ScheduleInstigatorData, SensorInstigatorData
-    from dagster._utils.schedules import schedule_execution_time_iterator
+    from orchestration.dagster_internals import (
+        ScheduleInstigatorData,
+        SensorInstigatorData,
+        schedule_execution_time_iterator,
+    )
 
     data = getattr(state, "instigator_data", None)
     if isinstance(data, SensorInstigatorData):

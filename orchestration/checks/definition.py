@@ -97,6 +97,22 @@ def no_rows(sql: str) -> Measure:
     return measure
 
 
+def refers(
+    asset: str, table: str, to: str, keys: str, *, where: str = "true", blocking: bool = True
+) -> Check:
+    """The check that every row of a table refers to a row of another."""
+    name = to.split(".")[1]
+    return Check(
+        name=f"{asset}_exist_in_{name}",
+        asset=asset,
+        description=f"Every row of {table} refers to a row of {to} ({keys}).",
+        measure=no_rows(f"select {keys} from {table} t anti join {to} using ({keys}) where {where}"),
+        severity="error",
+        blocking=blocking,
+        runbook="rows-contradict",
+    )
+
+
 def share_against_before(sql: str, *, least: float, times: float, min_events: int) -> Measure:
     """Holds while a share of the newest events is within reason of what it was before.
 
@@ -108,14 +124,8 @@ def share_against_before(sql: str, *, least: float, times: float, min_events: in
     """
 
     def measure(context: CheckContext) -> Finding:
-        odd, events, odd_before, events_before = context.con.execute(
-            sql, {"now": context.now}
-        ).fetchone() or (
-            0,
-            0,
-            0,
-            0,
-        )
+        row = context.con.execute(sql, {"now": context.now}).fetchone()
+        odd, events, odd_before, events_before = row or (0, 0, 0, 0)
         if events < min_events:
             return Finding(
                 True, {"events": events}, note=f"{events} events, fewer than {min_events}: not judged"

@@ -1,14 +1,12 @@
 """Group features: the hedonic index, and what a model sees of every sale and every token.
 
-Here: glue over `ml.index` and `ml.features`, and the blocking Pandera checks. Not here: any formula.
+Here: glue over `ml.index` and `ml.features`. Not here: any formula.
 """
 
 from typing import Any
 
 import dagster as dg
 
-from ml.text.markdown import markdown_table
-from orchestration.checks.factory import guidance
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
 from orchestration.output import plots
 from orchestration.resources import AssayResource
@@ -92,32 +90,4 @@ def _metadata(report: Any, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def _feature_check(table: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=table,
-        name=f"{table}_match_schema",
-        blocking=True,
-        description="Every row meets the declared feature schema (Pandera). Blocks training and scoring; "
-        "docs/runbook/feature-check-blocked.md says what to do.",
-    )
-    def check(assay: AssayResource) -> dg.AssetCheckResult:
-        from ml.features.checks import check_features
-
-        with assay.lake.read() as con:
-            report = check_features(con, f"features.{table}")
-        return dg.AssetCheckResult(
-            passed=report.passed,
-            severity=dg.AssetCheckSeverity.ERROR,
-            metadata={
-                "rows_validated_by_pandera": report.sampled_rows,
-                "failures": len(report.failures),
-                "failed_rows": dg.MarkdownMetadataValue(markdown_table(report.failures.head(20)) or "none"),
-                **guidance("error", "assay run", "feature-check-blocked"),
-            },
-        )
-
-    return check
-
-
 FEATURE_ASSETS = [hedonic_index, sale_features, token_features]
-FEATURE_CHECKS = [_feature_check("sale_features"), _feature_check("token_features")]

@@ -11,8 +11,6 @@ from typing import Any
 
 import dagster as dg
 
-from ml.text.markdown import markdown_table
-from orchestration.checks.factory import guidance
 from orchestration.conventions import DATA_TEAM, LAKE_WRITER, column_schema
 from orchestration.ingestion.ingest import IngestReport, ingest_truth, ingest_window
 from orchestration.partitions import arrival_months
@@ -21,8 +19,6 @@ from sources.contract import QUARANTINE, raw_table
 
 EVENT_TABLES = ("sales", "transfers", "listings", "exchange_rates")
 FACT_TABLES = ("token_traits", "collections")
-# The real bundle quarantines about 0.03 %; a format change quarantines nearly everything.
-MAX_QUARANTINE_SHARE = 0.05
 
 
 def _metadata(report: IngestReport) -> dict[str, Any]:
@@ -107,36 +103,3 @@ raw_quarantine = dg.AssetSpec(
     metadata=column_schema("raw.quarantine"),
 )
 RAW_ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [raw_quarantine, raw_events, raw_facts, market_truth]
-
-
-@dg.asset_check(
-    asset="raw_sales",
-    name="quarantine_rate",
-    description="Share of rows the door refused. Above 5 % a source has probably changed its format: "
-    "docs/runbook/quarantine-grew.md.",
-)
-def quarantine_rate(assay: AssayResource) -> dg.AssetCheckResult:
-    """Open quarantine rows against all rows told, over all raw tables."""
-    with assay.lake.read() as con:
-        told = con.execute(
-            "select coalesce(sum(rows), 0), coalesce(sum(quarantined), 0) from ops.ingest_log"
-        ).fetchone()
-        reasons = con.execute(
-            "select reason, count(*) as rows, any_value(source_row) as example, any_value(expected) as expected,"
-            " any_value(found) as found from raw.quarantine where status = 'open' group by 1 order by 2 desc limit 20"
-        ).df()
-    rows, quarantined = told or (0, 0)
-    share = quarantined / max(rows + quarantined, 1)
-    return dg.AssetCheckResult(
-        passed=share <= MAX_QUARANTINE_SHARE,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            "share": share,
-            "quarantined_rows": int(quarantined),
-            "reasons": dg.MarkdownMetadataValue(markdown_table(reasons) or "none"),
-            **guidance("warn", "assay replay", "quarantine-grew"),
-        },
-    )
-
-
-RAW_CHECKS = [quarantine_rate]

@@ -1,13 +1,14 @@
 """Checks of the raw tables: what lies in the lake, after the door (`sources.validation`) has judged it.
 
-Event tables are looked at for the last seven days of arrival: older rows were looked at when they were new.
+Event tables are checked for the last seven days of arrival: older rows were checked when they were new.
 """
 
 from __future__ import annotations
 
-from orchestration.checks.definition import Check, no_rows
+from orchestration.checks.definition import Check, CheckContext, Finding, no_rows
 from orchestration.checks.schema import contract_rules, rows_meet
 from orchestration.checks.volume import volume_as_expected
+from orchestration.slo.definitions import allowed_share
 from sources.contract import RAW_TABLES
 
 EVENT_TABLES = ("sales", "transfers", "listings", "exchange_rates")
@@ -30,11 +31,11 @@ def _contract(table: str) -> Check:
     )
 
 
-def _once(table: str) -> Check:
+def _unique(table: str) -> Check:
     return Check(
-        name=f"{table}_told_once",
+        name=f"{table}_are_unique",
         asset=f"raw_{table}",
-        description="No row of a source was ingested twice (the same sale told twice by a source is another matter).",
+        description="No row of a source was ingested twice. (One sale in two rows is for the marts.)",
         measure=no_rows(
             f"select source, source_row, count(*) as times from raw.{table} where {RECENT}"
             " group by all having times > 1"
@@ -54,8 +55,32 @@ def _volume(table: str) -> Check:
     )
 
 
+def quarantine_rate(context: CheckContext) -> Finding:
+    """Rows in quarantine against all rows ever read, over all raw tables. The SLO of this name has the limit."""
+    read = context.con.execute(
+        "select coalesce(sum(rows), 0), coalesce(sum(quarantined), 0) from ops.ingest_log"
+    ).fetchone()
+    reasons = context.con.execute(
+        "select reason, count(*) as rows, any_value(source_row) as example, any_value(expected) as expected,"
+        " any_value(found) as found from raw.quarantine where status = 'open' group by 1 order by 2 desc limit 20"
+    ).df()
+    rows, quarantined = read or (0, 0)
+    share, limit = quarantined / max(rows + quarantined, 1), allowed_share("quarantine_rate")
+    numbers = {"share": share, "limit": limit, "quarantined_rows": int(quarantined)}
+    return Finding(share <= limit, numbers, reasons)
+
+
 RAW = (
     *(_contract(table) for table in RAW_TABLES),
-    *(_once(table) for table in RAW_TABLES),
+    *(_unique(table) for table in RAW_TABLES),
     *(_volume(table) for table in EVENT_TABLES),
+    Check(
+        name="quarantine_rate",
+        asset="raw_sales",
+        description="Few rows are refused at the door. Above the limit of the SLO `quarantine_rate` a source has "
+        "probably changed its format.",
+        measure=quarantine_rate,
+        what_to_do="assay replay",
+        runbook="quarantine-grew",
+    ),
 )

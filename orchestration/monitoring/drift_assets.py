@@ -3,27 +3,15 @@
 Here: glue over `orchestration.monitoring.drift`. Not here: the statistics (`ml.drift`).
 """
 
-from collections.abc import Iterator
-from typing import Any
-
 import dagster as dg
 
 from ml.drift.reports import DriftReport
 from ml.text.visible import visible
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema, incident_counts
-from orchestration.monitoring.drift import WIDESPREAD, Drifted, find_drift
+from orchestration.monitoring.drift import find_drift
 from orchestration.output.terminal import terminal_text
 from orchestration.resources import AssayResource
-
-RUNBOOK = "docs/runbook/drift.md"
-CHECK = dg.AssetCheckSpec(
-    name="drift_is_not_widespread",
-    asset="drift_scores",
-    description=f"At most {WIDESPREAD:.0%} of the tested collections are drifted, and no market as a whole. Severity "
-    f"warn: estimates still come, from models that learnt another market. What to do: {RUNBOOK}",
-    metadata={"severity": "ticket", "runbook": RUNBOOK, "what_to_do": "assay status"},
-)
 
 
 @dg.asset(
@@ -34,15 +22,14 @@ CHECK = dg.AssetCheckSpec(
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
     metadata=column_schema("monitoring.drift_scores"),
-    check_specs=[CHECK],
     description="Features, target, prediction and error of every collection and market: the newest window of sales "
     "against those before it. Each full window is scored once; monitoring.drift_status has the verdict per collection.",
 )
-def drift_scores(assay: AssayResource) -> Iterator[Any]:
+def drift_scores(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.drift_scores` (appended) and `monitoring.drift_status` (one row per collection)."""
     found, incidents = find_drift(assay)
     pages = {f"report {visible(r.collection)}": _page(r) for r in found.reports}
-    yield dg.MaterializeResult(
+    return dg.MaterializeResult(
         metadata={
             "windows_scored": found.scored.collections,
             "tests": found.scored.tests,
@@ -53,25 +40,12 @@ def drift_scores(assay: AssayResource) -> Iterator[Any]:
             **pages,
         }
     )
-    yield widespread(found.standing)
 
 
 def _page(report: DriftReport) -> dg.MetadataValue:
     if report.problem is None:
         return dg.MetadataValue.path(str(report.path))
     return dg.MetadataValue.text(f"The page could not be made: {terminal_text(report.problem)}")
-
-
-def widespread(standing: Drifted) -> dg.AssetCheckResult:
-    """Whether drift is a matter of single collections."""
-    return dg.AssetCheckResult(
-        check_name=CHECK.name,
-        passed=standing.share <= WIDESPREAD and not standing.markets,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{standing.collections} of {standing.tested} tested collections drifted, {standing.markets} "
-        "market(s)",
-        metadata={"share": standing.share, "runbook": RUNBOOK, "what_to_do": "assay status"},
-    )
 
 
 DRIFT_ASSETS = [drift_scores]

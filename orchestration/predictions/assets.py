@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from lake.connection import current_snapshot
-from orchestration.checks.factory import guidance
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
 from orchestration.output import plots
 from orchestration.resources import Assay, AssayResource
@@ -91,41 +90,4 @@ def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata=metadata)
 
 
-@dg.asset_check(
-    asset="token_estimates",
-    name="every_token_has_an_estimate_or_a_reason",
-    blocking=True,
-    description="Exactly one row per token; a value with ordered, positive bounds, or a reason. "
-    "docs/runbook/no-value.md explains the reasons.",
-)
-def every_token_answered(assay: AssayResource) -> dg.AssetCheckResult:
-    """Completeness and sanity of the published table, set-wise."""
-    with assay.lake.read() as con:
-        row = con.execute(
-            """
-            select
-                (select count(*) from marts.dim_tokens) as tokens,
-                count(*) as rows_found,
-                count(*) - count(distinct (collection, token_id)) as doubled,
-                count(*) filter (where (estimate_eth is null) = (no_value_reason is null)) as unexplained,
-                count(*) filter (
-                    where not (0 < lower_90_eth and lower_90_eth <= lower_80_eth and lower_80_eth <= estimate_eth
-                        and estimate_eth <= upper_80_eth and upper_80_eth <= upper_90_eth)
-                ) as disordered
-            from predictions.token_estimates
-            """
-        ).fetchone()
-    assert row is not None
-    told = dict(zip(("tokens", "rows", "doubled", "unexplained", "disordered"), map(int, row), strict=True))
-    passed = told["tokens"] == told["rows"] and not (
-        told["doubled"] or told["unexplained"] or told["disordered"]
-    )
-    return dg.AssetCheckResult(
-        passed=passed,
-        severity=dg.AssetCheckSeverity.ERROR,
-        metadata={**told, **guidance("error", "assay run", "no-value")},
-    )
-
-
 PREDICTION_ASSETS = [token_estimates, walk_forward_accuracy]
-PREDICTION_CHECKS = [every_token_answered]

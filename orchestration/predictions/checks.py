@@ -108,20 +108,55 @@ def estimate_history_is_unique(context: CheckContext) -> Finding:
     return no_rows(f"select {keys}, count(*) as times {recent} group by {keys} having times > 1")(context)
 
 
+def every_token_has_a_row(context: CheckContext) -> Finding:
+    """Completeness and sanity of the published table, set-wise."""
+    row = context.con.execute(
+        """
+        select
+            (select count(*) from marts.dim_tokens) as tokens,
+            count(*) as rows_found,
+            count(*) - count(distinct (collection, token_id)) as duplicates,
+            count(*) filter (where (estimate_eth is null) = (no_value_reason is null)) as unexplained,
+            count(*) filter (
+                where not (0 < lower_90_eth and lower_90_eth <= lower_80_eth and lower_80_eth <= estimate_eth
+                    and estimate_eth <= upper_80_eth and upper_80_eth <= upper_90_eth)
+            ) as disordered
+        from predictions.token_estimates
+        """
+    ).fetchone()
+    assert row is not None
+    found = dict(
+        zip(("tokens", "rows", "duplicates", "unexplained", "disordered"), map(int, row), strict=True)
+    )
+    passed = found["tokens"] == found["rows"] and not (
+        found["duplicates"] or found["unexplained"] or found["disordered"]
+    )
+    return Finding(passed, found)
+
+
 PREDICTIONS = (
+    Check(
+        name="every_token_has_an_estimate_or_a_reason",
+        asset="token_estimates",
+        description="Exactly one row per token; a value with ordered, positive bounds, or a reason.",
+        measure=every_token_has_a_row,
+        severity="error",
+        blocking=True,
+        runbook="no-value",
+    ),
     Check(
         name="estimates_meet_the_schema",
         asset="token_estimates",
-        description="Keys, tier and instant are there; values are believable prices.",
+        description="Keys, tier and `as_of` are there; values are believable prices.",
         measure=rows_meet("predictions.token_estimates", ESTIMATE_RULES, ("collection", "token_id")),
         severity="error",
         blocking=True,
         runbook="rows-contradict",
     ),
     Check(
-        name="history_tells_a_value_once",
+        name="history_is_unique",
         asset="token_estimates",
-        description="A token has one value per instant and model in the history (newest day of told time).",
+        description="A token has one value per `as_of` and model in the history (its newest day).",
         measure=estimate_history_is_unique,
         severity="error",
         runbook="rows-contradict",

@@ -1,4 +1,4 @@
-"""Dagster's run history without secrets: what a step logs and what it dies of is masked before it is stored.
+"""Dagster's run history without secrets: what a step logs and its errors are masked before it is stored.
 
 Here: Dagster's SQLite storage in its default places, with a mask where texts come in: events and ticks. Not here: what
 a secret is (`masking`). `dagster.yaml` names the class, so that every process of Dagster on a home writes through it.
@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 from typing import Any, TypeVar, cast
 
-from dagster._core.events.log import EventLogEntry
-from dagster._core.scheduler.instigation import InstigatorTick, TickData
-from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.schedules import SqliteScheduleStorage
-from dagster._core.storage.sqlite_storage import (
+from orchestration.dagster_internals import (
+    ConfigurableClassData,
     DagsterSqliteStorage,
-    _event_logs_directory,
-    _schedule_directory,
+    EventLogEntry,
+    InstigatorTick,
+    SqliteEventLogStorage,
+    SqliteScheduleStorage,
+    TickData,
+    deserialize_value,
+    event_logs_directory,
+    schedule_directory,
+    serialize_value,
 )
-from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
-
 from orchestration.output.masking import masked
 
 T = TypeVar("T")
@@ -66,8 +68,8 @@ class MaskedSqliteStorage(DagsterSqliteStorage):
             inst_data: Dagster's description of this object.
         """
         super().__init__(base_dir, inst_data)
-        self._event_log_storage = _Events(_event_logs_directory(base_dir))
-        self._schedule_storage = _Ticks.from_local(_schedule_directory(base_dir))
+        self._event_log_storage = _Events(event_logs_directory(base_dir))
+        self._schedule_storage = _Ticks.from_local(schedule_directory(base_dir))
 
     @classmethod
     def from_config_value(  # type: ignore[override]

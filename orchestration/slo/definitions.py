@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -164,6 +165,7 @@ class _Document:
         return self.lines.get(path, 1)
 
 
+@lru_cache(maxsize=4)
 def load_slos(path: Path = SLOS_FILE) -> tuple[Slo, ...]:
     """Read and check a file of SLOs.
 
@@ -195,6 +197,18 @@ def load_slos(path: Path = SLOS_FILE) -> tuple[Slo, ...]:
     if problems:
         raise SloDefinitionError("\n".join(problems))
     return tuple(slos)
+
+
+def allowed_share(name: str) -> float:
+    """The share of bad events that an SLO allows, for a check of the same thing: one rule has one threshold.
+
+    Raises:
+        LookupError: No SLO has this name.
+    """
+    for slo in load_slos():
+        if slo.name == name:
+            return 1 - slo.objective
+    raise LookupError(f"expected the name of an SLO of {SLOS_FILE.name}, found {name!r}")
 
 
 def _parse(path: Path) -> _Document:

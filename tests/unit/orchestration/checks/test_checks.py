@@ -10,11 +10,12 @@ from lake.tables import create_missing
 from ml.tables.registry import TABLES
 from orchestration.checks.definition import CheckContext, share_against_before
 from orchestration.checks.factory import judge, result_of, spec_of
-from orchestration.graph import CHECKS
+from orchestration.graph import CHECK_GROUPS
 from orchestration.models.checks import record_failures
 
 NOW = datetime(2026, 3, 2)  # noqa: DTZ001 - a Monday; the lake keeps naive UTC
 DAY = timedelta(days=1)
+CHECKS = [check for group in CHECK_GROUPS.values() for check in group]
 BY_NAME = {check.name: check for check in CHECKS}
 
 
@@ -80,9 +81,9 @@ def test_rows_that_meet_the_contract_pass_and_each_broken_rule_fails(con):
 
 def test_a_row_ingested_twice_fails(con):
     sell(con, 5)
-    assert find(con, "sales_told_once").passed
+    assert find(con, "sales_are_unique").passed
     sell(con, 1)
-    found = find(con, "sales_told_once")
+    found = find(con, "sales_are_unique")
     assert (found.passed, found.rows["source_row"].tolist()) == (False, ["sales:0"])
 
 
@@ -249,7 +250,7 @@ def test_a_value_told_twice_in_the_history_fails(con):
         " model_version, 'p' as prior_version, $at::timestamp as as_of from range(5) t(i)",
         {"at": NOW},
     )
-    assert find(con, "history_tells_a_value_once").passed
+    assert find(con, "history_is_unique").passed
     con.execute("insert into predictions.estimate_history select * from predictions.estimate_history limit 1")
-    found = find(con, "history_tells_a_value_once")
+    found = find(con, "history_is_unique")
     assert (found.passed, found.rows["times"].tolist()) == (False, [2])

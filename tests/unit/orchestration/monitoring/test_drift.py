@@ -11,7 +11,10 @@ import pytest
 
 from orchestration.alerts.outbox import sync_alerts
 from orchestration.alerts.store import Outbox
+from orchestration.checks.definition import CheckContext
+from orchestration.checks.factory import judge, result_of
 from orchestration.home import prepare_home
+from orchestration.monitoring.checks import DRIFT
 from orchestration.monitoring.drift import SCOPE, drift_alerts
 from orchestration.monitoring.drift_assets import drift_scores
 from orchestration.resources import Assay
@@ -69,10 +72,12 @@ def test_the_asset_tells_what_drifted_and_links_a_page(assay, materialized):
     assert all("target_gap" in page.read_text(encoding="utf-8") for page in folder.rglob("*.html"))
 
 
-def test_the_check_warns_when_drift_is_widespread(materialized):
-    (evaluation,) = materialized.get_asset_check_evaluations()
-    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert "2 of 3 tested collections drifted" in evaluation.description
+def test_the_check_warns_when_drift_is_widespread(assay, materialized):
+    (check,) = DRIFT
+    with assay.lake.read() as con:
+        result = result_of(check, judge(check, CheckContext(con, assay.as_of)))
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "2 of 3 tested collections drifted" in result.description
 
 
 def test_who_drifted_is_told_until_its_champion_has_learnt_it(assay, materialized, tmp_path):

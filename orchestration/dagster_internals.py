@@ -1,0 +1,53 @@
+"""Everything private of Dagster that Assay uses, in one place.
+
+Here: the imports, and why each is needed. Not here: their use. `tests/unit/orchestration/test_dagster_internals.py`
+states what is expected of each, so that a new version of Dagster fails there first. Ruff refuses these imports anywhere
+else.
+"""
+
+from dagster._core.events.log import EventLogEntry
+from dagster._core.scheduler.instigation import (
+    InstigatorStatus,
+    InstigatorTick,
+    ScheduleInstigatorData,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.schedules import SqliteScheduleStorage
+from dagster._core.storage.sqlite_storage import (
+    DagsterSqliteStorage,
+)
+from dagster._core.storage.sqlite_storage import (
+    _event_logs_directory as event_logs_directory,
+)
+from dagster._core.storage.sqlite_storage import (
+    _schedule_directory as schedule_directory,
+)
+from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
+from dagster._utils.schedules import schedule_execution_time_iterator
+
+__all__ = [
+    # The result of a check evaluation that has ended (`alerts.dagster_events`).
+    "AssetCheckExecutionRecordStatus",
+    # The default storage in its default folders, to mask secrets on the way in (`runs.run_history`).
+    "ConfigurableClassData",
+    "DagsterSqliteStorage",
+    "EventLogEntry",
+    # The state of sensors and schedules, and when a schedule was due (`alerts.health`).
+    "InstigatorStatus",
+    "InstigatorTick",
+    "ScheduleInstigatorData",
+    "SensorInstigatorData",
+    "SqliteEventLogStorage",
+    "SqliteScheduleStorage",
+    "TickData",
+    "TickStatus",
+    "deserialize_value",
+    "event_logs_directory",
+    "schedule_directory",
+    "schedule_execution_time_iterator",
+    "serialize_value",
+]

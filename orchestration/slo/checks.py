@@ -1,0 +1,42 @@
+"""A check per SLO: it fails while the SLO burns its error budget fast enough to alert. No data is not a failure."""
+
+from __future__ import annotations
+
+from orchestration.checks.definition import Check, CheckContext, Finding, Measure
+from orchestration.slo.definitions import Slo, load_slos
+from orchestration.slo.tables import STATUS
+from orchestration.slo.watch import ALERTING
+
+
+def _stands(slo: Slo) -> Measure:
+    def measure(context: CheckContext) -> Finding:
+        found = context.con.execute(f"select * from {STATUS} where slo = ?", [slo.name])
+        names = [column[0] for column in found.description or ()]
+        row = found.fetchone()
+        if row is None:
+            return Finding(True, note="no data: not evaluated yet")
+        status = dict(zip(names, row, strict=True))
+        numbers = {name: value for name, value in status.items() if isinstance(value, float)}
+        return Finding(
+            status["state"] not in ALERTING,
+            numbers,
+            note=f"{status['state']}: {status['note'] or slo.description}",
+        )
+
+    return measure
+
+
+def _check(slo: Slo) -> Check:
+    return Check(
+        name=slo.name,
+        asset="slo_status",
+        description=f"{slo.description} Objective {slo.objective:g} over {slo.window_days:g} days; alerts as a "
+        f"{slo.severity}.",
+        measure=_stands(slo),
+        severity="error" if slo.severity == "page" else "warn",
+        what_to_do=slo.command,
+        runbook=slo.runbook,
+    )
+
+
+SERVICE_LEVELS = tuple(_check(slo) for slo in load_slos())

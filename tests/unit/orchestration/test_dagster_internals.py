@@ -1,0 +1,56 @@
+"""What Assay expects of the private parts of Dagster: a new version that breaks it fails here, by name."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from orchestration import dagster_internals as internals
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        (internals.SqliteEventLogStorage.store_event, ["self", "event"]),
+        (internals.SqliteScheduleStorage.create_tick, ["self", "tick_data"]),
+        (internals.SqliteScheduleStorage.update_tick, ["self", "tick"]),
+        (internals.DagsterSqliteStorage.__init__, ["self", "base_dir", "inst_data"]),
+        (internals.event_logs_directory, ["base"]),
+        (internals.schedule_directory, ["base"]),
+    ],
+)
+def test_what_the_masked_storage_overrides_or_calls_has_the_expected_parameters(method, parameters):
+    assert list(inspect.signature(method).parameters) == parameters
+
+
+def test_the_default_storage_keeps_events_and_ticks_in_the_attributes_that_are_replaced(tmp_path):
+    storage = internals.DagsterSqliteStorage(str(tmp_path))
+    assert isinstance(storage._event_log_storage, internals.SqliteEventLogStorage)
+    assert isinstance(storage._schedule_storage, internals.SqliteScheduleStorage)
+    assert storage.event_log_storage is storage._event_log_storage
+    assert storage.schedule_storage is storage._schedule_storage
+
+
+def test_an_object_survives_being_written_as_text():
+    key = dg.AssetKey(["a", "b"])
+    assert internals.deserialize_value(internals.serialize_value(key)) == key
+
+
+def test_a_schedule_s_times_are_strictly_after_the_start_and_in_order():
+    start = datetime(2026, 1, 1, 0, 7, tzinfo=UTC).timestamp()
+    times = internals.schedule_execution_time_iterator(start + 1, "7 * * * *", "UTC")
+    assert [next(times).timestamp() for _ in range(2)] == [start + 3600, start + 7200]
+
+
+def test_the_words_for_states_are_there():
+    assert {"SUCCEEDED", "FAILED"} <= {s.name for s in internals.AssetCheckExecutionRecordStatus}
+    assert "FAILURE" in {s.name for s in internals.TickStatus}
+    assert {"RUNNING", "DECLARED_IN_CODE"} <= {s.name for s in internals.InstigatorStatus}
+
+
+def test_sensors_and_schedules_keep_when_they_began():
+    assert {"min_interval", "last_sensor_start_timestamp"} <= set(internals.SensorInstigatorData._fields)
+    assert {"cron_schedule", "start_timestamp"} <= set(internals.ScheduleInstigatorData._fields)
