@@ -1,0 +1,97 @@
+"""The words that the lake stores for tiers, actions and states, each named once.
+
+Here: the words. Not here: who decides (`ml.training.gate`, `ml.retraining`, `ml.drift`). A member is its own text, so
+it can be compared with a stored value and put into SQL; a word is never renamed without a step in `lake.migrations`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Tier(StrEnum):
+    """What prices a token, best first."""
+
+    OWN = "own_model"
+    POOLED = "pooled"
+    INDEX = "index_rarity"
+    NONE = "none"
+
+
+class NoValue(StrEnum):
+    """Why a token has no value."""
+
+    FEW_SALES = "fewer_than_3_sales"
+    INACTIVE = "silent_over_90_days"
+    NO_FEATURES = "no_features"
+    NOT_ESTIMATED = "not_estimated_before"
+    UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - not a password
+
+
+class Action(StrEnum):
+    """What was decided about a model (`ops.decision_log`)."""
+
+    PROMOTED = "promoted"
+    REJECTED = "rejected"
+    KEPT = "kept"
+    FELL_BACK = "fell_back"
+    ROLLED_BACK = "rolled_back"
+    REFITTED = "refitted"
+    TUNED = "tuned"
+    NOT_TUNED = "not_tuned"
+    # Not stored: what an examination or a training reports.
+    NONE = "none"
+    FAILED = "failed"
+
+
+CHAMPION_CHANGES = (Action.PROMOTED, Action.FELL_BACK, Action.ROLLED_BACK)
+"""Actions after which another champion prices the collection."""
+
+
+class ErrorState(StrEnum):
+    """How the newest error of a collection stands against its own past (`monitoring.online_metrics`)."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    TOO_FEW = "too_few"
+
+
+class DriftState(StrEnum):
+    """How a distribution stands against its reference (`monitoring.drift_scores`, `monitoring.drift_status`)."""
+
+    OK = "ok"
+    SUSPECT = "suspect"
+    DRIFTED = "drifted"
+    TOO_FEW = "too_few"
+
+
+class QueueState(StrEnum):
+    """Where a collection stands in `ops.retrain_queue`."""
+
+    QUEUED = "queued"
+    LAUNCHED = "launched"
+    COOLING = "cooling"
+    DONE = "done"
+
+
+class QueueKind(StrEnum):
+    """What a queued collection needs: a fit, or other settings first."""
+
+    RETRAIN = "retrain"
+    RETUNE = "retune"
+
+
+class Origin(StrEnum):
+    """Whose estimate a sale is compared with in `monitoring.estimate_ledger`."""
+
+    LIVE = "live"
+    WALK_FORWARD = "walk_forward"
+
+
+class TrialState(StrEnum):
+    """How a trial of a study ended (`ops.tuning_trials`)."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    STOPPED = "stopped"
