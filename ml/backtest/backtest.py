@@ -37,8 +37,10 @@ from ml.ledger.ledger import ledger_rows
 from ml.models.frames import FeatureSet
 from ml.models.index_fallback import IndexFallback, learn_index_fallback
 from ml.pricing.scoring import ScoringConfig
+from ml.tables.writing import timestamp
 from ml.training.candidate import CandidateConfig
-from ml.training.pooled import PooledConfig, prior_version, timestamp
+from ml.training.pooled import PooledConfig
+from ml.training.walk_forward import prior_version
 
 LEDGER_TABLE = "backtest_ledger"
 

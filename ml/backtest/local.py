@@ -29,8 +29,8 @@ from ml.metrics.baselines import BASELINES
 from ml.models.collection_reader import BASELINE_COLUMNS, CollectionSales, read_collections
 from ml.models.frames import FeatureSet
 from ml.registry.champion import Champion
+from ml.tables.writing import timestamp
 from ml.training.candidate import Candidate, CandidateConfig, CandidateTask, build_candidate
-from ml.training.pooled import timestamp
 
 WALKED_TABLE = "backtest_walked"
 

@@ -31,8 +31,8 @@ from ml.pricing.price import Prices, PricingInputs, price
 from ml.pricing.tiers import TierChoices, TierRules, usable_champions
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champion import TIER_INDEX, TIER_OWN
-from ml.training.pooled import PooledConfig, prior_version
-from ml.training.walk_forward import Fold
+from ml.training.pooled import PooledConfig
+from ml.training.walk_forward import Fold, prior_version
 
 Float = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]

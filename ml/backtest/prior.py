@@ -21,8 +21,9 @@ from ml.intervals.calibration import calibrate
 from ml.metrics.formulas import premium_tier
 from ml.models.frames import SaleFrame
 from ml.registry.artifacts import ArtifactStore
-from ml.training.pooled import PooledConfig, judge_recipe, prior_version
-from ml.training.walk_forward import Fold, walk_forward
+from ml.training.pooled import PooledConfig
+from ml.training.pooled_decisions import judge_recipe
+from ml.training.walk_forward import Fold, prior_version, walk_forward
 
 Float = npt.NDArray[np.float64]
 
@@ -81,7 +82,7 @@ def refit(
         if len(walked.folds) == len(before):
             continue
         baselines = {key: values[:known][mask] for key, values in history.baselines.items()}
-        decision = judge_recipe(own, walked, baselines, config, "backtest")
+        decision = judge_recipe(own, walked, baselines, config.gate_rows, "backtest")
         notes.append(f"{name}: {decision.action}, {decision.reason}")
         fitted = list(walked.folds)
         # The live fold was fitted now, though the last sale it saw may be older: it is in force from now on.

@@ -44,7 +44,7 @@ class DriftReport:
 def write_reports(
     con: duckdb.DuckDBPyConnection,
     folder: Path,
-    now: datetime,
+    as_of: datetime,
     worst: int = 5,
     config: DriftConfig = DEFAULT_DRIFT,
 ) -> list[DriftReport]:
@@ -55,11 +55,11 @@ def write_reports(
     Args:
         con: a read connection, after the scores were kept.
         folder: pages go to `<folder>/<collection's file name>/<window_end>.html`.
-        now: market time, for the retention.
+        as_of: market time, for the retention.
         worst: how many collections.
         config: windows and retention.
     """
-    forget_reports(folder, now - timedelta(days=config.keep_days))
+    forget_reports(folder, as_of - timedelta(days=config.keep_days))
     found = con.execute(
         f"select collection, window_end, window_sales, number from {STATUS} where state = 'drifted'"
         " order by drifted desc, score desc, collection limit $1",

@@ -50,17 +50,17 @@ class LedgerUpdate:
     seconds: float
 
 
-def update_estimate_ledger(con: duckdb.DuckDBPyConnection, now: datetime) -> LedgerUpdate:
-    """Enter every sale known before `now` that has no row yet, in the caller's transaction; a rerun adds nothing.
+def update_estimate_ledger(con: duckdb.DuckDBPyConnection, as_of: datetime) -> LedgerUpdate:
+    """Enter every sale known before `as_of` that has no row yet, in the caller's transaction; a rerun adds nothing.
 
     Args:
         con: A write connection of the lake.
-        now: Market time (naive UTC).
+        as_of: Market time (naive UTC).
     """
     began = time.monotonic()
     removed = _count(con, _REMOVE_SQL)
     con.execute(_FIRST_SCORED_SQL)
-    con.execute(_NEW_SQL, {"now": now})
+    con.execute(_NEW_SQL, {"as_of": as_of})
     waiting = dict(con.execute("select origin, count(*) from ledger_new group by origin").fetchall())
     added = {LIVE: 0, WALK_FORWARD: 0}
     for origin, relation in ((LIVE, _LIVE_SQL), (WALK_FORWARD, _WALK_FORWARD_SQL)):
@@ -118,7 +118,7 @@ select
     case when f.first_as_of is null or s.as_of < f.first_as_of then '{WALK_FORWARD}' else '{LIVE}' end as origin
 from marts.fct_sales as s
 left join ledger_first_scored as f on s.collection = f.collection
-where s.known_at < $now and s.price_eth > 0 and s.sale_id not in (select sale_id from {TABLE})
+where s.known_at < $as_of and s.price_eth > 0 and s.sale_id not in (select sale_id from {TABLE})
 """
 
 _FIRST_SCORED_SQL = """

@@ -1,4 +1,4 @@
-"""How wrong the estimates are now, per collection and over all, and whether that is worse than it was.
+"""How wrong the estimates are as_of, per collection and over all, and whether that is worse than it was.
 
 Here: rolling errors of the ledger with their noise, degradation, trend; `monitoring.online_metrics`. Not here: the
 ledger (`estimate_ledger`), errors by bucket (`online_buckets`), what is done about it (`ml.retraining`).
@@ -117,17 +117,17 @@ class OnlineUpdate:
 
 
 def update_online_metrics(
-    con: duckdb.DuckDBPyConnection, now: datetime, config: OnlineConfig | None = None
+    con: duckdb.DuckDBPyConnection, as_of: datetime, config: OnlineConfig | None = None
 ) -> OnlineUpdate:
-    """Evaluate all collections at market time `now` and keep what changed, in the caller's transaction.
+    """Evaluate all collections at market time `as_of` and keep what changed, in the caller's transaction.
 
     Args:
         con: A write connection of the lake.
-        now: Sales known at or after it are not looked at.
+        as_of: Sales known at or after it are not looked at.
         config: Windows and guards.
     """
     began, config = time.monotonic(), config or OnlineConfig()
-    evaluate_online(con, now, config, "online_now")
+    evaluate_online(con, as_of, config, "online_now")
     con.execute(
         f"delete from online_now using {TABLE} as t where {_SAME} and t.state = online_now.state"
         " and t.n = online_now.n and t.past_n = online_now.past_n and t.mdape = online_now.mdape"
@@ -140,7 +140,7 @@ def update_online_metrics(
     con.execute(
         f"delete from {TABLE} where window_end < $1::timestamp - to_days($2::int)"
         f" and (collection, window_end) not in (select (collection, max(window_end)) from {TABLE} group by collection)",
-        [now, int(config.keep_days)],
+        [as_of, int(config.keep_days)],
     )
     con.execute("drop table temp.online_now")
     rows = con.execute(
@@ -166,11 +166,11 @@ def newest_online() -> str:
     return f"select * from {TABLE} qualify {newest}"
 
 
-def evaluate_online(con: duckdb.DuckDBPyConnection, now: datetime, config: OnlineConfig, into: str) -> None:
+def evaluate_online(con: duckdb.DuckDBPyConnection, as_of: datetime, config: OnlineConfig, into: str) -> None:
     """Leave the temporary table `into` with the columns of `COLUMNS`: one row per collection, and one for all."""
     days = int(config.past_days + config.recent_days)
     with sorted_asof_joins(con):
-        con.execute(CLEAN_SQL, {"now": now, "days": days, "current_days": config.current_days})
+        con.execute(CLEAN_SQL, {"as_of": as_of, "days": days, "current_days": config.current_days})
     con.execute(
         WINDOWS_SQL,
         {
@@ -189,7 +189,7 @@ def evaluate_online(con: duckdb.DuckDBPyConnection, now: datetime, config: Onlin
         con.execute(
             f"create or replace temp table {into} as {METRICS_SQL}",
             {
-                "now": now,
+                "as_of": as_of,
                 **{
                     name: getattr(config, name)
                     for name in (

@@ -16,7 +16,7 @@ OK, DEGRADED, TOO_FEW = "ok", "degraded", "too_few"
 CLEAN_SQL = f"""
 create or replace temp table online_clean as
 with sold as (
-    select * from {LEDGER} where is_arms_length and known_at < $now
+    select * from {LEDGER} where is_arms_length and known_at < $as_of
     qualify known_at > max(known_at) over (partition by collection) - to_days($days)
 ),
 told as (
@@ -136,7 +136,7 @@ outdated as (
     group by c.collection
 )
 select
-    t.collection, window_start, window_end, $now::timestamp as evaluated_at, t.n, coalesce(outdated.n, 0) as outdated,
+    t.collection, window_start, window_end, $as_of::timestamp as evaluated_at, t.n, coalesce(outdated.n, 0) as outdated,
     clusters, mdape, mdape_low, mdape_high, mape, level, coverage_80, med_5_mdape, past_n, past_mdape,
     past_med_5_mdape, z_past, z_relative, z_worse_than_med_5, trend.z as trend_z,
     coalesce(trend.weeks, 0) as trend_weeks,

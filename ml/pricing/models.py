@@ -20,7 +20,7 @@ from ml.models.index_fallback import NOTHING_LEARNT, IndexFallback, index_versio
 from ml.models.markets import LivePriors
 from ml.registry.artifacts import ArtifactLostError, ArtifactStore
 from ml.registry.mirror import read_champions
-from ml.training.pooled import prior_version
+from ml.training.walk_forward import prior_version
 
 Float = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]

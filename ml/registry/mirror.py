@@ -162,9 +162,9 @@ def rollback(
     """
     before = read_champions(con, [collection]).get(collection)
     restored = registry.rollback(collection, before)
-    now = decided_at or (before.trained_until if before else restored.trained_until)
+    decided = decided_at or (before.trained_until if before else restored.trained_until)
     decision = Decision(
-        now,
+        decided,
         run_id,
         collection,
         "rolled_back",

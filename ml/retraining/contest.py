@@ -123,16 +123,16 @@ def compare(champion: Float, rival: Float, hour: npt.NDArray[np.int64]) -> Conte
 def read_unseen(
     con: duckdb.DuckDBPyConnection,
     since: Mapping[str, datetime],
-    now: datetime,
+    as_of: datetime,
     features: FeatureSet,
     most: int,
 ) -> dict[str, UnseenSales]:
-    """Clean sales with features that became known after an instant of each collection and before `now`.
+    """Clean sales with features that became known after an instant of each collection and before `as_of`.
 
     Args:
         con: A read connection with features.sale_features, the ledger and marts.dim_tokens.
         since: Collection to the newest instant that one of its models has seen.
-        now: Market time.
+        as_of: Market time.
         features: Columns to read.
         most: Newest sales of each collection.
     """
@@ -156,11 +156,11 @@ def read_unseen(
             inner join _asked on s.collection = _asked.collection
             inner join {LEDGER} as l on s.sale_id = l.sale_id and l.is_arms_length
             left join marts.dim_tokens as t on s.collection = t.collection and s.token_id = t.token_id
-            where s.known_at > _asked.since and s.known_at < $now and s.base_log is not null
+            where s.known_at > _asked.since and s.known_at < $as_of and s.base_log is not null
             qualify row_number() over (partition by s.collection order by s.known_at desc, s.seq desc) <= $most
             order by s.collection, s.seq
             """,
-            {"now": now, "most": most},
+            {"as_of": as_of, "most": most},
         ).to_arrow_table()
     finally:
         con.unregister("_asked")

@@ -79,7 +79,7 @@ class RestoreDecision:
 
 
 def suspects(
-    con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy | None = None
+    con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingPolicy | None = None
 ) -> list[Suspect]:
     """Champions whose errors are larger than before and that have something to be replaced by, most valuable first.
 
@@ -93,7 +93,7 @@ def suspects(
         from ({newest_online()}) as o
         inner join ops.champions as c on o.collection = c.collection
         left join ({trained}) as q on c.collection = q.collection
-        where o.collection <> '{ALL}' and o.window_end >= $now::timestamp - to_days($stale)
+        where o.collection <> '{ALL}' and o.window_end >= $as_of::timestamp - to_days($stale)
             and o.window_end > c.trained_until and o.n >= $least
             and (
                 c.previous_version is not null and o.mdape > o.past_mdape
@@ -102,7 +102,7 @@ def suspects(
         order by q.priority desc nulls last, c.collection
         """,
         {
-            "now": now,
+            "as_of": as_of,
             "stale": int(policy.stale_days),
             "least": min(policy.contest_sales, policy.effect_sales),
             "distrust": policy.distrust_z,
@@ -115,7 +115,7 @@ def examine(
     con: duckdb.DuckDBPyConnection,
     registry: ChampionRegistry,
     keys: Sequence[str],
-    now: datetime,
+    as_of: datetime,
     *,
     policy: RetrainingPolicy | None = None,
     features: FeatureSet | None = None,
@@ -126,7 +126,7 @@ def examine(
         con: A read connection.
         registry: Where previous versions are described.
         keys: Collections; those without a champion are left out.
-        now: Market time.
+        as_of: Market time.
         policy: Thresholds.
         features: Features the lake holds; those declared now when None.
     """
@@ -146,7 +146,7 @@ def examine(
         else champion.trained_until
         for key, champion in champions.items()
     }
-    sales = read_unseen(con, since, now, features, policy.contest_most_sales)
+    sales = read_unseen(con, since, as_of, features, policy.contest_most_sales)
     pricer = Pricer(con, registry.artifacts, features)
     trained_again = _trained_again(con)
     decisions = dict(unread)
@@ -167,7 +167,7 @@ def restore(
     registry: ChampionRegistry,
     decisions: dict[str, RestoreDecision],
     run_id: str,
-    now: datetime,
+    as_of: datetime,
 ) -> list[Finding]:
     """Carry the decisions out in the caller's transaction: registry, champions and decision log together.
 
@@ -176,12 +176,12 @@ def restore(
         registry: The registry of record.
         decisions: From `examine`.
         run_id: The run that decides.
-        now: Market time, written as the time of the decisions.
+        as_of: Market time, written as the time of the decisions.
     """
     findings = []
     for key, decision in decisions.items():
         try:
-            champion = _carry_out(con, registry, key, decision, run_id, now)
+            champion = _carry_out(con, registry, key, decision, run_id, as_of)
         except RegistryError as error:
             findings.append(Finding(key, "failed", str(error), decision.contest))
         else:
@@ -195,20 +195,20 @@ def _carry_out(
     key: str,
     decision: RestoreDecision,
     run_id: str,
-    now: datetime,
+    as_of: datetime,
 ) -> Champion | None:
     """The champion after a decision, or None where it changes nothing."""
     numbers = decision.contest.numbers() if decision.contest else {}
     if decision.action == "rolled_back":
         return rollback(
-            con, registry, key, run_id, decision.reason, rule=RULE_PREVIOUS, decided_at=now, numbers=numbers
+            con, registry, key, run_id, decision.reason, rule=RULE_PREVIOUS, decided_at=as_of, numbers=numbers
         )
     if decision.action != "fell_back" or decision.lower is None:
         return None
     current = read_champions(con, [key])[key]
     champion = registry.promote(decision.lower, current)
     logged = Decision(
-        now,
+        as_of,
         run_id,
         key,
         "fell_back",

@@ -16,8 +16,9 @@ import pyarrow as pa
 from ml.metrics.baselines import BASELINES
 from ml.models.index_fallback import index_version
 from ml.registry.mirror import record
-from ml.tables.writing import append, replace
-from ml.training.pooled import PooledOutcome, prior_version, timestamp
+from ml.tables.writing import append, replace, timestamp
+from ml.training.pooled import PooledOutcome
+from ml.training.walk_forward import prior_version
 
 Float = npt.NDArray[np.float64]
 

@@ -91,6 +91,11 @@ class Fold:
     scale_sha: str | None
 
 
+def prior_version(sha: str) -> str:
+    """The short name of a prior: the first twelve characters of its digest."""
+    return sha[:12]
+
+
 @dataclass(frozen=True)
 class Restored:
     """A fold whose files were lost and fitted again.

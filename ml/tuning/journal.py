@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from lake.connection import Lake
-from ml.training.pooled import timestamp
+from ml.tables.writing import timestamp
 from ml.tuning.study import Trial
 from ml.tuning.tables import Verdict, best_of_last_study, read_trials, standing, write_trial, write_verdict
 from ml.tuning.windows import Windows

@@ -17,7 +17,8 @@ import numpy as np
 from ml.models.frames import FeatureSet, SaleFrame, read_sales
 from ml.models.markets import split_markets
 from ml.models.tuned_settings import MARKET, Adopted, read_adopted, recipe, settings_at
-from ml.training.pooled import PooledConfig, timestamp
+from ml.tables.writing import timestamp
+from ml.training.pooled import PooledConfig
 from ml.tuning.journal import Journal
 from ml.tuning.judgement import clusters_of
 from ml.tuning.pooled_objective import PooledObjective

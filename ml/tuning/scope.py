@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.training.pooled import timestamp
+from ml.tables.writing import timestamp
 from ml.tuning.journal import Journal
 from ml.tuning.judgement import AdoptionRule, adopted, paired_gain
 from ml.tuning.spaces import Space

@@ -1,6 +1,6 @@
 """Trials and verdicts in the lake: ops.tuning_trials and ops.tuned_settings.
 
-Here: writing and reading them. Not here: their columns (`ml.tables.ops`), or who reads adopted
+Here: writing and reading them. Not here: their columns (`ml.tables.ops_models`), or who reads adopted
 settings for a fit (`ml.models.tuned_settings`).
 """
 
@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from ml.registry.mirror import Decision, record
-from ml.tables.ops import TUNED_SETTINGS, TUNING_TRIALS
+from ml.tables.ops_models import TUNED_SETTINGS, TUNING_TRIALS
 from ml.tables.writing import append
 from ml.tuning.study import COMPLETE, Trial
 

@@ -14,10 +14,10 @@ from tests.leaks.plants import reveal
 _HISTORY = "select * from predictions.estimate_history where as_of <= $1 order by collection, token_id, as_of"
 
 
-def _value(home: Home, now: datetime) -> dict[str, float]:
+def _value(home: Home, as_of: datetime) -> dict[str, float]:
     with home.lake.write("score") as con:
-        build_token_features(con, now)
-        score(con, home.artifacts, now, 1)
+        build_token_features(con, as_of)
+        score(con, home.artifacts, as_of, 1)
     rows = home.query(
         "select token_id, estimate_eth from predictions.token_estimates where collection = 'reveal'"
     )

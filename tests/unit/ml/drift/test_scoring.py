@@ -15,9 +15,9 @@ from tests.unit.ml.drift.market import NOW, add, market, sales
 DAY = timedelta(days=1)
 
 
-def _pass(con, now=NOW, config=None):
-    done = score_drift(con, now, config or DriftConfig())
-    keep_scores(con, now, config or DriftConfig())
+def _pass(con, as_of=NOW, config=None):
+    done = score_drift(con, as_of, config or DriftConfig())
+    keep_scores(con, as_of, config or DriftConfig())
     return done
 
 

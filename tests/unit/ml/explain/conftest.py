@@ -63,7 +63,7 @@ def sales_and_traits() -> tuple[pd.DataFrame, pd.DataFrame]:
     return sales, traits
 
 
-def build(con: duckdb.DuckDBPyConnection, sales: pd.DataFrame, traits: pd.DataFrame, now: datetime) -> None:
+def build(con: duckdb.DuckDBPyConnection, sales: pd.DataFrame, traits: pd.DataFrame, as_of: datetime) -> None:
     """Marts, index and features."""
     write_marts(con, sales, traits)
     con.execute("alter table marts.fct_sales add column if not exists buyer varchar")
@@ -81,7 +81,7 @@ def build(con: duckdb.DuckDBPyConnection, sales: pd.DataFrame, traits: pd.DataFr
     )
     update_index(con)
     update_sale_features(con)
-    build_token_features(con, now)
+    build_token_features(con, as_of)
 
 
 @pytest.fixture(scope="package")

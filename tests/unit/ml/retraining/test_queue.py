@@ -48,10 +48,10 @@ class Town:
         record(self.con, [], [decision])
 
     def monitor(self, days: float = 0) -> dict[str, tuple[str, str, int]]:
-        now = NOW + timedelta(days=days)
-        update_online_metrics(self.con, now)
-        measure_effects(self.con, now)
-        refresh_queue(self.con, now)
+        as_of = NOW + timedelta(days=days)
+        update_online_metrics(self.con, as_of)
+        measure_effects(self.con, as_of)
+        refresh_queue(self.con, as_of)
         rows = self.con.execute(f"select collection, state, kind, attempts from {QUEUE}").fetchall()
         return {name: (state, kind, attempts) for name, state, kind, attempts in rows}
 

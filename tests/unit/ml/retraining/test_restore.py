@@ -88,11 +88,11 @@ def enter_ledger(
         update_online_metrics(con, END)
 
 
-def act(market: Market, policy: RetrainingPolicy | None = None, now: datetime = END) -> Finding:
+def act(market: Market, policy: RetrainingPolicy | None = None, as_of: datetime = END) -> Finding:
     with market.lake.read() as con:
-        decisions = examine(con, market.registry, [NAME], now, policy=policy, features=FEATURES)
+        decisions = examine(con, market.registry, [NAME], as_of, policy=policy, features=FEATURES)
     with market.lake.write("restore") as con:
-        (finding,) = restore(con, market.registry, decisions, "run-9", now)
+        (finding,) = restore(con, market.registry, decisions, "run-9", as_of)
     return finding
 
 
@@ -153,7 +153,7 @@ def test_a_champion_that_is_as_good_stays(trained: Market) -> None:
 def test_few_unseen_sales_decide_nothing(trained: Market) -> None:
     plant(trained, shift=0.8)
     enter_ledger(trained)
-    finding = act(trained, now=LEARNT_UNTIL + timedelta(days=1))
+    finding = act(trained, as_of=LEARNT_UNTIL + timedelta(days=1))
     assert finding.action == "none"
     assert "30 decide" in finding.reason
 
