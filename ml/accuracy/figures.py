@@ -1,4 +1,4 @@
-"""The figures of one group of sales: errors, intervals, hit rate, always beside the baselines.
+"""The figures of one group of sales: errors, intervals, hit rate, always with those of the baselines.
 
 Here: what stands in one row of every table. Not here: which groups there are (`document`), collections' votes
 (`contest`).

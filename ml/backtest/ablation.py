@@ -4,7 +4,7 @@ Here: the variants (features taken away, settings changed), their walk-forward o
 here: the model (`ml.models.prior`), the report that shows the table (`accuracy`).
 
 Concept: a choice made on the sample that is then published flatters itself. Every row here is measured on the
-middle of each sizeable collection; the last 30 %, which the report is about, is never looked at. Only the point
+middle of each sizeable collection; the last 30 %, which the report is about, is never read. Only the point
 forecast counts, so no scale model is fitted.
 """
 
@@ -107,17 +107,17 @@ def ablate(
         )
     rows = []
 
-    def tell(name: str, prediction: Float) -> None:
+    def report(name: str, prediction: Float) -> None:
         rows.append(_row(name, prediction, frame, baselines["med_5"], judged))
         if on_row:
             on_row(rows[-1])
 
-    tell("median of the last 5", baselines["med_5"])
-    tell("hedonic index alone", frame.base_log)
+    report("median of the last 5", baselines["med_5"])
+    report("hedonic index alone", frame.base_log)
     groups = {feature.name: feature.group for feature in FEATURES}
     for variant in variants:
         kept = np.array([groups[name] not in variant.without for name in names])
-        tell(variant.name, _predict(frame, kept, replace(config.prior, **variant.changes), config))
+        report(variant.name, _predict(frame, kept, replace(config.prior, **variant.changes), config))
     return rows
 
 

@@ -110,7 +110,7 @@ class JudgeRules:
     """Settings of one refit's judgements.
 
     Attributes:
-        cutoff: Microseconds; only sales known before are looked at.
+        cutoff: Microseconds; only sales known before are read.
         name: What the versions of this refit are called, as in `bt2021-04-01`.
         candidate: How a challenger is made.
         new_sales: Sales since it was last judged below which a champion that could have a booster is carried forward.

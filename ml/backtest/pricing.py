@@ -1,9 +1,9 @@
-"""The estimates of one refit period of a backtest: every sale of it priced as it would have been at its instant.
+"""The estimates of one refit period of a backtest: every sale of it priced as it would have been at its time.
 
 Here: what is known of each sale, handed to `ml.pricing`. Not here: fitting (`backtest_prior`, `backtest_local`), the
 tiers or the prices.
 
-Concept: the tiers and the price are those of scoring. Only the intervals are asked for at many instants instead of one:
+Concept: the tiers and the price are those of scoring. Only the intervals are computed for many times instead of one:
 each sale gets the state after the last sale known before it. A sale that is not at arm's length gets an interval too,
 and teaches it nothing.
 """

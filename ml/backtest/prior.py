@@ -59,7 +59,7 @@ def refit(
     """Refit every market's prior on the sales known before the cutoff.
 
     Args:
-        history: The past; rows known from the cutoff on are not looked at.
+        history: The past; rows known from the cutoff on are not read.
         folds: Folds of each market so far.
         cutoff: Microseconds; the new fold prices sales from here on.
         config: Settings of the pooled stage.

@@ -1,4 +1,4 @@
-"""One pass of drift detection over a lake: find full windows nobody has looked at, score them, keep the scores.
+"""One pass of drift detection over a lake: find full windows that are not scored yet, score them, keep the scores.
 
 Here: the order of the steps. Not here: the statement (`statement`), the tables (`tables`), the reports (`reports`).
 """
@@ -46,7 +46,7 @@ def score_drift(
 
     Args:
         con: a connection of the lake.
-        as_of: market time; nothing known from then on is looked at.
+        as_of: market time; nothing known from then on is used.
         config: thresholds.
     """
     began = time.monotonic()

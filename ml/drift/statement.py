@@ -5,7 +5,7 @@ from (`subjects`), tables (`tables`).
 
 The concept. The three newest windows of a collection are each compared with the twelve before them. Sales of one
 collection depend on one another, so the textbook p-value would find drift everywhere. But each window *within* the
-reference, compared with the rest of it, tells how far windows of this feature in this collection differ when nothing
+reference, compared with the rest of it, shows how far windows of this feature in this collection differ when nothing
 happened; distances are measured in units of that ("ordinary"), never of less than independent sales would give. A
 feature that wanders by nature thereby needs a far larger jump than one that does not, without any model of time.
 
@@ -233,7 +233,7 @@ left join spans using (base)
 def _psi(window: str, reference: str) -> str:
     """SQL for the PSI of two rows of cumulative counts c1 … c9 and n, half a sale added to each bin.
 
-    A bin that is empty in both (deciles that coincide) says nothing and adds nothing.
+    A bin that is empty in both (deciles that coincide) has no information and adds nothing.
     """
     terms = []
     for i in range(1, BINS + 1):

@@ -1,4 +1,4 @@
-"""The recent sales that a token is best compared with, and what each says about it today.
+"""The recent sales that a token is best compared with, and what each implies for its price today.
 
 Here: ranking sales by how comparable they are, and adjusting their prices. Not here: the estimate, which does not use
 this list: the index weighs all sales it remembers.
@@ -69,7 +69,7 @@ class Sold:
         sale_id: Arrow strings.
         position: Position of the token among the collection's tokens.
         sold_at: Arrow timestamps.
-        age_days: Days before the instant of the explanation.
+        age_days: Days before the time of the explanation.
         price_log: ln ETH.
         level_log: The index's level just before the sale, ln ETH.
         price_eth: As paid.
@@ -218,11 +218,11 @@ def comparable_rows(
 
     Args:
         collection: Whose tokens.
-        as_of: The instant that is explained.
+        as_of: Time that is explained.
         pairs: Tokens and comparables.
         sold: Candidates.
         token_id: Ids by position.
-        level_log: The index's level at that instant by position, ln ETH.
+        level_log: The index's level at that time by position, ln ETH.
         trait_log: What the traits are worth by position, log units.
     """
     other, count = sold.position[pairs.sale], len(pairs.token)

@@ -55,7 +55,7 @@ def as_document(explained: Explanations, token_id: str) -> dict[str, Any]:
     Returns:
         The estimate with interval and grade (or the reason why there is none), `steps` (level, lines and the estimate:
         factors multiply and ETH amounts add up to it), `components`, `last_sale`, `comparables`, `model`,
-        `track_record`, instants and notes.
+        `track_record`, times and notes.
     """
     facts = next(row for row in explained.tokens.to_pylist() if row["token_id"] == token_id)
     components = _rows(explained.components, token_id)

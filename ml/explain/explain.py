@@ -5,7 +5,7 @@ Here: the one entry point, and what it returns. Not here: each part's arithmetic
 
 Concept: the index's parts of all tokens come from one linear solve, the models' from one SHAP call each, so one token
 costs nearly as much as ten thousand. The parts add up to the production prediction, and that is compared with the
-estimate that was given: an explanation that does not explain the published number says so.
+estimate that was given: an explanation that does not explain the published number has a note about it.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class Explanations:
         comparables: Rows of `COMPARABLE_SCHEMA`, ranked; none for tokens without a value.
         used: The models behind the prices.
         record: Their track record in this collection, or None.
-        as_of: The instant that is explained (UTC), None without features.
-        watermark: The newest sale that the features have seen was known at this instant (UTC).
-        floor_eth: The floor proxy at that instant.
+        as_of: Time that is explained (UTC), None without features.
+        watermark: The newest sale that the features have seen was known at this time (UTC).
+        floor_eth: The floor proxy at that time.
         last_sale_at: The collection's newest sale.
         sales: Arm's-length sales known.
         consistent: Whether every explained estimate equals the stored one.
@@ -192,16 +192,18 @@ def _positions(tokens: Sequence[str] | None, traits: TokenTraits, collection: st
 def _compare(
     facts: pa.Table, explained: Float, as_of: datetime | None, watermark: datetime | None
 ) -> tuple[bool, list[str]]:
-    """Whether stored and explained estimates agree, and what to say where they do not."""
+    """Whether stored and explained estimates agree, and a sentence for readers where they do not."""
     stored = column(facts, "estimate_eth")
     both = np.isfinite(stored) & np.isfinite(explained)
     if not both.any():
         return not np.isfinite(stored).any(), []
-    instant, seen = (facts[name].filter(pa.array(both))[0].as_py() for name in ("as_of", "feature_watermark"))
-    if (instant, seen) != (as_of, watermark):
+    stored_as_of, stored_watermark = (
+        facts[name].filter(pa.array(both))[0].as_py() for name in ("as_of", "feature_watermark")
+    )
+    if (stored_as_of, stored_watermark) != (as_of, watermark):
         return False, [
-            f"The stored estimates are for {instant} (sales known until {seen}); the features have moved on to "
-            f"{as_of} (sales known until {watermark}), and that is what is explained. Run `assay run` to value again."
+            f"The stored estimates are for {stored_as_of} (sales known until {stored_watermark}); the features are "
+            f"for {as_of} (sales known until {watermark}), which is what is explained. Run `assay run` to value again."
         ]
     apart = float(np.abs(explained[both] / stored[both] - 1.0).max())
     if apart > SAME_ESTIMATE:

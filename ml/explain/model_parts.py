@@ -4,8 +4,8 @@ Here: SHAP values of the two boosters, summed up. Not here: the index's parts (`
 (`models_used`).
 
 Concept: SHAP values of trees (Lundberg et al. 2020) add up to the prediction; grouped by what an owner has a word for,
-they still do. What a model says of everything on average is a part of its own: it is no merit of the token. The last
-bit of rounding goes there, so that the parts of a token sum to the production code's own prediction.
+they still do. What a model predicts on average over everything is a part of its own: it is no merit of the token. The
+last bit of rounding goes there, so that the parts of a token sum to the production code's own prediction.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def audit_features(
 ) -> int:
     """Leave the temporary table ``into``: keys, ``base_log`` and every feature of some sales.
 
-    Grain: one chosen sale with an index at its instant; sales that could see fewer than three others have no row.
+    Grain: one chosen sale with an index at its time; sales that could see fewer than three others have no row.
 
     Args:
         con: connection with ``marts`` and an up-to-date ``features.hedonic_index``; only temporary tables are written.

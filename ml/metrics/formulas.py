@@ -102,7 +102,7 @@ def premium_tier(estimate_log: FloatArray, floor_log: FloatArray) -> npt.NDArray
 
     Args:
         estimate_log: ln estimate, shape (n,).
-        floor_log: ln of the trailing 20th percentile known at the same instant, shape (n,).
+        floor_log: ln of the trailing 20th percentile known at the same time, shape (n,).
     """
     premium = np.nan_to_num(np.asarray(estimate_log, float) - np.asarray(floor_log, float), nan=0.0)
     return np.searchsorted(np.log(PREMIUM_EDGES), premium, side="right").astype(np.int8)

@@ -24,7 +24,7 @@ Codes = npt.NDArray[np.int64]
 Microseconds = npt.NDArray[np.int64]
 
 LOCAL_GROUPS = ("index", "token", "rarity")
-"""Groups of the feature schema that a local model sees beside the raw traits (docs/domain.md, section 5.3)."""
+"""Groups of the feature schema that a local model sees in addition to the raw traits (docs/domain.md, section 5.3)."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def read_sales(
         con: Connection on which `features` and `marts` can be addressed.
         names: Feature columns to read.
         collections: Only these; all when None.
-        batch_rows: Rows per Arrow batch; bounds the memory beside the result.
+        batch_rows: Rows per Arrow batch; bounds the memory in addition to the result.
 
     Returns:
         All rows in known order.

@@ -121,7 +121,7 @@ class LocalInputs:
 
 
 class _Deadline:
-    """CatBoost callback that ends a fit at an instant of the monotonic clock."""
+    """CatBoost callback that ends a fit at a time of the monotonic clock."""
 
     def __init__(self, at: float) -> None:
         self.at = at
@@ -141,7 +141,7 @@ def fit_local(
         inputs: Features of the sales, shape (n, …).
         residual_log: ln price − ln prior estimate, shape (n,).
         config: Settings.
-        deadline: Instant of `time.monotonic()` by which the fit must have ended.
+        deadline: Time of `time.monotonic()` by which the fit must have ended.
 
     Returns:
         The booster; it runs on one thread, so that collections can run side by side.

@@ -1,4 +1,4 @@
-"""Which pooled prior speaks for a collection: one market, one prior.
+"""Which pooled prior prices a collection: one market, one prior.
 
 Here: splitting past sales into markets, and looking up the live prior of a collection. Not here: fitting
 (`pooled`).

@@ -156,7 +156,7 @@ def prior_booster(config: PriorConfig) -> CatBoostRegressor:
         l2_leaf_reg=config.l2_leaf_reg,
         random_seed=config.seed,
         thread_count=config.threads,
-        **_SILENT,
+        **_QUIET,
     )
 
 
@@ -185,7 +185,7 @@ def fit_scale(
         border_count=config.border_count,
         random_seed=config.seed,
         thread_count=config.threads,
-        **_SILENT,
+        **_QUIET,
     )
     target = np.log(np.abs(error_log[rows]) + config.offset)
     return model.fit(Pool(with_premium(features[rows], premium_log[rows]), target))
@@ -220,4 +220,4 @@ def _require_rows(found: int, what: str) -> None:
         )
 
 
-_SILENT: dict[str, Any] = {"verbose": False, "allow_writing_files": False}
+_QUIET: dict[str, Any] = {"verbose": False, "allow_writing_files": False}

@@ -6,10 +6,10 @@ ledger (`estimate_ledger`), errors by bucket (`online_buckets`), what is done ab
 Concept: twenty sales under one constant model give anything from 9 to 40 % error (docs/domain.md, section 3), so a
 number alone decides nothing. A collection is degraded when three things hold together: its newest errors rank above its
 own earlier ones beyond noise, by an amount worth acting on, and they grew by more than those of the median of the last
-five sales did. The last is what tells a broken model from a market that became harder for everybody. Sales of one hour
+five sales did. The last separates a broken model from a market that became harder for every model. Sales of one hour
 share what moved the market in it, so an hour counts once in every error of a mean.
 
-A sale is left out when nobody had valued its collection for days although it had sold since: that says something about
+A sale is left out when its collection was not valued for days although it had sold since: that is a fact about
 the schedule, not about the model. An estimate that is old because nothing happened is current. The service levels and
 `online_buckets` judge what readers saw, and leave nothing out.
 """
@@ -123,7 +123,7 @@ def update_online_metrics(
 
     Args:
         con: A write connection of the lake.
-        as_of: Sales known at or after it are not looked at.
+        as_of: Sales known at or after it are not used.
         config: Windows and guards.
     """
     began, config = time.monotonic(), config or OnlineConfig()

@@ -19,7 +19,7 @@ with sold as (
     select * from {LEDGER} where is_arms_length and known_at < $as_of
     qualify known_at > max(known_at) over (partition by collection) - to_days($days)
 ),
-told as (
+judged as (
     select
         collection, sale_id, known_at, date_trunc('hour', event_time) as hour,
         outdated_days <= $current_days as is_current,
@@ -30,9 +30,9 @@ told as (
     from ({with_outdated("sold")})
     where estimate_eth > 0
 )
-select * from told
+select * from judged
 union all by name
-select told.* replace ('{ALL}' as collection) from told
+select judged.* replace ('{ALL}' as collection) from judged
 """
 
 # Ages are days before the collection's newest sale. Where the past is more than the window, it is what lies before.
@@ -81,7 +81,7 @@ sums as (
     group by a.collection
 ),
 counted as (select collection, count(*) as weeks from weekly group by collection)
--- Mann-Kendall with its continuity correction; four weeks have too few orders to say anything
+-- Mann-Kendall with its continuity correction; four weeks have too few orders for a result
 select
     collection, weeks,
     case when weeks >= 5 then (s - sign(s)) / sqrt(weeks * (weeks - 1) * (2 * weeks + 5) / 18.0) end as z

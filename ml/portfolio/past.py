@@ -48,7 +48,7 @@ def record_portfolio_risk(con: duckdb.DuckDBPyConnection, config: RiskConfig | N
 
 
 def read_risk(con: duckdb.DuckDBPyConnection, as_of: datetime) -> dict[str, PortfolioRisk]:
-    """The newest components known at the instant, by market; empty before there are any."""
+    """The newest components known at that time, by market; empty before there are any."""
     rows = con.execute(
         """
         select market, variance, same_collection, other_collections, quantile_80, portfolios from ops.portfolio_risk

@@ -29,10 +29,10 @@ class RiskConfig:
 
     Attributes:
         min_sales: Sales of a wallet in a month from which they count as a portfolio.
-        window: Newest portfolios of a market that are looked at.
+        window: Newest portfolios of a market that are used.
         min_portfolios: Below this many a market borrows the components of all markets.
         error_clip: Bound on standardised errors: one typo price must not own a covariance.
-        half_cap: Bound on half-widths in log units within a sum: beyond it a log-normal variance says nothing.
+        half_cap: Bound on half-widths in log units within a sum: beyond it a log-normal variance has no meaning.
     """
 
     min_sales: int = 5

@@ -107,7 +107,7 @@ class PricingModels:
 
 @dataclass(frozen=True)
 class RowIntervals:
-    """State of the intervals at the instant of each of n rows, for every premium tier.
+    """State of the intervals at the time of each of n rows, for every premium tier.
 
     Attributes:
         quantile_80: Multiples of the scale that hold 80 % of the errors, shape (n, tiers); NaN where the market of the
@@ -170,7 +170,7 @@ def read_models(
         artifacts: Where model files are.
         as_of: Calibrations made from later knowledge are not used (UTC); the newest one when None.
         features: Features in use.
-        all_priors: Also priors that no champion refers to, and without a look at their files.
+        all_priors: Also priors that no champion refers to, and without checking their files.
 
     Raises:
         FeatureMismatchError: When a live prior was fitted on other features.
@@ -212,7 +212,7 @@ def read_models(
 def _calibration(
     con: duckdb.DuckDBPyConnection, version: str | None, as_of: datetime | None
 ) -> Calibration | None:
-    """The newest calibration of a prior made from what was known before the instant."""
+    """The newest calibration of a prior made from what was known before that time."""
     if version is None:
         return None
     rows = con.execute(

@@ -3,9 +3,9 @@
 Here: pricing sales with any registered champion from its files, and the paired comparison. Not here: who is compared
 (`restore`), or what a champion is (`ml.registry.champion`).
 
-Concept: sales scatter so widely that two models measured on different sales cannot be told apart. On the same sales the
-scatter cancels: only the difference of their errors is left. Both get the features that each sale had at its own
-instant, so it is the models that are compared and not how fresh their features were. An hour counts once.
+Concept: sales scatter so widely that two models measured on different sales cannot be distinguished. On the same sales
+the scatter cancels: only the difference of their errors is left. Both get the features that each sale had at its own
+time, so it is the models that are compared and not how fresh their features were. An hour counts once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Float = npt.NDArray[np.float64]
 
 
 class CannotPriceError(ValueError):
-    """A champion cannot price these sales; says why."""
+    """A champion cannot price these sales; the message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class UnseenSales:
     Attributes:
         collection: Whose.
         target_log: ln price.
-        base_log: The index at each sale's own instant.
+        base_log: The index at each sale's own time.
         med_5_log: ln median of the five sales before; NaN without.
         hour: Hours since the epoch.
         rarity: Rarity percentile, NaN without one.
@@ -127,11 +127,11 @@ def read_unseen(
     features: FeatureSet,
     most: int,
 ) -> dict[str, UnseenSales]:
-    """Clean sales with features that became known after an instant of each collection and before `as_of`.
+    """Clean sales with features that became known after a time of each collection and before `as_of`.
 
     Args:
         con: A read connection with features.sale_features, the ledger and marts.dim_tokens.
-        since: Collection to the newest instant that one of its models has seen.
+        since: Collection to the newest time that one of its models has seen.
         as_of: Market time.
         features: Columns to read.
         most: Newest sales of each collection.

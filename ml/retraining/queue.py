@@ -1,4 +1,4 @@
-"""The queue: which collections need something, most valuable first, and what has become of it.
+"""The queue: which collections need something, most valuable first, and the state of each.
 
 Here: `ops.retrain_queue`, from what was found (degraded, drifted) and from what trainings recorded. Not here: launching
 (`orchestration.retraining`), judging errors (`ml.monitoring.online_error`), finding drift (`ml.drift`).
@@ -32,7 +32,7 @@ from ml.retraining.tables import (
 )
 
 CHANGES = ("promoted", "fell_back", "rolled_back")
-"""Actions of ops.decision_log after which another model speaks."""
+"""Actions of ops.decision_log after which another model is champion."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def mark_trained(
 
 
 def mark_retuned(con: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
-    """Settings of these were looked at: they may be fitted again."""
+    """Settings of these were examined: they may be fitted again."""
     con.execute(
         f"update {QUEUE} set kind = '{RETRAIN}' where state = '{QUEUED}' and kind = '{RETUNE}'"
         " and collection in (select unnest($1))",
@@ -127,7 +127,7 @@ def mark_retuned(con: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
 
 
 def launched_runs(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Runs that have begun to train collections and were not heard of since."""
+    """Runs that have begun to train collections and have not reported an end since."""
     return [
         row[0]
         for row in con.execute(

@@ -1,4 +1,4 @@
-"""Taking a worse model back, and trusting a hopeless one less.
+"""Replacing a worse model by its previous version, or moving its collection to a lower tier.
 
 Here: which champions are worth examining (`suspects`), the verdict on each, and carrying it out. Not here: the paired
 comparison (`contest`), or valuing the tokens again (`ml.pricing.scoring`).
@@ -234,38 +234,39 @@ def _rule(
         ours = pricer.log_error(champion, sales)
     except CannotPriceError as error:
         return RestoreDecision("none", f"not compared: {error}", None)
-    told, contest = "it has no previous version", None
+    message, contest = "it has no previous version", None
     if previous is not None:
         try:
             contest = compare(ours, pricer.log_error(previous, sales), sales.hour)
         except CannotPriceError as error:
-            told = f"its previous version was not compared: {error}"
+            message = f"its previous version was not compared: {error}"
         else:
-            told = _told(contest, f"the previous {previous.model_version}")
+            message = _comparison_text(contest, f"the previous {previous.model_version}")
             if contest.is_won(policy):
-                return RestoreDecision("rolled_back", told, contest)
+                return RestoreDecision("rolled_back", message, contest)
     if not trained_again or champion.tier not in LOWER:
-        return RestoreDecision("none", told, contest)
+        return RestoreDecision("none", message, contest)
     usable = np.isfinite(sales.med_5_log)
     simple = np.abs(sales.target_log - sales.med_5_log)[usable]
     against = compare(ours[usable], simple, sales.hour[usable])
     if against.n < policy.contest_sales or against.z < policy.distrust_z:
-        return RestoreDecision("none", told, contest)
+        return RestoreDecision("none", message, contest)
     lower = replace(
         champion, tier=LOWER[champion.tier], local_sha=None, weight=0.0, numbers=against.numbers(), version=0
     )
     try:
         below = compare(ours, pricer.log_error(lower, sales), sales.hour)
     except CannotPriceError as error:
-        return RestoreDecision("none", f"{told}; the tier below was not compared: {error}", against)
+        return RestoreDecision("none", f"{message}; the tier below was not compared: {error}", against)
     if below.gain < 0:
-        told = f"loses against the median of five ({_told(against, 'it')}), but {lower.tier} is worse still"
-        return RestoreDecision("none", told, against)
-    told = f"trained again and still worse: {_told(against, 'the median of five')}"
-    return RestoreDecision("fell_back", told, against, lower)
+        lost = _comparison_text(against, "it")
+        message = f"loses against the median of five ({lost}), but {lower.tier} is worse still"
+        return RestoreDecision("none", message, against)
+    message = f"trained again and still worse: {_comparison_text(against, 'the median of five')}"
+    return RestoreDecision("fell_back", message, against, lower)
 
 
-def _told(contest: Contest, rival: str) -> str:
+def _comparison_text(contest: Contest, rival: str) -> str:
     return (
         f"mean |log error| {contest.champion:.4f} against {contest.rival:.4f} of {rival} on {contest.n} sales "
         f"that neither has seen (z {contest.z:.1f})"

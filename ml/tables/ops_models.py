@@ -28,12 +28,12 @@ PRIOR_FOLDS = Table(
 
 INTERVAL_CALIBRATION = Table(
     "ops.interval_calibration",
-    "One row per prior, instant and premium tier: the conformal quantiles of the intervals after the newest sale "
+    "One row per prior, time and premium tier: the conformal quantiles of the intervals after the newest sale "
     "([ADR 13](adr/0013-intervals-that-follow-the-market.md)).",
     ("prior_version", "calibrated_at", "premium_tier"),
     "as a whole",
     columns("""
-        prior_version varchar Prior; `index <market>` where the index speaks alone
+        prior_version varchar Prior; `index <market>` where only the index prices
         calibrated_at timestamp Newest sale they have learnt from
         premium_tier bigint Predicted price over the floor proxy: 0 below 1.25, 1 up to 2, 2 above
         quantile_80 double Half-width of the 80 % interval, as a multiple of the scale
@@ -45,9 +45,9 @@ INTERVAL_CALIBRATION = Table(
 
 PORTFOLIO_RISK = Table(
     "ops.portfolio_risk",
-    "One row per market (a chain, or `all`) and instant: how errors of tokens held together move together.",
+    "One row per market (a chain, or `all`) and time: how errors of tokens held together move together.",
     ("market", "measured_at"),
-    "per instant",
+    "per time",
     columns("""
         market varchar Chain, or all
         measured_at timestamp Newest sale measured on
@@ -83,7 +83,7 @@ CHAMPIONS = Table(
         tier varchar own_model, pooled or index_rarity
         prior_version varchar Prior beneath it; null in tier index_rarity
         local_sha varchar Digest of the local booster's file; null without one
-        weight double Say of the local booster, 0 to 1; 0 without one
+        weight double Weight of the local booster, 0 to 1; 0 without one
         index_fingerprint varchar Parameters of the index
         feature_fingerprint varchar Features it was fitted on
         trained_until timestamp Newest sale it was fitted on
@@ -136,7 +136,7 @@ TUNED_SETTINGS = Table(
         gain_low double Lower end of its 95 % interval, fraction
         gain_high double Upper end of its 95 % interval, fraction
         later_from timestamp Start of the later window
-        decided_at timestamp Market time: the newest instant known to the data
+        decided_at timestamp Market time: the newest time known to the data
         expires timestamp The scope is not studied again before
         trials bigint Trials of the study
         seconds double What it cost, wall clock

@@ -43,7 +43,7 @@ class PooledConfig:
         min_market_sales: Sales from which a chain has a prior of its own.
         gate_rows: Newest sales on which the recipe must beat the baselines; many, because the newest few were priced by
             an ageing fold, which is a reason to refit and not to reject.
-        index_fallback: What is learnt for collections where the index speaks alone.
+        index_fallback: What is learnt for collections where only the index prices.
     """
 
     walk_forward: WalkForwardConfig = field(default_factory=WalkForwardConfig)
@@ -71,9 +71,9 @@ class PooledOutcome:
         frame: The past sales it read.
         walk_forward: Their out-of-fold predictions, with the approved folds of all markets.
         baselines: Baseline name to ln ETH, aligned with `frame`.
-        prior_versions: Prior behind each prediction, None where the index speaks alone; shape (n,).
+        prior_versions: Prior behind each prediction, None where only the index prices; shape (n,).
         calibrations: Live prior version to the interval calibration on its market's newest sales.
-        index_fallback: Market to what is said where the index speaks alone.
+        index_fallback: Market to its rarity effects and intervals where only the index prices.
         decisions: The gate's row for each market whose prior was refitted, and a row for each market of which lost
             files were fitted again.
         prior_version: The live prior of the largest market, or None.

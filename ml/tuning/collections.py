@@ -52,7 +52,7 @@ def tune_collections(
         features: Features to use; those declared now when None.
         first: Collections that come before the others, also when their verdict stands.
         clock: Seconds; injected by tests.
-        say: Told what goes on.
+        say: Called with a line about progress, for people.
 
     Returns:
         One outcome per study, most valuable collection first; then the classes that now rest.
@@ -86,7 +86,7 @@ def collection_scope(
     """A collection's folds over its out-of-fold residuals, and the settings its booster has now.
 
     Raises:
-        TooFewSalesError: When a window would be too small to say anything.
+        TooFewSalesError: When a window would be too small for a result.
     """
     rows = np.flatnonzero(sales.fold > 0)
     known, residual = sales.known_at[rows], (sales.target_log - sales.prediction_log)[rows]

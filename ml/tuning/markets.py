@@ -51,7 +51,7 @@ def tune_markets(
         features: Features to use; those declared now when None.
         markets: Only these; all when None.
         clock: Seconds; injected by tests.
-        say: Told what goes on.
+        say: Called with a line about progress, for people.
 
     Returns:
         One outcome per market, largest first.
@@ -108,7 +108,7 @@ def market_scope(
     """A market's folds, quantised lazily, and the settings its prior has now.
 
     Raises:
-        TooFewSalesError: When a window would be too small to say anything.
+        TooFewSalesError: When a window would be too small for a result.
     """
     base = pooled.walk_forward.prior
     windows = split_windows(sales.known_at, sales.as_of, config.windows)

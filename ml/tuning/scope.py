@@ -3,7 +3,7 @@
 Here: what is the same for a market and a collection. Not here: how their folds are made (`markets`, `collections`).
 
 Concept: the budget is cut in two before anything runs: one part searches, the rest pays for the comparison. A search
-that used everything up would have found something nobody may adopt.
+that used everything up would have found a setting that may not be adopted.
 """
 
 from __future__ import annotations

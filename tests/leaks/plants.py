@@ -38,14 +38,14 @@ def victims(base: Tables, collection: str) -> list[Row]:
 
 
 def _sale_like(row: Row, number: int, **changes: object) -> Row:
-    """Another sale at the same price, told in its own right."""
+    """Another sale at the same price, reported as a sale of its own."""
     fresh = sale(_FIRST_NUMBER + number)
     own = {k: fresh[k] for k in ("tx_hash", "buyer", "seller", "source_row")}
     return {**row, **own, **changes}
 
 
 def sweep(base: Tables) -> Tables:
-    """Siblings of a sweep at the victims' instant and price: in blocks with them, and in their transactions."""
+    """Siblings of a sweep at the victims' time and price: in blocks with them, and in their transactions."""
     rows = []
     for number, row in enumerate(victims(base, "sweep")):
         rows += [

@@ -33,5 +33,5 @@ def test_a_reveal_changes_no_estimate_that_was_given(tmp_path: Path) -> None:
     home.ingest(reveal({}))
     after = _value(home, END + timedelta(days=2))
     assert home.query(_HISTORY, END) == said
-    crowned = [after[str(token)] / before[str(token)] for token in range(0, 24, 3) if str(token) in before]
-    assert max(crowned) > 1.05, "the reveal is news from now on"
+    ratios = [after[str(token)] / before[str(token)] for token in range(0, 24, 3) if str(token) in before]
+    assert max(ratios) > 1.05, "the reveal is news from now on"

@@ -81,6 +81,6 @@ def test_a_ring_is_known_after_its_first_lap(attacked: Attacked, attack: str) ->
 
 
 def test_wallets_that_nothing_connects_are_a_market(attacked: Attacked) -> None:
-    """Twenty sales at three times the price between forty strangers are what a rise looks like: it is followed."""
+    """Twenty sales at three times the price between forty strangers are a rise: the estimate follows it."""
     assert attacked.counted["fresh_wallets"] == FAKES
     assert attacked.moved["fresh_wallets"] > HELD

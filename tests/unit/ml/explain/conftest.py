@@ -28,7 +28,7 @@ from tests.unit.ml.features.market import make_sales, make_traits, write_marts
 
 NOW = datetime(2024, 4, 10)  # noqa: DTZ001 - the lake's naive UTC
 OWN, POOLED, COLD, FEW = "c0", "c1", "c2", "c3"
-"""Collections by who speaks for them; `COLD` has no traits and no champion, `FEW` two sales."""
+"""Collections by what prices them; `COLD` has no traits and no champion, `FEW` two sales."""
 PREMIUM = 0.7
 """Log premium in `OWN` of a hat, which the index learns, and of pairs of traits, which only its own model can."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.features.build import ScoringInstantError, build_token_features, update_sale_features
+from ml.features.build import ScoringTimeError, build_token_features, update_sale_features
 from ml.features.checks import check_features
 from ml.features.listings import LAST_ASKS
 from ml.features.schema import FEATURES
@@ -145,9 +145,9 @@ class Oracle:
         }
 
     def trait_residuals(self, seen: pd.DataFrame, token: pd.Series) -> dict[str, float]:
-        told = seen[seen.innovation_a.notna()]
-        traits = self.tokens.loc[list(zip(told.collection, told.token_id, strict=True))].trait_codes
-        surprise = told.innovation_a.clip(-0.6, 0.6).to_numpy()
+        known = seen[seen.innovation_a.notna()]
+        traits = self.tokens.loc[list(zip(known.collection, known.token_id, strict=True))].trait_codes
+        surprise = known.innovation_a.clip(-0.6, 0.6).to_numpy()
         found, sales = [], []
         for place, code in enumerate(token.trait_codes):
             shared = np.array([len(codes) > place and codes[place] == code for codes in traits], bool)
@@ -199,8 +199,8 @@ def test_sale_features_agree_with_a_slow_reading_of_what_was_visible() -> None:
         np.testing.assert_allclose(row.target_log, np.log(spine.loc[row.sale_id].price_eth))
 
 
-def test_token_features_are_what_a_sale_at_that_instant_would_have_seen() -> None:
-    """Both spines are one construction: a token's row equals the row of a sale planted at the scoring instant."""
+def test_token_features_are_what_a_sale_at_that_time_would_have_seen() -> None:
+    """Both spines are one construction: a token's row equals the row of a sale planted at the scoring time."""
     sales = make_sales()
     con = build(sales)
     build_token_features(con, NOW)
@@ -242,7 +242,7 @@ def test_a_planted_future_changes_nothing_before_it() -> None:
 
 
 def test_a_sibling_of_the_same_transaction_is_never_seen() -> None:
-    """Even when the sibling was told earlier, and whatever it cost."""
+    """Even when the sibling was reported earlier, and whatever it cost."""
     sales = make_sales(sizes=(30,))
     sales["time_uncertainty_s"] = 0.0
     sales["known_at"] = sales["event_time"] = pd.date_range("2024-01-01", periods=30, freq="D")
@@ -275,18 +275,18 @@ def test_day_by_day_with_late_rows_equals_at_once() -> None:
     assert_features_equal(sale_features(con), sale_features(build(gone, traits=make_traits(("c0",)))))
 
 
-def test_unchanged_collections_keep_the_instant_they_were_scored_for() -> None:
+def test_unchanged_collections_keep_the_time_they_were_scored_for() -> None:
     sales = make_sales()
     con = build(sales[(sales.collection != "c0") | (sales.known_at < "2024-03-20")])
     build_token_features(con, datetime(2024, 4, 8))  # noqa: DTZ001
     write_marts(con, sales)
     update_index(con)
     assert build_token_features(con, NOW, only_changed=True).collections == 1
-    instants = dict(
+    times = dict(
         con.execute("select collection, max(as_of) from features.token_features group by 1").fetchall()
     )
-    assert instants["c0"] == NOW
-    assert instants["c1"] < NOW
+    assert times["c0"] == NOW
+    assert times["c1"] < NOW
     assert build_token_features(con, NOW, only_changed=False).collections == 4
     fresh = build(sales)
     build_token_features(fresh, NOW)
@@ -296,7 +296,7 @@ def test_unchanged_collections_keep_the_instant_they_were_scored_for() -> None:
 
 def test_scoring_in_the_past_is_refused() -> None:
     con = build(make_sales())
-    with pytest.raises(ScoringInstantError, match="pass a later as_of"):
+    with pytest.raises(ScoringTimeError, match="pass a later as_of"):
         build_token_features(con, datetime(2024, 2, 1))  # noqa: DTZ001
 
 

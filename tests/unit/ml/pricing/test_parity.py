@@ -1,6 +1,6 @@
 """One way to price: scoring, the backtest, the comparison of champions and the explanation give the same numbers.
 
-The same tokens of one market are valued at one instant by all four. Each token has a planted sale at that instant, so
+The same tokens of one market are valued at one time by all four. Each token has a planted sale at that time, so
 that those who price sales price the same tokens; the planted sales see nothing of one another. The market has
 collections of every tier, tokens without traits, and then one change at a time.
 """
@@ -62,7 +62,7 @@ def sales_and_traits() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def planted(sales: pd.DataFrame) -> pd.DataFrame:
-    """One sale of every token at the instant, each in a transaction of its own."""
+    """One sale of every token at that time, each in a transaction of its own."""
     tokens = sales[["collection", "token_id"]].drop_duplicates().reset_index(drop=True)
     names = [f"planted-{i}" for i in range(len(tokens))]
     return tokens.assign(
@@ -73,7 +73,7 @@ def planted(sales: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The market, trained on what was known before the instant, and then the planted sales."""
+    """The market, trained on what was known before that time, and then the planted sales."""
     home = tmp_path_factory.mktemp("parity")
     lake, artifacts = Lake(LakeConfig(home=home), TABLES), ArtifactStore(home / "artifacts")
     sales, traits = sales_and_traits()
@@ -99,7 +99,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_marts(con, pd.concat([sales, planted(sales)], ignore_index=True), traits)
         update_index(con)
         update_sale_features(con)
-        # A token and a sale of it at one instant have the same features up to rounding: here to the last digit.
+        # A token and a sale of it at one time have the same features up to rounding: here to the last digit.
         copied = ", ".join(f'"{name}" = s."{name}"' for name in ("base_log", *FEATURES.names))
         con.execute(
             f"""
@@ -141,7 +141,7 @@ def live(market: Market, rules: TierRules) -> pd.DataFrame:
 
 
 def backtested(market: Market, rules: TierRules) -> pd.DataFrame:
-    """What the backtest says with the models of the lake in force."""
+    """What the backtest estimates with the models of the lake in force."""
     with market.lake.read() as con:
         start, end = microseconds(NOW), microseconds(AFTER)
         window = Window(NOW, AFTER)
@@ -186,7 +186,7 @@ def _folds(con: duckdb.DuckDBPyConnection) -> dict[str, list[Fold]]:
 
 
 def compared(market: Market, collection: str) -> pd.Series:
-    """What the comparison of champions says of a collection with a champion."""
+    """What the comparison of champions estimates for a collection with a champion."""
     with market.lake.read() as con:
         champion = read_champions(con)[collection]
         sales = read_unseen(con, {collection: NOW - timedelta(seconds=1)}, AFTER, FEATURES, 1000)[collection]
@@ -301,7 +301,7 @@ def test_all_four_price_alike(
             )
 
 
-def test_the_instant_is_after_everything_the_models_have_seen(made: Path) -> None:
+def test_the_time_is_after_everything_the_models_have_seen(made: Path) -> None:
     with Lake(LakeConfig(home=made), TABLES).read() as con:
         newest: datetime = con.execute(
             "select max(known_at) from marts.fct_sales where sale_id not like 'planted-%'"

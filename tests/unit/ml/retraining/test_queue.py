@@ -93,11 +93,11 @@ def test_a_training_that_helped_ends_it_and_the_effect_is_written_down(town: Tow
     assert town.monitor(0.5)["apes"] == ("cooling", "retrain", 1), "nothing is known yet"
     town.sales("apes", (1, 4), version="apes@2")
     assert town.monitor(4)["apes"][0] == "done"
-    told = town.con.execute(
+    effects = town.con.execute(
         f"select action, verdict, n_after, mdape_before, mdape_after from {EFFECTS} where collection = 'apes'"
     ).fetchall()
-    assert len(told) == 1
-    action, verdict, n, before, after = told[0]
+    assert len(effects) == 1
+    action, verdict, n, before, after = effects[0]
     assert (action, verdict, n) == ("promoted", "helped", 60)
     assert after < before
 
@@ -127,7 +127,7 @@ def test_a_collection_that_recovered_by_itself_needs_nothing(town: Town) -> None
     assert town.monitor(20)["apes"][0] == "done"
 
 
-def test_a_run_that_died_gives_its_collections_back(town: Town) -> None:
+def test_a_killed_run_gives_its_collections_back(town: Town) -> None:
     town.collection("apes", 10)
     town.monitor()
     assert mark_launched(town.con, ["apes", "unknown"], "run-1", NOW) == 1
@@ -169,7 +169,7 @@ def test_sales_of_days_without_a_run_measure_no_effect() -> None:
     con = duckdb.connect()
     make_ledger(con)
     add_sales(con, "apes", 100, START, NOW)
-    # Nobody values after the decision: from the third day on, its sales say nothing.
+    # No scoring runs after the decision: from the third day on, its sales do not count.
     valued: dict[str, Any] = {"version": "apes@2", "valued_at": NOW + timedelta(hours=1)}
     add_sales(con, "apes", 5, NOW + timedelta(hours=2), NOW + timedelta(hours=9), **valued)
     add_sales(con, "apes", 40, NOW + timedelta(days=3), NOW + timedelta(days=8), bias=2.0, **valued)

@@ -40,9 +40,9 @@ NAME = "apes"
 
 
 def plant(market: Market, *, shift: float | None) -> Champion:
-    """A newest champion whose booster adds `shift` to every estimate; None: one as good as what reigned before.
+    """A newest champion whose booster adds `shift` to every estimate; None: one as good as the champion before.
 
-    Both are said to have seen nothing after `LEARNT_UNTIL`, so that later sales are unseen by them.
+    Both are recorded as having seen nothing after `LEARNT_UNTIL`, so that later sales are unseen by them.
     """
     with market.lake.read() as con:
         current = read_champions(con, [NAME])[NAME]
@@ -133,10 +133,10 @@ def test_a_planted_worse_champion_is_found_and_its_predecessor_restored(trained:
     assert finding.contest.rival < finding.contest.champion
     with trained.lake.read() as con:
         assert read_champions(con)[NAME].version == planted.previous_version
-        told = con.execute(
+        logged = con.execute(
             "select action, rule, challenger, champion, decided_at from ops.decision_log where run_id = 'run-9'"
         ).fetchall()
-    assert told == [
+    assert logged == [
         ("rolled_back", "previous_better", f"{NAME}@{planted.previous_version}", planted.model_version, END)
     ]
     assert trained.registry.aliases()[NAME]["champion"] == planted.previous_version

@@ -71,7 +71,7 @@ def test_windows_are_nested_in_time():
     assert known[searched].max() < windows.later_from <= as_of[judged].min()
 
 
-def test_too_few_sales_say_so():
+def test_too_few_sales_are_a_reason():
     with pytest.raises(TooFewSalesError, match="expected at least 100 sales in every window"):
         split_windows(np.arange(300) * DAY, np.arange(300) * DAY, WindowConfig())
 
