@@ -1,4 +1,4 @@
-"""The report as sections of text and tables, before anyone decides on Markdown or HTML.
+"""The report as sections of text and tables, independent of Markdown and HTML.
 
 Here: what stands in which table and the sentences around it. Not here: figures (`document`), drawing (`plots`),
 markup (`pages`).

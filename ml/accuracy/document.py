@@ -108,7 +108,7 @@ def sample_figures(sample: Sample, config: AccuracyConfig) -> dict[str, Any]:
 def _groups(sample: Sample, dimension: str, config: AccuracyConfig) -> dict[str, Any]:
     floor = (
         dimension == "premium_tier"
-    )  # where price-related bias would hide; elsewhere the simulation is not worth it
+    )  # where price-related bias shows; elsewhere the simulation is not worth it
     return {name: group_figures(part, config, noise_floor=floor) for name, part in sample.by(dimension)}
 
 

@@ -53,7 +53,7 @@ _STYLE: Any = {
 
 @dataclass(frozen=True)
 class Plot:
-    """A finished picture: file name without ending, text for the blind, SVG source."""
+    """A finished picture: file name without ending, text alternative, SVG source."""
 
     name: str
     title: str

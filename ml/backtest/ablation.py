@@ -3,7 +3,7 @@
 Here: the variants (features taken away, settings changed), their walk-forward on a development window, the table. Not
 here: the model (`ml.models.prior`), the report that shows the table (`accuracy`).
 
-Concept: a choice made on the sample that is then published flatters itself. Every row here is measured on the
+Concept: a choice made on the sample that is then published is too optimistic. Every row here is measured on the
 middle of each sizeable collection; the last 30 %, which the report is about, is never read. Only the point
 forecast counts, so no scale model is fitted.
 """
@@ -47,9 +47,9 @@ class DevelopmentWindow:
     """Which sales of a collection a variant is judged on: places as shares of its sales, oldest first.
 
     Attributes:
-        start: First share; what lies before only teaches.
+        start: First share; sales before it are only trained on.
         end: Last share; what lies after is the report's.
-        min_sales: Collections with fewer sales only teach.
+        min_sales: Collections with fewer sales are only trained on.
     """
 
     start: float = 0.35

@@ -4,7 +4,7 @@ Here: reading both, once, as arrays. Not here: fitting or pricing.
 
 Concept: two views of sales. What can be learnt from is every arm's-length sale with an index, in known order, of
 which a refit takes the first so many. What is to be priced is every sale of the window, clean or not, with what was
-visible at its own time; rows that the index has no answer for are kept, with the reason why they have no value.
+visible at its own as-of time; rows that the index has no answer for are kept, with the reason why they have no value.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Local boosters of a backtest: judged at each refit on what was known then, by the production gate.
 
 Here: who is judged when, and the champion that follows. Not here: fitting and judging one collection
-(`ml.training.candidate`), or the prior beneath (`backtest_prior`).
+(`ml.training.candidate`), or the prior beneath (`prior`).
 
 Concept: a collection is judged at a refit when it trades in the period that follows and there is enough that its
 champion has not been judged on; otherwise the champion is carried forward as the whole tuple it is, with its own
-prior. A collection that does not trade costs nothing and owes the ledger no row.
+prior. A collection that does not trade costs nothing and needs no row in the ledger.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class BacktestChampion:
     """The champion of one collection in a backtest.
 
     Attributes:
-        champion: Who it is.
+        champion: The champion.
         version: Its name in estimates: the collection and the refit that made it.
         judged_on: Sales of the collection that were known when it was last judged.
     """

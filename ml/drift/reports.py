@@ -50,7 +50,7 @@ def write_reports(
 ) -> list[DriftReport]:
     """The reports of the `worst` drifted collections; pages that exist are left, those past retention removed.
 
-    A page that fails costs itself: the log has its traceback, and its report the error.
+    A page that fails does not stop the others: the log has its traceback, and its report the error.
 
     Args:
         con: a read connection, after the scores were kept.

@@ -5,10 +5,10 @@ this list: the index weighs all sales it remembers.
 
 Concept: the sales comparison approach of appraisers (IAAO), with the index as the yardstick. How far apart two
 prices should be is the sum of three squared log differences: what the slow index expects for different traits, 2 (k(1)
-− k(s)) with k(s) = vt·s + vt2·s⁶ and similarity s; what a price loses in meaning per day; and the doubt about its
-adjustment. The smallest sum is the best comparable. A price is moved by what the collection's level did since, and by
-the difference of what the two tokens' traits are worth today in all models together. Of each token its newest sale
-counts; a token's own sale is not a comparable but a fact.
+− k(s)) with k(s) = vt·s + vt2·s⁶ and similarity s; what an older price is less certain by per day; and the uncertainty
+of its adjustment. The smallest sum is the best comparable. A price is moved by what the collection's level did since,
+and by the difference of what the two tokens' traits are worth today in all models together. Of each token its newest
+sale counts; a token's own sale is not a comparable but a fact.
 """
 
 from __future__ import annotations

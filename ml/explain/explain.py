@@ -54,7 +54,7 @@ class Explanations:
         used: The models behind the prices.
         record: Their track record in this collection, or None.
         as_of: Time that is explained (UTC), None without features.
-        watermark: The newest sale that the features have seen was known at this time (UTC).
+        watermark: `known_at` of the newest sale that the features include (UTC).
         floor_eth: The floor proxy at that time.
         last_sale_at: The collection's newest sale.
         sales: Arm's-length sales known.

@@ -22,7 +22,7 @@ from ml.metrics.formulas import coverage, point_metrics
 from ml.models.collection_reader import BASELINE_COLUMNS
 
 ENOUGH_SALES = 20
-"""Sales below which an error is an anecdote (docs/domain.md, section 3)."""
+"""Sales below which an error is not meaningful (docs/domain.md, section 3)."""
 
 
 @dataclass(frozen=True)

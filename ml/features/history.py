@@ -1,4 +1,4 @@
-"""What a collection and a token have lived through: SQL for ``query``.
+"""The past of a collection and of a token: SQL for ``query``.
 
 What is here: the suppliers ``trail`` (the last sales and how they surprised), ``market`` (counts over days) and ``own``
 (the token's own sales). What is not: the features' formulas (``schema``).

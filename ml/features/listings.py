@@ -1,4 +1,4 @@
-"""What the market asks and bids, as a token may know it: SQL for ``query``.
+"""Asks and bids that the features of a token may use: SQL for ``query``.
 
 What is here: the suppliers ``asking`` (asks on *other* tokens of the collection) and ``bidding`` (bids on any of
 them). What is not: the features' formulas (``schema``).

@@ -10,7 +10,7 @@ sales without one, measures that (docs/domain.md, section 5.2). It is a state af
 
 #: Sales without surprise that a trait value's mean is shrunk by.
 TRAIT_SHRINK_SALES = 5
-#: Bound on one sale's surprise, ln: a typo must not own a trait value.
+#: Bound on one sale's surprise, ln: a typo must not dominate a trait value.
 SURPRISE_CLIP = 0.6
 
 TRAIT_SUPPLIERS = f"""

@@ -1,4 +1,4 @@
-"""The index at any time and visibility: its estimate of a token that did not sell at arm's length.
+"""The index as of any time and visibility: its estimate of a token that did not sell at arm's length.
 
 What is here: valuing queries from the stored state of the index, and the queries that sales outside the index
 stand for. What is not: the index itself (``update``), which no query can change.

@@ -1,13 +1,13 @@
-"""Intervals that hold where they are read: conformal quantiles by tier of predicted premium, kept up to date.
+"""Intervals with the promised coverage in every tier: conformal quantiles by tier of predicted premium, kept current.
 
 Here: from out-of-fold errors and their predicted scale to interval half-widths and to the correction from a
-median to a mean. Not here: the scale model itself (`prior`), the loop that moves the quantiles (`interval_tracker`).
+median to a mean. Not here: the scale model itself (`prior`), the loop that moves the quantiles (`tracker`).
 
 Concept: conformal prediction made conditional on a group (Mondrian). One quantile for everything covers
 49 % instead of 80 % in the top tier (docs/domain.md, section 7); one quantile per tier of *predicted* premium holds in
 each. A window of past sales holds on average and drifts with the market; here every sale moves its tier's quantile as
 it becomes known, so that coverage also holds month by month (ADR 13). The errors must be out of fold and their scales
-predicted before the sale, or the interval flatters itself.
+predicted before the sale, or the interval is too narrow.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class CalibrationConfig:
         min_rows: Scored sales before there is any interval.
         mean_rows: Latest sales of all tiers that the mean correction uses.
         mean_tier_rows: A tier with fewer sales than this among them goes back until it has as many.
-        error_clip: Bound on errors that enter the mean correction, log units: one typo price must not own a sum.
+        error_clip: Bound on errors that enter the mean correction, log units: one typo price must not dominate a sum.
     """
 
     step: float = 0.03
@@ -119,7 +119,7 @@ def mean_corrections(
         error_log: ln price − ln estimate, oldest first, shape (n,).
         scale: Rows without one (NaN) are ignored, shape (n,).
         tier: Premium tier by prediction, shape (n,).
-        config: Settings; a tier with fewer than `min_rows` sales borrows the correction of all tiers.
+        config: Settings; a tier with fewer than `min_rows` sales uses the correction of all tiers.
     """
     usable = np.flatnonzero(np.isfinite(scale) & np.isfinite(error_log))
     window = usable[-config.mean_rows :]
@@ -172,7 +172,7 @@ def quantiles_at(
     as_of: Microseconds,
     config: CalibrationConfig,
 ) -> Float:
-    """The state of the intervals at each of m times: what an estimate made then is given.
+    """The state of the intervals as of each of m times, for estimates made then.
 
     Args:
         error_log: ln price − ln estimate of past sales, out of fold, shape (n,), sorted by `known_at`.

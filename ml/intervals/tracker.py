@@ -49,8 +49,8 @@ def track(
     """Quantiles that each question is answered with, and those after the last sale.
 
     Args:
-        error: |ln price − ln estimate|, shape (n,), sorted by `known_at`; rows that are not finite teach nothing.
-        scale: Predicted typical |error|, shape (n,); rows without a positive one teach nothing.
+        error: |ln price − ln estimate|, shape (n,), sorted by `known_at`; rows that are not finite are ignored.
+        scale: Predicted typical |error|, shape (n,); rows without a positive one are ignored.
         tier: Tier of each sale, shape (n,), integers below `tiers`.
         known_at: Ascending, shape (n,).
         asks: Rows in ascending order of `as_of`, shape (m,): the questions.

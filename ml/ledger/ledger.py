@@ -6,9 +6,9 @@ Here: the columns, and the one join that serves the backtest (`assay backtest`) 
 
 Concept: an estimate at time t has used only what was known before t, so it may be held against a sale whose as-of time
 is t or later, and the newest such estimate is the one a reader would have had. In a backtest there is an estimate at
-each sale's own time; in production at each scoring. Every sale with a positive price has its row, also one that the
-pipeline's own rules turned away, and one without a value has the reason: what is left out of a ledger cannot be missed
-by its reader.
+each sale's own as-of time; in production at each scoring. Every sale with a positive price has its row, also one that
+the pipeline's own rules turned away, and one without a value has the reason: what is left out of a ledger cannot be
+missed by its reader.
 """
 
 from __future__ import annotations

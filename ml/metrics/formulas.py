@@ -38,7 +38,7 @@ class PointMetrics:
         cod: Coefficient of dispersion, 100 · mean |r − median r| / median r.
         prd: Price-related differential, mean r / (Σ estimate / Σ price).
         fsd: Forecast standard deviation, sd(r − 1).
-        mae_log: Mean |ln estimate − ln price|, the loss that gates compare because one outlier cannot own it.
+        mae_log: Mean |ln estimate − ln price|, the loss that gates compare because one outlier cannot dominate it.
     """
 
     n: int

@@ -4,7 +4,7 @@ Here: the set of feature names a model uses, and `sale_features` as arrays in kn
 features are computed (`ml.features`), or anything fitted on them.
 
 Concept: the order of rows is part of a fit. Rows are always sorted by (known_at, sale_id), so that an
-incremental lake and a freshly built one train the same bytes.
+incremental lake and a freshly built one train the same model, byte by byte.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Here: reading ops.tuned_settings, and laying adopted settings over a recipe's defaults as of a time. Not here: how
 settings are found and judged (`ml.tuning`), or the table's DDL (`ml.tuning.tables`).
 
-Concept: a setting chosen on sales until a time knows something about every one of them. A fit that prices
+Concept: a setting chosen on sales until some time was influenced by every one of them. A fit that prices
 earlier sales must not use it, or past errors would be too low; so settings come into force at the time of
 their decision, and a fold keeps for ever the settings of its own cutoff. A setting was measured against one recipe
 (features and defaults): under another recipe it is ignored until it has been measured again.
@@ -33,7 +33,7 @@ class Adopted:
     """One adopted setting.
 
     Attributes:
-        decided_at: Newest time known to the study that chose it, microseconds since the epoch.
+        decided_at: Newest `known_at` in the data of the study that chose it, microseconds since the epoch.
         params: Field of the config to its value; empty means a return to the recipe's defaults.
     """
 
@@ -42,7 +42,7 @@ class Adopted:
 
 
 def settings_at(base: Config, adopted: Sequence[Adopted], as_of: int | None) -> Config:
-    """The settings in force at a time.
+    """The settings in force as of a time.
 
     Args:
         base: The recipe's defaults, a frozen dataclass.

@@ -1,7 +1,7 @@
-"""How wrong the estimates are as_of, per collection and over all, and whether that is worse than it was.
+"""How wrong the estimates are now, per collection and over all, and whether that is worse than it was.
 
 Here: rolling errors of the ledger with their noise, degradation, trend; `monitoring.online_metrics`. Not here: the
-ledger (`estimate_ledger`), errors by bucket (`online_buckets`), what is done about it (`ml.retraining`).
+ledger (`estimate_ledger`), errors by bucket (`error_buckets`), what is done about it (`ml.retraining`).
 
 Concept: twenty sales under one constant model give anything from 9 to 40 % error (docs/domain.md, section 3), so a
 number alone decides nothing. A collection is degraded when three things hold together: its newest errors rank above its
@@ -11,7 +11,7 @@ share what moved the market in it, so an hour counts once in every error of a me
 
 A sale is left out when its collection was not valued for days although it had sold since: that is a fact about
 the schedule, not about the model. An estimate that is old because nothing happened is current. The service levels and
-`online_buckets` judge what readers saw, and leave nothing out.
+`error_buckets` judge what readers saw, and leave nothing out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Past portfolios of real wallets, and what they teach: ops.portfolio_risk.
+"""Past portfolios of real wallets, and what is learnt from them: ops.portfolio_risk.
 
 Here: reading the out-of-fold predictions of what wallets bought or sold in a month, and writing the components. Not
 here: measuring them (`risk`).
@@ -19,7 +19,7 @@ from ml.portfolio.risk import PortfolioRisk, RiskConfig, estimate_risk
 from ml.tables.writing import append
 
 ALL_MARKETS = "all"
-"""Stands for every market together: what a market with too few portfolios borrows."""
+"""Stands for every market together: used for a market with too few portfolios."""
 
 
 def record_portfolio_risk(con: duckdb.DuckDBPyConnection, config: RiskConfig | None = None) -> None:

@@ -55,7 +55,7 @@ def write_estimates(
         only: Collections in scope; all when None.
 
     Returns:
-        History rows added; none when the same champions have priced the same time before.
+        History rows added; none when the same champions have priced as of the same time before.
     """
     if only is None:
         con.execute("delete from predictions.token_estimates")

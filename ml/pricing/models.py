@@ -1,4 +1,4 @@
-"""The models that price: pooled priors, what the index knows by itself, and boosters of single collections.
+"""The models that price: pooled priors, the index fallback, and boosters of single collections.
 
 Here: holding them, and reading those that the lake names. Not here: fitting (`ml.models`), or applying (`price`).
 """
@@ -107,7 +107,7 @@ class PricingModels:
 
 @dataclass(frozen=True)
 class RowIntervals:
-    """State of the intervals at the time of each of n rows, for every premium tier.
+    """State of the intervals as of the time of each of n rows, for every premium tier.
 
     Attributes:
         quantile_80: Multiples of the scale that hold 80 % of the errors, shape (n, tiers); NaN where the market of the
@@ -141,7 +141,7 @@ class LakeModels:
     Attributes:
         models: All of them.
         live: Collection to the version of its market's newest prior, None without one that can be used.
-        market: Collection to its market: what the index knows and the intervals are kept by it.
+        market: Collection to its market: the index fallback and the intervals are kept by it.
         calibrations: State of the intervals by market, None before there are any.
         lost: Versions of priors that cannot be used because a file of theirs is lost, with the reason.
     """

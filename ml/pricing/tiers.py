@@ -95,7 +95,7 @@ def usable_champions(
 
 @dataclass(frozen=True)
 class TierChoices:
-    """Who prices each of n rows.
+    """What prices each of n rows.
 
     Attributes:
         tier: Tier of each row.

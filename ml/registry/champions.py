@@ -69,7 +69,7 @@ class ChampionRegistry:
             has.
 
         Raises:
-            RegistryError: The registry refused; the lake's champion goes on.
+            RegistryError: The registry refused; the lake's champion stays.
         """
         collection = challenger.collection
         previous = current.version if current else None

@@ -3,7 +3,7 @@
 Here: reading champions from ops.champions, writing them together with the decisions that made them, rollback,
 and taking over a champion moved by hand in the registry. Not here: the registry itself (`champions`).
 
-Concept: MLflow is the registry of record and has no set-wise read worth the name; the lake has no aliases. A
+Concept: MLflow is the registry of record and has no efficient set-wise read; the lake has no aliases. A
 promotion is written to the registry first, then to the mirror in one transaction with its decision row.
 Killed in between, the mirror still names the old champion, the next training decides again from the same
 lake, finds its version already registered, and only the mirror's half is left to do: the decision is never
@@ -32,7 +32,7 @@ class Decision:
     """One row of ops.decision_log.
 
     Attributes:
-        decided_at: Newest time known to the data it was decided on (UTC), so that a rerun decides at the
+        decided_at: Newest `known_at` in the data it was decided on (UTC), so that a rerun decides at the
             same time.
         run_id: The run that decided.
         collection: Whose champion, or `POOLED` for the pooled prior.
@@ -150,7 +150,7 @@ def rollback(
         run_id: The run or person that does it.
         reason: Why, for people.
         rule: The rule that decided.
-        decided_at: Newest time known to the data it was decided on; what the replaced champion has seen when None.
+        decided_at: Newest `known_at` in the data it was decided on; what the replaced champion has seen when None.
         numbers: What was measured; the restored champion's own numbers when None.
 
     Returns:
@@ -183,7 +183,7 @@ def adopt_moved_aliases(
 ) -> list[Champion]:
     """Take over champions that were moved back in the registry by hand.
 
-    A registry champion *older* than the lake's was moved by hand: the lake follows. A *newer* one was
+    A registry champion *older* than the lake's was moved by hand: the lake takes it over. A *newer* one was
     registered by a training that was killed before its commit: the next training finishes it, so it is left alone
     here. One that the registry cannot describe is left too, with a decision row about it.
 

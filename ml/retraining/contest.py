@@ -45,7 +45,7 @@ class UnseenSales:
     Attributes:
         collection: Whose.
         target_log: ln price.
-        base_log: The index at each sale's own time.
+        base_log: The index at each sale's own as-of time.
         med_5_log: ln median of the five sales before; NaN without.
         hour: Hours since the epoch.
         rarity: Rarity percentile, NaN without one.
@@ -127,11 +127,11 @@ def read_unseen(
     features: FeatureSet,
     most: int,
 ) -> dict[str, UnseenSales]:
-    """Clean sales with features that became known after a time of each collection and before `as_of`.
+    """Clean sales with features that became known after `since` of each collection and before `as_of`.
 
     Args:
         con: A read connection with features.sale_features, the ledger and marts.dim_tokens.
-        since: Collection to the newest time that one of its models has seen.
+        since: Collection to the newest `known_at` that one of its models was trained on.
         as_of: Market time.
         features: Columns to read.
         most: Newest sales of each collection.

@@ -1,4 +1,4 @@
-"""What a decision brought: the errors of the sales after it, compared with those before it.
+"""The effect of a decision: the errors of the sales after it, compared with those before it.
 
 Here: `ops.decision_effects`. Not here: decisions (`ml.registry.mirror`), or what follows from an effect (`queue`).
 

@@ -5,7 +5,7 @@ Here: `ops.retrain_queue`, from what was found (degraded, drifted) and from what
 
 Concept: a row moves queued → launched → cooling → done. What degraded a model stays in its window of sales for weeks
 after a training that repaired it; so a trained collection is judged by the measured effect of the training on sales
-after it, and asks again only when that effect is none: first for new settings, then for a fit with them.
+after it, and is queued again only without such an effect: first for new settings, then for a fit with them.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def mark_launched(con: duckdb.DuckDBPyConnection, keys: Sequence[str], run_id: s
 def mark_trained(
     con: duckdb.DuckDBPyConnection, keys: Sequence[str], run_id: str, as_of: datetime, cooldown_h: float
 ) -> None:
-    """These were trained, by whom ever: their new sales are awaited. Collections that need nothing are not touched."""
+    """These were trained, by any run: their new sales are awaited. Collections that need nothing are not touched."""
     con.execute(
         f"update {QUEUE} set state = '{COOLING}', last_trained = $as_of, run_id = $run, kind = '{RETRAIN}',"
         " attempts = attempts + (case when run_id is distinct from $run then 1 else 0 end), cooling_until = $until"
@@ -232,7 +232,7 @@ from (
 where q.collection = r.collection
 """
 
-# What was done comes back only on sales that all came after its training: the old ones have been answered.
+# A row that is done returns only on sales that all came after its training: older ones were acted on.
 _REENTER_SQL = f"""
 delete from {QUEUE} as q using acting_needs as n
 where q.collection = n.collection and q.state = '{DONE}'

@@ -5,7 +5,7 @@ comparison (`contest`), or valuing the tokens again (`ml.pricing.scoring`).
 
 Concept: a champion is replaced by its predecessor when the predecessor would have been better on sales that neither has
 seen. A collection whose model has been trained again and still loses against the median of five sales beyond noise
-falls back a tier, but only onto one that is not worse on the same sales: a worse answer is no answer to a bad one.
+falls back a tier, but only onto one that is not worse on the same sales: a bad model is not replaced by a worse one.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Finding:
 
     Attributes:
         collection: Whose champion.
-        action: rolled_back, fell_back, none, or failed: the registry refused, and the champion goes on.
+        action: rolled_back, fell_back, none, or failed: the registry refused, and the champion stays.
         reason: For people, with the numbers that mattered.
         contest: The comparison that decided; None when there was nothing to compare.
         champion: The current champion.

@@ -1,4 +1,4 @@
-"""Schema `monitoring`: how right the estimates were, how the market moved, and whether promises are kept."""
+"""Schema `monitoring`: accuracy of the estimates, drift of the market, and service levels."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ SLO_SAMPLES = Table(
     "monitoring.slo_samples",
     "One row per evaluation of one SLO.",
     ("slo", "evaluated_at"),
-    "per time; rows older than 400 days are forgotten",
+    "per evaluation; rows older than 400 days are forgotten",
     columns("""
         slo varchar Service level
         evaluated_at timestamp Market time of the evaluation

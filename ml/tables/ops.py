@@ -92,7 +92,7 @@ DECISION_LOG = Table(
     ("collection", "decided_at", "run_id"),
     "never: rows are appended",
     columns("""
-        decided_at timestamp Market time: the newest time known to the data
+        decided_at timestamp Market time: the newest known_at in the data
         run_id varchar Run that decided
         collection varchar Collection, (pooled prior) <market>, or (tuning) and the scope of a study
         action varchar promoted, rejected, kept, fell_back, rolled_back, refitted; of a study tuned or not_tuned

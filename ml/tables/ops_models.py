@@ -28,7 +28,7 @@ PRIOR_FOLDS = Table(
 
 INTERVAL_CALIBRATION = Table(
     "ops.interval_calibration",
-    "One row per prior, time and premium tier: the conformal quantiles of the intervals after the newest sale "
+    "One row per prior, calibration time and premium tier: conformal quantiles of the intervals after the newest sale "
     "([ADR 13](adr/0013-intervals-that-follow-the-market.md)).",
     ("prior_version", "calibrated_at", "premium_tier"),
     "as a whole",
@@ -45,9 +45,9 @@ INTERVAL_CALIBRATION = Table(
 
 PORTFOLIO_RISK = Table(
     "ops.portfolio_risk",
-    "One row per market (a chain, or `all`) and time: how errors of tokens held together move together.",
+    "One row per market (a chain, or `all`) and time of measurement: how errors of tokens held together move together.",
     ("market", "measured_at"),
-    "per time",
+    "per market and time",
     columns("""
         market varchar Chain, or all
         measured_at timestamp Newest sale measured on
@@ -136,7 +136,7 @@ TUNED_SETTINGS = Table(
         gain_low double Lower end of its 95 % interval, fraction
         gain_high double Upper end of its 95 % interval, fraction
         later_from timestamp Start of the later window
-        decided_at timestamp Market time: the newest time known to the data
+        decided_at timestamp Market time: the newest known_at in the data
         expires timestamp The scope is not studied again before
         trials bigint Trials of the study
         seconds double What it cost, wall clock

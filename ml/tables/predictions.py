@@ -75,7 +75,7 @@ TOKEN_ESTIMATES = Table(
 
 ESTIMATE_HISTORY = Table(
     "predictions.estimate_history",
-    "One row per valued token, time and model version: every estimate that was ever published, without reason, "
+    "One row per valued token, as_of and model version: every estimate that was ever published, without reason, "
     "fingerprint and facts.",
     ("collection", "token_id", "as_of", "model_version", "prior_version"),
     "never: rows are appended",

@@ -1,6 +1,6 @@
 """What a setting of one collection's booster is worth: prior and weighted residual on folds made once.
 
-Here: scoring settings on one collection's folds. Not here: the gate, which decides whether a booster serves at all
+Here: scoring settings on one collection's folds. Not here: the gate, which decides whether a booster is used at all
 (`ml.training.gate`), or the search (`study`).
 
 Concept: the booster learns what the prior left over, out of fold, and is added with the weight n / (n + shrink_rows).

@@ -2,7 +2,7 @@
 
 Here: what is the same for a market and a collection. Not here: how their folds are made (`markets`, `collections`).
 
-Concept: the budget is cut in two before anything runs: one part searches, the rest pays for the comparison. A search
+Concept: the budget is cut in two before anything runs: one part searches, the rest is for the comparison. A search
 that used everything up would have found a setting that may not be adopted.
 """
 
@@ -91,7 +91,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a scope.
+    """The outcome of a scope.
 
     Attributes:
         kind: market or collection.

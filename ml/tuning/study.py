@@ -84,7 +84,7 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class Deadline:
-    """A time of a clock, and CatBoost's callback that ends a fit there.
+    """A time of the monotonic clock, and CatBoost's callback that ends a fit there.
 
     Attributes:
         at: Time at which work ends.

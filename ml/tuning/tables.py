@@ -38,7 +38,7 @@ class Verdict:
         reason: The same for people.
         numbers: What was measured on the later window (see `judgement.Gain`); empty without a comparison.
         later_from: Where the later window begins.
-        decided_at: Newest time known to the data (market time).
+        decided_at: Newest `known_at` in the data (market time).
         expires: Until when the verdict stands: the scope is not tuned again before.
         trials: Trials of the study.
         seconds: What it cost.

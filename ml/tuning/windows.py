@@ -57,7 +57,7 @@ class Windows:
         tuning: Folds of the search, oldest first; all their sales are before `later_from`.
         later: Folds of the judgement.
         later_from: Where the later window begins, microseconds.
-        until: Newest time known, microseconds; what is decided is decided at this time.
+        until: Newest `known_at`, microseconds; decisions get this time.
     """
 
     tuning: tuple[Window, ...]
