@@ -5,8 +5,8 @@ adopted setting changes (`ml.models.tuned_settings`).
 
 Concept: both settings price the same sales, so the difference of their |log errors| is paired. Sales of one collection
 in one week share the index and its mistakes; they are resampled together (cluster bootstrap), or thousands of sales
-would pass for thousands of witnesses. Errors are averaged over seeds first: two fits that differ in nothing but their
-seed differ by a few tenths of a percent, and a gain of that size is luck.
+would count as thousands of independent ones. Errors are averaged over seeds first: two fits that differ in nothing but
+their seed differ by a few tenths of a percent, and a gain of that size is chance.
 """
 
 from __future__ import annotations

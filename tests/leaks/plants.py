@@ -1,6 +1,6 @@
 """The leaks of docs/domain.md, section 4 as raw rows: what each plants, in a collection of its own.
 
-Every plant says something about the victims (sales of `market.base_market`) that nobody could know before them.
+Every plant adds information about the victims (sales of `market.base_market`) that was not known before them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def sweep(base: Tables) -> Tables:
             _sale_like(row, number * 10 + i, token_id=str((int(row["token_id"]) + 3 * i) % 24))
             for i in range(3)
         ]
-        # Told a moment after the victim: in front of it, the victim would itself be one of several in a transaction.
+        # Known a moment after the victim: before it, the victim would itself be one of several in a transaction.
         later = row["known_at"] + timedelta(seconds=1)
         rows.append(
             _sale_like(

@@ -1,7 +1,7 @@
-"""A wash trader who prints 20 sales moves a collection's estimates by less than 2 %, where anything gives him away.
+"""A wash trader who prints 20 sales moves a collection's estimates by less than 2 %, where the rows show a pattern.
 
 Measured on the whole path, raw rows → marts → index → features → estimates, with models fitted before the attack.
-What rows cannot give away is measured too, and written down in docs/leaks.md.
+Attacks that rows cannot show are measured too, and written down in docs/leaks.md.
 """
 
 from __future__ import annotations

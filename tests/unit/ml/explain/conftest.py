@@ -77,7 +77,7 @@ def build(con: duckdb.DuckDBPyConnection, sales: pd.DataFrame, traits: pd.DataFr
     )
     con.execute(
         "create or replace table marts.dim_trait_values as select distinct collection, type as trait_type,"
-        " dense_rank() over (partition by collection order by type) - 1 as type_code from traits_told"
+        " dense_rank() over (partition by collection order by type) - 1 as type_code from traits_known"
     )
     update_index(con)
     update_sale_features(con)
@@ -92,7 +92,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Market:
     registry = ChampionRegistry(f"sqlite:///{home}/mlflow.db", artifacts)
     sales, traits = sales_and_traits()
     with lake.write("market") as con:
-        con.register("traits_told", traits)
+        con.register("traits_known", traits)
         build(con, sales, traits, NOW)
     with lake.read() as con:
         outcome = train_pooled(con, artifacts, run_id="run-0", config=CONFIG)

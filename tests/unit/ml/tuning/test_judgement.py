@@ -37,7 +37,7 @@ def test_a_gain_beyond_noise_is_adopted_with_its_numbers():
 
 
 def test_a_gain_that_one_collection_had_in_one_week_is_not_evidence():
-    """Paired sale by sale it would be four thousand witnesses; resampled together it is one."""
+    """Paired sale by sale it would be four thousand observations; resampled together it is one."""
     base = np.abs(_errors(np.random.default_rng(0), 0.2))
     after = base.copy()
     after[:2000] *= 0.9
