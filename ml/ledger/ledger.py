@@ -107,7 +107,7 @@ inner join marts.fct_sales using (sale_id)
 left join states on ledger_queries.collection = states.collection and ledger_queries.prefix = states.seq
 """
 
-# An order ends with the first that was known of its end, or at the end that it announced itself.
+# An order ends with its first event after `created`, or at its own `valid_until`.
 _LISTED_SQL = """
 create or replace temp table ledger_listed as
 with events as (

@@ -69,7 +69,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Attacked:
 
 
 @pytest.mark.parametrize("attack", ["back_and_forth", "pair_with_many_tokens", "dust"])
-def test_what_gives_itself_away_moves_nothing_that_matters(attacked: Attacked, attack: str) -> None:
+def test_an_attack_that_shows_a_pattern_moves_no_estimate_by_much(attacked: Attacked, attack: str) -> None:
     assert attacked.counted[attack] <= 1
     assert attacked.moved[attack] < HELD
 

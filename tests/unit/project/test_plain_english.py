@@ -38,6 +38,8 @@ BANNED = {
     "reigned": "was champion",
     "reigning": "champion",
     "reigns": "is champion",
+    "said": "reported, estimated",
+    "says": "reports, gives",
     "silence": "inactivity",
     "silent": "inactive",
     "speak": "apply, price",

@@ -72,7 +72,7 @@ def test_sales_that_are_not_clean_are_scored_apart(
     assert document["not_clean"]["wash"]["n"] + document["not_clean"]["other"]["n"] == dirty.sum()
 
 
-def test_each_collection_votes_once_and_a_tiny_one_not_at_all(ledger_of: Build) -> None:
+def test_each_collection_counts_once_and_a_tiny_one_not_at_all(ledger_of: Build) -> None:
     window = accuracy_of(ledger_of((300,) * 8 + (3000, 20)), QUICK)["window"]
     vote = window["contest"]["beating"]["best_simple"]
     assert (vote["wins"], vote["n"], window["contest"]["too_small"]) == (9, 9, 1)

@@ -141,7 +141,7 @@ def test_interrupted_and_run_again_it_gives_the_same_rows_and_repeats_no_finishe
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
 
 
-def test_interrupted_and_robbed_of_its_models_it_begins_again(
+def test_interrupted_and_without_its_models_it_begins_again(
     con: duckdb.DuckDBPyConnection, ledger: pd.DataFrame, tmp_path: Path
 ) -> None:
     def stop_after_two(message: str) -> None:

@@ -41,7 +41,7 @@ def test_too_few_sales_are_a_state_and_not_a_verdict():
     assert row == ("too_few", 0, 0, None)
 
 
-def test_a_new_collection_beside_an_old_one_is_too_few_and_disturbs_nothing():
+def test_a_new_collection_next_to_an_old_one_is_too_few_and_changes_nothing():
     con = market(sales(n=300), sales("new", n=3, seed=1))
     _pass(con)
     assert set(_states(con, "new").values()) == {"too_few"}

@@ -142,7 +142,7 @@ def test_a_token_without_a_value_gets_the_reason_and_the_facts(market: Market) -
     assert document["floor_eth"] > 0
 
 
-def test_features_that_moved_on_are_said_and_not_mixed(copied: Market, later: timedelta) -> None:
+def test_newer_features_are_reported_and_not_mixed(copied: Market, later: timedelta) -> None:
     with copied.lake.write("a later time") as con:
         build_token_features(con, NOW + later, only_changed=False)
     found = explained(copied, OWN, "7")
@@ -154,7 +154,7 @@ def test_features_that_moved_on_are_said_and_not_mixed(copied: Market, later: ti
     assert document["estimate_eth"] != document["stored_estimate_eth"]
 
 
-def test_an_index_that_moved_on_is_not_split_wrongly(copied: Market) -> None:
+def test_a_newer_index_is_not_split_wrongly(copied: Market) -> None:
     with copied.lake.write("noises of another state") as con:
         con.execute("update features.hedonic_index set noise_a = noise_a * 20 where collection = $1", [OWN])
     found = explained(copied, OWN, "7")

@@ -65,7 +65,7 @@ def test_a_whole_collection_can_be_kept(copied: Market) -> None:
         ((OWN,), "either a token or --all"),
     ],
 )
-def test_a_typing_error_is_answered_with_what_comes_close(
+def test_a_typing_error_is_answered_with_similar_names(
     copied: Market, words: tuple[str, ...], answer: str
 ) -> None:
     raised = assay(copied, *words).exception

@@ -74,7 +74,7 @@ def test_sales_of_one_time_do_not_see_one_another() -> None:
     np.testing.assert_allclose(again, half_80)
 
 
-def test_a_sale_reported_late_teaches_from_when_it_was_known() -> None:
+def test_a_sale_reported_late_counts_from_when_it_was_known() -> None:
     n = 600
     known, error, tier = np.arange(n) * 10, np.full(n, 0.1), np.zeros(n, np.int8)
     as_of = known - 1
@@ -91,7 +91,7 @@ def test_too_few_sales_give_no_interval(rows: int) -> None:
     assert np.isnan(half_80).all()
 
 
-def test_a_sale_without_a_scale_gets_no_interval_and_teaches_nothing() -> None:
+def test_a_sale_without_a_scale_gets_no_interval_and_is_not_learnt_from() -> None:
     rng = np.random.default_rng(5)
     n = 2000
     known, error, tier = np.arange(n) * 10, rng.normal(size=n), np.zeros(n, np.int8)

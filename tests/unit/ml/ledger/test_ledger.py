@@ -171,7 +171,7 @@ def test_a_late_sale_is_entered_and_a_corrected_one_entered_again(home: duckdb.D
     assert found.set_index("sale_id").price_eth[early.sale_id.iloc[1]] == 77
 
 
-def test_a_later_scoring_does_not_rewrite_what_was_said(home: duckdb.DuckDBPyConnection) -> None:
+def test_a_later_scoring_does_not_rewrite_earlier_estimates(home: duckdb.DuckDBPyConnection) -> None:
     update_estimate_ledger(home, NOW)
     found = content(home)
     home.execute("update predictions.prior_walk_forward set prediction_log = 9")

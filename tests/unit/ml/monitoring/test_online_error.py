@@ -51,7 +51,7 @@ def test_a_model_that_went_wrong_is_degraded_and_one_that_did_not_is_not(
     assert row(con, "birds")["state"] == OK
 
 
-def test_a_market_that_is_harder_for_everybody_is_no_broken_model(con: duckdb.DuckDBPyConnection) -> None:
+def test_a_market_that_is_harder_for_every_model_is_no_broken_model(con: duckdb.DuckDBPyConnection) -> None:
     past(con, "apes")
     add_sales(con, "apes", 60, SINCE, NOW, harder=2.5)
     update_online_metrics(con, NOW)

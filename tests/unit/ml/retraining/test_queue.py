@@ -112,7 +112,7 @@ def test_a_training_that_did_not_help_asks_for_new_settings_and_then_for_a_fit(m
     assert market.monitor(4.1)["apes"] == ("queued", "retrain", 1)
 
 
-def test_a_training_that_changed_no_champion_was_in_vain_after_its_cooldown(market: QueueMarket) -> None:
+def test_a_training_that_changed_no_champion_is_queued_again_after_its_cooldown(market: QueueMarket) -> None:
     market.collection("apes", 10)
     market.monitor()
     market.trained("apes", "run-1", "kept")

@@ -158,7 +158,7 @@ def test_few_unseen_sales_decide_nothing(trained: Market) -> None:
     assert "30 decide" in finding.reason
 
 
-def test_a_version_whose_file_is_gone_is_said_and_not_restored(trained: Market) -> None:
+def test_a_version_whose_file_is_gone_is_reported_and_not_restored(trained: Market) -> None:
     planted = plant(trained, shift=0.8)
     enter_ledger(trained)
     trained.artifacts.path(str(planted.local_sha)).unlink()
@@ -217,7 +217,7 @@ def _newest(con: duckdb.DuckDBPyConnection) -> datetime:
     return row[0]
 
 
-def test_a_lower_tier_that_is_worse_is_no_answer(trained: Market) -> None:
+def test_a_lower_tier_that_is_worse_is_not_taken(trained: Market) -> None:
     """The prior alone is far better than the index here, and the index is all that is left below it."""
     with trained.lake.read() as con:
         current = read_champions(con, [NAME])[NAME]

@@ -12,7 +12,7 @@ CANDIDATES = [
 ]
 
 
-def test_those_that_were_asked_for_come_first_and_do_not_rest() -> None:
+def test_requested_collections_come_first_and_do_not_rest() -> None:
     chosen = share_budget(CANDIDATES, 100, RULE, {"c": LATER, "class c": LATER}, first=("c",))
     assert [worth.collection for worth, _ in chosen] == ["c", "a"]
     assert sum(seconds for _, seconds in chosen) == 100
