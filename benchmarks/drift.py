@@ -80,7 +80,7 @@ def replay(
         con.execute(
             f"create or replace temp table due as select * from ({windows_sql(rows, config)})"
             f" anti join ({SCORED_WINDOWS}) as scored using (collection, window_sales, number)",
-            {"now": now},
+            {"as_of": now},
         )
         if not markets:
             con.execute("delete from due where is_market")
@@ -257,7 +257,7 @@ def size_cost(con: duckdb.DuckDBPyConnection, collections: int) -> tuple[int, fl
     now = START + timedelta(days=366)
     wall, cpu = time.perf_counter(), time.process_time()
     con.execute(
-        f"create or replace temp table due as {windows_sql('from sized', DEFAULT_DRIFT)}", {"now": now}
+        f"create or replace temp table due as {windows_sql('from sized', DEFAULT_DRIFT)}", {"as_of": now}
     )
     score_rows(con, "from sized", "due", now, DEFAULT_DRIFT)
     spent = time.perf_counter() - wall, time.process_time() - cpu

@@ -5,7 +5,7 @@ comes about (`ml.ledger.ledger`).
 
 Concept: rows are put in (known_at, collection, sale_id) order first, so that the same ledger gives the same
 report whatever order its rows came in. A collection's place in its history is counted from its newest clean
-sale, whose `sales_seen` says how many were before it: a ledger of the last year knows where the last 30 % begin.
+sale, whose `sales_seen` counts those before it: a ledger of the last year knows where the last 30 % begin.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The estimates of one refit period of a backtest: every sale of it priced as it would have been at its instant.
+"""The estimates of one refit period of a backtest: each sale priced as of its own time.
 
-Here: what is known of each sale, handed to `ml.pricing`. Not here: fitting (`backtest_prior`, `backtest_local`), the
+Here: what is known of each sale, handed to `ml.pricing`. Not here: fitting (`prior`, `local`), the
 tiers or the prices.
 
-Concept: the tiers and the price are those of scoring. Only the intervals are asked for at many instants instead of one:
+Concept: the tiers and the price are those of scoring. Only the intervals are computed for many times instead of one:
 each sale gets the state after the last sale known before it. A sale that is not at arm's length gets an interval too,
-and teaches it nothing.
+but does not change it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from ml.pricing.price import Prices, PricingInputs, price
 from ml.pricing.tiers import TierChoices, TierRules, usable_champions
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champion import TIER_INDEX, TIER_OWN
-from ml.training.pooled import PooledConfig, prior_version
-from ml.training.walk_forward import Fold
+from ml.training.pooled import PooledConfig
+from ml.training.walk_forward import Fold, prior_version
 
 Float = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]
@@ -46,7 +46,7 @@ class InForce:
         folds: Folds of each market; the last one is live.
         champions: Champions by collection.
         mean_log: Mean correction by premium tier, by market; a market that is not calibrated yet is missing.
-        index_fallback: What the index knows by itself, by market.
+        index_fallback: Rarity effects and intervals of the index fallback, by market.
     """
 
     folds: Mapping[str, Sequence[Fold]]

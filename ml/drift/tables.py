@@ -19,30 +19,30 @@ SCORED_WINDOWS = f"select collection, window_sales, number from {STATUS}"
 """SQL for the newest window scored of every collection."""
 
 
-def store(con: duckdb.DuckDBPyConnection, scores: str, now: datetime, config: DriftConfig) -> None:
+def store(con: duckdb.DuckDBPyConnection, scores: str, as_of: datetime, config: DriftConfig) -> None:
     """Append scores, renew the summary of their collections, and forget what is past its retention.
 
     Args:
         con: a write connection, inside the caller's transaction.
         scores: a table with the columns of monitoring.drift_scores, one window per collection.
-        now: market time.
+        as_of: market time.
         config: retention.
     """
     con.execute(
         f"""
         delete from {SCORES} where (collection, window_sales, number) in (
             select (collection, window_sales, number) from {scores}
-        ) or evaluated_at < $now::timestamp - interval {config.keep_days} day
+        ) or evaluated_at < $as_of::timestamp - interval {config.keep_days} day
         """,
-        {"now": now},
+        {"as_of": as_of},
     )
     con.execute(f"insert into {SCORES} by name select * from {scores}")
     con.execute(
         f"""
         delete from {STATUS} where collection in (select collection from {scores})
-            or window_end < $now::timestamp - interval {config.active_days} day
+            or window_end < $as_of::timestamp - interval {config.active_days} day
         """,
-        {"now": now},
+        {"as_of": as_of},
     )
     con.execute(f"insert into {STATUS} by name {_SUMMARY.format(scores=scores)}")
 

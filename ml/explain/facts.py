@@ -16,7 +16,7 @@ REASONS = {
     "no_features": "The collection's features are not built yet; `assay run` builds them.",
     "not_valued": "The collection was not valued yet; `assay run` values it.",
 }
-"""Machine word to what an owner reads."""
+"""Stored word to the sentence for owners."""
 
 _ESTIMATE_COLUMNS = (
     "estimate_eth",

@@ -4,8 +4,8 @@ Here: reading predictions.token_estimates, ops.champions and ops.prior_folds. No
 (`ml.pricing.tiers` did), or explaining.
 
 Concept: an explanation is about the estimate that was given. So it takes the model versions from the estimates. Where
-the lake has moved on since (another champion, later features), it says so with both sides and explains the one that can
-be computed now, never a mixture.
+the lake has moved on since (another champion, later features), a note names both sides, and the explanation is of the
+one that can be computed now, never a mixture.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def read_models_used(
     tier, version, prior_version, fingerprint = _scored(con, collection)
     notes: list[str] = []
     if version is None and tier != TIER_NONE:
-        notes.append("The collection was not valued yet: this is what its index says. Run `assay run`.")
+        notes.append("The collection was not valued yet: this is its index's estimate. Run `assay run`.")
     if fingerprint is not None:
         features.require(fingerprint, f"the estimates of {collection}")
     if champion is not None and version is not None and champion.model_version != version:

@@ -3,7 +3,7 @@
 What is here: a Pandera model made from ``schema.FEATURES`` and the check of a table. What is not: the remedy.
 
 The concept. Nulls, bounds, infinities and keys are conditions on single columns: one SQL scan finds every
-offending row of millions in a second, and Pandera would find the same ones slowly. So SQL looks at *all*
+offending row of millions in a second, and Pandera would find the same ones slowly. So SQL checks *all*
 rows; Pandera then judges the offenders SQL found together with a seeded sample of the rest, which adds the
 types and yields its failure cases, row by row, for people to read. Nothing SQL finds can pass, and the
 sample shows whether the two agree.
@@ -22,7 +22,7 @@ from ml.features.schema import FEATURES, Feature
 if TYPE_CHECKING:
     import pandera.pandas as pa
 
-#: Rows Pandera judges beside the offenders.
+#: Rows Pandera checks next to the offenders.
 SAMPLE_ROWS = 20_000
 #: Offending rows shown to Pandera, at most.
 OFFENDER_ROWS = 1_000
@@ -76,7 +76,7 @@ def check_features(
         con: a reading connection.
         table: ``features.sale_features`` or ``features.token_features``.
         seed: of the sample.
-        sample_rows: rows for Pandera beside the offenders.
+        sample_rows: rows for Pandera next to the offenders.
 
     Raises:
         ValueError: the table is neither of the two.
@@ -113,7 +113,7 @@ def check_features(
 
 
 def _repeated_keys(con: duckdb.DuckDBPyConnection, table: str, keys: str) -> pd.DataFrame:
-    """Keys that occur twice; the rows are grouped only when a count of hashes says that there are any."""
+    """Keys that occur twice; the rows are grouped only when a count of hashes shows that there are any."""
     suspects = con.execute(f"select count(*) - count(distinct hash({keys})) from {table}").fetchone()
     limit = OFFENDER_ROWS if suspects and suspects[0] else 0
     return con.execute(

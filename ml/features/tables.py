@@ -47,7 +47,7 @@ HEDONIC_INDEX = Table(
 TOKEN_INDEX = Table(
     "features.token_index",
     "One row per token of a collection with at least three sales: the index at the collection's last state, with what "
-    "moves it to a later instant.",
+    "moves it to a later time.",
     ("collection", "token_id"),
     "per collection",
     columns("""
@@ -114,7 +114,7 @@ SALE_KEYS = columns("""
     token_id varchar Token within the collection
     seq bigint Position in the collection's known order
     known_at timestamp When the sale became known
-    as_of timestamp Only what was known before this instant is used
+    as_of timestamp Only what was known before it is used
     prefix bigint Sales of the collection visible to it: the first so many in known order
     row_hash ubigint Hash of the sale it was computed from
     target_log double Price of the sale, ln ETH: what models learn
@@ -134,16 +134,16 @@ SALE_FEATURES = Table(
 TOKEN_KEYS = columns("""
     collection varchar Collection
     token_id varchar Token within the collection
-    as_of timestamp The instant of scoring, or the end of what the collection's sources told if that is earlier
+    as_of timestamp Time of scoring, or the end of what the collection's sources cover if that is earlier
     prefix bigint Sales of the collection that were used
     state_known_at timestamp When the newest of them became known
 """)
 
 TOKEN_FEATURES = Table(
     "features.token_features",
-    "One row per token of a collection with an index, at the collection's own instant "
+    "One row per token of a collection with an index, as of the collection's own time "
     "([ADR 9](adr/0009-valuation-instant.md)): keys and every feature; built again for what changed, at least every "
-    "7 days of what the sources told. A feature is null where nothing was known.",
+    "7 days of what the sources cover. A feature is null where nothing was known.",
     ("collection", "token_id"),
     "per collection",
     (*TOKEN_KEYS, _BASE, *_FEATURES),

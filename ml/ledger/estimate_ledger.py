@@ -1,10 +1,10 @@
-"""The ledger in life: `monitoring.estimate_ledger`, every sale beside the estimate that production had made before it.
+"""The live ledger, `monitoring.estimate_ledger`: every sale with the estimate that production had made before it.
 
-Here: which sales have no row yet and which estimates may stand beside them. Not here: the join (`ledger`).
+Here: which sales have no row yet and which estimates belong to them. Not here: the join (`ledger`).
 
-Concept: a sale enters once it is known, however late, and stays beside what had been said before its as-of instant. A
-collection that was scored for the first time after a sale never said anything about it; so that the history of errors
-does not begin empty, such a sale stands beside its walk-forward prediction, and the row says so (`origin`). A sale that
+Concept: a sale enters once it is known, however late, and keeps the estimate that was made before its as-of time. A
+collection that was scored for the first time after a sale has no such estimate; so that the history of errors does not
+begin empty, such a sale gets its walk-forward prediction, and the row records that (`origin`). A sale that
 the marts have corrected or taken back since is taken out and, if it still exists, entered again.
 """
 
@@ -27,7 +27,7 @@ COMPARED = ("collection", "token_id", "price_eth", "known_at", "is_arms_length",
 """What a row repeats of its sale: where one differs, the sale was corrected."""
 
 CURRENT_DAYS = 2.0
-"""An estimate that is outdated for longer says how often somebody values, and nothing about the model. A daily run
+"""An estimate that is outdated for longer measures how often scoring runs, not how good the model is. A daily run
 keeps within one; the second leaves room for a run that failed."""
 
 
@@ -50,17 +50,17 @@ class LedgerUpdate:
     seconds: float
 
 
-def update_estimate_ledger(con: duckdb.DuckDBPyConnection, now: datetime) -> LedgerUpdate:
-    """Enter every sale known before `now` that has no row yet, in the caller's transaction; a rerun adds nothing.
+def update_estimate_ledger(con: duckdb.DuckDBPyConnection, as_of: datetime) -> LedgerUpdate:
+    """Enter every sale known before `as_of` that has no row yet, in the caller's transaction; a rerun adds nothing.
 
     Args:
         con: A write connection of the lake.
-        now: Market time (naive UTC).
+        as_of: Market time (naive UTC).
     """
     began = time.monotonic()
     removed = _count(con, _REMOVE_SQL)
     con.execute(_FIRST_SCORED_SQL)
-    con.execute(_NEW_SQL, {"now": now})
+    con.execute(_NEW_SQL, {"as_of": as_of})
     waiting = dict(con.execute("select origin, count(*) from ledger_new group by origin").fetchall())
     added = {LIVE: 0, WALK_FORWARD: 0}
     for origin, relation in ((LIVE, _LIVE_SQL), (WALK_FORWARD, _WALK_FORWARD_SQL)):
@@ -89,10 +89,10 @@ def with_outdated(ledger: str) -> str:
         ledger: Relation with the ledger's columns, all clean sales of a collection since its estimates among its rows.
     """
     return f"""
-    select l.*, (epoch_us(l.known_at) - epoch_us(heard.known_at)) / 86400e6 as outdated_days
+    select l.*, (epoch_us(l.known_at) - epoch_us(newer_sales.known_at)) / 86400e6 as outdated_days
     from {ledger} as l
-    asof join (select collection, known_at from {ledger} where is_arms_length) as heard
-        on l.collection = heard.collection and l.as_of <= heard.known_at
+    asof join (select collection, known_at from {ledger} where is_arms_length) as newer_sales
+        on l.collection = newer_sales.collection and l.as_of <= newer_sales.known_at
     """
 
 
@@ -118,7 +118,7 @@ select
     case when f.first_as_of is null or s.as_of < f.first_as_of then '{WALK_FORWARD}' else '{LIVE}' end as origin
 from marts.fct_sales as s
 left join ledger_first_scored as f on s.collection = f.collection
-where s.known_at < $now and s.price_eth > 0 and s.sale_id not in (select sale_id from {TABLE})
+where s.known_at < $as_of and s.price_eth > 0 and s.sale_id not in (select sale_id from {TABLE})
 """
 
 _FIRST_SCORED_SQL = """
@@ -133,7 +133,7 @@ _LIVE_SQL = """
         null::varchar as no_value_reason, model_version, prior_version, snapshot_id
     from predictions.estimate_history
 """
-"""What production said at each scoring."""
+"""What production published at each scoring."""
 
 _WALK_FORWARD_SQL = f"""
     select
@@ -155,7 +155,7 @@ _WALK_FORWARD_SQL = f"""
     inner join marts.fct_sales as s on w.sale_id = s.sale_id
     left join predictions.local_walk_forward as l on w.sale_id = l.sale_id and l.weight > 0
 """
-"""What models fitted before it would have said of each sale, at its own instant; no mean was kept for sums.
+"""Predictions of each sale, as of its own time, by models fitted before it; no mean was kept for sums.
 
 Of every sale, not of the new ones alone: a wash sale has no prediction of its own, and the newest of its token may be
 that of a sale which was entered long ago.

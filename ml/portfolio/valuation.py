@@ -27,7 +27,7 @@ METHOD_BOUNDS = "bounds added"
 METHOD_NONE = "none"
 
 UNKNOWN_TOKEN = "unknown_token"
-"""Reason of a token that the lake has never heard of."""
+"""Reason of a token that is not in the lake."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class PortfolioValue:
         upper_80_eth: Upper bound.
         method: How the interval was made: common risk · the token's own (one token) · bounds added (no past
             portfolios to learn from: as wide as if all errors came together) · none.
-        as_of: Instant of the newest estimate in it.
+        as_of: Time of the newest estimate in it.
     """
 
     tokens: list[dict[str, Any]]
@@ -56,7 +56,7 @@ class PortfolioValue:
 
 
 def tokens_of(con: duckdb.DuckDBPyConnection, owner: str) -> list[tuple[str, str]]:
-    """Tokens that marts.fct_holdings says an address owns, as (collection, token_id), sorted."""
+    """Tokens that an address owns according to marts.fct_holdings, as (collection, token_id), sorted."""
     return con.execute(
         "select collection, token_id from marts.fct_holdings where lower(owner) = lower($1) order by all",
         [owner],

@@ -49,13 +49,13 @@ def write_estimates(
     Args:
         con: A write connection with the temporary tables `_facts` and `_choices` of `scoring`.
         predictions: Rows of `PREDICTION_SCHEMA`.
-        as_of: The instant that was asked for.
+        as_of: Time that was asked for.
         snapshot_id: Lake snapshot the inputs came from.
         features: Features in use.
         only: Collections in scope; all when None.
 
     Returns:
-        History rows added; none when the same champions have priced the same instant before.
+        History rows added; none when the same champions have priced as of the same time before.
     """
     if only is None:
         con.execute("delete from predictions.token_estimates")

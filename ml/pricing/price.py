@@ -4,9 +4,9 @@ Here: from features, tiers and models to an estimate. Not here: which tier price
 (`models`), or reading and writing tables.
 
 Concept: ln estimate = index + adjustment + residual. The adjustment is the pooled prior's gap to the index, or the
-effect of rarity where the index prices by itself; the residual is the weighted booster of the collection. Whoever needs
-an estimate of a past or present token calls this function, so that the error that is published is the error of the code
-that runs.
+effect of rarity where the index prices by itself; the residual is the weighted booster of the collection. Callers that
+need an estimate of a past or present token use this function, so that the error that is published is the error of the
+code that runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Objects = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class PricingInputs:
-    """What is known of n tokens, each at its own instant.
+    """What is known of n tokens, each as of its own time.
 
     Attributes:
         collection: Whose token.
@@ -120,9 +120,9 @@ def price(
 
     Args:
         inputs: What is known of them.
-        choices: Who prices each.
+        choices: What prices each.
         models: The models.
-        intervals: State of the intervals at each row's instant.
+        intervals: State of the intervals as of each row's time.
         features: Names of the feature columns.
         threads: CatBoost threads.
 

@@ -1,10 +1,10 @@
-"""Scoring: an honest answer for every token, from champions alone.
+"""Scoring: an estimate, or a reason for its absence, for every token, from champions alone.
 
-Here: `score`, which prices the tokens of every collection as of an instant and writes predictions.token_estimates and
+Here: `score`, which prices the tokens of every collection as of a time and writes predictions.token_estimates and
 predictions.estimate_history. Not here: training of any kind, the tiers (`tiers`), or the price itself (`price`).
 
 Concept: every token gets a row: an estimate, or the reason why there is none. A champion whose files or features do not
-fit is replaced by the next tier, and the report says so. Same inputs, same rows: a rerun adds no history.
+fit is replaced by the next tier, and the report lists it. Same inputs, same rows: a rerun adds no history.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def score(
     Args:
         con: A write connection of the lake.
         artifacts: Where model files are.
-        as_of: The instant to value at (UTC, naive); only what was known before it is used.
+        as_of: Time to value at (UTC, naive); only what was known before it is used.
         snapshot_id: Lake snapshot the inputs come from; written to every row.
         only: Collections to score; all when None.
         config: Settings.
@@ -107,7 +107,7 @@ def score(
 def _collection_facts(
     con: duckdb.DuckDBPyConnection, as_of: datetime, only: Sequence[str] | None, rules: TierRules
 ) -> None:
-    """Temporary table `_facts`: each collection in scope at the instant, and why it has no value."""
+    """Temporary table `_facts`: each collection in scope at that time, and why it has no value."""
     chosen = "" if only is None else "where d.collection in (select unnest($only))"
     table = con.execute(
         f"""

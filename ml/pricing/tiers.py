@@ -95,12 +95,12 @@ def usable_champions(
 
 @dataclass(frozen=True)
 class TierChoices:
-    """Who prices each of n rows.
+    """What prices each of n rows.
 
     Attributes:
         tier: Tier of each row.
         prior_version: Prior of each row, or None. A row that the index prices may name one: then its price is computed
-            beside the estimate.
+            next to the estimate.
         reason: Why the row has no value, or None.
         champions: Champion of every collection with a row of tier own_model.
     """

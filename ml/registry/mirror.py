@@ -1,9 +1,9 @@
 """The lake's mirror of the registry: what inference reads set-wise.
 
 Here: reading champions from ops.champions, writing them together with the decisions that made them, rollback,
-and taking over a champion that somebody moved in the registry. Not here: the registry itself (`champions`).
+and taking over a champion moved by hand in the registry. Not here: the registry itself (`champions`).
 
-Concept: MLflow is the registry of record and has no set-wise read worth the name; the lake has no aliases. A
+Concept: MLflow is the registry of record and has no efficient set-wise read; the lake has no aliases. A
 promotion is written to the registry first, then to the mirror in one transaction with its decision row.
 Killed in between, the mirror still names the old champion, the next training decides again from the same
 lake, finds its version already registered, and only the mirror's half is left to do: the decision is never
@@ -32,7 +32,7 @@ class Decision:
     """One row of ops.decision_log.
 
     Attributes:
-        decided_at: Newest instant known to the data it was decided on (UTC), so that a rerun decides at the
+        decided_at: Newest `known_at` in the data it was decided on (UTC), so that a rerun decides at the
             same time.
         run_id: The run that decided.
         collection: Whose champion, or `POOLED` for the pooled prior.
@@ -150,7 +150,7 @@ def rollback(
         run_id: The run or person that does it.
         reason: Why, for people.
         rule: The rule that decided.
-        decided_at: Newest instant known to the data it was decided on; what the replaced champion has seen when None.
+        decided_at: Newest `known_at` in the data it was decided on; what the replaced champion has seen when None.
         numbers: What was measured; the restored champion's own numbers when None.
 
     Returns:
@@ -162,9 +162,9 @@ def rollback(
     """
     before = read_champions(con, [collection]).get(collection)
     restored = registry.rollback(collection, before)
-    now = decided_at or (before.trained_until if before else restored.trained_until)
+    decided = decided_at or (before.trained_until if before else restored.trained_until)
     decision = Decision(
-        now,
+        decided,
         run_id,
         collection,
         "rolled_back",
@@ -181,16 +181,16 @@ def rollback(
 def adopt_moved_aliases(
     con: duckdb.DuckDBPyConnection, registry: ChampionRegistry, run_id: str
 ) -> list[Champion]:
-    """Take over champions that somebody moved back in the registry.
+    """Take over champions that were moved back in the registry by hand.
 
-    A registry champion *older* than the lake's was moved by hand: the lake follows. A *newer* one was
-    registered by a training that died before its commit: the next training finishes it, so it is left alone
-    here. One that the registry cannot describe is left too, with a decision row that says so.
+    A registry champion *older* than the lake's was moved by hand: the lake takes it over. A *newer* one was
+    registered by a training that was killed before its commit: the next training finishes it, so it is left alone
+    here. One that the registry cannot describe is left too, with a decision row about it.
 
     Args:
         con: A write connection of the lake.
         registry: The registry of record.
-        run_id: The run that looks.
+        run_id: The run that checks.
 
     Returns:
         The champions taken over.

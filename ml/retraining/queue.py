@@ -1,11 +1,11 @@
-"""The queue: which collections need something, most valuable first, and what has become of it.
+"""The queue: which collections need something, most valuable first, and the state of each.
 
 Here: `ops.retrain_queue`, from what was found (degraded, drifted) and from what trainings recorded. Not here: launching
 (`orchestration.retraining`), judging errors (`ml.monitoring.online_error`), finding drift (`ml.drift`).
 
 Concept: a row moves queued → launched → cooling → done. What degraded a model stays in its window of sales for weeks
 after a training that repaired it; so a trained collection is judged by the measured effect of the training on sales
-after it, and asks again only when that effect is none: first for new settings, then for a fit with them.
+after it, and is queued again only without such an effect: first for new settings, then for a fit with them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ml.retraining.tables import (
 )
 
 CHANGES = ("promoted", "fell_back", "rolled_back")
-"""Actions of ops.decision_log after which another model speaks."""
+"""Actions of ops.decision_log after which another model is champion."""
 
 
 @dataclass(frozen=True)
@@ -55,35 +55,35 @@ class QueueState:
 
 
 def refresh_queue(
-    con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy | None = None
+    con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingPolicy | None = None
 ) -> QueueState:
-    """Bring the queue up to what is known at market time `now`, in the caller's transaction; idempotent.
+    """Bring the queue up to what is known at market time `as_of`, in the caller's transaction; idempotent.
 
     Args:
         con: A write connection of the lake.
-        now: Market time.
+        as_of: Market time.
         policy: Limits and weights.
     """
     policy = policy or RetrainingPolicy()
-    _find_needs(con, now, policy)
-    con.execute(_RESOLVE_SQL, {"now": now})
+    _find_needs(con, as_of, policy)
+    con.execute(_RESOLVE_SQL, {"as_of": as_of})
     con.execute(_REENTER_SQL)
-    con.execute(_ENTER_SQL, {"now": now})
+    con.execute(_ENTER_SQL, {"as_of": as_of})
     con.execute(
         f"delete from {QUEUE} where state = '{DONE}' and last_seen < $1::timestamp - to_days($2::int)",
-        [now, int(policy.forget_days)],
+        [as_of, int(policy.forget_days)],
     )
     con.execute("drop table temp.acting_needs")
     con.execute("drop table temp.acting_changes")
-    return read_queue(con, now)
+    return read_queue(con, as_of)
 
 
-def read_queue(con: duckdb.DuckDBPyConnection, now: datetime) -> QueueState:
+def read_queue(con: duckdb.DuckDBPyConnection, as_of: datetime) -> QueueState:
     """The queue as it stands; empty before the first refresh."""
     rows = con.execute(
         f"select collection, kind, state, launched_at >= date_trunc('day', $1::timestamp) from {QUEUE}"
         " order by priority desc, collection",
-        [now],
+        [as_of],
     ).fetchall()
     waiting = [(name, kind) for name, kind, state, _ in rows if state == QUEUED]
     return QueueState(
@@ -95,30 +95,30 @@ def read_queue(con: duckdb.DuckDBPyConnection, now: datetime) -> QueueState:
     )
 
 
-def mark_launched(con: duckdb.DuckDBPyConnection, keys: Sequence[str], run_id: str, now: datetime) -> int:
+def mark_launched(con: duckdb.DuckDBPyConnection, keys: Sequence[str], run_id: str, as_of: datetime) -> int:
     """A run has begun to train these; returns how many of them stood in the queue. Twice for one run counts once."""
     row = con.execute(
-        f"update {QUEUE} set state = '{LAUNCHED}', launched_at = $now, run_id = $run, attempts = attempts + 1"
+        f"update {QUEUE} set state = '{LAUNCHED}', launched_at = $as_of, run_id = $run, attempts = attempts + 1"
         f" where collection in (select unnest($keys)) and run_id is distinct from $run and state <> '{DONE}'",
-        {"now": now, "run": run_id, "keys": list(keys)},
+        {"as_of": as_of, "run": run_id, "keys": list(keys)},
     ).fetchone()
     return int(row[0]) if row else 0
 
 
 def mark_trained(
-    con: duckdb.DuckDBPyConnection, keys: Sequence[str], run_id: str, now: datetime, cooldown_h: float
+    con: duckdb.DuckDBPyConnection, keys: Sequence[str], run_id: str, as_of: datetime, cooldown_h: float
 ) -> None:
-    """These were trained, by whom ever: their new sales are awaited. Collections that need nothing are not touched."""
+    """These were trained, by any run: their new sales are awaited. Collections that need nothing are not touched."""
     con.execute(
-        f"update {QUEUE} set state = '{COOLING}', last_trained = $now, run_id = $run, kind = '{RETRAIN}',"
+        f"update {QUEUE} set state = '{COOLING}', last_trained = $as_of, run_id = $run, kind = '{RETRAIN}',"
         " attempts = attempts + (case when run_id is distinct from $run then 1 else 0 end), cooling_until = $until"
         f" where collection in (select unnest($keys)) and state <> '{DONE}'",
-        {"now": now, "run": run_id, "keys": list(keys), "until": now + timedelta(hours=cooldown_h)},
+        {"as_of": as_of, "run": run_id, "keys": list(keys), "until": as_of + timedelta(hours=cooldown_h)},
     )
 
 
 def mark_retuned(con: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
-    """Settings of these were looked at: they may be fitted again."""
+    """Settings of these were examined: they may be fitted again."""
     con.execute(
         f"update {QUEUE} set kind = '{RETRAIN}' where state = '{QUEUED}' and kind = '{RETUNE}'"
         " and collection in (select unnest($1))",
@@ -127,7 +127,7 @@ def mark_retuned(con: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
 
 
 def launched_runs(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Runs that have begun to train collections and were not heard of since."""
+    """Runs that have begun to train collections and have not reported an end since."""
     return [
         row[0]
         for row in con.execute(
@@ -145,7 +145,7 @@ def release(con: duckdb.DuckDBPyConnection, ended_runs: Sequence[str]) -> int:
     return int(row[0]) if row else 0
 
 
-def _find_needs(con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy) -> None:
+def _find_needs(con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingPolicy) -> None:
     """Temporary tables: `acting_needs`, what was found, with its value; `acting_changes`, runs that changed a model."""
     con.execute(
         "create or replace temp table acting_changes as"
@@ -158,7 +158,7 @@ def _find_needs(con: duckdb.DuckDBPyConnection, now: datetime, policy: Retrainin
         ) as reason
     from ({newest_online()})
     where state = '{DEGRADED}' and collection <> '{ALL}'
-        and window_end >= $now::timestamp - to_days({int(policy.stale_days)})
+        and window_end >= $as_of::timestamp - to_days({int(policy.stale_days)})
     """
     # a champion fitted on the window's sales knows the market after the change
     drifted = f"""
@@ -168,7 +168,7 @@ def _find_needs(con: duckdb.DuckDBPyConnection, now: datetime, policy: Retrainin
     from {DRIFT} left join (select collection, trained_until from ops.champions) using (collection)
     where state = 'drifted' and coalesce(trained_until < window_end, true)
         and not starts_with(collection, '{MARKET_PREFIX}')
-        and window_end >= $now::timestamp - to_days({int(policy.stale_days)})
+        and window_end >= $as_of::timestamp - to_days({int(policy.stale_days)})
     """
     values = """
     select collection, sum(estimate_eth) as value_eth from predictions.token_estimates
@@ -188,30 +188,30 @@ def _find_needs(con: duckdb.DuckDBPyConnection, now: datetime, policy: Retrainin
         from found as f left join valued as v on f.collection = v.collection
         group by f.collection
         """,
-        {"now": now},
+        {"as_of": as_of},
     )
 
 
 # What a training brought is known when its effect is; a training that changed no champion brought nothing.
 _RESOLVE_SQL = f"""
-update {QUEUE} as q set state = r.state, kind = r.kind, last_seen = $now::timestamp, reason = r.reason,
+update {QUEUE} as q set state = r.state, kind = r.kind, last_seen = $as_of::timestamp, reason = r.reason,
     value_eth = r.value_eth, severity = r.severity, priority = r.value_eth * r.severity
 from (
     with outcomes as (
         select
             q.collection, n.reason as need,
             q.state = '{COOLING}' and (
-                coalesce(e.verdict = 'helped', false) or not n.erring and q.cooling_until <= $now
+                coalesce(e.verdict = 'helped', false) or not n.erring and q.cooling_until <= $as_of
             ) as helped,
             q.state = '{COOLING}' and coalesce(n.erring, false) and (
                 coalesce(e.verdict <> 'helped', false)
-                or q.cooling_until <= $now and q.run_id not in (select run_id from acting_changes
+                or q.cooling_until <= $as_of and q.run_id not in (select run_id from acting_changes
                     where collection = q.collection)
             ) as in_vain,
             coalesce(n.value_eth, q.value_eth) as value_eth, coalesce(n.severity, q.severity) as severity
         from {QUEUE} as q
         left join acting_needs as n on q.collection = n.collection
-        left join {EFFECTS} as e on q.collection = e.collection and q.run_id = e.run_id and e.measured_at <= $now
+        left join {EFFECTS} as e on q.collection = e.collection and q.run_id = e.run_id and e.measured_at <= $as_of
         where q.state in ('{QUEUED}', '{COOLING}')
     )
     select
@@ -232,7 +232,7 @@ from (
 where q.collection = r.collection
 """
 
-# What was done comes back only on sales that all came after its training: the old ones have been answered.
+# A row that is done returns only on sales that all came after its training: older ones were acted on.
 _REENTER_SQL = f"""
 delete from {QUEUE} as q using acting_needs as n
 where q.collection = n.collection and q.state = '{DONE}'
@@ -242,8 +242,8 @@ where q.collection = n.collection and q.state = '{DONE}'
 _ENTER_SQL = f"""
 insert into {QUEUE} by name
 select
-    collection, '{RETRAIN}' as kind, reason, value_eth, severity, priority, $now::timestamp as first_seen,
-    $now::timestamp as last_seen, 0 as attempts, '{QUEUED}' as state
+    collection, '{RETRAIN}' as kind, reason, value_eth, severity, priority, $as_of::timestamp as first_seen,
+    $as_of::timestamp as last_seen, 0 as attempts, '{QUEUED}' as state
 from acting_needs
 where collection not in (select collection from {QUEUE})
 """

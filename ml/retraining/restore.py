@@ -1,11 +1,11 @@
-"""Taking a worse model back, and trusting a hopeless one less.
+"""Replacing a worse model by its previous version, or moving its collection to a lower tier.
 
 Here: which champions are worth examining (`suspects`), the verdict on each, and carrying it out. Not here: the paired
 comparison (`contest`), or valuing the tokens again (`ml.pricing.scoring`).
 
 Concept: a champion is replaced by its predecessor when the predecessor would have been better on sales that neither has
 seen. A collection whose model has been trained again and still loses against the median of five sales beyond noise
-falls back a tier, but only onto one that is not worse on the same sales: a worse answer is no answer to a bad one.
+falls back a tier, but only onto one that is not worse on the same sales: a bad model is not replaced by a worse one.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Finding:
 
     Attributes:
         collection: Whose champion.
-        action: rolled_back, fell_back, none, or failed: the registry refused, and the champion goes on.
+        action: rolled_back, fell_back, none, or failed: the registry refused, and the champion stays.
         reason: For people, with the numbers that mattered.
         contest: The comparison that decided; None when there was nothing to compare.
         champion: The current champion.
@@ -79,7 +79,7 @@ class RestoreDecision:
 
 
 def suspects(
-    con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy | None = None
+    con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingPolicy | None = None
 ) -> list[Suspect]:
     """Champions whose errors are larger than before and that have something to be replaced by, most valuable first.
 
@@ -93,7 +93,7 @@ def suspects(
         from ({newest_online()}) as o
         inner join ops.champions as c on o.collection = c.collection
         left join ({trained}) as q on c.collection = q.collection
-        where o.collection <> '{ALL}' and o.window_end >= $now::timestamp - to_days($stale)
+        where o.collection <> '{ALL}' and o.window_end >= $as_of::timestamp - to_days($stale)
             and o.window_end > c.trained_until and o.n >= $least
             and (
                 c.previous_version is not null and o.mdape > o.past_mdape
@@ -102,7 +102,7 @@ def suspects(
         order by q.priority desc nulls last, c.collection
         """,
         {
-            "now": now,
+            "as_of": as_of,
             "stale": int(policy.stale_days),
             "least": min(policy.contest_sales, policy.effect_sales),
             "distrust": policy.distrust_z,
@@ -115,7 +115,7 @@ def examine(
     con: duckdb.DuckDBPyConnection,
     registry: ChampionRegistry,
     keys: Sequence[str],
-    now: datetime,
+    as_of: datetime,
     *,
     policy: RetrainingPolicy | None = None,
     features: FeatureSet | None = None,
@@ -126,7 +126,7 @@ def examine(
         con: A read connection.
         registry: Where previous versions are described.
         keys: Collections; those without a champion are left out.
-        now: Market time.
+        as_of: Market time.
         policy: Thresholds.
         features: Features the lake holds; those declared now when None.
     """
@@ -146,7 +146,7 @@ def examine(
         else champion.trained_until
         for key, champion in champions.items()
     }
-    sales = read_unseen(con, since, now, features, policy.contest_most_sales)
+    sales = read_unseen(con, since, as_of, features, policy.contest_most_sales)
     pricer = Pricer(con, registry.artifacts, features)
     trained_again = _trained_again(con)
     decisions = dict(unread)
@@ -167,7 +167,7 @@ def restore(
     registry: ChampionRegistry,
     decisions: dict[str, RestoreDecision],
     run_id: str,
-    now: datetime,
+    as_of: datetime,
 ) -> list[Finding]:
     """Carry the decisions out in the caller's transaction: registry, champions and decision log together.
 
@@ -176,12 +176,12 @@ def restore(
         registry: The registry of record.
         decisions: From `examine`.
         run_id: The run that decides.
-        now: Market time, written as the time of the decisions.
+        as_of: Market time, written as the time of the decisions.
     """
     findings = []
     for key, decision in decisions.items():
         try:
-            champion = _carry_out(con, registry, key, decision, run_id, now)
+            champion = _carry_out(con, registry, key, decision, run_id, as_of)
         except RegistryError as error:
             findings.append(Finding(key, "failed", str(error), decision.contest))
         else:
@@ -195,20 +195,20 @@ def _carry_out(
     key: str,
     decision: RestoreDecision,
     run_id: str,
-    now: datetime,
+    as_of: datetime,
 ) -> Champion | None:
     """The champion after a decision, or None where it changes nothing."""
     numbers = decision.contest.numbers() if decision.contest else {}
     if decision.action == "rolled_back":
         return rollback(
-            con, registry, key, run_id, decision.reason, rule=RULE_PREVIOUS, decided_at=now, numbers=numbers
+            con, registry, key, run_id, decision.reason, rule=RULE_PREVIOUS, decided_at=as_of, numbers=numbers
         )
     if decision.action != "fell_back" or decision.lower is None:
         return None
     current = read_champions(con, [key])[key]
     champion = registry.promote(decision.lower, current)
     logged = Decision(
-        now,
+        as_of,
         run_id,
         key,
         "fell_back",
@@ -234,38 +234,39 @@ def _rule(
         ours = pricer.log_error(champion, sales)
     except CannotPriceError as error:
         return RestoreDecision("none", f"not compared: {error}", None)
-    told, contest = "it has no previous version", None
+    message, contest = "it has no previous version", None
     if previous is not None:
         try:
             contest = compare(ours, pricer.log_error(previous, sales), sales.hour)
         except CannotPriceError as error:
-            told = f"its previous version was not compared: {error}"
+            message = f"its previous version was not compared: {error}"
         else:
-            told = _told(contest, f"the previous {previous.model_version}")
+            message = _comparison_text(contest, f"the previous {previous.model_version}")
             if contest.is_won(policy):
-                return RestoreDecision("rolled_back", told, contest)
+                return RestoreDecision("rolled_back", message, contest)
     if not trained_again or champion.tier not in LOWER:
-        return RestoreDecision("none", told, contest)
+        return RestoreDecision("none", message, contest)
     usable = np.isfinite(sales.med_5_log)
     simple = np.abs(sales.target_log - sales.med_5_log)[usable]
     against = compare(ours[usable], simple, sales.hour[usable])
     if against.n < policy.contest_sales or against.z < policy.distrust_z:
-        return RestoreDecision("none", told, contest)
+        return RestoreDecision("none", message, contest)
     lower = replace(
         champion, tier=LOWER[champion.tier], local_sha=None, weight=0.0, numbers=against.numbers(), version=0
     )
     try:
         below = compare(ours, pricer.log_error(lower, sales), sales.hour)
     except CannotPriceError as error:
-        return RestoreDecision("none", f"{told}; the tier below was not compared: {error}", against)
+        return RestoreDecision("none", f"{message}; the tier below was not compared: {error}", against)
     if below.gain < 0:
-        told = f"loses against the median of five ({_told(against, 'it')}), but {lower.tier} is worse still"
-        return RestoreDecision("none", told, against)
-    told = f"trained again and still worse: {_told(against, 'the median of five')}"
-    return RestoreDecision("fell_back", told, against, lower)
+        lost = _comparison_text(against, "it")
+        message = f"loses against the median of five ({lost}), but {lower.tier} is worse still"
+        return RestoreDecision("none", message, against)
+    message = f"trained again and still worse: {_comparison_text(against, 'the median of five')}"
+    return RestoreDecision("fell_back", message, against, lower)
 
 
-def _told(contest: Contest, rival: str) -> str:
+def _comparison_text(contest: Contest, rival: str) -> str:
     return (
         f"mean |log error| {contest.champion:.4f} against {contest.rival:.4f} of {rival} on {contest.n} sales "
         f"that neither has seen (z {contest.z:.1f})"

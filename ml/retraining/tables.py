@@ -1,4 +1,4 @@
-"""The tables of acting: the queue of collections that need something, and what decisions brought.
+"""The tables of retraining: the queue of collections that need something, and the effects of decisions.
 
 Here: their names and the words in them. Not here: columns (`ml.tables.ops`), who
 is queued (`queue`), or how an effect is measured (`effects`).

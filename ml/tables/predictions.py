@@ -1,4 +1,4 @@
-"""Schema `predictions`: what models say, about past sales and about every token."""
+"""Schema `predictions`: predictions of the models for past sales and for every token."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from lake.tables import Table, columns
 
 PRIOR_WALK_FORWARD = Table(
     "predictions.prior_walk_forward",
-    "One row per past sale with an index: what the models of its market's fold say, fitted on rows known before the "
-    "fold. Fold 0 is the index alone.",
+    "One row per past sale with an index: predictions by the models of its market's fold, fitted on rows known "
+    "before the fold. Fold 0 is the index alone.",
     ("sale_id",),
     "as a whole",
     columns("""
@@ -40,7 +40,7 @@ LOCAL_WALK_FORWARD = Table(
     columns("""
         sale_id varchar Sale (marts.fct_sales)
         collection varchar Collection
-        weight double Say of the local model, 0 to 1; chosen on an earlier window
+        weight double Weight of the local model, 0 to 1; chosen on an earlier window
         prediction_log double Prediction, ln ETH
     """),
 )
@@ -59,12 +59,12 @@ TOKEN_ESTIMATES = Table(
         lower_90_eth double Lower end of the 90 % interval, ETH
         upper_90_eth double Upper end of the 90 % interval, ETH
         expected_eth double Mean rather than median, ETH: what to add up in a portfolio; null without a value
-        tier varchar own_model, pooled, index_rarity or none: which parts of the model speak
+        tier varchar own_model, pooled, index_rarity or none: which parts of the model set the price
         no_value_reason varchar fewer_than_3_sales, silent_over_90_days or no_features; null where there is a value
         model_version varchar Champion that priced it, <collection>@<version>; @0 without one; null without a value
-        prior_version varchar Pooled prior beneath it; null where the index speaks alone
+        prior_version varchar Pooled prior beneath it; null where only the index prices
         feature_fingerprint varchar Features it was priced on (ml.features.schema)
-        as_of timestamp The instant the value is for; nothing known later was used
+        as_of timestamp Time the value is for; nothing known later was used
         feature_watermark timestamp Arrival of the newest sale of the collection that was used
         snapshot_id bigint Lake snapshot the features were read from
         floor_eth double Fact: 20th percentile of the last 50 sales, ETH; null without a sale
@@ -75,7 +75,7 @@ TOKEN_ESTIMATES = Table(
 
 ESTIMATE_HISTORY = Table(
     "predictions.estimate_history",
-    "One row per valued token, instant and model version: every estimate that was ever published, without reason, "
+    "One row per valued token, as_of and model version: every estimate that was ever published, without reason, "
     "fingerprint and facts.",
     ("collection", "token_id", "as_of", "model_version", "prior_version"),
     "never: rows are appended",
@@ -95,7 +95,7 @@ EXPLANATIONS = Table(
     columns("""
         collection varchar Collection
         token_id varchar Token within the collection
-        as_of timestamp The instant the estimate is for
+        as_of timestamp Time the estimate is for
         model_version varchar Champion that priced it
         position bigint Place in the explanation, from 0
         component varchar Which part, one word, such as index_level, pooled_owner (pooled_<feature group>)
@@ -114,7 +114,7 @@ COMPARABLES = Table(
     columns("""
         collection varchar Collection
         token_id varchar Token within the collection
-        as_of timestamp The instant the estimate is for
+        as_of timestamp Time the estimate is for
         rank bigint 1 is the most similar
         sale_id varchar Sale (marts.fct_sales)
         sold_token_id varchar Token that was sold

@@ -202,7 +202,7 @@ def _try_local(
 def _champion_error(
     sales: CollectionSales, champion: Champion, residual: Float, windows: _Windows, store: ArtifactStore
 ) -> Float:
-    """|log error| of the champion on the newest window; NaN where it saw the sale or another prior spoke."""
+    """|log error| of the champion on the newest window; NaN where it saw the sale or another prior priced it."""
     newest = slice(windows.judge, None)
     unseen = sales.known_at[newest] > np.datetime64(champion.trained_until, "us").astype(np.int64)
     if champion.tier == TIER_INDEX:

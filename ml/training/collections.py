@@ -4,7 +4,7 @@ Here: `train_collections`, the one function behind backfills and worklists, and 
 (`local`), one decision (`gate`), the work on one collection (`candidate`), what the lake knew before
 (`before_training`), or where threads come from (`backend`).
 
-Concept: everything that is not a fit must disappear behind the fits. Data of many collections arrive in a few
+Concept: everything that is not a fit runs while fits run. Data of many collections arrive in a few
 large Arrow reads in the caller's thread while the threads fit; the largest collections go first; registry
 writes happen in the caller's thread as results arrive. A collection that fails, in its fit or at the registry, is an
 outcome like any other, until the failure budget is spent.
@@ -45,7 +45,7 @@ class TrainingConfig:
             place unjudged.
         refit_all: Fit and judge every key, however few its new sales.
         failure_share: Share of the keys that may fail.
-        failure_floor: Failures that are always allowed, so that one bad collection of three is no catastrophe.
+        failure_floor: Failures that are always allowed, so that one bad collection of three does not fail the run.
     """
 
     candidate: CandidateConfig = field(default_factory=CandidateConfig)
@@ -58,7 +58,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """What became of one key.
+    """The outcome of one key.
 
     Attributes:
         collection: The key.

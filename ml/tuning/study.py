@@ -1,10 +1,11 @@
 """A study: trials under a budget, remembered one by one, continued where they ended.
 
-Here: the loop around Optuna's ask and tell, pruning between folds, the budget, and a trial's record. Not here: what is
-searched (`spaces`), what a trial computes (`pooled_objective`, `local_objective`), where records are kept (`tables`).
+Here: the loop around Optuna's `ask` and `tell`, pruning between folds, the budget, and a trial's record. Not here: what
+is searched (`spaces`), what a trial computes (`pooled_objective`, `local_objective`), where records are kept
+(`tables`).
 
-Concept: Optuna's own storage would be a second database beside the lake, and a slow one; the study lives in memory and
-every finished trial is handed to the caller, who writes it down. A study that was killed is told its old trials and
+Concept: Optuna's own storage would be a second database next to the lake, and a slow one; the study lives in memory and
+every finished trial is handed to the caller, who writes it down. A study that was killed is given its old trials and
 goes on. Time is a hard limit: a running fit is ended by a callback, and its trial is tried first the next time.
 """
 
@@ -32,7 +33,7 @@ class BudgetSpentError(Exception):
 
 
 class TrialFailedError(Exception):
-    """A trial's settings cannot be scored; says why."""
+    """A trial's settings cannot be scored; the message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,10 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class Deadline:
-    """An instant of a clock, and CatBoost's callback that ends a fit there.
+    """A time of the monotonic clock, and CatBoost's callback that ends a fit there.
 
     Attributes:
-        at: Instant at which work ends.
+        at: Time at which work ends.
         clock: The clock, in seconds.
     """
 
@@ -144,7 +145,7 @@ class StudyResult:
 
     @property
     def scored(self) -> int:
-        """Trials that say something about the space: complete or pruned."""
+        """Trials that give information about the space: complete or pruned."""
         return sum(trial.state in (COMPLETE, PRUNED) for trial in self.trials)
 
     @property
@@ -190,7 +191,7 @@ def run_study(
     dims, trials = distributions(space), list(earlier)
     for trial in earlier:
         if trial.state != STOPPED:
-            study.add_trial(_told(trial, dims, optuna))
+            study.add_trial(_as_optuna_trial(trial, dims, optuna))
     tried = [dict(trial.params) for trial in earlier if trial.state != STOPPED]
     unfinished = [trial.params for trial in earlier if trial.state == STOPPED]
     for params in [*unfinished, *start]:
@@ -244,7 +245,7 @@ def _state(trial: Trial, optuna: Any) -> Any:
     return {COMPLETE: states.COMPLETE, PRUNED: states.PRUNED, FAILED: states.FAIL}[trial.state]
 
 
-def _told(trial: Trial, dims: dict[str, Any], optuna: Any) -> Any:
+def _as_optuna_trial(trial: Trial, dims: dict[str, Any], optuna: Any) -> Any:
     return optuna.trial.create_trial(
         params=dict(trial.params),
         distributions=dims,

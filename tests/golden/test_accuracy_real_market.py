@@ -1,4 +1,4 @@
-"""How good the estimates are on the real bundle, walk-forward, beside the baselines."""
+"""How good the estimates are on the real bundle, walk-forward, next to the baselines."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_arms_length_sales_agree_with_the_outside_opinion(lake: Lake, bundle: Pa
     """Measured on 102,042 secondary sales: 99.1 % get the same verdict, 99.3 % of the opinion's clean sales are
     ours, 99.8 % of ours are the opinion's.
 
-    The opinion knows flags we do not compute (multi-hop transactions, totals of possible bundles) and looks at
+    The opinion knows flags we do not compute (multi-hop transactions, totals of possible bundles) and covers
     later trades; we count siblings it does not and drop prices far below the floor. Either side differs on about
     one row in a hundred, so 98 % leaves room for a better rule on one side but not for a broken one.
     """

@@ -1,4 +1,4 @@
-"""Whatever a CSV holds and however its history is cut into windows, every row is told exactly once."""
+"""Whatever a CSV holds and however its history is cut into windows, every row is reported exactly once."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ MARKET = open_simulator(
 
 @settings(max_examples=20, deadline=None)
 @given(cuts=st.lists(st.integers(0, 12 * 24 * 60), max_size=6))
-def test_any_cut_of_the_simulated_history_tells_the_same_rows(cuts: list[int]) -> None:
+def test_any_cut_of_the_simulated_history_gives_the_same_rows(cuts: list[int]) -> None:
     first, last = MARKET.first_known(), MARKET.watermark()
     edges = [first, *sorted(first + timedelta(minutes=m) for m in cuts), last]
     for table in ("sales", "transfers", "listings", "exchange_rates"):

@@ -51,7 +51,7 @@ def test_a_model_that_went_wrong_is_degraded_and_one_that_did_not_is_not(
     assert row(con, "birds")["state"] == OK
 
 
-def test_a_market_that_is_harder_for_everybody_is_no_broken_model(con: duckdb.DuckDBPyConnection) -> None:
+def test_a_market_that_is_harder_for_every_model_is_no_broken_model(con: duckdb.DuckDBPyConnection) -> None:
     past(con, "apes")
     add_sales(con, "apes", 60, SINCE, NOW, harder=2.5)
     update_online_metrics(con, NOW)
@@ -61,11 +61,11 @@ def test_a_market_that_is_harder_for_everybody_is_no_broken_model(con: duckdb.Du
     assert apes["state"] == OK
 
 
-def test_sales_of_a_week_in_which_nobody_valued_say_nothing_about_a_model(
+def test_sales_of_a_week_without_scoring_are_not_held_against_a_model(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
     past(con, "apes")
-    # Beside the sales of the first two days stands what a daily run would have left there, too.
+    # With the sales of the first two days is what a daily run would have left there, too.
     add_sales(con, "apes", 60, SINCE, SINCE + timedelta(days=2), valued_at=SINCE)
     add_sales(con, "apes", 140, SINCE + timedelta(days=2, hours=1), NOW, bias=0.6, valued_at=SINCE)
     update = update_online_metrics(con, NOW)
@@ -141,11 +141,11 @@ def test_the_row_over_all_holds_every_sale(con: duckdb.DuckDBPyConnection) -> No
         add_sales(con, f"c{number}", 100, NOW - timedelta(days=6), NOW, seed=number)
     update = update_online_metrics(con, NOW)
     every = con.execute(f"select median(abs(estimate_eth / price_eth - 1)) from {LEDGER}").fetchone()
-    told = row(con, ALL)
-    assert told["n"] == 800
+    overall = row(con, ALL)
+    assert overall["n"] == 800
     assert every is not None
-    assert told["mdape"] == pytest.approx(every[0]) == update.overall
-    assert told["coverage_80"] == pytest.approx(0.8, abs=0.05)
+    assert overall["mdape"] == pytest.approx(every[0]) == update.overall
+    assert overall["coverage_80"] == pytest.approx(0.8, abs=0.05)
 
 
 def test_errors_that_grow_week_by_week_are_a_trend(con: duckdb.DuckDBPyConnection) -> None:
@@ -193,7 +193,7 @@ def test_every_model_with_enough_sales_is_in_one_bucket_of_each_week(con: duckdb
     assert sum(newest) == 2
 
 
-def test_without_a_ledger_there_is_nothing_to_say() -> None:
+def test_without_a_ledger_there_is_nothing_to_report() -> None:
     empty = duckdb.connect()
     make_ledger(empty)
     assert update_online_metrics(empty, NOW).collections == 0

@@ -27,7 +27,7 @@ def run(market: Market, **options: Any) -> ScoreReport:
 
 
 def see(market: Market, as_of: datetime, collection: str = "%") -> None:
-    """Token features as built for another instant."""
+    """Token features as built for another time."""
     with market.lake.write("features") as con:
         con.execute(
             "update features.token_features set as_of = $1 where collection like $2", [as_of, collection]
@@ -57,7 +57,7 @@ def test_every_token_gets_an_estimate_or_a_reason(priced: Market) -> None:
         """,
     )
     facts = "select distinct floor_eth > 0 from predictions.token_estimates where collection = 'gone'"
-    assert rows(priced, facts) == [(True,)]  # silent, but its floor is still told
+    assert rows(priced, facts) == [(True,)]  # inactive, but its floor is still given
 
 
 def test_the_own_model_prices_what_only_it_can_know(priced: Market) -> None:
@@ -77,7 +77,7 @@ def test_the_own_model_prices_what_only_it_can_know(priced: Market) -> None:
     assert abs(found["birds"]) < 0.05
 
 
-def test_a_rerun_adds_no_history_and_a_later_instant_does(priced: Market) -> None:
+def test_a_rerun_adds_no_history_and_a_later_time_does(priced: Market) -> None:
     train(priced)
     first = run(priced)
     before = rows(priced, "select * from predictions.token_estimates order by all")
@@ -129,8 +129,8 @@ def apes(market: Market) -> dict[str, float]:
         ),
         ("a type is added behind the others", "list_append(trait_values, 'big')", ("eyes", "hat", "zodiac")),
         ("the types change places", "list_reverse(trait_values)", ("hat", "eyes")),
-        ("a type nobody has is removed", "trait_values[1:1]", ("eyes",)),
-        ("a type nobody has is swapped for another", "trait_values", ("eyes", "zodiac")),
+        ("a type that no token has is removed", "trait_values[1:1]", ("eyes",)),
+        ("a type that no token has is swapped for another", "trait_values", ("eyes", "zodiac")),
     ],
 )
 def test_a_booster_finds_its_traits_by_name(
@@ -193,7 +193,7 @@ def test_features_of_another_fingerprint_are_refused(priced: Market) -> None:
         run(priced, features=dataclasses.replace(FEATURES, fingerprint="features-9"))
 
 
-def test_a_source_that_ended_does_not_make_a_collection_silent(priced: Market) -> None:
+def test_a_source_that_ended_does_not_make_a_collection_inactive(priced: Market) -> None:
     train(priced)
     with priced.lake.write("the source ended with the last sale") as con:
         con.execute(
@@ -215,7 +215,7 @@ def test_only_what_changed_is_scored_again(priced: Market) -> None:
         con.execute("update ops.champions set version = version + 1 where collection = 'apes'")
     with priced.lake.read() as con:
         assert collections_to_score(con, END, FEATURES) == ["apes", "birds"]
-        # Ninety days later everything that had a value has been silent for too long.
+        # Ninety days later everything that had a value has been inactive for too long.
         assert len(collections_to_score(con, END + timedelta(days=91), FEATURES) or []) == 5
 
 

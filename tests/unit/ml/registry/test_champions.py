@@ -71,7 +71,7 @@ def test_any_name_is_promoted_twice_and_rolled_back(registry: ChampionRegistry, 
     second = registry.promote(champion(name, 0.25 + start), first)
     assert (second.version, second.previous_version) == (first.version + 1, first.version)
     assert registry.champions()[name] == second
-    again = registry.promote(champion(name, 0.25 + start), first)  # its lake had not heard of it
+    again = registry.promote(champion(name, 0.25 + start), first)  # its lake did not know it
     assert again.version == second.version
     assert registry.rollback(name, second).version == first.version
     assert registry.champions()[name].identity() == first.identity()

@@ -40,9 +40,9 @@ NAME = "apes"
 
 
 def plant(market: Market, *, shift: float | None) -> Champion:
-    """A newest champion whose booster adds `shift` to every estimate; None: one as good as what reigned before.
+    """A newest champion whose booster adds `shift` to every estimate; None: one as good as the champion before.
 
-    Both are said to have seen nothing after `LEARNT_UNTIL`, so that later sales are unseen by them.
+    Both are recorded as having seen nothing after `LEARNT_UNTIL`, so that later sales are unseen by them.
     """
     with market.lake.read() as con:
         current = read_champions(con, [NAME])[NAME]
@@ -88,11 +88,11 @@ def enter_ledger(
         update_online_metrics(con, END)
 
 
-def act(market: Market, policy: RetrainingPolicy | None = None, now: datetime = END) -> Finding:
+def act(market: Market, policy: RetrainingPolicy | None = None, as_of: datetime = END) -> Finding:
     with market.lake.read() as con:
-        decisions = examine(con, market.registry, [NAME], now, policy=policy, features=FEATURES)
+        decisions = examine(con, market.registry, [NAME], as_of, policy=policy, features=FEATURES)
     with market.lake.write("restore") as con:
-        (finding,) = restore(con, market.registry, decisions, "run-9", now)
+        (finding,) = restore(con, market.registry, decisions, "run-9", as_of)
     return finding
 
 
@@ -133,10 +133,10 @@ def test_a_planted_worse_champion_is_found_and_its_predecessor_restored(trained:
     assert finding.contest.rival < finding.contest.champion
     with trained.lake.read() as con:
         assert read_champions(con)[NAME].version == planted.previous_version
-        told = con.execute(
+        logged = con.execute(
             "select action, rule, challenger, champion, decided_at from ops.decision_log where run_id = 'run-9'"
         ).fetchall()
-    assert told == [
+    assert logged == [
         ("rolled_back", "previous_better", f"{NAME}@{planted.previous_version}", planted.model_version, END)
     ]
     assert trained.registry.aliases()[NAME]["champion"] == planted.previous_version
@@ -153,12 +153,12 @@ def test_a_champion_that_is_as_good_stays(trained: Market) -> None:
 def test_few_unseen_sales_decide_nothing(trained: Market) -> None:
     plant(trained, shift=0.8)
     enter_ledger(trained)
-    finding = act(trained, now=LEARNT_UNTIL + timedelta(days=1))
+    finding = act(trained, as_of=LEARNT_UNTIL + timedelta(days=1))
     assert finding.action == "none"
     assert "30 decide" in finding.reason
 
 
-def test_a_version_whose_file_is_gone_is_said_and_not_restored(trained: Market) -> None:
+def test_a_version_whose_file_is_gone_is_reported_and_not_restored(trained: Market) -> None:
     planted = plant(trained, shift=0.8)
     enter_ledger(trained)
     trained.artifacts.path(str(planted.local_sha)).unlink()
@@ -217,7 +217,7 @@ def _newest(con: duckdb.DuckDBPyConnection) -> datetime:
     return row[0]
 
 
-def test_a_lower_tier_that_is_worse_is_no_answer(trained: Market) -> None:
+def test_a_lower_tier_that_is_worse_is_not_taken(trained: Market) -> None:
     """The prior alone is far better than the index here, and the index is all that is left below it."""
     with trained.lake.read() as con:
         current = read_champions(con, [NAME])[NAME]

@@ -139,7 +139,7 @@ def test_the_failure_budget_is_a_limit() -> None:
         TrainingReport(failed, 0.0, 0.0, 3).check_failure_budget()
 
 
-def test_rollback_swaps_champion_and_previous_and_says_so(priced: Market) -> None:
+def test_rollback_swaps_champion_and_previous_and_is_logged(priced: Market) -> None:
     train(priced)
     first = mirrored(priced)["apes"]
     train(priced, "run-2", keys=["apes"], features=dataclasses.replace(FEATURES, fingerprint="features-2"))
@@ -153,7 +153,7 @@ def test_rollback_swaps_champion_and_previous_and_says_so(priced: Market) -> Non
     assert ("apes", "rolled_back") in {row[:2] for row in decisions(priced)}
 
 
-def test_a_rollback_killed_before_the_lake_heard_of_it_is_finished_by_the_next(priced: Market) -> None:
+def test_a_rollback_killed_before_it_reached_the_lake_is_finished_by_the_next(priced: Market) -> None:
     train(priced)
     train(priced, "run-2", keys=["apes"], features=dataclasses.replace(FEATURES, fingerprint="features-2"))
     priced.registry.rollback("apes", mirrored(priced)["apes"])  # nothing of it in the lake
