@@ -1,11 +1,11 @@
 """The oracle's posterior of one simulated collection, by Gibbs sampling.
 
-Here: the model of a sale and its sampler. Not here: what the oracle is told and what it is compared with (`oracle`).
+Here: the model of a sale and its sampler. Not here: what the oracle knows and what it is compared with (`oracle`).
 
     ln price = slow level (Brownian in days) + swing (AR(1) in sales) + premiums of the traits + token + t₃ noise
 
-The path of level and swing is drawn whole (forward filter, backward sampling); premiums, trait type by trait type, from
-their spike and slab on a grid; the tails by a gamma weight per sale.
+The path of level and swing is drawn at once (forward filter, backward sampling); premiums, trait type by trait type,
+from their spike and slab on a grid; the tails by a gamma weight per sale.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _GRID = np.concatenate([np.linspace(-0.3, 0.5, 161)[:-1], np.linspace(0.5, 3.2, 
 
 @dataclass(frozen=True)
 class Truths:
-    """What the oracle is told about a collection: log units, per day or per sale."""
+    """What the oracle knows about a collection: log units, per day or per sale."""
 
     daily_sd: float
     step_sd: float

@@ -1,7 +1,7 @@
 """Who trades what with whom on one day: sales, bundles, wash round trips and gifts.
 
 Here: putting a day's trades together so that every seller owns what is sold. Not here: which tokens sell
-and at what price (`market`). Times are microseconds since the first instant of the simulation.
+and at what price (`market`). Times are microseconds since the start of the simulation.
 """
 
 from __future__ import annotations

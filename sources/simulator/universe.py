@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 MAX_TYPES = 8
 MAX_VALUES = 40
 ABSENT = 255
-"""Trait code of a token that lacks the trait (no row is told)."""
+"""Trait code of a token that lacks the trait (there is no row for it)."""
 TYPE_NAMES = ("Background", "Body", "Clothing", "Eyes", "Hat", "Mouth", "Earring", "Aura")
 _EMPTY_SHARE = 0.35  # Share of trait types that some tokens lack.
 _PRICED_SHARE = 0.24  # Trait values anyone pays for.
@@ -82,9 +82,9 @@ def build_universe(config: SimulatorConfig) -> Universe:
     sizes = _with_mean(config.mean_tokens, _evenly_normal(rng, n), 100, 10_000).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     exists = rng.random(n) < c.existing_share
-    launch = np.where(exists, -rng.integers(10, 400, n), rng.integers(1, c.launch_horizon_days, n))
+    launch = np.where(exists, -rng.integers(10, 400, n), rng.integers(1, c.launch_span_days, n))
     # Late launches have fewer days to trade in: the mean over all is kept.
-    seen = c.existing_share + (1 - c.existing_share) * (1 - c.launch_horizon_days / 2 / 365)
+    seen = c.existing_share + (1 - c.existing_share) * (1 - c.launch_span_days / 2 / 365)
     yearly = _with_mean(
         config.mean_sales / seen, c.sales_spread * _evenly_normal(rng, n), 0, (sizes * 10).astype(np.float64)
     )
@@ -173,7 +173,7 @@ def _traits(
         present = has[where] & (rng.random(tokens) >= lacking[where])
         codes[present, j] = code[present]
         effect[present] += premium[where, code][present].astype(np.float32)
-    # What no trait explains. Collections without traits are priced by looks alone: it is all they have.
+    # The part of a premium that no trait explains. Collections without traits have only this part.
     own = np.where(types > 0, 0.05, 0.2)
     effect += (rng.standard_normal(tokens) * np.repeat(own, sizes)).astype(np.float32)
     return codes, effect

@@ -188,8 +188,8 @@ def test_no_error_of_the_lake_shows_the_password(catalog_url: str, tmp_path: Pat
         ):
             with pytest.raises(Exception) as failure:  # noqa: PT011 - whatever it is, it must not show the password
                 work()
-            told = "".join(traceback.format_exception(failure.value))
-            assert "planted" not in told
+            message = "".join(traceback.format_exception(failure.value))
+            assert "planted" not in message
         assert "planted" not in repr(config)
 
 

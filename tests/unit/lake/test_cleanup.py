@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake.cleanup import remove_dead_files, why_kept
+from lake.cleanup import remove_unreferenced_files, why_kept
 from lake.config import LakeConfig
 from lake.connection import Lake
 from lake.errors import DataPathError, UnsafeCleanupError
@@ -50,7 +50,7 @@ def test_files_of_others_beside_and_below_the_data_path_survive(tmp_path: Path) 
         )
     ]
     lake = written_lake(tmp_path, str(data_path))
-    precious.append(foreign_file(tmp_path / "beside.parquet"))
+    precious.append(foreign_file(tmp_path / "next_to_the_folder.parquet"))
     precious.append(foreign_file(Path(lake.data_folder) / "raw" / "numbers" / "inside.parquet"))
     report = maintain(lake, keep_snapshots=[], retention_days=0)
     assert [path for path in precious if not path.exists()] == []
@@ -270,9 +270,9 @@ def test_an_object_store_whose_paths_come_back_spelt_otherwise_is_left_alone(tmp
         rows(second)
 
 
-def test_remove_dead_files_needs_nothing_but_a_connection_and_the_marker(tmp_path: Path) -> None:
+def test_remove_unreferenced_files_needs_nothing_but_a_connection_and_the_marker(tmp_path: Path) -> None:
     lake = written_lake(tmp_path)
     marker = lake.owned_folder()
     with lake.maintaining("clean") as con:
-        done = remove_dead_files(con, marker, lake.data_folder, datetime.now(UTC))
+        done = remove_unreferenced_files(con, marker, lake.data_folder, datetime.now(UTC))
     assert (done.files_deleted, done.orphans_deleted, done.kept) == (0, 0, ())

@@ -26,7 +26,7 @@ STEPS = ("link", "replace", "unlink")
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("before", [*STEPS, "nothing"])
 def test_killed_at_any_step_the_next_start_goes_on(tmp_path: Path, old: bool, before: str) -> None:
-    """A process that dies before each call that changes a file of the marker, and after the last."""
+    """A process that is killed before each call that changes a file of the marker, and after the last."""
     if old:
         old_lake(tmp_path / "home", tmp_path / "exports")
         moved_marker = ""
@@ -34,7 +34,7 @@ def test_killed_at_any_step_the_next_start_goes_on(tmp_path: Path, old: bool, be
         written(tmp_path / "here", tmp_path / "exports")
         (tmp_path / "here").rename(tmp_path / "home")  # so that the marker is rewritten
         moved_marker = "assay-lake"
-    dying = (
+    killed = (
         "import os, pathlib, sys\n"
         "from pathlib import Path\n"
         "from lake.config import LakeConfig\n"
@@ -46,7 +46,7 @@ def test_killed_at_any_step_the_next_start_goes_on(tmp_path: Path, old: bool, be
         "Lake(LakeConfig(Path(sys.argv[1]), data_path=sys.argv[2])).data_folder\n"
         "os._exit(9)\n"
     )
-    command = [sys.executable, "-c", dying, str(tmp_path / "home"), str(tmp_path / "exports"), before]
+    command = [sys.executable, "-c", killed, str(tmp_path / "home"), str(tmp_path / "exports"), before]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
     assert done.returncode == 9
     lake = opened(tmp_path / "home", tmp_path / "exports")

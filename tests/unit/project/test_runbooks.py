@@ -23,7 +23,7 @@ def test_every_runbook_that_the_code_names_is_a_page(
 
 
 def test_every_runbook_says_what_it_promises(root: Path) -> None:
-    """Each says what you see, why it happens, what to do and how you know that it is over."""
+    """Each page has what you see, why it happens, what to do and how you know that it is over."""
     for page in sorted((root / "docs" / "runbook").glob("*.md")):
         if page.name == "README.md":
             continue

@@ -164,7 +164,7 @@ def test_an_order_is_made_before_it_ends(small_market: SimulatorSource) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"collections": 0}, "collections: expected a whole number 1 to"),
         ({"size": 3}, "found size"),
@@ -174,6 +174,6 @@ def test_an_order_is_made_before_it_ends(small_market: SimulatorSource) -> None:
         ({"start": "yesterday"}, "YYYY-MM-DD"),
     ],
 )
-def test_impossible_settings_say_what_is_possible(options: dict, says: str) -> None:
-    with pytest.raises(SimulatorConfigError, match=says):
+def test_the_error_for_an_impossible_setting_names_the_possible_values(options: dict, message: str) -> None:
+    with pytest.raises(SimulatorConfigError, match=message):
         open_simulator(**options)
