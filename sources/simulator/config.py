@@ -1,7 +1,7 @@
 """What the simulated market is set to: size, calibration and faults.
 
 Here: the numbers, with their units and where they come from. Not here: how a day is drawn. The calibrated
-numbers were chosen so that `sources.simulator.calibration` agrees with the real bundle (80 Ethereum
+numbers were chosen so that `benchmarks.simulator_calibration` agrees with the real bundle (80 Ethereum
 collections with 200 or more clean sales, 2017-2022).
 """
 
