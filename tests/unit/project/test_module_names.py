@@ -83,12 +83,15 @@ def test_every_module_that_is_named_exists(root: Path, committed: Callable[..., 
 
 
 def test_every_python_file_that_is_named_exists(root: Path, committed: Callable[..., list[Path]]) -> None:
+    """By a path from the text or from the repository; a page may also name a file of a folder that it describes."""
     named = {(file, name) for file, text in _texts(root, committed) for name in PYTHON_FILE.findall(text)}
     assert len(named) > 20
+    names = {file.name for file in committed(".py")}
     missing = sorted(
         f"{file.relative_to(root)}: {name}"
         for file, name in named
         if not ((file.parent / name).is_file() or (root / name).is_file())
+        and not (file.suffix == ".md" and name in names)
     )
     assert not missing, f"expected a file next to the text or a path from the repository: {missing}"
 
