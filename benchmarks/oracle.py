@@ -159,12 +159,14 @@ def rows_by_size(found: list[Compared]) -> list[dict[str, float | str]]:
             continue
         row: dict[str, float | str] = {"sales": name, "collections": len(part)}
         row["tokens"] = sum(len(c.assay) for c in part)
-        for who in ("assay", "oracle"):
-            errors = [getattr(c, who) for c in part]
-            row[who] = mdape(np.concatenate(errors))
-            row[f"{who}_by_collection"] = float(np.median([mdape(e) for e in errors]))
-            row[f"{who}_level"] = float(np.median([abs(np.median(e)) for e in errors]))
-            row[f"{who}_shape"] = float(np.median(np.concatenate([np.abs(e - np.median(e)) for e in errors])))
+        for source in ("assay", "oracle"):
+            errors = [getattr(c, source) for c in part]
+            row[source] = mdape(np.concatenate(errors))
+            row[f"{source}_by_collection"] = float(np.median([mdape(e) for e in errors]))
+            row[f"{source}_level"] = float(np.median([abs(np.median(e)) for e in errors]))
+            row[f"{source}_shape"] = float(
+                np.median(np.concatenate([np.abs(e - np.median(e)) for e in errors]))
+            )
         row["ratio"] = row["assay"] / row["oracle"]  # type: ignore[operator]
         rows.append(row)
     return rows

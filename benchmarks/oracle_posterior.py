@@ -104,8 +104,8 @@ def _log_priors(information: Floats) -> Floats:
     for k, strength in enumerate(_STRENGTHS):
         sd = max(_SPREAD * strength, 0.006)
         beyond = np.maximum(information - _COMMON, 0.0)
-        worth = np.minimum(_PREMIUM_SCALE * shape[None, :] * beyond[:, None] * strength, _MOST)
-        z = (_GRID[None, :, None] - worth[:, None, :]) / sd
+        premium_of_value = np.minimum(_PREMIUM_SCALE * shape[None, :] * beyond[:, None] * strength, _MOST)
+        z = (_GRID[None, :, None] - premium_of_value[:, None, :]) / sd
         slab = np.exp(-0.5 * z**2).mean(axis=2) / sd
         spike = np.exp(-0.5 * (_GRID / sd) ** 2) / sd
         out[k] = np.log(_PRICED_SHARE * slab + (1 - _PRICED_SHARE) * spike + 1e-12)

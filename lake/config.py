@@ -79,7 +79,7 @@ class LakeConfig:
 
     @property
     def is_postgres(self) -> bool:
-        """Whether the catalog lives in PostgreSQL."""
+        """Whether the catalog is in PostgreSQL."""
         return self.catalog_url is not None
 
     @property

@@ -41,7 +41,7 @@ ANNOUNCE_EVERY_S = 30.0
 
 @dataclass(frozen=True)
 class LockHolder:
-    """Who holds the write lock."""
+    """The process that holds the write lock."""
 
     pid: int
     host: str
@@ -79,8 +79,8 @@ class _FileLatch:
             self._lock.acquire(blocking=False)
         except Timeout:
             return False
-        # Written after the lock is held and never removed: a stale sidecar is only read while somebody holds
-        # the lock, and then it has been overwritten by that somebody.
+        # Written after the lock is held and never removed: a stale file is only read while a process holds
+        # the lock, and that process has overwritten it.
         partial = self._sidecar.with_suffix(f".{os.getpid()}.tmp")
         partial.write_text(json.dumps(asdict(LockHolder.here(purpose))))
         partial.replace(self._sidecar)

@@ -128,7 +128,7 @@ def is_current(
 def migrate(
     con: duckdb.DuckDBPyConnection, tables: Sequence[Table], home: Path, steps: Sequence[Step] = STEPS
 ) -> None:
-    """Bring the lake to this version, one transaction a step; nothing is done twice.
+    """Bring the lake to this version, one transaction per step; a step that was done is skipped.
 
     Args:
         con: A writable connection outside a transaction, under the write lock.

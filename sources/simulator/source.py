@@ -3,7 +3,7 @@
 Here: windows of known time, and the truth tables. Not here: how the market runs (`timeline`).
 
 Read all tables of one window (up to about a month at 3,000 collections) before the next one: what was made
-for the window is remembered, so the market runs once.
+for the window is kept in memory, so the market runs once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The market day by day, in the order in which it becomes known.
 
-Here: running the market forward, sorting rows into the days on which they arrive, remembering what was
+Here: running the market forward, sorting rows into the days on which they arrive, keeping what was
 made, and going back to a checkpoint. Not here: what a day contains (`market`, `orders`, `rows`,
 `launches`).
 """
@@ -117,7 +117,7 @@ class Timeline:
         return Progress(first_state(self.config, self.universe))
 
     def _keep(self, day: int, progress: Progress) -> None:
-        """Remember the progress, in memory and (if asked for) on disk."""
+        """Keep the progress, in memory and (if asked for) on disk."""
         self._checkpoints[day] = deepcopy(progress)
         while len(self._checkpoints) > _KEPT_CHECKPOINTS:
             self._checkpoints.popitem(last=False)

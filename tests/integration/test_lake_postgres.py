@@ -68,7 +68,7 @@ def test_a_postgres_catalog_reads_writes_travels_and_is_maintained(catalog_url: 
     assert report.snapshots_kept == 2
 
 
-def test_the_advisory_lock_holds_other_processes_off_and_dies_with_its_holder(
+def test_the_advisory_lock_excludes_other_processes_and_ends_with_its_holder(
     catalog_url: str, tmp_path: Path
 ) -> None:
     lake = Lake(LakeConfig(tmp_path, catalog_url=catalog_url, lock_timeout_s=60))
@@ -124,7 +124,7 @@ def test_an_old_lake_on_postgres_stays_where_it_is_and_is_maintained_safely(
         assert con.execute("select count(distinct n) from raw.numbers").fetchone() == (200,)
 
 
-def test_a_postgres_lake_is_known_by_its_server_and_its_marker_holds_no_password(
+def test_a_postgres_lake_is_identified_by_its_server_and_its_marker_has_no_password(
     database_server: str, catalog_url: str, tmp_path: Path
 ) -> None:
     exports = str(tmp_path / "exports")

@@ -62,7 +62,7 @@ def old_lake(home: Path, data_path: Path) -> int:
 
 
 def foreign_file(path: Path, age_days: float = 10) -> Path:
-    """Somebody's Parquet file."""
+    """A Parquet file of another program."""
     path.parent.mkdir(parents=True, exist_ok=True)
     duckdb.sql(f"copy (select 42 as answer) to '{path}' (format parquet)")
     os.utime(path, (time.time() - age_days * DAY_S,) * 2)

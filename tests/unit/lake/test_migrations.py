@@ -148,7 +148,7 @@ def test_two_processes_that_open_it_at_once_migrate_it_once(home: Path) -> None:
         assert con.execute("select count(*) from ops.lake_version").fetchone() == (1,)
 
 
-def test_killed_between_two_steps_it_goes_on_where_it_stopped(home: Path, steps: list[Step]) -> None:
+def test_after_a_kill_between_two_steps_it_continues(home: Path, steps: list[Step]) -> None:
     taken: list[int] = []
 
     def kill(_: object) -> None:
@@ -204,7 +204,7 @@ def test_a_column_of_another_type_is_refused_and_nothing_is_changed(home: Path) 
         assert "grade" not in stored_columns(con)["predictions.token_estimates"]
 
 
-def test_the_command_line_says_it_in_one_message(home: Path) -> None:
+def test_the_command_line_shows_one_message(home: Path) -> None:
     with opened(home).write("as a later version does") as con:
         con.execute("update ops.lake_version set version = version + 1")
     prepare_home(load_settings(home=home))

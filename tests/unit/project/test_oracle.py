@@ -30,7 +30,7 @@ def market(seed: int, sales: int) -> tuple[Observed, np.ndarray]:
     return seen, slow[-1] + swing[-1] + effect
 
 
-def test_the_oracle_recovers_values_it_was_never_told() -> None:
+def test_the_oracle_recovers_unknown_values() -> None:
     found = [market(seed, 250) for seed in range(3)]
     errors = np.concatenate(
         [posterior_log_value(seen, KNOWN, np.random.default_rng(0), 120) - truth for seen, truth in found]
