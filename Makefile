@@ -5,7 +5,7 @@
 #
 #   make run ARGS="--collections 20 --days 120"   options for the command behind a target
 #   make setup PYTHON=/path/to/python3.12         choose the interpreter
-#   make setup V=1                                let pip talk
+#   make setup V=1                                show pip's output
 
 VENV      := .venv
 BIN       := $(VENV)/bin
@@ -36,27 +36,27 @@ DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt
 .PHONY: help setup run ui test drills lint format bench lock clean clean-state
 
 help: ## List the commands
-	@echo "Assay: an estimate for every token, and the proof of how right it was"
+	@echo "Assay: an estimate for every token, and its measured error"
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  ARGS="..." passes options on, e.g. make run ARGS="--collections 20 --days 120"'
-	@echo "  State lives in ASSAY_HOME (default .assay); every setting: docs/how-to/configure.md"
+	@echo "  State is kept in ASSAY_HOME (default .assay); every setting: docs/how-to/configure.md"
 
 setup: $(PREPARED) ## Install into .venv from requirements.lock and prepare dbt's manifest
 
-run: $(PREPARED) ## Run the whole job, print the estimates' accuracy, exit (again: continue)
+run: $(PREPARED) ## Run the whole job, print the estimates' accuracy, exit (run again to continue)
 	@$(BIN)/assay run $(ARGS)
 
 ui: $(PREPARED) ## Start the Dagster UI and daemon on the same state (Ctrl-C stops them)
 	@$(BIN)/assay ui $(ARGS)
 
-# A thread each: on tables this small a second one costs more than it brings. In the folders' order the long tests
-# come first, so that many short ones even out the end.
+# One DuckDB thread per process: on tables this small a second one costs more than it gains. In the folders' order
+# the long tests come first, so that the two workers end at about the same time.
 test: $(PREPARED) ## Run every test (ARGS="-k lake" narrows it)
 	ASSAY_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-drills: $(PREPARED) ## Play every incident and a quiet month on scratch homes (about half an hour)
+drills: $(PREPARED) ## Run every incident drill and a quiet month on scratch homes (about half an hour)
 	@$(BIN)/assay drill all $(ARGS)
 
 lint: $(INSTALLED) ## Check style, types, SQL and the import rules; changes nothing
@@ -66,7 +66,7 @@ lint: $(INSTALLED) ## Check style, types, SQL and the import rules; changes noth
 	$(BIN)/sqlfluff lint dbt_project
 	$(BIN)/lint-imports
 
-format: $(INSTALLED) ## Rewrite Python and SQL in the house style
+format: $(INSTALLED) ## Format Python and SQL
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix dbt_project
@@ -90,7 +90,7 @@ clean-state: ## Remove the lake, models and run history: ASSAY_HOME, or else .as
 	@if test -n "$${ASSAY_DATA_PATH:-}"; then echo "Parquet files stay in $$ASSAY_DATA_PATH: remove its assay-lake" \
 		"yourself if no lake needs it; until then a new home is refused there"; fi
 
-# An installation that was cut short may leave half a package behind: the marker makes the next one start empty.
+# An interrupted installation may leave an incomplete package: the marker makes the next one start with an empty folder.
 $(INSTALLED): requirements.lock pyproject.toml
 	$(CHECK_PYTHON)
 	@rm -f $@

@@ -1,11 +1,11 @@
-"""What a table of the lake is: declared once, and everything else made from the declaration.
+"""What a table of the lake is: declared once; everything else is derived from the declaration.
 
 Here: columns, tables, their DDL and Arrow schema, and creating those that are missing. Not here: which tables there are
 (`ml.tables`), nor how a lake made by an earlier version gets there (`migrations`).
 
-Concept: the lake has no constraints except "not null", so a key and the scope in which rows are replaced are words that
-writers keep to: they delete a scope, then insert it. All tables exist once a lake is open, so nobody asks whether one
-does; whoever wants to know whether something was ever computed asks for rows.
+Concept: the lake has no constraints except "not null", so a key and the scope in which rows are replaced are
+conventions that writers follow: they delete a scope, then insert it. All tables exist once a lake is open, so code
+never checks whether a table exists; to find out whether something was ever computed, query its rows.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ class Table:
     Attributes:
         name: `schema.table`.
         description: What a row is (its grain) and what the table promises.
-        key: Columns that name a row.
+        key: Columns that identify a row.
         replaced: The scope in which rows are replaced, in words.
         columns: Columns in order.
         derived: Whether it can be computed again from other tables: with other columns than declared it is then dropped
             and made empty.
-        state: Tables that say how far this one is computed; emptied with it, so that it is computed again.
+        state: Tables that record how far this one is computed; emptied with it, so that it is computed again.
     """
 
     name: str
@@ -111,7 +111,7 @@ def column_names(declared: Iterable[Column]) -> tuple[str, ...]:
 
 
 def fingerprint(tables: Iterable[Table]) -> str:
-    """Short hash of what the tables are in the lake: names, columns and types; words do not count."""
+    """Short hash of what the tables are in the lake: names, columns and types; descriptions do not count."""
     statements = sorted(table.ddl() for table in tables)
     return hashlib.sha256("\n".join(statements).encode()).hexdigest()[:16]
 

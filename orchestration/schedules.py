@@ -1,6 +1,6 @@
 """When things run by themselves. All off unless ASSAY_ENABLE_SCHEDULES is true: one setting enables the set.
 
-Here: cron lines. Not here: what is due (decided by the jobs from the data), or what is trained out of turn (`acting`).
+Here: cron lines. Not here: what is due (decided by the jobs from the data), training out of turn (`retraining`).
 """
 
 from __future__ import annotations

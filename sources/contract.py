@@ -1,7 +1,7 @@
 """The raw contract: every raw table's columns, types, keys and meaning.
 
 Here: the tables as data, and the pyarrow schemas made from them. Not here: the rules a row must meet
-(`sources.validation`), nor how a source gets its rows. The dbt `sources.yml` is tested to agree.
+(`sources.validation`), nor how a source gets its rows. The dbt `models/sources.yml` is tested to agree.
 
 All times are UTC without a zone, in microseconds. Every fact has two clocks: `event_time` (when it happened)
 and `known_at` (when we learnt it). A table's key says which rows tell the same fact; raw keeps all tellings.

@@ -5,7 +5,7 @@
 
 
 {#
-    The rate of an ASOF-joined `int_rates` row, or null when it is too old to mean anything at `at`.
+    The rate of an ASOF-joined `int_rates` row, or null when it is too old to be used at `at`.
 #}
 {% macro fresh_rate(rate, at) -%}
     case

@@ -1,7 +1,7 @@
 {#
     How an incremental model replaces what changed.
 
-    `replace_scope` deletes the rows a condition names and inserts the model's result, in one transaction. The condition
+    `replace_scope` deletes the rows that match a condition and inserts the model's result, in one transaction. The condition
     is the model's config `replaces`: SQL over the alias `replaced`, the same scope the model itself recomputes.
 #}
 {% macro get_incremental_replace_scope_sql(arg_dict) %}
@@ -15,7 +15,7 @@
 
 {#
     Whether this run recomputes only what changed: dbt's own conditions, and a known position in raw.
-    Overrides dbt's macro, so that a lost position means everything, even without --full-refresh.
+    Overrides dbt's macro, so that everything is recomputed when the position is lost, even without --full-refresh.
 #}
 {% macro is_incremental() %}
     {%- if not execute -%}{{ return(false) }}{%- endif -%}

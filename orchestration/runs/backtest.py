@@ -1,7 +1,7 @@
 """Conducting a backtest: the home brought up to date, the walk, the ledger file.
 
 Here: the order, the lock, and writing the file in one step. Not here: walking (`ml.backtest.backtest`), ingesting and
-building (`pipeline`), options (`cli/backtest`).
+building (`main_job`), options (`cli/backtest`).
 """
 
 from __future__ import annotations

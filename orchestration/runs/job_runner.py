@@ -1,6 +1,6 @@
 """Running jobs of the code location in this process, one after the other, and keeping the time of their steps.
 
-Here: one job to its end, and what it says when a step fails. Not here: which jobs in which order (`pipeline`).
+Here: one job to its end, and what it says when a step fails. Not here: which jobs in which order (`main_job`).
 """
 
 from __future__ import annotations

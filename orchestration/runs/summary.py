@@ -1,6 +1,6 @@
 """What a run has to show for itself, read back from the lake.
 
-Here: the numbers of the closing table and of `--json`. Not here: printing (`report.py`), running (`pipeline.py`).
+Here: the numbers of the closing table and of `--json`. Not here: printing (`cli.render`), running (`main_job`).
 This is the one module outside the simulator that may read schema `truth`: it scores estimates against it.
 """
 

@@ -1,6 +1,6 @@
 """Group models: the tuning study, under a budget.
 
-Here: glue. Not here: which settings are tried and when they are adopted (`ml.tuning`), or the budget (`tuning.py`).
+Here: glue. Not here: which settings are tried and when they are adopted (`ml.tuning`), or the budget (`study`).
 """
 
 from functools import partial

@@ -25,7 +25,7 @@ from ml.tables.registry import TABLES
 from sources.contract import RAW_TABLES
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
-START = datetime(2023, 3, 1)  # noqa: DTZ001 - the lake's instants are naive UTC
+START = datetime(2023, 3, 1)  # noqa: DTZ001 - the lake's times are naive UTC
 DAY = timedelta(days=1)
 Row = dict[str, Any]
 
@@ -161,7 +161,7 @@ def troubled_market(
 
 
 def _tellings(rng: np.random.Generator, number: int, names: list[str], days: int) -> list[Row]:
-    """One sale as the sources tell it: once, twice, late, in pieces."""
+    """One sale as the sources report it: once, twice, late, in pieces."""
     at = START + timedelta(seconds=int(rng.integers(0, days * 86_400)))
     late = timedelta(days=int(rng.integers(1, 6))) if rng.random() < 0.1 else timedelta(0)
     wallets = [f"0xw{i}" for i in rng.integers(0, 9, size=2)]
@@ -273,7 +273,7 @@ def _add_listings(
 
 
 def _add_traits(rng: np.random.Generator, tables: dict[str, list[Row]], names: list[str], days: int) -> None:
-    # The last collection has no traits at all; a token in ten is not told.
+    # The last collection has no traits at all; the traits of a token in ten are not reported.
     for name in names[:-1]:
         tables["collections"].append(
             {

@@ -69,7 +69,7 @@ def test_days_in_random_order_equal_a_full_refresh(tmp_path: Path, seed: int) ->
     marts.dbt("run", "--full-refresh")
     with lake.read() as con:
         assert current_snapshot(con) > before
-        problems = [told for table in MODELS if (told := differing_rows(con, table, before))]
+        problems = [difference for table in MODELS if (difference := differing_rows(con, table, before))]
         assert not problems, "\n".join(problems)
         every_rule_had_work_to_do(con)
 
@@ -78,7 +78,7 @@ def stragglers(market: dict[str, list[Row]]) -> list[dict[str, list[Row]]]:
     """Take a few rows out that others depend on, to arrive last and one kind at a time.
 
     A day of rows touches nearly every collection from early on; only a handful shows whether what depends on a row
-    is found where nothing else changed: a transaction in another collection, a later telling, the sales after a rate.
+    is found where nothing else changed: a transaction in another collection, a later report, the sales after a rate.
     """
     sales = sorted(market["sales"], key=lambda row: row["known_at"])
     transactions: dict[str, list[Row]] = defaultdict(list)

@@ -47,7 +47,7 @@ def test_rarity_agrees_with_open_rarity(empty_marts: tuple[Lake, Marts]) -> None
         for token, traits in tokens.items()
         for kind, value in traits.items()
     ]
-    # seen in a sale, but nobody tells its traits: it neither has a rank nor changes those of the others
+    # seen in a sale, but its traits are not reported: it neither has a rank nor changes those of the others
     unknown = sale(1, collection="random", token_id="999")
     write_rows(lake, {"token_traits": rows, "sales": [unknown]})
     marts.dbt("run")
