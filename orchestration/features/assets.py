@@ -1,4 +1,4 @@
-"""Group features: the hedonic index, and what a model sees of every sale and every token.
+"""Group features: the hedonic index, and a model's inputs for every sale and every token.
 
 Here: glue over `ml.index` and `ml.features`. Not here: any formula.
 """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ml.registry.lost_files import BOOSTER, LostFile, lost_files
 from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
+from orchestration.states import Severity
 
 if TYPE_CHECKING:
     from orchestration.alerts.outbox import Alert
@@ -40,7 +41,7 @@ def _alert(file: LostFile) -> Alert:
     )
     return Alert(
         key=incident_key(SCOPE, f"{file.role}/{file.owner}/{file.model}"),
-        severity="page" if file.in_force and file.role != BOOSTER else "ticket",
+        severity=Severity.PAGE if file.in_force and file.role != BOOSTER else Severity.TICKET,
         title=f"The {file.role} of {visible(file.owner)} ({visible(file.model)}) is lost",
         body=f"{file.problem}. {meanwhile}.",
         runbook="model-file-lost",

@@ -1,4 +1,4 @@
-"""Every drill: its fault, when it is looked at, who must notice, what must be done about it, when it must be over.
+"""Every drill: its fault, when passes happen, what must detect it, what must be done about it, when it must be over.
 
 Here: the one table of data, thresholds and expectations. Not here: carrying it out (`run`) or judging it (`timeline`).
 Days are counted from the fault's first day: the pass of day 1 is the one at the midnight that ends it.
@@ -15,11 +15,11 @@ from orchestration.reliability.drills.market import SEED, SEED_OF_MANIA
 
 @dataclass(frozen=True)
 class Act:
-    """Something the system, or a person following the runbook, must have done.
+    """Something that the system, or a person with the runbook, must have done.
 
     Attributes:
         words: What was done; {n} is the number found.
-        sql: One number over the lake; may use `$since` (start of the fault) and `$now`.
+        sql: One number over the lake; may use `$since` (start of the fault) and `$as_of`.
         at_least: The number that proves it.
         by_day: The pass by which it must be done.
     """
@@ -43,7 +43,7 @@ class Drill:
         detected_by: Incidents, at least one of which that pass must open.
         also_noticed: Incidents that may open as well, being about the same thing, by the beginning of their keys; any
             other is a false alarm.
-        outlasts: Those of them that may be open at the end: they look back further than the drill goes on.
+        outlasts: Those of them that may be open at the end: they cover more days than the drill.
         acts: What must be done.
         replay: Columns that a person renames when replaying the quarantine after the detecting pass; empty: no replay.
         endpoint_down: Whether the alert endpoint is down for an hour from the detecting pass on, and the first
@@ -82,7 +82,7 @@ _LASTING = (
     "check/token_estimates/intervals_keep_their_promise",
     "check/fct_sales/prices_against_the_recent_median",
 )
-"""These look back a week or more, or over so many sales."""
+"""These cover a week or more, or many sales."""
 
 _ERRORS = (
     *_LASTING,
@@ -172,15 +172,15 @@ DRILLS: tuple[Drill, ...] = (
             Act(
                 "the estimates fell by {n:.0%} (median over tokens)",
                 """
-                with told as (
+                with history as (
                     select collection, token_id, as_of, estimate_eth from predictions.estimate_history
                 ),
                 before as (
-                    select collection, token_id, arg_max(estimate_eth, as_of) as eth from told
+                    select collection, token_id, arg_max(estimate_eth, as_of) as eth from history
                     where as_of <= $since group by all
                 ),
                 after as (
-                    select collection, token_id, arg_max(estimate_eth, as_of) as eth from told
+                    select collection, token_id, arg_max(estimate_eth, as_of) as eth from history
                     where as_of > $since group by all
                 )
                 select median(1 - a.eth / b.eth) from after a join before b using (collection, token_id)
@@ -272,8 +272,8 @@ DRILLS: tuple[Drill, ...] = (
     ),
     Drill(
         "quiet_month",
-        "Nothing is wrong for thirty days: nobody is woken.",
-        # Every day: estimates that are days old err more, and the system rightly says so.
+        "Nothing is wrong for thirty days: nothing pages.",
+        # Every day: estimates that are days old err more, and the system rightly alerts.
         passes=tuple(range(1, 31)),
         outlasts=_LASTING,
         watch_only=True,
