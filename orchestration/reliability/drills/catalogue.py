@@ -14,7 +14,7 @@ from orchestration.reliability.drills.market import SEED, SEED_OF_MANIA
 
 
 @dataclass(frozen=True)
-class Act:
+class Action:
     """Something that the system, or a person with the runbook, must have done.
 
     Attributes:
@@ -44,7 +44,7 @@ class Drill:
         also_noticed: Incidents that may open as well, being about the same thing, by the beginning of their keys; any
             other is a false alarm.
         outlasts: Those of them that may be open at the end: they cover more days than the drill.
-        acts: What must be done.
+        actions: What must be done.
         replay: Columns that a person renames when replaying the quarantine after the detecting pass; empty: no replay.
         endpoint_down: Whether the alert endpoint is down for an hour from the detecting pass on, and the first
             deliverer that reaches it afterwards is killed before it can record that.
@@ -60,7 +60,7 @@ class Drill:
     detected_by: tuple[str, ...] = ()
     also_noticed: tuple[str, ...] = ()
     outlasts: tuple[str, ...] = ()
-    acts: tuple[Act, ...] = ()
+    actions: tuple[Action, ...] = ()
     replay: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     endpoint_down: bool = False
     watch_only: bool = False
@@ -95,7 +95,7 @@ _ARRIVED_AFTER_ALL = (
     "select count(*) from marts.fct_sales"
     " where event_time >= $since and known_at - event_time > interval {hours} hour"
 )
-_HELD_BACK_ENTERED = Act(
+_HELD_BACK_ENTERED = Action(
     "{n:.0f} held-back sales entered the marts", _ARRIVED_AFTER_ALL.format(hours=2), at_least=10, by_day=2
 )
 
@@ -108,8 +108,8 @@ DRILLS: tuple[Drill, ...] = (
         arrives_day=3,
         detected_by=("slo/sales_in_time",),
         also_noticed=_VOLUME,
-        acts=(
-            Act(
+        actions=(
+            Action(
                 "{n:.0f} late sales entered the marts",
                 _ARRIVED_AFTER_ALL.format(hours=40),
                 5,
@@ -124,8 +124,8 @@ DRILLS: tuple[Drill, ...] = (
         fault="duplicates",
         detected_by=("slo/duplicate_rate",),
         also_noticed=_VOLUME,
-        acts=(
-            Act(
+        actions=(
+            Action(
                 "{n:.0f} repeated sales excluded",
                 "select count(*) from intermediate.int_sales_classified"
                 " where exclusion_reason = 'duplicate' and event_time >= $since",
@@ -141,8 +141,8 @@ DRILLS: tuple[Drill, ...] = (
         fault="schema_break",
         detected_by=("slo/schema_valid",),
         also_noticed=("slo/quarantine_rate", "slo/sales_arrive", *_VOLUME),
-        acts=(
-            Act(
+        actions=(
+            Action(
                 "{n:.0f} sales came back from quarantine",
                 "select count(*) from raw.quarantine where status = 'replayed' and known_at >= $since",
                 10,
@@ -158,7 +158,7 @@ DRILLS: tuple[Drill, ...] = (
         fault="outage",
         detected_by=("slo/sales_arrive",),
         also_noticed=(*_ARRIVALS, "slo/sales_in_time", *_VOLUME),
-        acts=(_HELD_BACK_ENTERED,),
+        actions=(_HELD_BACK_ENTERED,),
     ),
     Drill(
         "crash",
@@ -168,8 +168,8 @@ DRILLS: tuple[Drill, ...] = (
         detected_by=("slo/sales_near_estimates", "check/token_estimates/estimates_follow_the_last_ones"),
         also_noticed=_ERRORS,
         outlasts=_LASTING,
-        acts=(
-            Act(
+        actions=(
+            Action(
                 "the estimates fell by {n:.0%} (median over tokens)",
                 """
                 with history as (
@@ -210,8 +210,8 @@ DRILLS: tuple[Drill, ...] = (
         fault="wash_storm",
         detected_by=("check/fct_sales/wash_trades_as_usual",),
         also_noticed=(*_VOLUME, *_ERRORS),
-        acts=(
-            Act(
+        actions=(
+            Action(
                 "{n:.0f} wash trades kept out of the index and the models",
                 "select count(*) filter (where is_wash and not is_arms_length) from marts.fct_sales"
                 " where event_time >= $since",
@@ -228,14 +228,14 @@ DRILLS: tuple[Drill, ...] = (
         detected_by=("slo/quarantine_rate", "slo/prices_plausible"),
         also_noticed=_ERRORS,
         outlasts=_LASTING,
-        acts=(
-            Act(
+        actions=(
+            Action(
                 "{n:.0f} impossible prices refused",
                 "select count(*) from raw.quarantine where reason = 'impossible_price' and known_at >= $since",
                 2,
                 1,
             ),
-            Act(
+            Action(
                 "{n:.0f} mislabelled prices kept out of the index",
                 "select count(*) from marts.fct_sales where is_low_outlier and event_time >= $since",
                 2,
@@ -250,8 +250,8 @@ DRILLS: tuple[Drill, ...] = (
         fault="reorg:0.2",
         detected_by=("slo/sales_final",),
         also_noticed=_VOLUME,
-        acts=(
-            Act(
+        actions=(
+            Action(
                 "{n:.0f} superseded sales excluded",
                 "select count(*) from intermediate.int_sales_classified"
                 " where exclusion_reason = 'superseded' and event_time >= $since",
@@ -267,7 +267,7 @@ DRILLS: tuple[Drill, ...] = (
         fault="outage",
         detected_by=("slo/sales_arrive",),
         also_noticed=(*_ARRIVALS, "slo/sales_in_time", *_VOLUME),
-        acts=(_HELD_BACK_ENTERED,),
+        actions=(_HELD_BACK_ENTERED,),
         endpoint_down=True,
     ),
     Drill(

@@ -114,14 +114,14 @@ def _one_pass(drill: Drill, settings: Settings, receiver: Receiver, day: int, no
             done.as_of,
             f"assay replay {renamed}: {report.replayed} rows let in, {report.still_open} stay",
         )
-    for act in drill.acts:
-        if act.by_day == day:
-            found = count(Assay(settings), act.sql, since=notes.fault_at, as_of=done.as_of)
-            notes.write(DrillStep.ACTED, done.as_of, notes.fault_at, act.words.format(n=found))
+    for action in drill.actions:
+        if action.by_day == day:
+            found = count(Assay(settings), action.sql, since=notes.fault_at, as_of=done.as_of)
+            notes.write(DrillStep.ACTED, done.as_of, notes.fault_at, action.words.format(n=found))
             notes.expect(
-                f"act: {act.words.format(n=act.at_least)} or more",
-                act.words.format(n=found),
-                held=found >= act.at_least,
+                f"action: {action.words.format(n=action.at_least)} or more",
+                action.words.format(n=found),
+                held=found >= action.at_least,
             )
 
 

@@ -2,7 +2,7 @@
 
 Here: the timeline and its judgement, from passes, incidents, arrivals and evidence. Not here: making them (`run`), what
 is expected (`catalogue`). Nothing is judged from what a drill did itself: detection and recovery are rows of the
-outbox, alerts are what arrived at the endpoint, acts are counted in the lake.
+outbox, alerts are what arrived at the endpoint, actions are counted in the lake.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from ml.registry.mirror import Decision, record
 from ml.tables.registry import TABLES
 from orchestration.alerts.outbox import Alert, raise_alert
 from orchestration.alerts.store import Outbox
-from orchestration.decisions.reading import read_story
+from orchestration.decisions.reading import read_history
 from orchestration.errors import HomeError
 from orchestration.home import prepare_home
 from orchestration.settings import load_settings
@@ -98,7 +98,7 @@ def home(tmp_path_factory):
 def test_the_story_is_told_in_order_and_about_this_collection_only(home):
     folder, lake = home
     with lake.read() as con:
-        story = read_story(con, folder, "apes", NOW)
+        story = read_history(con, folder, "apes", NOW)
     told = [(event.kind, event.what) for event in story.events]
     assert told == [
         ("prior", "promoted"),
@@ -117,7 +117,7 @@ def test_the_story_is_told_in_order_and_about_this_collection_only(home):
 def test_a_decision_says_what_its_estimates_did_until_the_next_one(home):
     folder, lake = home
     with lake.read() as con:
-        first, second, rejected, kept = read_story(con, folder, "apes", NOW).decisions
+        first, second, rejected, kept = read_history(con, folder, "apes", NOW).decisions
     assert (first.effect.sales, round(first.effect.mdape, 9), first.effect.mdape_before) == (18, 0.1, None)
     assert round(first.effect.median_5, 9) == 0.5
     # Three sales measure nothing, and the story does not pretend.
@@ -140,7 +140,7 @@ def test_an_effect_that_a_monitoring_pass_has_recorded_is_the_one_told(home):
             {"at": START + timedelta(days=20)},
         )
     with lake.read() as con:
-        effect = read_story(con, folder, "apes", NOW).decisions[1].effect
+        effect = read_history(con, folder, "apes", NOW).decisions[1].effect
     assert (effect.mdape, effect.mdape_before, effect.verdict) == (0.2, 0.3, "helped")
 
 
@@ -155,7 +155,7 @@ def test_a_collection_without_decisions_says_so(home):
 def test_an_unknown_collection_is_answered_with_what_comes_close(home):
     folder, lake = home
     with lake.read() as con, pytest.raises(HomeError, match="did you mean apes"):
-        read_story(con, folder, "appes", NOW)
+        read_history(con, folder, "appes", NOW)
     done = why(folder, "appes")
     assert done.returncode == 2
     assert "did you mean apes" in done.stderr
