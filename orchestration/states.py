@@ -94,6 +94,25 @@ class CheckSeverity(StrEnum):
     WARN = "warn"
 
 
+class EventKind(StrEnum):
+    """Source of an event in a collection's history."""
+
+    DRIFT = "drift"
+    QUEUE = "queue"
+    TUNING = "tuning"
+    PRIOR = "prior"
+    DECISION = "decision"
+    ALERT = "alert"
+
+
+class ClockKind(StrEnum):
+    """Whose time an event carries."""
+
+    MARKET = "market"
+    """That of the data: an `as_of`."""
+    WALL = "wall"
+
+
 class StepState(StrEnum):
     """Progress of a Dagster step."""
 

@@ -13,17 +13,18 @@ from ml.text.visible import visible
 from orchestration.cli.options import AsJson, Home
 from orchestration.output.terminal import TerminalConsole, print_json, styled
 from orchestration.settings import load_settings
+from orchestration.states import ClockKind, EventKind
 
 if TYPE_CHECKING:
     from orchestration.decisions.history import Effect, Event, History
 
 _ABOUT = {
-    "decision": "model",
-    "prior": "pooled prior",
-    "tuning": "tuning",
-    "drift": "drift",
-    "queue": "retrain queue",
-    "alert": "alert",
+    EventKind.DECISION: "model",
+    EventKind.PRIOR: "pooled prior",
+    EventKind.TUNING: "tuning",
+    EventKind.DRIFT: "drift",
+    EventKind.QUEUE: "retrain queue",
+    EventKind.ALERT: "alert",
 }
 
 
@@ -76,7 +77,7 @@ def _now(champion: dict[str, Any] | None) -> str:
 
 
 def _print_event(console: TerminalConsole, event: Event) -> None:
-    clock = "" if event.clock == "market" else " (wall clock)"
+    clock = "" if event.clock == ClockKind.MARKET else " (wall clock)"
     rule = f" by rule {event.rule}" if event.rule else ""
     what = (f"{_ABOUT[event.kind]}: {visible(event.what)}", "bold")
     console.print(styled(f"\n{event.at:%Y-%m-%d %H:%M}{clock} ", what, rule))

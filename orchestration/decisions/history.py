@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from orchestration.states import ClockKind, EventKind
+
 # With fewer live arm's-length sales after a decision, its effect is not measured.
 MIN_SALES_OF_EFFECT = 5
 
@@ -53,14 +55,14 @@ class Event:
     """
 
     at: datetime
-    kind: str
+    kind: EventKind
     what: str
     why: str
     rule: str | None = None
     numbers: dict[str, Any] = field(default_factory=dict)
     models: tuple[str | None, str | None] = (None, None)
     effect: Effect | None = None
-    clock: str = "market"
+    clock: ClockKind = ClockKind.MARKET
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class History:
     @property
     def decisions(self) -> tuple[Event, ...]:
         """Decisions about this collection itself."""
-        return tuple(event for event in self.events if event.kind == "decision")
+        return tuple(event for event in self.events if event.kind == EventKind.DECISION)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types; times as ISO text."""

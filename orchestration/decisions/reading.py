@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ml.registry.mirror import POOLED
 from orchestration.decisions.history import MIN_SALES_OF_EFFECT, Effect, Event, History
 from orchestration.errors import HomeError
+from orchestration.states import ClockKind, EventKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 LEDGER = "monitoring.estimate_ledger"
 # Order of events of the same time: causes before decisions.
-_ORDER = ("drift", "queue", "tuning", "prior", "decision")
+_ORDER = (EventKind.DRIFT, EventKind.QUEUE, EventKind.TUNING, EventKind.PRIOR, EventKind.DECISION)
 _CHANGES_THE_MODEL = frozenset({"promoted", "rolled_back", "fell_back"})
 
 
@@ -35,7 +36,7 @@ def read_history(con: duckdb.DuckDBPyConnection, home: Path, collection: str, wa
     market = _market_of(con, collection)
     missing: list[str] = []
     decided = _decisions(con, collection, watermark, missing)
-    prior = _decisions(con, f"{POOLED} {market}", watermark, missing, kind="prior")
+    prior = _decisions(con, f"{POOLED} {market}", watermark, missing, kind=EventKind.PRIOR)
     events = [*decided, *prior, *_verdicts(con, collection, market, missing)]
     events += [*_drift(con, collection, missing), *_queued(con, collection, missing)]
     events.sort(key=lambda event: (event.at, _ORDER.index(event.kind)))
@@ -79,18 +80,18 @@ def _decisions(
     name: str,
     watermark: datetime,
     missing: list[str],
-    kind: str = "decision",
+    kind: EventKind = EventKind.DECISION,
 ) -> list[Event]:
     # Two runs may decide on the same newest sale: then the row that was written first was decided first.
     rows = _rows(con, "ops.decision_log", missing, "collection = $1 order by decided_at, rowid", name)
     # A prior is shared by the collections of its market: its effect is measured with their own decisions.
     changes = (
         [row["decided_at"] for row in rows if row["action"] in _CHANGES_THE_MODEL]
-        if kind == "decision"
+        if kind == EventKind.DECISION
         else []
     )
     effects = _effects(con, name, changes, watermark, missing) if changes else {}
-    recorded = _recorded_effects(con, name, missing) if kind == "decision" else {}
+    recorded = _recorded_effects(con, name, missing) if kind == EventKind.DECISION else {}
     return [
         Event(
             at=row["decided_at"],
@@ -171,7 +172,7 @@ def _verdicts(
     return [
         Event(
             at=row["decided_at"],
-            kind="tuning",
+            kind=EventKind.TUNING,
             what=f"{'adopted' if row['adopted'] else 'not adopted'} for the {row['scope_kind']}",
             why=row["reason"],
             rule=row["rule"],
@@ -199,7 +200,7 @@ def _drift(con: duckdb.DuckDBPyConnection, collection: str, missing: list[str]) 
     return [
         Event(
             at=row["window_end"],
-            kind="drift",
+            kind=EventKind.DRIFT,
             what=f"{row['feature']} drifted",
             why=f"{row['kind']} drift over {row['n_current']} sales against {row['n_reference']} before",
             rule=f"window {row['streak']} in a row",
@@ -213,7 +214,7 @@ def _queued(con: duckdb.DuckDBPyConnection, collection: str, missing: list[str])
     return [
         Event(
             at=row["first_seen"],
-            kind="queue",
+            kind=EventKind.QUEUE,
             what=f"{row['kind']}, {row['state']}",
             why=row["reason"],
             numbers={
@@ -251,11 +252,11 @@ def _incidents(home: Path, collection: str) -> list[Event]:
     return [
         Event(
             at=parse_stamp(row["first_seen"]),
-            kind="alert",
+            kind=EventKind.ALERT,
             what=f"{row['severity']}, {row['state']}",
             why=row["title"],
             numbers={"found": row["occurrences"], "until": row["resolved_at"]},
-            clock="wall",
+            clock=ClockKind.WALL,
         )
         for row in rows
         if row["key"] in about
