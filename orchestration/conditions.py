@@ -19,7 +19,7 @@ WATCH_WHEN_VALUED = (
     & ~_valuing
     & ~dg.AutomationCondition.in_progress()
 ).with_label("watch_when_valued")
-"""Make a monitoring pass when tokens were valued by anything but the hourly job, which brings its own.
+"""Make a monitoring pass when tokens were valued by anything but the hourly job, which makes its own.
 
 That is after champions were put back, or a scoring launched by hand. Without it a page about a model that
 was rolled back stays open for up to an hour after it is over.

@@ -46,7 +46,7 @@ def collection_of(key: str) -> str:
 
 
 def register_collections(instance: dg.DagsterInstance, names: Iterable[str]) -> list[str]:
-    """Add the partitions of collections the instance does not know yet, in one call; returns their keys sorted."""
+    """Add the partitions of collections that the instance does not have yet, in one call; returns their keys sorted."""
     known = set(instance.get_dynamic_partitions("collections"))
     new = sorted(set(map(collection_key, names)) - known)
     if new:

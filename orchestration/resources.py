@@ -51,7 +51,7 @@ class Assay:
 
     @property
     def source(self) -> Source:
-        """The market data source. One object per process: the simulator remembers the market it has generated."""
+        """The market data source. One object per process: the simulator caches its market."""
         return open_market(self.settings)
 
     @property

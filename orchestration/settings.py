@@ -224,7 +224,7 @@ class Settings(BaseSettings):
 def load_settings(**overrides: object) -> Settings:
     """Read `ASSAY_*`, let the given values (a command line's options; None = not given) win, and check everything.
 
-    What neither says is taken from the home, if it exists already: the market it was made for.
+    What neither sets is taken from the home, if it exists already: the market it was made for.
 
     Raises:
         SettingsError: naming each bad variable, the value found and what is allowed.
@@ -240,7 +240,7 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def _remembered_by_home(given: dict[str, object]) -> dict[str, object]:
-    """The market of the home that is meant, without what an option or a variable says."""
+    """The market of the home that is meant, without what an option or a variable sets."""
     source = given.get("source") or os.environ.get(PREFIX + "SOURCE") or "simulator"
     home = given.get("home") or os.environ.get(PREFIX + "HOME") or DEFAULT_HOMES.get(str(source))
     held = Path(str(home)).expanduser() / MARKET_FILE

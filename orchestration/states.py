@@ -51,7 +51,7 @@ class IncidentState(StrEnum):
 
 
 class NoticeKind(StrEnum):
-    """What a message says about an incident."""
+    """What a message reports about an incident."""
 
     OPENED = "opened"
     REMINDER = "reminder"
@@ -59,7 +59,7 @@ class NoticeKind(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """Where a message to one endpoint stands."""
+    """State of a message to one endpoint."""
 
     PENDING = "pending"
     SENDING = "sending"

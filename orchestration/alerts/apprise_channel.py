@@ -55,7 +55,7 @@ class AppriseChannel:
             timeout_s: How long one message may take.
 
         Raises:
-            ChannelError: Apprise does not know its schema, or parts are missing.
+            ChannelError: Apprise does not support its schema, or parts are missing.
         """
         service = _instantiate(url)
         if service is None:
@@ -125,7 +125,7 @@ def _mark(service: Any, message: Message) -> None:
 
 
 def _explained(result: Any, exchange: Exchange) -> Outcome:
-    """Why a message was not taken, from the HTTP answer or, without one, from what the service said."""
+    """Why a message was not taken, from the HTTP answer or, without one, from the service's error."""
     refused = [response for response in exchange.responses if response.status_code >= 300]
     if refused:
         answer = refused[-1]

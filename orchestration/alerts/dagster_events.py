@@ -22,7 +22,7 @@ CHECK_SCOPE = "check"
 _LONGEST_TEXT = 600
 # Guidance in a check's metadata (`orchestration.checks.factory.guidance`); the rest are measurements.
 _GUIDANCE = frozenset({"severity", "what_to_do", "runbook"})
-# A service level raises its own alert, with its budget; its check says the same in the UI.
+# A service level raises its own alert, with its budget; its check shows the same in the UI.
 _ALERT_THEMSELVES = frozenset({"slo_status"})
 
 

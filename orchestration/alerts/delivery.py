@@ -1,4 +1,4 @@
-"""Sending what is due, exactly once as far as an endpoint can know.
+"""Sending what is due, under one id per endpoint, so that a repeat can be recognised.
 
 Here: one delivery pass: plan, claim, send, record. Not here: the words (`notices.py`), the endpoints (`channels.py`).
 A message is claimed with a lease before it is sent and recorded after. A deliverer that is killed in between leaves a

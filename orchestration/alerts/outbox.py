@@ -1,4 +1,4 @@
-"""What is wrong, recorded once: raising, resolving and synchronising incidents.
+"""Incidents, each recorded once: raising, resolving and synchronising them.
 
 Here: the calls that monitors make. They write a row and return; nothing is sent (`delivery.py`).
 The concept: an alert is a statement that is true or not. While it is true there is one open incident under its
@@ -26,7 +26,7 @@ _RUNBOOK = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 @dataclass(frozen=True)
 class Alert:
-    """One thing that is wrong.
+    """A problem.
 
     Attributes:
         key: What it is about; the same key is the same incident. Starts with the scope of its monitor:

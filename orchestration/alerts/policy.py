@@ -23,7 +23,7 @@ class AlertPolicy:
         reported_flaps: A key that came back this many times inside its quiet time raises a message anyway.
         names_shown: How many members of a group a message names.
         backoff_first: Wait after the first failed attempt; it doubles with each further one.
-        backoff_longest: The longest wait: what a repaired endpoint waits for its messages.
+        backoff_longest: The longest wait, also of messages for a repaired endpoint.
         attempts_failing: Failed attempts after which a message is given up: about a day at the longest wait.
         attempts_rejected: The same when the endpoint refuses this very message (4xx): repeating it rarely helps.
         throttled_longest: A Retry-After beyond this is cut to it.

@@ -1,7 +1,7 @@
 """The outbox file: one SQLite database in the home, opened for one transaction at a time.
 
 Here: its tables, transactions and timestamps. Not here: what is written into it (`outbox.py`, `notices.py`,
-`delivery.py`). It is not the lake: the lake has one writer and must not be needed to say that it is broken
+`delivery.py`). It is not the lake: the lake has one writer and must not be needed to report that it is broken
 (docs/adr/0017-alert-outbox.md).
 """
 
@@ -21,7 +21,7 @@ OUTBOX_FILE = "alerts.db"
 BUSY_TIMEOUT_S = 10.0
 """How long a transaction waits for another one. Transactions take milliseconds; nothing is sent inside one."""
 
-# An incident is one period in which an alert was true. A notice is one thing to say about one or more
+# An incident is one period in which an alert was true. A notice is one message about one or more
 # incidents; `thread` is the opening notice it belongs to. A delivery is one notice to one endpoint.
 _TABLES = f"""
 create table if not exists incidents (

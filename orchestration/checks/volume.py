@@ -1,4 +1,4 @@
-"""How many rows a day brings, against what that weekday brought before.
+"""Rows of a day, compared with the same weekday before.
 
 Here: the expectation. Not here: whether rows came at all in time (the SLOs of arrival).
 
@@ -17,7 +17,7 @@ MIN_EXPECTED = 20
 MAX_DEVIATIONS = 4.0
 MIN_FACTOR = 2.0
 
-# A launch mints thousands of tokens in an hour: what it brings is news, not a fault of the source.
+# A launch mints thousands of tokens in an hour: that is news, not a fault of the source.
 _ORDINARY = {
     "sales": "sale_type is distinct from 'primary'",
     "transfers": "coalesce(ltrim(from_address, '0x'), '') <> ''",
@@ -51,7 +51,7 @@ from judged j, weekday w, month m
 
 
 def volume_as_expected(table: str) -> Measure:
-    """The newest whole day brought about as many rows (accepted and refused, mints left out) as its weekday does."""
+    """The newest whole day has about as many rows (accepted and refused, mints left out) as its weekday usually has."""
     query = _SQL.format(table=table, ordinary=_ORDINARY.get(table, "true"))
 
     def measure(context: CheckContext) -> Finding:

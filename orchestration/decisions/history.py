@@ -40,7 +40,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened.
+    """One event.
 
     Attributes:
         at: When, in the event's own clock (`clock`), naive UTC.

@@ -50,7 +50,7 @@ def _volume(table: str) -> Check:
     return Check(
         name=f"{table}_volume",
         asset=f"raw_{table}",
-        description="The newest whole day brought about as many rows as that weekday usually does, mints left out.",
+        description="The newest whole day has about as many rows as that weekday usually has, mints left out.",
         measure=volume_as_expected(table),
         runbook="volume-unexpected",
     )

@@ -28,7 +28,7 @@ PRICE_MODELS = dg.AssetKey("price_models")
 
 
 def pooled_config(assay: Assay) -> "PooledConfig":
-    """The pooled stage as the settings want it."""
+    """Configuration of the pooled stage from the settings."""
     from ml.training.pooled import PooledConfig
 
     config = PooledConfig()
@@ -46,7 +46,7 @@ def pooled_config(assay: Assay) -> "PooledConfig":
 
 
 def training_config(assay: Assay) -> "TrainingConfig":
-    """Per-collection training as the settings want it."""
+    """Configuration of per-collection training from the settings."""
     from ml.training.collections import TrainingConfig
 
     # A collection that is asked for is always judged; what is due by itself is decided before (`ml.training.due`).

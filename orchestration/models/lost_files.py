@@ -37,7 +37,7 @@ def _alert(file: LostFile) -> Alert:
     from orchestration.alerts.outbox import Alert
 
     meanwhile = (
-        "Until then the next tier answers" if file.in_force else "It is needed to predict past sales again"
+        "Until then the next tier is used" if file.in_force else "It is needed to predict past sales again"
     )
     return Alert(
         key=incident_key(SCOPE, f"{file.role}/{file.owner}/{file.model}"),

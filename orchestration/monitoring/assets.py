@@ -22,7 +22,7 @@ from orchestration.resources import AssayResource
     pool=LAKE_WRITER,
     metadata=column_schema("monitoring.estimate_ledger"),
     description="Every sale with the estimate that was frozen before it, and with simple valuations of the same "
-    "time. New and late sales are entered once; before a collection's first scoring its walk-forward stands in.",
+    "time. New and late sales are entered once; before a collection's first scoring its walk-forward estimate is used.",
 )
 def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.estimate_ledger` (one row per sale, appended)."""

@@ -104,7 +104,7 @@ def standing_drift(con: duckdb.DuckDBPyConnection) -> Drifted:
 def drift_alerts(con: duckdb.DuckDBPyConnection) -> list[Alert]:
     """One alert per drifted collection or market, grouped; none for what its champion has learnt since.
 
-    A champion fitted on the window's sales has learnt the market after the change, so no action is needed any more.
+    A champion fitted on the window's sales covers the market after the change: no action is needed.
     """
     from orchestration.alerts.outbox import Alert
 

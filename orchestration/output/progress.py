@@ -79,7 +79,7 @@ def _notify(state: StepState, step: str, seconds: float) -> None:
     description="Dagster's lines on the terminal, without secrets and control characters.",
 )
 def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
-    """Dagster's own console logger without its colours, which a name could bring as well."""
+    """Dagster's own console logger without its colours, which a name could contain as well."""
     logger = dg.colored_console_logger.logger_fn(init_context)
     for handler in logger.handlers:
         handler.setFormatter(TidyFormatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))

@@ -97,7 +97,7 @@ def intervals_covered(context: CheckContext) -> Finding:
 
 
 def estimate_history_is_unique(context: CheckContext) -> Finding:
-    """No key twice in the newest history. Rows are grouped only when a count of hashes says that there are any."""
+    """No key twice in the newest history. Rows are grouped only when a count of hashes shows duplicates."""
     recent = (
         "from predictions.estimate_history where as_of >"
         " (select max(as_of) - interval 1 day from predictions.estimate_history)"

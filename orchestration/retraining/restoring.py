@@ -1,4 +1,4 @@
-"""The job `restore_champions`: examine, put back or trust less, and value the tokens again at once.
+"""The job `restore_champions`: examine champions, restore or demote them, and value the tokens again at once.
 
 Here: the order, and events for the UI. Not here: the verdicts (`ml.retraining.restore`), which champions (`sensors`).
 """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def retraining_policy(settings: Settings) -> RetrainingPolicy:
-    """Limits as the settings want them."""
+    """Limits from the settings."""
     from ml.retraining.policy import RetrainingPolicy
 
     return RetrainingPolicy(

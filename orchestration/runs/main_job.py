@@ -187,7 +187,7 @@ def run_job(
     config: dict[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> dict[str, float]:
-    """Run one job in this process, as the daemon would launch it: for a request of a sensor, say.
+    """Run one job in this process, as the daemon would launch it, for example for a request of a sensor.
 
     Returns:
         Seconds by step.

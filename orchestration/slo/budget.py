@@ -3,7 +3,7 @@
 Here: pure arithmetic over samples. Not here: where samples come from (`evaluation.py`), storing (`tables.py`).
 
 Source: Google, The SRE Workbook, chapter 5, "Alerting on SLOs", table 5-6: burn rate 14.4 over 1 h and 5 min, or 6
-over 6 h and 30 min, pages; 1 over 3 d and 6 h is a ticket. Both windows of a pair must burn: the long one says that it
+over 6 h and 30 min, pages; 1 over 3 d and 6 h is a ticket. Both windows of a pair must burn: the long one shows that it
 matters, the short one that it still goes on.
 
 An hourly (or daily) evaluation cannot fill a window of five minutes. A window is therefore never shorter than the
@@ -76,7 +76,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Budget:
-    """What the samples of a window say.
+    """The error budget of a window.
 
     Attributes:
         state: ok; burning (a window spends faster than sustainable, not both of a pair); ticket; page; exhausted

@@ -19,7 +19,7 @@ from orchestration.states import Severity
 SLOS_FILE = Path(__file__).resolve().parent.parent / "slos.yaml"
 RUNBOOKS = SLOS_FILE.parent.parent / "docs" / "runbook"
 
-# What may stand for {name} in an SLI's SQL: a name or a number, never a piece of SQL.
+# A value for {name} in an SLI's SQL: a name or a number, never a piece of SQL.
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*|-?\d+(\.\d+)?")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _QUALIFIED = re.compile(r"[a-z_]+\.[a-z_0-9]+")
@@ -53,7 +53,7 @@ class Sli(_Strict):
     at_most: float | None = Field(None, description="value: good while not above")
     at_least: float | None = Field(None, description="value: good while not below")
     unit: str = Field("", description="unit of the value")
-    min_events: int = Field(1, ge=1, description="whole number from 1: fewer events than this say nothing")
+    min_events: int = Field(1, ge=1, description="whole number from 1: with fewer events there is no data")
     min_bad: int = Field(1, ge=1, description="whole number from 1: fewer bad events than this count as none")
 
     @field_validator("needs")
@@ -124,7 +124,7 @@ class Materialized(_Strict):
 
 
 class Slo(_Strict):
-    """One promise. Field descriptions are what an error message says was expected."""
+    """One objective. Error messages show the field descriptions as what was expected."""
 
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_]*$", description="lower-case name with underscores, unique in the file"

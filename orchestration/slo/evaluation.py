@@ -32,7 +32,7 @@ _COLUMNS = {"ratio": ("good", "valid"), "value": ("value", "events")}
 
 @dataclass(frozen=True)
 class Status:
-    """An SLO, its newest sample and what its samples say."""
+    """An SLO, its newest sample and its budget."""
 
     slo: Slo
     sample: Sample

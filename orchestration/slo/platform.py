@@ -1,4 +1,4 @@
-"""What an SLI may know about Dagster itself: its runs, as the temporary table `platform.runs`.
+"""Data about Dagster itself for SLIs: its runs, as the temporary table `platform.runs`.
 
 Here: copying the newest runs of the instance into a temporary table. Not here: judging them (an SLI's SQL does).
 Runs happen in wall-clock time, which has nothing to do with `$as_of`: the table therefore holds the last day only, and

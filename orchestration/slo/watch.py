@@ -66,7 +66,7 @@ def watch_slos(
 
 
 def slo_alerts(con: duckdb.DuckDBPyConnection, definitions: Sequence[Slo]) -> list[Alert]:
-    """The alerts that stand by the last evaluation: one per SLO that burns enough to page or to be a ticket.
+    """The alerts of the last evaluation: one per SLO that burns enough to page or to be a ticket.
 
     An exhausted budget that is not being burnt any more is no alert: what spent it has alerted and recovered.
     SLOs that are not defined any more are left out, so that their alert recovers.

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 Level = Literal["pooled", "collections", "all"]
 
 POOLED_SHARE = 0.7
-"""Share of the budget for the markets' priors when both levels are tuned: the whole tail lives on them. Time they do
-not need goes to the collections."""
+"""Share of the budget for the markets' priors when both levels are tuned: small collections depend on them. Time that
+they do not need goes to the collections."""
 
 RESULT_FILE = Path("reports") / "tuning.json"
 """Under the home; what tuning bought, for the accuracy report."""

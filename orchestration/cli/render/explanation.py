@@ -141,7 +141,7 @@ def _comparables(document: dict[str, Any]) -> Table:
 
 def _trust(document: dict[str, Any]) -> Text:
     model, record = document["model"], document["track_record"]
-    lines = [f"Who says so: {TIER_WORDS.get(document['tier'], document['tier'])}"]
+    lines = [f"Valued by: {TIER_WORDS.get(document['tier'], document['tier'])}"]
     if model["version"]:
         trained = model["trained_until"] or model["market_model_trained_until"]
         lines[0] += f" ({model['version']}" + (

@@ -41,7 +41,7 @@ class Drill:
         fault: `name:magnitude` of the simulator; None for a market without a fault.
         arrives_day: The first pass that can see data of the fault.
         detected_by: Incidents, at least one of which that pass must open.
-        also_noticed: Incidents that may open as well, being about the same thing, by the beginning of their keys; any
+        also_noticed: Other incidents with the same cause that may open, by the beginning of their keys; any
             other is a false alarm.
         outlasts: Those of them that may be open at the end: they cover more days than the drill.
         actions: What must be done.
@@ -136,7 +136,7 @@ DRILLS: tuple[Drill, ...] = (
     ),
     Drill(
         "schema_break",
-        "A day's sales come with a column renamed: all wait in quarantine, and a replay brings every one back.",
+        "A day's sales come with a column renamed: all wait in quarantine, and a replay restores every one.",
         passes=(1, 2),
         fault="schema_break",
         detected_by=("slo/schema_valid",),
@@ -193,7 +193,7 @@ DRILLS: tuple[Drill, ...] = (
     Drill(
         "trait_mania",
         "One trait value in a third of the collections becomes dear: its estimates follow.",
-        # What is dear sells rarely, and at first at asks from before: five days bring three tokens.
+        # Dear tokens sell rarely, and at first at earlier asks: in five days three are sold.
         passes=(5, 9, 13),
         fault="trait_mania",
         arrives_day=5,

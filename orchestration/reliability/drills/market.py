@@ -1,4 +1,4 @@
-"""The market every drill starts from, on the eve of the fault.
+"""The market every drill starts from, on the day before the fault.
 
 Here: its size, building it once, and copying it into a scratch home whose future holds a fault. Not here: the passes.
 The concept: a fault changes nothing before its day, so the homes of all drills are the same until then.
@@ -60,7 +60,7 @@ def drill_settings(
 
 
 def build_market(folder: Path, seed: int = SEED, say: Callable[[str], None] = lambda _: None) -> Path:
-    """The home on the eve of the fault: built, trained, scored and watched once. An existing one is used as it is.
+    """The home before the fault: built, trained, scored and watched once. An existing one is used as it is.
 
     Returns:
         The home, a folder inside `folder`. It appears whole: a killed build leaves only a `.part` next to it. A second

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Moment:
-    """One line of the timeline: a step, its `as_of`, how long after the step it answers to, and what happened."""
+    """One line of the timeline: a step, its `as_of`, the time since the step it follows, and what happened."""
 
     step: DrillStep
     at: datetime
