@@ -25,7 +25,7 @@ class NoValue(StrEnum):
     INACTIVE = "silent_over_90_days"
     NO_FEATURES = "no_features"
     NOT_ESTIMATED = "not_estimated_before"
-    UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - not a password
+    UNKNOWN_TOKEN = "unknown_token"
 
 
 class Action(StrEnum):

@@ -1,4 +1,4 @@
-"""What assets are given to work with: the lake, the source, the model store, dbt.
+"""The resources of assets: the lake, the source, the model store, dbt.
 
 Here: Dagster resources that open what the settings name. Not here: reading the environment (`settings.py`).
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sources.protocol import Source
 
 DBT_PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
-# Beside the interpreter, so that an environment that is not activated works too.
+# In the folder of the interpreter, so that an environment that is not activated works too.
 DBT_EXECUTABLE = str(Path(sys.executable).parent / "dbt")
 
 
@@ -51,7 +51,7 @@ class Assay:
 
     @property
     def source(self) -> Source:
-        """The market data source. One object per process: the simulator remembers the market it has generated."""
+        """The market data source. One object per process: the simulator caches its market."""
         return open_market(self.settings)
 
     @property
@@ -61,12 +61,12 @@ class Assay:
 
     @property
     def append_only(self) -> bool:
-        """Whether the source never changes a day it has told. A user's files may be corrected at any time."""
+        """Whether the source never changes a day it has delivered. A user's files may be corrected at any time."""
         return self.settings.source == "simulator"
 
     @property
     def as_of(self) -> datetime:
-        """Nothing known at or after this instant is ingested: the source's watermark, or `as_of` if earlier."""
+        """Nothing known at or after this time is ingested: the watermark, or the setting `as_of` if earlier."""
         watermark = self.source.watermark()
         as_of = self.settings.as_of
         return watermark if as_of is None else min(as_of, watermark)

@@ -21,10 +21,10 @@ def check_group(name: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
     def group(context: dg.AssetCheckExecutionContext, assay: AssayResource) -> Iterator[dg.AssetCheckResult]:
         selected = context.selected_asset_check_keys
         with assay.lake.read() as con:
-            seen = CheckContext(con, assay.as_of, context.instance)
+            measured_with = CheckContext(con, assay.as_of, context.instance)
             for key in sorted(selected, key=lambda key: (key.asset_key.to_user_string(), key.name)):
                 check = by_name[key.asset_key, key.name]
-                yield result_of(check, judge(check, seen))
+                yield result_of(check, judge(check, measured_with))
 
     return group
 
@@ -35,7 +35,7 @@ def judge(check: Check, context: CheckContext) -> Finding:
 
 
 def guidance(severity: str, what_to_do: str, runbook: str) -> dict[str, str]:
-    """What every check's metadata says: how bad it is, the first command, the page."""
+    """Metadata of every check: severity, first command, runbook page."""
     return {"severity": severity, "what_to_do": what_to_do, "runbook": f"docs/runbook/{runbook}.md"}
 
 
@@ -53,7 +53,7 @@ def spec_of(check: Check) -> dg.AssetCheckSpec:
 
 def result_of(check: Check, finding: Finding) -> dg.AssetCheckResult:
     """A finding as Dagster records it, with the first offending rows."""
-    severity = dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN
+    severity = dg.AssetCheckSeverity[check.severity.name]
     rows = {}
     if finding.rows is not None and len(finding.rows):
         rows = {"failed_rows": dg.MetadataValue.md(markdown_table(finding.rows))}

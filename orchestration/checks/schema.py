@@ -18,7 +18,7 @@ from orchestration.checks.definition import EXAMPLES, CheckContext, Finding, Mea
 if TYPE_CHECKING:
     from sources.contract import RawTable
 
-# Rows Pandera judges beside the offenders: enough to notice a wrong type, cheap enough for every run.
+# Rows Pandera judges in addition to the offenders: enough to notice a wrong type, cheap enough for every run.
 SAMPLE_ROWS = 2_000
 
 
@@ -29,7 +29,7 @@ class ColumnRule:
     Attributes:
         name: Column.
         required: Whether null offends.
-        allowed: The only words, if not empty.
+        allowed: The only values, if not empty.
         low, high: Bounds of a number (both included); infinity and NaN are above every bound.
     """
 
@@ -65,7 +65,7 @@ def contract_rules(table: RawTable) -> tuple[ColumnRule, ...]:
 
 
 def rows_meet(table: str, rules: Sequence[ColumnRule], keys: Iterable[str], where: str = "true") -> Measure:
-    """Every row of `table` (where the condition holds; may use `$now`) meets the rules."""
+    """Every row of `table` (where the condition holds; may use `$as_of`) meets the rules."""
     offends = " or ".join(rule.offence for rule in rules)
     columns = ", ".join(dict.fromkeys(f'"{name}"' for name in (*keys, *(rule.name for rule in rules))))
     shown = list(keys)
@@ -73,7 +73,7 @@ def rows_meet(table: str, rules: Sequence[ColumnRule], keys: Iterable[str], wher
     def measure(context: CheckContext) -> Finding:
         from pandera.errors import SchemaErrors
 
-        given = {"now": context.now} if "$now" in where else {}
+        given = {"as_of": context.as_of} if "$as_of" in where else {}
         rows, offending = context.con.execute(
             f"select count(*), count(*) filter (where {offends}) from {table} where {where}", given
         ).fetchone() or (0, 0)

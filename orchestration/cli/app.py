@@ -1,7 +1,7 @@
 """The `assay` command.
 
 Here: options, and turning known errors into one message and an exit code. Not here: any work.
-Heavy imports stay inside the commands so that `assay --help` answers at once.
+Heavy imports stay inside the commands so that `assay --help` is fast.
 
 Exit codes: 0 done · 1 a stage failed, or a service level pages · 2 wrong settings, home or input.
 """
@@ -54,7 +54,7 @@ def run(
     ] = None,
     as_of: Annotated[
         datetime | None,
-        typer.Option(help="Value at this UTC instant; ignore what became known later [ASSAY_AS_OF]."),
+        typer.Option(help="Value as of this UTC time; ignore what became known later [ASSAY_AS_OF]."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -94,7 +94,7 @@ def ui(
     host: Annotated[
         str, typer.Option(help="Address to bind; the server has no authentication.")
     ] = "127.0.0.1",
-    read_only: Annotated[bool, typer.Option(help="Look, but request nothing.")] = False,
+    read_only: Annotated[bool, typer.Option(help="Show only; request no run.")] = False,
 ) -> None:
     """Start the Dagster UI and its daemon on the same state."""
     settings = load_settings(home=home, source=source, data_dir=data_dir)
@@ -161,14 +161,14 @@ def retrain(
         counts, seconds = retrain_collections(
             open_location(opened), instance, collections, reason, say=printer.say
         )
-    told = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
-    say(f"{len(collections)} collections: {told or 'nothing to do'}")
+    shown = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
+    say(f"{len(collections)} collections: {shown or 'nothing to do'}")
     say(f"training took {seconds:.2f} s")
 
 
 @app.command()
 def rollback(
-    collection: Annotated[str, typer.Argument(help="Collection whose previous model is to come back.")],
+    collection: Annotated[str, typer.Argument(help="Collection whose previous model to restore.")],
     reason: Annotated[str, typer.Option(help="Why; kept in ops.decision_log.")],
     home: Home = None,
     source: Source = None,

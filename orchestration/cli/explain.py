@@ -44,9 +44,9 @@ def explain(
     except (ExplainError, FeatureMismatchError, ArtifactLostError) as error:
         raise SettingsError(str(error)) from error
     if token is None:
-        _tell_all(explained, time.monotonic() - began, write, as_json)
+        _print_all(explained, time.monotonic() - began, write, as_json)
     else:
-        _tell_one(explained, token, as_json)
+        _print_one(explained, token, as_json)
 
 
 def _explain(settings: Settings, collection: str, token: str | None, k: int, write: bool) -> Explanations:
@@ -68,7 +68,7 @@ def _explain(settings: Settings, collection: str, token: str | None, k: int, wri
     return explained
 
 
-def _tell_one(explained: Explanations, token: str, as_json: bool) -> None:
+def _print_one(explained: Explanations, token: str, as_json: bool) -> None:
     from ml.explain.document import as_document
     from orchestration.cli.render.explanation import print_explanation
 
@@ -79,7 +79,7 @@ def _tell_one(explained: Explanations, token: str, as_json: bool) -> None:
         print_explanation(document)
 
 
-def _tell_all(explained: Explanations, seconds: float, write: bool, as_json: bool) -> None:
+def _print_all(explained: Explanations, seconds: float, write: bool, as_json: bool) -> None:
     counts = {
         "collection": explained.collection,
         "tokens": explained.tokens.num_rows,

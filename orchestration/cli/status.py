@@ -1,4 +1,4 @@
-"""`assay status`: are the promises kept? Here: options and the exit code. Not here: the work (`slo.report`)."""
+"""`assay status`: the service levels. Here: options and the exit code. Not here: the work (`slo/report.py`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Group features: the hedonic index, and what a model sees of every sale and every token.
+"""Group features: the hedonic index, and a model's inputs for every sale and every token.
 
 Here: glue over `ml.index` and `ml.features`. Not here: any formula.
 """
@@ -21,7 +21,7 @@ FEATURE_DEPS = ["fct_sales", "fct_collection_state", "fct_listings", "dim_tokens
     kinds={"numba", "ducklake"},
     pool=LAKE_WRITER,
     metadata=column_schema("features.hedonic_index"),
-    description="The causal Gaussian-process price index of every collection: what each sale was expected to bring, "
+    description="The causal Gaussian-process price index of every collection: the expected price of each sale, "
     "one step ahead, and every token's place in it now. Only collections with new sales are touched.",
 )
 def hedonic_index(assay: AssayResource) -> dg.MaterializeResult:

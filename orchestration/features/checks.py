@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestration.checks.definition import EXAMPLES, Check, CheckContext, Finding, Measure, no_rows, refers
+from orchestration.states import CheckSeverity
 
 
 def _meets_schema(table: str) -> Measure:
@@ -26,7 +27,7 @@ def _schema(table: str) -> Check:
         asset=table,
         description="Every row meets the declared feature schema (Pandera). Blocks training and scoring.",
         measure=_meets_schema(table),
-        severity="error",
+        severity=CheckSeverity.ERROR,
         blocking=True,
         runbook="feature-check-blocked",
     )
@@ -46,7 +47,7 @@ FEATURES = (
             group by collection having sales <> in_index or in_index <> rows
             """
         ),
-        severity="error",
+        severity=CheckSeverity.ERROR,
         blocking=True,
         runbook="rows-contradict",
     ),

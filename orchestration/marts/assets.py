@@ -58,18 +58,18 @@ def build_marts(project: DbtProject) -> dg.AssetsDefinition:
         os.environ.update(dbt_environment(assay.lake))
         # A folder that stays: dbt finds its last parse there and saves four seconds.
         target = assay.settings.home_path / "dbt" / "target"
-        told = io.StringIO()
+        output = io.StringIO()
         with assay.lake.writing("dbt build"):
             # Unit tests test the code, not the data: pytest runs them.
             arguments = ["build", "--exclude-resource-type", "unit_test"]
             invocation = dbt.cli(arguments, context=context, target_path=target, raise_on_error=False)
             # dagster-dbt repeats dbt's log on standard output, which belongs to `--json`; dbt keeps it in dbt.log.
-            with redirect_stdout(told), assay.lake.read() as con:
+            with redirect_stdout(output), assay.lake.read() as con:
                 for event in invocation.stream():
                     yield _with_row_count(event, invocation.manifest["nodes"], con)
         if not invocation.is_successful():
             raise DbtBuildError(
-                f"dbt build failed; its log is {target / 'dbt.log'}, and ended with:\n{told.getvalue()[-3000:]}"
+                f"dbt build failed; its log is {target / 'dbt.log'}, and ended with:\n{output.getvalue()[-3000:]}"
             )
 
     return marts
@@ -100,7 +100,7 @@ def prepare_manifest(project: DbtProject | None = None) -> Path:
 
     project = project or DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT)
     environment = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
-    # Not `project.preparer`: it also runs `dbt deps`, which reaches for the network.
+    # Not `project.preparer`: it also runs `dbt deps`, which needs the network.
     done = subprocess.run(
         [
             DBT_EXECUTABLE,

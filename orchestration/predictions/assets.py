@@ -1,4 +1,4 @@
-"""Groups predictions and monitoring: what every token is worth, and how right that has been.
+"""Groups predictions and monitoring: what every token is worth, and the errors of past estimates.
 
 Here: glue over `ml.pricing.scoring` and `ml.accuracy`. Not here: training. Scoring only loads champions.
 """
@@ -37,7 +37,7 @@ def token_estimates(assay: AssayResource) -> dg.MaterializeResult:
             **{f"tokens_{tier}": n for tier, n in report.tokens_by_tier.items()},
             **{f"collections_{tier}": n for tier, n in report.collections_by_tier.items()},
             **{f"no_value_{reason}": n for reason, n in report.tokens_by_reason.items()},
-            "champions_that_could_not_speak": dg.MetadataValue.json(report.replaced_champions),
+            "champions_replaced": dg.MetadataValue.json(report.replaced_champions),
             "seconds": dg.MetadataValue.json(report.seconds),
         }
     )
@@ -63,7 +63,7 @@ def score_what_changed(assay: Assay) -> "ScoreReport":
     kinds={"ducklake"},
     pool=LAKE_WRITER,
     metadata=column_schema("monitoring.accuracy_report"),
-    description="Error of the walk-forward predictions beside the baselines: pooled, by chain, predicted premium and "
+    description="Error of the walk-forward predictions and of the baselines: pooled, by chain, predicted premium and "
     "collection size, with interval coverage. Every prediction was made by models that had not seen the sale.",
 )
 def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:

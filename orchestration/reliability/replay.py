@@ -1,4 +1,4 @@
-"""Letting quarantined rows back in once the rules or the data allow it.
+"""Replay: quarantined rows enter their tables once the rules or the data allow it.
 
 Here: one transaction that validates again and moves the good rows. Not here: the rules (`sources.validation`).
 """

@@ -1,4 +1,4 @@
-"""The retraining queue in a monitoring pass: what earlier decisions brought, what waits now, and who hears of it.
+"""The retraining queue in a monitoring pass: the effect of earlier decisions, what waits now, and the alerts.
 
 Here: the transactions. Not here: what is queued and why (`ml.retraining`), what is launched (`sensors`, `worklist`).
 """
@@ -51,7 +51,7 @@ def queue_work(assay: Assay, instance: dg.DagsterInstance | None) -> tuple[Queue
 
 
 def _has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run is over or not known any more: what it launched and did not train, it never will.
+    """Whether a run is over or not known any more: it will not train the rest of its list.
 
     Also one that succeeded: a few collections may fail in it.
     """

@@ -1,4 +1,4 @@
-"""Conducting a backtest: the home brought up to date, the walk, the ledger file.
+"""Running a backtest: the home brought up to date, the walk, the ledger file.
 
 Here: the order, the lock, and writing the file in one step. Not here: walking (`ml.backtest.backtest`), ingesting and
 building (`main_job`), options (`cli/backtest`).
@@ -33,7 +33,7 @@ class BacktestRequest:
     """What is asked.
 
     Attributes:
-        start: First instant of the window, UTC without a zone.
+        start: Start of the window, UTC without a zone.
         end: End of the window; what became known from here on is ignored.
         refit_days: Days between refits.
         collections: Whose sales are priced; all when empty. Priors learn from all collections either way.
@@ -61,7 +61,7 @@ def run_backtest(
         location: The home and its jobs; its `as_of` is the end of the window.
         instance: The Dagster instance of the home.
         request: Which backtest.
-        say: Told what is going on, for people.
+        say: Called with progress messages.
 
     Returns:
         The ledger's path.
@@ -95,7 +95,7 @@ def run_backtest(
 
 
 def _config(assay: Assay, refit_days: float) -> BacktestConfig:
-    """The settings of production, at past instants."""
+    """The settings of production, for past times."""
     from ml.backtest.backtest import BacktestConfig
     from orchestration.models.assets import pooled_config, training_config
 

@@ -32,7 +32,7 @@ def without_secrets(stored: T) -> T:
     text = serialize_value(cast("Any", stored))
     if masked(text) == text:
         return stored
-    # Text by text, so that no mask ends what the serialisation has begun.
+    # Text by text, so that a mask cannot break the serialised form.
     return cast("T", deserialize_value(json.dumps(_each_text(json.loads(text)))))
 
 

@@ -1,4 +1,4 @@
-"""What a run has to show for itself, read back from the lake.
+"""The result of a run, read back from the lake.
 
 Here: the numbers of the closing table and of `--json`. Not here: printing (`cli.render`), running (`main_job`).
 This is the one module outside the simulator that may read schema `truth`: it scores estimates against it.
@@ -126,7 +126,7 @@ def _quarantine(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 
 
 def error_against_truth(con: duckdb.DuckDBPyConnection) -> dict[str, float] | None:
-    """Estimates against the simulator's hidden values at the same instant, as fractions; None where there is no truth.
+    """Estimates against the simulator's hidden values at the same time, as fractions; None where there is no truth.
 
     The level is interpolated linearly between the two midnights around `as_of`, as the simulator does.
     """

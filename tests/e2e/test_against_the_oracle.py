@@ -1,4 +1,4 @@
-"""A finished run of the simulator, held against the oracle of the benchmarks on the same sales and tokens."""
+"""A finished run of the simulator, compared with the oracle of the benchmarks on the same sales and tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BROKEN = 2.0
 pytestmark = pytest.mark.slow
 
 
-def test_assay_is_not_far_from_who_knows_the_market(tmp_path: Path) -> None:
+def test_assay_is_not_far_from_the_oracle(tmp_path: Path) -> None:
     home = tmp_path / "market"
     done = subprocess.run(
         [ASSAY, "run", "--json", "--home", str(home), "--collections", "10", "--days", "120"],

@@ -1,4 +1,4 @@
-"""A monitoring step that fails keeps no other from telling: its own incidents stay as they were, theirs are opened."""
+"""A monitoring step that fails stops no other step's alerts: its own incidents stay as they were, theirs are opened."""
 
 from __future__ import annotations
 
