@@ -6,6 +6,7 @@ it can be compared with a stored value and put into SQL; a word is never renamed
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -44,6 +45,11 @@ class Action(StrEnum):
     FAILED = "failed"
 
 
+def sql_list(words: Iterable[StrEnum]) -> str:
+    """The words as a list for `in` of an SQL text."""
+    return "(" + ", ".join(f"'{word}'" for word in words) + ")"
+
+
 CHAMPION_CHANGES = (Action.PROMOTED, Action.FELL_BACK, Action.ROLLED_BACK)
 """Actions after which another champion prices the collection."""
 
@@ -66,7 +72,10 @@ class DriftState(StrEnum):
 
 
 class QueueState(StrEnum):
-    """Where a collection stands in `ops.retrain_queue`."""
+    """Where a collection stands in `ops.retrain_queue`.
+
+    Queued: waits for a run. Launched: in a run. Cooling: trained, and its new sales are awaited. Done: needs nothing.
+    """
 
     QUEUED = "queued"
     LAUNCHED = "launched"

@@ -29,7 +29,7 @@ from ml.accuracy.sample import Bools, Float, Int, Labels, Sample
 from ml.compute.matrix import column
 from ml.intervals.grades import GRADES
 from ml.metrics.formulas import PREMIUM_TIERS
-from ml.registry.champion import TIERS
+from ml.states import Tier
 
 _NUMBERS = (
     "price_eth",
@@ -178,7 +178,7 @@ def _labels(table: pa.Table, event_us: Int) -> dict[str, Labels]:
         "sales_seen": Labels.by_edges(seen, SALES_SEEN_EDGES, SALES_SEEN_NAMES),
         "days_since_sale": Labels.by_edges(stale, STALENESS_EDGES_DAYS, STALENESS_NAMES),
         "listed": Labels.of(listed, ("listed", "not listed")),
-        "tier": _known(table, "tier", TIERS),
+        "tier": _known(table, "tier", tuple(Tier)),
         "grade": _known(table, "grade", GRADES),
         "month": Labels.of(months),
     }

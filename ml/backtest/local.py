@@ -29,6 +29,7 @@ from ml.metrics.baselines import BASELINES
 from ml.models.collection_reader import BASELINE_COLUMNS, CollectionSales, read_collections
 from ml.models.frames import FeatureSet
 from ml.registry.champion import Champion
+from ml.states import Action
 from ml.tables.writing import timestamp
 from ml.training.candidate import Candidate, CandidateConfig, CandidateTask, build_candidate
 
@@ -206,7 +207,7 @@ def _champion_after(
 ) -> BacktestChampion:
     """The champion after a judgement; one that changes nothing leaves the version as it was."""
     verdict, count = candidate.verdict, len(task.sales)
-    if verdict.action not in ("promoted", "fell_back"):
+    if verdict.action not in (Action.PROMOTED, Action.FELL_BACK):
         assert held is not None, "the gate rejects a challenger only against a champion"
         return replace(held, judged_on=count)
     key = task.sales.collection

@@ -30,7 +30,7 @@ from ml.pricing.models import PricingModels, PriorModel, RowIntervals
 from ml.pricing.price import Prices, PricingInputs, price
 from ml.pricing.tiers import TierChoices, TierRules, usable_champions
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_INDEX, TIER_OWN
+from ml.states import Tier
 from ml.training.pooled import PooledConfig
 from ml.training.walk_forward import Fold, prior_version
 
@@ -116,7 +116,7 @@ def _choose(
         sales, newest = int(rows.sales_seen[row]), live.get(rows.market[row])
         champion = champions.get(rows.collection[row])
         tier[row], version[row] = rules.choose(sales, champion, newest)  # type: ignore[arg-type]
-        if tier[row] == TIER_INDEX:
+        if tier[row] == Tier.INDEX:
             version[row] = newest
         reason[row] = rules.no_value_reason(sales, float(rows.days_since_sale[row]))
     return tier, version, reason
@@ -145,7 +145,7 @@ def _intervals(
 
 def _read_traits(con: duckdb.DuckDBPyConnection, rows: WindowSales, choices: TierChoices) -> TraitLists:
     """Traits of the tokens that their collection's own model prices; empty lists for the others."""
-    own = np.asarray(choices.tier == TIER_OWN)
+    own = np.asarray(choices.tier == Tier.OWN)
     asked = pa.table(
         {
             "place": np.arange(len(rows)),

@@ -21,6 +21,7 @@ from ml.intervals.calibration import calibrate
 from ml.metrics.formulas import premium_tier
 from ml.models.frames import SaleFrame
 from ml.registry.artifacts import ArtifactStore
+from ml.states import Action
 from ml.training.pooled import PooledConfig
 from ml.training.pooled_decisions import judge_recipe
 from ml.training.walk_forward import Fold, prior_version, walk_forward
@@ -87,7 +88,7 @@ def refit(
         fitted = list(walked.folds)
         # The live fold was fitted now, though the last sale it saw may be older: it is in force from now on.
         fitted[-1] = replace(fitted[-1], cutoff=cutoff)
-        result[name] = fitted[:-1] if decision.action == "rejected" else fitted
+        result[name] = fitted[:-1] if decision.action == Action.REJECTED else fitted
     return result, notes
 
 

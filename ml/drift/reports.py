@@ -17,6 +17,7 @@ from ml.drift.config import DEFAULT_DRIFT, DriftConfig
 from ml.drift.statement import MARKET_PREFIX
 from ml.drift.subjects import SUBJECTS, UNKNOWN, subject_rows
 from ml.drift.tables import SCORES, STATUS
+from ml.states import DriftState
 from ml.text.file_name import safe_file_name
 from ml.text.visible import visible
 
@@ -61,7 +62,7 @@ def write_reports(
     """
     forget_reports(folder, as_of - timedelta(days=config.keep_days))
     found = con.execute(
-        f"select collection, window_end, window_sales, number from {STATUS} where state = 'drifted'"
+        f"select collection, window_end, window_sales, number from {STATUS} where state = '{DriftState.DRIFTED}'"
         " order by drifted desc, score desc, collection limit $1",
         [worst],
     ).fetchall()
@@ -100,7 +101,8 @@ def _worst_columns(
 ) -> list[str]:
     rows = con.execute(
         f"select feature from {SCORES} where collection = $1 and window_sales = $2 and number = $3 and ks is not null"
-        " order by case state when 'drifted' then 0 when 'suspect' then 1 else 2 end, ks / ordinary_ks desc limit $4",
+        f" order by case state when '{DriftState.DRIFTED}' then 0 when '{DriftState.SUSPECT}' then 1 else 2 end,"
+        " ks / ordinary_ks desc limit $4",
         [collection, window_sales, number, MAX_COLUMNS],
     ).fetchall()
     return [name for (name,) in rows]

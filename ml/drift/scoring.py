@@ -15,6 +15,7 @@ from ml.drift.config import DEFAULT_DRIFT, DriftConfig
 from ml.drift.statement import MARKET_PREFIX, drift_sql, windows_sql
 from ml.drift.subjects import KEY_ROWS, subject_rows
 from ml.drift.tables import SCORED_WINDOWS, store
+from ml.states import DriftState
 
 #: Temporary table that a pass leaves on its connection: the scores to keep.
 FRESH = "fresh_drift_scores"
@@ -67,8 +68,8 @@ def score_drift(
         select
             count(distinct collection),
             count(p_value),
-            count(distinct collection) filter (state = 'drifted'),
-            count(distinct collection) filter (state = 'suspect')
+            count(distinct collection) filter (state = '{DriftState.DRIFTED}'),
+            count(distinct collection) filter (state = '{DriftState.SUSPECT}')
         from {FRESH}
         """
     ).fetchone()

@@ -22,6 +22,7 @@ import math
 
 from ml.drift.config import DriftConfig
 from ml.drift.subjects import SUBJECTS, UNKNOWN
+from ml.states import DriftState
 
 #: Mean of Kolmogorov's distribution: what a distance between independent samples comes to, times √(nm/(n+m)).
 MEAN_DISTANCE = math.sqrt(math.pi / 2) * math.log(2)
@@ -219,10 +220,10 @@ select
     $as_of::timestamp as evaluated_at, window_start, window_end, collection, feature, kind, window_sales, number,
     n_reference, n_current, psi, ks, ordinary_ks, p_value, q_value,
     case
-        when not enough then 'too_few'
-        when votes >= {config.votes} then 'drifted'
-        when now_significant then 'suspect'
-        else 'ok'
+        when not enough then '{DriftState.TOO_FEW}'
+        when votes >= {config.votes} then '{DriftState.DRIFTED}'
+        when now_significant then '{DriftState.SUSPECT}'
+        else '{DriftState.OK}'
     end as state,
     case when enough then streak else 0 end as streak
 from newest

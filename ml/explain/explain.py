@@ -32,7 +32,7 @@ from ml.explain.traits import TokenTraits, read_traits
 from ml.index.params import DEFAULT_PARAMS, IndexParams
 from ml.models.frames import FeatureSet
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_NONE
+from ml.states import Tier
 
 Float = npt.NDArray[np.float64]
 
@@ -122,7 +122,7 @@ def explain(
     facts = read_facts(con, collection, as_of).take(pa.array(chosen))
     components, similar = EXPLANATION_SCHEMA.empty_table(), COMPARABLE_SCHEMA.empty_table()
     explained, level_now, notes = np.full(len(chosen), np.nan), None, list(used.notes)
-    if as_of is not None and used.tier != TIER_NONE:
+    if as_of is not None and used.tier != Tier.NONE:
         view = TokenView(traits.subset(traits.positions(table["token_id"].combine_chunks())), table)
         rows = pc.index_in(facts["token_id"].combine_chunks(), view.traits.token_id)
         explained_rows = np.flatnonzero(rows.is_valid().to_numpy(zero_copy_only=False))

@@ -19,8 +19,9 @@ from ml.explain.errors import PriorForgottenError
 from ml.models.frames import FeatureSet
 from ml.pricing.models import LakeModels, read_models
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_INDEX, TIER_NONE, TIER_OWN, Champion
+from ml.registry.champion import Champion
 from ml.registry.mirror import read_champions
+from ml.states import Tier
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def read_models_used(
     champion = read_champions(con, [collection]).get(collection)
     tier, version, prior_version, fingerprint = _scored(con, collection)
     notes: list[str] = []
-    if version is None and tier != TIER_NONE:
+    if version is None and tier != Tier.NONE:
         notes.append("The collection was not valued yet: this is its index's estimate. Run `assay run`.")
     if fingerprint is not None:
         features.require(fingerprint, f"the estimates of {collection}")
@@ -69,7 +70,7 @@ def read_models_used(
             f"The estimates are by {version}, the champion is now {champion.model_version}; explained is the "
             "champion. `assay run` values the tokens again."
         )
-    own = champion if tier == TIER_OWN and champion is not None and champion.local_sha else None
+    own = champion if tier == Tier.OWN and champion is not None and champion.local_sha else None
     return ModelsUsed(
         tier=tier,
         model_version=version,
@@ -95,9 +96,9 @@ def _scored(
         [collection],
     ).fetchall()
     if not rows:
-        return TIER_INDEX, None, None, None
+        return Tier.INDEX, None, None, None
     tier, version, prior_version, fingerprint = rows[0]
-    return str(tier), version, prior_version, None if tier == TIER_NONE else fingerprint
+    return str(tier), version, prior_version, None if tier == Tier.NONE else fingerprint
 
 
 def _prior_cutoff(con: duckdb.DuckDBPyConnection, prior_version: str | None) -> datetime | None:

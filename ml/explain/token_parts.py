@@ -24,7 +24,7 @@ from ml.models.traits import TraitLists
 from ml.pricing.models import RowIntervals
 from ml.pricing.price import Prices, PricingInputs, price
 from ml.pricing.tiers import TierChoices
-from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
+from ml.states import Tier
 
 
 def read_token_features(con: duckdb.DuckDBPyConnection, collection: str, features: FeatureSet) -> pa.Table:
@@ -75,7 +75,7 @@ def price_tokens(
         traits=TraitLists.of(table["trait_values"], {collection: tuple(view.traits.types)}),
     )
     own = used.champion is not None and used.weight > 0.0
-    tier = TIER_POOLED if used.tier == TIER_OWN and not own else used.tier
+    tier = Tier.POOLED if used.tier == Tier.OWN and not own else used.tier
     choices = TierChoices(
         np.full(n, tier, dtype=object),
         np.full(n, used.prior_version, dtype=object),
@@ -106,7 +106,7 @@ def token_parts(
         shares = trait_shares(remembered, alpha, view.traits, params)
     parts, split = index_parts(view.base_log, view.trait_log, view.own_log, shares, view.traits, at)
     traits, models = view.traits.subset(at), used.lake.models
-    if used.tier == TIER_INDEX:
+    if used.tier == Tier.INDEX:
         if np.any(prices.adjustment_log != 0.0):
             label = "Rarity, as seen in hardly traded collections"
             parts.append(Part.shared(RARITY, label, prices.adjustment_log))

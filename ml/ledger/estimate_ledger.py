@@ -17,11 +17,10 @@ from datetime import datetime
 import duckdb
 
 from ml.ledger.ledger import ledger_rows
-from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
+from ml.states import Origin, Tier
 from ml.tables.monitoring import ESTIMATE_LEDGER
 
 TABLE = ESTIMATE_LEDGER.name
-LIVE, WALK_FORWARD = "live", "walk_forward"
 
 COMPARED = ("collection", "token_id", "price_eth", "known_at", "is_arms_length", "is_wash")
 """What a row repeats of its sale: where one differs, the sale was corrected."""
@@ -62,8 +61,8 @@ def update_estimate_ledger(con: duckdb.DuckDBPyConnection, as_of: datetime) -> L
     con.execute(_FIRST_SCORED_SQL)
     con.execute(_NEW_SQL, {"as_of": as_of})
     waiting = dict(con.execute("select origin, count(*) from ledger_new group by origin").fetchall())
-    added = {LIVE: 0, WALK_FORWARD: 0}
-    for origin, relation in ((LIVE, _LIVE_SQL), (WALK_FORWARD, _WALK_FORWARD_SQL)):
+    added = {Origin.LIVE: 0, Origin.WALK_FORWARD: 0}
+    for origin, relation in ((Origin.LIVE, _LIVE_SQL), (Origin.WALK_FORWARD, _WALK_FORWARD_SQL)):
         if not waiting.get(origin):
             continue
         con.execute(f"create or replace temp view ledger_estimates as {relation}")
@@ -75,7 +74,11 @@ def update_estimate_ledger(con: duckdb.DuckDBPyConnection, as_of: datetime) -> L
     con.execute("drop view if exists temp.ledger_estimates")
     rows = con.execute(f"select count(*) from {TABLE}").fetchone()
     return LedgerUpdate(
-        added[LIVE], added[WALK_FORWARD], removed, int(rows[0]) if rows else 0, time.monotonic() - began
+        added[Origin.LIVE],
+        added[Origin.WALK_FORWARD],
+        removed,
+        int(rows[0]) if rows else 0,
+        time.monotonic() - began,
     )
 
 
@@ -115,7 +118,10 @@ _NEW_SQL = f"""
 create or replace temp table ledger_new as
 select
     s.sale_id,
-    case when f.first_as_of is null or s.as_of < f.first_as_of then '{WALK_FORWARD}' else '{LIVE}' end as origin
+    case
+        when f.first_as_of is null or s.as_of < f.first_as_of then '{Origin.WALK_FORWARD}'
+        else '{Origin.LIVE}'
+    end as origin
 from marts.fct_sales as s
 left join ledger_first_scored as f on s.collection = f.collection
 where s.known_at < $as_of and s.price_eth > 0 and s.sale_id not in (select sale_id from {TABLE})
@@ -145,10 +151,10 @@ _WALK_FORWARD_SQL = f"""
         exp(w.base_log) as index_eth,
         case when w.fold > 0 then exp(w.prediction_log) end as prior_eth,
         case
-            when l.sale_id is not null then '{TIER_OWN}' when w.fold > 0 then '{TIER_POOLED}' else '{TIER_INDEX}'
+            when l.sale_id is not null then '{Tier.OWN}' when w.fold > 0 then '{Tier.POOLED}' else '{Tier.INDEX}'
         end as tier,
         null::varchar as no_value_reason,
-        s.collection || '@{WALK_FORWARD}' as model_version,
+        s.collection || '@{Origin.WALK_FORWARD}' as model_version,
         w.prior_version,
         0::bigint as snapshot_id
     from predictions.prior_walk_forward as w

@@ -22,12 +22,9 @@ from ml.index.queries import sale_queries
 from ml.intervals.grades import grade_sql
 from ml.metrics.baselines import BASELINES, baseline_query
 from ml.metrics.formulas import PREMIUM_EDGES, PREMIUM_TIERS
-from ml.pricing.tiers import REASON_FEW_SALES, REASON_SILENT, TierRules
-from ml.registry.champion import TIER_NONE
+from ml.pricing.tiers import TierRules
+from ml.states import NoValue, Tier
 from ml.tables.monitoring import ESTIMATE_LEDGER
-
-REASON_NO_ESTIMATE = "not_estimated_before"
-"""Of a sale that could have had a value, but was not valued at or before its time."""
 
 LEDGER_SCHEMA = pa.schema([field for field in ESTIMATE_LEDGER.arrow() if field.name != "origin"])
 """Columns of a ledger; grain: one sale with a positive price. Times are UTC without a zone.
@@ -166,13 +163,13 @@ def _join_sql(estimates: str, into: str) -> str:
         select
             joined.*,
             {grade_sql("ln(upper_eth / estimate_eth)")} as grade,
-            case when estimate_eth is null then '{TIER_NONE}' else estimate_tier end as tier,
+            case when estimate_eth is null then '{Tier.NONE}' else estimate_tier end as tier,
             case
                 when estimate_eth is not null then null
                 when given_reason is not null then given_reason
-                when sales_seen < {few} then '{REASON_FEW_SALES}'
-                when days_since_sale > {inactive} then '{REASON_SILENT}'
-                else '{REASON_NO_ESTIMATE}'
+                when sales_seen < {few} then '{NoValue.FEW_SALES}'
+                when days_since_sale > {inactive} then '{NoValue.INACTIVE}'
+                else '{NoValue.NOT_ESTIMATED}'
             end as no_value_reason,
             {", ".join(f"exp(b.{name}) as {name}_eth" for name in BASELINES)},
             sale_id in (select sale_id from ledger_listed) as listed

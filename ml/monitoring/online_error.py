@@ -29,21 +29,16 @@ from ml.ledger.estimate_ledger import CURRENT_DAYS
 from ml.monitoring.online_sql import (
     ALL,
     CLEAN_SQL,
-    DEGRADED,
     METRICS_SQL,
-    OK,
-    TOO_FEW,
     TREND_SQL,
     WINDOWS_SQL,
 )
+from ml.states import ErrorState
 from ml.tables.monitoring import ONLINE_METRICS
 
 __all__ = [
     "ALL",
-    "DEGRADED",
-    "OK",
     "TABLE",
-    "TOO_FEW",
     "OnlineConfig",
     "newest_online",
     "update_online_metrics",
@@ -149,8 +144,8 @@ def update_online_metrics(
     own = [row for row in rows if row[0] != ALL]
     return OnlineUpdate(
         collections=len(own),
-        degraded=tuple(name for name, state, _ in own if state == DEGRADED),
-        too_few=sum(state == TOO_FEW for _, state, _ in own),
+        degraded=tuple(name for name, state, _ in own if state == ErrorState.DEGRADED),
+        too_few=sum(state == ErrorState.TOO_FEW for _, state, _ in own),
         rows_written=int(written[0]) if written else 0,
         overall=next((mdape for name, _, mdape in rows if name == ALL), None),
         seconds=time.monotonic() - began,

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from ml.ledger.estimate_ledger import TABLE as LEDGER
 from ml.ledger.estimate_ledger import with_outdated
+from ml.states import ErrorState
 
 ALL = "all"
 """Stands for a collection in the rows over all of them."""
 
-OK, DEGRADED, TOO_FEW = "ok", "degraded", "too_few"
 
 CLEAN_SQL = f"""
 create or replace temp table online_clean as
@@ -141,10 +141,10 @@ select
     past_med_5_mdape, z_past, z_relative, z_worse_than_med_5, trend.z as trend_z,
     coalesce(trend.weeks, 0) as trend_weeks,
     case
-        when t.n < $min_sales or past_n < $min_past_sales then '{TOO_FEW}'
+        when t.n < $min_sales or past_n < $min_past_sales then '{ErrorState.TOO_FEW}'
         when z_past >= $noise_z and z_relative >= $relative_z and mdape >= $min_ratio * past_mdape
-            and mdape - past_mdape >= $min_points then '{DEGRADED}'
-        else '{OK}'
+            and mdape - past_mdape >= $min_points then '{ErrorState.DEGRADED}'
+        else '{ErrorState.OK}'
     end as state
 from tested as t
 left join online_trend as trend on t.collection = trend.collection

@@ -20,14 +20,12 @@ import pyarrow as pa
 
 from ml.portfolio.past import ALL_MARKETS, read_risk
 from ml.portfolio.risk import PortfolioRisk, RiskConfig, log_variance, sum_interval
+from ml.states import NoValue
 
 METHOD_RISK = "common risk"
 METHOD_TOKEN = "the token's own"
 METHOD_BOUNDS = "bounds added"
 METHOD_NONE = "none"
-
-UNKNOWN_TOKEN = "unknown_token"
-"""Reason of a token that is not in the lake."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def value_portfolio(
         {
             "collection": row["collection"],
             "token_id": row["token_id"],
-            "reason": row["no_value_reason"] or UNKNOWN_TOKEN,
+            "reason": row["no_value_reason"] or NoValue.UNKNOWN_TOKEN,
         }
         for row in rows
         if row["estimate_eth"] is None

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ml.intervals.grades import grade_sql
 from ml.models.frames import FeatureSet
-from ml.pricing.tiers import REASON_NO_FEATURES
+from ml.states import NoValue
 
 PREDICTION_SCHEMA = pa.schema(
     [
@@ -95,7 +95,7 @@ select
     p.expected_eth,
     {grade_sql("p.half_80")} as grade,
     coalesce(p.tier, 'none') as tier,
-    case when p.estimate_eth is null then coalesce(_facts.no_value_reason, '{REASON_NO_FEATURES}') end
+    case when p.estimate_eth is null then coalesce(_facts.no_value_reason, '{NoValue.NO_FEATURES}') end
         as no_value_reason,
     case when p.estimate_eth is not null then c.model_version end as model_version,
     p.prior_version,

@@ -24,9 +24,9 @@ from ml.models.local import LocalInputs, UnnamedColumnsError, predict_local
 from ml.models.prior import predict_gap, predict_scale
 from ml.models.traits import RaggedTraitsError, TraitLists
 from ml.pricing.models import PricingModels, RowIntervals
-from ml.pricing.tiers import REASON_NO_FEATURES, TierChoices
+from ml.pricing.tiers import TierChoices
 from ml.registry.artifacts import ArtifactLostError
-from ml.registry.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
+from ml.states import NoValue, Tier
 
 Float = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]
@@ -132,19 +132,19 @@ def price(
     residual, refused = _residuals(inputs, choices, models, features)
     tier = choices.tier.copy()
     if refused:
-        tier[np.isin(inputs.collection, list(refused)) & (tier == TIER_OWN)] = TIER_POOLED
+        tier[np.isin(inputs.collection, list(refused)) & (tier == Tier.OWN)] = Tier.POOLED
     prior_log, scale = _priors(inputs, choices.prior_version, models, threads)
-    by_index = np.asarray(tier == TIER_INDEX)
+    by_index = np.asarray(tier == Tier.INDEX)
     adjustment = np.where(by_index, _rarity(inputs, by_index, models), prior_log - inputs.base_log)
     pooled_log = np.where(by_index, inputs.base_log + adjustment, prior_log)
     half_80, half_90, mean_log = _intervals(
         inputs, pooled_log, np.where(by_index, np.nan, scale), intervals, models
     )
     reason = choices.reason.copy()
-    reason[_missing(reason) & ~np.isfinite(inputs.base_log)] = REASON_NO_FEATURES
+    reason[_missing(reason) & ~np.isfinite(inputs.base_log)] = NoValue.NO_FEATURES
     priced = _missing(reason)
     return Prices(
-        tier=np.where(priced, tier, TIER_NONE).astype(object),
+        tier=np.where(priced, tier, Tier.NONE).astype(object),
         reason=reason,
         prior_version=_where(~by_index & priced, choices.prior_version),
         base_log=inputs.base_log,
@@ -232,7 +232,7 @@ def _residuals(
 ) -> tuple[Float, dict[str, str]]:
     """Weighted residuals of the collections' own boosters, 0 elsewhere, and the boosters that cannot be used."""
     residual, refused = np.zeros(len(inputs)), {}
-    wanted = np.flatnonzero((choices.tier == TIER_OWN) & np.isfinite(inputs.base_log))
+    wanted = np.flatnonzero((choices.tier == Tier.OWN) & np.isfinite(inputs.base_log))
     if not len(wanted):
         return residual, {}
     positions = [features.names.index(name) for name in features.local_names]

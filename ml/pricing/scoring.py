@@ -28,8 +28,9 @@ from ml.pricing.price import Prices, PricingInputs, price
 from ml.pricing.score_report import ScoreReport, score_report
 from ml.pricing.tiers import TierChoices, TierRules, usable_champions
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_OWN, Champion
+from ml.registry.champion import Champion
 from ml.registry.mirror import read_champions
+from ml.states import Tier
 
 
 @dataclass(frozen=True)
@@ -180,14 +181,14 @@ def _price_tokens(
     config: ScoringConfig,
 ) -> Iterator[tuple[pa.RecordBatch, Prices]]:
     """Price the tokens of the collections in `_choices`, in batches of `PREDICTION_SCHEMA`."""
-    own = con.execute("select collection from _choices where tier = $1", [TIER_OWN]).fetchall()
+    own = con.execute("select collection from _choices where tier = $1", [Tier.OWN]).fetchall()
     types = read_trait_types(con, [row[0] for row in own])
     quoted = "".join(f', t."{name}"' for name in features.names)
     reader = con.execute(
         f"""
         select t.collection, t.token_id, t.as_of, t.state_known_at, t.base_log, d.rarity_pct as _rarity,
             c.market as _market, c.tier as _tier, c.prior_version as _prior, c.floor_log as _floor,
-            case when c.tier = '{TIER_OWN}' then d.trait_values end as _traits {quoted}
+            case when c.tier = '{Tier.OWN}' then d.trait_values end as _traits {quoted}
         from features.token_features as t
         inner join _choices as c on t.collection = c.collection
         left join marts.dim_tokens as d on t.collection = d.collection and t.token_id = d.token_id

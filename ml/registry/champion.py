@@ -16,12 +16,6 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-TIER_OWN = "own_model"
-TIER_POOLED = "pooled"
-TIER_INDEX = "index_rarity"
-TIER_NONE = "none"
-TIERS = (TIER_OWN, TIER_POOLED, TIER_INDEX, TIER_NONE)
-
 _IDENTITY = (
     "collection",
     "tier",

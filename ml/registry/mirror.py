@@ -24,6 +24,7 @@ import pyarrow as pa
 from ml.registry.champion import Champion
 from ml.registry.champions import ALIAS_CHAMPION, ALIAS_PREVIOUS, ChampionRegistry
 from ml.registry.errors import RegistryError
+from ml.states import Action
 from ml.tables.writing import append
 
 
@@ -167,7 +168,7 @@ def rollback(
         decided,
         run_id,
         collection,
-        "rolled_back",
+        Action.ROLLED_BACK,
         rule,
         reason,
         restored.numbers if numbers is None else dict(numbers),
@@ -209,7 +210,7 @@ def adopt_moved_aliases(
                     ours.trained_until,
                     run_id,
                     collection,
-                    "kept",
+                    Action.KEPT,
                     "registry_unreadable",
                     f"the registry's champion is version {theirs}, which cannot be taken over: {error}",
                     {},
@@ -224,7 +225,7 @@ def adopt_moved_aliases(
                 ours.trained_until,
                 run_id,
                 collection,
-                "rolled_back",
+                Action.ROLLED_BACK,
                 "moved_in_registry",
                 f"the registry's champion is version {theirs}, the lake's was {ours.version}",
                 champion.numbers,

@@ -18,8 +18,8 @@ from ml.compute.asof_join import sorted_asof_joins
 from ml.ledger.estimate_ledger import CURRENT_DAYS, with_outdated
 from ml.ledger.estimate_ledger import TABLE as LEDGER
 from ml.retraining.policy import RetrainingPolicy
-from ml.retraining.queue import CHANGES
 from ml.retraining.tables import EFFECTS
+from ml.states import CHAMPION_CHANGES, sql_list
 
 
 def measure_effects(
@@ -51,7 +51,7 @@ insert into {EFFECTS} by name
 with decisions as (
     select collection, decided_at, run_id, action, challenger
     from ops.decision_log
-    where action in {CHANGES} and champion is not null and decided_at < $as_of
+    where action in {sql_list(CHAMPION_CHANGES)} and champion is not null and decided_at < $as_of
         and (collection, decided_at, run_id) not in (select (collection, decided_at, run_id) from {EFFECTS})
     qualify row_number() over (partition by collection, decided_at, run_id order by action) = 1
 ),

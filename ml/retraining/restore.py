@@ -19,18 +19,19 @@ import numpy as np
 
 from ml.models.frames import FeatureSet
 from ml.monitoring.online_error import ALL, newest_online
-from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
+from ml.registry.champion import Champion
 from ml.registry.champions import ChampionRegistry
 from ml.registry.errors import RegistryError
 from ml.registry.mirror import Decision, read_champions, record, rollback
 from ml.retraining.contest import CannotPriceError, Contest, Pricer, UnseenSales, compare, read_unseen
 from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.tables import QUEUE
+from ml.states import Action, Tier
 
 RULE_PREVIOUS = "previous_better"
 RULE_NOT_TRUSTED = "not_trusted"
 
-LOWER = {TIER_OWN: TIER_POOLED, TIER_POOLED: TIER_INDEX}
+LOWER = {Tier.OWN: Tier.POOLED, Tier.POOLED: Tier.INDEX}
 """The tier below."""
 
 
@@ -97,7 +98,7 @@ def suspects(
             and o.window_end > c.trained_until and o.n >= $least
             and (
                 c.previous_version is not null and o.mdape > o.past_mdape
-                or q.collection is not null and c.tier <> '{TIER_INDEX}' and o.z_worse_than_med_5 >= $distrust
+                or q.collection is not null and c.tier <> '{Tier.INDEX}' and o.z_worse_than_med_5 >= $distrust
             )
         order by q.priority desc nulls last, c.collection
         """,
@@ -139,7 +140,7 @@ def examine(
         try:
             before[key] = registry.version(key, champion.previous_version, champion.version)
         except RegistryError as error:
-            unread[key] = RestoreDecision("none", f"its previous version was not read: {error}", None)
+            unread[key] = RestoreDecision(Action.NONE, f"its previous version was not read: {error}", None)
     since = {
         key: max(champion.trained_until, before[key].trained_until)
         if key in before
@@ -156,7 +157,7 @@ def examine(
         own = sales.get(key)
         if own is None or len(own) < policy.contest_sales:
             found = f"{len(own) if own else 0} sales since its training; {policy.contest_sales} decide"
-            decisions[key] = RestoreDecision("none", found, None)
+            decisions[key] = RestoreDecision(Action.NONE, found, None)
             continue
         decisions[key] = _rule(champion, before.get(key), own, pricer, key in trained_again, policy)
     return decisions
@@ -199,11 +200,11 @@ def _carry_out(
 ) -> Champion | None:
     """The champion after a decision, or None where it changes nothing."""
     numbers = decision.contest.numbers() if decision.contest else {}
-    if decision.action == "rolled_back":
+    if decision.action == Action.ROLLED_BACK:
         return rollback(
             con, registry, key, run_id, decision.reason, rule=RULE_PREVIOUS, decided_at=as_of, numbers=numbers
         )
-    if decision.action != "fell_back" or decision.lower is None:
+    if decision.action != Action.FELL_BACK or decision.lower is None:
         return None
     current = read_champions(con, [key])[key]
     champion = registry.promote(decision.lower, current)
@@ -211,7 +212,7 @@ def _carry_out(
         as_of,
         run_id,
         key,
-        "fell_back",
+        Action.FELL_BACK,
         RULE_NOT_TRUSTED,
         decision.reason,
         {**numbers, "prior_version": champion.prior_version},
@@ -233,7 +234,7 @@ def _rule(
     try:
         ours = pricer.log_error(champion, sales)
     except CannotPriceError as error:
-        return RestoreDecision("none", f"not compared: {error}", None)
+        return RestoreDecision(Action.NONE, f"not compared: {error}", None)
     message, contest = "it has no previous version", None
     if previous is not None:
         try:
@@ -243,27 +244,32 @@ def _rule(
         else:
             message = _comparison_text(contest, f"the previous {previous.model_version}")
             if contest.is_won(policy):
-                return RestoreDecision("rolled_back", message, contest)
+                return RestoreDecision(Action.ROLLED_BACK, message, contest)
     if not trained_again or champion.tier not in LOWER:
-        return RestoreDecision("none", message, contest)
+        return RestoreDecision(Action.NONE, message, contest)
     usable = np.isfinite(sales.med_5_log)
     simple = np.abs(sales.target_log - sales.med_5_log)[usable]
     against = compare(ours[usable], simple, sales.hour[usable])
     if against.n < policy.contest_sales or against.z < policy.distrust_z:
-        return RestoreDecision("none", message, contest)
+        return RestoreDecision(Action.NONE, message, contest)
     lower = replace(
-        champion, tier=LOWER[champion.tier], local_sha=None, weight=0.0, numbers=against.numbers(), version=0
+        champion,
+        tier=LOWER[Tier(champion.tier)],
+        local_sha=None,
+        weight=0.0,
+        numbers=against.numbers(),
+        version=0,
     )
     try:
         below = compare(ours, pricer.log_error(lower, sales), sales.hour)
     except CannotPriceError as error:
-        return RestoreDecision("none", f"{message}; the tier below was not compared: {error}", against)
+        return RestoreDecision(Action.NONE, f"{message}; the tier below was not compared: {error}", against)
     if below.gain < 0:
         lost = _comparison_text(against, "it")
         message = f"loses against the median of five ({lost}), but {lower.tier} is worse still"
-        return RestoreDecision("none", message, against)
+        return RestoreDecision(Action.NONE, message, against)
     message = f"trained again and still worse: {_comparison_text(against, 'the median of five')}"
-    return RestoreDecision("fell_back", message, against, lower)
+    return RestoreDecision(Action.FELL_BACK, message, against, lower)
 
 
 def _comparison_text(contest: Contest, rival: str) -> str:

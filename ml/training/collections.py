@@ -29,6 +29,7 @@ from ml.registry.champions import ChampionRegistry
 from ml.registry.errors import RegistryError
 from ml.registry.lost_files import RULE_LOST, LostFile, lost_boosters
 from ml.registry.mirror import Decision, record
+from ml.states import Action
 from ml.tables.writing import append
 from ml.training.before_training import BeforeTraining
 from ml.training.candidate import Candidate, CandidateConfig, CandidateTask, build_candidate
@@ -236,9 +237,9 @@ def _conclude(
         numbers=verdict.numbers,
     )
     action, rule, reason, champion = verdict.action, verdict.rule, verdict.reason, current
-    if action in {"promoted", "fell_back"}:
+    if action in {Action.PROMOTED, Action.FELL_BACK}:
         if current is not None and current.identity() == challenger.identity():
-            action, rule, reason = "kept", "unchanged", "the challenger is the champion, to the byte"
+            action, rule, reason = Action.KEPT, "unchanged", "the challenger is the champion, to the byte"
         else:
             try:
                 champion = registry.promote(challenger, current)
@@ -246,7 +247,7 @@ def _conclude(
                 return TrainingOutcome(key, "failed", current, None, str(error), result.fit_seconds)
     if lost is not None:
         rule, reason = RULE_LOST, f"{lost}; trained again: {reason}"
-    promoted = champion if action in {"promoted", "fell_back"} else None
+    promoted = champion if action in {Action.PROMOTED, Action.FELL_BACK} else None
     name = promoted.model_version if promoted else challenger.identity()[:12]
     decision = Decision(
         state.watermark,

@@ -22,6 +22,7 @@ from ml.models.markets import LivePriors
 from ml.models.prior import MIN_POOLED_ROWS
 from ml.models.tuned_settings import MARKET, Adopted, read_adopted, recipe
 from ml.registry.lost_files import BOOSTER, LostFile
+from ml.states import Action, sql_list
 from ml.tables.writing import EPOCH
 from ml.training.collections import TrainingConfig
 from ml.training.pooled import PooledConfig
@@ -190,9 +191,9 @@ def collections_due(
     return [row[0] for row in rows]
 
 
-_JUDGED_SQL = """
+_JUDGED_SQL = f"""
 select distinct collection, json_extract_string(numbers, '$.prior_version') as prior_version
 from ops.decision_log
-where action in ('promoted', 'rejected', 'kept', 'fell_back')
+where action in {sql_list((Action.PROMOTED, Action.REJECTED, Action.KEPT, Action.FELL_BACK))}
     and decided_at >= (select max(known_at) from predictions.prior_walk_forward)
 """

@@ -28,6 +28,7 @@ from ml.models.markets import MIN_MARKET_SALES, split_markets
 from ml.models.tuned_settings import MARKET, read_adopted, recipe
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.mirror import Decision
+from ml.states import Action
 from ml.training.pooled_decisions import judge_recipe, lost_files_decision
 from ml.training.walk_forward import Fold, WalkForward, WalkForwardConfig, prior_version, walk_forward
 
@@ -141,7 +142,7 @@ def train_pooled(
             own = {name: values[mask] for name, values in baselines.items()}
             decision = judge_recipe(sales, result, own, config.gate_rows, run_id)
             merged.decisions.append(decision)
-            if decision.action == "rejected":
+            if decision.action == Action.REJECTED:
                 result = _without_live_fold(result)
         merged.add(mask, sales, result, config)
         index_fallback[market] = learn_index_fallback(con, sales, config.index_fallback)

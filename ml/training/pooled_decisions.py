@@ -14,6 +14,7 @@ from ml.metrics.baselines import BASELINES
 from ml.models.frames import SaleFrame
 from ml.registry.lost_files import RULE_LOST
 from ml.registry.mirror import POOLED, Decision
+from ml.states import Action
 from ml.tables.writing import timestamp
 from ml.training.walk_forward import Restored, WalkForward, prior_version
 
@@ -32,9 +33,9 @@ def judge_recipe(
     strongest = min(errors, key=lambda name: errors[name])
     new, old = result.folds[-1], result.folds[-2] if len(result.folds) > 1 else None
     better = len(priced) > 0 and error < errors[strongest]
-    action, rule = ("promoted", "beats_baselines") if better else ("rejected", "baseline_better")
+    action, rule = (Action.PROMOTED, "beats_baselines") if better else (Action.REJECTED, "baseline_better")
     if len(priced) == 0:  # the very first prior: there is nothing yet to judge it on
-        action, rule = "promoted", "first_prior"
+        action, rule = Action.PROMOTED, "first_prior"
     return Decision(
         decided_at=timestamp(int(frame.known_at[-1])),
         run_id=run_id,

@@ -16,9 +16,10 @@ import duckdb
 import pyarrow as pa
 
 from ml.registry.mirror import Decision, record
+from ml.states import TrialState
 from ml.tables.ops_models import TUNED_SETTINGS, TUNING_TRIALS
 from ml.tables.writing import append
-from ml.tuning.study import COMPLETE, Trial
+from ml.tuning.study import Trial
 
 _SCHEMAS = {table.name: table.arrow() for table in (TUNING_TRIALS, TUNED_SETTINGS)}
 
@@ -110,7 +111,7 @@ def best_of_last_study(
         where scope_kind = $1 and scope = $2 and study <> $3 and state = $4
         order by window_end desc, value, trial limit 1
         """,
-        [kind, scope, study, COMPLETE],
+        [kind, scope, study, TrialState.COMPLETE],
     ).fetchone()
     return dict(json.loads(row[0])) if row else None
 

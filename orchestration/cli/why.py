@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ml.states import Action
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson, Home
 from orchestration.output.terminal import TerminalConsole, print_json, styled
@@ -86,7 +87,7 @@ def _print_event(console: TerminalConsole, event: Event) -> None:
     if after:
         console.print(
             f"  model {before or 'none'} → {after}"
-            if event.what != "rejected"
+            if event.what != Action.REJECTED
             else f"  {before} stays; asked: {after}"
         )
     if event.numbers:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ml.registry.mirror import POOLED
+from ml.states import CHAMPION_CHANGES, DriftState
 from orchestration.decisions.history import MIN_SALES_OF_EFFECT, Effect, Event, History
 from orchestration.errors import HomeError
 from orchestration.states import ClockKind, EventKind
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 LEDGER = "monitoring.estimate_ledger"
 # Order of events of the same time: causes before decisions.
 _ORDER = (EventKind.DRIFT, EventKind.QUEUE, EventKind.TUNING, EventKind.PRIOR, EventKind.DECISION)
-_CHANGES_THE_MODEL = frozenset({"promoted", "rolled_back", "fell_back"})
+_CHANGES_THE_MODEL = frozenset(CHAMPION_CHANGES)
 
 
 def read_history(con: duckdb.DuckDBPyConnection, home: Path, collection: str, watermark: datetime) -> History:
@@ -194,7 +195,7 @@ def _drift(con: duckdb.DuckDBPyConnection, collection: str, missing: list[str]) 
         con,
         "monitoring.drift_scores",
         missing,
-        "collection = $1 and state = 'drifted' order by window_end, feature",
+        f"collection = $1 and state = '{DriftState.DRIFTED}' order by window_end, feature",
         collection,
     )
     return [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml.states import Action
 from ml.text.markdown import markdown_text
 from ml.text.visible import visible
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
@@ -220,7 +221,7 @@ def log_outcome(context: dg.OpExecutionContext, outcome: "TrainingOutcome") -> N
     """
     if outcome.status == "failed":
         context.log.error(visible(f"{outcome.collection}: {outcome.reason}"))
-    elif outcome.decision is not None and outcome.decision.action in ("promoted", "fell_back"):
+    elif outcome.decision is not None and outcome.decision.action in (Action.PROMOTED, Action.FELL_BACK):
         champion = outcome.champion
         context.log_event(
             dg.AssetMaterialization(

@@ -14,6 +14,7 @@ from ml.drift.config import DEFAULT_DRIFT, DriftConfig
 from ml.drift.reports import DriftReport, write_reports
 from ml.drift.scoring import FRESH, DriftPass, is_market, keep_scores, score_drift
 from ml.drift.tables import STATUS
+from ml.states import DriftState
 from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
 from orchestration.conventions import keep_incidents
@@ -96,7 +97,7 @@ def watch_drift(
 def standing_drift(con: duckdb.DuckDBPyConnection) -> Drifted:
     """Collections and markets that are drifted by their newest windows."""
     rows = con.execute(f"select collection, state from {STATUS} where tested > 0").fetchall()
-    drifted = [name for name, state in rows if state == "drifted"]
+    drifted = [name for name, state in rows if state == DriftState.DRIFTED]
     markets = sum(is_market(name) for name in drifted)
     return Drifted(len(drifted) - markets, sum(not is_market(name) for name, _ in rows), markets)
 
@@ -113,7 +114,7 @@ def drift_alerts(con: duckdb.DuckDBPyConnection) -> list[Alert]:
         select collection, drifted, tested, worst_feature, worst_kind, score, window_start, window_end
         from {STATUS}
         left join (select collection, trained_until from ops.champions) using (collection)
-        where state = 'drifted' and (trained_until is null or trained_until < window_end)
+        where state = '{DriftState.DRIFTED}' and (trained_until is null or trained_until < window_end)
         order by collection
         """
     ).fetchall()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ml.registry.champion import TIERS
+from ml.states import Tier
 from orchestration.checks.definition import EXAMPLES, Check, CheckContext, Finding, no_rows
 from orchestration.checks.schema import ColumnRule, rows_meet
 from orchestration.states import CheckSeverity
@@ -14,7 +14,7 @@ LEAST_ETH, MOST_ETH = 1e-9, 1e9
 ESTIMATE_RULES = (
     ColumnRule("collection", required=True),
     ColumnRule("token_id", required=True),
-    ColumnRule("tier", required=True, allowed=TIERS),
+    ColumnRule("tier", required=True, allowed=tuple(Tier)),
     ColumnRule("as_of", required=True),
     *(
         ColumnRule(name, low=LEAST_ETH, high=MOST_ETH)

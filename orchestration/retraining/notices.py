@@ -8,11 +8,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ml.monitoring.online_error import ALL, DEGRADED, newest_online
+from ml.monitoring.online_error import ALL, newest_online
 from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.queue import read_queue
 from ml.retraining.restore import RULE_NOT_TRUSTED, RULE_PREVIOUS
-from ml.retraining.tables import DONE, QUEUE
+from ml.retraining.tables import QUEUE
+from ml.states import ErrorState, QueueState
 from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
 from orchestration.output.commands import assay_command
@@ -45,8 +46,8 @@ def _degraded(con: duckdb.DuckDBPyConnection, as_of: datetime, policy: Retrainin
     rows = con.execute(
         f"""
         select collection, n, mdape, past_mdape, med_5_mdape, past_med_5_mdape from ({newest_online()})
-        where state = '{DEGRADED}' and window_end >= $as_of::timestamp - to_days($stale)
-            and collection not in (select collection from {QUEUE} where state = '{DONE}')
+        where state = '{ErrorState.DEGRADED}' and window_end >= $as_of::timestamp - to_days($stale)
+            and collection not in (select collection from {QUEUE} where state = '{QueueState.DONE}')
         order by collection
         """,
         {"as_of": as_of, "stale": int(policy.stale_days)},

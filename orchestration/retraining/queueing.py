@@ -15,12 +15,12 @@ from orchestration.retraining.worklist import retraining_policy
 if TYPE_CHECKING:
     import dagster as dg
 
-    from ml.retraining.queue import QueueState
+    from ml.retraining.queue import QueueSummary
     from orchestration.alerts.outbox import Synchronised
     from orchestration.resources import Assay
 
 
-def queue_work(assay: Assay, instance: dg.DagsterInstance | None) -> tuple[QueueState, int, Synchronised]:
+def queue_work(assay: Assay, instance: dg.DagsterInstance | None) -> tuple[QueueSummary, int, Synchronised]:
     """`ops.decision_effects` and `ops.retrain_queue`, and incidents about models and their files.
 
     Collections that an ended run did not train wait again.

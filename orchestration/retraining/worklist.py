@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ml.retraining.tables import QUEUE, QUEUED, RETRAIN
+from ml.retraining.tables import QUEUE
+from ml.states import QueueKind, QueueState
 
 if TYPE_CHECKING:
     import duckdb
@@ -96,7 +97,7 @@ class Choice:
 def read_waiting(con: duckdb.DuckDBPyConnection, as_of: datetime) -> tuple[list[Waiting], set[str]]:
     """Collections that wait for a training, most valuable first, and those launched on this day."""
     rows = con.execute(
-        f"select collection, attempts, last_trained from {QUEUE} where state = '{QUEUED}' and kind = '{RETRAIN}'"
+        f"select collection, attempts, last_trained from {QUEUE} where state = '{QueueState.QUEUED}' and kind = '{QueueKind.RETRAIN}'"
         " order by priority desc, collection"
     ).fetchall()
     today = con.execute(

@@ -15,8 +15,8 @@ from ml.accuracy.walk_forward_report import accuracy_due, accuracy_report
 from ml.models.collection_reader import read_collections
 from ml.models.frames import FeatureSet
 from ml.models.local import LocalConfig, fit_local
-from ml.registry.champion import TIER_OWN
 from ml.registry.mirror import read_champions, record
+from ml.states import Tier
 from orchestration.alerts.store import Outbox
 from orchestration.definitions import open_location
 from orchestration.home import open_instance, prepare_home
@@ -122,7 +122,7 @@ def plant_booster(settings: Settings) -> str:
         read.inputs, read.target_log - read.prediction_log, LocalConfig(iterations=20), time.monotonic() + 60
     )
     planted = replace(
-        current, tier=TIER_OWN, local_sha=assay.registry.artifacts.put_model(booster), weight=0.2, version=0
+        current, tier=Tier.OWN, local_sha=assay.registry.artifacts.put_model(booster), weight=0.2, version=0
     )
     with assay.lake.write("plant") as con:
         record(con, [assay.registry.promote(planted, current)], [])

@@ -58,7 +58,7 @@ BANNED = {
 
 ALLOWED = {
     "silent_days": "a setting that homes have in their configuration",
-    "REASON_SILENT": "the constant of the stored word silent_over_90_days",
+    "NoValue.INACTIVE": "the constant of the stored word silent_over_90_days",
     "tell": "a method of an Optuna study",
 }
 """Name to the reason why it stays."""

@@ -15,7 +15,7 @@ from ml.explain.errors import ExplainError, PriorForgottenError, UnknownNameErro
 from ml.explain.explain import Explanations, explain
 from ml.explain.tables import write_explanations
 from ml.features.build import build_token_features
-from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
+from ml.states import Tier
 from ml.tables.registry import TABLES
 from tests.unit.ml.explain.conftest import COLD, FEW, NOW, OWN, POOLED, Market
 
@@ -26,7 +26,7 @@ def explained(market: Market, collection: str, *tokens: str, k: int = 5) -> Expl
 
 
 @pytest.mark.parametrize(
-    ("collection", "tier"), [(OWN, TIER_OWN), (POOLED, TIER_POOLED), (COLD, TIER_POOLED)]
+    ("collection", "tier"), [(OWN, Tier.OWN), (POOLED, Tier.POOLED), (COLD, Tier.POOLED)]
 )
 def test_parts_add_up_to_the_stored_estimate(market: Market, collection: str, tier: str) -> None:
     found = explained(market, collection)
@@ -119,7 +119,7 @@ def test_without_any_model_the_index_explains_itself(copied: Market) -> None:
         con.execute("delete from ops.prior_folds")
         con.execute("delete from ops.rarity_effect")
     found = explained(copied, OWN, "7")
-    assert found.used.tier == TIER_INDEX
+    assert found.used.tier == Tier.INDEX
     assert "not valued yet" in found.notes[0]
     with copied.lake.read() as con:
         base = con.execute(

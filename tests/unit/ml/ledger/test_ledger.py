@@ -8,8 +8,9 @@ import duckdb
 import pandas as pd
 import pytest
 
-from ml.ledger.estimate_ledger import LIVE, TABLE, WALK_FORWARD, update_estimate_ledger
+from ml.ledger.estimate_ledger import TABLE, update_estimate_ledger
 from ml.ledger.ledger import LEDGER_SCHEMA, ledger_rows
+from ml.states import Origin
 from tests.unit.ml.features.market import make_sales, write_marts
 
 NOW = datetime(2024, 6, 1)  # noqa: DTZ001
@@ -132,9 +133,9 @@ def test_every_sale_is_entered_once_whatever_priced_it(home: duckdb.DuckDBPyConn
     assert list(found.sale_id) == list(sales.sale_id)
     assert first.live + first.walk_forward == first.rows == len(sales)
     after = (sales.as_of >= pd.Timestamp("2024-02-15")) & sales.collection.isin(["c0", "c1"])
-    assert list(found.origin == LIVE) == list(after)
-    assert set(found[found.origin == LIVE].model_version) == {"c0@1", "c1@1"}
-    walked = found[(found.origin == WALK_FORWARD) & found.is_arms_length & (found.sales_seen >= 3)]
+    assert list(found.origin == Origin.LIVE) == list(after)
+    assert set(found[found.origin == Origin.LIVE].model_version) == {"c0@1", "c1@1"}
+    walked = found[(found.origin == Origin.WALK_FORWARD) & found.is_arms_length & (found.sales_seen >= 3)]
     assert set(walked.tier) == {"pooled"}
     again = update_estimate_ledger(home, NOW)
     assert (again.live, again.walk_forward, again.removed) == (0, 0, 0)
@@ -146,7 +147,7 @@ def test_a_ledger_filled_day_by_day_is_the_one_filled_at_once(home: duckdb.DuckD
     at_once = content(home)
     own = home.execute("select sale_id from predictions.prior_walk_forward").df().sale_id
     borrowed = at_once[
-        (at_once.origin == WALK_FORWARD) & ~at_once.sale_id.isin(own) & at_once.estimate_eth.notna()
+        (at_once.origin == Origin.WALK_FORWARD) & ~at_once.sale_id.isin(own) & at_once.estimate_eth.notna()
     ]
     assert len(borrowed), "a sale without a prediction of its own, of a token that had one before"
     home.execute(f"delete from {TABLE}")

@@ -11,7 +11,8 @@ import pytest
 
 from ml.ledger.estimate_ledger import TABLE as LEDGER
 from ml.monitoring.error_buckets import BUCKETS, update_mape_buckets
-from ml.monitoring.online_error import ALL, DEGRADED, OK, TABLE, TOO_FEW, OnlineConfig, update_online_metrics
+from ml.monitoring.online_error import ALL, TABLE, OnlineConfig, update_online_metrics
+from ml.states import ErrorState
 from tests.unit.ml.monitoring.ledger_of_errors import START, add_sales, make_ledger
 
 NOW = START + timedelta(days=120)
@@ -44,11 +45,11 @@ def test_a_model_that_went_wrong_is_degraded_and_one_that_did_not_is_not(
     update = update_online_metrics(con, NOW)
     assert update.degraded == ("apes",)
     apes = row(con, "apes")
-    assert apes["state"] == DEGRADED
+    assert apes["state"] == ErrorState.DEGRADED
     assert apes["n"] >= 50
     assert apes["mdape_low"] < apes["mdape"] < apes["mdape_high"]
     assert apes["mdape"] > 3 * apes["past_mdape"]
-    assert row(con, "birds")["state"] == OK
+    assert row(con, "birds")["state"] == ErrorState.OK
 
 
 def test_a_market_that_is_harder_for_every_model_is_no_broken_model(con: duckdb.DuckDBPyConnection) -> None:
@@ -58,7 +59,7 @@ def test_a_market_that_is_harder_for_every_model_is_no_broken_model(con: duckdb.
     apes = row(con, "apes")
     assert apes["z_past"] > OnlineConfig().noise_z
     assert apes["mdape"] > 1.5 * apes["past_mdape"]
-    assert apes["state"] == OK
+    assert apes["state"] == ErrorState.OK
 
 
 def test_sales_of_a_week_without_scoring_are_not_held_against_a_model(
@@ -71,7 +72,7 @@ def test_sales_of_a_week_without_scoring_are_not_held_against_a_model(
     update = update_online_metrics(con, NOW)
     assert update.degraded == ()
     apes, every = row(con, "apes"), row(con, ALL)
-    assert apes["state"] == every["state"] == OK
+    assert apes["state"] == every["state"] == ErrorState.OK
     assert apes["outdated"] == every["outdated"] == 140
 
 
@@ -83,7 +84,7 @@ def test_an_estimate_that_is_old_because_nothing_sold_is_judged(con: duckdb.Duck
     update_online_metrics(con, NOW)
     every = row(con, ALL)
     assert (every["n"], every["outdated"]) == (60, 0)
-    assert every["state"] == DEGRADED
+    assert every["state"] == ErrorState.DEGRADED
 
 
 @pytest.mark.parametrize(("before", "recent"), [(200, 19), (39, 60)])
@@ -93,7 +94,7 @@ def test_too_few_sales_decide_nothing_however_bad(
     add_sales(con, "apes", before, START, NOW - timedelta(days=40))
     add_sales(con, "apes", recent, SINCE, NOW, bias=2.0)
     assert update_online_metrics(con, NOW).degraded == ()
-    assert row(con, "apes")["state"] == TOO_FEW
+    assert row(con, "apes")["state"] == ErrorState.TOO_FEW
 
 
 def test_sixty_sales_of_one_sweep_count_as_one_piece_of_evidence(con: duckdb.DuckDBPyConnection) -> None:

@@ -22,10 +22,10 @@ from ml.index.update import update_index
 from ml.ledger.estimate_ledger import TABLE as LEDGER
 from ml.pricing.tiers import TierRules
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
 from ml.registry.champions import ChampionRegistry
 from ml.registry.mirror import read_champions
 from ml.retraining.contest import CannotPriceError
+from ml.states import Tier
 from ml.tables.registry import TABLES
 from ml.training.collections import record_training, train_collections
 from ml.training.gate import GateConfig
@@ -166,15 +166,15 @@ LATE_GATE = TierRules(gate=GateConfig(pooled_min_sales=50))
 @pytest.mark.parametrize(
     ("change", "rules", "own_tier"),
     [
-        pytest.param(nothing, TierRules(), TIER_OWN, id="nothing changed"),
-        pytest.param(ADDED, TierRules(), TIER_OWN, id="a trait type added"),
-        pytest.param(REMOVED, TierRules(), TIER_OWN, id="a trait type removed"),
-        pytest.param(HIDDEN, TierRules(), TIER_OWN, id="no sold token has traits"),
-        pytest.param(REVEALED, TierRules(), TIER_OWN, id="a token revealed"),
-        pytest.param(lost_booster, TierRules(), TIER_POOLED, id="a booster lost"),
-        pytest.param(OLD_FEATURES, TierRules(), TIER_POOLED, id="a champion of other features"),
-        pytest.param(UNCALIBRATED, TierRules(), TIER_OWN, id="a prior without calibration"),
-        pytest.param(nothing, LATE_GATE, TIER_OWN, id="another gate"),
+        pytest.param(nothing, TierRules(), Tier.OWN, id="nothing changed"),
+        pytest.param(ADDED, TierRules(), Tier.OWN, id="a trait type added"),
+        pytest.param(REMOVED, TierRules(), Tier.OWN, id="a trait type removed"),
+        pytest.param(HIDDEN, TierRules(), Tier.OWN, id="no sold token has traits"),
+        pytest.param(REVEALED, TierRules(), Tier.OWN, id="a token revealed"),
+        pytest.param(lost_booster, TierRules(), Tier.POOLED, id="a booster lost"),
+        pytest.param(OLD_FEATURES, TierRules(), Tier.POOLED, id="a champion of other features"),
+        pytest.param(UNCALIBRATED, TierRules(), Tier.OWN, id="a prior without calibration"),
+        pytest.param(nothing, LATE_GATE, Tier.OWN, id="another gate"),
     ],
 )
 def test_all_four_price_alike(
@@ -185,9 +185,9 @@ def test_all_four_price_alike(
     tiers = scored.groupby("collection").tier.agg(set)
     late = rules is LATE_GATE
     assert tiers[OWN] == {own_tier}
-    assert tiers[POOLED] == {TIER_POOLED}
-    assert tiers[NO_CHAMPION] == {TIER_INDEX if late else TIER_POOLED}
-    assert (tiers[YOUNG], tiers[FEW]) == ({TIER_INDEX}, {TIER_NONE})
+    assert tiers[POOLED] == {Tier.POOLED}
+    assert tiers[NO_CHAMPION] == {Tier.INDEX if late else Tier.POOLED}
+    assert (tiers[YOUNG], tiers[FEW]) == ({Tier.INDEX}, {Tier.NONE})
     assert scored.lower_eth.notna().sum() == scored.estimate_eth.notna().sum() > 90
 
     pd.testing.assert_frame_equal(backtested(market, rules), scored, check_exact=True)
@@ -197,7 +197,7 @@ def test_all_four_price_alike(
         pd.testing.assert_series_equal(shown, estimate, check_exact=True, check_names=False)
     for collection in (OWN, POOLED, YOUNG):
         estimate = scored[scored.collection == collection].set_index("token_id").estimate_eth
-        if collection == OWN and own_tier != TIER_OWN:
+        if collection == OWN and own_tier != Tier.OWN:
             with pytest.raises(CannotPriceError):
                 compared(market, collection)
         else:

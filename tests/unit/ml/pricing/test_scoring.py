@@ -9,7 +9,7 @@ from ml.compute.matrix import FeatureMismatchError
 from ml.pricing.rescoring import collections_to_score
 from ml.pricing.score_report import ScoreReport
 from ml.pricing.scoring import score
-from ml.registry.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
+from ml.states import Tier
 from tests.unit.ml.conftest import END, FEATURES, Market
 from tests.unit.ml.training.test_collections import mirrored, train
 
@@ -43,7 +43,7 @@ def test_every_token_gets_an_estimate_or_a_reason(priced: Market) -> None:
     train(priced)
     report = run(priced)
     assert report.tokens == 7 * 40
-    assert report.collections_by_tier == {TIER_OWN: 1, TIER_POOLED: 3, TIER_INDEX: 1, TIER_NONE: 2}
+    assert report.collections_by_tier == {Tier.OWN: 1, Tier.POOLED: 3, Tier.INDEX: 1, Tier.NONE: 2}
     assert report.tokens_by_reason == {"fewer_than_3_sales": 40, "silent_over_90_days": 40}
     assert not rows(
         priced,
@@ -99,7 +99,7 @@ def test_a_part_can_be_scored_alone(priced: Market) -> None:
 
 def test_without_any_model_the_index_answers(market: Market) -> None:
     report = run(market)
-    assert report.collections_by_tier == {TIER_INDEX: 5, TIER_NONE: 2}
+    assert report.collections_by_tier == {Tier.INDEX: 5, Tier.NONE: 2}
 
 
 def test_a_lost_booster_is_replaced_by_the_next_tier_and_reported(priced: Market) -> None:
@@ -108,7 +108,7 @@ def test_a_lost_booster_is_replaced_by_the_next_tier_and_reported(priced: Market
     priced.artifacts.path(sha).unlink()
     report = run(priced)
     assert list(report.replaced_champions) == ["apes"]
-    assert report.collections_by_tier[TIER_POOLED] == 4
+    assert report.collections_by_tier[Tier.POOLED] == 4
 
 
 def apes(market: Market) -> dict[str, float]:
@@ -163,7 +163,7 @@ def test_a_trait_that_is_gone_is_absent_for_every_token(
     assert not report.replaced_champions
     found = apes(priced)
     assert found["4"] / found["5"] < 1.1, change  # the laser of token 4 is not known any more
-    assert report.collections_by_tier[TIER_OWN] == 1
+    assert report.collections_by_tier[Tier.OWN] == 1
 
 
 def write_traits(market: Market, traits: str, types: tuple[str, ...]) -> None:
@@ -185,7 +185,7 @@ def test_a_booster_of_an_earlier_version_is_replaced_by_the_next_tier(priced: Ma
         con.execute("update ops.champions set local_sha = $1", [priced.artifacts.put_model(unnamed)])
     report = run(priced)
     assert "found the column '0'" in report.replaced_champions["apes"]
-    assert TIER_OWN not in report.tokens_by_tier
+    assert Tier.OWN not in report.tokens_by_tier
 
 
 def test_features_of_another_fingerprint_are_refused(priced: Market) -> None:

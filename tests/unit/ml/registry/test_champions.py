@@ -12,8 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_POOLED, Champion
+from ml.registry.champion import Champion
 from ml.registry.champions import PREFIX, ChampionRegistry, model_name
+from ml.states import Tier
 
 NOW = datetime(2026, 1, 1)  # noqa: DTZ001 - the lake keeps naive UTC
 HOSTILE = [
@@ -43,7 +44,7 @@ HOSTILE = [
 
 
 def champion(collection: str, weight: float = 0.0) -> Champion:
-    return Champion(collection, TIER_POOLED, "prior", None, weight, "index", "features", NOW, 1)
+    return Champion(collection, Tier.POOLED, "prior", None, weight, "index", "features", NOW, 1)
 
 
 @pytest.fixture(scope="module")

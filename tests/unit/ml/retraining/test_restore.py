@@ -20,7 +20,7 @@ from ml.models.local import LocalConfig, LocalInputs, fit_local
 from ml.models.traits import Traits
 from ml.monitoring.online_error import update_online_metrics
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
+from ml.registry.champion import Champion
 from ml.registry.champions import ChampionRegistry
 from ml.registry.mirror import read_champions, record
 from ml.retraining.contest import compare
@@ -28,6 +28,7 @@ from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.queue import mark_trained
 from ml.retraining.restore import Finding, Suspect, examine, restore, suspects
 from ml.retraining.tables import QUEUE
+from ml.states import Tier
 from ml.tables.registry import TABLES
 from ml.training.pooled import train_pooled
 from ml.training.pooled_tables import record_pooled
@@ -50,7 +51,7 @@ def plant(market: Market, *, shift: float | None) -> Champion:
     older = replace(current, weight=0.99 * current.weight, trained_until=LEARNT_UNTIL, version=0)
     older = market.registry.promote(older, current)
     newest = replace(
-        older, tier=TIER_OWN, local_sha=sha, weight=1.0 if shift else 0.98 * current.weight, version=0
+        older, tier=Tier.OWN, local_sha=sha, weight=1.0 if shift else 0.98 * current.weight, version=0
     )
     newest = market.registry.promote(newest, older)
     with market.lake.write("plant") as con:
@@ -206,7 +207,7 @@ def test_what_training_did_not_help_falls_back_a_tier(trained: Market) -> None:
     assert finding.action == "fell_back"
     with trained.lake.read() as con:
         champion = read_champions(con)[NAME]
-    assert champion.tier == TIER_POOLED
+    assert champion.tier == Tier.POOLED
     assert champion.local_sha is None
     assert champion.previous_version == planted.version
 
@@ -222,7 +223,7 @@ def test_a_lower_tier_that_is_worse_is_not_taken(trained: Market) -> None:
     with trained.lake.read() as con:
         current = read_champions(con, [NAME])[NAME]
     enter_ledger(trained)
-    pooled = replace(current, tier=TIER_POOLED, local_sha=None, weight=0.0, trained_until=LEARNT_UNTIL)
+    pooled = replace(current, tier=Tier.POOLED, local_sha=None, weight=0.0, trained_until=LEARNT_UNTIL)
     with trained.lake.write("trained again") as con:
         record(con, [replace(pooled, previous_version=None)], [])
         con.execute(f"update {LEDGER} set med_5_eth = price_eth")
@@ -232,7 +233,7 @@ def test_a_lower_tier_that_is_worse_is_not_taken(trained: Market) -> None:
         mark_trained(con, [NAME], "run-8", END, 72)
     finding = act(trained)
     assert finding.action == "none"
-    assert TIER_INDEX in finding.reason
+    assert Tier.INDEX in finding.reason
 
 
 def test_equal_sales_of_one_hour_are_one_piece_of_evidence() -> None:

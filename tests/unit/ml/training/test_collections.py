@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from ml.models.local import LocalConfig
-from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
 from ml.registry.mirror import adopt_moved_aliases, read_champions, rollback
+from ml.states import Tier
 from ml.training.collections import (
     FailureBudgetExceededError,
     TrainingConfig,
@@ -56,10 +56,10 @@ def test_every_collection_gets_the_champion_its_data_supports(priced: Market) ->
     report = train(priced, on_result=lambda outcome: arrived.append(outcome.collection))
     champions = mirrored(priced)
     assert sorted(arrived) == sorted(KEYS)
-    assert champions["apes"].tier == TIER_OWN  # only its own model can see the laser premium
+    assert champions["apes"].tier == Tier.OWN  # only its own model can see the laser premium
     assert champions["apes"].weight > 0
-    assert {champions[name].tier for name in ("birds", "cats", "dogs")} == {TIER_POOLED}
-    assert champions["eels"].tier == TIER_INDEX
+    assert {champions[name].tier for name in ("birds", "cats", "dogs")} == {Tier.POOLED}
+    assert champions["eels"].tier == Tier.INDEX
     assert "foxes" not in champions
     assert champions == priced.registry.champions()
     assert report.counts() == {"promoted": 6, "skipped": 1}
