@@ -49,6 +49,35 @@ class Column:
 
 
 @dataclass(frozen=True)
+class ColumnRule:
+    """What a check demands of a column. Unlike `Column.required`, the lake takes a row that breaks it.
+
+    Attributes:
+        name: Column.
+        required: Whether null breaks the rule.
+        allowed: The only values, if not empty.
+        low, high: Bounds of a number (both included); infinity and NaN are above every bound.
+    """
+
+    name: str
+    required: bool = False
+    allowed: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def broken(self) -> str:
+        """SQL that is true for a row that breaks the rule."""
+        broken = [f'"{self.name}" is null'] if self.required else []
+        if self.allowed:
+            words = ", ".join("'" + word.replace("'", "''") + "'" for word in self.allowed)
+            broken.append(f'"{self.name}" not in ({words})')
+        if self.low is not None:
+            broken.append(f'"{self.name}" not between {self.low!r} and {self.high!r}')
+        return f"coalesce({' or '.join(broken)}, false)" if broken else "false"
+
+
+@dataclass(frozen=True)
 class Table:
     """One table of the lake.
 
@@ -61,6 +90,7 @@ class Table:
         derived: Whether it can be computed again from other tables: with other columns than declared it is then dropped
             and made empty.
         state: Tables that record how far this one is computed; emptied with it, so that it is computed again.
+        rules: What checks demand of its rows.
     """
 
     name: str
@@ -70,6 +100,7 @@ class Table:
     columns: tuple[Column, ...]
     derived: bool = False
     state: tuple[str, ...] = ()
+    rules: tuple[ColumnRule, ...] = ()
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -80,6 +111,11 @@ class Table:
         """The statement that makes the table, empty."""
         columns = ", ".join(f'"{c.name}" {c.type}{" not null" if c.required else ""}' for c in self.columns)
         return f"create table {self.name} ({columns})"
+
+    @property
+    def broken(self) -> str:
+        """SQL that is true for a row that breaks one of the rules."""
+        return " or ".join(rule.broken for rule in self.rules) or "false"
 
     def arrow(self) -> pa.Schema:
         """The columns as an Arrow schema, for rows that are made in Python."""

@@ -25,6 +25,8 @@ class NoValue(StrEnum):
     FEW_SALES = "fewer_than_3_sales"
     INACTIVE = "silent_over_90_days"
     NO_FEATURES = "no_features"
+    IMPLAUSIBLE = "implausible_value"
+    SET_ASIDE = "set_aside"
     NOT_ESTIMATED = "not_estimated_before"
     UNKNOWN_TOKEN = "unknown_token"
 

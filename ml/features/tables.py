@@ -5,7 +5,9 @@ Here: columns. Not here: what a feature means (`ml.features.schema`, from which 
 
 from __future__ import annotations
 
-from lake.tables import Column, Table, columns
+from dataclasses import replace
+
+from lake.tables import Column, ColumnRule, Table, columns
 from ml.features.schema import FEATURES
 
 HEDONIC_INDEX = Table(
@@ -106,6 +108,10 @@ FEATURE_STATE = Table(
 )
 
 _BASE = Column("base_log", "double", "Index mean: what the gaps are relative to, ln ETH")
+# ln ETH between which a base and a target are believable: 1e-8 to 1e8 ETH.
+_LOG_ETH_BOUND = 18.5
+_BASE_RULE = ColumnRule("base_log", True, (), -_LOG_ETH_BOUND, _LOG_ETH_BOUND)
+_RULES = (*(ColumnRule(f.name, not f.nullable, (), f.low, f.high) for f in FEATURES), _BASE_RULE)
 _FEATURES = tuple(Column(f.name, f.dtype.lower(), f.description) for f in FEATURES)
 
 SALE_KEYS = columns("""
@@ -129,6 +135,7 @@ SALE_FEATURES = Table(
     (*SALE_KEYS, _BASE, *_FEATURES),
     derived=True,
     state=("features.feature_state",),
+    rules=(*_RULES, replace(_BASE_RULE, name="target_log")),
 )
 
 TOKEN_KEYS = columns("""
@@ -149,6 +156,7 @@ TOKEN_FEATURES = Table(
     (*TOKEN_KEYS, _BASE, *_FEATURES),
     derived=True,
     state=("features.feature_state",),
+    rules=_RULES,
 )
 
 TABLES = (HEDONIC_INDEX, TOKEN_INDEX, INDEX_STATE, FEATURE_STATE, SALE_FEATURES, TOKEN_FEATURES)

@@ -23,6 +23,7 @@ PREDICTION_SCHEMA = pa.schema(
         ("feature_as_of", pa.timestamp("us")),
         ("feature_watermark", pa.timestamp("us")),
         ("tier", pa.string()),
+        ("no_value_reason", pa.string()),
         ("prior_version", pa.string()),
         ("half_80", pa.float64()),
         ("estimate_eth", pa.float64()),
@@ -95,8 +96,13 @@ select
     p.expected_eth,
     {grade_sql("p.half_80")} as grade,
     coalesce(p.tier, 'none') as tier,
-    case when p.estimate_eth is null then coalesce(_facts.no_value_reason, '{NoValue.NO_FEATURES}') end
-        as no_value_reason,
+    case
+        when p.estimate_eth is not null then null
+        when _facts.no_value_reason is not null then _facts.no_value_reason
+        when p.no_value_reason is not null then p.no_value_reason
+        when t.collection in (select collection from ops.set_aside) then '{NoValue.SET_ASIDE}'
+        else '{NoValue.NO_FEATURES}'
+    end as no_value_reason,
     case when p.estimate_eth is not null then c.model_version end as model_version,
     p.prior_version,
     $features as feature_fingerprint,

@@ -27,6 +27,7 @@ from ml.pricing.models import PricingModels, RowIntervals
 from ml.pricing.tiers import TierChoices
 from ml.registry.artifacts import ArtifactLostError
 from ml.states import NoValue, Tier
+from ml.tables.predictions import LEAST_ETH, MOST_ETH
 
 Float = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]
@@ -142,6 +143,8 @@ def price(
     )
     reason = choices.reason.copy()
     reason[_missing(reason) & ~np.isfinite(inputs.base_log)] = NoValue.NO_FEATURES
+    estimate_log = pooled_log + residual
+    reason[_missing(reason) & _implausible(estimate_log, half_90, mean_log)] = NoValue.IMPLAUSIBLE
     priced = _missing(reason)
     return Prices(
         tier=np.where(priced, tier, Tier.NONE).astype(object),
@@ -150,13 +153,24 @@ def price(
         base_log=inputs.base_log,
         adjustment_log=adjustment,
         residual_log=residual,
-        estimate_log=pooled_log + residual,
+        estimate_log=estimate_log,
         prior_log=prior_log,
         half_80=half_80,
         half_90=half_90,
         mean_log=mean_log,
         refused=refused,
     )
+
+
+def _implausible(estimate_log: Float, half_90: Float, mean_log: Float) -> npt.NDArray[np.bool_]:
+    """Which rows have an estimate, bound or mean that no token can be worth.
+
+    They get no value, so that a collection whose prices span cents to thousands stops no other one.
+    """
+    half = np.where(np.isfinite(half_90), half_90, 0.0)
+    lowest, highest = estimate_log - half, np.maximum(estimate_log + half, estimate_log + mean_log)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(~((lowest >= np.log(LEAST_ETH)) & (highest <= np.log(MOST_ETH))))
 
 
 def _missing(values: Objects) -> npt.NDArray[np.bool_]:

@@ -92,7 +92,8 @@ def mark_launched(con: duckdb.DuckDBPyConnection, keys: Sequence[str], run_id: s
     row = con.execute(
         f"update {QUEUE} set state = '{QueueState.LAUNCHED}', launched_at = $as_of, run_id = $run,"
         " attempts = attempts + 1"
-        f" where collection in (select unnest($keys)) and run_id is distinct from $run and state <> '{QueueState.DONE}'",
+        f" where collection in (select unnest($keys)) and run_id is distinct from $run"
+        f" and state <> '{QueueState.DONE}'",
         {"as_of": as_of, "run": run_id, "keys": list(keys)},
     ).fetchone()
     return int(row[0]) if row else 0
@@ -103,7 +104,8 @@ def mark_trained(
 ) -> None:
     """These were trained, by any run: their new sales are awaited. Collections that need nothing are not touched."""
     con.execute(
-        f"update {QUEUE} set state = '{QueueState.COOLING}', last_trained = $as_of, run_id = $run, kind = '{QueueKind.RETRAIN}',"
+        f"update {QUEUE} set state = '{QueueState.COOLING}', last_trained = $as_of, run_id = $run,"
+        f" kind = '{QueueKind.RETRAIN}',"
         " attempts = attempts + (case when run_id is distinct from $run then 1 else 0 end), cooling_until = $until"
         f" where collection in (select unnest($keys)) and state <> '{QueueState.DONE}'",
         {"as_of": as_of, "run": run_id, "keys": list(keys), "until": as_of + timedelta(hours=cooldown_h)},
@@ -113,7 +115,8 @@ def mark_trained(
 def mark_retuned(con: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
     """Settings of these were examined: they may be fitted again."""
     con.execute(
-        f"update {QUEUE} set kind = '{QueueKind.RETRAIN}' where state = '{QueueState.QUEUED}' and kind = '{QueueKind.RETUNE}'"
+        f"update {QUEUE} set kind = '{QueueKind.RETRAIN}' "
+        f" where state = '{QueueState.QUEUED}' and kind = '{QueueKind.RETUNE}'"
         " and collection in (select unnest($1))",
         [list(keys)],
     )
@@ -132,7 +135,8 @@ def launched_runs(con: duckdb.DuckDBPyConnection) -> list[str]:
 def release(con: duckdb.DuckDBPyConnection, ended_runs: Sequence[str]) -> int:
     """Collections that a run which has ended did not train wait again; returns how many."""
     row = con.execute(
-        f"update {QUEUE} set state = '{QueueState.QUEUED}' where state = '{QueueState.LAUNCHED}' and run_id in (select unnest($1))",
+        f"update {QUEUE} set state = '{QueueState.QUEUED}' where state = '{QueueState.LAUNCHED}'"
+        " and run_id in (select unnest($1))",
         [list(ended_runs)],
     ).fetchone()
     return int(row[0]) if row else 0

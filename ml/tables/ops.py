@@ -149,6 +149,22 @@ DECISION_EFFECTS = Table(
     """),
 )
 
+SET_ASIDE = Table(
+    "ops.set_aside",
+    "One row per stage and collection that was set aside because its rows broke a rule; the others went on.",
+    ("stage", "collection"),
+    "per stage, by each of its runs",
+    columns("""
+        stage varchar Table whose rows broke the rule, such as features.token_features
+        collection varchar Collection
+        as_of timestamp Time of the data when it was set aside
+        rows bigint Rows that broke a rule
+        column_name varchar One column that broke it
+        value varchar Its value
+        expected varchar What the rule expects
+    """),
+)
+
 TRAINING_FAILURES = Table(
     "ops.training_failures",
     "One row per collection whose last training failed; its next training that does not fail removes the row.",
@@ -173,5 +189,6 @@ TABLES = (
     DECISION_LOG,
     RETRAIN_QUEUE,
     DECISION_EFFECTS,
+    SET_ASIDE,
     TRAINING_FAILURES,
 )

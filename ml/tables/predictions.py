@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lake.tables import Table, columns
+from lake.tables import ColumnRule, Table, columns
+from ml.states import Tier
 
 PRIOR_WALK_FORWARD = Table(
     "predictions.prior_walk_forward",
@@ -45,6 +46,11 @@ LOCAL_WALK_FORWARD = Table(
     """),
 )
 
+LEAST_ETH, MOST_ETH = 1e-9, 1e9
+"""Between these a value is believable, ETH; an order of magnitude wider than the rules of the features."""
+
+_VALUES = ("estimate_eth", "lower_80_eth", "upper_80_eth", "lower_90_eth", "upper_90_eth", "expected_eth")
+
 TOKEN_ESTIMATES = Table(
     "predictions.token_estimates",
     "One row per token: its current estimate with intervals and provenance, or the reason why there is none.",
@@ -60,7 +66,7 @@ TOKEN_ESTIMATES = Table(
         upper_90_eth double Upper end of the 90 % interval, ETH
         expected_eth double Mean rather than median, ETH: what to add up in a portfolio; null without a value
         tier varchar own_model, pooled, index_rarity or none: which parts of the model set the price
-        no_value_reason varchar fewer_than_3_sales, silent_over_90_days or no_features; null where there is a value
+        no_value_reason varchar Word of ml.states.NoValue, such as fewer_than_3_sales; null where there is a value
         model_version varchar Champion that priced it, <collection>@<version>; @0 without one; null without a value
         prior_version varchar Pooled prior beneath it; null where only the index prices
         feature_fingerprint varchar Features it was priced on (ml.features.schema)
@@ -71,6 +77,13 @@ TOKEN_ESTIMATES = Table(
         last_sale_eth double Fact: the token's own last arm's-length price, ETH; null if it never sold
         grade varchar A (surest) to D by the width of the 80 % interval; null without one, and in rows older than grades
     """),
+    rules=(
+        ColumnRule("collection", required=True),
+        ColumnRule("token_id", required=True),
+        ColumnRule("tier", required=True, allowed=tuple(Tier)),
+        ColumnRule("as_of", required=True),
+        *(ColumnRule(name, low=LEAST_ETH, high=MOST_ETH) for name in _VALUES),
+    ),
 )
 
 ESTIMATE_HISTORY = Table(

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from orchestration.checks.definition import EXAMPLES, Check, CheckContext, Finding, Measure, no_rows, refers
+from ml.tables.registry import table as declared
+from orchestration.checks.definition import Check, no_rows, refers
+from orchestration.checks.schema import rows_meet
 from orchestration.states import CheckSeverity
-
-
-def _meets_schema(table: str) -> Measure:
-    def measure(context: CheckContext) -> Finding:
-        from ml.features.checks import check_features
-
-        report = check_features(context.con, f"features.{table}")
-        numbers = {
-            "rows": report.rows,
-            "offending_rows": report.offending_rows,
-            "rows_judged_by_pandera": report.sampled_rows,
-        }
-        return Finding(report.passed, numbers, report.failures.head(EXAMPLES))
-
-    return measure
 
 
 def _schema(table: str) -> Check:
@@ -26,7 +13,7 @@ def _schema(table: str) -> Check:
         name=f"{table}_match_schema",
         asset=table,
         description="Every row meets the declared feature schema (Pandera). Blocks training and scoring.",
-        measure=_meets_schema(table),
+        measure=rows_meet(declared(f"features.{table}"), unique=True, sample_rows=20_000),
         severity=CheckSeverity.ERROR,
         blocking=True,
         runbook="feature-check-blocked",

@@ -5,8 +5,9 @@ Event tables are checked for the last seven days of arrival: older rows were che
 
 from __future__ import annotations
 
+from ml.tables.registry import table as declared
 from orchestration.checks.definition import Check, CheckContext, Finding, no_rows
-from orchestration.checks.schema import contract_rules, rows_meet
+from orchestration.checks.schema import rows_meet
 from orchestration.checks.volume import volume_as_expected
 from orchestration.slo.definitions import allowed_share
 from orchestration.states import CheckSeverity
@@ -17,14 +18,14 @@ RECENT = "known_at >= $as_of::timestamp - interval 7 day and known_at < $as_of"
 
 
 def _contract(table: str) -> Check:
-    contract = RAW_TABLES[table]
-    events = table in EVENT_TABLES
     return Check(
         name=f"{table}_meet_the_contract",
         asset=f"raw_{table}",
         description="Rows have every required value and only listed words, in the contract's types.",
         measure=rows_meet(
-            f"raw.{table}", contract_rules(contract), ("source", "source_row"), RECENT if events else "true"
+            declared(f"raw.{table}"),
+            RECENT if table in EVENT_TABLES else "true",
+            keys=("source", "source_row"),
         ),
         severity=CheckSeverity.ERROR,
         blocking=True,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from lake.connection import current_snapshot
-from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
+from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema, incident_counts
 from orchestration.output import plots
+from orchestration.predictions.set_aside import report_set_aside
 from orchestration.resources import Assay, AssayResource
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 def token_estimates(assay: AssayResource) -> dg.MaterializeResult:
     """`predictions.token_estimates` (one row per token) and `predictions.estimate_history` (append-only)."""
     report = score_what_changed(assay)
+    incidents = report_set_aside(assay)
     return dg.MaterializeResult(
         metadata={
             "rows_written": report.tokens,
@@ -39,6 +41,7 @@ def token_estimates(assay: AssayResource) -> dg.MaterializeResult:
             **{f"no_value_{reason}": n for reason, n in report.tokens_by_reason.items()},
             "champions_replaced": dg.MetadataValue.json(report.replaced_champions),
             "seconds": dg.MetadataValue.json(report.seconds),
+            **incident_counts(incidents),
         }
     )
 

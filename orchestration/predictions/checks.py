@@ -4,30 +4,10 @@ from __future__ import annotations
 
 import math
 
-from ml.states import Tier
+from ml.tables.predictions import TOKEN_ESTIMATES
 from orchestration.checks.definition import EXAMPLES, Check, CheckContext, Finding, no_rows
-from orchestration.checks.schema import ColumnRule, rows_meet
+from orchestration.checks.schema import rows_meet
 from orchestration.states import CheckSeverity
-
-# Prices in ETH that are believable, an order wider than those of the feature schema.
-LEAST_ETH, MOST_ETH = 1e-9, 1e9
-ESTIMATE_RULES = (
-    ColumnRule("collection", required=True),
-    ColumnRule("token_id", required=True),
-    ColumnRule("tier", required=True, allowed=tuple(Tier)),
-    ColumnRule("as_of", required=True),
-    *(
-        ColumnRule(name, low=LEAST_ETH, high=MOST_ETH)
-        for name in (
-            "estimate_eth",
-            "lower_80_eth",
-            "upper_80_eth",
-            "lower_90_eth",
-            "upper_90_eth",
-            "expected_eth",
-        )
-    ),
-)
 
 # A change by more than this (either way) is a jump; the check fails above this share of jumps.
 JUMP = 0.5
@@ -149,7 +129,7 @@ PREDICTIONS = (
         name="estimates_meet_the_schema",
         asset="token_estimates",
         description="Keys, tier and `as_of` are there; values are believable prices.",
-        measure=rows_meet("predictions.token_estimates", ESTIMATE_RULES, ("collection", "token_id")),
+        measure=rows_meet(TOKEN_ESTIMATES),
         severity=CheckSeverity.ERROR,
         blocking=True,
         runbook="rows-contradict",
