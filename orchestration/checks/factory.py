@@ -11,6 +11,7 @@ import dagster as dg
 from ml.text.markdown import markdown_table
 from orchestration.checks.definition import Check, CheckContext, Finding
 from orchestration.resources import AssayResource
+from orchestration.states import CheckSeverity
 
 
 def check_group(name: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
@@ -34,9 +35,10 @@ def judge(check: Check, context: CheckContext) -> Finding:
     return check.measure(context)
 
 
-def guidance(severity: str, what_to_do: str, runbook: str) -> dict[str, str]:
+def guidance(severity: CheckSeverity, what_to_do: str, runbook: str) -> dict[str, str]:
     """Metadata of every check: severity, first command, runbook page."""
-    return {"severity": severity, "what_to_do": what_to_do, "runbook": f"docs/runbook/{runbook}.md"}
+    # Plain text: Dagster stores no enumeration of ours.
+    return {"severity": severity.value, "what_to_do": what_to_do, "runbook": f"docs/runbook/{runbook}.md"}
 
 
 def spec_of(check: Check) -> dg.AssetCheckSpec:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def record_failures(
     con: duckdb.DuckDBPyConnection, outcomes: Sequence[TrainingOutcome], run_id: str, as_of: datetime
 ) -> None:
-    """Record which of the trained collections failed, in the caller's transaction; older failures of the others end."""
+    """Record which of the trained collections failed, in the caller's transaction; the others lose their record."""
     from ml.tables.writing import append
 
     con.execute(

@@ -88,7 +88,7 @@ def _secret_parts(value: str) -> Iterator[str]:
 
 
 def _credentials(url: str, scheme: str, userinfo: str, address: str) -> Iterator[str]:
-    """The path of a webhook and the tokens of a service: with them anyone can write to it."""
+    """The path of a webhook and the tokens of a service: they give the right to write to it."""
     host, _, path = address.partition("/")
     if path or scheme not in _WEB:
         yield url

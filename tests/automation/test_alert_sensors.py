@@ -13,6 +13,7 @@ from orchestration.alerts.store import Outbox
 from orchestration.checks.factory import guidance
 from orchestration.resources import Assay
 from orchestration.settings import load_settings
+from orchestration.states import CheckSeverity
 
 
 class Trouble(dg.ConfigurableResource):
@@ -41,7 +42,7 @@ def quarantine_rate(trouble: Trouble) -> dg.AssetCheckResult:
 @dg.asset_check(asset=estimates)
 def prices_plausible(trouble: Trouble) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=not trouble.is_on, metadata=guidance("error", "assay why c0", "prices-implausible")
+        passed=not trouble.is_on, metadata=guidance(CheckSeverity.ERROR, "assay why c0", "prices-implausible")
     )
 
 

@@ -9,7 +9,8 @@ import pytest
 from lake.tables import create_missing
 from ml.tables.registry import TABLES
 from orchestration.checks.definition import CheckContext, share_against_before
-from orchestration.checks.factory import judge, result_of, spec_of
+from orchestration.checks.factory import evaluation_of, judge, result_of, spec_of
+from orchestration.dagster_internals import serialize_value
 from orchestration.graph import CHECK_GROUPS
 from orchestration.models.checks import record_failures
 
@@ -63,6 +64,11 @@ def test_every_check_has_a_severity_and_a_command(root_of_docs):
         assert spec.metadata["severity"] in ("error", "warn")
         assert spec.metadata["what_to_do"].startswith("assay ")
         assert (root_of_docs / spec.metadata["runbook"]).is_file(), spec.metadata["runbook"]
+
+
+def test_dagster_can_store_every_finding(con):
+    for check in CHECKS:
+        assert check.name in serialize_value(evaluation_of(check, find(con, check.name)))
 
 
 def test_rows_that_meet_the_contract_pass_and_each_broken_rule_fails(con):
