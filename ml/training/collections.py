@@ -107,7 +107,7 @@ class TrainingReport:
 
     def counts(self) -> dict[str, int]:
         """Number of outcomes by action (promoted, rejected, …), skipped and failed."""
-        return dict(Counter(o.decision.action if o.decision else o.status for o in self.outcomes))
+        return dict(Counter(str(o.decision.action if o.decision else o.status) for o in self.outcomes))
 
     def check_failure_budget(self) -> None:
         """Raise when the budget is spent.

@@ -228,10 +228,10 @@ def log_outcome(context: dg.OpExecutionContext, outcome: "TrainingOutcome") -> N
                 PRICE_MODELS,
                 partition=collection_key(outcome.collection),
                 metadata={
-                    "action": outcome.decision.action,
+                    "action": str(outcome.decision.action),
                     "reason": outcome.reason,
                     "model_version": champion.model_version if champion else "none",
-                    "tier": champion.tier if champion else "none",
+                    "tier": str(champion.tier) if champion else "none",
                     "fit_seconds": outcome.fit_seconds,
                 },
             )

@@ -73,10 +73,10 @@ def examine_champions(
                 "price_models",
                 partition=collection_key(finding.collection),
                 metadata={
-                    "action": finding.action,
+                    "action": str(finding.action),
                     "reason": finding.reason,
                     "model_version": finding.champion.model_version,
-                    "tier": finding.champion.tier,
+                    "tier": str(finding.champion.tier),
                 },
             )
         )
@@ -86,7 +86,7 @@ def examine_champions(
         )
     counts: dict[str, int] = {}
     for finding in restored.findings:
-        counts[finding.action] = counts.get(finding.action, 0) + 1
+        counts[str(finding.action)] = counts.get(finding.action, 0) + 1
     context.add_output_metadata({**counts, "tokens_valued_again": restored.tokens})
     return counts
 
