@@ -2,5 +2,5 @@
 
 Here: what a check is, the ways of measuring, and the one factory that makes Dagster checks of it. Not here: the checks
 themselves (module `checks` of each subject), promises with an error budget (`orchestration.slo`), dbt's
-data tests, the feature schema (`ml.features.checks`). docs/contracts.md lists what is covered where.
+data tests. docs/contracts.md lists what is covered where.
 """

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from ml.features.build import ScoringTimeError, build_token_features, update_sale_features
-from ml.features.checks import check_features
 from ml.features.schema import FEATURES
 from ml.index.update import update_index
 from tests.unit.ml.features.market import make_listings, make_sales, make_traits, write_marts
@@ -154,21 +153,3 @@ def test_scoring_in_the_past_is_refused() -> None:
     con = build(make_sales())
     with pytest.raises(ScoringTimeError, match="pass a later as_of"):
         build_token_features(con, datetime(2024, 2, 1))  # noqa: DTZ001
-
-
-def test_good_features_pass_and_bad_ones_are_shown_with_their_keys() -> None:
-    con = build(make_sales())
-    build_token_features(con, NOW)
-    assert check_features(con, "features.sale_features").passed
-    assert check_features(con, "features.token_features").passed
-    con.execute("update features.sale_features set med_5_gap = null where sale_id = 's20'")
-    con.execute("update features.sale_features set own_sales = -1 where sale_id = 's30'")
-    con.execute("update features.sale_features set a_sd = 'nan' where sale_id = 's31'")
-    con.execute(
-        "insert into features.sale_features select * from features.sale_features where sale_id = 's40'"
-    )
-    report = check_features(con, "features.sale_features", sample_rows=5)
-    assert not report.passed
-    assert report.offending_rows == 3
-    found = {(row.column, row.sale_id) for row in report.failures.itertuples()}
-    assert found == {("med_5_gap", "s20"), ("own_sales", "s30"), ("a_sd", "s31"), ("key", "s40")}

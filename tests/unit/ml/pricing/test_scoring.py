@@ -230,3 +230,28 @@ def test_a_collection_without_a_champion_follows_the_live_prior(priced: Market) 
         con.execute("update ops.prior_folds set prior_version = 'newer'")
     with priced.lake.read() as con:
         assert collections_to_score(con, END, FEATURES) == ["cats"]
+
+
+def test_a_price_that_no_token_can_be_worth_is_none_and_stops_no_other(priced: Market) -> None:
+    train(priced)
+    run(priced)
+    (usual,) = rows(priced, "select count(*) from predictions.token_estimates where estimate_eth is not null")
+    victim = rows(
+        priced, "select collection, token_id from predictions.token_estimates where tier = 'pooled' limit 1"
+    )[0]
+    with priced.lake.write("a level of a billion ETH") as con:
+        con.execute(
+            "update features.token_features set base_log = 21 where collection = $1 and token_id = $2",
+            [*victim],
+        )
+    report = run(priced)
+    assert report.tokens_by_reason["implausible_value"] == 1
+    found = rows(
+        priced,
+        "select collection, token_id, tier, upper_90_eth, grade from predictions.token_estimates"
+        " where no_value_reason = 'implausible_value'",
+    )
+    assert found == [(*victim, Tier.NONE, None, None)]
+    assert rows(
+        priced, "select count(*) from predictions.token_estimates where estimate_eth is not null"
+    ) == [(usual[0] - 1,)]
