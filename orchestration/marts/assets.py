@@ -4,7 +4,6 @@ Here: how dbt's nodes become assets. Not here: any SQL (`dbt_project/`), running
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +11,6 @@ import dagster as dg
 import duckdb
 from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
-from lake.connection import Lake
 from lake.dbt import dbt_environment
 from lake.extensions import install_extensions
 from orchestration.conventions import DATA_TEAM, LAKE_WRITER
@@ -63,7 +61,7 @@ def build_marts(project: DbtProject) -> dg.AssetsDefinition:
             prepared_manifest(),
             project=DBT_PROJECT,
             target=target,
-            env=dbt_settings(assay.lake),
+            env=dbt_environment(assay.lake),
         )
         with assay.lake.writing("dbt build"), assay.lake.read() as con:
             for event in invocation.dagster_events(context):
@@ -85,9 +83,3 @@ def _with_row_count(event: Any, nodes: Mapping[str, Any], con: duckdb.DuckDBPyCo
         return event
     rows = con.execute(f"select count(*) from {node['schema']}.{node['alias']}").fetchone()
     return event.with_metadata({**event.metadata, "dagster/row_count": rows[0] if rows else 0})
-
-
-def dbt_settings(lake: Lake) -> dict[str, str]:
-    """Environment variables of a build: those of the lake, and dbt's own."""
-    # At its default, debug, dbt spends a quarter of a small build on its log.
-    return {**dbt_environment(lake), "DBT_LOG_LEVEL_FILE": os.environ.get("DBT_LOG_LEVEL_FILE", "info")}

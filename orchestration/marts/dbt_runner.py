@@ -20,8 +20,9 @@ import dagster as dg
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
     from dbt.contracts.graph.manifest import Manifest
-    from dbt_common.events.base_types import EventMsg
 
+Event = Any
+"""A message of dbt's protocol, `EventMsg`: its own type leaves out the fields `info.msg` and `data`."""
 _ONE_AT_A_TIME = threading.Lock()
 """dbt keeps its flags, adapter, connection and loggers in module globals."""
 _START_OF_A_NODE = "LogStartLine"
@@ -55,10 +56,12 @@ class DbtInvocation:
         """
         folders = {"project-dir": project, "profiles-dir": project, "target-path": target, "log-path": target}
         where = [part for option, folder in folders.items() for part in (f"--{option}", str(folder))]
-        self._arguments = [*command, *where, "--log-level", "none", "--no-send-anonymous-usage-stats"]
+        # At its default, debug, dbt spends a quarter of a small build on its log.
+        levels = ["--log-level", "none", "--log-level-file", os.environ.get("DBT_LOG_LEVEL_FILE", "info")]
+        self._arguments = [*command, *where, *levels, "--no-send-anonymous-usage-stats"]
         self._manifest = manifest
         self._env = env
-        self._events: SimpleQueue[EventMsg | None] = SimpleQueue()
+        self._events: SimpleQueue[Event | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._outcome: list[dbtRunnerResult] = []
         self._log: list[str] = []
@@ -95,9 +98,9 @@ class DbtInvocation:
         exception = self._outcome[0].exception if self._outcome else None
         return "\n".join([*self._log, *([str(exception)] if exception else [])])[-3000:]
 
-    def _stream(self, selection: Sequence[str], env: Mapping[str, str]) -> Iterator[EventMsg]:
+    def _stream(self, selection: Sequence[str], env: Mapping[str, str]) -> Iterator[Event]:
         """Events of a level that people read, while dbt works in a thread of its own."""
-        with _ONE_AT_A_TIME, _environment({**self._env, **env}):
+        with _ONE_AT_A_TIME, environment({**self._env, **env}):
             thread = threading.Thread(target=self._work, args=(list(selection),), name="dbt", daemon=True)
             thread.start()
             try:
@@ -117,7 +120,7 @@ class DbtInvocation:
         finally:
             self._events.put(None)
 
-    def _hear(self, event: EventMsg) -> None:
+    def _hear(self, event: Event) -> None:
         if self._stopping.is_set() and event.info.name == _START_OF_A_NODE:
             raise DbtStoppedError("The run has ended: not built.")
         if event.info.level != "debug":
@@ -125,7 +128,7 @@ class DbtInvocation:
 
 
 def invoke_dbt(
-    arguments: Sequence[str], manifest: Manifest | None = None, hear: Callable[[EventMsg], None] | None = None
+    arguments: Sequence[str], manifest: Manifest | None = None, hear: Callable[[Event], None] | None = None
 ) -> dbtRunnerResult:
     """Run one dbt command in this process and leave nothing of it behind: no adapter, connection or open log.
 
@@ -161,8 +164,9 @@ def _release() -> None:
     from dbt_common.events.event_manager_client import get_event_manager
 
     reset_adapters()
-    if DuckDBConnectionManager._ENV is not None:
-        DuckDBConnectionManager.env().close()
+    opened: Any = DuckDBConnectionManager._ENV
+    if opened is not None:
+        opened.close()
         DuckDBConnectionManager.close_all_connections()
     events = get_event_manager()
     for name in {logger.name for logger in events.loggers}:
@@ -183,7 +187,8 @@ def _interrupt_statements() -> None:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for as long as the block lasts; what was set before is set again."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

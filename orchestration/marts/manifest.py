@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dagster_dbt import DbtProject
 from filelock import FileLock
 
-from orchestration.marts.dbt_runner import invoke_dbt, load_manifest
+from orchestration.marts.dbt_runner import Event, invoke_dbt, load_manifest
 from orchestration.resources import DBT_PROJECT
 
 if TYPE_CHECKING:
@@ -57,18 +57,20 @@ def prepare_manifest() -> Path:
     Raises:
         RuntimeError: If the project does not parse.
     """
-    said: list[str] = []
+    errors: list[str] = []
+
+    def hear(event: Event) -> None:
+        if event.info.level == "error":
+            errors.append(event.info.msg)
+
     where = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
     target = ["--target-path", str(_TARGET), "--log-path", str(DBT_PROJECT / "logs")]
     quiet = ["--log-level", "none", "--no-send-anonymous-usage-stats"]
     _TARGET.mkdir(parents=True, exist_ok=True)
     with FileLock(_TARGET / ".parsing.lock"):
-        outcome = invoke_dbt(
-            ["parse", *where, *target, *quiet],
-            hear=lambda event: said.append(event.info.msg) if event.info.level == "error" else None,
-        )
+        outcome = invoke_dbt(["parse", *where, *target, *quiet], hear=hear)
     if not outcome.success:
-        found = "\n".join([*said, str(outcome.exception or "")])
+        found = "\n".join([*errors, str(outcome.exception or "")])
         raise RuntimeError(f"dbt parse failed; expected a project that parses, found:\n{found}")
     # dbt writes only what differs from the last time.
     for path in (_MANIFEST, _PARTIAL_PARSE):
