@@ -43,7 +43,6 @@ class MartsTranslator(DagsterDbtTranslator):
 
 def build_marts(project: DbtProject) -> dg.AssetsDefinition:
     """All dbt models as one multi-asset, built by one `dbt build` under the lake's write lock."""
-    nodes = json.loads(project.manifest_path.read_bytes())["nodes"]
 
     @dbt_assets(
         manifest=project.manifest_path,
@@ -63,6 +62,7 @@ def build_marts(project: DbtProject) -> dg.AssetsDefinition:
             target=target,
             env=dbt_environment(assay.lake),
         )
+        nodes = json.loads(project.manifest_path.read_bytes())["nodes"]
         with assay.lake.writing("dbt build"), assay.lake.read() as con:
             for event in invocation.dagster_events(context):
                 yield _with_row_count(event, nodes, con)
