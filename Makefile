@@ -12,6 +12,7 @@ BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UNDERWAY  := $(VENV)/.installing
 PREPARED  := dbt_project/target/.prepared
+LINTED_SQL := dbt_project/target/.linted
 UV        := $(VENV)/tools/bin/uv
 ARGS      ?=
 PIP       := $(BIN)/python -m pip install --disable-pip-version-check $(if $(V),,-qq)
@@ -33,7 +34,8 @@ DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run ui test drills lint format bench lock clean clean-state
+.PHONY: help setup run ui test drills check check-tests lint lint-style lint-types lint-imports format bench lock \
+	clean clean-state
 
 help: ## List the commands
 	@echo "Assay: an estimate for every token, and its measured error"
@@ -59,12 +61,29 @@ test: $(PREPARED) ## Run every test (ARGS="-k lake" narrows it)
 drills: $(PREPARED) ## Run every incident drill and a quiet month on scratch homes (about half an hour)
 	@$(BIN)/assay drill all $(ARGS)
 
-lint: $(INSTALLED) ## Check style, types, SQL and the import rules; changes nothing
+# Unit tests that are not slow beside lint: one core each.
+check: $(PREPARED) ## Run the quick unit tests and lint, for the inner loop (under three minutes)
+	@$(MAKE) --no-print-directory -j 2 check-tests lint
+
+check-tests: $(PREPARED)
+	ASSAY_THREADS=1 $(BIN)/python -m pytest tests/unit -m "not slow" $(ARGS)
+
+lint: lint-style lint-types lint-imports $(LINTED_SQL) ## Check style, types, SQL and the import rules; changes nothing
+
+lint-style: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint-types: $(INSTALLED)
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint dbt_project
+
+lint-imports: $(INSTALLED)
 	$(BIN)/lint-imports
+
+# sqlfluff parses SQL in Python, every branch of a template anew: only when a file of the project has changed.
+$(LINTED_SQL): $(INSTALLED) $(DBT_FILES) .sqlfluff .sqlfluffignore
+	$(BIN)/sqlfluff lint --processes 2 dbt_project
+	@mkdir -p $(@D) && touch $@
 
 format: $(INSTALLED) ## Format Python and SQL
 	$(BIN)/ruff check --fix .

@@ -20,6 +20,7 @@
     {%- set now = run_query("select id from ducklake_current_snapshot('" ~ db ~ "')").columns[0].values()[0] | int -%}
     {%- set since = last_processed_snapshot() -%}
     {%- if flags.FULL_REFRESH -%}{%- set since = none -%}{%- endif -%}
+    {%- do graph.update({"builds_everything": since is none}) -%}
     {%- do log(
         "changes in raw: " ~ ("everything" if since is none else "snapshots " ~ (since + 1) ~ " to " ~ now), info=true
     ) -%}

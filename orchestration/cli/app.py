@@ -106,7 +106,7 @@ def ui(
 @app.command()
 def prepare() -> None:
     """Prepare what every later start would otherwise do again: parse dbt, compile the index kernel."""
-    from orchestration.marts.assets import prepare_manifest
+    from orchestration.marts.manifest import prepare_manifest
 
     say(f"dbt manifest: {prepare_manifest()}")
     from ml.index.kernel import warm_up

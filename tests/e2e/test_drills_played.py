@@ -7,6 +7,7 @@ import pytest
 from orchestration.reliability.drills.catalogue import DRILLS
 from orchestration.reliability.drills.run import run_drill
 from sources.simulator.config import FAULTS
+from tests.homes import drill_markets
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +17,7 @@ PLAYED = [drill for drill in DRILLS if not drill.watch_only and drill.name != "o
 
 @pytest.fixture(scope="module")
 def markets(tmp_path_factory):
-    return tmp_path_factory.mktemp("markets")
+    return drill_markets(tmp_path_factory)
 
 
 @pytest.mark.parametrize("drill", PLAYED, ids=lambda drill: drill.name)

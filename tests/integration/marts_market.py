@@ -6,10 +6,8 @@ off or in a currency without a rate; tokens are washed; traits are revealed and 
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,9 +20,11 @@ from lake.connection import Lake
 from lake.dbt import dbt_environment
 from lake.extensions import install_extensions
 from ml.tables.registry import TABLES
+from orchestration.marts.dbt_runner import environment, invoke_dbt
+from orchestration.marts.manifest import prepared_manifest
+from orchestration.resources import DBT_PROJECT
 from sources.contract import RAW_TABLES
 
-PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 START = datetime(2023, 3, 1)  # noqa: DTZ001 - the lake's times are naive UTC
 DAY = timedelta(days=1)
 Row = dict[str, Any]
@@ -43,47 +43,25 @@ def write_rows(lake: Lake, tables: dict[str, list[Row]]) -> None:
 
 
 class Marts:
-    """dbt in this process on one lake; the project is parsed once."""
+    """dbt in this process on one lake, with the project that `assay prepare` has parsed."""
 
     def __init__(self, lake: Lake, scratch: Path) -> None:
         self._lake = lake
         self._scratch = scratch
-        self._manifest: Any = None
 
     def dbt(self, *arguments: str) -> Any:
-        from dbt.cli.main import dbtRunner
-
         install_extensions(self._lake.config.extensions)
-        settings = {
-            **dbt_environment(self._lake),
-            "DBT_TARGET_PATH": str(self._scratch / "target"),
-            "DBT_LOG_PATH": str(self._scratch / "logs"),
-        }
-        with self._lake.writing("dbt in a test"), _environment(settings):
-            where = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--quiet"]
-            if self._manifest is None:
-                self._manifest = dbtRunner().invoke(["parse", *where]).result
-            outcome = dbtRunner(manifest=self._manifest).invoke([*arguments, *where])
+        folders = {"project-dir": DBT_PROJECT, "profiles-dir": DBT_PROJECT}
+        folders |= {"target-path": self._scratch / "target", "log-path": self._scratch / "logs"}
+        where = [part for option, folder in folders.items() for part in (f"--{option}", str(folder))]
+        with self._lake.writing("dbt in a test"), environment(dbt_environment(self._lake)):
+            outcome = invoke_dbt([*arguments, *where, "--quiet"], prepared_manifest())
         if outcome.exception is not None:
             raise outcome.exception
         failed = [f"{r.node.name}: {r.message}" for r in outcome.result if r.status in ("error", "fail")]
         assert not failed, "\n".join(failed)
         assert outcome.success
         return outcome.result
-
-
-@contextmanager
-def _environment(settings: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def sale(number: int, **changes: Any) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from lake.connection import Lake
 from orchestration.definitions import build_defs
 from orchestration.home import open_instance
 from orchestration.settings import load_settings
+from tests.homes import finished_market
 from tests.lake_content import content, differences
 
 ASSAY = str(Path(sys.executable).parent / "assay")
@@ -31,8 +33,10 @@ def _run(home: Path, *options: str) -> dict:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("market")
-    return folder, _run(folder, "--collections", "12", "--days", "120")
+    made, told = finished_market(tmp_path_factory)
+    folder = tmp_path_factory.mktemp("market") / "home"
+    shutil.copytree(made, folder)
+    return folder, told
 
 
 def _lake(home: Path) -> Lake:
