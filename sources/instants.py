@@ -9,9 +9,12 @@ cast to `timestamptz` here for that reason.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import duckdb
 import pyarrow as pa
 
-from sources.values import word
+from sources.values import cleaned, connect, is_text
 
 _FAST = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?( ?Z| UTC)?"
 _ISO = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]+\d{1,2}:\d{2}(:\d{2}([.,]\d{1,9})?)?)?"
@@ -34,73 +37,98 @@ _FORMATS = [
 _CLOCKS = ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p", " %H:%M:%S.%g")
 
 
+_BODY = f"regexp_replace(regexp_replace(x, '{_ZONE}', '\\1'), '{_DAY_ZONE}', '\\1')"
+_OFFSET = f"nullif(regexp_extract(x, '{_ZONE}', 2), '')"
+_MINUTES = """case when zone[1] in ('+', '-') then
+    (case when zone[1] = '-' then -1 else 1 end)
+    * (zone[2:3]::integer * 60 + coalesce(try_cast(regexp_extract(zone, '(\\d{2})$', 1) as integer), 0)
+        * (length(zone) > 3)::integer) end"""
+_DAY_ONLY = f"""(not contains(x, ':') and not regexp_full_match(x, '{_NUMBER}')
+    and not regexp_full_match(x, '.*T\\d{{4,6}}Z?')) or regexp_full_match(x, '{_COMPACT}')"""
+
+
 def _formats(days: list[str]) -> str:
     return "[" + ", ".join(f"'{d}{c}'" for d in days for c in _CLOCKS) + "]"
 
 
-def two_dates(source: str) -> tuple[str, str]:
-    """SQL of the two numbers of a date such as 04/01/2022, null for other texts."""
-    clean = word(source)
-    parts = [
-        f"case when regexp_full_match({clean}, '{_TWO_DATES}')"
-        f" then try_cast(regexp_extract({clean}, '{_TWO_DATES}', {i}) as integer) end"
-        for i in (1, 2)
-    ]
-    return parts[0], parts[1]
+@dataclass(frozen=True)
+class ReadTimes:
+    """A column of times, read.
 
-
-def is_day(source: str) -> str:
-    """SQL: whether a text names a day without a time of day."""
-    clean = word(source)
-    return (
-        f"coalesce(not contains({clean}, ':') and not regexp_full_match({clean}, '{_NUMBER}')"
-        f" and not regexp_full_match({clean}, '.*T\\d{{4,6}}Z?'), false) or coalesce("
-        f"regexp_full_match({clean}, '{_COMPACT}'), false)"
-    )
-
-
-def text_instant(source: str, day_first: bool | None = None) -> str:
-    """SQL of the instant that a text names; null when it names none, or could name two.
-
-    Args:
-        source: SQL of the text.
-        day_first: Whether 04/01/2022 is the fourth of January; None: it cannot be told.
+    Attributes:
+        instants: UTC, naive, in microseconds; null where there is no time, or none that can be told for certain.
+        is_day: Whether a value names a day and no time of day; its instant is then the day's first.
     """
-    clean = word(source)
-    body = f"regexp_replace(regexp_replace({clean}, '{_ZONE}', '\\1'), '{_DAY_ZONE}', '\\1')"
-    zone = f"nullif(regexp_extract({clean}, '{_ZONE}', 2), '')"
-    iso = f"try_cast(replace(replace(replace({body}, '/', '-'), ',', '.'), '.', '.') as timestamp)"
-    iso_dots = f"regexp_full_match({body}, '\\d{{4}}\\.\\d.*')"
+
+    instants: pa.ChunkedArray
+    is_day: pa.ChunkedArray
+
+
+def read_times(column: pa.ChunkedArray) -> ReadTimes:
+    """Read a column of text, numbers, dates or timestamps.
+
+    Dates that can be two (04/01/2022) are decided by the whole column: one value that can only be day first, or month
+    first, decides for all; without one they are not read.
+    """
+    con = connect()
+    try:
+        con.register("given", pa.table({"x": column}))
+        if is_text(column.type):
+            con.execute(
+                f"create temp table parts as select raw, x, {_BODY} as body, {_OFFSET} as zone"
+                f" from ({cleaned('given', {'x': 'given.x'}, beside='given.x as raw')})"
+            )
+            day_first = _day_first(con)
+            query = f"select {_written(day_first)} as t, coalesce({_DAY_ONLY}, false) as d from parts"
+        else:
+            dated = "true" if pa.types.is_date(column.type) else f"{_compact_number(column.type)}"
+            query = f"select {instant('x', column.type)} as t, coalesce({dated}, false) as d from given"
+        read = con.execute(query).to_arrow_table()
+    finally:
+        con.close()
+    return ReadTimes(read.column("t").cast(pa.timestamp("us")), read.column("d"))
+
+
+def _compact_number(dtype: pa.DataType) -> str:
+    return "x between 19000101 and 20991231" if pa.types.is_integer(dtype) else "false"
+
+
+def _day_first(con: duckdb.DuckDBPyConnection) -> bool | None:
+    """Whether 04/01/2022 is the fourth of January in this column; None when nothing, or both, decides."""
+    row = con.execute(
+        f"""select coalesce(bool_or(regexp_extract(body, '{_TWO_DATES}', 1)::integer > 12), false),
+            coalesce(bool_or(regexp_extract(body, '{_TWO_DATES}', 2)::integer > 12), false)
+        from parts where regexp_full_match(body, '{_TWO_DATES}')"""
+    ).fetchone()
+    assert row is not None
+    first, second = row
+    return None if first == second else bool(first)
+
+
+def _written(day_first: bool | None) -> str:
+    """SQL of the instant a text names, from `raw`, `x` (cleaned), `body` (without its zone) and `zone`."""
     formats = "[" + ", ".join(f"'{f}'" for f in _FORMATS) + "]"
-    dotted = f"try_strptime({body}, {_formats(['%d.%m.%Y'])})"
     slashed = "null::timestamp"
     if day_first is not None:
         days = ["%d/%m/%Y", "%d/%m/%y"] if day_first else ["%m/%d/%Y", "%m/%d/%y"]
-        slashed = f"try_strptime(replace(split_part({body}, ' ', 1), '-', '/') || substr({body}, length(split_part({body}, ' ', 1)) + 1), {_formats(days)})"  # noqa: E501
-    digits = f"regexp_replace({zone}, '[^0-9]', '', 'g')"
-    minutes = f"""case when starts_with({zone}, '+') or starts_with({zone}, '-') then
-        (case when starts_with({zone}, '-') then -1 else 1 end)
-        * (left({digits}, 2)::integer * 60 + coalesce(try_cast(substr({digits}, 3, 2) as integer), 0)) else 0 end"""
-    local = f"""case
-        when {iso_dots} then try_cast(regexp_replace({body}, '^(\\d{{4}})\\.(\\d+)\\.', '\\1-\\2-') as timestamp)
-        when regexp_full_match({body}, '{_ISO}') then {iso}
-        when regexp_full_match({body}, '{_DOTTED}') then {dotted}
-        when regexp_full_match({body}, '{_TWO_DATES}') then {slashed}
-        else try_strptime({body}, {formats})
-    end"""
+        slashed = f"try_strptime(regexp_replace(body, '^(\\d+)-(\\d+)-', '\\1/\\2/'), {_formats(days)})"
     return f"""case
-        when regexp_full_match({source}, '{_FAST}') then try_cast(rtrim({source}, ' ZUTC') as timestamp)
-        when {clean} is null then null
-        when regexp_full_match({clean}, '{_COMPACT}') then try_strptime({clean}, '%Y%m%d')
-        when regexp_full_match({clean}, '{_NUMBER}') then {unix_time(f"try_cast({clean} as double)")}
-        else {local} - to_minutes({minutes})
+        when regexp_full_match(raw, '{_FAST}') then try_cast(rtrim(raw, ' ZUTC') as timestamp)
+        when x is null then null
+        when regexp_full_match(x, '{_COMPACT}') then try_strptime(x, '%Y%m%d')
+        when regexp_full_match(x, '{_NUMBER}') then {unix_time("try_cast(x as double)")}
+        else case
+            when regexp_full_match(body, '{_ISO}')
+                then try_cast(replace(regexp_replace(body, '^(\\d+)[/.](\\d+)[/.]', '\\1-\\2-'), ',', '.') as timestamp)
+            when regexp_full_match(body, '{_DOTTED}') then try_strptime(body, {_formats(["%d.%m.%Y"])})
+            when regexp_full_match(body, '{_TWO_DATES}') then {slashed}
+            when regexp_full_match(body, '.*\\d.*') then try_strptime(body, {formats})
+        end - to_minutes(coalesce({_MINUTES}, 0))
     end"""
 
 
-def instant(source: str, dtype: pa.DataType, day_first: bool | None = None) -> str:
-    """SQL of the instant (UTC, naive) that a value of an Arrow type names; null when it cannot be read."""
-    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
-        return text_instant(source, day_first)
+def instant(source: str, dtype: pa.DataType) -> str:
+    """SQL of the instant (UTC, naive) that a value of an Arrow type that is no text names; null when it names none."""
     if pa.types.is_timestamp(dtype):
         return f"{source} at time zone 'UTC'" if dtype.tz is not None else f"try_cast({source} as timestamp)"
     if pa.types.is_integer(dtype):

@@ -14,7 +14,7 @@ import pyarrow as pa
 from sources import values
 from sources.contract import Column, RawTable
 from sources.instants import instant
-from sources.values import decimal_number, quote, quote_name, truth, whole_number
+from sources.values import decimal_number, is_text, quote, quote_name, truth, whole_number
 
 # An event of today whose day is not over, or whose week is not, becomes known a little later than now.
 _SLACK = "interval 7 day"
@@ -29,13 +29,14 @@ SQL_TYPES = {
 _ADDRESSES = ("contract", "buyer", "seller", "from_address", "to_address", "currency_address")
 _NAMES = ("collection", "marketplace", "order_id", "maker", "granularity", "quote", "name")
 _HASHES = ("tx_hash", "block_hash")
+_CLEANED = (*_ADDRESSES, *_HASHES, *_NAMES, "chain", "token_id", "currency", "symbol")
 _PRICES = ("price_native", "rate", "fee_native", "royalty_native")
 _COUNTS = ("quantity", "n_in_tx", "decimals", "log_index", "sub_index", "supply", "time_uncertainty_s")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A row is rejected when `broken` holds (SQL: typed `t_<column>`, text `s_<column>`)."""
+    """A row is rejected when `broken` holds (SQL: typed `t_<column>`, `g_<column>` = something was given)."""
 
     reason: str
     column: str
@@ -46,46 +47,57 @@ class Rule:
 def typed(column: Column, delivered: Mapping[str, pa.DataType]) -> str:
     """SQL that reads a delivered column as its contract type; null when it cannot be read.
 
+    Reads the candidate's columns, and `w_<column>` (see `cleaned_text`) of those that are text.
+
     Args:
         column: Column of the contract.
-        delivered: Columns of the candidate and their types.
+        delivered: Columns of the candidate and their types; times are no text any more.
     """
     if column.name not in delivered:
         return f"null::{SQL_TYPES[column.dtype]}"
-    dtype, source = delivered[column.name], quote_name(column.name)
+    dtype, raw = delivered[column.name], quote_name(column.name)
+    clean = f"w_{column.name}" if is_text(dtype) else raw
     if column.dtype == pa.timestamp("us"):
-        return instant(source, dtype)
+        return instant(raw, dtype)
     if column.dtype == pa.float64():
-        return decimal_number(source, dtype)
+        return decimal_number(clean)
     if column.dtype == pa.int64():
-        return whole_number(source, dtype)
+        return whole_number(clean, dtype)
     if column.dtype == pa.bool_():
-        return source if pa.types.is_boolean(dtype) else truth(source)
+        return raw if pa.types.is_boolean(dtype) else truth(f"{clean}::varchar")
     if column.name == "token_id":
-        where = values.chain('"chain"::varchar') if "chain" in delivered else "'ethereum'"
-        return values.token_id(source, dtype, where)
-    return _typed_text(column, f"{source}::varchar" if not pa.types.is_string(dtype) else source)
+        return values.token_id(raw, clean, dtype, "coalesce(t_chain, 'ethereum')")
+    return _typed_text(column, raw if is_text(dtype) else f"{raw}::varchar", f"{clean}::varchar")
 
 
-def _typed_text(column: Column, source: str) -> str:
+def cleaned_text(contract: RawTable, delivered: Mapping[str, pa.DataType]) -> dict[str, str]:
+    """`w_<column>` → SQL of each delivered text column whose blanks and null words do not count."""
+    return {
+        f"w_{c.name}": quote_name(c.name)
+        for c in contract.columns
+        if c.name in delivered
+        and is_text(delivered[c.name])
+        and (c.dtype != pa.string() or c.allowed or c.name in _CLEANED)
+    }
+
+
+def _typed_text(column: Column, raw: str, clean: str) -> str:
     if column.name == "chain":
-        return values.chain(source)
+        return values.chain(raw, clean)
     if column.name in _ADDRESSES:
-        return values.address(source)
+        return values.address(raw, clean)
     if column.name in _HASHES:
-        return values.transaction(source)
+        return values.transaction(raw, clean)
     if column.name in ("currency", "symbol"):
-        clean = f"upper({values.word(source)})"
-        return f"coalesce(_spelling[{clean}], {clean})"
+        return f"coalesce(getvariable('spelling')[upper({clean})], upper({clean}))"
     if column.allowed:
-        clean = values.word(source)
         options = " ".join(f"when {quote(v.lower())} then {quote(v)}" for v in column.allowed)
-        known = f"case coalesce(_words[lower({clean})], lower({clean})) {options}"
+        known = f"case coalesce(getvariable('words')[lower({clean})], lower({clean})) {options}"
         # A word that is optional and not understood costs the word, not the row.
         return f"{known} else {clean} end" if column.required else f"{known} end"
     if column.name in _NAMES:
-        return values.word(source)
-    return f"nullif({source}, '')"
+        return clean
+    return f"nullif({raw}, '')"
 
 
 def rules_of(table: RawTable, delivered: Collection[str], always: Collection[str]) -> list[Rule]:
@@ -96,7 +108,7 @@ def rules_of(table: RawTable, delivered: Collection[str], always: Collection[str
     for c in table.columns:
         if c.name not in delivered:
             continue
-        given = f"{values.word(f's_{c.name}')} is not null"
+        given = f"g_{c.name}"
         if c.dtype != pa.string():
             reason = "unparsable_timestamp" if c.dtype == pa.timestamp("us") else "wrong_type"
             expected = "one time only, in UTC or with an offset" if "time" in reason else f"a {SQL_TYPES[c.dtype]}"
@@ -116,7 +128,8 @@ def rules_of(table: RawTable, delivered: Collection[str], always: Collection[str
     for c in table.columns:
         if c.allowed and c.required:
             options = ", ".join(quote(v) for v in c.allowed)
-            rules.append(Rule("unknown_value", c.name, f"t_{c.name} not in ({options})", f"one of {options}"))
+            unknown = f"not list_contains([{options}], t_{c.name})"
+            rules.append(Rule("unknown_value", c.name, unknown, f"one of {options}"))
         if c.name in _PRICES:
             rules.append(Rule("not_finite", c.name, f"isinf(t_{c.name})", "a finite number"))
             rules.append(Rule("negative_price", c.name, f"t_{c.name} < 0", "a number >= 0"))
@@ -136,7 +149,7 @@ def rules_of(table: RawTable, delivered: Collection[str], always: Collection[str
             Rule(
                 "unknown_currency",
                 "currency",
-                "_most[t_currency] is null and not list_contains(_rated, t_currency)",
+                "getvariable('most')[t_currency] is null and not list_contains(getvariable('rated'), t_currency)",
                 "a currency we can name, or one that the rates know",
             )
         )
@@ -144,7 +157,7 @@ def rules_of(table: RawTable, delivered: Collection[str], always: Collection[str
             Rule(
                 "impossible_price",
                 "price_native",
-                "t_price_native > _most[t_currency]",
+                "t_price_native > getvariable('most')[t_currency]",
                 "a price in whole units of the currency, not in base units",
             )
         )

@@ -11,14 +11,16 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.contract import QUARANTINE, raw_table
+from sources.contract import QUARANTINE, TIMESTAMP, RawTable, raw_table
 from sources.currencies import CURRENCIES, SYMBOL_BY_SPELLING
+from sources.instants import read_times
 from sources.protocol import SourceBatch
-from sources.rules import Rule, rules_of, typed
-from sources.values import connect, quote, quote_name
+from sources.rules import Rule, cleaned_text, rules_of, typed
+from sources.values import cleaned, connect, is_text, quote, quote_name
 
 REASONS: dict[str, str] = {
     "missing_column": "the source did not deliver a column it always has",
@@ -104,37 +106,26 @@ def validate(
     """
     contract = raw_table(table)
     given = dict(originals or {})
+    candidate, given = _with_times_read(contract, candidate, given)
     delivered = {f.name: f.type for f in candidate.schema}
     rules = rules_of(contract, delivered, always)
-    values = ", ".join(f"{typed(c, delivered)} as t_{c.name}" for c in contract.columns)
-    text = ", ".join(
-        f"{quote_name(given.get(c.name, c.name))}::varchar as s_{c.name}"
-        for c in contract.columns
-        if c.name in delivered and (c.dtype != pa.string() or c.name in ("token_id", "chain"))
-    )
-    verdict = " ".join(f"when {rule.broken} then {number}" for number, rule in enumerate(rules))
-    spelling = _map_literal((k, quote(v)) for k, v in SYMBOL_BY_SPELLING.items())
-    words = _map_literal((k, quote(v)) for k, v in SIDE_WORDS.items())
-    most = _map_literal((c.symbol, f"{c.max_price!r}::double") for c in CURRENCIES)
-    symbols = "[" + ", ".join(quote(s) for s in sorted(rated)) + "]::varchar[]"
-    judged = f"""
-        with maps as materialized (
-            select {spelling} as _spelling, {most} as _most, {words} as _words, {symbols} as _rated
-        ),
-        typed as (select c.*, {values}{", " + text if text else ""}, _most, _rated from candidate as c, maps),
-        judged as (select *, case {verdict} end as _broken from typed)
-    """
     con = connect()
     try:
+        _set_words(con, rated)
         con.register("candidate", candidate)
-        kept = ", ".join(f"t_{c.name} as {c.name}" for c in contract.columns)
-        beside = "".join(f", {quote_name(name)}" for name in keep)
-        rows = con.execute(f"{judged} select {kept}{beside} from judged where _broken is null", {"now": now})
-        good = rows.to_arrow_table()
-        schema = list(contract.schema) + [good.schema.field(name) for name in keep]
-        good = good.cast(pa.schema(schema))
-        if good.num_rows == candidate.num_rows:
-            return SourceBatch(good, QUARANTINE.schema.empty_table())
+        judged = con.execute(
+            _judging(contract, delivered, given, rules, keep), {"now": now}
+        ).to_arrow_table()
+        wrong = pc.is_valid(judged.column("_broken"))
+        schema = [*contract.schema, *(judged.schema.field(name) for name in keep)]
+        good = judged.drop_columns(["_broken"])
+        if not pc.any(wrong).as_py():
+            return SourceBatch(good.cast(pa.schema(schema)), QUARANTINE.schema.empty_table())
+        good = good.filter(pc.invert(wrong)).cast(pa.schema(schema))
+        known = judged.column("known_at") if "known_at" in judged.column_names else pa.nulls(judged.num_rows)
+        bad = candidate.append_column("_broken", judged.column("_broken"))
+        bad = bad.append_column("_known_at", known.cast(TIMESTAMP)).filter(wrong)
+        con.register("bad", bad)
         found = " ".join(
             f"when {number} then {quote_name(given.get(rule.column, rule.column))}::varchar"
             for number, rule in enumerate(rules)
@@ -145,16 +136,81 @@ def validate(
         payload = ", ".join(
             f"{quote_name(name)} := {quote_name(given.get(name, name))}" for name in delivered if name not in hidden
         )
-        bad = con.execute(
-            f"""{judged} select _broken, source, source_row, {found} as found,
-                case when t_known_at <= $now then t_known_at else $undated end as known_at,
+        refused = con.execute(
+            f"""select _broken, source, source_row, {found} as found,
+                case when _known_at <= $now then _known_at else $undated end as known_at,
                 to_json(struct_pack({payload}))::varchar as payload
-            from judged where _broken is not null""",
+            from bad""",
             {"now": now, "undated": undated_known_at},
         ).to_arrow_table()
     finally:
         con.close()
-    return SourceBatch(good, _quarantined(table, bad, rules))
+    return SourceBatch(good, _quarantined(table, refused, rules))
+
+
+def _with_times_read(
+    contract: RawTable, candidate: pa.Table, given: dict[str, str]
+) -> tuple[pa.Table, dict[str, str]]:
+    """The candidate with its text columns of times read, the texts kept as originals."""
+    for column in contract.columns:
+        if column.dtype != TIMESTAMP or column.name not in candidate.column_names:
+            continue
+        texts = candidate.column(column.name)
+        if is_text(texts.type):
+            where = candidate.schema.get_field_index(column.name)
+            candidate = candidate.set_column(where, column.name, read_times(texts).instants)
+            name = f"_given_{column.name}"
+            if column.name not in given:
+                candidate = candidate.append_column(name, texts)
+                given[column.name] = name
+    return candidate, given
+
+
+def _set_words(con: duckdb.DuckDBPyConnection, rated: Collection[str]) -> None:
+    """The variables that rules and typed values look words up in."""
+    spelling = _map_literal((k, quote(v)) for k, v in SYMBOL_BY_SPELLING.items())
+    words = _map_literal((k, quote(v)) for k, v in SIDE_WORDS.items())
+    most = _map_literal((c.symbol, f"{c.max_price!r}::double") for c in CURRENCIES)
+    symbols = "[" + ", ".join(quote(s) for s in sorted(rated)) + "]::varchar[]"
+    for name, literal in (("spelling", spelling), ("words", words), ("most", most), ("rated", symbols)):
+        con.execute(f"set variable {name} = {literal}")
+
+
+def _judging(
+    contract: RawTable,
+    delivered: Mapping[str, pa.DataType],
+    given: Mapping[str, str],
+    rules: Sequence[Rule],
+    keep: Sequence[str],
+) -> str:
+    """The query of typed values, `keep` and `_broken`, the number of the first broken rule, in the candidate's order.
+
+    In steps that build on one another: an expression that repeats itself would be planned for seconds.
+    """
+    chain = next((typed(c, delivered) for c in contract.columns if c.name == "chain"), None)
+    values = ", ".join(
+        f"{typed(c, delivered)} as t_{c.name}" for c in contract.columns if c.name != "chain"
+    )
+    texts = cleaned_text(contract, delivered)
+    originals = {
+        f"g_{c.name}": f"{quote_name(given.get(c.name, c.name))}::varchar"
+        for c in contract.columns
+        if c.name in delivered and (c.dtype != pa.string() or c.name in ("token_id", "chain"))
+    }
+    shared = {name: f"w_{name[2:]}" for name in originals if f"w_{name[2:]}" in texts and name[2:] not in given}
+    cells = {name: sql for name, sql in originals.items() if name not in shared}
+    flags = ", ".join(f"{shared.get(name, name + '_text')} is not null as {name}" for name in originals)
+    verdict = " ".join(f"when {rule.broken} then {number}" for number, rule in enumerate(rules))
+    columns = ", ".join(f"t_{c.name} as {c.name}" for c in contract.columns)
+    beside = "".join(f", {quote_name(name)}" for name in keep)
+    words = cleaned("candidate", {**texts, **{f"{name}_text": sql for name, sql in cells.items()}})
+    return f"""
+        with cleaned as ({words}),
+        chained as (select *, {chain or "null::varchar"} as t_chain from cleaned),
+        typed as (select *, {values}{", " + flags if flags else ""} from chained),
+        judged as (select *, case {verdict} end as _broken from typed)
+        select {columns}{beside}, _broken from judged
+    """
 
 
 def _quarantined(table: str, bad: pa.Table, rules: list[Rule]) -> pa.Table:

@@ -7,6 +7,8 @@ of the Arrow type it is given) and returns SQL of the canonical value, null wher
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import duckdb
 import pyarrow as pa
 
@@ -22,7 +24,7 @@ ZERO_ADDRESS = "0x" + "0" * 40
 """Nobody: the sender of a mint, the receiver of a burn."""
 
 _BLANKS = " \t\r\n\u00a0\u200b\ufeff"
-_MAX_TOKEN = str(2**256 - 1)
+_MAX_TOKEN = 2**256 - 1
 _EXACT_FLOAT = 2**53
 _BASE58 = "[1-9A-HJ-NP-Za-km-z]"
 
@@ -42,128 +44,126 @@ def text(source: str) -> str:
     return f"nullif(trim({source}, {quote(_BLANKS)}), '')"
 
 
-def word(source: str) -> str:
-    """A text without outer blanks; null when it is a word for nothing, such as NA or <nil>."""
-    clean = text(source)
-    words = ", ".join(quote(w) for w in NULL_WORDS)
-    return f"case when length({clean}) < 10 and lower({clean}) in ({words}) then null else {clean} end"
+def word(clean: str) -> str:
+    """A text that `text` has cleaned; null when it is a word for nothing, such as NA or <nil>."""
+    # Not `in (...)`: DuckDB makes a join of it, which loses the order of the rows.
+    words = "[" + ", ".join(quote(w) for w in NULL_WORDS) + "]"
+    return f"case when length({clean}) < 10 and list_contains({words}, lower({clean})) then null else {clean} end"
 
 
-def chain(source: str) -> str:
+def cleaned(relation: str, columns: Mapping[str, str], *, beside: str = "*") -> str:
+    """A query: `relation` and for each of `columns` (name → SQL of a text) its `word` under that name.
+
+    In two steps, and never in one expression: DuckDB plans an expression that repeats itself for seconds.
+    """
+    if not columns:
+        return f"select {beside} from {relation}"
+    trimmed = ", ".join(f"{text(source)} as {quote_name(name)}" for name, source in columns.items())
+    words = ", ".join(f"{word(quote_name(name))} as {quote_name(name)}" for name in columns)
+    return f"select * replace ({words}) from (select {beside}, {trimmed} from {relation})"
+
+
+def chain(raw: str, clean: str) -> str:
     """The chain's name; null when the spelling is not known."""
     pairs = ", ".join(f"{quote(k)}: {quote(v)}" for k, v in CHAIN_BY_SPELLING.items())
-    clean = f"regexp_replace(lower({text(source)}), '[ _]+', '-', 'g')"
-    known = " ".join(f"when {quote(name)} then {quote(name)}" for name in ("ethereum", "wax"))
-    return f"case {source} {known} else map {{{pairs}}}[{clean}] end"
+    known = " ".join(f"when {quote(name)} then {quote(name)}" for name in ("ethereum", "wax", "simulated"))
+    return f"case {raw} {known} else map {{{pairs}}}[regexp_replace(lower({clean}), '[ _]+', '-', 'g')] end"
 
 
-def token_id(source: str, dtype: pa.DataType, chain_sql: str) -> str:
+def token_id(raw: str, clean: str, dtype: pa.DataType, chain_sql: str) -> str:
     """The id as decimal text; as it is on chains whose ids are no numbers; null when it is not exact.
 
     `1204`, `1204.0`, `1,204`, `#1204`, `0x4b4` and its 32 bytes in hex are the same id. A float beyond 2^53 and a
     number in scientific notation have lost digits: which token was meant cannot be known.
     """
     if pa.types.is_floating(dtype):
-        whole = f"{source} = floor({source}) and {source} >= 0 and {source} < {_EXACT_FLOAT}"
-        return f"case when {whole} then {source}::bigint::varchar end"
+        whole = f"{raw} = floor({raw}) and {raw} >= 0 and {raw} < {_EXACT_FLOAT}"
+        return f"case when {whole} then {raw}::bigint::varchar end"
     if pa.types.is_integer(dtype):
-        return f"case when {source} >= 0 then {source}::varchar end"
-    clean = word(f"{source}::varchar")
+        return f"case when {raw} >= 0 then {raw}::varchar end"
     bare = f"regexp_replace({clean}, '^(=\"|[#''])|\"$', '', 'g')"
-    digits = f"case when length(d) < 78 or (length(d) = 78 and d <= '{_MAX_TOKEN}') then d end"
-    evm = ", ".join(quote(c) for c in EVM_CHAINS)
-
-    def decimal(sql: str) -> str:
-        stripped = f"coalesce(nullif(ltrim({sql}, '0'), ''), '0')"
-        return digits.replace("d <=", f"{stripped} <=").replace("length(d)", f"length({stripped})").replace(
-            "then d ", f"then {stripped} "
-        )
-
-    whole_part = f"split_part({bare}, '.', 1)"
+    evm = "[" + ", ".join(quote(c) for c in EVM_CHAINS) + "]"
     return f"""case
-        when regexp_full_match({source}::varchar, '0|[1-9][0-9]{{0,76}}') then {source}::varchar
-        when {clean} is null then null
-        when regexp_full_match({bare}, '0[0-9]{{63}}') then null
-        when regexp_full_match({bare}, '[0-9]{{1,80}}(\\.0*)?') then {decimal(whole_part)}
-        when regexp_full_match({bare}, '[0-9]{{1,3}}(,[0-9]{{3}})+(\\.0*)?')
-            then {decimal(f"replace({whole_part}, ',', '')")}
-        when regexp_full_match(lower({bare}), '(0x|\\\\x)[0-9a-f]{{1,64}}') then decimal_of_hex(substr({bare}, 3))
-        when regexp_full_match(lower({bare}), '[0-9a-f]{{64}}') then decimal_of_hex({bare})
-        when regexp_full_match({bare}, '[-+0-9.,eE ]+') then null
-        when {chain_sql} in ({evm}) then null
+        when regexp_full_match({raw}, '0|[1-9][0-9]{{0,76}}') then {raw}
+        when {clean} is null or regexp_full_match({clean}, '0[0-9]{{63}}') then null
+        when regexp_full_match({bare}, '[0-9]{{1,80}}(\\.0*)?|[0-9]{{1,3}}(,[0-9]{{3}})+(\\.0*)?')
+            then exact_token(replace(split_part({bare}, '.', 1), ',', ''))
+        when regexp_full_match(lower({bare}), '(0x|\\\\x)[0-9a-f]{{1,64}}|[0-9a-f]{{64}}')
+            then token_of_hex(regexp_replace({bare}, '^(0[xX]|\\\\x)', ''))
+        when regexp_full_match({bare}, '[-+0-9.,eE ]+') or list_contains({evm}, {chain_sql}) then null
         else {bare}
     end"""
 
 
-def address(source: str) -> str:
+def address(raw: str, clean: str) -> str:
     """An account: 20 bytes in hex as 0x and lower case, others as they are (their case matters)."""
-    clean = word(source)
-    low = f"lower({clean})"
     return f"""case
-        when regexp_full_match({source}, '0x[0-9a-f]{{40}}') then {source}
-        when regexp_full_match({low}, '(0x|\\\\x)?(0{{24}})?[0-9a-f]{{40}}') then '0x' || right({low}, 40)
+        when regexp_full_match({raw}, '0x[0-9a-f]{{40}}') then {raw}
+        when regexp_full_match(lower({clean}), '(0x|\\\\x)?(0{{24}})?[0-9a-f]{{40}}') then '0x' || right(lower({clean}), 40)
         when regexp_full_match({clean}, '{_BASE58}{{32,44}}') then {clean}
-        else {low}
+        else lower({clean})
     end"""
 
 
-def transaction(source: str) -> str:
+def transaction(raw: str, clean: str) -> str:
     """A hash: 32 bytes in hex as 0x and lower case, others as they are."""
-    clean = word(source)
-    low = f"lower({clean})"
     return f"""case
-        when regexp_full_match({source}, '0x[0-9a-f]{{64}}') then {source}
-        when regexp_full_match({low}, '(0x|\\\\x)?[0-9a-f]{{64}}') then '0x' || right({low}, 64)
-        when starts_with({low}, '0x') then {low}
+        when regexp_full_match({raw}, '0x[0-9a-f]{{64}}') then {raw}
+        when regexp_full_match(lower({clean}), '(0x|\\\\x)?[0-9a-f]{{64}}') then '0x' || right(lower({clean}), 64)
+        when starts_with(lower({clean}), '0x') then lower({clean})
         else {clean}
     end"""
 
 
-def decimal_number(source: str, dtype: pa.DataType) -> str:
+def decimal_number(source: str) -> str:
     """A double; null when it cannot be read, and for NaN."""
-    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
-        source = word(source)
-    number = f"try_cast({source} as double)"
-    return f"case when isnan({number}) then null else {number} end"
+    return f"nullif(try_cast({source} as double), 'nan'::double)"
 
 
 def whole_number(source: str, dtype: pa.DataType) -> str:
-    """A 64-bit integer; null when it is none: 12.5 is not rounded."""
+    """A 64-bit integer from a number, or from a text that `word` has cleaned; null when it is none: 12.5 is not rounded."""
     if pa.types.is_floating(dtype):
         return f"case when {source} = floor({source}) then try_cast({source} as bigint) end"
-    if not (pa.types.is_string(dtype) or pa.types.is_large_string(dtype)):
+    if not is_text(dtype):
         return f"try_cast({source} as bigint)"
-    clean = word(source)
     return f"""case
-        when regexp_full_match({clean}, '[+-]?[0-9]+(\\.0*)?') then try_cast(split_part({clean}, '.', 1) as bigint)
-        when regexp_full_match({clean}, '0x[0-9a-fA-F]{{1,15}}') then try_cast({clean} as bigint)
-        when regexp_full_match({clean}, '[0-9]{{1,3}}(,[0-9]{{3}})+')
-            then try_cast(replace({clean}, ',', '') as bigint)
+        when regexp_full_match({source}, '[+-]?[0-9]+(\\.0*)?') then try_cast(split_part({source}, '.', 1) as bigint)
+        when regexp_full_match({source}, '0x[0-9a-fA-F]{{1,15}}') then try_cast({source} as bigint)
+        when regexp_full_match({source}, '[0-9]{{1,3}}(,[0-9]{{3}})+')
+            then try_cast(replace({source}, ',', '') as bigint)
     end"""
 
 
 def truth(source: str) -> str:
     """A boolean from true, t, yes, y, 1 and their opposites."""
-    return f"""case when lower({word(f"{source}::varchar")}) in ('true', 't', 'yes', 'y', '1', '1.0') then true
-        when lower({word(f"{source}::varchar")}) in ('false', 'f', 'no', 'n', '0', '0.0') then false end"""
+    return f"""case when list_contains(['true', 't', 'yes', 'y', '1', '1.0'], lower({source})) then true
+        when list_contains(['false', 'f', 'no', 'n', '0', '0.0'], lower({source})) then false end"""
 
 
-def _decimal_of_hex(digits: pa.ChunkedArray) -> pa.Array:
-    # 256 bits are more than any SQL integer holds; only ids written in hex come here.
-    return pa.array(
-        [None if d is None else str(int(d, 16)) if _is_hex(d) else None for d in digits.to_pylist()],
-        pa.string(),
-    )
+def is_text(dtype: pa.DataType) -> bool:
+    """Whether an Arrow type is text."""
+    return bool(pa.types.is_string(dtype) or pa.types.is_large_string(dtype))
 
 
-def _is_hex(digits: str) -> bool:
-    return bool(digits) and all(d in "0123456789abcdefABCDEF" for d in digits)
+def _tokens(base: int) -> Callable[[pa.ChunkedArray], pa.Array]:
+    """Digits → the id in decimal. 256 bits are more than an integer of SQL holds; plain ids do not come here."""
+
+    def canonical(digits: pa.ChunkedArray) -> pa.Array:
+        numbers = [None if d is None or not _is_number(d, base) else int(d, base) for d in digits.to_pylist()]
+        return pa.array([None if n is None or n > _MAX_TOKEN else str(n) for n in numbers], pa.string())
+
+    return canonical
+
+
+def _is_number(digits: str, base: int) -> bool:
+    return bool(digits) and set(digits) <= set("0123456789abcdefABCDEF"[: 10 if base == 10 else 22])
 
 
 def connect() -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB in UTC that knows the functions used here, for the set-wise work of this room."""
     con = duckdb.connect(config={"threads": 2})
     con.execute("set timezone = 'UTC'")
-    # mypy: the stubs know the type only as an enumeration.
-    con.create_function("decimal_of_hex", _decimal_of_hex, ["varchar"], "varchar", type="arrow")  # type: ignore[arg-type]
+    for name, base in (("exact_token", 10), ("token_of_hex", 16)):
+        # mypy: the stubs know the kind of a function only as an enumeration.
+        con.create_function(name, _tokens(base), ["varchar"], "varchar", type="arrow", null_handling="special")  # type: ignore[arg-type, list-item]
     return con
