@@ -58,10 +58,12 @@ class ReadTimes:
     Attributes:
         instants: UTC, naive, in microseconds; null where there is no time, or none that can be told for certain.
         is_day: Whether a value names a day and no time of day; its instant is then the day's first.
+        is_zoned: Whether a value says its zone; the others count as UTC.
     """
 
     instants: pa.ChunkedArray
     is_day: pa.ChunkedArray
+    is_zoned: pa.ChunkedArray
 
 
 def read_times(column: pa.ChunkedArray) -> ReadTimes:
@@ -74,19 +76,28 @@ def read_times(column: pa.ChunkedArray) -> ReadTimes:
     try:
         con.register("given", pa.table({"x": column}))
         if is_text(column.type):
-            con.execute(
-                f"create temp table parts as select raw, x, {_BODY} as body, {_OFFSET} as zone"
-                f" from ({cleaned('given', {'x': 'given.x'}, beside='given.x as raw')})"
-            )
-            day_first = _day_first(con)
-            query = f"select {_written(day_first)} as t, coalesce({_DAY_ONLY}, false) as d from parts"
+            # Most texts are of the one usual form: only the others are taken apart.
+            usual = f"(case when not regexp_full_match(x, '{_FAST}') then x end)"
+            cells = cleaned("given", {"rest": usual}, beside="x as raw")
+            con.execute(f"create temp table parts as select raw, rest as x, {_BODY} as body, {_OFFSET} as zone from ({cells})")
+            query = f"""select {_written(_day_first(con))} as t, coalesce({_DAY_ONLY}, false) as d,
+                case when x is null then ends_with(raw, 'Z') or ends_with(raw, 'UTC')
+                    else zone is not null or regexp_full_match(x, '{_NUMBER}') end as z from parts"""
         else:
-            dated = "true" if pa.types.is_date(column.type) else f"{_compact_number(column.type)}"
-            query = f"select {instant('x', column.type)} as t, coalesce({dated}, false) as d from given"
+            dated = "true" if pa.types.is_date(column.type) else _compact_number(column.type)
+            zoned = pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or _has_zone(column.type)
+            query = f"""select {instant("x", column.type)} as t, coalesce({dated}, false) as d,
+                {str(zoned).lower()} as z from given"""
         read = con.execute(query).to_arrow_table()
     finally:
         con.close()
-    return ReadTimes(read.column("t").cast(pa.timestamp("us")), read.column("d"))
+    return ReadTimes(
+        read.column("t").cast(pa.timestamp("us")), read.column("d"), read.column("z").fill_null(fill_value=False)
+    )
+
+
+def _has_zone(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(dtype) and dtype.tz is not None)
 
 
 def _compact_number(dtype: pa.DataType) -> str:
@@ -113,8 +124,8 @@ def _written(day_first: bool | None) -> str:
         days = ["%d/%m/%Y", "%d/%m/%y"] if day_first else ["%m/%d/%Y", "%m/%d/%y"]
         slashed = f"try_strptime(regexp_replace(body, '^(\\d+)-(\\d+)-', '\\1/\\2/'), {_formats(days)})"
     return f"""case
-        when regexp_full_match(raw, '{_FAST}') then try_cast(rtrim(raw, ' ZUTC') as timestamp)
-        when x is null then null
+        when x is null then case when regexp_full_match(raw, '{_FAST}')
+            then try_cast(rtrim(raw, ' ZUTC') as timestamp) end
         when regexp_full_match(x, '{_COMPACT}') then try_strptime(x, '%Y%m%d')
         when regexp_full_match(x, '{_NUMBER}') then {unix_time("try_cast(x as double)")}
         else case

@@ -149,7 +149,7 @@ def rules_of(table: RawTable, delivered: Collection[str], always: Collection[str
             Rule(
                 "unknown_currency",
                 "currency",
-                "getvariable('most')[t_currency] is null and not list_contains(getvariable('rated'), t_currency)",
+                "getvariable('most')[t_currency] is null",
                 "a currency we can name, or one that the rates know",
             )
         )

@@ -41,6 +41,7 @@ REASONS: dict[str, str] = {
     "unknown_value": "a value outside the column's enumeration",
     "inexact_token": "a token id that has lost digits or is no whole number",
     "ambiguous_collection": "a name or an address that several collections share",
+    "not_a_sale": "an event that is no sale, among sales",
     "not_a_token": "a contract that no other file knows as one of tokens",
     "malformed_hex": "an address or hash of the wrong length or alphabet",
     "out_of_range": "a number outside its range",
@@ -82,7 +83,7 @@ def validate(
     always: Collection[str] = (),
     originals: Mapping[str, str] | None = None,
     keep: Sequence[str] = (),
-    rated: Collection[str] = (),
+    any_currency: bool = False,
 ) -> SourceBatch:
     """Split rows into those that keep the raw contract and those that do not.
 
@@ -96,7 +97,7 @@ def validate(
         originals: Contract column → candidate column that holds it as it was delivered, where the contract column
             itself has been read already. What was found, and the payload, are the delivered value.
         keep: Candidate columns that go on beside the contract's, after them, for good rows only.
-        rated: Symbols that a rate is known for, beside the currencies we can name.
+        any_currency: Whether a currency that we cannot name passes; the caller knows the rates and judges it.
 
     Returns:
         Rows in the contract's schema (then `keep`) and order of arrival, and the rejected rows.
@@ -108,10 +109,12 @@ def validate(
     given = dict(originals or {})
     candidate, given = _with_times_read(contract, candidate, given)
     delivered = {f.name: f.type for f in candidate.schema}
-    rules = rules_of(contract, delivered, always)
+    rules = [
+        r for r in rules_of(contract, delivered, always) if not (any_currency and r.reason == "unknown_currency")
+    ]
     con = connect()
     try:
-        _set_words(con, rated)
+        _set_words(con)
         con.register("candidate", candidate)
         judged = con.execute(
             _judging(contract, delivered, given, rules, keep), {"now": now}
@@ -166,13 +169,12 @@ def _with_times_read(
     return candidate, given
 
 
-def _set_words(con: duckdb.DuckDBPyConnection, rated: Collection[str]) -> None:
+def _set_words(con: duckdb.DuckDBPyConnection) -> None:
     """The variables that rules and typed values look words up in."""
     spelling = _map_literal((k, quote(v)) for k, v in SYMBOL_BY_SPELLING.items())
     words = _map_literal((k, quote(v)) for k, v in SIDE_WORDS.items())
     most = _map_literal((c.symbol, f"{c.max_price!r}::double") for c in CURRENCIES)
-    symbols = "[" + ", ".join(quote(s) for s in sorted(rated)) + "]::varchar[]"
-    for name, literal in (("spelling", spelling), ("words", words), ("most", most), ("rated", symbols)):
+    for name, literal in (("spelling", spelling), ("words", words), ("most", most)):
         con.execute(f"set variable {name} = {literal}")
 
 
