@@ -113,7 +113,7 @@ def _apply(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> tuple[p
     return refuse(name, rows, read.column("unclear"), why, found)
 
 
-_PROJECT = """case when told_by = 'project' then (try_cast(token_id as uhugeint) // size)::varchar
+_PROJECT = """case when told_by = 'project' then (try_cast(token_id as hugeint) // size)::varchar
     when told_by = 'name' then coalesce(label, '?') end"""
 
 # What each combination of chain, contract, name and project belongs to. A row without a chain of its own takes the
@@ -153,7 +153,7 @@ _ASSETS = """
             as true_project,
         coalesce(canonical.chain_unclear, false)
             or (canonical.true_contract is null and coalesce(len(named.bearers) > 1, false))
-            or canonical.project = '?' as unclear,
+            or coalesce(canonical.project = '?', false) as unclear,
         case when canonical.true_contract is null and named.bearers is null then canonical.label end as only_name
     from canonical left join named on canonical.true_chain = named.true_chain and canonical.label = named.label
 """
