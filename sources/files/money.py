@@ -15,7 +15,7 @@ import pyarrow as pa
 from sources.chains import CHAIN_BY_SPELLING, COIN_OF
 from sources.currencies import DECIMALS, MAX_PRICE, SYMBOL_BY_SPELLING
 from sources.files.recognition import Plan
-from sources.values import cleaned, connect, quote, quote_name
+from sources.values import cleaned, connect, is_text, quote, quote_name
 
 _PLAIN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _GROUPED = r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?"
@@ -31,7 +31,7 @@ class Money:
     """Columns of prices.
 
     Attributes:
-        price: Price as text that a number can be read from, or as it was when none can.
+        price: Price as a number, or as text that one can be read from, or as it was when none can.
         currency: Currency as it is written, null where nothing says it.
         usd: The second price in USD, where there is one.
         delivered: The column the price was read from.
@@ -66,12 +66,16 @@ def money_of(plan: Plan, rows: pa.Table, *, chain: str, default_currency: str) -
             con.execute(f"set variable {name} = map {{{literal}}}")
         is_raw = "price" not in plan.columns
         texts = _text_columns(plan)
-        con.execute(f"create temp table words as {cleaned('src', texts, beside='row_number() over () as n')}")
+        numbers = {r: plan.columns[r] for r in ("price", "usd") if r in texts and not _is_text(plan, rows, r)}
+        for role in numbers:
+            texts.pop(role)
+        beside = ", ".join(["row_number() over () as n", *(f"src.{quote_name(n)} as {r}" for r, n in numbers.items())])
+        con.execute(f"create temp table words as {cleaned('src', texts, beside=beside)}")
         mark = _decimal_mark(con, [c for c in ("price", "usd") if c in texts])
-        price, unit = _number("price", mark) if "price" in texts else ("null::varchar", "null::varchar")
+        price, unit = _number("price", mark) if "price" in texts else ("price" if "price" in numbers else "null::varchar", "null::varchar")
         currency = _currency(plan, unit, chain, default_currency)
         raw = _raw_price(plan, texts) if is_raw else price
-        usd = _number("usd", mark)[0] if "usd" in texts else "null::varchar"
+        usd = _number("usd", mark)[0] if "usd" in texts else "usd" if "usd" in numbers else "null::varchar"
         con.execute(f"create temp table told as select *, {currency} as paid_in, {usd} as in_usd from words")
         con.execute(f"create temp table priced as select n, paid_in, in_usd, {raw} as price from told")
         scaled, notes = _scale_base_units(con) if not is_raw else ("price", [])
@@ -84,12 +88,16 @@ def money_of(plan: Plan, rows: pa.Table, *, chain: str, default_currency: str) -
         notes.append("decimal commas")
     delivered = plan.columns.get("price") or plan.columns.get("price_raw") or plan.summed[0]
     return Money(
-        read.column("price").cast(pa.string()),
+        read.column("price"),
         read.column("currency").cast(pa.string()),
-        read.column("usd") if "usd" in texts else None,
+        read.column("usd") if "usd" in plan.columns else None,
         delivered,
         tuple(notes),
     )
+
+
+def _is_text(plan: Plan, rows: pa.Table, role: str) -> bool:
+    return is_text(rows.schema.field(plan.columns[role]).type)
 
 
 def _text_columns(plan: Plan) -> dict[str, str]:
@@ -190,5 +198,5 @@ def _scale_base_units(con: duckdb.DuckDBPyConnection) -> tuple[str, list[str]]:
     listed = "[" + ", ".join(quote(s) for s in symbols) + "]"
     symbol = "getvariable('spelling')[upper(paid_in)]"
     value = f"(try_cast(price as double) / power(10, getvariable('decimals')[{symbol}]))::varchar"
-    sql = f"case when list_contains({listed}, {symbol}) then coalesce({value}, price) else price end"
+    sql = f"case when list_contains({listed}, {symbol}) then coalesce({value}, price::varchar) else price::varchar end"
     return sql, [f"prices in {s} are in base units: divided by 10^{DECIMALS[s]}" for s in symbols]

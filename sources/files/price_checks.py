@@ -49,22 +49,24 @@ def check_prices(table: str, rows: pa.Table, rates: pa.Table, symbols: list[str]
         Refusal("unknown_currency", "currency_address", "the contract that the currency's symbol stands for"),
     )
     refused.append(out)
-    for query, why in (
-        (_OFF, Refusal("price_disagrees", "price_native", "within a factor of 3 of the price in USD beside it")),
-        (_BASE, Refusal("base_units", "price_native", "a price in whole units, as the collection's others")),
-    ):
-        rows, out = refuse(table, rows, _ask(rows, rates, query), why)
+    checks = [(_BASE, Refusal("base_units", "price_native", "a price in whole units, as the collection's others"))]
+    if rows.column("_usd").null_count < rows.num_rows:
+        expected = "within a factor of 3 of the price in USD beside it"
+        checks.insert(0, (_OFF, Refusal("price_disagrees", "price_native", expected)))
+    for query, why in checks if rates.num_rows else ():
+        rows, out = refuse(table, rows, _ask(rows, rates, query, rated=True), why)
         refused.append(out)
     return rows, pa.concat_tables(refused)
 
 
-def _ask(rows: pa.Table, rates: pa.Table, query: str) -> pa.ChunkedArray:
+def _ask(rows: pa.Table, rates: pa.Table, query: str, *, rated: bool = False) -> pa.ChunkedArray:
     con = connect()
     try:
-        con.register("rows", rows)
+        wanted = ("chain", "collection", "event_time", "price_native", "currency", "currency_address", "_usd")
+        con.register("rows", rows.select([c for c in wanted if c in rows.column_names]))
         con.register("rates", rates)
-        con.execute("create temp view numbered as select *, row_number() over () as n from rows")
-        if "_usd" in rows.column_names:
+        con.execute("create temp table numbered as select *, row_number() over () as n from rows")
+        if rated:
             con.execute(_RATED)
         return con.execute(query).to_arrow_table().column("wrong")
     finally:
@@ -85,19 +87,21 @@ _IMPOSTORS = f"""
     from numbered order by n"""
 
 _RATED = f"""
-    create temp view rated as
-    with by_time as (
-        select {_ETHER.replace("currency", "symbol")} as symbol, event_time, median(rate) as rate from rates
-        where rate > 0 and (symbol <> 'WETH' or not exists (select 1 from rates where symbol = 'ETH'))
-        group by all
-    ),
-    paid as (
-        select n, collection, price_native, currency, _usd, event_time, {_ETHER} as symbol from numbered
-        where price_native > {_DUST}
-    )
-    select paid.*, case when paid.symbol = 'USD' then 1.0
-        when paid.event_time - by_time.event_time <= interval {_RATE_AGE_DAYS} day then by_time.rate end as rate
-    from paid asof left join by_time on paid.symbol = by_time.symbol and paid.event_time >= by_time.event_time"""
+    create temp table by_time as
+        select symbol, event_time, median(rate) as rate from (
+            select {_ETHER.replace("currency", "symbol")} as symbol, event_time, rate,
+                symbol = 'WETH' and bool_or(symbol = 'ETH') over () as is_second from rates where rate > 0
+        ) where not is_second group by all;
+
+    create temp table paid as
+        select n, collection::varchar as collection, price_native, currency::varchar as currency, _usd, event_time,
+            {_ETHER}::varchar as symbol
+        from numbered where price_native > {_DUST} and event_time is not null;
+
+    create temp table rated as
+        select paid.*, case when paid.symbol = 'USD' then 1.0
+            when paid.event_time - by_time.event_time <= interval {_RATE_AGE_DAYS} day then by_time.rate end as rate
+        from paid asof left join by_time on paid.symbol = by_time.symbol and paid.event_time >= by_time.event_time"""
 
 _OFF = f"""
     with off as (
