@@ -20,6 +20,7 @@ from orchestration.errors import HomeError
 from orchestration.home import bury_dead_runs, prepare_home, run_lock
 from orchestration.partitions import month_key, register_collections
 from orchestration.summary import RunSummary, Stage, read_summary
+from sources.protocol import ReportingSource
 
 if TYPE_CHECKING:
     from orchestration.resources import Assay
@@ -256,5 +257,7 @@ def _summarise(conductor: Conductor, trained: dict[str, int], as_of: datetime) -
         home=str(conductor.settings.home_path),
         as_of=as_of.isoformat(),
     )
+    if isinstance(conductor.assay.source, ReportingSource):
+        summary.left_out = conductor.assay.source.left_out()
     summary.stages.append(Stage("summary", round(time.perf_counter() - started, 3)))
     return summary

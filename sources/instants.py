@@ -79,20 +79,28 @@ def read_times(column: pa.ChunkedArray) -> ReadTimes:
             # Most texts are of the one usual form: only the others are taken apart.
             usual = f"(case when not regexp_full_match(x, '{_FAST}') then x end)"
             cells = cleaned("given", {"rest": usual}, beside="x as raw")
-            con.execute(f"create temp table parts as select raw, rest as x, {_BODY} as body, {_OFFSET} as zone from ({cells})")
+            con.execute(
+                f"create temp table parts as select raw, rest as x, {_BODY} as body, {_OFFSET} as zone from ({cells})"
+            )
             query = f"""select {_written(_day_first(con))} as t, coalesce({_DAY_ONLY}, false) as d,
                 case when x is null then ends_with(raw, 'Z') or ends_with(raw, 'UTC')
                     else zone is not null or regexp_full_match(x, '{_NUMBER}') end as z from parts"""
         else:
             dated = "true" if pa.types.is_date(column.type) else _compact_number(column.type)
-            zoned = pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or _has_zone(column.type)
+            zoned = (
+                pa.types.is_integer(column.type)
+                or pa.types.is_floating(column.type)
+                or _has_zone(column.type)
+            )
             query = f"""select {instant("x", column.type)} as t, coalesce({dated}, false) as d,
                 {str(zoned).lower()} as z from given"""
         read = con.execute(query).to_arrow_table()
     finally:
         con.close()
     return ReadTimes(
-        read.column("t").cast(pa.timestamp("us")), read.column("d"), read.column("z").fill_null(fill_value=False)
+        read.column("t").cast(pa.timestamp("us")),
+        read.column("d"),
+        read.column("z").fill_null(fill_value=False),
     )
 
 
@@ -144,7 +152,9 @@ def instant(source: str, dtype: pa.DataType) -> str:
         return f"{source} at time zone 'UTC'" if dtype.tz is not None else f"try_cast({source} as timestamp)"
     if pa.types.is_integer(dtype):
         compact = f"{source} between 19000101 and 20991231"
-        return f"case when {compact} then try_strptime({source}::varchar, '%Y%m%d') else {unix_time(source)} end"
+        return (
+            f"case when {compact} then try_strptime({source}::varchar, '%Y%m%d') else {unix_time(source)} end"
+        )
     if pa.types.is_floating(dtype):
         return unix_time(source)
     return f"try_cast({source} as timestamp)"

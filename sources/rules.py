@@ -111,14 +111,23 @@ def rules_of(table: RawTable, delivered: Collection[str], always: Collection[str
         given = f"g_{c.name}"
         if c.dtype != pa.string():
             reason = "unparsable_timestamp" if c.dtype == pa.timestamp("us") else "wrong_type"
-            expected = "one time only, in UTC or with an offset" if "time" in reason else f"a {SQL_TYPES[c.dtype]}"
+            expected = (
+                "one time only, in UTC or with an offset" if "time" in reason else f"a {SQL_TYPES[c.dtype]}"
+            )
             rules.append(Rule(reason, c.name, f"t_{c.name} is null and {given}", expected))
         elif c.name == "token_id":
             rules.append(
-                Rule("inexact_token", c.name, f"t_{c.name} is null and {given}", "a whole number in full, or hex")
+                Rule(
+                    "inexact_token",
+                    c.name,
+                    f"t_{c.name} is null and {given}",
+                    "a whole number in full, or hex",
+                )
             )
         elif c.name == "chain":
-            rules.append(Rule("unknown_chain", c.name, f"t_{c.name} is null and {given}", "a chain we can name"))
+            rules.append(
+                Rule("unknown_chain", c.name, f"t_{c.name} is null and {given}", "a chain we can name")
+            )
     rules += [
         Rule("null_key", c.name, f"t_{c.name} is null", f"a value in {c.name}")
         for c in table.columns

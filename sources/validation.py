@@ -110,15 +110,15 @@ def validate(
     candidate, given = _with_times_read(contract, candidate, given)
     delivered = {f.name: f.type for f in candidate.schema}
     rules = [
-        r for r in rules_of(contract, delivered, always) if not (any_currency and r.reason == "unknown_currency")
+        r
+        for r in rules_of(contract, delivered, always)
+        if not (any_currency and r.reason == "unknown_currency")
     ]
     con = connect()
     try:
         _set_words(con)
         con.register("candidate", candidate)
-        judged = con.execute(
-            _judging(contract, delivered, given, rules, keep), {"now": now}
-        ).to_arrow_table()
+        judged = con.execute(_judging(contract, delivered, given, rules, keep), {"now": now}).to_arrow_table()
         wrong = pc.is_valid(judged.column("_broken"))
         schema = [*contract.schema, *(judged.schema.field(name) for name in keep)]
         good = judged.drop_columns(["_broken"])
@@ -137,7 +137,9 @@ def validate(
         found = f"case _broken {found} end" if found else "null::varchar"
         hidden = {*given.values(), *keep}
         payload = ", ".join(
-            f"{quote_name(name)} := {quote_name(given.get(name, name))}" for name in delivered if name not in hidden
+            f"{quote_name(name)} := {quote_name(given.get(name, name))}"
+            for name in delivered
+            if name not in hidden
         )
         refused = con.execute(
             f"""select _broken, source, source_row, {found} as found,
@@ -190,16 +192,16 @@ def _judging(
     In steps that build on one another: an expression that repeats itself would be planned for seconds.
     """
     chain = next((typed(c, delivered) for c in contract.columns if c.name == "chain"), None)
-    values = ", ".join(
-        f"{typed(c, delivered)} as t_{c.name}" for c in contract.columns if c.name != "chain"
-    )
+    values = ", ".join(f"{typed(c, delivered)} as t_{c.name}" for c in contract.columns if c.name != "chain")
     texts = cleaned_text(contract, delivered)
     originals = {
         f"g_{c.name}": f"{quote_name(given.get(c.name, c.name))}::varchar"
         for c in contract.columns
         if c.name in delivered and (c.dtype != pa.string() or c.name in ("token_id", "chain"))
     }
-    shared = {name: f"w_{name[2:]}" for name in originals if f"w_{name[2:]}" in texts and name[2:] not in given}
+    shared = {
+        name: f"w_{name[2:]}" for name in originals if f"w_{name[2:]}" in texts and name[2:] not in given
+    }
     cells = {name: sql for name, sql in originals.items() if name not in shared}
     flags = ", ".join(f"{shared.get(name, name + '_text')} is not null as {name}" for name in originals)
     verdict = " ".join(f"when {rule.broken} then {number}" for number, rule in enumerate(rules))

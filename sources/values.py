@@ -167,5 +167,7 @@ def connect() -> duckdb.DuckDBPyConnection:
     con.execute("set timezone = 'UTC'")
     for name, base in (("exact_token", 10), ("token_of_hex", 16)):
         # mypy: the stubs know the kind of a function only as an enumeration.
-        con.create_function(name, _tokens(base), ["varchar"], "varchar", type="arrow", null_handling="special")  # type: ignore[arg-type, list-item]
+        con.create_function(
+            name, _tokens(base), ["varchar"], "varchar", type="arrow", null_handling="special"
+        )  # type: ignore[arg-type, list-item]
     return con

@@ -99,7 +99,15 @@ _MONEY: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 _TRAITS: dict[str, tuple[str, ...]] = {
     **_ASSET,
-    "trait_type": ("trait_type", "trait", "attribute", "trait_name", "attribute_name", "trait_key", "attribute_type"),
+    "trait_type": (
+        "trait_type",
+        "trait",
+        "attribute",
+        "trait_name",
+        "attribute_name",
+        "trait_key",
+        "attribute_type",
+    ),
     "trait_value": ("trait_value", "value", "attribute_value"),
     "known_at": ("known_at",),
 }

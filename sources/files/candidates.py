@@ -30,7 +30,17 @@ KEPT: dict[str, tuple[str, ...]] = {
 }
 """Table → columns that go on beside the contract's."""
 
-_SELDOM = ("event_time", "known_at", "valid_until", "date", "time_of_day", "precision", "event", "usd", "price")
+_SELDOM = (
+    "event_time",
+    "known_at",
+    "valid_until",
+    "date",
+    "time_of_day",
+    "precision",
+    "event",
+    "usd",
+    "price",
+)
 _ZERO = "(0x|\\\\x)?0{40}"
 
 
@@ -97,7 +107,9 @@ def candidates_of(
     for name, column in added.items():
         rows = rows.append_column(name, column)
     taken = {c.lower() for c in columns}
-    extras = {n: quote_name(n) for n in rows.column_names if n.lower() not in taken and n != ROW and n not in added}
+    extras = {
+        n: quote_name(n) for n in rows.column_names if n.lower() not in taken and n != ROW and n not in added
+    }
     # What was delivered is kept under its own name as long as no contract column is called so.
     for column, name in list(originals.items()):
         if name not in extras:
@@ -107,12 +119,25 @@ def candidates_of(
     words = {
         f"_w_{role}": f"src.{quote_name(name)}::varchar"
         for role, name in plan.columns.items()
-        if role in ("collection", "contract", "chain", "tx_hash", "log_index", "sub_index", "event", "sale_type", "seller")
+        if role
+        in (
+            "collection",
+            "contract",
+            "chain",
+            "tx_hash",
+            "log_index",
+            "sub_index",
+            "event",
+            "sale_type",
+            "seller",
+        )
     }
     con = connect()
     try:
         con.register("src", rows)
-        inner = cleaned("src", words, beside=f"src.*, {quote(file + ':')} || {quote_name(ROW)} as _source_row")
+        inner = cleaned(
+            "src", words, beside=f"src.*, {quote(file + ':')} || {quote_name(ROW)} as _source_row"
+        )
         read = con.execute(f"select {selected} from ({inner})").to_arrow_table()
     finally:
         con.close()
@@ -120,7 +145,13 @@ def candidates_of(
 
 
 def _nothing(name: str) -> str:
-    kinds = {"_usd": "double", "_label": "varchar", "_row": "bigint", "_rate_chain": "varchar", "_rate_contract": "varchar"}
+    kinds = {
+        "_usd": "double",
+        "_label": "varchar",
+        "_row": "bigint",
+        "_rate_chain": "varchar",
+        "_rate_contract": "varchar",
+    }
     return f"null::{kinds[name]}" if name in kinds else "false"
 
 
@@ -132,7 +163,9 @@ def _common(plan: Plan, file: str, source: str, chain: str) -> dict[str, str]:
     columns["source_row"] = "_source_row"
     # A file that does not say who tells it is its own source: two files may then tell the same sale.
     own = quote(source)
-    columns["source"] = f"coalesce({quote_name(plan.columns['source'])}::varchar, {own})" if "source" in plan.columns else own
+    columns["source"] = (
+        f"coalesce({quote_name(plan.columns['source'])}::varchar, {own})" if "source" in plan.columns else own
+    )
     if plan.table == "exchange_rates":
         columns["quote"] = columns.get("quote", "'USD'")
         for role in ("rate_chain", "rate_contract"):
@@ -166,7 +199,9 @@ def _of_table(plan: Plan, now: datetime) -> dict[str, str]:
         columns["_known_only"] = str(plan.known_contracts_only).lower()
     if plan.table in ("token_traits", "collections"):
         # Known when its collection is first heard of, which needs the other files: until then, now.
-        given = f"{quote_name(plan.columns['known_at'])} is not null" if "known_at" in plan.columns else "false"
+        given = (
+            f"{quote_name(plan.columns['known_at'])} is not null" if "known_at" in plan.columns else "false"
+        )
         read = "_read_known_at" if "known_at" in plan.columns else "null::timestamp"
         columns["known_at"] = f"case when {given} then {read} else timestamp {quote(str(now))} end"
         columns["_undated"] = f"not ({given})"
@@ -180,7 +215,10 @@ def _of_table(plan: Plan, now: datetime) -> dict[str, str]:
 
 def _log_columns(plan: Plan) -> dict[str, str]:
     """The key of the event as far as the row says it; `keys` fills in the rest."""
-    has = {role: f"_w_{role} is not null" if role in plan.columns else "false" for role in ("tx_hash", "log_index", "sub_index")}
+    has = {
+        role: f"_w_{role} is not null" if role in plan.columns else "false"
+        for role in ("tx_hash", "log_index", "sub_index")
+    }
     row = "'row:' || _source_row"
     return {
         "tx_hash": f"coalesce(_w_tx_hash, {row})" if "tx_hash" in plan.columns else row,

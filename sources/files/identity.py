@@ -63,8 +63,10 @@ def identify(tables: dict[str, pa.Table], own_contracts: tuple[SharedContract, .
             union.append(
                 f"select chain, given, contract, label, project, min(known_at) as first, count(*) as n from {name} group by all"
             )
-        con.execute(f"create temp table parts as select chain, given, contract, label, project, min(first) as first,"
-                    f" sum(n) as n from ({' union all '.join(union)}) group by all")
+        con.execute(
+            f"create temp table parts as select chain, given, contract, label, project, min(first) as first,"
+            f" sum(n) as n from ({' union all '.join(union)}) group by all"
+        )
         con.execute(_ASSETS)
         con.execute(_KEYS)
         kept, refused = {}, {}
@@ -83,19 +85,29 @@ def _needed(rows: pa.Table) -> list[str]:
 
 def _register(con: duckdb.DuckDBPyConnection, contracts: tuple[SharedContract, ...]) -> None:
     unique = {(c.chain, c.address): c for c in reversed(contracts)}.values()
-    con.register("shared_given", pa.table({
-        "chain": pa.array([c.chain for c in unique], pa.string()),
-        "contract": pa.array([c.address for c in unique], pa.string()),
-        "shared_label": pa.array([c.label for c in unique], pa.string()),
-        "told_by": pa.array([c.by for c in unique], pa.string()),
-        "size": pa.array([c.size for c in unique], pa.int64()),
-    }))
+    con.register(
+        "shared_given",
+        pa.table(
+            {
+                "chain": pa.array([c.chain for c in unique], pa.string()),
+                "contract": pa.array([c.address for c in unique], pa.string()),
+                "shared_label": pa.array([c.label for c in unique], pa.string()),
+                "told_by": pa.array([c.by for c in unique], pa.string()),
+                "size": pa.array([c.size for c in unique], pa.int64()),
+            }
+        ),
+    )
     con.execute("create temp table shared as from shared_given")
-    con.register("wrappers", pa.table({
-        "chain": pa.array([chain for chain, _ in SAME_AS], pa.string()),
-        "contract": pa.array([wrapper for _, wrapper in SAME_AS], pa.string()),
-        "holds": pa.array(list(SAME_AS.values()), pa.string()),
-    }))
+    con.register(
+        "wrappers",
+        pa.table(
+            {
+                "chain": pa.array([chain for chain, _ in SAME_AS], pa.string()),
+                "contract": pa.array([wrapper for _, wrapper in SAME_AS], pa.string()),
+                "holds": pa.array(list(SAME_AS.values()), pa.string()),
+            }
+        ),
+    )
 
 
 def _apply(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -108,7 +120,9 @@ def _apply(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> tuple[p
     ).to_arrow_table()
     found = rows.column("_label") if name else None
     for column in ("chain", "collection"):
-        rows = rows.set_column(rows.schema.get_field_index(column), column, read.column(column).cast(pa.string()))
+        rows = rows.set_column(
+            rows.schema.get_field_index(column), column, read.column(column).cast(pa.string())
+        )
     why = Refusal("ambiguous_collection", "collection", "a contract and a chain that tell one collection")
     return refuse(name, rows, read.column("unclear"), why, found)
 

@@ -31,7 +31,16 @@ def with_keys(table: str, rows: pa.Table) -> pa.Table:
     same = ", ".join(_SAME[table])
     con = connect()
     try:
-        needed = {"chain", "tx_hash", "log_index", "sub_index", "event_time", "source", "source_row", *_SAME[table]}
+        needed = {
+            "chain",
+            "tx_hash",
+            "log_index",
+            "sub_index",
+            "event_time",
+            "source",
+            "source_row",
+            *_SAME[table],
+        }
         con.register("given", rows.select([*sorted(needed), "_has_tx", "_has_log", "_has_sub"]))
         con.execute("create temp table r as select *, row_number() over () as n from given")
         keys = con.execute(
@@ -41,14 +50,16 @@ def with_keys(table: str, rows: pa.Table) -> pa.Table:
             ),
             in_crowd as (
                 select r.*, min(n) over (partition by chain, tx_hash, source, {same}, event_time) as first_row,
-                    min(n) over (partition by chain, tx_hash, log_index, collection, token_id) as first_of_token
+                    min(n) over (partition by chain, tx_hash, log_index, collection, token_id) as first_of_token,
+                    min((collection, token_id)) over same_key <> max((collection, token_id)) over same_key as is_shared
                 from r semi join crowded using (chain, tx_hash) where r._has_tx
+                window same_key as (partition by chain, tx_hash, log_index, sub_index)
             ),
             counted as (
                 select n,
                     case when _has_log then log_index
                         else dense_rank() over (partition by chain, tx_hash order by first_row) - 1 end as log_index,
-                    case when _has_sub or not _has_log then sub_index
+                    case when (_has_sub and not is_shared) or not _has_log then sub_index
                         else dense_rank() over (partition by chain, tx_hash, log_index order by first_of_token) - 1
                     end as sub_index
                 from in_crowd
@@ -69,5 +80,7 @@ def with_keys(table: str, rows: pa.Table) -> pa.Table:
         con.close()
     for column in ("tx_hash", "log_index", "sub_index"):
         where = rows.schema.get_field_index(column)
-        rows = rows.set_column(where, rows.schema.field(column), keys.column(column).cast(rows.schema.field(column).type))
+        rows = rows.set_column(
+            where, rows.schema.field(column), keys.column(column).cast(rows.schema.field(column).type)
+        )
     return rows

@@ -181,7 +181,9 @@ class DirectoryTables:
             parts.rows[plan.table].append(_packed(_numbered(batch.rows, number)))
             parts.rejected[plan.table].append(_numbered(batch.rejected, number))
             if plan.trait_column is not None:
-                parts.rows["token_traits"].append(_hidden_traits(plan.trait_column, batch.rows, read.rows, file.name))
+                parts.rows["token_traits"].append(
+                    _hidden_traits(plan.trait_column, batch.rows, read.rows, file.name)
+                )
         if read.broken:
             parts.rejected[plan.table].append(_numbered(self._broken_lines(plan.table, file, read), number))
         return tuple(notes)
@@ -236,7 +238,10 @@ class DirectoryTables:
             rows[table], out = check_prices(table, rows[table], rates, symbols_of(rates))
             parts.rejected[table].append(out)
         known = pa.concat_tables(
-            [rows[t].select(["contract"]).cast(pa.schema([("contract", pa.string())])) for t in ("sales", "token_traits", "collections")]
+            [
+                rows[t].select(["contract"]).cast(pa.schema([("contract", pa.string())]))
+                for t in ("sales", "token_traits", "collections")
+            ]
         )
         moved = rows["transfers"]
         contracts = pc.unique(known.column("contract"))
@@ -256,14 +261,15 @@ class DirectoryTables:
         A file of traits carries no arrival times; traits that we know only from today would be invisible to all of
         history.
         """
-        seen = [
-            _first_known(rows[t]) for t in ("sales", "transfers", "listings") if rows[t].num_rows
-        ]
+        seen = [_first_known(rows[t]) for t in ("sales", "transfers", "listings") if rows[t].num_rows]
         dated = [rows[t].column("known_at") for t in DATED_TABLES if rows[t].num_rows]
         earliest = min((pc.min(d).as_py() for d in dated), default=self._now)
         if seen:
             first = pa.concat_tables(seen).group_by("collection").aggregate([("known_at", "min")])
-            names, instants = first.column("collection").combine_chunks(), first.column("known_at_min").combine_chunks()
+            names, instants = (
+                first.column("collection").combine_chunks(),
+                first.column("known_at_min").combine_chunks(),
+            )
         else:
             names, instants = pa.array([], pa.string()), pa.array([], TIMESTAMP)
         for table in _UNDATED_TABLES:
@@ -279,9 +285,15 @@ class DirectoryTables:
         con = connect()
         try:
             con.register("declared", rows["collections"].select(["collection"]))
-            con.register("names", pa.table({
-                "collection": pa.array(list(names), pa.string()), "name": pa.array(list(names.values()), pa.string())
-            }))
+            con.register(
+                "names",
+                pa.table(
+                    {
+                        "collection": pa.array(list(names), pa.string()),
+                        "name": pa.array(list(names.values()), pa.string()),
+                    }
+                ),
+            )
             for table in ("sales", "transfers", "listings", "token_traits"):
                 con.register(table, rows[table].select(["chain", "collection", "contract", "known_at"]))
             derived = con.execute(
@@ -347,17 +359,35 @@ def _numbered(rows: pa.Table, number: int) -> pa.Table:
     return rows.append_column("_file", pa.array(np.full(rows.num_rows, number, np.int32)))
 
 
-_KINDS = {"_usd": pa.float64(), "_row": pa.int64(), "_label": pa.string(), "_rate_chain": pa.string(), "_rate_contract": pa.string()}
+_KINDS = {
+    "_usd": pa.float64(),
+    "_row": pa.int64(),
+    "_label": pa.string(),
+    "_rate_chain": pa.string(),
+    "_rate_contract": pa.string(),
+}
 
 
 def _nothing(table: str) -> pa.Table:
     beside = [pa.field(n, _KINDS.get(n, pa.bool_())) for n in KEPT[table]]
-    return _packed(pa.schema([*raw_table(table).schema, *beside, pa.field("_file", pa.int32())]).empty_table())
+    return _packed(
+        pa.schema([*raw_table(table).schema, *beside, pa.field("_file", pa.int32())]).empty_table()
+    )
 
 
 def _hidden_traits(column: str, sales: pa.Table, rows: pa.Table, file: str) -> pa.Table:
     """The trait that a sales file tells of each token, once per token and value."""
-    needed = ["chain", "collection", "contract", "token_id", "known_at", "source", "source_row", "_label", "_chain_given"]
+    needed = [
+        "chain",
+        "collection",
+        "contract",
+        "token_id",
+        "known_at",
+        "source",
+        "source_row",
+        "_label",
+        "_chain_given",
+    ]
     con = connect()
     try:
         con.register("sales", sales.select(needed))
@@ -377,14 +407,22 @@ def _hidden_traits(column: str, sales: pa.Table, rows: pa.Table, file: str) -> p
         con.close()
     traits = _numbered(traits, _NO_FILE)
     schema = pa.schema([(f.name, f.type) for f in traits.schema])
-    return _packed(traits.select([*raw_table("token_traits").names, *KEPT["token_traits"], "_file"]).cast(
-        pa.schema([schema.field(n) for n in (*raw_table("token_traits").names, *KEPT["token_traits"], "_file")])
-    ).replace_schema_metadata(None))
+    return _packed(
+        traits.select([*raw_table("token_traits").names, *KEPT["token_traits"], "_file"])
+        .cast(
+            pa.schema(
+                [schema.field(n) for n in (*raw_table("token_traits").names, *KEPT["token_traits"], "_file")]
+            )
+        )
+        .replace_schema_metadata(None)
+    )
 
 
 def _first_known(rows: pa.Table) -> pa.Table:
     first = rows.select(["collection", "known_at"]).group_by("collection").aggregate([("known_at", "min")])
-    return pa.table({"collection": first.column("collection").cast(pa.string()), "known_at": first.column("known_at_min")})
+    return pa.table(
+        {"collection": first.column("collection").cast(pa.string()), "known_at": first.column("known_at_min")}
+    )
 
 
 def in_known_order(rows: pa.Table) -> pa.Table:

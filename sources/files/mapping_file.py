@@ -70,12 +70,18 @@ def read_own_names(directory: Path) -> OwnNames:
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise MappingError(f"{MAPPING_FILE}: expected YAML, found: {str(error).splitlines()[0]}; correct it") from None
+        raise MappingError(
+            f"{MAPPING_FILE}: expected YAML, found: {str(error).splitlines()[0]}; correct it"
+        ) from None
     if not isinstance(said, dict) or not set(said) <= {"files", "shared_contracts"}:
-        raise MappingError(f"{MAPPING_FILE}: expected the keys files and shared_contracts, found {said!r:.120}")
+        raise MappingError(
+            f"{MAPPING_FILE}: expected the keys files and shared_contracts, found {said!r:.120}"
+        )
     files = said.get("files") or {}
     if not isinstance(files, dict):
-        raise MappingError(f"{MAPPING_FILE}: expected patterns of file names under files, found {files!r:.80}")
+        raise MappingError(
+            f"{MAPPING_FILE}: expected patterns of file names under files, found {files!r:.80}"
+        )
     return OwnNames(
         {str(pattern): _own_file(str(pattern), body) for pattern, body in files.items()},
         tuple(_shared(entry) for entry in said.get("shared_contracts") or ()),
@@ -91,7 +97,9 @@ def _own_file(pattern: str, body: Any) -> OwnFile:
         )
     table, columns, zone = body.get("table"), body.get("columns") or {}, body.get("timezone")
     if table is not None and table not in TABLES:
-        raise MappingError(f"{MAPPING_FILE}: {pattern}: expected a table ({', '.join(TABLES)}), found {table!r}")
+        raise MappingError(
+            f"{MAPPING_FILE}: {pattern}: expected a table ({', '.join(TABLES)}), found {table!r}"
+        )
     roles = set(TABLES[table].aliases) if table else {r for t in TABLES.values() for r in t.aliases}
     if not isinstance(columns, dict) or not set(columns) <= roles:
         raise MappingError(

@@ -69,10 +69,16 @@ def money_of(plan: Plan, rows: pa.Table, *, chain: str, default_currency: str) -
         numbers = {r: plan.columns[r] for r in ("price", "usd") if r in texts and not _is_text(plan, rows, r)}
         for role in numbers:
             texts.pop(role)
-        beside = ", ".join(["row_number() over () as n", *(f"src.{quote_name(n)} as {r}" for r, n in numbers.items())])
+        beside = ", ".join(
+            ["row_number() over () as n", *(f"src.{quote_name(n)} as {r}" for r, n in numbers.items())]
+        )
         con.execute(f"create temp table words as {cleaned('src', texts, beside=beside)}")
         mark = _decimal_mark(con, [c for c in ("price", "usd") if c in texts])
-        price, unit = _number("price", mark) if "price" in texts else ("price" if "price" in numbers else "null::varchar", "null::varchar")
+        price, unit = (
+            _number("price", mark)
+            if "price" in texts
+            else ("price" if "price" in numbers else "null::varchar", "null::varchar")
+        )
         currency = _currency(plan, unit, chain, default_currency)
         raw = _raw_price(plan, texts) if is_raw else price
         usd = _number("usd", mark)[0] if "usd" in texts else "usd" if "usd" in numbers else "null::varchar"
@@ -126,9 +132,7 @@ def _decimal_mark(con: duckdb.DuckDBPyConnection, columns: list[str]) -> str:
 def _number(column: str, mark: str) -> tuple[str, str]:
     """SQL of the number's text in a cell (the cell as it is when there is none), and of the unit beside it."""
     number = f"regexp_replace(regexp_extract({column}, '^{_PARTS}$', 2), '[ ’_\u00a0\u202f'']', '', 'g')"
-    unit = (
-        f"nullif(trim(regexp_extract({column}, '^{_PARTS}$', 1) || regexp_extract({column}, '^{_PARTS}$', 3)), '')"
-    )
+    unit = f"nullif(trim(regexp_extract({column}, '^{_PARTS}$', 1) || regexp_extract({column}, '^{_PARTS}$', 3)), '')"
     if mark == ",":
         read = (
             f"case when regexp_full_match({number}, '{_DECIMAL_COMMA}')"
@@ -152,7 +156,7 @@ def _number(column: str, mark: str) -> tuple[str, str]:
 
 def _currency(plan: Plan, unit: str, chain: str, default_currency: str) -> str:
     """SQL: a unit beside the number, else the column's name, else the currency columns, else the chain's coin."""
-    own = f"getvariable('chains')[regexp_replace(lower(chain), '[ _]+', '-', 'g')]"
+    own = "getvariable('chains')[regexp_replace(lower(chain), '[ _]+', '-', 'g')]"
     where = f"coalesce({own}, {quote(chain)})" if "chain" in plan.columns else quote(chain)
     if plan.price_currency is not None:
         return f"coalesce({unit}, {quote(plan.price_currency)})"
@@ -178,7 +182,9 @@ def _raw_price(plan: Plan, texts: dict[str, str]) -> str:
     given = f"{parts[0]} is not null"
     readable = f"try_cast({parts[0]} as double) is not null and {places} is not null"
     value = f"(({total}) / power(10, {places}))::varchar"
-    return f"case when not ({given}) then null when {readable} then {value} else {parts[0]} || ' base units' end"
+    return (
+        f"case when not ({given}) then null when {readable} then {value} else {parts[0]} || ' base units' end"
+    )
 
 
 def _scale_base_units(con: duckdb.DuckDBPyConnection) -> tuple[str, list[str]]:

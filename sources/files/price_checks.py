@@ -19,7 +19,9 @@ _SCALE = 1000.0
 _ETHER = "case when currency in ('WETH', 'BETH') then 'ETH' else currency end"
 
 
-def check_prices(table: str, rows: pa.Table, rates: pa.Table, symbols: list[str]) -> tuple[pa.Table, pa.Table]:
+def check_prices(
+    table: str, rows: pa.Table, rates: pa.Table, symbols: list[str]
+) -> tuple[pa.Table, pa.Table]:
     """Refuse prices in an unknown currency, off their second price, or in base units among whole units.
 
     Args:
@@ -49,7 +51,9 @@ def check_prices(table: str, rows: pa.Table, rates: pa.Table, symbols: list[str]
         Refusal("unknown_currency", "currency_address", "the contract that the currency's symbol stands for"),
     )
     refused.append(out)
-    checks = [(_BASE, Refusal("base_units", "price_native", "a price in whole units, as the collection's others"))]
+    checks = [
+        (_BASE, Refusal("base_units", "price_native", "a price in whole units, as the collection's others"))
+    ]
     if rows.column("_usd").null_count < rows.num_rows:
         expected = "within a factor of 3 of the price in USD beside it"
         checks.insert(0, (_OFF, Refusal("price_disagrees", "price_native", expected)))
@@ -75,9 +79,13 @@ def _ask(rows: pa.Table, rates: pa.Table, query: str, *, rated: bool = False) ->
 
 _DECIMALS = "map {" + ", ".join(f"{quote(k)}: {v}" for k, v in DECIMALS.items()) + "}"
 _ADDRESSES = (
-    "map {" + ", ".join(f"{quote(s.lower())}: {quote(t)}" for s, t in SYMBOL_BY_SPELLING.items() if s[:2] == "0X") + "}"
+    "map {"
+    + ", ".join(f"{quote(s.lower())}: {quote(t)}" for s, t in SYMBOL_BY_SPELLING.items() if s[:2] == "0X")
+    + "}"
 )
-_WITH_ADDRESS = "[" + ", ".join(sorted({quote(t) for s, t in SYMBOL_BY_SPELLING.items() if s[:2] == "0X"})) + "]"
+_WITH_ADDRESS = (
+    "[" + ", ".join(sorted({quote(t) for s, t in SYMBOL_BY_SPELLING.items() if s[:2] == "0X"})) + "]"
+)
 
 # A token of any name can call itself ETH; only Ethereum's contracts are known to us.
 _IMPOSTORS = f"""

@@ -82,8 +82,10 @@ def _assets(rates: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     con = connect()
     try:
         con.register("rates", rates)
-        con.execute("create temp table r as select symbol, lower(trim(_rate_chain)) as chain,"
-                    " lower(trim(_rate_contract)) as contract, rate, row_number() over () as n from rates")
+        con.execute(
+            "create temp table r as select symbol, lower(trim(_rate_chain)) as chain,"
+            " lower(trim(_rate_contract)) as contract, rate, row_number() over () as n from rates"
+        )
         rows = con.execute("select symbol, chain, contract, median(rate) from r group by all").fetchall()
         assets = [_Asset(*row) for row in rows]
         renames, unclear = [], []
@@ -97,13 +99,20 @@ def _assets(rates: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
                 renames.append(asset)
             elif any(_differ(asset.rate, a.rate) for a in others):
                 unclear.append(asset)
-        con.register("judged", pa.table({
-            "symbol": pa.array([a.symbol for a in renames + unclear], pa.string()),
-            "chain": pa.array([a.chain for a in renames + unclear], pa.string()),
-            "contract": pa.array([a.contract for a in renames + unclear], pa.string()),
-            "own": pa.array([a.own_symbol for a in renames] + [a.symbol for a in unclear], pa.string()),
-            "unclear": pa.array([False] * len(renames) + [True] * len(unclear), pa.bool_()),
-        }))
+        con.register(
+            "judged",
+            pa.table(
+                {
+                    "symbol": pa.array([a.symbol for a in renames + unclear], pa.string()),
+                    "chain": pa.array([a.chain for a in renames + unclear], pa.string()),
+                    "contract": pa.array([a.contract for a in renames + unclear], pa.string()),
+                    "own": pa.array(
+                        [a.own_symbol for a in renames] + [a.symbol for a in unclear], pa.string()
+                    ),
+                    "unclear": pa.array([False] * len(renames) + [True] * len(unclear), pa.bool_()),
+                }
+            ),
+        )
         read = con.execute(
             """select coalesce(j.own, r.symbol) as symbol, coalesce(j.unclear, false) as unclear
             from r left join judged j on r.symbol = j.symbol and r.chain is not distinct from j.chain

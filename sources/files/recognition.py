@@ -163,7 +163,7 @@ def _plan(
     currency = _stated_price(table, columns, plain, export)
     columns = columns | _own_columns(own, plain, file.name)
     if "price" in own:
-        currency = None
+        currency = priced_in(plain_name(own["price"]))
         columns.pop("price_native", None)
     wax = table == "sales" and fnmatch(file.stems[0].lower(), "sales_wax*")
     if wax and "usd" in columns:

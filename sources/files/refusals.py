@@ -45,7 +45,7 @@ def refuse(
     Returns:
         The rows that stay, and the refused ones: `rows` (as they were) beside the quarantine's columns, see `Refused`.
     """
-    mask = pc.fill_null(wrong, False)  # noqa: FBT003 - Arrow takes the value by position
+    mask = pc.fill_null(wrong, False)
     if not pc.any(mask, min_count=0).as_py():
         return rows, QUARANTINE.schema.empty_table().append_column("_file", pa.array([], pa.int32()))
     bad = rows.filter(mask)

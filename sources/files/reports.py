@@ -53,7 +53,9 @@ def left_out(reports: list[FileReport]) -> list[str]:
         lines.append(f"{listed}: columns not used: {', '.join(columns)}")
     lines += [f"{r.file}: {note}" for r in reports for note in r.notes]
     lines += [
-        f"{r.file}: {r.rejected} of {r.rows} rows refused ({_counted(r.reasons)})" for r in reports if r.rejected and not r.note
+        f"{r.file}: {r.rejected} of {r.rows} rows refused ({_counted(r.reasons)})"
+        for r in reports
+        if r.rejected and not r.note
     ]
     return lines
 

@@ -74,7 +74,11 @@ class FilesSource:
                 " put the files there or pass another directory"
             )
         self._tables = DirectoryTables(
-            files, read_own_names(self.directory), now=self.now, chain=chain, default_currency=default_currency
+            files,
+            read_own_names(self.directory),
+            now=self.now,
+            chain=chain,
+            default_currency=default_currency,
         )
 
     def watermark(self) -> datetime:
@@ -169,7 +173,9 @@ def _told(report: FileReport) -> str:
     if report.note:
         return report.note
     reasons = ", ".join(f"{reason} {n}" for reason, n in report.reasons.items())
-    return f"{report.file}: {report.rejected} of {report.rows} rows refused" + (f" ({reasons})" if reasons else "")
+    return f"{report.file}: {report.rejected} of {report.rows} rows refused" + (
+        f" ({reasons})" if reasons else ""
+    )
 
 
 def _window(rows: pa.Table, start: datetime, end: datetime) -> pa.Table:

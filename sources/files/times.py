@@ -123,7 +123,9 @@ def _width(plan: Plan, rows: pa.Table) -> str:
 
 def _rate_clocks(plan: Plan) -> dict[str, str]:
     """A rate is the close of its day or hour: known when that is over."""
-    grain = "case when bool_and(_read_event = date_trunc('day', _read_event)) over () then 'day' else 'hour' end"
+    grain = (
+        "case when bool_and(_read_event = date_trunc('day', _read_event)) over () then 'day' else 'hour' end"
+    )
     if "granularity" in plan.columns:
         grain = f"coalesce({quote_name(plan.columns['granularity'])}, {grain})"
     known = f"_read_event + case when {grain} = 'day' then interval 1 day else interval 1 hour end"

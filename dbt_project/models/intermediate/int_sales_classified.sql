@@ -15,8 +15,7 @@ rates as (
 ),
 
 ether_rates as (
-    select * from rates
-    where symbol = 'ETH'
+    {{ rates_of_ether() }}
 ),
 
 bids as (
@@ -179,22 +178,29 @@ with_context as (
     select * from counted
 ),
 
--- without a transaction hash two sources tell the same sale if token, price and time agree
+-- Without a transaction hash two sources, or two files of one, tell the same sale if token, price and time agree.
+with_teller as (
+    select
+        *,
+        source || ' ' || regexp_replace(source_row, ':[^:]*$', '') as teller
+    from with_context
+),
+
 tokens_told_twice as (
     select
         collection,
         token_id
-    from with_context
+    from with_teller
     where is_telling
     group by all
-    having min(source) <> max(source) and not bool_and(has_tx_hash)
+    having min(teller) <> max(teller) and not bool_and(has_tx_hash)
 ),
 
 told_twice as (
-    select with_context.*
-    from with_context
+    select with_teller.*
+    from with_teller
     semi join tokens_told_twice using (collection, token_id)
-    where with_context.is_telling
+    where with_teller.is_telling
 ),
 
 told_elsewhere as (
@@ -207,9 +213,9 @@ told_elsewhere as (
         on
             later.collection = earlier.collection
             and later.token_id = earlier.token_id
-            and later.source <> earlier.source
-            and (earlier.known_at, earlier.time_uncertainty_s, earlier.source)
-            < (later.known_at, later.time_uncertainty_s, later.source)
+            and later.teller <> earlier.teller
+            and (earlier.known_at, earlier.time_uncertainty_s, earlier.teller)
+            < (later.known_at, later.time_uncertainty_s, later.teller)
             and abs(later.price_eth - earlier.price_eth)
             <= {{ var("same_price_tolerance") }} * greatest(later.price_eth, earlier.price_eth)
             and abs(epoch(later.event_time) - epoch(earlier.event_time))

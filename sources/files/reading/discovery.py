@@ -22,7 +22,21 @@ FORMAT_BY_SUFFIX: dict[str, str] = {
 }  # fmt: skip
 PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".lz4")
 _HIVE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.+)")
-_NO_DATA = (".md", ".rst", ".html", ".pdf", ".png", ".jpg", ".py", ".sql", ".ipynb", ".log", ".yaml", ".yml", ".toml")
+_NO_DATA = (
+    ".md",
+    ".rst",
+    ".html",
+    ".pdf",
+    ".png",
+    ".jpg",
+    ".py",
+    ".sql",
+    ".ipynb",
+    ".log",
+    ".yaml",
+    ".yml",
+    ".toml",
+)
 _SHEETS = (".xlsx", ".xls", ".ods")
 
 

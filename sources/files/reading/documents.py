@@ -40,7 +40,9 @@ def read_document(path: Path) -> FileRows:
         broken = _load(con, content.decode("utf-8-sig", "replace"), path.name)
         by_line, where = _rows(con, path.name)
         number = "line" if by_line else "row_number() over (order by line, position) - 1"
-        con.execute(f"create temp table numbered as select {number} as n, j from found order by line, position")
+        con.execute(
+            f"create temp table numbered as select {number} as n, j from found order by line, position"
+        )
         table = _flatten(con)
     finally:
         con.close()
@@ -134,7 +136,9 @@ def _flatten(con: duckdb.DuckDBPyConnection) -> pa.Table:
     row = con.execute("select json_group_structure(j) from numbered").fetchone()
     structure = json.loads(row[0]) if row and row[0] else {}
     leaves = _leaves(structure, "$", "", _MAX_DEPTH)[:_MAX_COLUMNS]
-    selected = ", ".join(f"json_extract_string(j, {quote(path)}) as {quote_name(name)}" for path, name in leaves)
+    selected = ", ".join(
+        f"json_extract_string(j, {quote(path)}) as {quote_name(name)}" for path, name in leaves
+    )
     query = f"select {selected + ', ' if selected else ''}n as {ROW} from numbered order by n"
     return con.execute(query).to_arrow_table()
 

@@ -106,7 +106,9 @@ def find_layout(head: bytes, name: str) -> Layout:
         separator = "\t" if separator in ("\\t", "tab") else separator
         skipped += 1
     if skipped >= len(lines) or not lines[skipped].strip():
-        raise UnreadableFileError(f"{name}: expected a header line, found an empty file; write the file again")
+        raise UnreadableFileError(
+            f"{name}: expected a header line, found an empty file; write the file again"
+        )
     body = lines[skipped:]
     if body[0].lstrip().startswith(("<", "PK\x03\x04")):
         raise UnreadableFileError(

@@ -185,7 +185,9 @@ def _decode_column(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[int, 
     con = connect()
     try:
         con.register("t", pa.table({"x": column}))
-        texts = con.execute("select try(decode(x)) as x from t").to_arrow_table().column("x").cast(pa.string())
+        texts = (
+            con.execute("select try(decode(x)) as x from t").to_arrow_table().column("x").cast(pa.string())
+        )
     finally:
         con.close()
     wrong = pc.and_(pc.is_valid(column), pc.is_null(texts)).combine_chunks()
