@@ -1,7 +1,7 @@
 """Contracts whose address alone does not name a collection, as data.
 
 Here: contracts that keep many collections, and contracts that stand for another one. Not here: how a row finds its
-collection (`sources.files.identity`). A user adds contracts of their own in the mapping file (docs/how-to/own-files.md).
+collection (`sources.files.identity`). A user adds contracts in the mapping file (docs/how-to/own-files.md).
 """
 
 from __future__ import annotations

@@ -32,7 +32,9 @@ _FORMATS = [
         "%b-%d-%Y", "%d-%b-%Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y", "%d %b %Y", "%d %B %Y",
         "%a, %d %b %Y", "%a %b %d %Y", "%Y%m%d",
     )
-    for time in ("", " %H:%M:%S", " %I:%M:%S %p", " %H:%M", " %I:%M %p", ", %H:%M:%S", ", %I:%M %p", "T%H%M%S", "T%H%M%SZ")
+    for time in (
+        "", " %H:%M:%S", " %I:%M:%S %p", " %H:%M", " %I:%M %p", ", %H:%M:%S", ", %I:%M %p", "T%H%M%S", "T%H%M%SZ",
+    )
 ]  # fmt: skip
 _CLOCKS = ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p", " %H:%M:%S.%g")
 

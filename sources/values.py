@@ -8,6 +8,7 @@ of the Arrow type it is given) and returns SQL of the canonical value, null wher
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -26,6 +27,7 @@ ZERO_ADDRESS = "0x" + "0" * 40
 _BLANKS = " \t\r\n\u00a0\u200b\ufeff"
 _MAX_TOKEN = 2**256 - 1
 _EXACT_FLOAT = 2**53
+_NULLS_TOO: Any = "special"
 _BASE58 = "[1-9A-HJ-NP-Za-km-z]"
 
 
@@ -43,7 +45,8 @@ def text(source: str) -> str:
     """A text without outer blanks; null when nothing is left."""
     # Trimming costs ten times the test whether there is something to trim.
     outer = f"regexp_matches({source}, '^[{_BLANKS}]|[{_BLANKS}]$')"
-    return f"case when {outer} then nullif(trim({source}, {quote(_BLANKS)}), '') when {source} = '' then null else {source} end"
+    trimmed = f"nullif(trim({source}, {quote(_BLANKS)}), '')"
+    return f"case when {outer} then {trimmed} when {source} = '' then null else {source} end"
 
 
 def word(clean: str) -> str:
@@ -101,7 +104,8 @@ def address(raw: str, clean: str) -> str:
     """An account: 20 bytes in hex as 0x and lower case, others as they are (their case matters)."""
     return f"""case
         when regexp_full_match({raw}, '0x[0-9a-f]{{40}}') then {raw}
-        when regexp_full_match(lower({clean}), '(0x|\\\\x)?(0{{24}})?[0-9a-f]{{40}}') then '0x' || right(lower({clean}), 40)
+        when regexp_full_match(lower({clean}), '(0x|\\\\x)?(0{{24}})?[0-9a-f]{{40}}')
+            then '0x' || right(lower({clean}), 40)
         when regexp_full_match({clean}, '{_BASE58}{{32,44}}') then {clean}
         else lower({clean})
     end"""
@@ -123,7 +127,7 @@ def decimal_number(source: str) -> str:
 
 
 def whole_number(source: str, dtype: pa.DataType) -> str:
-    """A 64-bit integer from a number, or from a text that `word` has cleaned; null when it is none: 12.5 is not rounded."""
+    """A 64-bit integer from a number or a cleaned text; null when it is none: 12.5 is not rounded."""
     if pa.types.is_floating(dtype):
         return f"case when {source} = floor({source}) then try_cast({source} as bigint) end"
     if not is_text(dtype):
@@ -166,8 +170,7 @@ def connect() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(config={"threads": 2})
     con.execute("set timezone = 'UTC'")
     for name, base in (("exact_token", 10), ("token_of_hex", 16)):
-        # mypy: the stubs know the kind of a function only as an enumeration.
-        con.create_function(
-            name, _tokens(base), ["varchar"], "varchar", type="arrow", null_handling="special"
-        )  # type: ignore[arg-type, list-item]
+        # The stubs know the kind of a function only as an enumeration.
+        arrow: Any = "arrow"
+        con.create_function(name, _tokens(base), ["varchar"], "varchar", type=arrow, null_handling=_NULLS_TOO)
     return con

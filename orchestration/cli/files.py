@@ -60,7 +60,7 @@ def propose(directory: Directory, rows: Annotated[int, typer.Option(help="Rows t
     from sources.files.source import FilesSource
 
     source = FilesSource(directory)
-    said = {}
+    said: dict[str, object] = {}
     for report in source.inventory():
         if report.table is None:
             said[report.file] = "ignore"

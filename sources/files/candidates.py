@@ -1,8 +1,8 @@
 """From a file's columns to candidate rows of the raw contract.
 
-Here: putting what `times`, `money` and the plan say side by side. Not here: judging the rows (`sources.validation` does,
-and sees values it cannot read as they were written), nor what needs the other files: the collection a row belongs to
-(`identity`) and the key of a sale (`keys`). Columns that begin with "_" carry to those what they need.
+Here: putting what `times`, `money` and the plan say side by side. Not here: judging the rows (`sources.validation`
+does, and sees values it cannot read as they were written), nor what needs the other files: the collection a row
+belongs to (`identity`) and the key of a sale (`keys`). Columns that begin with "_" carry to those what they need.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ _SELDOM = (
     "usd",
     "price",
 )
+_CLEANED = (
+    "collection", "contract", "chain", "tx_hash", "log_index", "sub_index", "event", "sale_type", "seller",
+)  # fmt: skip
 _ZERO = "(0x|\\\\x)?0{40}"
 
 
@@ -49,7 +52,8 @@ class Candidates:
     """Rows of one file that may become raw rows.
 
     Attributes:
-        rows: Contract columns (as delivered, times and prices read), `KEPT`, and for the payload the file's other columns.
+        rows: Contract columns (as delivered, times and prices read), `KEPT`, and for the payload the other
+            columns of the file.
         originals: Contract column → column that holds it as it was delivered.
         notes: What was decided about whole columns, for people.
     """
@@ -84,7 +88,7 @@ def candidates_of(
     """
     clocks = clocks_of(plan, rows, zone)
     originals, notes = dict(clocks.originals), list(clocks.notes)
-    columns = _common(plan, file, source, chain)
+    columns = _common(plan, source, chain)
     added = dict(clocks.added)
     columns |= clocks.sql
     if "price" in plan.columns or "price_raw" in plan.columns or plan.summed:
@@ -155,7 +159,7 @@ def _nothing(name: str) -> str:
     return f"null::{kinds[name]}" if name in kinds else "false"
 
 
-def _common(plan: Plan, file: str, source: str, chain: str) -> dict[str, str]:
+def _common(plan: Plan, source: str, chain: str) -> dict[str, str]:
     """SQL of every contract column that is read or fixed without thought."""
     names = set(raw_table(plan.table).names)
     columns = {r: quote_name(n) for r, n in plan.columns.items() if r not in _SELDOM and r in names}

@@ -1,11 +1,12 @@
 """Which collection each row belongs to.
 
-Here: from chain, contract, token and name to the key of a collection, over all files of a folder together. Not here: the
-contracts that keep many collections (`sources.contracts`).
+Here: from chain, contract, token and name to the key of a collection, over all files of a folder together. Not here:
+the contracts that keep many collections (`sources.contracts`).
 
-A collection is a contract on a chain, or a project of a shared contract. A name is a label: it may be missing, change, or
-be used by another contract. Rows that know only the contract, or only the name, meet those that know both; a name that
-several contracts use, in a row without contract, and an address on several chains, in a row without chain, are refused.
+A collection is a contract on a chain, or a project of a shared contract. A name is a label: it may be missing, change,
+or be used by another contract. Rows that know only the contract, or only the name, meet those that know both; a name
+that several contracts use, in a row without contract, and an address on several chains, in a row without chain, are
+refused.
 
 The key of a collection is its name as long as only one collection has it; the one known first keeps it, and others with
 that name get the contract in their key. Without a name the contract is the key.
@@ -54,14 +55,16 @@ def identify(tables: dict[str, pa.Table], own_contracts: tuple[SharedContract, .
         union = []
         for name, rows in tables.items():
             con.register(f"given_{name}", rows.select(_needed(rows)))
+            token = "token_id" if "token_id" in rows.column_names else "null::varchar"
             con.execute(
-                f"create temp table {name} as select *, {_PROJECT} as project from ("
-                f"select row_number() over () as n, {'token_id' if 'token_id' in rows.column_names else 'null::varchar'}"
-                f" as token_id, chain, contract, _label as label, _chain_given as given, known_at from given_{name}) as t"
-                " left join shared using (chain, contract)"
+                f"""create temp table {name} as select *, {_PROJECT} as project from (
+                    select row_number() over () as n, {token} as token_id, chain, contract, _label as label,
+                        _chain_given as given, known_at from given_{name}
+                ) as t left join shared using (chain, contract)"""
             )
             union.append(
-                f"select chain, given, contract, label, project, min(known_at) as first, count(*) as n from {name} group by all"
+                f"""select chain, given, contract, label, project, min(known_at) as first, count(*) as n
+                from {name} group by all"""
             )
         con.execute(
             f"create temp table parts as select chain, given, contract, label, project, min(first) as first,"
@@ -118,7 +121,7 @@ def _apply(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> tuple[p
                 and t.label is not distinct from a.label and t.project is not distinct from a.project
         order by t.n"""
     ).to_arrow_table()
-    found = rows.column("_label") if name else None
+    found = rows.column("_label")
     for column in ("chain", "collection"):
         rows = rows.set_column(
             rows.schema.get_field_index(column), column, read.column(column).cast(pa.string())
@@ -135,7 +138,8 @@ _PROJECT = """case when told_by = 'project' then (try_cast(token_id as hugeint) 
 _ASSETS = """
     create temp table assets as
     with chains_of_contracts as (
-        select contract, list(distinct chain) as chains from parts where given and contract is not null group by contract
+        select contract, list(distinct chain) as chains from parts
+        where given and contract is not null group by contract
     ),
     chains_of_names as (
         select label, list(distinct chain) as chains from parts where given and label is not null group by label

@@ -1,8 +1,8 @@
 """The key of an event: transaction, position of the log, position within the log.
 
 Here: filling in what rows do not say, over all files together. Not here: which of several rows of one sale counts (the
-marts decide). A sale is one token of one collection: two tokens of a transaction never share a key, be they in two files,
-on two pages or under one event; and the same sale in two files of one source has the same key twice.
+marts decide). A sale is one token of one collection: two tokens of a transaction never share a key, be they in two
+files, on two pages or under one event; and the same sale in two files of one source has the same key twice.
 """
 
 from __future__ import annotations

@@ -32,7 +32,6 @@ from sources.files.reading.tables import ROW, FileRows
 from sources.files.recognition import Plan, named_table, recognise
 from sources.files.refusals import Refusal, refuse
 from sources.files.reports import FileReport
-from sources.protocol import SourceBatch
 from sources.validation import quarantine, validate
 from sources.values import connect
 
@@ -237,14 +236,13 @@ class DirectoryTables:
         for table in ("sales", "listings"):
             rows[table], out = check_prices(table, rows[table], rates, symbols_of(rates))
             parts.rejected[table].append(out)
-        known = pa.concat_tables(
-            [
-                rows[t].select(["contract"]).cast(pa.schema([("contract", pa.string())]))
-                for t in ("sales", "token_traits", "collections")
-            ]
-        )
+        seen = [
+            rows[t].column("contract").cast(pa.string()) for t in ("sales", "token_traits", "collections")
+        ]
         moved = rows["transfers"]
-        contracts = pc.unique(known.column("contract"))
+        contracts = pc.unique(
+            pa.chunked_array([chunk for column in seen for chunk in column.chunks], pa.string())
+        )
         strange = pc.invert(pc.is_in(moved.column("contract").cast(pa.string()), value_set=contracts))
         rows["transfers"], out = refuse(
             "transfers",
@@ -297,7 +295,8 @@ class DirectoryTables:
             for table in ("sales", "transfers", "listings", "token_traits"):
                 con.register(table, rows[table].select(["chain", "collection", "contract", "known_at"]))
             derived = con.execute(
-                """select chain, s.collection, min(contract) as contract, coalesce(any_value(names.name), s.collection) as name,
+                """select chain, s.collection, min(contract) as contract,
+                    coalesce(any_value(names.name), s.collection) as name,
                     null::bigint as supply, min(known_at) as known_at, 'files' as source,
                     'collection:' || s.collection as source_row
                 from (
@@ -377,20 +376,10 @@ def _nothing(table: str) -> pa.Table:
 
 def _hidden_traits(column: str, sales: pa.Table, rows: pa.Table, file: str) -> pa.Table:
     """The trait that a sales file tells of each token, once per token and value."""
-    needed = [
-        "chain",
-        "collection",
-        "contract",
-        "token_id",
-        "known_at",
-        "source",
-        "source_row",
-        "_label",
-        "_chain_given",
-    ]
+    asset = ["chain", "collection", "contract", "token_id", "_label", "_chain_given"]
     con = connect()
     try:
-        con.register("sales", sales.select(needed))
+        con.register("sales", sales.select([*asset, "known_at", "source", "source_row"]))
         con.register("file", rows)
         traits = con.execute(
             f"""select s.chain, any_value(s.collection) as collection, s.contract, s.token_id, $name as trait_type,
@@ -405,17 +394,8 @@ def _hidden_traits(column: str, sales: pa.Table, rows: pa.Table, file: str) -> p
         ).to_arrow_table()
     finally:
         con.close()
-    traits = _numbered(traits, _NO_FILE)
-    schema = pa.schema([(f.name, f.type) for f in traits.schema])
-    return _packed(
-        traits.select([*raw_table("token_traits").names, *KEPT["token_traits"], "_file"])
-        .cast(
-            pa.schema(
-                [schema.field(n) for n in (*raw_table("token_traits").names, *KEPT["token_traits"], "_file")]
-            )
-        )
-        .replace_schema_metadata(None)
-    )
+    names = [*raw_table("token_traits").names, *KEPT["token_traits"], "_file"]
+    return _packed(_numbered(traits, _NO_FILE).select(names))
 
 
 def _first_known(rows: pa.Table) -> pa.Table:
@@ -447,8 +427,3 @@ def _packed(rows: pa.Table) -> pa.Table:
 def plain(rows: pa.Table, table: str) -> pa.Table:
     """Rows of a `LoadedTable` in the contract's schema."""
     return rows.cast(raw_table(table).schema)
-
-
-def batch_of(rows: pa.Table, table: str, rejected: pa.Table) -> SourceBatch:
-    """A batch of a `LoadedTable`'s rows."""
-    return SourceBatch(plain(rows, table), rejected)

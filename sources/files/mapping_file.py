@@ -118,10 +118,11 @@ def _own_file(pattern: str, body: Any) -> OwnFile:
 def _shared(entry: Any) -> SharedContract:
     try:
         contract = SharedContract(**{**entry, "address": str(entry["address"]).lower()})
-        if contract.by not in ("project", "name") or int(contract.size) < 1:
-            raise ValueError(entry)
+        usable = contract.by in ("project", "name") and int(contract.size) >= 1
     except (TypeError, KeyError, ValueError):
+        usable = False
+    if not usable:
         raise MappingError(
             f"{MAPPING_FILE}: expected chain, address, label, by (project or name) and size, found {entry!r:.120}"
-        ) from None
+        )
     return contract

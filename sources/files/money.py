@@ -1,8 +1,8 @@
 """The prices of a file's rows: the number, its currency, and a second price to check it by.
 
-Here: `1,204.50 ETH ($3,000)`, decimal commas, base units. Not here: which column is the price (`recognition`), and rates
-(`price_checks`). Two things are decided by all prices of a file together: the decimal mark, and whether a currency's
-prices are in base units.
+Here: `1,204.50 ETH ($3,000)`, decimal commas, base units. Not here: which column is the price (`recognition`), and
+rates (`price_checks`). Two things are decided by all prices of a file together: the decimal mark, and whether a
+currency's prices are in base units.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _GROUPED = r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?"
 _DECIMAL_COMMA = r"[+-]?([0-9]{1,3}(\.[0-9]{3})+|[0-9]+)(,[0-9]+)?"
 # A comma that three digits do not follow, or that stands after a point, is a decimal mark; so is one after a lone 0.
 _SURELY_COMMA = r"[+-]?([0-9]*,([0-9]{1,2}|[0-9]{4,})|0,[0-9]+|[0-9]{1,3}(\.[0-9]{3})+,[0-9]+)"
-_SURELY_POINT = r"[+-]?([0-9]{1,3}(,[0-9]{3})+\.[0-9]+|[0-9]{1,3}(,[0-9]{3}){2,}|[0-9]*\.([0-9]{1,2}|[0-9]{4,})|0\.[0-9]+)"
+_SURELY_POINT = (
+    r"[+-]?([0-9]{1,3}(,[0-9]{3})+\.[0-9]+|[0-9]{1,3}(,[0-9]{3}){2,}"
+    r"|[0-9]*\.([0-9]{1,2}|[0-9]{4,})|0\.[0-9]+)"
+)
 _PARTS = "([^0-9+.,(-]*)([+-]?[0-9.,][0-9.,''’_ \u00a0\u202f]*(?:[eE][+-]?[0-9]+)?) *([^0-9(]*)(?:\\(.*\\))?"
 
 
@@ -74,11 +77,9 @@ def money_of(plan: Plan, rows: pa.Table, *, chain: str, default_currency: str) -
         )
         con.execute(f"create temp table words as {cleaned('src', texts, beside=beside)}")
         mark = _decimal_mark(con, [c for c in ("price", "usd") if c in texts])
-        price, unit = (
-            _number("price", mark)
-            if "price" in texts
-            else ("price" if "price" in numbers else "null::varchar", "null::varchar")
-        )
+        price, unit = "price" if "price" in numbers else "null::varchar", "null::varchar"
+        if "price" in texts:
+            price, unit = _number("price", mark)
         currency = _currency(plan, unit, chain, default_currency)
         raw = _raw_price(plan, texts) if is_raw else price
         usd = _number("usd", mark)[0] if "usd" in texts else "usd" if "usd" in numbers else "null::varchar"

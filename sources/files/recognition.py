@@ -173,7 +173,6 @@ def _plan(
         constants["chain"] = "wax"
     if table == "exchange_rates" and "symbol" not in columns and (symbol := _symbol_of(file)):
         constants["symbol"] = symbol
-    by_plain = {n: c for n, c in plain.items()}
     kind = export.name if export else table.replace("_", " ")
     return Plan(
         table,
@@ -183,7 +182,7 @@ def _plan(
         currency,
         bool(export and export.native_currency),
         "wax-" if wax else "",
-        by_plain.get("name") if wax else None,
+        plain.get("name") if wax else None,
         bool(export and export.known_contracts_only),
         tuple(plain[c] for c in export.summed if c in plain) if export else (),
     )

@@ -31,9 +31,9 @@ _BATCH_ROWS = 500_000
 class FilesSource:
     """A directory of files as a `Source`.
 
-    What a file holds is told by its name and its columns (`recognition`); files and columns that are not used are listed
-    by `inventory` and named by `left_out`. A file that cannot be read, or lacks a column, becomes one row in quarantine
-    while the others go on, unless it leaves the directory without sales.
+    What a file holds is told by its name and its columns (`recognition`); files and columns that are not used are
+    listed by `inventory` and named by `left_out`. A file that cannot be read, or lacks a column, becomes one row in
+    quarantine while the others go on, unless it leaves the directory without sales.
     """
 
     name = "files"

@@ -1,8 +1,8 @@
 """The clocks of a file's rows, read a whole column at a time.
 
 Here: event time, how uncertain it is, and when a row became known. Not here: reading one column of times
-(`sources.instants`). Three things are decided by the whole column: which number of 04/01/2022 is the day, whether only days
-are known (every value is a midnight), and whether a day and a time of day stand in two columns.
+(`sources.instants`). Three things are decided by the whole column: which number of 04/01/2022 is the day, whether only
+days are known (every value is a midnight), and whether a day and a time of day stand in two columns.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """JSON: documents, arrays, lines, and answers of an API whose rows are under a key.
 
-Here: finding the rows and flattening them (`token.contract` of an answer is the column `token.contract`). Not here: what
-the columns mean. Numbers are taken over as text, so that an id of 78 digits keeps them all.
+Here: finding the rows and flattening them (`token.contract` of an answer is the column `token.contract`). Not here:
+what the columns mean. Numbers are taken over as text, so that an id of 78 digits keeps them all.
 """
 
 from __future__ import annotations

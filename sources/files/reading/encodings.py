@@ -1,4 +1,4 @@
-"""Bytes of a text file: packing, encoding, separator and header. Here: what a text is written in. Not here: its rows."""
+"""Bytes of a text file: packing, encoding, separator, header. Here: what a text is written in. Not here: its rows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def unpack(path: Path) -> IO[bytes]:
     if packing is None:
         return path.open("rb")
     opened: Any = pa.CompressedInputStream(pa.OSFile(str(path)), packing)
-    return opened  # type: ignore[no-any-return]
+    return opened
 
 
 def as_utf8(path: Path) -> tuple[bytes | None, bytes, str]:
@@ -74,7 +74,8 @@ def as_utf8(path: Path) -> tuple[bytes | None, bytes, str]:
         text = content.removeprefix(mark[0] if mark else b"").decode(encoding)
     except UnicodeDecodeError as error:
         raise UnreadableFileError(
-            f"{path.name}: expected text in {encoding.upper()}, as its first bytes say, found: {error}; save it as UTF-8"
+            f"{path.name}: expected text in {encoding.upper()}, as its first bytes say, found: {error};"
+            " save it as UTF-8"
         ) from None
     whole = text.encode()
     return whole, whole[:_HEAD], encoding

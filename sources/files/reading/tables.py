@@ -22,8 +22,8 @@ class FileRows:
     """What a file held.
 
     Attributes:
-        rows: Rows with all columns of the file plus `ROW`. Types are text, whole and real numbers, booleans, dates, times
-            of day and timestamps; decimals and bytes have become text.
+        rows: Rows with all columns of the file plus `ROW`. Types are text, whole and real numbers, booleans, dates,
+            times of day and timestamps; decimals and bytes have become text.
         broken: Lines that are no rows: (row number, reason, what was expected, the text found).
         notes: What had to be decided about the file as a whole, such as its encoding, for people.
         repeated: Names, lower case, that more than one column of the file has.

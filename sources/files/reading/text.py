@@ -27,7 +27,7 @@ Broken = list[tuple[int, str, str, str]]
 
 
 def read_text(path: Path) -> FileRows:
-    """Read a text table. Every cell is text; a line that is no row, or a cell that cannot be decoded, costs its row only.
+    """Read a text table; a line that is no row, or a cell that cannot be decoded, costs its row only.
 
     Raises:
         UnreadableFileError, pa.ArrowException, OSError: If it cannot be read at all.
