@@ -43,6 +43,7 @@ _SELDOM = (
 )
 _CLEANED = (
     "collection", "contract", "chain", "tx_hash", "log_index", "sub_index", "event", "sale_type", "seller",
+    "known_at",
 )  # fmt: skip
 _ZERO = "(0x|\\\\x)?0{40}"
 

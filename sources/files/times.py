@@ -76,7 +76,8 @@ def clocks_of(plan: Plan, rows: pa.Table, zone: str | None) -> Clocks:
     event = f"({sql['event_time']})"
     arrival = f"try({event} + {over})"
     # Without an arrival time a row is known once its event is over.
-    sql["known_at"] = f"coalesce(_read_known_at, {arrival})" if "known_at" in sql else arrival
+    given = f"case when _w_known_at is null then {arrival} else _read_known_at end"
+    sql["known_at"] = given if "known_at" in sql else arrival
     return Clocks(added, sql, originals, tuple(notes))
 
 
@@ -130,5 +131,5 @@ def _rate_clocks(plan: Plan) -> dict[str, str]:
         grain = f"coalesce({quote_name(plan.columns['granularity'])}, {grain})"
     known = f"_read_event + case when {grain} = 'day' then interval 1 day else interval 1 hour end"
     if "known_at" in plan.columns:
-        known = f"coalesce(_read_known_at, {known})"
+        known = f"case when _w_known_at is null then {known} else _read_known_at end"
     return {"event_time": "_read_event", "known_at": known, "granularity": grain}
