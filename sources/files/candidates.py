@@ -124,18 +124,7 @@ def candidates_of(
     words = {
         f"_w_{role}": f"src.{quote_name(name)}::varchar"
         for role, name in plan.columns.items()
-        if role
-        in (
-            "collection",
-            "contract",
-            "chain",
-            "tx_hash",
-            "log_index",
-            "sub_index",
-            "event",
-            "sale_type",
-            "seller",
-        )
+        if role in _CLEANED
     }
     con = connect()
     try:
@@ -204,9 +193,7 @@ def _of_table(plan: Plan, now: datetime) -> dict[str, str]:
         columns["_known_only"] = str(plan.known_contracts_only).lower()
     if plan.table in ("token_traits", "collections"):
         # Known when its collection is first heard of, which needs the other files: until then, now.
-        given = (
-            f"{quote_name(plan.columns['known_at'])} is not null" if "known_at" in plan.columns else "false"
-        )
+        given = "_w_known_at is not null" if "known_at" in plan.columns else "false"
         read = "_read_known_at" if "known_at" in plan.columns else "null::timestamp"
         columns["known_at"] = f"case when {given} then {read} else timestamp {quote(str(now))} end"
         columns["_undated"] = f"not ({given})"
