@@ -182,7 +182,7 @@ with_context as (
 with_teller as (
     select
         *,
-        source || ' ' || coalesce(regexp_replace(source_row, ':[^:]*$', ''), '') as teller
+        source || ' ' || coalesce(regexp_extract(source_row, '^(.*):[^:]*$', 1), '') as teller
     from with_context
 ),
 
