@@ -34,7 +34,7 @@ DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run ui test drills check check-tests lint lint-style lint-types lint-imports format bench lock \
+.PHONY: help setup run ui test cases drills check check-tests lint lint-style lint-types lint-imports format bench lock \
 	clean clean-state
 
 help: ## List the commands
@@ -57,6 +57,11 @@ ui: $(PREPARED) ## Start the Dagster UI and daemon on the same state (Ctrl-C sto
 # the long tests come first, so that the two workers end at about the same time.
 test: $(PREPARED) ## Run every test (ARGS="-k lake" narrows it)
 	ASSAY_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+cases: $(PREPARED) ## Run Assay on small folders of files as people have them (ASSAY_TEST_DATA, or ../shared/data)
+	@cases="$${ASSAY_TEST_DATA:-../shared/data}/cases"; test -e "$$cases/check_cases.py" || { \
+		echo "expected $$cases/check_cases.py, found none: set ASSAY_TEST_DATA to the folder that holds cases/" >&2; exit 1; }; \
+	$(BIN)/python "$$cases/check_cases.py" "$$cases" --assay $(BIN)/assay $(ARGS)
 
 drills: $(PREPARED) ## Run every incident drill and a quiet month on scratch homes (about half an hour)
 	@$(BIN)/assay drill all $(ARGS)

@@ -16,7 +16,13 @@ import pyarrow as pa
 
 
 class SourceError(Exception):
-    """A source cannot be read as asked; the message names what was expected, what was found and what to do."""
+    """A source cannot be read as asked; the message says what was expected, what was found, what to do.
+
+    Attributes:
+        exit_code: Exit code of a command that ends with it: 2 for a wrong setting or input, 1 when nothing was read.
+    """
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -59,3 +65,11 @@ class TruthfulSource(Source, Protocol):
 
     def truth(self, table: str) -> Iterator[pa.Table]:
         """Rows of a truth table up to the watermark, replacing all earlier ones."""
+
+
+@runtime_checkable
+class ReportingSource(Source, Protocol):
+    """A source that can say what it did not use."""
+
+    def left_out(self) -> list[str]:
+        """Lines for people, each naming once what was not used and why."""

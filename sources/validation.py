@@ -8,17 +8,19 @@ looked at in Python. Zero prices and missing prices are facts and pass; the mart
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.contract import QUARANTINE, raw_table
+from sources.contract import QUARANTINE, TIMESTAMP, RawTable, raw_table
 from sources.currencies import CURRENCIES, SYMBOL_BY_SPELLING
+from sources.instants import read_times
 from sources.protocol import SourceBatch
-from sources.rules import Rule, quote, quote_name, rules_of, typed
+from sources.rules import Rule, cleaned_text, rules_of, typed
+from sources.values import cleaned, connect, is_text, quote, quote_name
 
 REASONS: dict[str, str] = {
     "missing_column": "the source did not deliver a column it always has",
@@ -31,8 +33,16 @@ REASONS: dict[str, str] = {
     "negative_price": "a price below zero",
     "impossible_price": "a price above everything ever issued of the currency (base units?)",
     "not_finite": "a number that is infinite",
+    "base_units": "a price that is right only in base units, among others in whole units",
+    "price_disagrees": "two prices of one row that differ more than threefold by the rate known then",
+    "ambiguous_rate": "one symbol with two rates at one time",
     "unknown_currency": "a currency we cannot name",
+    "unknown_chain": "a chain we cannot name",
     "unknown_value": "a value outside the column's enumeration",
+    "inexact_token": "a token id that has lost digits or is no whole number",
+    "ambiguous_collection": "a name or an address that several collections share",
+    "not_a_sale": "an event that is no sale, among sales",
+    "not_a_token": "a contract that no other file knows as one of tokens",
     "malformed_hex": "an address or hash of the wrong length or alphabet",
     "out_of_range": "a number outside its range",
     "not_utf8": "bytes that are not UTF-8 text",
@@ -46,11 +56,22 @@ def _map_literal(pairs: Iterable[tuple[str, str]]) -> str:
     return "map {" + ", ".join(f"{quote(k)}: {v}" for k, v in pairs) + "}"
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB in UTC, for the set-wise work of this room."""
-    con = duckdb.connect(config={"threads": 2})
-    con.execute("set timezone = 'UTC'")
-    return con
+SIDE_WORDS: dict[str, str] = {
+    "ask": "listing_filled",
+    "sell": "listing_filled",
+    "buy": "listing_filled",
+    "listing": "listing_filled",
+    "bid": "bid_accepted",
+    "offer": "bid_accepted",
+    "offer accepted": "bid_accepted",
+    "bid_won": "bid_accepted",
+    "mint": "primary",
+    "minted": "primary",
+    "primary_sale": "primary",
+    "resale": "secondary",
+    "secondary_sale": "secondary",
+}
+"""Words of exports → words of the contract's enumerations; one that does not fit its column is no value."""
 
 
 def validate(
@@ -60,6 +81,9 @@ def validate(
     now: datetime,
     undated_known_at: datetime,
     always: Collection[str] = (),
+    originals: Mapping[str, str] | None = None,
+    keep: Sequence[str] = (),
+    any_currency: bool = False,
 ) -> SourceBatch:
     """Split rows into those that keep the raw contract and those that do not.
 
@@ -70,55 +94,127 @@ def validate(
         now: Instant (UTC, naive) after which an event is in the future.
         undated_known_at: `known_at` of a rejected row that has no readable one, or one in the future.
         always: Columns the source always delivers: when one is missing, the rows are rejected.
+        originals: Contract column → candidate column that holds it as it was delivered, where the contract column
+            itself has been read already. What was found, and the payload, are the delivered value.
+        keep: Candidate columns that go on beside the contract's, after them, for good rows only.
+        any_currency: Whether a currency that we cannot name passes; the caller knows the rates and judges it.
 
     Returns:
-        Rows in the contract's schema and order of arrival, and the rejected rows.
+        Rows in the contract's schema (then `keep`) and order of arrival, and the rejected rows.
 
     Raises:
         UnknownTableError: If the contract has no such table.
     """
     contract = raw_table(table)
+    given = dict(originals or {})
+    candidate, given = _with_times_read(contract, candidate, given)
     delivered = {f.name: f.type for f in candidate.schema}
-    rules = rules_of(contract, delivered, always)
-    values = ", ".join(f"{typed(c, delivered.get(c.name))} as t_{c.name}" for c in contract.columns)
-    text = ", ".join(
-        f'"{c.name}"::varchar as s_{c.name}'
-        for c in contract.columns
-        if c.name in delivered and c.dtype != pa.string()
-    )
-    verdict = " ".join(f"when {rule.broken} then {number}" for number, rule in enumerate(rules))
-    spelling = _map_literal((k, quote(v)) for k, v in SYMBOL_BY_SPELLING.items())
-    most = _map_literal((c.symbol, f"{c.max_price!r}::double") for c in CURRENCIES)
-    judged = f"""
-        with maps as materialized (select {spelling} as _spelling, {most} as _most),
-        typed as (select c.*, {values}{", " + text if text else ""}, _most from candidate as c, maps),
-        judged as (select *, case {verdict} end as _broken from typed)
-    """
+    rules = [
+        r
+        for r in rules_of(contract, delivered, always)
+        if not (any_currency and r.reason == "unknown_currency")
+    ]
     con = connect()
     try:
+        _set_words(con)
         con.register("candidate", candidate)
-        kept = ", ".join(f"t_{c.name} as {c.name}" for c in contract.columns)
-        rows = con.execute(f"{judged} select {kept} from judged where _broken is null", {"now": now})
-        good = rows.to_arrow_table().cast(contract.schema)
-        if good.num_rows == candidate.num_rows:
-            return SourceBatch(good, QUARANTINE.schema.empty_table())
+        judged = con.execute(_judging(contract, delivered, given, rules, keep), {"now": now}).to_arrow_table()
+        wrong = pc.is_valid(judged.column("_broken"))
+        schema = [*contract.schema, *(judged.schema.field(name) for name in keep)]
+        good = judged.drop_columns(["_broken"])
+        if not pc.any(wrong).as_py():
+            return SourceBatch(good.cast(pa.schema(schema)), QUARANTINE.schema.empty_table())
+        good = good.filter(pc.invert(wrong)).cast(pa.schema(schema))
+        known = judged.column("known_at") if "known_at" in judged.column_names else pa.nulls(judged.num_rows)
+        bad = candidate.append_column("_broken", judged.column("_broken"))
+        bad = bad.append_column("_known_at", known.cast(TIMESTAMP)).filter(wrong)
+        con.register("bad", bad)
         found = " ".join(
-            f'when {number} then "{rule.column}"::varchar'
+            f"when {number} then {quote_name(given.get(rule.column, rule.column))}::varchar"
             for number, rule in enumerate(rules)
             if rule.column in delivered
         )
         found = f"case _broken {found} end" if found else "null::varchar"
-        payload = ", ".join(f"{quote_name(name)} := {quote_name(name)}" for name in delivered)
-        bad = con.execute(
-            f"""{judged} select _broken, source, source_row, {found} as found,
-                case when t_known_at <= $now then t_known_at else $undated end as known_at,
+        hidden = {*given.values(), *keep}
+        payload = ", ".join(
+            f"{quote_name(name)} := {quote_name(given.get(name, name))}"
+            for name in delivered
+            if name not in hidden
+        )
+        refused = con.execute(
+            f"""select _broken, source, source_row, {found} as found,
+                case when _known_at <= $now then _known_at else $undated end as known_at,
                 to_json(struct_pack({payload}))::varchar as payload
-            from judged where _broken is not null""",
+            from bad""",
             {"now": now, "undated": undated_known_at},
         ).to_arrow_table()
     finally:
         con.close()
-    return SourceBatch(good, _quarantined(table, bad, rules))
+    return SourceBatch(good, _quarantined(table, refused, rules))
+
+
+def _with_times_read(
+    contract: RawTable, candidate: pa.Table, given: dict[str, str]
+) -> tuple[pa.Table, dict[str, str]]:
+    """The candidate with its text columns of times read, the texts kept as originals."""
+    for column in contract.columns:
+        if column.dtype != TIMESTAMP or column.name not in candidate.column_names:
+            continue
+        texts = candidate.column(column.name)
+        if is_text(texts.type):
+            where = candidate.schema.get_field_index(column.name)
+            candidate = candidate.set_column(where, column.name, read_times(texts).instants)
+            name = f"_given_{column.name}"
+            if column.name not in given:
+                candidate = candidate.append_column(name, texts)
+                given[column.name] = name
+    return candidate, given
+
+
+def _set_words(con: duckdb.DuckDBPyConnection) -> None:
+    """The variables that rules and typed values look words up in."""
+    spelling = _map_literal((k, quote(v)) for k, v in SYMBOL_BY_SPELLING.items())
+    words = _map_literal((k, quote(v)) for k, v in SIDE_WORDS.items())
+    most = _map_literal((c.symbol, f"{c.max_price!r}::double") for c in CURRENCIES)
+    for name, literal in (("spelling", spelling), ("words", words), ("most", most)):
+        con.execute(f"set variable {name} = {literal}")
+
+
+def _judging(
+    contract: RawTable,
+    delivered: Mapping[str, pa.DataType],
+    given: Mapping[str, str],
+    rules: Sequence[Rule],
+    keep: Sequence[str],
+) -> str:
+    """The query of typed values, `keep` and `_broken`, the number of the first broken rule, in the candidate's order.
+
+    In steps that build on one another: an expression that repeats itself would be planned for seconds.
+    """
+    chain = next((typed(c, delivered) for c in contract.columns if c.name == "chain"), None)
+    values = ", ".join(f"{typed(c, delivered)} as t_{c.name}" for c in contract.columns if c.name != "chain")
+    texts = cleaned_text(contract, delivered)
+    originals = {
+        f"g_{c.name}": f"{quote_name(given.get(c.name, c.name))}::varchar"
+        for c in contract.columns
+        if c.name in delivered and (c.dtype != pa.string() or c.name in ("token_id", "chain"))
+    }
+    shared = {
+        name: f"w_{name[2:]}" for name in originals if f"w_{name[2:]}" in texts and name[2:] not in given
+    }
+    cells = {name: sql for name, sql in originals.items() if name not in shared}
+    flags = ", ".join(f"{shared.get(name, name + '_text')} is not null as {name}" for name in originals)
+    verdict = " ".join(f"when {rule.broken} then {number}" for number, rule in enumerate(rules))
+    columns = ", ".join(f"t_{c.name} as {c.name}" for c in contract.columns)
+    beside = "".join(f", {quote_name(name)}" for name in keep)
+    words = cleaned("candidate", {**texts, **{f"{name}_text": sql for name, sql in cells.items()}})
+    return f"""
+        with cleaned as ({words}),
+        chained as (select *, {chain or "null::varchar"} as t_chain from cleaned),
+        typed as (select *, {values}{", " + flags if flags else ""} from chained),
+        judged as (select *, case {verdict} end as _broken from typed)
+        select {columns}{beside}, _broken from judged
+    """
 
 
 def _quarantined(table: str, bad: pa.Table, rules: list[Rule]) -> pa.Table:

@@ -149,7 +149,7 @@
         select sales.collection, sales.known_at
         from {{ source("raw", "sales") }} as sales
         inner join changed_rates as rates on sales.event_time >= rates.known_at
-        where rates.symbol = 'ETH' or rates.symbol = sales.currency
+        where {{ is_eth("rates.symbol") }} or rates.symbol = sales.currency
         union all
         -- a bid prices an accepted bid that was logged with price zero
         select sales.collection, sales.known_at

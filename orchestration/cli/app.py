@@ -20,6 +20,7 @@ from orchestration.cli.alerts import alerts
 from orchestration.cli.backtest import backtest
 from orchestration.cli.drill import drill
 from orchestration.cli.explain import explain
+from orchestration.cli.files import files
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.cli.portfolio import portfolio
 from orchestration.cli.report import report
@@ -197,6 +198,7 @@ app.command("tune")(tune)
 app.command("why")(why)
 app.command("drill")(drill)
 app.command("ablate")(ablate)
+app.add_typer(files, name="files")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -226,7 +228,10 @@ def main() -> None:
     tidy_logging()
     try:
         app()
-    except (SettingsError, HomeError, AlertingError, SourceError, LakeError, SloDefinitionError) as error:
+    except SourceError as error:
+        complain(f"assay: {error}")
+        raise SystemExit(error.exit_code) from error
+    except (SettingsError, HomeError, AlertingError, LakeError, SloDefinitionError) as error:
         complain(f"assay: {error}")
         raise SystemExit(2) from error
     except (StageFailedError, NothingToRollBackError, RegistryError) as error:

@@ -19,6 +19,7 @@ from orchestration.home import fail_orphaned_runs, prepare_home, run_lock
 from orchestration.partitions import month_key, register_collections
 from orchestration.runs.job_runner import JobRunner
 from orchestration.runs.summary import RunSummary, Stage, read_summary
+from sources.protocol import ReportingSource
 
 if TYPE_CHECKING:
     from orchestration.code_location import CodeLocation
@@ -256,5 +257,7 @@ def _summarise(runner: JobRunner, trained: dict[str, int], as_of: datetime) -> R
         home=str(runner.assay.settings.home_path),
         as_of=as_of.isoformat(),
     )
+    if isinstance(runner.assay.source, ReportingSource):
+        summary.left_out = runner.assay.source.left_out()
     summary.stages.append(Stage("summary", round(time.perf_counter() - started, 3)))
     return summary

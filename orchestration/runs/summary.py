@@ -49,6 +49,7 @@ class RunSummary:
     home: str
     trained: dict[str, int] = field(default_factory=dict)
     quarantine: list[dict[str, Any]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types only."""

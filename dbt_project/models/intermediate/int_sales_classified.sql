@@ -15,8 +15,7 @@ rates as (
 ),
 
 ether_rates as (
-    select * from rates
-    where symbol = 'ETH'
+    {{ rates_of_ether() }}
 ),
 
 bids as (
@@ -179,22 +178,29 @@ with_context as (
     select * from counted
 ),
 
--- without a transaction hash two rows of different sources are the same sale if token, price and time agree
+-- Without a transaction hash two sources, or two files of one, report the same sale if token, price and time agree.
+with_reporter as (
+    select
+        *,
+        source || ' ' || coalesce(regexp_extract(source_row, '^(.*):[^:]*$', 1), '') as reporter
+    from with_context
+),
+
 tokens_reported_twice as (
     select
         collection,
         token_id
-    from with_context
+    from with_reporter
     where is_report
     group by all
-    having min(source) <> max(source) and not bool_and(has_tx_hash)
+    having min(reporter) <> max(reporter) and not bool_and(has_tx_hash)
 ),
 
 reported_twice as (
-    select with_context.*
-    from with_context
+    select with_reporter.*
+    from with_reporter
     semi join tokens_reported_twice using (collection, token_id)
-    where with_context.is_report
+    where with_reporter.is_report
 ),
 
 reported_by_other_source as (
@@ -207,9 +213,9 @@ reported_by_other_source as (
         on
             later.collection = earlier.collection
             and later.token_id = earlier.token_id
-            and later.source <> earlier.source
-            and (earlier.known_at, earlier.time_uncertainty_s, earlier.source)
-            < (later.known_at, later.time_uncertainty_s, later.source)
+            and later.reporter <> earlier.reporter
+            and (earlier.known_at, earlier.time_uncertainty_s, earlier.reporter)
+            < (later.known_at, later.time_uncertainty_s, later.reporter)
             and abs(later.price_eth - earlier.price_eth)
             <= {{ var("same_price_tolerance") }} * greatest(later.price_eth, earlier.price_eth)
             and abs(epoch(later.event_time) - epoch(earlier.event_time))

@@ -18,8 +18,7 @@ rates as (
 ),
 
 ether_rates as (
-    select * from rates
-    where symbol = 'ETH'
+    {{ rates_of_ether() }}
 ),
 
 {% if is_incremental() %}

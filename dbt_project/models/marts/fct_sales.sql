@@ -150,7 +150,10 @@ washed as (
     select
         *,
         wash_rules <> '' as is_wash,
-        wash_rules = '' and n_in_tx = 1 and quantity = 1 as is_acceptable
+        wash_rules = ''
+        and n_in_tx = 1
+        and quantity = 1
+        and price_eth >= {{ var("least_price_eth") }} as is_acceptable
     from with_rules
 ),
 

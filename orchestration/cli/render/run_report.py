@@ -29,6 +29,10 @@ def print_summary(summary: RunSummary, console: Console | None = None) -> None:
     console.print(_reconciliation(summary))
     if summary.quarantine:
         console.print(_quarantine(summary))
+    if summary.left_out:
+        console.print(styled(("\nNot used, or decided for a whole file:", "bold")))
+        for line in summary.left_out:
+            console.print(styled(f"  {visible(line)}"))
     console.print(_stages(summary))
     console.print(
         styled(
