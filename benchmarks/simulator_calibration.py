@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from sources.protocol import Source
 from sources.registry import open_source
-from sources.validation import connect
+from sources.values import connect
 
 _LIQUID = 200  # Clean sales from which a collection's statistics mean something (docs/domain.md, section 5).
 

@@ -1,7 +1,7 @@
 """The rules a raw row must keep, as SQL made from the contract.
 
 Here: how delivered values are read as the contract's types, and what breaks a row. Not here: running the rules
-(`sources.validation`). A rule is looked up in order; the first broken one names the reason.
+(`sources.judging`). Rules are tried in order; the first broken one names the reason.
 """
 
 from __future__ import annotations
@@ -13,8 +13,26 @@ import pyarrow as pa
 
 from sources import values
 from sources.contract import Column, RawTable
+from sources.currencies import MAX_PRICE
 from sources.instants import instant
 from sources.values import decimal_number, is_text, quote, quote_name, truth, whole_number
+
+SIDE_WORDS: dict[str, str] = {
+    "ask": "listing_filled",
+    "sell": "listing_filled",
+    "buy": "listing_filled",
+    "listing": "listing_filled",
+    "bid": "bid_accepted",
+    "offer": "bid_accepted",
+    "offer accepted": "bid_accepted",
+    "bid_won": "bid_accepted",
+    "mint": "primary",
+    "minted": "primary",
+    "primary_sale": "primary",
+    "resale": "secondary",
+    "secondary_sale": "secondary",
+}
+"""Words of exports → words of the contract's enumerations; one that does not fit its column is no value."""
 
 # An event of today whose day is not over, or whose week is not, becomes known a little later than now.
 _SLACK = "interval 7 day"
@@ -36,12 +54,26 @@ _COUNTS = ("quantity", "n_in_tx", "decimals", "log_index", "sub_index", "supply"
 
 @dataclass(frozen=True)
 class Rule:
-    """A row is rejected when `broken` holds (SQL: typed `t_<column>`, `g_<column>` = something was given)."""
+    """A row is rejected when `broken` holds.
+
+    Attributes:
+        reason: Machine word of `sources.validation.REASONS`.
+        column: Column that breaks the rule.
+        broken: SQL over typed values `t_<column>`, and `g_<column>`: whether something was given.
+        expected: What a row must have.
+        beside: Other columns that `broken` asks for; `most` is the highest price of the currency.
+    """
 
     reason: str
     column: str
     broken: str
     expected: str
+    beside: tuple[str, ...] = ()
+
+    @property
+    def asks_given(self) -> bool:
+        """Whether a value that cannot be read is told from none by what was delivered."""
+        return f"g_{self.column}" in self.broken
 
 
 def typed(column: Column, delivered: Mapping[str, pa.DataType]) -> str:
@@ -98,6 +130,25 @@ def _typed_text(column: Column, raw: str, clean: str) -> str:
     if column.name in _NAMES:
         return clean
     return f"nullif({raw}, '')"
+
+
+def not_canonical(column: Column, value: str) -> str:
+    """SQL: whether a text is not in its one canonical form, in which reading would leave it as it is.
+
+    True says that the text must be read, not that it is wrong.
+    """
+    if column.name in _ADDRESSES:
+        return f"not regexp_full_match({value}, '0x[0-9a-f]{{40}}')"
+    if column.name in _HASHES:
+        return f"not regexp_full_match({value}, '0x[0-9a-f]{{64}}')"
+    if column.name == "token_id":
+        return f"not regexp_full_match({value}, '{values.PLAIN_TOKEN}')"
+    known = values.PLAIN_CHAINS if column.name == "chain" else column.allowed
+    if column.name in ("currency", "symbol"):
+        known = tuple(MAX_PRICE)
+    if known:
+        return f"not list_contains([{', '.join(quote(w) for w in known)}], {value})"
+    return values.needs_cleaning(value) if column.name in _NAMES else f"{value} = ''"
 
 
 def rules_of(table: RawTable, delivered: Collection[str], always: Collection[str]) -> list[Rule]:
@@ -166,8 +217,9 @@ def rules_of(table: RawTable, delivered: Collection[str], always: Collection[str
             Rule(
                 "impossible_price",
                 "price_native",
-                "t_price_native > getvariable('most')[t_currency]",
+                "t_price_native > most",
                 "a price in whole units of the currency, not in base units",
+                ("currency",),
             )
         )
     latest = f"t_known_at > $now + {_SLACK}"
@@ -177,6 +229,12 @@ def rules_of(table: RawTable, delivered: Collection[str], always: Collection[str
         rules += [
             Rule("future_timestamp", "event_time", "t_event_time > $now", "a time not later than now"),
             Rule("timestamp_out_of_range", "event_time", f"t_event_time < {floor}", f"after {_FIRST_CHAIN}"),
-            Rule("known_before_event", "known_at", "t_known_at < t_event_time", "known_at >= event_time"),
+            Rule(
+                "known_before_event",
+                "known_at",
+                "t_known_at < t_event_time",
+                "known_at >= event_time",
+                ("event_time",),
+            ),
         ]
     return rules

@@ -1,26 +1,24 @@
 """Validation at the door: rows that keep the raw contract go on, the others go to quarantine with a reason.
 
-Here: the split, and replay of quarantined rows. Not here: the rules (`sources.rules`), nor how a file's columns get
-their contract names (`sources.files.mapping`). Everything is one DuckDB statement over an Arrow table: no row is
-looked at in Python. Zero prices and missing prices are facts and pass; the marts exclude them by rule.
+Here: the split. Not here: the rules (`sources.rules`), how they are run (`sources.judging`), judging quarantined rows
+again (`sources.replay`), nor how a file's columns get their contract names (`sources.files.candidates`). Zero prices
+and missing prices are facts and pass; the marts exclude them by rule.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sources.contract import QUARANTINE, TIMESTAMP, RawTable, raw_table
-from sources.currencies import CURRENCIES, SYMBOL_BY_SPELLING
 from sources.instants import read_times
+from sources.judging import judge
 from sources.protocol import SourceBatch
-from sources.rules import Rule, cleaned_text, rules_of, typed
-from sources.values import cleaned, connect, is_text, quote, quote_name
+from sources.rules import Rule, rules_of
+from sources.values import connect, is_text, quote_name
 
 REASONS: dict[str, str] = {
     "missing_column": "the source did not deliver a column it always has",
@@ -50,28 +48,6 @@ REASONS: dict[str, str] = {
     "unreadable_file": "a file that cannot be read at all",
 }
 """Machine words used in `raw.quarantine.reason`."""
-
-
-def _map_literal(pairs: Iterable[tuple[str, str]]) -> str:
-    return "map {" + ", ".join(f"{quote(k)}: {v}" for k, v in pairs) + "}"
-
-
-SIDE_WORDS: dict[str, str] = {
-    "ask": "listing_filled",
-    "sell": "listing_filled",
-    "buy": "listing_filled",
-    "listing": "listing_filled",
-    "bid": "bid_accepted",
-    "offer": "bid_accepted",
-    "offer accepted": "bid_accepted",
-    "bid_won": "bid_accepted",
-    "mint": "primary",
-    "minted": "primary",
-    "primary_sale": "primary",
-    "resale": "secondary",
-    "secondary_sale": "secondary",
-}
-"""Words of exports → words of the contract's enumerations; one that does not fit its column is no value."""
 
 
 def validate(
@@ -114,20 +90,20 @@ def validate(
         for r in rules_of(contract, delivered, always)
         if not (any_currency and r.reason == "unknown_currency")
     ]
+    judged = judge(contract, candidate, given, rules, now=now)
+    schema = pa.schema([*contract.schema, *(candidate.schema.field(name) for name in keep)])
+    good = judged.values
+    for name in keep:
+        good = good.append_column(candidate.schema.field(name), candidate.column(name))
+    if judged.broken is None:
+        return SourceBatch(good.cast(schema), QUARANTINE.schema.empty_table())
+    wrong = pc.is_valid(judged.broken)
+    good = good.filter(pc.invert(wrong)).cast(schema)
+    known = judged.values.column("known_at")
+    bad = candidate.append_column("_broken", judged.broken)
+    bad = bad.append_column("_known_at", known.cast(TIMESTAMP)).filter(wrong)
     con = connect()
     try:
-        _set_words(con)
-        con.register("candidate", candidate)
-        judged = con.execute(_judging(contract, delivered, given, rules, keep), {"now": now}).to_arrow_table()
-        wrong = pc.is_valid(judged.column("_broken"))
-        schema = [*contract.schema, *(judged.schema.field(name) for name in keep)]
-        good = judged.drop_columns(["_broken"])
-        if not pc.any(wrong).as_py():
-            return SourceBatch(good.cast(pa.schema(schema)), QUARANTINE.schema.empty_table())
-        good = good.filter(pc.invert(wrong)).cast(pa.schema(schema))
-        known = judged.column("known_at") if "known_at" in judged.column_names else pa.nulls(judged.num_rows)
-        bad = candidate.append_column("_broken", judged.column("_broken"))
-        bad = bad.append_column("_known_at", known.cast(TIMESTAMP)).filter(wrong)
         con.register("bad", bad)
         found = " ".join(
             f"when {number} then {quote_name(given.get(rule.column, rule.column))}::varchar"
@@ -171,52 +147,6 @@ def _with_times_read(
     return candidate, given
 
 
-def _set_words(con: duckdb.DuckDBPyConnection) -> None:
-    """The variables that rules and typed values look words up in."""
-    spelling = _map_literal((k, quote(v)) for k, v in SYMBOL_BY_SPELLING.items())
-    words = _map_literal((k, quote(v)) for k, v in SIDE_WORDS.items())
-    most = _map_literal((c.symbol, f"{c.max_price!r}::double") for c in CURRENCIES)
-    for name, literal in (("spelling", spelling), ("words", words), ("most", most)):
-        con.execute(f"set variable {name} = {literal}")
-
-
-def _judging(
-    contract: RawTable,
-    delivered: Mapping[str, pa.DataType],
-    given: Mapping[str, str],
-    rules: Sequence[Rule],
-    keep: Sequence[str],
-) -> str:
-    """The query of typed values, `keep` and `_broken`, the number of the first broken rule, in the candidate's order.
-
-    In steps that build on one another: an expression that repeats itself would be planned for seconds.
-    """
-    chain = next((typed(c, delivered) for c in contract.columns if c.name == "chain"), None)
-    values = ", ".join(f"{typed(c, delivered)} as t_{c.name}" for c in contract.columns if c.name != "chain")
-    texts = cleaned_text(contract, delivered)
-    originals = {
-        f"g_{c.name}": f"{quote_name(given.get(c.name, c.name))}::varchar"
-        for c in contract.columns
-        if c.name in delivered and (c.dtype != pa.string() or c.name in ("token_id", "chain"))
-    }
-    shared = {
-        name: f"w_{name[2:]}" for name in originals if f"w_{name[2:]}" in texts and name[2:] not in given
-    }
-    cells = {name: sql for name, sql in originals.items() if name not in shared}
-    flags = ", ".join(f"{shared.get(name, name + '_text')} is not null as {name}" for name in originals)
-    verdict = " ".join(f"when {rule.broken} then {number}" for number, rule in enumerate(rules))
-    columns = ", ".join(f"t_{c.name} as {c.name}" for c in contract.columns)
-    beside = "".join(f", {quote_name(name)}" for name in keep)
-    words = cleaned("candidate", {**texts, **{f"{name}_text": sql for name, sql in cells.items()}})
-    return f"""
-        with cleaned as ({words}),
-        chained as (select *, {chain or "null::varchar"} as t_chain from cleaned),
-        typed as (select *, {values}{", " + flags if flags else ""} from chained),
-        judged as (select *, case {verdict} end as _broken from typed)
-        select {columns}{beside}, _broken from judged
-    """
-
-
 def _quarantined(table: str, bad: pa.Table, rules: list[Rule]) -> pa.Table:
     """Rejected rows in the quarantine schema; `_broken` numbers the rule."""
     broken = bad.column("_broken").combine_chunks()
@@ -255,56 +185,3 @@ def quarantine(table: str, **columns: pa.Array | pa.ChunkedArray) -> pa.Table:
         )
     finally:
         con.close()
-
-
-def replay(
-    quarantined: pa.Table, *, now: datetime, renames: Mapping[str, str] | None = None
-) -> dict[str, SourceBatch]:
-    """Judge quarantined rows again by today's rules.
-
-    Args:
-        quarantined: Rows of `raw.quarantine` (any status; pass the open ones).
-        now: Instant (UTC, naive) after which an event is in the future.
-        renames: Payload column → contract column, for rows that came under a wrong name.
-
-    Returns:
-        Per raw table the rows that are now good, and those that still are not. A row that is now good keeps
-        its `source_row`, by which its quarantine row can be marked `replayed`.
-    """
-    # A row that came without a column stays out until the column is there: its absence is not a missing value.
-    missing = pc.if_else(
-        pc.equal(quarantined.column("reason"), "missing_column"), quarantined.column("column_name"), None
-    )
-    groups: dict[tuple[str, str | None], list[int]] = {}
-    for position, key in enumerate(
-        zip(quarantined.column("table_name").to_pylist(), missing.to_pylist(), strict=True)
-    ):
-        groups.setdefault(key, []).append(position)
-    judged: dict[str, list[SourceBatch]] = {}
-    for (table, column), positions in groups.items():
-        chosen = quarantined.take(pa.array(positions))
-        payloads = [json.loads(p) for p in chosen.column("payload").to_pylist()]
-        rows = [{(renames or {}).get(k, k): v for k, v in p.items()} for p in payloads]
-        names = list(dict.fromkeys(k for row in rows for k in row))
-        texts = {n: pa.array([_as_text(row.get(n)) for row in rows], pa.string()) for n in names}
-        latest = max(chosen.column("known_at").to_pylist())
-        always = [column] if column else []
-        # A row that never was one (an unreadable file) stays as it is: its payload has no contract column.
-        batch = validate(table, _with_origin(texts, chosen), now=now, undated_known_at=latest, always=always)
-        judged.setdefault(table, []).append(batch)
-    return {
-        table: SourceBatch(
-            pa.concat_tables([b.rows for b in batches]), pa.concat_tables([b.rejected for b in batches])
-        )
-        for table, batches in judged.items()
-    }
-
-
-def _as_text(value: object) -> str | None:
-    return value if isinstance(value, str) or value is None else json.dumps(value)
-
-
-def _with_origin(texts: dict[str, pa.Array], quarantined: pa.Table) -> pa.Table:
-    """The candidate of a replay: payload columns, with the origin the quarantine row knows."""
-    origin = {name: quarantined.column(name).combine_chunks() for name in ("source", "source_row")}
-    return pa.table({**texts, **origin})

@@ -24,6 +24,12 @@ NULL_WORDS = (
 ZERO_ADDRESS = "0x" + "0" * 40
 """Nobody: the sender of a mint, the receiver of a burn."""
 
+PLAIN_CHAINS = ("ethereum", "wax", "simulated")
+"""Names of chains that most rows have, in their canonical form."""
+
+PLAIN_TOKEN = "0|[1-9][0-9]{0,76}"
+"""Pattern of a token id in decimal."""
+
 _BLANKS = " \t\r\n\u00a0\u200b\ufeff"
 _MAX_TOKEN = 2**256 - 1
 _EXACT_FLOAT = 2**53
@@ -49,6 +55,13 @@ def text(source: str) -> str:
     return f"case when {outer} then {trimmed} when {source} = '' then null else {source} end"
 
 
+def needs_cleaning(source: str) -> str:
+    """Whether `text` or `word` would change a text."""
+    words = "[" + ", ".join(quote(w) for w in NULL_WORDS) + "]"
+    outer = f"regexp_matches({source}, '^[{_BLANKS}]|[{_BLANKS}]$')"
+    return f"{source} = '' or {outer} or (length({source}) < 10 and list_contains({words}, lower({source})))"
+
+
 def word(clean: str) -> str:
     """A text that `text` has cleaned; null when it is a word for nothing, such as NA or <nil>."""
     # Not `in (...)`: DuckDB makes a join of it, which loses the order of the rows.
@@ -71,7 +84,7 @@ def cleaned(relation: str, columns: Mapping[str, str], *, beside: str = "*") -> 
 def chain(raw: str, clean: str) -> str:
     """The chain's name; null when the spelling is not known."""
     pairs = ", ".join(f"{quote(k)}: {quote(v)}" for k, v in CHAIN_BY_SPELLING.items())
-    known = " ".join(f"when {quote(name)} then {quote(name)}" for name in ("ethereum", "wax", "simulated"))
+    known = " ".join(f"when {quote(name)} then {quote(name)}" for name in PLAIN_CHAINS)
     return f"case {raw} {known} else map {{{pairs}}}[regexp_replace(lower({clean}), '[ _]+', '-', 'g')] end"
 
 
@@ -89,7 +102,7 @@ def token_id(raw: str, clean: str, dtype: pa.DataType, chain_sql: str) -> str:
     bare = f"regexp_replace({clean}, '^(=\"|[#''])|\"$', '', 'g')"
     evm = "[" + ", ".join(quote(c) for c in EVM_CHAINS) + "]"
     return f"""case
-        when regexp_full_match({raw}, '0|[1-9][0-9]{{0,76}}') then {raw}
+        when regexp_full_match({raw}, '{PLAIN_TOKEN}') then {raw}
         when {clean} is null or regexp_full_match({clean}, '0[0-9]{{63}}') then null
         when regexp_full_match({bare}, '[0-9]{{1,80}}(\\.0*)?|[0-9]{{1,3}}(,[0-9]{{3}})+(\\.0*)?')
             then exact_token(replace(split_part({bare}, '.', 1), ',', ''))

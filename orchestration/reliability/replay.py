@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sources.validation import replay
+from sources.replay import replay
 
 if TYPE_CHECKING:
     from lake.connection import Lake

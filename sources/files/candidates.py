@@ -13,12 +13,13 @@ from datetime import datetime
 import pyarrow as pa
 
 from sources.contract import raw_table
+from sources.distinct import words
 from sources.files.aliases import OTHER_EVENTS, SALE_EVENTS
 from sources.files.money import money_of
 from sources.files.reading.tables import ROW
 from sources.files.recognition import Plan
 from sources.files.times import clocks_of
-from sources.values import cleaned, connect, quote, quote_name
+from sources.values import connect, quote, quote_name
 
 KEPT: dict[str, tuple[str, ...]] = {
     "sales": ("_label", "_chain_given", "_has_tx", "_has_log", "_has_sub", "_usd", "_no_sale", "_row"),
@@ -121,18 +122,14 @@ def candidates_of(
             extras[f"_given_{column}"] = quote_name(name)
             originals[column] = f"_given_{column}"
     selected = ", ".join(f"{sql} as {quote_name(name)}" for name, sql in (columns | extras).items())
-    words = {
-        f"_w_{role}": f"src.{quote_name(name)}::varchar"
-        for role, name in plan.columns.items()
-        if role in _CLEANED
-    }
     con = connect()
     try:
+        clean = words(con, {r: rows.column(n) for r, n in plan.columns.items() if r in _CLEANED})
+        for role, column in clean.items():
+            rows = rows.append_column(f"_w_{role}", column)
         con.register("src", rows)
-        inner = cleaned(
-            "src", words, beside=f"src.*, {quote(file + ':')} || {quote_name(ROW)} as _source_row"
-        )
-        read = con.execute(f"select {selected} from ({inner})").to_arrow_table()
+        origin = f"{quote(file + ':')} || {quote_name(ROW)} as _source_row"
+        read = con.execute(f"select {selected} from (select *, {origin} from src)").to_arrow_table()
     finally:
         con.close()
     return Candidates(read, {c: n for c, n in originals.items() if n in read.column_names}, tuple(notes))

@@ -17,9 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sources.contracts import SAME_AS, SHARED_CONTRACTS, SharedContract
+from sources.distinct import whole
+from sources.files.combinations import combinations
 from sources.files.refusals import Refusal, refuse
 from sources.values import connect
 
@@ -52,20 +56,12 @@ def identify(tables: dict[str, pa.Table], own_contracts: tuple[SharedContract, .
     con = connect()
     try:
         _register(con, (*own_contracts, *SHARED_CONTRACTS))
-        union = []
+        union, codes = [], {}
         for name, rows in tables.items():
-            con.register(f"given_{name}", rows.select(_needed(rows)))
-            token = "token_id" if "token_id" in rows.column_names else "null::varchar"
-            con.execute(
-                f"""create temp table {name} as select *, {_PROJECT} as project from (
-                    select row_number() over () as n, {token} as token_id, chain, contract, _label as label,
-                        _chain_given as given, known_at from given_{name}
-                ) as t left join shared using (chain, contract)"""
-            )
-            union.append(
-                f"""select chain, given, contract, label, project, min(known_at) as first, count(*) as n
-                from {name} group by all"""
-            )
+            combined = combinations(rows, _projects(con, rows))
+            codes[name] = combined.codes
+            con.register(f"given_{name}", combined.table)
+            union.append(f"select * exclude (code) from given_{name}")
         con.execute(
             f"create temp table parts as select chain, given, contract, label, project, min(first) as first,"
             f" sum(n) as n from ({' union all '.join(union)}) group by all"
@@ -74,16 +70,57 @@ def identify(tables: dict[str, pa.Table], own_contracts: tuple[SharedContract, .
         con.execute(_KEYS)
         kept, refused = {}, {}
         for name, rows in tables.items():
-            kept[name], refused[name] = _apply(con, name, rows)
+            kept[name], refused[name] = _apply(con, name, rows, codes[name])
         names = dict(con.execute("select key, label from named where label is not null").fetchall())
     finally:
         con.close()
     return Identified(kept, refused, names)
 
 
-def _needed(rows: pa.Table) -> list[str]:
-    wanted = ("chain", "contract", "token_id", "known_at", "_label", "_chain_given")
-    return [c for c in wanted if c in rows.column_names]
+def _projects(con: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Array:
+    """The project of each row in a contract that keeps many collections; null in the others."""
+    labels = whole(rows.column("_label").cast(pa.string()))
+    project = pa.nulls(rows.num_rows, pa.string())
+    by_name = _in_contracts(con, rows, "name")
+    if pc.any(by_name, min_count=0).as_py():
+        project = pc.if_else(by_name, pc.fill_null(labels, "?"), project)
+    where = pc.indices_nonzero(_in_contracts(con, rows, "project"))
+    if not len(where) or "token_id" not in rows.column_names:
+        return project
+    con.register("in_shared", rows.select(["chain", "contract", "token_id"]).take(where))
+    con.execute(
+        """create or replace temp table found as
+        select n, (try_cast(token_id as hugeint) // size)::varchar as project from (
+            select row_number() over () as n, token_id, chain::varchar as chain, contract::varchar as contract
+            from in_shared
+        ) left join shared using (chain, contract)"""
+    )
+    found = con.execute("select project from found order by n").to_arrow_table()
+    mask = np.zeros(rows.num_rows, bool)
+    mask[where.to_numpy()] = True
+    return pc.replace_with_mask(project, mask, whole(found.column("project")))
+
+
+def _in_contracts(con: duckdb.DuckDBPyConnection, rows: pa.Table, by: str) -> pa.Array:
+    """Whether a row is of a shared contract whose collections are told apart in this way."""
+    known = con.execute("select distinct chain, contract from shared where told_by = ?", [by]).fetchall()
+    mask = pa.array(np.zeros(rows.num_rows, bool))
+    for chain in {chain for chain, _ in known}:
+        contracts = pa.array([c for at, c in known if at == chain], pa.string())
+        here = pc.and_(
+            _is_in(rows.column("chain"), pa.array([chain])), _is_in(rows.column("contract"), contracts)
+        )
+        mask = pc.or_(mask, here)
+    return mask
+
+
+def _is_in(column: pa.ChunkedArray, values: pa.Array) -> pa.Array:
+    """Whether each value is among some; the distinct values are compared."""
+    array = whole(column)
+    if not pa.types.is_dictionary(array.type):
+        array = pc.dictionary_encode(array)
+    found = pc.is_in(array.dictionary, value_set=values)
+    return pc.fill_null(found.take(array.indices), False)
 
 
 def _register(con: duckdb.DuckDBPyConnection, contracts: tuple[SharedContract, ...]) -> None:
@@ -113,14 +150,20 @@ def _register(con: duckdb.DuckDBPyConnection, contracts: tuple[SharedContract, .
     )
 
 
-def _apply(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
-    read = con.execute(
-        f"""select coalesce(a.true_chain, t.chain) as chain, a.key as collection, a.unclear
-        from {name} as t left join keyed as a
+def _apply(
+    con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table, codes: pa.Array
+) -> tuple[pa.Table, pa.Table]:
+    read = (
+        con.execute(
+            f"""select coalesce(a.true_chain, t.chain) as chain, a.key as collection, a.unclear
+        from given_{name} as t left join keyed as a
             on t.chain = a.chain and t.given = a.given and t.contract is not distinct from a.contract
                 and t.label is not distinct from a.label and t.project is not distinct from a.project
-        order by t.n"""
-    ).to_arrow_table()
+        order by t.code"""
+        )
+        .to_arrow_table()
+        .take(codes)
+    )
     found = rows.column("_label")
     for column in ("chain", "collection"):
         rows = rows.set_column(
@@ -129,9 +172,6 @@ def _apply(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> tuple[p
     why = Refusal("ambiguous_collection", "collection", "a contract and a chain that tell one collection")
     return refuse(name, rows, read.column("unclear"), why, found)
 
-
-_PROJECT = """case when told_by = 'project' then (try_cast(token_id as hugeint) // size)::varchar
-    when told_by = 'name' then coalesce(label, '?') end"""
 
 # What each combination of chain, contract, name and project belongs to. A row without a chain of its own takes the
 # one on which its contract (or else its name) is known; without a contract, the one that its name stands for.

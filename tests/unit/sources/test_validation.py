@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from sources.contract import RAW_TABLES, UnknownTableError
-from sources.validation import REASONS, replay, validate
+from sources.replay import replay
+from sources.validation import REASONS, validate
 
 NOW = datetime(2026, 1, 1)  # noqa: DTZ001 - UTC without a zone, as everywhere in raw
 UNDATED = datetime(2025, 12, 31)  # noqa: DTZ001
