@@ -12,7 +12,7 @@ import typer
 
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson
-from orchestration.terminal import TerminalConsole, print_json, say, styled
+from orchestration.output.terminal import TerminalConsole, print_json, say, styled
 
 if TYPE_CHECKING:
     from sources.files.reports import FileReport
