@@ -178,9 +178,13 @@ def rollback(
     """Make the previous model of a collection its champion again."""
     opened = _open(home, source, data_dir)
     from ml.registry.mirror import rollback as roll_back
+    from orchestration.collection_names import resolve_collection
     from orchestration.resources import open_lake, open_registry
 
-    with open_lake(opened).write(f"roll back {collection}") as con:
+    lake = open_lake(opened)
+    with lake.read() as con:
+        collection = resolve_collection(con, collection)
+    with lake.write(f"roll back {collection}") as con:
         champion = roll_back(con, open_registry(opened), collection, run_id="command line", reason=reason)
     say(
         f"{visible(collection)}: champion is now {champion.model_version}; `assay run` values its tokens again"

@@ -53,6 +53,7 @@ def _explain(settings: Settings, collection: str, token: str | None, k: int, wri
     from ml.explain.explain import explain as explain_tokens
     from ml.explain.tables import write_explanations
     from ml.registry.artifacts import ArtifactStore
+    from orchestration.collection_names import resolve_collection
     from orchestration.home import existing_home
     from orchestration.resources import open_lake
 
@@ -61,9 +62,9 @@ def _explain(settings: Settings, collection: str, token: str | None, k: int, wri
     artifacts = ArtifactStore(settings.home_path / "artifacts")
     chosen = None if token is None or write else [token]
     with lake.read() as con:
-        explained = explain_tokens(con, artifacts, collection, chosen, k)
+        explained = explain_tokens(con, artifacts, resolve_collection(con, collection), chosen, k)
     if write:
-        with lake.write(f"explain {collection}") as con:
+        with lake.write(f"explain {explained.collection}") as con:
             write_explanations(con, explained)
     return explained
 

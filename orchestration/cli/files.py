@@ -12,7 +12,7 @@ import typer
 
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson
-from orchestration.terminal import TerminalConsole, print_json, say, styled
+from orchestration.output.terminal import TerminalConsole, print_json, say, styled
 
 if TYPE_CHECKING:
     from sources.files.reports import FileReport
@@ -44,8 +44,8 @@ def check(directory: Directory, as_json: AsJson = False) -> None:
             if table.rows.num_rows or table.rejected.num_rows:
                 say(f"{name}: {table.rows.num_rows:,} rows, {table.rejected.num_rows:,} refused")
         for row in tables["sales"].rejected.slice(0, 5).to_pylist():
-            told = f"{row['source_row']}: {row['reason']}, expected {row['expected']}, found {row['found']}"
-            say(f"  {visible(told)}")
+            lines = f"{row['source_row']}: {row['reason']}, expected {row['expected']}, found {row['found']}"
+            say(f"  {visible(lines)}")
     source.first_known()
 
 
@@ -60,14 +60,14 @@ def propose(directory: Directory, rows: Annotated[int, typer.Option(help="Rows t
     from sources.files.source import FilesSource
 
     source = FilesSource(directory)
-    said: dict[str, object] = {}
+    text: dict[str, object] = {}
     for report in source.inventory():
         if report.table is None:
-            said[report.file] = "ignore"
+            text[report.file] = "ignore"
         else:
-            said[report.file] = {"table": report.table, "columns": report.columns}
+            text[report.file] = {"table": report.table, "columns": report.columns}
     say("# assay.yaml: correct it and put it beside the files")
-    say(yaml.safe_dump({"files": said}, sort_keys=False, allow_unicode=True).rstrip())
+    say(yaml.safe_dump({"files": text}, sort_keys=False, allow_unicode=True).rstrip())
     shown = (
         "collection",
         "token_id",

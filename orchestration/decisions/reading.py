@@ -6,15 +6,14 @@ and the history names them.
 
 from __future__ import annotations
 
-import difflib
 import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ml.registry.mirror import POOLED
 from ml.states import CHAMPION_CHANGES, DriftState
+from orchestration.collection_names import resolve_collection
 from orchestration.decisions.history import MIN_SALES_OF_EFFECT, Effect, Event, History
-from orchestration.errors import HomeError
 from orchestration.states import ClockKind, EventKind
 
 if TYPE_CHECKING:
@@ -32,8 +31,9 @@ def read_history(con: duckdb.DuckDBPyConnection, home: Path, collection: str, wa
     """Read the history of one collection.
 
     Raises:
-        HomeError: the home has no such collection; names what comes close.
+        HomeError: the home has no such collection, or several.
     """
+    collection = resolve_collection(con, collection)
     market = _market_of(con, collection)
     missing: list[str] = []
     decided = _decisions(con, collection, watermark, missing)
@@ -52,15 +52,10 @@ def read_history(con: duckdb.DuckDBPyConnection, home: Path, collection: str, wa
 
 
 def _market_of(con: duckdb.DuckDBPyConnection, collection: str) -> str | None:
-    rows = con.execute("select collection, chain from marts.dim_collections order by 1").fetchall()
-    if not rows:
-        raise HomeError("this home has no collections yet: nothing was built. Run `assay run` first.")
-    markets: dict[str, str | None] = dict(rows)
-    if collection not in markets:
-        close = difflib.get_close_matches(collection, list(markets), n=3, cutoff=0.4)
-        hint = f"; did you mean {', '.join(close)}?" if close else f" among its {len(markets)}"
-        raise HomeError(f"there is no collection {collection!r} in this home{hint}")
-    return markets[collection]
+    row = con.execute(
+        "select chain from marts.dim_collections where collection = $1", [collection]
+    ).fetchone()
+    return row[0] if row else None
 
 
 def _is_empty(con: duckdb.DuckDBPyConnection, table: str) -> bool:

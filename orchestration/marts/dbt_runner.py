@@ -115,12 +115,12 @@ class DbtInvocation:
 
     def _work(self, selection: list[str]) -> None:
         try:
-            outcome = invoke_dbt([*self._arguments, *selection], self._manifest, self._hear)
+            outcome = invoke_dbt([*self._arguments, *selection], self._manifest, self._receive)
             self._outcome.append(outcome)
         finally:
             self._events.put(None)
 
-    def _hear(self, event: Event) -> None:
+    def _receive(self, event: Event) -> None:
         if self._stopping.is_set() and event.info.name == _START_OF_A_NODE:
             raise DbtStoppedError("The run has ended: not built.")
         if event.info.level != "debug":
@@ -128,19 +128,19 @@ class DbtInvocation:
 
 
 def invoke_dbt(
-    arguments: Sequence[str], manifest: Manifest | None = None, hear: Callable[[Event], None] | None = None
+    arguments: Sequence[str], manifest: Manifest | None = None, receive: Callable[[Event], None] | None = None
 ) -> dbtRunnerResult:
     """Run one dbt command in this process and leave nothing of it behind: no adapter, connection or open log.
 
     Args:
         arguments: As on the command line.
         manifest: The parsed project; None lets dbt parse it.
-        hear: Called with every event, in dbt's threads.
+        receive: Called with every event, in dbt's threads.
     """
     from dbt.cli.main import dbtRunner
 
     try:
-        return dbtRunner(manifest=manifest, callbacks=[hear] if hear else []).invoke(list(arguments))
+        return dbtRunner(manifest=manifest, callbacks=[receive] if receive else []).invoke(list(arguments))
     finally:
         _release()
 

@@ -59,7 +59,7 @@ def prepare_manifest() -> Path:
     """
     errors: list[str] = []
 
-    def hear(event: Event) -> None:
+    def receive(event: Event) -> None:
         if event.info.level == "error":
             errors.append(event.info.msg)
 
@@ -68,7 +68,7 @@ def prepare_manifest() -> Path:
     quiet = ["--log-level", "none", "--no-send-anonymous-usage-stats"]
     _TARGET.mkdir(parents=True, exist_ok=True)
     with FileLock(_TARGET / ".parsing.lock"):
-        outcome = invoke_dbt(["parse", *where, *target, *quiet], hear=hear)
+        outcome = invoke_dbt(["parse", *where, *target, *quiet], receive=receive)
     if not outcome.success:
         found = "\n".join([*errors, str(outcome.exception or "")])
         raise RuntimeError(f"dbt parse failed; expected a project that parses, found:\n{found}")

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestration.collection_names import resolve_collections
 from orchestration.errors import HomeError, StageFailedError
 from orchestration.home import fail_orphaned_runs, prepare_home, run_lock
 
@@ -72,16 +73,16 @@ def run_backtest(
     """
     from ml.backtest.backtest import EmptyWindowError, Window, backtest
     from ml.backtest.local import TooManyFailuresError
-    from orchestration.runs.main_job import ingest_and_build, refuse_unknown
+    from orchestration.runs.main_job import ingest_and_build
 
     assay, settings = location.assay, location.assay.settings
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
         fail_orphaned_runs(instance)
         ingest_and_build(location, instance, say)
-        if request.collections:
-            refuse_unknown(assay, request.collections)
-        window = Window(request.start, request.end, tuple(sorted(set(request.collections))) or None)
+        with assay.lake.read() as con:
+            chosen = resolve_collections(con, request.collections)
+        window = Window(request.start, request.end, tuple(sorted(chosen)) or None)
         config = _config(assay, request.refit_days)
         with assay.lake.read(assay.lake.snapshot_id()) as con:
             try:

@@ -6,7 +6,6 @@ Here: the order, and continuing from what is there. Not here: what any step does
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from orchestration.collection_names import resolve_collections
 from orchestration.errors import HomeError
 from orchestration.home import fail_orphaned_runs, prepare_home, run_lock
 from orchestration.partitions import month_key, register_collections
@@ -175,7 +175,8 @@ def retrain_collections(
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
         fail_orphaned_runs(instance)
         runner = JobRunner(location, instance)
-        refuse_unknown(runner.assay, keys)
+        with runner.assay.lake.read() as con:
+            keys = resolve_collections(con, keys)
         counts = _train_worklist(runner, keys, reason, learn_newest=True)
         return counts, runner.stages["price models"].seconds
 
@@ -230,22 +231,6 @@ def ingest_and_build(
         runner.run("build")
     else:
         _ingest_and_build(runner)
-
-
-def refuse_unknown(assay: Assay, keys: Sequence[str]) -> None:
-    """Stop at names that the home does not have.
-
-    Raises:
-        HomeError: names them, and what comes close.
-    """
-    from orchestration.models.sensors import discovered_collections
-
-    known = discovered_collections(assay)
-    unknown = sorted(set(keys) - set(known))
-    if unknown:
-        close = difflib.get_close_matches(unknown[0], known, n=3)
-        hint = f"; did you mean {', '.join(close)}?" if close else ""
-        raise HomeError(f"{assay.settings.home_path} has no collection {', '.join(unknown[:5])}{hint}")
 
 
 def _summarise(runner: JobRunner, trained: dict[str, int], as_of: datetime) -> RunSummary:

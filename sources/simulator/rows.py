@@ -140,7 +140,7 @@ class RowMaker:
             **self.origin("sales", day, n),
         }
         rows = pa.table(columns).select(SALES.names).cast(SALES.schema)
-        return self._reorganised(self._told_twice(rows, day, rng), n, t.time, day)
+        return self._reorganised(self._reported_twice(rows, day, rng), n, t.time, day)
 
     def _wrong_currency(self, price: Floats, currency: Ints, day: int) -> tuple[Floats, Ints]:
         """The wrong_currency fault: ETH prices in wei, or called USDC."""
@@ -152,7 +152,7 @@ class RowMaker:
             currency = np.where(struck & ~half, 2, currency)
         return price, currency
 
-    def _told_twice(self, rows: pa.Table, day: int, rng: np.random.Generator) -> pa.Table:
+    def _reported_twice(self, rows: pa.Table, day: int, rng: np.random.Generator) -> pa.Table:
         """Duplicates: the same row again, or the same sale by a second source that lacks the log index."""
         share = self.config.calibration.duplicate_share
         by_other = np.flatnonzero(rng.random(rows.num_rows) < share / 2)

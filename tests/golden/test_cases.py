@@ -66,10 +66,10 @@ def test_the_source_makes_of_a_case_what_is_right(case: Path | None, checker: Mo
         for name, t in (("sales", sales), ("traits", traits))
     }
     reasons = [r for t in tables.values() for r in t.rejected.to_pylist()]
-    told = [
+    message = [
         f"{r['source_row']} {r['reason']} {r['column_name']} {r['expected']} {r['found']}" for r in reasons
     ]
-    run.output = "\n".join([*source.left_out(), *told])
+    run.output = "\n".join([*source.left_out(), *message])
     times, widths = (sales.column(c).to_pylist() for c in ("event_time", "time_uncertainty_s"))
     run.figures = {
         "sales_in_marts": sales.num_rows,

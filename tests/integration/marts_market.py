@@ -265,7 +265,7 @@ def _add_traits(rng: np.random.Generator, tables: dict[str, list[Row]], names: l
                 "source_row": f"c:{name}",
             }
         )
-        told_at = START + timedelta(days=int(rng.integers(0, 4)))
+        reported_at = START + timedelta(days=int(rng.integers(0, 4)))
         for token in range(30):
             if rng.random() < 0.1:
                 continue
@@ -273,14 +273,14 @@ def _add_traits(rng: np.random.Generator, tables: dict[str, list[Row]], names: l
                 if rng.random() < 0.75:
                     value = f"{kind} {rng.integers(0, 5)}"
                     key = f"{name}:{token}:{kind}"
-                    tables["token_traits"].append(trait(name, str(token), kind, value, told_at, key))
+                    tables["token_traits"].append(trait(name, str(token), kind, value, reported_at, key))
                     if rng.random() < 0.1:
-                        corrected = told_at + timedelta(days=int(rng.integers(1, days - 6)))
+                        corrected = reported_at + timedelta(days=int(rng.integers(1, days - 6)))
                         tables["token_traits"].append(
                             trait(name, str(token), kind, f"{kind} 9", corrected, key + ":corrected")
                         )
             for accessory in rng.choice(8, size=rng.integers(0, 4), replace=False):
                 key = f"{name}:{token}:accessory:{accessory}"
                 tables["token_traits"].append(
-                    trait(name, str(token), "Accessory", f"A{accessory}", told_at, key)
+                    trait(name, str(token), "Accessory", f"A{accessory}", reported_at, key)
                 )

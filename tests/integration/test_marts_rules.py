@@ -86,8 +86,8 @@ def test_a_revealed_trait_replaces_its_placeholder(empty_marts: tuple[Lake, Mart
     hidden = [trait("reveal", str(t), "Egg", "sealed", START, f"sealed:{t}") for t in range(4)]
     later = START + timedelta(days=2)
     revealed = [trait("reveal", "0", "Egg", "dragon", later, "revealed:0")]
-    told_again = [{**row, "source_row": "again:" + row["source_row"]} for row in hidden[1:3]]
-    write_rows(lake, {"token_traits": hidden + revealed + told_again})
+    reported_again = [{**row, "source_row": "again:" + row["source_row"]} for row in hidden[1:3]]
+    write_rows(lake, {"token_traits": hidden + revealed + reported_again})
     marts.dbt("run")
     with lake.read() as con:
         found = con.execute(

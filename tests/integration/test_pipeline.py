@@ -33,10 +33,10 @@ def _run(home: Path, *options: str) -> dict:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    made, told = finished_market(tmp_path_factory)
+    made, found = finished_market(tmp_path_factory)
     folder = tmp_path_factory.mktemp("market") / "home"
     shutil.copytree(made, folder)
-    return folder, told
+    return folder, found
 
 
 def _lake(home: Path) -> Lake:

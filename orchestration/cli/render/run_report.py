@@ -1,4 +1,4 @@
-"""The closing table of a run. Here: layout. Not here: the numbers (`summary.py`)."""
+"""The closing table of a run. Here: layout. Not here: the numbers (`orchestration.runs.summary`)."""
 
 from __future__ import annotations
 

@@ -246,7 +246,7 @@ def test_a_url_that_apprise_cannot_use_is_named_without_its_secret():
     assert "secret-token" not in str(caught.value)
 
 
-def test_a_damaged_outbox_says_so_and_what_to_do(outbox, alert):
+def test_a_damaged_outbox_is_reported_with_what_to_do(outbox, alert):
     for suffix in ("-wal", "-shm"):
         outbox.path.with_name(outbox.path.name + suffix).unlink(missing_ok=True)
     outbox.path.write_bytes(b"this is not a database " * 500)

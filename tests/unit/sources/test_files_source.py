@@ -95,7 +95,7 @@ def test_bad_rows_are_set_aside_and_every_row_is_accounted_for(tmp_path: Path) -
     assert (report.rows, report.emitted, report.rejected) == (10, 4, 6)
 
 
-def test_the_price_column_s_name_says_the_currency_when_nothing_else_does(tmp_path: Path) -> None:
+def test_the_price_column_s_name_gives_the_currency_when_nothing_else_does(tmp_path: Path) -> None:
     source = files(tmp_path, sales__csv=FOUR_COLUMNS.replace("price", "price_usd"))
     assert set(read_all(source, "sales")[0].column("currency").to_pylist()) == {"USD"}
 
@@ -198,7 +198,7 @@ def test_a_broken_file_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
     assert "no raw table" in ignored.note
 
 
-def test_a_directory_that_cannot_serve_says_what_to_put_there(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_serve_is_refused_with_what_to_put_there(tmp_path: Path) -> None:
     with pytest.raises(EmptyDirectoryError, match="found no directory"):
         FilesSource(tmp_path / "nowhere")
     with pytest.raises(EmptyDirectoryError, match=r"sales\.csv"):
@@ -284,7 +284,7 @@ def test_columns_with_any_name_are_kept_for_the_payload(tmp_path: Path) -> None:
     assert {payload[n] for n in ("broken", "ordinal", "a b", "it's")} == {"x", "y", "q", "r"}
 
 
-def test_a_column_told_twice_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_column_that_occurs_twice_is_refused_by_name(tmp_path: Path) -> None:
     source = files(tmp_path, sales__csv="collection,token_id,timestamp,price,Price\na,1,2025-01-01,1,2\n")
     with pytest.raises(NothingReadError, match="price more than once"):
         source.watermark()

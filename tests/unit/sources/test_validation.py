@@ -70,7 +70,7 @@ def judge(*rows: dict[str, object], table: str = "sales", **options: object):
         ({"quantity": "-1"}, "out_of_range", "quantity"),
     ],
 )
-def test_a_bad_row_says_what_was_expected_and_keeps_its_payload(
+def test_a_bad_row_names_what_was_expected_and_keeps_its_payload(
     changes: dict[str, object], reason: str, column: str
 ) -> None:
     batch = judge(sale(), sale(**changes, source_row="test:2"))

@@ -171,7 +171,8 @@ def write_marts(
     )
     con.execute(
         "create or replace table marts.dim_collections as"
-        ' select distinct collection, "chain", null::timestamp as covered_until from marts.fct_sales'
+        ' select distinct collection, "chain", null::timestamp as covered_until,'
+        " null::varchar as contract, null::varchar as name from marts.fct_sales"
     )
     con.execute(_STATES)
     con.execute(_TOKENS)

@@ -61,7 +61,7 @@ def home(tmp_path_factory):
     lake = Lake(LakeConfig(home=folder), TABLES)
     with lake.write("a market with a past") as con:
         con.execute(
-            "create or replace table marts.dim_collections as"
+            "insert into marts.dim_collections by name"
             " select * from (values ('apes', 'ethereum'), ('quiet-apes', 'ethereum')) t(collection, chain)"
         )
         record(
@@ -144,7 +144,7 @@ def test_an_effect_that_a_monitoring_pass_has_recorded_is_the_one_shown(home):
     assert (effect.mdape, effect.mdape_before, effect.verdict) == (0.2, 0.3, "helped")
 
 
-def test_a_collection_without_decisions_says_so(home):
+def test_a_collection_without_decisions_is_reported_as_such(home):
     folder, _ = home
     done = why(folder, "quiet-apes")
     assert done.returncode == 0, done.stderr

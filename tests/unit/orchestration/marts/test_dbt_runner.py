@@ -84,7 +84,7 @@ def test_models_become_outputs_and_tests_check_results(project: DbtProject, tmp_
     assert "Got 1 result, configured to fail if != 0" in invocation.log_end
 
 
-def test_what_depends_on_a_failed_model_is_skipped_and_the_log_says_why(
+def test_what_depends_on_a_failed_model_is_skipped_and_the_log_has_the_reason(
     project: DbtProject, tmp_path: Path
 ) -> None:
     result, invocation = build(project, tmp_path, SMALL_COLUMN="no_such_column")

@@ -111,7 +111,7 @@ def test_pages_past_their_retention_are_removed(assay, materialized):
     assert list(folder.iterdir()) == []
 
 
-def test_a_page_that_fails_does_not_fail_the_asset_and_says_so(assay, materialized):
+def test_a_page_that_fails_is_reported_and_does_not_fail_the_asset(assay, materialized):
     from ml.drift.reports import report_path
 
     folder = assay.settings.home_path / "reports" / "drift"

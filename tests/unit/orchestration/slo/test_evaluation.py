@@ -102,7 +102,7 @@ def test_rows_that_lost_their_shape_page(con):
     assert (found.sample.good, found.sample.valid, found.state) == (48, 88, "page")
 
 
-def test_a_table_without_rows_is_no_data_and_says_which(con):
+def test_a_table_without_rows_is_no_data_and_is_named(con):
     found = status(con, "online_mdape")
     assert found.state == "no_data"
     assert found.sample.note == "monitoring.estimate_ledger has no rows yet"
