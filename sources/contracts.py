@@ -18,7 +18,7 @@ class SharedContract:
         chain: Chain of the contract.
         address: Address, lower case.
         label: Prefix of a project's collection key when it has no name of its own.
-        by: What tells the collections apart: `project` = token_id // `size`; `name` = the name a row gives.
+        by: What distinguishes the collections: `project` = token_id // `size`; `name` = the name a row gives.
         size: Token ids of one project (`by="project"`).
     """
 

@@ -1,4 +1,4 @@
-"""Times as people write them → instants in UTC, as SQL over a column.
+"""Times as people write them → moments in UTC, as SQL over a column.
 
 Here: text of any usual format, Unix times, dates, zones. Not here: what a time is used for (`sources.files.times`).
 
@@ -58,12 +58,12 @@ class ReadTimes:
     """A column of times, read.
 
     Attributes:
-        instants: UTC, naive, in microseconds; null where there is no time, or none that can be told for certain.
+        moments: UTC, naive, in microseconds; null where there is no time, or none that is certain.
         is_day: Whether a value names a day and no time of day; its instant is then the day's first.
         is_zoned: Whether a value says its zone; the others count as UTC.
     """
 
-    instants: pa.ChunkedArray
+    moments: pa.ChunkedArray
     is_day: pa.ChunkedArray
     is_zoned: pa.ChunkedArray
 
@@ -148,7 +148,7 @@ def _written(day_first: bool | None) -> str:
     end"""
 
 
-def instant(source: str, dtype: pa.DataType) -> str:
+def moment(source: str, dtype: pa.DataType) -> str:
     """SQL of the instant (UTC, naive) that a value of an Arrow type that is no text names; null when it names none."""
     if pa.types.is_timestamp(dtype):
         return f"{source} at time zone 'UTC'" if dtype.tz is not None else f"try_cast({source} as timestamp)"

@@ -107,7 +107,7 @@ class _Judge:
         return {n: r for n, r in enumerate(self.rules) if r.column == column and not r.beside}
 
     def _asks_original(self, column: str) -> bool:
-        """Whether a value that cannot be read is told from one that was not given by another column."""
+        """Whether a value that cannot be read can be distinguished from one that was not given by another column."""
         return column in self.originals and any(r.asks_given for r in self._rules(column).values())
 
     def _judge_absent(self) -> None:

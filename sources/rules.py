@@ -72,7 +72,7 @@ class Rule:
 
     @property
     def asks_given(self) -> bool:
-        """Whether a value that cannot be read is told from none by what was delivered."""
+        """Whether a value that cannot be read can be distinguished from none by what was delivered."""
         return f"g_{self.column}" in self.broken
 
 

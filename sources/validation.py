@@ -139,7 +139,7 @@ def _with_times_read(
         texts = candidate.column(column.name)
         if is_text(texts.type):
             where = candidate.schema.get_field_index(column.name)
-            candidate = candidate.set_column(where, column.name, read_times(texts).instants)
+            candidate = candidate.set_column(where, column.name, read_times(texts).moments)
             name = f"_given_{column.name}"
             if column.name not in given:
                 candidate = candidate.append_column(name, texts)

@@ -152,7 +152,7 @@ def _common(plan: Plan, source: str, chain: str) -> dict[str, str]:
     columns = {r: quote_name(n) for r, n in plan.columns.items() if r not in _SELDOM and r in names}
     columns |= {r: quote(v) for r, v in plan.constants.items() if r in names}
     columns["source_row"] = "_source_row"
-    # A file that does not say who tells it is its own source: two files may then tell the same sale.
+    # A file that names no source is its own source: two files may then report the same sale.
     own = quote(source)
     columns["source"] = (
         f"coalesce({quote_name(plan.columns['source'])}::varchar, {own})" if "source" in plan.columns else own
@@ -189,7 +189,7 @@ def _of_table(plan: Plan, now: datetime) -> dict[str, str]:
     if plan.table == "transfers":
         columns["_known_only"] = str(plan.known_contracts_only).lower()
     if plan.table in ("token_traits", "collections"):
-        # Known when its collection is first heard of, which needs the other files: until then, now.
+        # Known when its collection first occurs, which needs the other files: until then, now.
         given = "_w_known_at is not null" if "known_at" in plan.columns else "false"
         read = "_read_known_at" if "known_at" in plan.columns else "null::timestamp"
         columns["known_at"] = f"case when {given} then {read} else timestamp {quote(str(now))} end"
@@ -221,15 +221,15 @@ def _log_columns(plan: Plan) -> dict[str, str]:
 
 def _market(plan: Plan) -> dict[str, str]:
     """Primary or secondary, where the row, its event or its seller says so; and whether the event is no sale."""
-    said = ["_w_sale_type"] if "sale_type" in plan.columns else []
+    stated = ["_w_sale_type"] if "sale_type" in plan.columns else []
     columns: dict[str, str] = {}
     if "event" in plan.columns:
         words = ", ".join(f"{quote(k)}: {quote(v)}" for k, v in SALE_EVENTS.items() if v)
         event = "regexp_replace(lower(_w_event), '[ -]+', '_', 'g')"
-        said.append(f"map {{{words}}}[{event}]")
+        stated.append(f"map {{{words}}}[{event}]")
         others = "[" + ", ".join(quote(w) for w in OTHER_EVENTS) + "]"
         columns["_no_sale"] = f"coalesce(list_contains({others}, {event}), false)"
     if "seller" in plan.columns:
-        said.append(f"case when regexp_full_match(lower(_w_seller), '{_ZERO}') then 'primary' end")
-    columns["sale_type"] = f"coalesce({', '.join(said)})" if said else "null::varchar"
+        stated.append(f"case when regexp_full_match(lower(_w_seller), '{_ZERO}') then 'primary' end")
+    columns["sale_type"] = f"coalesce({', '.join(stated)})" if stated else "null::varchar"
     return columns

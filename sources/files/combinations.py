@@ -34,7 +34,7 @@ def combinations(rows: pa.Table, projects: pa.Array) -> Combinations:
         rows: Typed rows with `_label`, `_chain_given` and known_at.
         projects: Project of each row in a shared contract.
     """
-    says = {
+    states = {
         "chain": rows.column("chain"),
         "given": rows.column("_chain_given"),
         "contract": rows.column("contract"),
@@ -42,7 +42,7 @@ def combinations(rows: pa.Table, projects: pa.Array) -> Combinations:
         "project": pa.chunked_array([projects]),
     }
     codes = np.zeros(rows.num_rows, np.int64)
-    for column in says.values():
+    for column in states.values():
         indices = _codes(column)
         # Coded anew after each column, so that codes never exceed the number of rows.
         codes = codes * (int(indices.max(initial=0)) + 1) + indices
@@ -52,7 +52,7 @@ def combinations(rows: pa.Table, projects: pa.Array) -> Combinations:
     places[codes[::-1]] = np.arange(rows.num_rows)[::-1]
     earliest = np.full(size, np.iinfo(np.int64).max)
     np.minimum.at(earliest, codes, rows.column("known_at").to_numpy().astype("int64"))
-    columns = {name: whole(column.take(pa.array(places))) for name, column in says.items()}
+    columns = {name: whole(column.take(pa.array(places))) for name, column in states.items()}
     columns = {n: c.cast(pa.string()) if n != "given" else c for n, c in columns.items()}
     columns |= {
         "first": pa.array(earliest).cast(pa.timestamp("us")),

@@ -102,7 +102,7 @@ def _projects(con: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Array:
 
 
 def _in_contracts(con: duckdb.DuckDBPyConnection, rows: pa.Table, by: str) -> pa.Array:
-    """Whether a row is of a shared contract whose collections are told apart in this way."""
+    """Whether a row is of a shared contract whose collections are distinguished in this way."""
     known = con.execute("select distinct chain, contract from shared where told_by = ?", [by]).fetchall()
     mask = pa.array(np.zeros(rows.num_rows, bool))
     for chain in {chain for chain, _ in known}:

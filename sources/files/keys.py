@@ -21,7 +21,7 @@ def with_keys(table: str, rows: pa.Table) -> pa.Table:
     """Rows with their keys.
 
     Without a log index it is the ordinal of the row within its transaction, rows that agree in everything counted once;
-    without a hash the first row that tells the sale names it (`row:file:line`); without a position within the log it
+    without a hash the first row of the sale names it (`row:file:line`); without a position within the log it
     is the ordinal of the token within it.
 
     Args:

@@ -13,33 +13,29 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sources.contract import QUARANTINE, RAW_TABLES, TIMESTAMP, raw_table
 from sources.files.candidates import KEPT, candidates_of
+from sources.files.derived import DATED_TABLES, UNDATED_TABLES, date_undated, hidden_traits, with_derived
 from sources.files.errors import MissingColumnError, UnreadableFileError
 from sources.files.identity import TABLES as WITH_COLLECTION
 from sources.files.identity import identify
 from sources.files.keys import with_keys
 from sources.files.mapping_file import OwnNames
 from sources.files.price_checks import check_prices
-from sources.files.rate_checks import symbols_of, told_apart
+from sources.files.rate_checks import symbols_of, with_distinct_symbols
 from sources.files.reading.discovery import DataFile, plain_stem
 from sources.files.reading.files import read_file
 from sources.files.reading.tables import ROW, FileRows
 from sources.files.recognition import Plan, named_table, recognise
 from sources.files.refusals import Refusal, refuse
 from sources.files.reports import FileReport
+from sources.files.row_sets import in_known_order, nothing, numbered, packed
 from sources.validation import quarantine, validate
-from sources.values import connect
 
-DATED_TABLES = ("sales", "transfers", "listings", "exchange_rates")
-_UNDATED_TABLES = ("token_traits", "collections")
 _PIECE_ROWS = 200_000
-_REPEATED = ("chain", "collection", "contract", "currency", "marketplace", "trait_type", "source", "_label")
-_NO_FILE = -1
 
 
 @dataclass
@@ -106,14 +102,15 @@ class DirectoryTables:
         for number, file in enumerate(self._files):
             reports.append(self._read(number, file, parts))
             pa.default_memory_pool().release_unused()
-        rows = {t: pa.concat_tables([_nothing(t), *parts.rows.pop(t)]) for t in RAW_TABLES}
+        rows = {t: pa.concat_tables([nothing(t), *parts.rows.pop(t)]) for t in RAW_TABLES}
         self._check(rows, parts)
         names = self._identify(rows, parts)
         for table in ("sales", "transfers"):
             rows[table] = with_keys(table, rows[table])
-        self._date_undated(rows)
-        rows["collections"] = self._with_derived(rows, names)
-        counted = [self._counted(n, r, rows, parts) for n, r in enumerate(reports)]
+        date_undated(rows, self._now)
+        declared = rows["collections"].column("_file")
+        rows["collections"] = with_derived(rows, names)
+        counted = [self._counted(n, r, rows, parts, declared) for n, r in enumerate(reports)]
         loaded = {}
         for table in RAW_TABLES:
             rejected = [r.drop_columns(["_file"]) for r in parts.rejected[table]]
@@ -154,7 +151,7 @@ class DirectoryTables:
     ) -> tuple[str, ...]:
         """A file's rows, judged by the contract; returns what was decided about whole columns."""
         # Rows of undated tables stand alone: in pieces, so that the copies on the way stay small.
-        size = _PIECE_ROWS if plan.table in _UNDATED_TABLES else max(read.rows.num_rows, 1)
+        size = _PIECE_ROWS if plan.table in UNDATED_TABLES else max(read.rows.num_rows, 1)
         notes: dict[str, None] = {}
         for offset in range(0, max(read.rows.num_rows, 1), size):
             candidates = candidates_of(
@@ -177,14 +174,14 @@ class DirectoryTables:
                 any_currency=True,
             )
             notes |= dict.fromkeys(candidates.notes)
-            parts.rows[plan.table].append(_packed(_numbered(batch.rows, number)))
-            parts.rejected[plan.table].append(_numbered(batch.rejected, number))
+            parts.rows[plan.table].append(packed(numbered(batch.rows, number)))
+            parts.rejected[plan.table].append(numbered(batch.rejected, number))
             if plan.trait_column is not None:
                 parts.rows["token_traits"].append(
-                    _hidden_traits(plan.trait_column, batch.rows, read.rows, file.name)
+                    hidden_traits(plan.trait_column, batch.rows, read.rows, file.name)
                 )
         if read.broken:
-            parts.rejected[plan.table].append(_numbered(self._broken_lines(plan.table, file, read), number))
+            parts.rejected[plan.table].append(numbered(self._broken_lines(plan.table, file, read), number))
         return tuple(notes)
 
     def _broken_lines(self, table: str, file: DataFile, read: FileRows) -> pa.Table:
@@ -216,11 +213,11 @@ class DirectoryTables:
             payload=pa.array([json.dumps({"file": file.name, "error": str(error)})]),
             known_at=pa.array([self._now], TIMESTAMP),
         )
-        return _numbered(row, number)
+        return numbered(row, number)
 
     def _check(self, rows: dict[str, pa.Table], parts: _Parts) -> None:
         """Refuse what is wrong beside other rows: rates first, then the prices that they convert."""
-        rows["exchange_rates"], out = told_apart(rows["exchange_rates"])
+        rows["exchange_rates"], out = with_distinct_symbols(rows["exchange_rates"])
         parts.rejected["exchange_rates"].append(out)
         events = Refusal("not_a_sale", "sale_type", "an event that is a sale")
         rows["sales"], out = refuse("sales", rows["sales"], rows["sales"].column("_no_sale"), events)
@@ -253,73 +250,18 @@ class DirectoryTables:
         parts.rejected["transfers"].append(out)
         return identified.names
 
-    def _date_undated(self, rows: dict[str, pa.Table]) -> None:
-        """Undated rows become known when their collection is first heard of.
-
-        A file of traits carries no arrival times; traits that we know only from today would be invisible to all of
-        history.
-        """
-        seen = [_first_known(rows[t]) for t in ("sales", "transfers", "listings") if rows[t].num_rows]
-        dated = [rows[t].column("known_at") for t in DATED_TABLES if rows[t].num_rows]
-        earliest = min((pc.min(d).as_py() for d in dated), default=self._now)
-        if seen:
-            first = pa.concat_tables(seen).group_by("collection").aggregate([("known_at", "min")])
-            names, instants = (
-                first.column("collection").combine_chunks(),
-                first.column("known_at_min").combine_chunks(),
-            )
-        else:
-            names, instants = pa.array([], pa.string()), pa.array([], TIMESTAMP)
-        for table in _UNDATED_TABLES:
-            undated = rows[table]
-            where = pc.index_in(undated.column("collection").cast(pa.string()), value_set=names)
-            known = pc.coalesce(pc.take(instants, where), pa.scalar(earliest, TIMESTAMP))
-            known = pc.if_else(undated.column("_undated"), known, undated.column("known_at"))
-            at = undated.schema.get_field_index("known_at")
-            rows[table] = undated.set_column(at, undated.schema.field(at), known)
-
-    def _with_derived(self, rows: dict[str, pa.Table], names: dict[str, str]) -> pa.Table:
-        """Collections from their own file, and every other one that is seen in any table."""
-        con = connect()
-        try:
-            con.register("declared", rows["collections"].select(["collection"]))
-            con.register(
-                "names",
-                pa.table(
-                    {
-                        "collection": pa.array(list(names), pa.string()),
-                        "name": pa.array(list(names.values()), pa.string()),
-                    }
-                ),
-            )
-            for table in ("sales", "transfers", "listings", "token_traits"):
-                con.register(table, rows[table].select(["chain", "collection", "contract", "known_at"]))
-            derived = con.execute(
-                """select chain, s.collection, min(contract) as contract,
-                    coalesce(any_value(names.name), s.collection) as name,
-                    null::bigint as supply, min(known_at) as known_at, 'files' as source,
-                    'collection:' || s.collection as source_row
-                from (
-                    select * from sales union all select * from transfers
-                    union all select * from listings union all select * from token_traits
-                ) as s left join names on s.collection = names.collection
-                where s.collection not in (select collection from declared)
-                group by chain, s.collection order by s.collection"""
-            ).to_arrow_table()
-        finally:
-            con.close()
-        derived = derived.cast(raw_table("collections").schema)
-        kept = plain(rows["collections"].select(list(raw_table("collections").names)), "collections")
-        self._declared = rows["collections"].column("_file")
-        return pa.concat_tables([kept, derived])
-
     def _counted(
-        self, number: int, report: FileReport, rows: dict[str, pa.Table], parts: _Parts
+        self,
+        number: int,
+        report: FileReport,
+        rows: dict[str, pa.Table],
+        parts: _Parts,
+        declared: pa.ChunkedArray,
     ) -> FileReport:
-        """The report with its rows counted."""
+        """The report with its rows counted; `declared`: the file of each collection that a file states."""
         if report.table is None or report.note:
             return report
-        files = self._declared if report.table == "collections" else rows[report.table].column("_file")
+        files = declared if report.table == "collections" else rows[report.table].column("_file")
         reasons: Counter[str] = Counter()
         for rejected in parts.rejected[report.table]:
             mine = rejected.filter(pc.equal(rejected.column("_file"), number))
@@ -345,85 +287,10 @@ def _meant_for(file: DataFile) -> str:
 
 
 def _source_of(file: DataFile) -> str:
-    """Who tells the rows of a file: the file, or the folder that a table was written to in parts."""
+    """The source of the rows of a file: the file, or the folder that a table was written to in parts."""
     parts = file.name.split("/")
     folder = next((p for p in parts[:-1] if p.lower().endswith((".parquet", ".csv", ".json"))), None)
     hive = next((i for i, p in enumerate(parts[:-1]) if "=" in p), None)
     if folder is None and hive is not None and hive > 0:
         folder = parts[hive - 1]
     return f"files:{plain_stem(folder or parts[-1])}"
-
-
-def _numbered(rows: pa.Table, number: int) -> pa.Table:
-    return rows.append_column("_file", pa.array(np.full(rows.num_rows, number, np.int32)))
-
-
-_KINDS = {
-    "_usd": pa.float64(),
-    "_row": pa.int64(),
-    "_label": pa.string(),
-    "_rate_chain": pa.string(),
-    "_rate_contract": pa.string(),
-}
-
-
-def _nothing(table: str) -> pa.Table:
-    beside = [pa.field(n, _KINDS.get(n, pa.bool_())) for n in KEPT[table]]
-    return _packed(
-        pa.schema([*raw_table(table).schema, *beside, pa.field("_file", pa.int32())]).empty_table()
-    )
-
-
-def _hidden_traits(column: str, sales: pa.Table, rows: pa.Table, file: str) -> pa.Table:
-    """The trait that a sales file tells of each token, once per token and value."""
-    asset = ["chain", "collection", "contract", "token_id", "_label", "_chain_given"]
-    con = connect()
-    try:
-        con.register("sales", sales.select([*asset, "known_at", "source", "source_row"]))
-        con.register("file", rows)
-        traits = con.execute(
-            f"""select s.chain, any_value(s.collection) as collection, s.contract, s.token_id, $name as trait_type,
-                f."{column}"::varchar as trait_value, min(s.known_at) as known_at,
-                arg_min(s.source, f."{ROW}") as source, $file || ':' || min(f."{ROW}") as source_row,
-                s._label, s._chain_given, false as _undated
-            from sales as s join file as f on s.source_row = $file || ':' || f."{ROW}"
-            where f."{column}" is not null
-            group by s.chain, s._label, s._chain_given, s.contract, s.token_id, f."{column}"
-            order by min(f."{ROW}")""",
-            {"name": column, "file": file},
-        ).to_arrow_table()
-    finally:
-        con.close()
-    names = [*raw_table("token_traits").names, *KEPT["token_traits"], "_file"]
-    return _packed(_numbered(traits, _NO_FILE).select(names))
-
-
-def _first_known(rows: pa.Table) -> pa.Table:
-    first = rows.select(["collection", "known_at"]).group_by("collection").aggregate([("known_at", "min")])
-    return pa.table(
-        {"collection": first.column("collection").cast(pa.string()), "known_at": first.column("known_at_min")}
-    )
-
-
-def in_known_order(rows: pa.Table) -> pa.Table:
-    """Rows by known_at, then by event_time where there is one, then as they came."""
-    rows = rows.unify_dictionaries().combine_chunks()
-    keys = [np.arange(rows.num_rows), rows.column("known_at").to_numpy().astype("int64")]
-    if "event_time" in rows.column_names:
-        keys.insert(1, rows.column("event_time").to_numpy().astype("int64"))
-    order = np.lexsort(keys)
-    return rows if bool((order[1:] > order[:-1]).all()) else rows.take(pa.array(order))
-
-
-def _packed(rows: pa.Table) -> pa.Table:
-    """The same rows, text that repeats stored once: they wait in memory until they are asked for."""
-    for name in _REPEATED:
-        if name in rows.column_names:
-            where = rows.schema.get_field_index(name)
-            rows = rows.set_column(where, name, rows.column(name).dictionary_encode())
-    return rows.replace_schema_metadata(None)
-
-
-def plain(rows: pa.Table, table: str) -> pa.Table:
-    """Rows of a `LoadedTable` in the contract's schema."""
-    return rows.cast(raw_table(table).schema)

@@ -54,8 +54,8 @@ class OwnNames:
     shared_contracts: tuple[SharedContract, ...] = ()
 
     def of(self, name: str) -> OwnFile:
-        """What is said about a file; nothing by default."""
-        return next((said for pattern, said in self.files.items() if fnmatch(name, pattern)), OwnFile())
+        """What is stated about a file; nothing by default."""
+        return next((stated for pattern, stated in self.files.items() if fnmatch(name, pattern)), OwnFile())
 
 
 def read_own_names(directory: Path) -> OwnNames:
@@ -68,23 +68,23 @@ def read_own_names(directory: Path) -> OwnNames:
     if not path.exists():
         return OwnNames()
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        stated = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise MappingError(
             f"{MAPPING_FILE}: expected YAML, found: {str(error).splitlines()[0]}; correct it"
         ) from None
-    if not isinstance(said, dict) or not set(said) <= {"files", "shared_contracts"}:
+    if not isinstance(stated, dict) or not set(stated) <= {"files", "shared_contracts"}:
         raise MappingError(
-            f"{MAPPING_FILE}: expected the keys files and shared_contracts, found {said!r:.120}"
+            f"{MAPPING_FILE}: expected the keys files and shared_contracts, found {stated!r:.120}"
         )
-    files = said.get("files") or {}
+    files = stated.get("files") or {}
     if not isinstance(files, dict):
         raise MappingError(
             f"{MAPPING_FILE}: expected patterns of file names under files, found {files!r:.80}"
         )
     return OwnNames(
         {str(pattern): _own_file(str(pattern), body) for pattern, body in files.items()},
-        tuple(_shared(entry) for entry in said.get("shared_contracts") or ()),
+        tuple(_shared(entry) for entry in stated.get("shared_contracts") or ()),
     )
 
 

@@ -83,8 +83,8 @@ def money_of(plan: Plan, rows: pa.Table, *, chain: str, default_currency: str) -
         currency = _currency(plan, unit, chain, default_currency)
         raw = _raw_price(plan, texts) if is_raw else price
         usd = _number("usd", mark)[0] if "usd" in texts else "usd" if "usd" in numbers else "null::varchar"
-        con.execute(f"create temp table told as select *, {currency} as paid_in, {usd} as in_usd from words")
-        con.execute(f"create temp table priced as select n, paid_in, in_usd, {raw} as price from told")
+        con.execute(f"create temp table paid as select *, {currency} as paid_in, {usd} as in_usd from words")
+        con.execute(f"create temp table priced as select n, paid_in, in_usd, {raw} as price from paid")
         scaled, notes = _scale_base_units(con) if not is_raw else ("price", [])
         read = con.execute(
             f"select {scaled} as price, paid_in as currency, try_cast(in_usd as double) as usd from priced order by n"
@@ -126,7 +126,7 @@ def _decimal_mark(con: duckdb.DuckDBPyConnection, columns: list[str]) -> str:
             where contains(x, ',') or contains(x, '.')"""
         ).fetchone()
         assert row is not None
-        marks |= {mark for mark, said in zip(",.", row, strict=True) if said}
+        marks |= {mark for mark, stated in zip(",.", row, strict=True) if stated}
     return marks.pop() if len(marks) == 1 else "." if marks else ""
 
 
@@ -165,9 +165,9 @@ def _currency(plan: Plan, unit: str, chain: str, default_currency: str) -> str:
     coin = f"map {{{coins}}}[{where}]"
     if plan.native_currency:
         return f"coalesce({unit}, {coin})"
-    said = [c for c in ("currency", "currency_address") if c in plan.columns]
-    if said:
-        return f"coalesce({unit}, {', '.join(said)})"
+    stated = [c for c in ("currency", "currency_address") if c in plan.columns]
+    if stated:
+        return f"coalesce({unit}, {', '.join(stated)})"
     # Without a word on it a price is in ether where ether is the coin; on Polygon and its like it may be in either.
     own_coin = f"case when list_contains(['MATIC', 'BNB', 'AVAX'], {coin}) then null else {coin} end"
     return f"coalesce({unit}, case when {where} = {quote(chain)} then {quote(default_currency)} else {own_coin} end)"

@@ -41,11 +41,11 @@ class _Asset:
         return f"{self.symbol}@{self.chain or 'ethereum'}:{self.contract or 'native'}".upper()
 
 
-def told_apart(rates: pa.Table) -> tuple[pa.Table, pa.Table]:
+def with_distinct_symbols(rates: pa.Table) -> tuple[pa.Table, pa.Table]:
     """Rates in which a symbol is one asset.
 
     Of several contracts under one symbol the known one keeps it, and the others get a symbol with their contract in it:
-    no sale is in that by accident. When none is known and their rates differ, which is meant cannot be told: all are
+    no sale is in that by accident. When none is known and their rates differ, which is meant is not certain: all are
     refused. So are two rates of one symbol at one time that differ more than threefold.
 
     Args:
@@ -55,7 +55,7 @@ def told_apart(rates: pa.Table) -> tuple[pa.Table, pa.Table]:
         Rates that are kept, and refused rows (see `refusals.refuse`).
     """
     renamed, unclear = _assets(rates)
-    expected = "one asset for a symbol, told by its contract"
+    expected = "one asset for a symbol, known by its contract"
     rates = rates.set_column(rates.schema.get_field_index("symbol"), "symbol", renamed)
     kept, refused = refuse("exchange_rates", rates, unclear, Refusal("ambiguous_rate", "symbol", expected))
     con = connect()
@@ -78,7 +78,7 @@ def told_apart(rates: pa.Table) -> tuple[pa.Table, pa.Table]:
 
 
 def _assets(rates: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """The symbol of each row as it is to be, and whether its asset cannot be told."""
+    """The symbol of each row as it is to be, and whether its asset is not certain."""
     con = connect()
     try:
         con.register("rates", rates)

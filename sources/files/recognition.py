@@ -1,7 +1,7 @@
 """Which raw table a file holds, and which column is what.
 
 Here: the choice. Not here: the names (`aliases`, `exports`), a user's own (`mapping_file`), and reading the columns
-(`candidates`). A file is told by its name where that names a table, and by its columns otherwise.
+(`candidates`). A file is recognised by its name where that names a table, and by its columns otherwise.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def named_table(file: DataFile) -> str | None:
 
 
 def _by_columns(file: DataFile, plain: Mapping[str, str]) -> str | None:
-    """The table whose needs the columns meet and that a word of the name, or a column only it has, speaks for."""
+    """The table whose needs the columns meet and that a word of the name, or a column only it has, points to."""
     words = {word for stem in file.stems for word in re.split(r"[^a-z]+", stem.lower())}
     fitting = [t for t in TABLES if all(_any_alias(t, group, plain) for group in TABLES[t].needs)]
     hinted = [t for t in fitting if t in {FILE_WORDS[w] for w in words if w in FILE_WORDS}]

@@ -49,7 +49,7 @@ def refuse(
     if not pc.any(mask, min_count=0).as_py():
         return rows, QUARANTINE.schema.empty_table().append_column("_file", pa.array([], pa.int32()))
     bad = rows.filter(mask)
-    said = (found if found is not None else rows.column(why.column)).filter(mask)
+    stated = (found if found is not None else rows.column(why.column)).filter(mask)
     con = connect()
     try:
         con.register("bad", bad)
@@ -65,7 +65,7 @@ def refuse(
         reason=pa.array([why.reason] * n),
         column_name=pa.array([why.column] * n),
         expected=pa.array([why.expected] * n),
-        found=said.cast(pa.string()),
+        found=stated.cast(pa.string()),
         payload=payload.column("p"),
         known_at=bad.column("known_at"),
     )

@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 
 from sources.contract import QUARANTINE, RAW_TABLES, raw_table
 from sources.files.errors import EmptyDirectoryError, MissingSalesError, NothingReadError
-from sources.files.loading import DirectoryTables, LoadedTable, in_known_order, plain
+from sources.files.loading import DirectoryTables, LoadedTable
 from sources.files.mapping_file import read_own_names
 from sources.files.reading.discovery import FORMAT_BY_SUFFIX, find_files
 from sources.files.reports import FileReport, left_out
+from sources.files.row_sets import in_known_order, plain
 from sources.protocol import SourceBatch
 
 _TICK = timedelta(microseconds=1)
@@ -31,7 +32,7 @@ _BATCH_ROWS = 500_000
 class FilesSource:
     """A directory of files as a `Source`.
 
-    What a file holds is told by its name and its columns (`recognition`); files and columns that are not used are
+    What a file holds is described by its name and its columns (`recognition`); files and columns that are not used are
     listed by `inventory` and named by `left_out`. A file that cannot be read, or lacks a column, becomes one row in
     quarantine while the others go on, unless it leaves the directory without sales.
     """
@@ -139,10 +140,11 @@ class FilesSource:
         if self._tables.table("sales").rows.num_rows:
             return
         reports = self._tables.reports
-        told = "; ".join(_told(r) for r in reports)
+        described = "; ".join(_described(r) for r in reports)
         if not any(r.table == "sales" for r in reports):
             raise MissingSalesError(
-                f"{self.directory}: expected a file of sales, such as sales.csv or sales.parquet, found none. {told}."
+                f"{self.directory}: expected a file of sales, such as sales.csv or sales.parquet, found none."
+                f" {described}."
                 " Rename the file that holds the sales, or name its columns in assay.yaml"
             )
         examples = self._tables.table("sales").rejected.slice(0, 1).to_pylist()
@@ -152,7 +154,7 @@ class FilesSource:
             for e in examples
         )
         raise NothingReadError(
-            f"{self.directory}: expected sales, found not one that can be used. {told}.{example}"
+            f"{self.directory}: expected sales, found not one that can be used. {described}.{example}"
             " `assay files check` shows every file"
         )
 
@@ -167,7 +169,7 @@ class FilesSource:
         return in_known_order(rejected.set_column(where, rejected.schema.field(where), known))
 
 
-def _told(report: FileReport) -> str:
+def _described(report: FileReport) -> str:
     if report.table is None:
         return f"{report.file}: left out: {report.note}"
     if report.note:

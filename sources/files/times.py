@@ -52,19 +52,19 @@ def clocks_of(plan: Plan, rows: pa.Table, zone: str | None) -> Clocks:
     notes: list[str] = []
     for role in ("known_at", "valid_until"):
         if role in plan.columns:
-            added[f"_read_{role}"] = _in_zone(read_times(rows.column(plan.columns[role])), zone).instants
+            added[f"_read_{role}"] = _in_zone(read_times(rows.column(plan.columns[role])), zone).moments
             sql[role], originals[role] = f"_read_{role}", plan.columns[role]
     if "event_time" not in plan.columns:
         return Clocks(added, sql, originals)
     column, whole = _delivered(plan, rows)
     read = _in_zone(read_times(column), zone)
-    added |= {"_read_event": read.instants, "_read_day": read.is_day, "_given_event": column}
+    added |= {"_read_event": read.moments, "_read_day": read.is_day, "_given_event": column}
     originals["event_time"] = "_given_event"
     if plan.table == "exchange_rates":
         return Clocks(added, sql | _rate_clocks(plan), originals)
-    says_width = "precision" in plan.columns or "time_uncertainty_s" in plan.columns
-    if whole and not says_width and _all_midnights(read.instants):
-        added["_read_day"] = pc.is_valid(read.instants)
+    states_width = "precision" in plan.columns or "time_uncertainty_s" in plan.columns
+    if whole and not states_width and _all_midnights(read.moments):
+        added["_read_day"] = pc.is_valid(read.moments)
         if not pc.all(read.is_day).as_py():
             notes.append(f"every {plan.columns['event_time']} is a midnight: taken as days")
     width = _width(plan, rows)
@@ -99,14 +99,14 @@ def _in_zone(read: ReadTimes, zone: str | None) -> ReadTimes:
     """The same times, those without a zone taken to be in `zone`; an hour that clocks show twice is its first."""
     if zone is None:
         return read
-    placed = pc.assume_timezone(read.instants, zone, ambiguous="earliest", nonexistent="latest")
+    placed = pc.assume_timezone(read.moments, zone, ambiguous="earliest", nonexistent="latest")
     shifted = placed.cast(pa.timestamp("us", "UTC")).cast(TIMESTAMP)
     keep = pc.or_(read.is_zoned, read.is_day)
-    return ReadTimes(pc.if_else(keep, read.instants, shifted), read.is_day, read.is_zoned)
+    return ReadTimes(pc.if_else(keep, read.moments, shifted), read.is_day, read.is_zoned)
 
 
-def _all_midnights(instants: pa.ChunkedArray) -> bool:
-    known = instants.drop_null()
+def _all_midnights(moments: pa.ChunkedArray) -> bool:
+    known = moments.drop_null()
     return len(known) > 0 and bool(pc.all(pc.equal(known, pc.floor_temporal(known, unit="day"))).as_py())
 
 
@@ -118,8 +118,8 @@ def _width(plan: Plan, rows: pa.Table) -> str:
         return f"case when _read_day then '{_HALF_DAY_S}' else '0.0' end"
     word = quote_name(plan.columns["precision"])
     words = ", ".join(f"{quote(k)}: '{v}'" for k, v in UNCERTAINTY_S.items())
-    said = f"coalesce(map {{{words}}}[lower({word})], {word}, '0.0')" if rows.num_rows else "'0.0'"
-    return f"case when _read_day then '{_HALF_DAY_S}' else {said} end"
+    stated = f"coalesce(map {{{words}}}[lower({word})], {word}, '0.0')" if rows.num_rows else "'0.0'"
+    return f"case when _read_day then '{_HALF_DAY_S}' else {stated} end"
 
 
 def _rate_clocks(plan: Plan) -> dict[str, str]:

@@ -42,10 +42,11 @@ def read_file(file: DataFile) -> FileRows:
     except UnreadableFileError as error:
         raise UnreadableFileError(str(error).replace(f"{file.path.name}:", f"{file.name}:", 1)) from None
     except (pa.ArrowException, duckdb.Error, OSError, ValueError, EOFError, csv.Error) as error:
-        said = str(error).replace(str(file.path), file.name).splitlines()
+        stated = str(error).replace(str(file.path), file.name).splitlines()
         raise UnreadableFileError(
             f"{file.name}: expected {_EXPECTED[file.format]} ({file.path.stat().st_size} bytes), found:"
-            f" {said[0][:200] if said else type(error).__name__}; write the file again or take it out of the directory"
+            f" {stated[0][:200] if stated else type(error).__name__};"
+            " write the file again or take it out of the directory"
         ) from error
     rows = read.rows
     present = {name.lower() for name in rows.column_names}

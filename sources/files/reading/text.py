@@ -117,8 +117,8 @@ def _numbers(
     good = np.ones(records, bool)
     good[positions] = False
     lines = dict(zip(at.tolist(), starts[positions].tolist(), strict=True))
-    told = [(lines[number], reason, expected, text) for number, reason, expected, text in broken if reason]
-    return starts[good], told
+    stated = [(lines[number], reason, expected, text) for number, reason, expected, text in broken if reason]
+    return starts[good], stated
 
 
 def _count_lines(path: Path, content: bytes | None) -> int:

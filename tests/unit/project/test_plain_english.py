@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 FOLDERS = (
-    "sources/simulator",
+    "sources",
     "lake",
     "ml",
     "orchestration",
