@@ -94,7 +94,7 @@ def read_times(column: pa.ChunkedArray) -> ReadTimes:
                 or pa.types.is_floating(column.type)
                 or _has_zone(column.type)
             )
-            query = f"""select {instant("x", column.type)} as t, coalesce({dated}, false) as d,
+            query = f"""select {moment("x", column.type)} as t, coalesce({dated}, false) as d,
                 {str(zoned).lower()} as z from given"""
         read = con.execute(query).to_arrow_table()
     finally:

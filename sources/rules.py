@@ -14,7 +14,7 @@ import pyarrow as pa
 from sources import values
 from sources.contract import Column, RawTable
 from sources.currencies import MAX_PRICE
-from sources.instants import instant
+from sources.instants import moment
 from sources.values import decimal_number, is_text, quote, quote_name, truth, whole_number
 
 SIDE_WORDS: dict[str, str] = {
@@ -90,7 +90,7 @@ def typed(column: Column, delivered: Mapping[str, pa.DataType]) -> str:
     dtype, raw = delivered[column.name], quote_name(column.name)
     clean = f"w_{column.name}" if is_text(dtype) else raw
     if column.dtype == pa.timestamp("us"):
-        return instant(raw, dtype)
+        return moment(raw, dtype)
     if column.dtype == pa.float64():
         return decimal_number(clean)
     if column.dtype == pa.int64():
