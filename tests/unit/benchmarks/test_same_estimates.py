@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.same_estimates import Difference, compare
+import pytest
+import typer
+
+from benchmarks.same_estimates import Difference, compare, main
 from lake.config import LakeConfig
 from lake.connection import Lake
 
@@ -38,3 +41,15 @@ def test_a_column_that_one_home_lacks_is_named(tmp_path: Path) -> None:
     (found,) = compare(a, b, ("features.numbers",))
     assert found.columns == ("y",)
     assert not found.same
+
+
+def test_the_command_prints_a_row_per_table_and_ends_with_1_when_homes_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "__defaults__", (("features.numbers",),))
+    a = home(tmp_path / "a", "values (1, 0.5)) as t(k, x")
+    b = home(tmp_path / "b", "values (1, 0.25)) as t(k, x")
+    with pytest.raises(typer.Exit) as ended:
+        main(a, b)
+    assert ended.value.exit_code == 1
+    assert "1 only in A, 1 only in B" in capsys.readouterr().out
