@@ -86,6 +86,55 @@ def rename_column(table: str, old: str, new: str) -> Callable[[duckdb.DuckDBPyCo
     return apply
 
 
+_RAW_TABLES = (
+    "sales",
+    "transfers",
+    "listings",
+    "token_traits",
+    "exchange_rates",
+    "collections",
+    "quarantine",
+)
+_ID_BEFORE = "md5(concat_ws('|', chain, tx_hash, log_index, sub_index))"
+_ID_NOW = (
+    "md5(concat_ws('|', chain, tx_hash, log_index, sub_index, collection, token_id,"
+    " case when starts_with(tx_hash, 'row:') then delivered_by end))"
+)
+
+
+def _several_sources(con: duckdb.DuckDBPyConnection) -> None:
+    """Give rows the source that delivered them, and sales their new identifiers."""
+    present = stored_columns(con)
+    if "raw.sales" not in present or "delivered_by" in present["raw.sales"]:
+        return
+    # A home had one source.
+    row = con.execute("select any_value(source) from ops.ingest_log").fetchone()
+    for table in (f"raw.{name}" for name in _RAW_TABLES):
+        if table in present:
+            con.execute(f"alter table {table} add column delivered_by varchar")
+            con.execute(f"update {table} set delivered_by = $source", {"source": row[0] if row else None})
+    con.execute(
+        f"create temp table new_sale_ids as select distinct {_ID_BEFORE} as old_id, {_ID_NOW} as new_id, collection,"
+        " token_id from raw.sales"
+    )
+    for table, columns in present.items():
+        schema = table.partition(".")[0]
+        if "sale_id" not in columns or schema not in ("predictions", "monitoring"):
+            continue
+        same = [c for c in ("collection", "token_id") if c in columns]
+        # Two tokens under one old identifier cannot be told apart where a table does not name the token.
+        con.execute(
+            f"update {table} as t set sale_id = n.new_id from (select old_id, any_value(new_id) as new_id"
+            f"{''.join(f', {c}' for c in same)} from new_sale_ids group by old_id{''.join(f', {c}' for c in same)}"
+            f" having count(distinct new_id) = 1) as n where t.sale_id = n.old_id"
+            + "".join(f" and t.{c} = n.{c}" for c in same)
+        )
+    con.execute("drop table new_sale_ids")
+    # The marts are built again as a whole.
+    if "ops.mart_watermark" in present:
+        con.execute("delete from ops.mart_watermark")
+
+
 STEPS: tuple[Step, ...] = (
     Step(
         1,
@@ -101,6 +150,12 @@ STEPS: tuple[Step, ...] = (
         3,
         "The end of what the sources of a collection cover has a plain name.",
         rename_column("marts.dim_collections", "told_until", "covered_until"),
+    ),
+    Step(
+        4,
+        "A home can have several sources: each raw row names the one that delivered it, and the identifier of a sale "
+        "has its collection and token in it.",
+        _several_sources,
     ),
 )
 

@@ -110,7 +110,7 @@ def _check_market(path: Path, settings: Settings) -> None:
         what = ", ".join(f"{k}={old} there, {k}={new} asked" for k, (old, new) in differing.items())
         raise HomeError(
             f"{path.parent} holds another market ({what}). Give this one its own folder with ASSAY_HOME=… "
-            "or --home …, or remove the folder to start over."
+            "or --home …, add it to this one with `assay sources add`, or remove the folder to start over."
         )
     if not path.exists() or held != settings.remembered:
         temporary = path.with_suffix(f".{os.getpid()}")

@@ -11,8 +11,9 @@ import difflib
 import json
 import os
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,15 +22,24 @@ from lake.config import LakeConfig
 from lake.errors import CatalogUrlError
 from lake.postgres import PostgresAddress
 from orchestration.output.masking import SECRET_VARIABLES, learn_secret
+from sources.protocol import SourceError
+
+if TYPE_CHECKING:
+    from sources.configuration import SourceConfig
 
 PREFIX = "ASSAY_"
 # Read by the test suite only, to find the real market data.
 TEST_VARIABLES = frozenset({"ASSAY_TEST_DATA"})
 
 
-# Each source has its own home by default, so that a simulated market and real data never mix.
-DEFAULT_HOMES = {"simulator": ".assay", "files": ".assay-files"}
+DEFAULT_HOME = ".assay"
+"""Home of several sources, unless the user names one."""
 MARKET_FILE = "market.json"
+SOURCES_FILE = "sources.yaml"
+"""In a home: the sources that `assay sources` has put there."""
+
+# Settings that describe the only source of a home; a file of sources replaces them.
+_ONE_SOURCE = ("source", "data_dir", "collections", "days", "seed", "faults")
 
 
 class SettingsError(ValueError):
@@ -50,7 +60,10 @@ class Settings(BaseSettings):
         None,
         description="folder of everything Assay keeps; default .assay (simulator) or .assay-files (files)",
     )
-    source: Literal["simulator", "files"] = Field("simulator", description="where market data come from")
+    sources: Path | None = Field(
+        None, description="YAML file that lists several sources (docs/how-to/several-sources.md)"
+    )
+    source: str = Field("simulator", description="the only source of market data: simulator or files")
     data_dir: Path | None = Field(None, description="folder of Parquet or CSV files, for source=files")
     collections: int = Field(60, ge=1, le=10_000, description="simulator: number of collections")
     days: int = Field(365, ge=1, le=3_650, description="simulator: days of history")
@@ -123,20 +136,6 @@ class Settings(BaseSettings):
         description="least level of Dagster's own log lines on the terminal; progress is shown anyway",
     )
 
-    @field_validator("faults")
-    @classmethod
-    def _faults_parse(cls, value: str) -> str:
-        if value:
-            from sources.protocol import SourceError
-            from sources.simulator.config import Fault
-
-            try:
-                for fault in value.split(","):
-                    Fault.parse(fault)
-            except SourceError as error:
-                raise ValueError(str(error)) from error
-        return value
-
     @field_validator("as_of")
     @classmethod
     def _naive_utc(cls, value: datetime | None) -> datetime | None:
@@ -165,9 +164,17 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _files_need_a_folder(self) -> Settings:
-        if self.source == "files" and self.data_dir is None:
-            raise ValueError("source=files needs data_dir (--data-dir DIR or ASSAY_DATA_DIR)")
+    def _sources_are_possible(self) -> Settings:
+        """Fails early when the sources cannot be configured like this."""
+        if self.sources is not None and (given := sorted(self.model_fields_set & set(_ONE_SOURCE))):
+            raise ValueError(
+                f"sources lists every source in a file: leave out {', '.join(given)}, or change the sources of a home "
+                "with `assay sources add` and `assay sources remove`"
+            )
+        try:
+            _ = self.source_configs
+        except SourceError as error:
+            raise ValueError(str(error)) from None
         return self
 
     @model_validator(mode="after")
@@ -181,25 +188,48 @@ class Settings(BaseSettings):
     @property
     def home_path(self) -> Path:
         """The home, absolute."""
-        return (self.home or Path(DEFAULT_HOMES[self.source])).expanduser().resolve()
+        default = DEFAULT_HOME if self.sources is not None else self.source_configs[0].home
+        return (self.home or Path(default)).expanduser().resolve()
+
+    @cached_property
+    def source_configs(self) -> tuple[SourceConfig, ...]:
+        """The configured sources: those that `sources` lists, or the only one that the other settings describe.
+
+        Raises:
+            sources.protocol.SourceError: One of them is impossible.
+        """
+        from sources.configuration import config_of, read_sources
+
+        if self.sources is not None:
+            return read_sources(self.sources.expanduser().resolve())
+        given = {name: getattr(self, name) for name in _ONE_SOURCE[1:]}
+        return (config_of(self.source, given, name=self.source),)
 
     @property
     def market(self) -> dict[str, str | int]:
         """What fixes the identity of the data in a home: a home refuses another market."""
-        if self.source == "files":
-            assert self.data_dir is not None
-            return {"source": "files", "data_dir": str(self.data_dir.expanduser().resolve())}
-        return {
-            "source": "simulator",
-            "collections": self.collections,
-            "seed": self.seed,
-            "faults": self.faults,
-        }
+        if self.sources is not None:
+            return {"sources": self._sources_as_kept()}
+        return {"source": self.source, **self.source_configs[0].identity}
 
     @property
     def remembered(self) -> dict[str, str | int]:
         """What a home keeps of its settings, so that later commands on it need only its name."""
-        return self.market if self.source == "files" else {**self.market, "days": self.days}
+        if self.sources is not None:
+            return self.market
+        return {"source": self.source, **self.source_configs[0].options}
+
+    @property
+    def described_sources(self) -> str:
+        """The sources for people: `simulator market`, `sources dune, chain`."""
+        names = ", ".join(config.name for config in self.source_configs)
+        return f"sources {names}" if self.sources is not None else f"{names} market"
+
+    def _sources_as_kept(self) -> str:
+        """The file of sources; one inside the home by its name, so that the home can be moved."""
+        assert self.sources is not None
+        path = self.sources.expanduser().resolve()
+        return path.name if self.home is not None and path.parent == self.home_path else str(path)
 
     def lake_config(self) -> LakeConfig:
         """The lake of this home."""
@@ -214,10 +244,12 @@ class Settings(BaseSettings):
 
     def as_environment(self) -> dict[str, str]:
         """The settings as `ASSAY_*` variables, so that a child process (the UI, dbt) sees the same ones."""
-        values = self.model_dump(exclude_none=True)
+        of_one_source = set(_ONE_SOURCE) if self.sources is not None else set()
+        values = self.model_dump(exclude_none=True, exclude=of_one_source)
         values["home"] = self.home_path
-        if self.data_dir is not None:
-            values["data_dir"] = self.data_dir.expanduser().resolve()
+        for name, value in values.items():
+            if isinstance(value, Path):
+                values[name] = value.expanduser().resolve()
         return {PREFIX + name.upper(): _as_text(value) for name, value in values.items()}
 
 
@@ -241,12 +273,23 @@ def load_settings(**overrides: object) -> Settings:
 
 def _remembered_by_home(given: dict[str, object]) -> dict[str, object]:
     """The market of the home that is meant, without what an option or a variable sets."""
-    source = given.get("source") or os.environ.get(PREFIX + "SOURCE") or "simulator"
-    home = given.get("home") or os.environ.get(PREFIX + "HOME") or DEFAULT_HOMES.get(str(source))
+    from sources.configuration import KINDS
+
+    def stated(name: str) -> object:
+        return given.get(name) or os.environ.get(PREFIX + name.upper())
+
+    if stated("sources"):
+        return {}
+    kind = KINDS.get(str(stated("source") or "simulator"))
+    home = stated("home") or (kind.home if kind else None)
     held = Path(str(home)).expanduser() / MARKET_FILE
     if home is None or not held.exists():
         return {}
     remembered = json.loads(held.read_text())
+    if "sources" in remembered:
+        remembered["sources"] = held.parent / remembered["sources"]
+        # The home of a command that names neither; a relative path in it is relative to the home.
+        return {"home": held.parent, **remembered}
     return {name: value for name, value in remembered.items() if PREFIX + name.upper() not in os.environ}
 
 

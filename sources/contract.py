@@ -4,7 +4,7 @@ Here: the tables as data, and the pyarrow schemas made from them. Not here: the 
 (`sources.validation`), nor how a source gets its rows. The dbt `models/sources.yml` is tested to agree.
 
 All times are UTC without a zone, in microseconds. Every fact has two clocks: `event_time` (when it happened)
-and `known_at` (when we learnt it). A table's key says which rows tell the same fact; raw keeps all tellings.
+and `known_at` (when we learnt it). A table's key says which rows report the same fact; raw keeps all reports.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ _KNOWN = _timestamp("known_at", "When we learnt it", required=True)
 
 SALES = RawTable(
     "sales",
-    "One row per telling of a sale of one token",
-    ("chain", "tx_hash", "log_index", "sub_index"),
+    "One row per report of a sale of one token",
+    ("chain", "tx_hash", "log_index", "sub_index", "collection", "token_id"),
     (
         *_ASSET,
         _TOKEN,

@@ -2,7 +2,8 @@
     Find what changed in raw since the last complete run.
 
     Every mart row depends only on rows known no later than itself (docs/architecture.md, two clocks), so a
-    changed raw row with `known_at` k can touch its collection only from k on. `ops.dirty_collections` holds that k per
+    changed raw row with `known_at` k can touch its collection only from k on. With several sources a report of a
+    preferred one also decides about earlier reports of the same sale. `ops.dirty_collections` holds that k per
     collection, `ops.dirty_entities` the same for listings and traits, `ops.dirty_tokens` the tokens that were sold or
     moved. They stay readable after the run: the index and
     the features replay the same tails.
@@ -99,7 +100,7 @@
 {% macro dirty_since(first, last) %}
     {%- set db = target.database -%}
     create or replace temporary table changed_sales as
-    select chain, tx_hash, collection, token_id, known_at
+    select chain, tx_hash, collection, token_id, event_time, time_uncertainty_s, known_at, delivered_by
     from {{ change_feed("sales", first, last) }};
 
     create or replace temporary table changed_rates as
@@ -144,6 +145,21 @@
         inner join changed_sales as changed
             on sales.chain = changed.chain and sales.tx_hash = changed.tx_hash and sales.known_at >= changed.known_at
         where changed.tx_hash not like 'row:%'
+        {% if has_several_sources() -%}
+        union all
+        -- the reports of other sources of the same sale, also the earlier ones
+        select sales.collection, sales.known_at
+        from {{ source("raw", "sales") }} as sales
+        inner join changed_sales as changed
+            on
+                sales.collection = changed.collection
+                and sales.token_id = changed.token_id
+                and sales.delivered_by <> changed.delivered_by
+        where
+            sales.tx_hash = changed.tx_hash
+            or abs(epoch(sales.event_time) - epoch(changed.event_time))
+            <= sales.time_uncertainty_s + changed.time_uncertainty_s
+        {% endif -%}
         union all
         -- a new rate changes the prices of later sales; the rate of ether also converts every sale to dollars
         select sales.collection, sales.known_at

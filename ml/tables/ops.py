@@ -16,7 +16,7 @@ INGEST_LOG = Table(
     "per day",
     columns("""
         table_name varchar Raw table
-        source varchar Adapter that read it
+        source varchar Name of the configured source (ops.sources)
         day date Day of arrival (known_at), UTC
         rows bigint Rows accepted
         quarantined bigint Rows turned away

@@ -78,7 +78,7 @@ def run(
 
     prepare_home(settings)
     with ProgressPrinter() as printer, open_instance(settings) as instance:
-        printer.say(styled(("assay", "bold"), f" · {settings.source} market · home {settings.home_path}"))
+        printer.say(styled(("assay", "bold"), f" · {settings.described_sources} · home {settings.home_path}"))
         summary = run_everything(open_location(settings), instance, say=printer.say)
     if as_json:
         print_json(summary.to_json())

@@ -19,7 +19,6 @@ from orchestration.home import fail_orphaned_runs, prepare_home, run_lock
 from orchestration.partitions import month_key, register_collections
 from orchestration.runs.job_runner import JobRunner
 from orchestration.runs.summary import RunSummary, Stage, read_summary
-from sources.protocol import ReportingSource
 
 if TYPE_CHECKING:
     from orchestration.code_location import CodeLocation
@@ -85,9 +84,9 @@ def run_refresh(location: CodeLocation, instance: dg.DagsterInstance) -> dict[st
 
 def _ingest_and_build(runner: JobRunner) -> datetime:
     """Raw tables, marts, index and sale features; returns the watermark."""
-    source, as_of = runner.assay.source, runner.assay.as_of
+    as_of = runner.assay.as_of
     _refuse_to_go_back(runner.assay, as_of)
-    first, last = month_key(source.first_known()), month_key(as_of)
+    first, last = month_key(runner.assay.sources.first_known()), month_key(as_of)
     runner.run("ingest", tags={RANGE_START: first, RANGE_END: last})
     runner.run("build")
     return as_of
@@ -106,10 +105,9 @@ def _refuse_to_go_back(assay: Assay, as_of: datetime) -> None:
             f"{assay.settings.home_path} has sales known until {known[0]}; expected an as-of time after that, found "
             f"{as_of}. Give a later time, or value the earlier one in a folder of its own with --home …"
         )
-    if as_of <= assay.source.first_known():
-        raise HomeError(
-            f"expected an as-of time after the source's first row ({assay.source.first_known()}), found {as_of}"
-        )
+    first = assay.sources.first_known()
+    if as_of <= first:
+        raise HomeError(f"expected an as-of time after the first row of the sources ({first}), found {as_of}")
 
 
 def _train_what_is_due(runner: JobRunner, say: Callable[[str], None]) -> dict[str, int]:
@@ -242,7 +240,6 @@ def _summarise(runner: JobRunner, trained: dict[str, int], as_of: datetime) -> R
         home=str(runner.assay.settings.home_path),
         as_of=as_of.isoformat(),
     )
-    if isinstance(runner.assay.source, ReportingSource):
-        summary.left_out = runner.assay.source.left_out()
+    summary.left_out = runner.assay.sources.left_out()
     summary.stages.append(Stage("summary", round(time.perf_counter() - started, 3)))
     return summary

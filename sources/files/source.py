@@ -74,9 +74,11 @@ class FilesSource:
                 f"{directory}: expected data files ({kinds}; at least one of sales, such as sales.csv), found {found};"
                 " put the files there or pass another directory"
             )
+        own = read_own_names(self.directory)
+        self.shared_contracts = own.shared_contracts
         self._tables = DirectoryTables(
             files,
-            read_own_names(self.directory),
+            own,
             now=self.now,
             chain=chain,
             default_currency=default_currency,

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source("raw", "transfers") }}
+    {{ by_source("transfers") }}
 ),
 
 final as (
@@ -16,6 +16,7 @@ final as (
         known_at,
         lower(from_address) as from_address,
         lower(to_address) as to_address,
+        delivered_by,
         source,
         source_row
     from source

@@ -36,10 +36,11 @@ class Losses:
 
 
 def read_losses(assay: Assay, until: datetime) -> Losses:
-    """Compare what the source delivers with what the lake holds, for everything known before `until`."""
-    source, delivered = assay.source, 0
-    for batch in source.read("sales", source.first_known(), until):
-        delivered += batch.num_source_rows
+    """Compare what the sources deliver with what the lake holds, for everything known before `until`."""
+    delivered = 0
+    for one in assay.sources.readable:
+        for batch in one.source.read("sales", one.source.first_known(), until):
+            delivered += batch.num_source_rows
     with assay.lake.read() as con:
         row = con.execute(
             """
