@@ -171,8 +171,13 @@ class Settings(BaseSettings):
                 f"sources lists every source in a file: leave out {', '.join(given)}, or change the sources of a home "
                 "with `assay sources add` and `assay sources remove`"
             )
+        from sources.configuration import SourceSettingError
+
         try:
             _ = self.source_configs
+        except SourceSettingError as error:
+            about = type(self).model_fields[error.setting].description
+            raise ValueError(f"{PREFIX}{error.setting.upper()}: {error} — {about}") from None
         except SourceError as error:
             raise ValueError(str(error)) from None
         return self
@@ -330,5 +335,7 @@ def _explain(error: ValidationError) -> str:
         about = Settings.model_fields[field].description if field in Settings.model_fields else ""
         name = PREFIX + field.upper() if field else "settings"
         found = f" (found {problem['input']!r})" if field and name not in SECRET_VARIABLES else ""
-        lines.append(f"{name}: {problem['msg']}{found}" + (f" — {about}" if about else ""))
+        message = problem["msg"].removeprefix("Value error, ")
+        # What concerns several settings names them itself.
+        lines.append((f"{name}: {message}{found}" if field else message) + (f" — {about}" if about else ""))
     return "\n".join(lines)

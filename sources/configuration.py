@@ -24,6 +24,18 @@ class SourcesFileError(SourceError):
     """The file that lists the sources cannot be used; the message says where, and what was expected."""
 
 
+class SourceSettingError(SourceError):
+    """A setting of the only source of a home is impossible.
+
+    Attributes:
+        setting: Its name.
+    """
+
+    def __init__(self, setting: str, message: str) -> None:
+        super().__init__(message)
+        self.setting = setting
+
+
 class SourceConfig(BaseModel):
     """What every source has.
 
@@ -146,25 +158,22 @@ def config_of(kind: str, settings: Mapping[str, Any], *, name: str) -> SourceCon
         name: Its name.
 
     Raises:
-        SourcesFileError: There is no such kind, or a setting is missing or impossible.
+        SourceSettingError: There is no such kind, or a setting is missing or impossible.
     """
     chosen = KINDS.get(kind)
     if chosen is None:
-        raise SourcesFileError(f"expected a source ({', '.join(KINDS)}), found {kind!r}")
+        raise SourceSettingError("source", f"expected {' or '.join(map(repr, KINDS))}, found {kind!r}")
     given = {n: settings[n] for n in chosen.model_fields if settings.get(n) is not None}
-    for field, about in chosen.model_fields.items():
-        if about.is_required() and field != "name" and field not in given:
-            raise SourcesFileError(
-                f"source={kind} needs {field} (--{field.replace('_', '-')} or ASSAY_{field.upper()})"
-            )
     try:
         return chosen(name=name, **given)
     except ValidationError as error:
-        raise SourcesFileError(
-            "; ".join(
-                f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors(include_input=False)
-            )
-        ) from None
+        problem = error.errors(include_input=False)[0]
+        setting = str(problem["loc"][0])
+        if problem["type"] == "missing":
+            message = f"source={kind} needs {setting}"
+        else:
+            message = f"{problem['msg']}, found {given[setting]!r}"
+        raise SourceSettingError(setting, message) from None
 
 
 def read_sources(path: Path) -> tuple[SourceConfig, ...]:
@@ -183,10 +192,7 @@ def read_sources(path: Path) -> tuple[SourceConfig, ...]:
             f"{path}: expected `sources:` with a list of sources (docs/how-to/several-sources.md), found "
             f"{type(document).__name__ if not isinstance(document, dict) else sorted(map(str, document))}"
         )
-    try:
-        sources = _LIST.validate_python(entries)
-    except ValidationError as error:
-        raise SourcesFileError(_explain(error, str(path))) from None
+    sources = parse_sources(entries, str(path))
     names = [source.name for source in sources]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -194,6 +200,22 @@ def read_sources(path: Path) -> tuple[SourceConfig, ...]:
             f"{path}: expected a name of its own for each source, found {repeated[0]!r} twice"
         )
     return tuple(_resolved(source, path.parent) for source in sources)
+
+
+def parse_sources(entries: Sequence[Mapping[str, Any]], where: str) -> tuple[SourceConfig, ...]:
+    """Configurations from the entries of a list.
+
+    Args:
+        entries: One mapping for each source.
+        where: What the entries are from, for messages.
+
+    Raises:
+        SourcesFileError: An entry is wrong.
+    """
+    try:
+        return tuple(_LIST.validate_python(entries))
+    except ValidationError as error:
+        raise SourcesFileError(_explain(error, where)) from None
 
 
 def write_sources(path: Path, sources: Sequence[SourceConfig]) -> None:

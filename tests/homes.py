@@ -85,6 +85,7 @@ def real_marts(factory: pytest.TempPathFactory) -> Path:
     bundle = real_bundle()
 
     def make(folder: Path) -> None:
+        from orchestration.ingestion.days import insert_rows
         from sources.contract import RAW_TABLES
         from sources.files.source import FilesSource
         from tests.integration.marts_market import Marts, new_lake
@@ -94,9 +95,10 @@ def real_marts(factory: pytest.TempPathFactory) -> Path:
         with lake.write("the real bundle") as con:
             for table in RAW_TABLES:
                 for batch in source.read(table, *window):
-                    rows, rejected = batch.rows, batch.rejected  # noqa: F841 - read by DuckDB
-                    con.execute(f"insert into raw.{table} by name select * from rows")
-                    con.execute("insert into raw.quarantine by name select * from rejected")
+                    con.register("rows", batch.rows)
+                    con.register("rejected", batch.rejected)
+                    insert_rows(con, source.name, table, "select * from rows", {})
+                    insert_rows(con, source.name, "quarantine", "select * from rejected", {})
         Marts(lake, folder).dbt("build", "--exclude-resource-type", "unit_test")
 
     return made_once(factory, "real-marts", make) / "home"

@@ -24,6 +24,7 @@ from orchestration.cli.files import files
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.cli.portfolio import portfolio
 from orchestration.cli.report import report
+from orchestration.cli.sources import sources
 from orchestration.cli.status import status
 from orchestration.cli.tune import tune
 from orchestration.cli.watchdog import watchdog
@@ -203,6 +204,7 @@ app.command("why")(why)
 app.command("drill")(drill)
 app.command("ablate")(ablate)
 app.add_typer(files, name="files")
+app.add_typer(sources, name="sources")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -75,7 +75,9 @@ def quarantine_rate(context: CheckContext) -> Finding:
         " group by 1, 2 order by 3 desc limit 20"
     ).df()
     over = sources[sources["share"] > sources["limit"]]
-    worst = sources.assign(part=sources["share"] / sources["limit"].clip(lower=1e-12)).sort_values("part").tail(1)
+    worst = (
+        sources.assign(part=sources["share"] / sources["limit"].clip(lower=1e-12)).sort_values("part").tail(1)
+    )
     numbers = {
         "share": float(worst["share"].iloc[0]) if len(worst) else 0.0,
         "limit": float(worst["limit"].iloc[0]) if len(worst) else default,

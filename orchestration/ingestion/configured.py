@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.errors import HomeError
 from orchestration.ingestion.collection_keys import TABLES as WITH_COLLECTION
 from orchestration.ingestion.collection_keys import learn_keys
+from orchestration.slo.definitions import allowed_share
 from sources.contract import QUARANTINE, RAW_TABLES
 
 if TYPE_CHECKING:
@@ -93,10 +94,62 @@ def refuse_others(held: dict[str, dict[str, Any]], configs: Sequence[SourceConfi
             )
 
 
-def remove_source(lake: Lake, name: str) -> dict[str, int]:
+def describe_sources(lake: Lake, configs: Sequence[SourceConfig]) -> list[dict[str, Any]]:
+    """What each source has delivered, the preferred first.
+
+    Returns:
+        Per source: name, kind, priority, watermark, rows, refused_share (fraction), state (not read yet, cannot be
+        read, too old, too many refused, ok), problem.
+    """
+    default = allowed_share("quarantine_rate")
+    with lake.read() as con:
+        held = _held(con)
+        counts = {
+            str(name): (int(rows), int(refused))
+            for name, rows, refused in con.execute(
+                "select source, sum(rows), sum(quarantined) from ops.ingest_log group by source"
+            ).fetchall()
+        }
+    newest = max((row["watermark"] for row in held.values() if row["watermark"]), default=None)
+    described = []
+    for config in sorted(configs, key=lambda c: (c.priority, c.name)):
+        row = held.get(config.name, {})
+        rows, refused = counts.get(config.name, (0, 0))
+        share, watermark = refused / max(rows + refused, 1), row.get("watermark")
+        limit = default if config.quarantine_limit is None else config.quarantine_limit
+        behind_h = (newest - watermark).total_seconds() / 3600 if newest and watermark else 0.0
+        if not row:
+            state = "not read yet"
+        elif row["problem"]:
+            state = "cannot be read"
+        elif config.fresh_within_h is not None and behind_h > config.fresh_within_h:
+            state = "too old"
+        else:
+            state = "too many refused" if share > limit else "ok"
+        described.append(
+            {
+                "name": config.name,
+                "kind": config.kind,
+                "priority": config.priority,
+                "watermark": watermark,
+                "rows": rows,
+                "refused_share": share,
+                "state": state,
+                "problem": row.get("problem"),
+            }
+        )
+    return described
+
+
+def remove_source(lake: Lake, name: str, *, configured: bool = False) -> dict[str, int]:
     """Take a source and all its rows out of a home, in one transaction.
 
     The next `assay run` builds the marts without it.
+
+    Args:
+        lake: The lake.
+        name: The source.
+        configured: Whether it is configured, so that it may have no rows yet.
 
     Returns:
         Rows removed by raw table.
@@ -107,7 +160,7 @@ def remove_source(lake: Lake, name: str) -> dict[str, int]:
     removed: dict[str, int] = {}
     with lake.write(f"remove source {name}") as con:
         names = [row[0] for row in con.execute("select name from ops.sources order by name").fetchall()]
-        if name not in names:
+        if name not in names and not configured:
             raise HomeError(
                 f"expected a source of this home ({', '.join(names) or 'it has none yet'}), found {name!r}"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.integration.marts_market import (
     Marts,
     Row,
     by_arrival,
+    configure,
     merged,
     new_lake,
     troubled_market,
@@ -35,6 +37,7 @@ MODELS = (
     "marts.dim_trait_values",
     "marts.dim_tokens",
     "marts.sales_reconciliation",
+    "marts.sales_reported_twice",
 )
 
 
@@ -46,10 +49,22 @@ def differing_rows(con: duckdb.DuckDBPyConnection, table: str, before: int) -> s
     return f"{table}: incremental only {lost}; full refresh only {new}" if lost or new else None
 
 
+def one_source(_: Row) -> str:
+    return "one"
+
+
+def as_the_row_says(row: Row) -> str:
+    return str(row["source"])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [7])
-def test_days_in_random_order_equal_a_full_refresh(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "delivered_by"), [(7, one_source), (8, as_the_row_says)])
+def test_days_in_random_order_equal_a_full_refresh(
+    tmp_path: Path, seed: int, delivered_by: Callable[[Row], str]
+) -> None:
+    """One source; and two, of which the one that reports later is preferred."""
     lake = new_lake(tmp_path / "home")
+    configure(lake, **({"one": 1} if delivered_by is one_source else {"one": 2, "two": 1}))
     marts = Marts(lake, tmp_path)
     rng = np.random.default_rng(seed)
     market = troubled_market(seed)
@@ -57,10 +72,10 @@ def test_days_in_random_order_equal_a_full_refresh(tmp_path: Path, seed: int) ->
     arrivals = by_arrival(market)
     order = rng.permutation(sorted(arrivals))
     for days in np.array_split(order, 3):
-        write_rows(lake, merged(arrivals[day] for day in days))
+        write_rows(lake, merged(arrivals[day] for day in days), delivered_by)
         marts.dbt("run")
     for rows in late:
-        write_rows(lake, rows)
+        write_rows(lake, rows, delivered_by)
         marts.dbt("run")
     assert only_tails_were_built(lake)
     reorganise(lake)

@@ -31,8 +31,10 @@ pairs as (
         others.price_eth / nullif(counted.price_eth, 0) as price_ratio,
         abs(epoch(others.event_time) - epoch(counted.event_time)) as seconds_apart,
         epoch(counted.known_at) - epoch(others.known_at) as known_later_s,
-        coalesce(counted.buyer = others.buyer and counted.seller = others.seller, counted.buyer = others.buyer,
-            counted.seller = others.seller) as same_parties,
+        coalesce(
+            counted.buyer = others.buyer and counted.seller = others.seller, counted.buyer = others.buyer,
+            counted.seller = others.seller
+        ) as same_parties,
         counted.tx_hash = others.tx_hash as is_same_transaction
     from others
     inner join counted
@@ -52,7 +54,7 @@ final as (
     from pairs
     qualify row_number() over (
         partition by other_delivered_by, other_source, other_source_row
-        order by is_same_transaction desc, seconds_apart, sale_id
+        order by is_same_transaction desc, seconds_apart asc, sale_id asc
     ) = 1
 )
 

@@ -76,6 +76,7 @@ def test_every_module_that_is_named_exists(root: Path, committed: Callable[..., 
         (str(file.relative_to(root)), name)
         for file, text in _texts(root, committed)
         for name in DOTTED_NAME.findall(text)
+        if not name.endswith(".yaml")
     }
     assert len(named) > 50
     missing = sorted((file, name) for file, name in named if not _resolves(root, name))

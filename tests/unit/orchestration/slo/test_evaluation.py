@@ -30,7 +30,8 @@ def con():
 
 def sell(con, source: str, start: datetime, end: datetime, every: timedelta, late: timedelta = 0 * HOUR):
     con.execute(
-        "insert into raw.sales by name select $source as source, t.at + $late as known_at, t.at as event_time,"
+        "insert into raw.sales by name select 'files' as delivered_by, $source as source,"
+        " t.at + $late as known_at, t.at as event_time,"
         " 0.0 as time_uncertainty_s from (select unnest(generate_series($start, $end, $every)) as at) t",
         {"source": source, "start": start, "end": end, "every": every, "late": late},
     )

@@ -25,7 +25,8 @@ def assay(tmp_path_factory):
     assay = Assay(settings)
     with assay.lake.write("sales") as con:
         con.execute(
-            "insert into raw.sales by name select 'one' as source, t.at as known_at, t.at as event_time,"
+            "insert into raw.sales by name select 'one' as delivered_by, 'one' as source, t.at as known_at,"
+            " t.at as event_time,"
             " 0.0 as time_uncertainty_s from (select unnest(generate_series($start, $end, $every)) as at) t",
             {"start": assay.as_of - 400 * HOUR, "end": assay.as_of - 24 * HOUR, "every": HOUR},
         )
