@@ -6,7 +6,7 @@ from lake.tables import Table, columns
 
 SOURCES = Table(
     "ops.sources",
-    "One row per configured source, as of its newest ingestion ([ADR 35](adr/0035-several-sources.md)).",
+    "One row per configured source, as of its newest ingestion ([ADR 32](adr/0032-several-sources.md)).",
     ("name",),
     "per source",
     columns("""

@@ -53,12 +53,12 @@ def one_source(_: Row) -> str:
     return "one"
 
 
-def as_the_row_says(row: Row) -> str:
+def by_source_of_row(row: Row) -> str:
     return str(row["source"])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "delivered_by"), [(7, one_source), (8, as_the_row_says)])
+@pytest.mark.parametrize(("seed", "delivered_by"), [(7, one_source), (8, by_source_of_row)])
 def test_days_in_random_order_equal_a_full_refresh(
     tmp_path: Path, seed: int, delivered_by: Callable[[Row], str]
 ) -> None:

@@ -53,6 +53,33 @@ ROWS = (
     "insert into features.feature_state values ('sale', 'apes', 1, 1, 'before')",
 )
 
+
+def _before_several_sources(name: str) -> str:
+    """The columns of a raw table before its rows named the source that delivered them."""
+    table = next(table for table in TABLES if table.name == name)
+    return ", ".join(f"{c.name} {c.type}" for c in table.columns if c.name != "delivered_by")
+
+
+SALE = "'ethereum' as chain, 'apes' as collection, '0x1' as tx_hash, 0 as log_index, 0 as sub_index"
+OLD_ID = "md5('ethereum|0x1|0|0')"
+EARLIER |= {name: _before_several_sources(name) for name in ("raw.sales", "raw.quarantine")}
+EARLIER["ops.ingest_log"] = (
+    "table_name varchar, source varchar, day date, rows bigint, quarantined bigint, fingerprint varchar"
+)
+EARLIER["monitoring.estimate_ledger"] = _before_several_sources("monitoring.estimate_ledger")
+EARLIER["ops.mart_watermark"] = "snapshot_id bigint, finished_at timestamp"
+ROWS += (
+    *(f"insert into raw.sales by name select {SALE}, '{token}' as token_id" for token in (1, 2)),
+    "insert into raw.quarantine by name select 'sales:9' as source_row",
+    "insert into ops.ingest_log values ('sales', 'files', date '2024-01-01', 2, 1, 'hash')",
+    *(
+        "insert into monitoring.estimate_ledger by name"
+        f" select {OLD_ID} as sale_id, 'apes' as collection, '{token}' as token_id"
+        for token in (1, 2)
+    ),
+    "insert into ops.mart_watermark values (3, timestamp '2024-01-01')",
+)
+
 READ = (
     "import sys; from pathlib import Path; from lake.config import LakeConfig; from lake.connection import Lake;"
     "from ml.tables.registry import TABLES;"
@@ -111,6 +138,18 @@ def test_a_derived_table_with_other_columns_is_emptied_with_its_state(home: Path
     with opened(home).read() as con:
         assert con.execute("select count(*) from features.sale_features").fetchone() == (0,)
         assert con.execute("select count(*) from features.feature_state").fetchone() == (0,)
+
+
+def test_rows_get_their_source_and_sales_of_one_event_an_identifier_each(home: Path) -> None:
+    with opened(home).read() as con:
+        assert con.execute("select distinct delivered_by from raw.sales").fetchall() == [("files",)]
+        assert con.execute("select delivered_by from raw.quarantine").fetchall() == [("files",)]
+        assert con.execute(
+            "select token_id, sale_id = md5('ethereum|0x1|0|0|apes|' || token_id) from monitoring.estimate_ledger"
+            " order by token_id"
+        ).fetchall() == [("1", True), ("2", True)]
+        # the marts are built again, with the new identifiers
+        assert con.execute("select count(*) from ops.mart_watermark").fetchone() == (0,)
 
 
 def test_a_second_opening_does_nothing_and_waits_for_no_writer(home: Path) -> None:

@@ -42,7 +42,7 @@ def test_one_contract_on_two_chains_is_two_collections() -> None:
     assert homes(key("a", "apes", "0x1"), there) == ["apes", "apes-0x1"]
 
 
-def test_projects_of_a_shared_contract_are_told_apart() -> None:
+def test_projects_of_a_shared_contract_are_two_collections() -> None:
     squiggles, fidenza = key("a", "squiggles", "0xab", project="0"), key("a", "fidenza", "0xab", project="78")
     same = key("b", "artblocks-78", "0xab", project="78")
     assert homes(squiggles, fidenza, same) == ["squiggles", "fidenza", "fidenza"]
