@@ -91,27 +91,31 @@ def _alert(collection: str, is_aside: bool, sentences: str) -> Alert:
 
 
 def _many(con: duckdb.DuckDBPyConnection) -> list[Alert]:
-    """The alert that many collections have lost their values: a fault of a feature or of a source, not of theirs.
+    """The alert that many collections have no value: a fault of a feature, a model or a source, not of theirs.
 
-    Service levels leave collections out that are set aside, so nothing else would page.
+    Service levels leave out what has an incident of its own, so nothing else would page.
     """
     row = con.execute(
         f"""
-        select
-            (select count(*) from ({collections_aside(TOKEN_FEATURES)})),
-            (select count(*) from features.index_state)
+        with lost as (
+            {collections_aside(TOKEN_FEATURES)}
+            union
+            select collection from predictions.token_estimates group by collection
+            having count(estimate_eth) = 0 and bool_or(no_value_reason = '{NoValue.IMPLAUSIBLE}')
+        )
+        select (select count(*) from lost), (select count(*) from features.index_state)
         """
     ).fetchone()
-    aside, indexed = row or (0, 0)
-    if aside <= max(MANY_FLOOR, MANY_SHARE * indexed):
+    lost, indexed = row or (0, 0)
+    if lost <= max(MANY_FLOOR, MANY_SHARE * indexed):
         return []
     return [
         Alert(
             key=incident_key(SCOPE, MANY),
             severity=Severity.PAGE,
-            title=f"{aside} of {indexed} collections with an index were set aside",
+            title=f"{lost} of {indexed} collections with an index were set aside or have implausible values only",
             body=f"Their tokens have no value. At most {MANY_SHARE:.0%} of the collections, or {MANY_FLOOR}, are "
-            "expected: so many at once point to a feature or a source, not to single collections.",
+            "expected: so many at once point to a feature, a model or a source, not to single collections.",
             runbook="collection-set-aside",
             command="assay alerts",
         )

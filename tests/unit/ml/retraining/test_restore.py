@@ -255,3 +255,15 @@ def test_a_sale_that_one_of_the_two_gives_no_value_is_no_evidence() -> None:
     assert compare(with_gaps, gaps, hour) == compare(ours[:45], theirs[:45], hour[:45])
     nothing = compare(np.full(3, np.nan), theirs[:3], hour[:3])
     assert (nothing.n, nothing.is_won(RetrainingPolicy())) == (0, False)
+
+
+def test_a_collection_that_is_set_aside_keeps_its_champion(trained: Market) -> None:
+    planted = plant(trained, shift=0.8)
+    enter_ledger(trained)
+    with trained.lake.write("set aside") as con:
+        con.execute("delete from features.sale_features where collection = $1", [NAME])
+    finding = act(trained)
+    assert (finding.action, finding.champion) == ("none", None)
+    assert "0 sales since its training" in finding.reason
+    with trained.lake.read() as con:
+        assert read_champions(con)[NAME] == planted

@@ -107,10 +107,24 @@ def test_many_without_values_page_because_no_service_level_does(con: duckdb.Duck
     for number in range(6):
         put_aside(con, f"c{number}", TOKEN)
     pages = [alert for alert in set_aside_alerts(con) if alert.severity is Severity.PAGE]
-    assert [alert.title for alert in pages] == ["6 of 100 collections with an index were set aside"]
+    assert [alert.title for alert in pages] == [
+        "6 of 100 collections with an index were set aside or have implausible values only"
+    ]
     con.execute("delete from features.index_state where collection > 'c1'")
     con.execute("delete from ops.set_aside where collection > 'c2'")
     assert {alert.severity for alert in set_aside_alerts(con)} == {Severity.TICKET}, "3 of a small home"
+
+
+def test_collections_without_any_plausible_value_count_among_the_many(con: duckdb.DuckDBPyConnection) -> None:
+    for number in range(4):
+        put_aside(con, f"c{number}", TOKEN)
+        find_implausible(con, f"c{number + 3}", 2)
+    pages = [alert for alert in set_aside_alerts(con) if alert.severity is Severity.PAGE]
+    assert [alert.title[:8] for alert in pages] == ["7 of 100"], "c3 counts once"
+    con.execute(
+        "update predictions.token_estimates set estimate_eth = 1, no_value_reason = null where token_id = '1'"
+    )
+    assert {alert.severity for alert in set_aside_alerts(con)} == {Severity.TICKET}, "they have other values"
 
 
 def test_many_at_the_sale_stage_keep_their_values_and_do_not_page(con: duckdb.DuckDBPyConnection) -> None:
