@@ -90,6 +90,7 @@ class Table:
         derived: Whether it can be computed again from other tables: with other columns than declared it is then dropped
             and made empty.
         state: Tables that record how far this one is computed; emptied with it, so that it is computed again.
+        state_rows: SQL that is true for the rows of those tables that are about this one.
         rules: What checks demand of its rows.
     """
 
@@ -100,6 +101,7 @@ class Table:
     columns: tuple[Column, ...]
     derived: bool = False
     state: tuple[str, ...] = ()
+    state_rows: str = "true"
     rules: tuple[ColumnRule, ...] = ()
 
     @property

@@ -64,7 +64,8 @@ def as_document(explained: Explanations, token_id: str) -> dict[str, Any]:
     estimate = facts["explained_eth"]
     reason = None
     if estimate is None:
-        reason = facts["no_value_reason"] or ("no_features" if used.tier != Tier.NONE else "not_valued")
+        reason = facts["no_value_reason"] or facts["explained_reason"]
+        reason = reason or ("no_features" if used.tier != Tier.NONE else "not_valued")
     current = estimate is not None and explained.consistent
     return {
         "collection": explained.collection,

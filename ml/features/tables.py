@@ -135,6 +135,7 @@ SALE_FEATURES = Table(
     (*SALE_KEYS, _BASE, *_FEATURES),
     derived=True,
     state=("features.feature_state",),
+    state_rows="spine = 'sale'",
     rules=(*_RULES, replace(_BASE_RULE, name="target_log")),
 )
 
@@ -156,6 +157,7 @@ TOKEN_FEATURES = Table(
     (*TOKEN_KEYS, _BASE, *_FEATURES),
     derived=True,
     state=("features.feature_state",),
+    state_rows="spine = 'token'",
     rules=_RULES,
 )
 

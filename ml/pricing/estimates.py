@@ -12,9 +12,11 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
+from ml.features.tables import TOKEN_FEATURES
 from ml.intervals.grades import grade_sql
 from ml.models.frames import FeatureSet
 from ml.states import NoValue
+from ml.tables.set_aside import collections_aside
 
 PREDICTION_SCHEMA = pa.schema(
     [
@@ -100,7 +102,7 @@ select
         when p.estimate_eth is not null then null
         when _facts.no_value_reason is not null then _facts.no_value_reason
         when p.no_value_reason is not null then p.no_value_reason
-        when t.collection in (select collection from ops.set_aside) then '{NoValue.SET_ASIDE}'
+        when t.collection in ({collections_aside(TOKEN_FEATURES)}) then '{NoValue.SET_ASIDE}'
         else '{NoValue.NO_FEATURES}'
     end as no_value_reason,
     case when p.estimate_eth is not null then c.model_version end as model_version,

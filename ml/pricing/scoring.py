@@ -223,8 +223,7 @@ def _prediction_batch(batch: pa.RecordBatch, prices: Prices) -> pa.RecordBatch:
         "tier": pa.array(prices.tier, pa.string()),
         "prior_version": pa.array(prices.prior_version, pa.string()),
         "no_value_reason": pa.array(prices.reason, pa.string()),
-        # No grade without a value.
-        "half_80": pa.array(np.where(prices.valued, prices.half_80, np.nan), from_pandas=True),
+        "half_80": pa.array(prices.half_80, from_pandas=True),
         **eth,
     }
     arrays = [

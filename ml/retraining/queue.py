@@ -18,6 +18,7 @@ import duckdb
 
 from ml.drift.statement import MARKET_PREFIX
 from ml.drift.tables import STATUS as DRIFT
+from ml.features.tables import SALE_FEATURES
 from ml.monitoring.online_error import ALL, newest_online
 from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.tables import (
@@ -25,6 +26,7 @@ from ml.retraining.tables import (
     QUEUE,
 )
 from ml.states import CHAMPION_CHANGES, DriftState, ErrorState, QueueKind, QueueState, sql_list
+from ml.tables.set_aside import collections_aside
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,9 @@ class QueueSummary:
     """The queue after a refresh.
 
     Attributes:
-        queued: Collections that wait for a training, most valuable first.
-        retune: Collections that wait for new settings.
+        queued: Collections that wait for a training, most valuable first; those whose sales are set aside have nothing
+            to learn from and are left out until they are back.
+        retune: Collections that wait for new settings, likewise.
         launched: In a run.
         cooling: Trained, waiting for sales.
         spent_today: Collections launched on this day of as-of time.
@@ -73,16 +76,18 @@ def refresh_queue(
 def read_queue(con: duckdb.DuckDBPyConnection, as_of: datetime) -> QueueSummary:
     """The queue as it stands; empty before the first refresh."""
     rows = con.execute(
-        f"select collection, kind, state, launched_at >= date_trunc('day', $1::timestamp) from {QUEUE}"
-        " order by priority desc, collection",
+        f"select collection, kind, state, collection in ({collections_aside(SALE_FEATURES)}),"
+        f" launched_at >= date_trunc('day', $1::timestamp) from {QUEUE} order by priority desc, collection",
         [as_of],
     ).fetchall()
-    waiting = [(name, kind) for name, kind, state, _ in rows if state == QueueState.QUEUED]
+    waiting = [
+        (name, kind) for name, kind, state, aside, _ in rows if state == QueueState.QUEUED and not aside
+    ]
     return QueueSummary(
         tuple(name for name, kind in waiting if kind == QueueKind.RETRAIN),
         tuple(name for name, kind in waiting if kind == QueueKind.RETUNE),
-        sum(state == QueueState.LAUNCHED for _, _, state, _ in rows),
-        sum(state == QueueState.COOLING for _, _, state, _ in rows),
+        sum(state == QueueState.LAUNCHED for _, _, state, *_ in rows),
+        sum(state == QueueState.COOLING for _, _, state, *_ in rows),
         sum(bool(today) for *_, today in rows),
     )
 

@@ -151,16 +151,16 @@ DECISION_EFFECTS = Table(
 
 SET_ASIDE = Table(
     "ops.set_aside",
-    "One row per stage and collection that was set aside because its rows broke a rule; the others went on.",
+    "One row per stage and collection that is set aside because its rows break a rule; the others go on.",
     ("stage", "collection"),
     "per stage, by each of its runs",
     columns("""
-        stage varchar Table whose rows broke the rule, such as features.token_features
+        stage varchar Table whose rows break the rule, such as features.token_features
         collection varchar Collection
-        as_of timestamp Time of the data when it was set aside
-        rows bigint Rows that broke a rule
-        column_name varchar One column that broke it
-        value varchar Its value
+        as_of timestamp Time of the data when it was set aside; runs that still find it keep this
+        rows bigint Rows that break a rule
+        column_name varchar Column of one rule that is broken
+        value varchar Its value in one of those rows; null where it is missing
         expected varchar What the rule expects
     """),
 )

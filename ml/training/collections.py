@@ -21,7 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from ml.compute.backend import Backend, Raised, ThreadBackend
-from ml.models.collection_reader import read_collections
+from ml.models.collection_reader import WITHOUT_FEATURES, read_collections
 from ml.models.frames import FeatureSet
 from ml.models.tuned_settings import recipe_of_local
 from ml.registry.champion import Champion
@@ -175,10 +175,13 @@ def train_collections(
         else:
             finish(TrainingOutcome(key, "skipped", state.champions.get(key), None, reason))
 
+    unread = set(due)
+
     def tasks() -> Iterator[CandidateTask]:
         sizes = [state.sales[key] for key in due]
         for sales in read_collections(con, due, sizes, features, config.rows_per_read):
             key = sales.collection
+            unread.discard(key)
             own = replace(config.candidate, adopted=state.adopted.get(key, ()))
             # A champion that cannot price cannot be compared, and must not be kept: as if there were none.
             rival = None if key in lost else state.champions.get(key)
@@ -188,6 +191,8 @@ def train_collections(
 
     for task, result in backend.run(build_candidate, tasks()):
         finish(_conclude(task, result, state, registry, lost.get(task.sales.collection)))
+    for key in sorted(unread):
+        finish(TrainingOutcome(key, "skipped", state.champions.get(key), None, WITHOUT_FEATURES))
     fits = sum(outcome.fit_seconds for outcome in outcomes)
     allowed = max(config.failure_floor, int(config.failure_share * len(keys)))
     return TrainingReport(outcomes, fits, time.perf_counter() - started, allowed)

@@ -95,10 +95,17 @@ class Choice:
 
 
 def read_waiting(con: duckdb.DuckDBPyConnection, as_of: datetime) -> tuple[list[Waiting], set[str]]:
-    """Collections that wait for a training, most valuable first, and those launched on this day."""
+    """Collections that wait for a training, most valuable first, and those launched on this day.
+
+    One whose sales are set aside has no features to learn from: it stays in the queue and costs no budget.
+    """
+    from ml.features.tables import SALE_FEATURES
+    from ml.tables.set_aside import collections_aside
+
     rows = con.execute(
         f"select collection, attempts, last_trained from {QUEUE} "
         f" where state = '{QueueState.QUEUED}' and kind = '{QueueKind.RETRAIN}'"
+        f" and collection not in ({collections_aside(SALE_FEATURES)})"
         " order by priority desc, collection"
     ).fetchall()
     today = con.execute(
