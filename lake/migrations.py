@@ -99,7 +99,8 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         3,
-        "The end of what the sources of a collection cover has a plain name.",
+        "The time until which sources cover a collection is called covered_until, no longer told_until: renamed, "
+        "because a mart with other columns than declared is emptied, and then all marts are built again.",
         rename_column("marts.dim_collections", "told_until", "covered_until"),
     ),
 )
