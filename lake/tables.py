@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
+from lake.storage import sql_list
+
 _ARROW: dict[str, pa.DataType] = {
     "varchar": pa.string(),
     "boolean": pa.bool_(),
@@ -70,8 +72,7 @@ class ColumnRule:
         """SQL that is true for a row that breaks the rule."""
         broken = [f'"{self.name}" is null'] if self.required else []
         if self.allowed:
-            words = ", ".join("'" + word.replace("'", "''") + "'" for word in self.allowed)
-            broken.append(f'"{self.name}" not in ({words})')
+            broken.append(f'"{self.name}" not in {sql_list(self.allowed)}')
         if self.low is not None:
             broken.append(f'"{self.name}" not between {self.low!r} and {self.high!r}')
         return f"coalesce({' or '.join(broken)}, false)" if broken else "false"

@@ -6,7 +6,6 @@ it can be compared with a stored value and put into SQL; a word is never renamed
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -45,11 +44,6 @@ class Action(StrEnum):
     # Not stored: what an examination or a training reports.
     NONE = "none"
     FAILED = "failed"
-
-
-def sql_list(words: Iterable[StrEnum]) -> str:
-    """The words as a list for `in` of an SQL text."""
-    return "(" + ", ".join(f"'{word}'" for word in words) + ")"
 
 
 CHAMPION_CHANGES = (Action.PROMOTED, Action.FELL_BACK, Action.ROLLED_BACK)

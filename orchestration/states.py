@@ -133,8 +133,3 @@ class DrillStep(StrEnum):
     """The incident is over."""
     RESOLVED = "resolved"
     """The message that it is over has arrived."""
-
-
-def sql_list(*states: StrEnum) -> str:
-    """The states as a list for SQL's `in (…)`."""
-    return ", ".join(f"'{state}'" for state in states)

@@ -14,12 +14,13 @@ from datetime import datetime
 
 import duckdb
 
+from lake.storage import sql_list
 from ml.compute.asof_join import sorted_asof_joins
 from ml.ledger.estimate_ledger import CURRENT_DAYS, with_outdated
 from ml.ledger.estimate_ledger import TABLE as LEDGER
 from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.tables import EFFECTS
-from ml.states import CHAMPION_CHANGES, sql_list
+from ml.states import CHAMPION_CHANGES
 
 
 def measure_effects(

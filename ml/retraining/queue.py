@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 import duckdb
 
+from lake.storage import sql_list
 from ml.drift.statement import MARKET_PREFIX
 from ml.drift.tables import STATUS as DRIFT
 from ml.monitoring.online_error import ALL, newest_online
@@ -24,7 +25,7 @@ from ml.retraining.tables import (
     EFFECTS,
     QUEUE,
 )
-from ml.states import CHAMPION_CHANGES, DriftState, ErrorState, QueueKind, QueueState, sql_list
+from ml.states import CHAMPION_CHANGES, DriftState, ErrorState, QueueKind, QueueState
 
 
 @dataclass(frozen=True)

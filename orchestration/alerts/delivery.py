@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
+from lake.storage import sql_list
 from orchestration.alerts.channels import Channel, Message, Outcome, endpoints
 from orchestration.alerts.notices import plan
 from orchestration.alerts.outbox import Alert, raise_alert, resolve_alert
@@ -30,7 +31,6 @@ from orchestration.states import (
     NoticeKind,
     SendResult,
     Severity,
-    sql_list,
 )
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ where d.endpoint = :endpoint
     and not exists (
         select 1 from deliveries e join notices m using (notice_id)
         where e.endpoint = d.endpoint and m.thread = n.thread and m.rowid < n.rowid
-            and e.state in ({sql_list(*UNDELIVERED)})
+            and e.state in {sql_list(UNDELIVERED)}
     )
 order by case n.severity when '{Severity.PAGE}' then 0 when '{Severity.TICKET}' then 1 else 2 end,
     d.attempts, n.created_at, n.rowid

@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lake.storage import sql_list
 from orchestration.alerts.outbox import Alert
 from orchestration.alerts.store import Outbox, stamp
-from orchestration.states import UNDELIVERED, DeliveryState, Severity, sql_list
+from orchestration.states import UNDELIVERED, DeliveryState, Severity
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -196,7 +197,7 @@ def undelivered(
     for endpoint, label in endpoints.items():
         waiting = outbox.rows(
             "select count(*) as n, min(d.created_at) as oldest, max(e.last_error) as error from deliveries d "
-            f"join endpoints e using (endpoint) where endpoint = ? and state in ({sql_list(*UNDELIVERED)}) "
+            f"join endpoints e using (endpoint) where endpoint = ? and state in {sql_list(UNDELIVERED)} "
             "and d.created_at < ?",
             endpoint,
             stamp(now - limits.undelivered),

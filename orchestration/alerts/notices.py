@@ -15,9 +15,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from lake.storage import sql_list
 from orchestration.alerts.policy import AlertPolicy
 from orchestration.alerts.store import stamp
-from orchestration.states import UNDELIVERED, DeliveryState, IncidentState, NoticeKind, Severity, sql_list
+from orchestration.states import UNDELIVERED, DeliveryState, IncidentState, NoticeKind, Severity
 
 _LONGEST_BODY = 1_200
 """Characters. Short enough that runbook and command still fit where a service cuts (the strictest take 2,000)."""
@@ -94,7 +95,7 @@ def _remind(con: sqlite3.Connection, endpoints: Sequence[str], now: datetime, po
             row["endpoint"]
             for row in con.execute(
                 "select d.endpoint from deliveries d join notices n using (notice_id) where n.thread = ? "
-                f"group by d.endpoint having sum(d.state in ({sql_list(*UNDELIVERED)})) = 0 "
+                f"group by d.endpoint having sum(d.state in {sql_list(UNDELIVERED)}) = 0 "
                 f"and sum(d.state = '{DeliveryState.SENT}') > 0",
                 (thread,),
             )

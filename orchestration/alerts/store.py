@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lake.storage import sql_list
 from orchestration.alerts.errors import OutboxError
-from orchestration.states import DeliveryState, IncidentState, NoticeKind, sql_list
+from orchestration.states import DeliveryState, IncidentState, NoticeKind
 
 OUTBOX_FILE = "alerts.db"
 
@@ -34,7 +35,7 @@ create table if not exists incidents (
     command text not null,
     "group" text,
     except_endpoint text,
-    state text not null check (state in ({sql_list(*IncidentState)})),
+    state text not null check (state in {sql_list(IncidentState)}),
     first_seen text not null,
     last_seen text not null,
     resolved_at text,
@@ -49,7 +50,7 @@ create index if not exists incidents_by_thread on incidents (thread);
 create table if not exists notices (
     notice_id text primary key,
     thread text not null,
-    kind text not null check (kind in ({sql_list(*NoticeKind)})),
+    kind text not null check (kind in {sql_list(NoticeKind)}),
     severity text not null,
     title text not null,
     body text not null,
@@ -65,7 +66,7 @@ create table if not exists deliveries (
     delivery_id text primary key,
     notice_id text not null references notices (notice_id),
     endpoint text not null,
-    state text not null check (state in ({sql_list(*DeliveryState)})),
+    state text not null check (state in {sql_list(DeliveryState)}),
     attempts integer not null default 0,
     claims integer not null default 0,
     next_attempt_at text not null,
