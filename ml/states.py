@@ -24,6 +24,7 @@ class NoValue(StrEnum):
     FEW_SALES = "fewer_than_3_sales"
     INACTIVE = "silent_over_90_days"
     NO_FEATURES = "no_features"
+    NOT_VALUED = "not_valued"
     IMPLAUSIBLE = "implausible_value"
     SET_ASIDE = "set_aside"
     NOT_ESTIMATED = "not_estimated_before"
@@ -84,6 +85,14 @@ class QueueKind(StrEnum):
 
     RETRAIN = "retrain"
     RETUNE = "retune"
+
+
+class EffectVerdict(StrEnum):
+    """What a change of the champion did to the errors of a collection (`ops.decision_effects`)."""
+
+    HELPED = "helped"
+    HURT = "hurt"
+    NO_DIFFERENCE = "no_difference"
 
 
 class Origin(StrEnum):

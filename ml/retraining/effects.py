@@ -20,7 +20,7 @@ from ml.ledger.estimate_ledger import CURRENT_DAYS, with_outdated
 from ml.ledger.estimate_ledger import TABLE as LEDGER
 from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.tables import EFFECTS
-from ml.states import CHAMPION_CHANGES
+from ml.states import CHAMPION_CHANGES, EffectVerdict
 
 
 def measure_effects(
@@ -93,7 +93,11 @@ sides as (
 )
 select
     *, $as_of::timestamp as measured_at,
-    case when z <= -$z then 'helped' when z >= $z then 'hurt' else 'no_difference' end as verdict
+    case
+        when z <= -$z then '{EffectVerdict.HELPED}'
+        when z >= $z then '{EffectVerdict.HURT}'
+        else '{EffectVerdict.NO_DIFFERENCE}'
+    end as verdict
 from sides
 where n_before >= $least and n_after >= $least
 """

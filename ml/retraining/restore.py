@@ -184,7 +184,7 @@ def restore(
         try:
             champion = _carry_out(con, registry, key, decision, run_id, as_of)
         except RegistryError as error:
-            findings.append(Finding(key, "failed", str(error), decision.contest))
+            findings.append(Finding(key, Action.FAILED, str(error), decision.contest))
         else:
             findings.append(Finding(key, decision.action, decision.reason, decision.contest, champion))
     return findings

@@ -103,7 +103,7 @@ class TrainingReport:
     @property
     def failed(self) -> list[TrainingOutcome]:
         """The failures."""
-        return [o for o in self.outcomes if o.status == "failed"]
+        return [o for o in self.outcomes if o.status == Action.FAILED]
 
     def counts(self) -> dict[str, int]:
         """Number of outcomes by action (promoted, rejected, …), skipped and failed."""
@@ -222,7 +222,9 @@ def _conclude(
     if isinstance(result, Raised):
         if not isinstance(result.error, Exception):
             raise result.error
-        return TrainingOutcome(key, "failed", current, None, f"{type(result.error).__name__}: {result.error}")
+        return TrainingOutcome(
+            key, Action.FAILED, current, None, f"{type(result.error).__name__}: {result.error}"
+        )
     verdict = result.verdict
     challenger = Champion(
         collection=key,
@@ -244,7 +246,7 @@ def _conclude(
             try:
                 champion = registry.promote(challenger, current)
             except RegistryError as error:
-                return TrainingOutcome(key, "failed", current, None, str(error), result.fit_seconds)
+                return TrainingOutcome(key, Action.FAILED, current, None, str(error), result.fit_seconds)
     if lost is not None:
         rule, reason = RULE_LOST, f"{lost}; trained again: {reason}"
     promoted = champion if action in {Action.PROMOTED, Action.FELL_BACK} else None

@@ -63,7 +63,7 @@ def lost_files_decision(frame: SaleFrame, restored: Sequence[Restored], run_id: 
         decided_at=timestamp(int(frame.known_at[-1])),
         run_id=run_id,
         collection=f"{POOLED} {newest.after.market}",
-        action="refitted",
+        action=Action.REFITTED,
         rule=RULE_LOST,
         reason=f"fitted again from the lake, {'to the same bytes' if same else 'to other bytes'}: {lost}",
         numbers={"folds": [fold.after.number for fold in restored]},

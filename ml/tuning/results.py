@@ -10,6 +10,8 @@ from typing import Any
 
 import duckdb
 
+from ml.models.tuned_settings import MARKET
+
 
 def tuning_results(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """The newest verdict of every market, collection and class.
@@ -20,12 +22,12 @@ def tuning_results(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
         `later_from`, `decided_at`, `expires`, `trials`, `seconds`, `params`.
     """
     rows = con.execute(
-        """
+        f"""
         select scope_kind, scope, adopted, rule, reason, params, numbers, later_from, decided_at, expires, trials,
             seconds
         from ops.tuned_settings
         qualify row_number() over (partition by scope_kind, scope order by decided_at desc, study desc) = 1
-        order by scope_kind <> 'market', scope_kind, scope
+        order by scope_kind <> '{MARKET}', scope_kind, scope
         """
     ).fetchall()
     return [_result(*row) for row in rows]

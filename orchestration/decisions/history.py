@@ -27,7 +27,7 @@ class Effect:
         mdape: Their median absolute percentage error (share); None with fewer than `MIN_SALES_OF_EFFECT`.
         median_5: The same of the median of the last five sales.
         sales_before, mdape_before: The same before it.
-        verdict: helped, hurt or no_difference, once the monitoring pass has recorded one (`ops.decision_effects`).
+        verdict: word of `ml.states.EffectVerdict`, once the monitoring pass has recorded one (`ops.decision_effects`).
     """
 
     sales: int

@@ -10,8 +10,9 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ml.models.tuned_settings import COLLECTION, MARKET
 from ml.registry.mirror import POOLED
-from ml.states import CHAMPION_CHANGES, DriftState
+from ml.states import CHAMPION_CHANGES, DriftState, Origin
 from orchestration.collection_names import resolve_collection
 from orchestration.decisions.history import MIN_SALES_OF_EFFECT, Effect, Event, History
 from orchestration.states import ClockKind, EventKind
@@ -122,7 +123,7 @@ def _effects(
         select p.start_at, count(l.estimate_eth),
             median(abs(l.estimate_eth / l.price_eth - 1)), median(abs(l.med_5_eth / l.price_eth - 1))
         from periods p
-        left join {LEDGER} l on l.collection = $collection and l.is_arms_length and l.origin = 'live'
+        left join {LEDGER} l on l.collection = $collection and l.is_arms_length and l.origin = '{Origin.LIVE}'
             and l.estimate_eth is not null and l.as_of >= p.start_at and l.as_of < p.end_at and l.event_time < $until
         group by p.start_at order by p.start_at
         """,
@@ -161,7 +162,7 @@ def _verdicts(
         con,
         "ops.tuned_settings",
         missing,
-        "(scope_kind = 'collection' and scope = $1) or (scope_kind = 'market' and scope = $2)",
+        f"(scope_kind = '{COLLECTION}' and scope = $1) or (scope_kind = '{MARKET}' and scope = $2)",
         collection,
         market,
     )
