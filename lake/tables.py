@@ -1,7 +1,7 @@
 """What a table of the lake is: declared once; everything else is derived from the declaration.
 
 Here: columns, tables, their DDL and Arrow schema, and creating those that are missing. Not here: which tables there are
-(`ml.tables`), nor how a lake made by an earlier version gets there (`migrations`).
+(`ml.tables`), nor how a lake made by an earlier version gets there (`lake.migrations`).
 
 Concept: the lake has no constraints except "not null", so a key and the scope in which rows are replaced are
 conventions that writers follow: they delete a scope, then insert it. All tables exist once a lake is open, so code

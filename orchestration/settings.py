@@ -1,7 +1,7 @@
 """What a user can set: every `ASSAY_*` environment variable, its type, its bounds and its default.
 
 Here: reading and checking the environment, once, at start. Not here: opening what the settings name
-(`resources.py`). A wrong or misspelt variable stops the program before anything is touched, and the
+(`orchestration.resources`). A wrong or misspelt variable stops the program before anything is touched, and the
 message says what is allowed.
 """
 
@@ -51,7 +51,9 @@ class Settings(BaseSettings):
         description="folder of everything Assay keeps; default .assay (simulator) or .assay-files (files)",
     )
     source: Literal["simulator", "files"] = Field("simulator", description="where market data come from")
-    data_dir: Path | None = Field(None, description="folder of CSV, TSV, JSON or Parquet files, for source=files")
+    data_dir: Path | None = Field(
+        None, description="folder of CSV, TSV, JSON or Parquet files, for source=files"
+    )
     collections: int = Field(60, ge=1, le=10_000, description="simulator: number of collections")
     days: int = Field(365, ge=1, le=3_650, description="simulator: days of history")
     seed: int = Field(7, ge=0, description="simulator: seed of the market")

@@ -1,8 +1,8 @@
 """The accuracy that every run publishes: walk-forward predictions of the lake next to the baselines, by chain.
 
-Here: the sample of it (the last share of each sizeable collection in `predictions`), the short document of a run, and
-whether the stored one is still about the predictions that there are.
-Not here: predictions (`walk_forward`), the figures themselves and the full report from a ledger (`accuracy`).
+Here: the sample of it (the last share of each sizeable collection in the argument predictions), the short document of a
+run, and whether the stored one is still about the predictions that there are. Not here: predictions
+(`ml.training.walk_forward`), the figures themselves and the full report from a ledger (`ml.accuracy`).
 
 Concept: a sale judged by a local booster that had not seen it is reported with that booster; no figure was chosen
 after the fact. This document is for the end of a run and has no bootstrap; `assay report` has.

@@ -1,7 +1,7 @@
 """The parts an estimate is made of, and what they are worth in price terms.
 
 Here: the names of components, how a log effect becomes a factor and an amount of ETH, and the form of a row.
-Not here: where effects come from (`index_parts`, `model_parts`).
+Not here: where effects come from (`ml.explain.index_parts`, `ml.explain.model_parts`).
 
 Concept: ln estimate = level + effects, exactly. An effect e is the factor exp(e) whatever else there is. Its share in
 ETH depends on the order of multiplication unless every effect is paid at the same rate: the logarithmic mean of the

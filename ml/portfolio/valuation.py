@@ -1,7 +1,7 @@
 """The value of a set of tokens: theirs, their sum, and an interval of the sum.
 
 Here: `value_portfolio` over predictions.token_estimates, and the tokens of an owner. Not here: the risk that errors
-share (`risk`), printing.
+share (`ml.portfolio.risk`), printing.
 
 Concept: an estimate is a median and medians do not add up; `expected_eth` is a mean and does. The interval is the sum's
 own: adding the tokens' bounds would suppose that all errors come together, adding their variances that none do.

@@ -1,6 +1,7 @@
 """The effect of a decision: the errors of the sales after it, compared with those before it.
 
-Here: `ops.decision_effects`. Not here: decisions (`ml.registry.mirror`), or what follows from an effect (`queue`).
+Here: `ops.decision_effects`. Not here: decisions (`ml.registry.mirror`), or what follows from an effect
+(`ml.retraining.queue`).
 
 Concept: a sale after the decision counts when the model that the decision put in place priced it, and on both sides
 when its estimate was current: a week without a run is no effect of a decision. Markets move between before and after;

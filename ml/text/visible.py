@@ -1,7 +1,7 @@
 """Text in a line that a person reads: a terminal, a log, an alert, a page.
 
-Here: making characters visible that would act instead of being seen. Not here: the rules of a markup (`markdown`) or a
-picture (`plot`), which start from this.
+Here: making characters visible that would act instead of being seen. Not here: the rules of a markup
+(`ml.text.markdown`) or a picture (`ml.text.plot`), which start from this.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Training of many collections in one go: read in bulk, fit in threads, judge, register.
 
 Here: `train_collections`, the one function behind backfills and worklists, and `record_training`. Not here: one fit
-(`local`), one decision (`gate`), the work on one collection (`candidate`), what the lake knew before
-(`before_training`), or where threads come from (`backend`).
+(`ml.models.local`), one decision (`ml.training.gate`), the work on one collection (`ml.training.candidate`), what the
+lake knew before (`ml.training.before_training`), or where threads come from (`ml.compute.backend`).
 
 Concept: everything that is not a fit runs while fits run. Data of many collections arrive in a few
 large Arrow reads in the caller's thread while the threads fit; the largest collections go first; registry

@@ -1,6 +1,7 @@
 """The decisions of a pooled training: is the recipe good enough, and which lost files were fitted again.
 
-Here: the rows for ops.decision_log. Not here: training (`pooled`) or writing the rows (`pooled_tables`).
+Here: the rows for ops.decision_log. Not here: training (`ml.training.pooled`) or writing the rows
+(`ml.training.pooled_tables`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What tuning bought, for machines and for the accuracy report.
 
-Here: the newest verdict of every scope as plain data. Not here: the verdicts (`scope`).
+Here: the newest verdict of every scope as plain data. Not here: the verdicts (`ml.tuning.scope`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Alerts about what Dagster itself recorded: failed runs and failed checks.
 
-Here: reading them from the instance. Not here: the sensors that call this (`sensors.py`), what a check measures.
-Both are tickets and not pages: the next run is at most an hour away, and when trouble lasts, the freshness
-objective that it breaks pages.
+Here: reading them from the instance. Not here: the sensors that call this (`orchestration.alerts.sensors`), what a
+check measures. Both are tickets and not pages: the next run is at most an hour away, and when trouble lasts, the
+freshness objective that it breaks pages.
 """
 
 from __future__ import annotations

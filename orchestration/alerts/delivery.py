@@ -1,9 +1,10 @@
 """Sending what is due, under one id per endpoint, so that a repeat can be recognised.
 
-Here: one delivery pass: plan, claim, send, record. Not here: the words (`notices.py`), the endpoints (`channels.py`).
-A message is claimed with a lease before it is sent and recorded after. A deliverer that is killed in between leaves a
-claim that runs out, and the next one sends the same message under the same id. Nothing is held open while sending, and
-each endpoint is served by a thread of its own, so that one that hangs does not delay the others.
+Here: one delivery pass: plan, claim, send, record. Not here: the words (`orchestration.alerts.notices`), the endpoints
+(`orchestration.alerts.channels`). A message is claimed with a lease before it is sent and recorded after. A deliverer
+that is killed in between leaves a claim that runs out, and the next one sends the same message under the same id.
+Nothing is held open while sending, and each endpoint is served by a thread of its own, so that one that hangs does not
+delay the others.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Is what should be running, running? The questions of the watchdog, each answered with alerts.
 
-Here: reading Dagster's storage, the outbox, the lake and the disk. Not here: alerting (`watchdog.py`). Nothing here
-loads the code location, so the watchdog works when it is broken. All keys are in the scope `watchdog`.
+Here: reading Dagster's storage, the outbox, the lake and the disk. Not here: alerting
+(`orchestration.alerts.watchdog`). Nothing here loads the code location, so the watchdog works when it is broken. All
+keys are in the scope `watchdog`.
 """
 
 from __future__ import annotations

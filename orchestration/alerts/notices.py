@@ -1,6 +1,6 @@
 """Which messages go to which endpoints: turning incidents into notices.
 
-Here: grouping, reminders, recoveries, and the texts. Not here: sending (`delivery.py`).
+Here: grouping, reminders, recoveries, and the texts. Not here: sending (`orchestration.alerts.delivery`).
 The concept: an opening notice starts a thread. It covers every incident of one group that was found since the last
 pass. While any of them is open it is repeated as a reminder; when all are resolved the thread is closed by one
 recovery. So each incident is sent once and its recovery once, whatever happens to the endpoints.

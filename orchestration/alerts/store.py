@@ -1,8 +1,8 @@
 """The outbox file: one SQLite database in the home, opened for one transaction at a time.
 
-Here: its tables, transactions and timestamps. Not here: what is written into it (`outbox.py`, `notices.py`,
-`delivery.py`). It is not the lake: the lake has one writer and must not be needed to report that it is broken
-(docs/adr/0017-alert-outbox.md).
+Here: its tables, transactions and timestamps. Not here: what is written into it (`orchestration.alerts.outbox`,
+`orchestration.alerts.notices`, `orchestration.alerts.delivery`). It is not the lake: the lake has one writer and must
+not be needed to report that it is broken (docs/adr/0017-alert-outbox.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """`assay backtest`: test the estimates on the past, one ledger row per sale.
 
-Here: options and messages. Not here: any work (`orchestration.runs.backtest`), or the report (`report`).
+Here: options and messages. Not here: any work (`orchestration.runs.backtest`), or the report
+(`orchestration.cli.report`).
 """
 
 from __future__ import annotations

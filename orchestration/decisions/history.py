@@ -1,8 +1,8 @@
 """The history of a collection: what was decided about it, when, on which numbers, by which rule, with which effect.
 
-Here: what a history consists of. Not here: reading it (`reading`), its layout (`orchestration.cli.why`), or any
-decision. Decisions, verdicts and scores carry an `as_of`; incidents carry wall-clock time and come last, by
-themselves.
+Here: what a history consists of. Not here: reading it (`orchestration.decisions.reading`), its layout
+(`orchestration.cli.why`), or any decision. Decisions, verdicts and scores carry an `as_of`; incidents carry wall-clock
+time and come last, by themselves.
 """
 
 from __future__ import annotations

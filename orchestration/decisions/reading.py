@@ -1,7 +1,7 @@
 """Reading the history of a collection from its tables, in order.
 
-Here: one reader per table. Not here: what a history is (`history`). Tables that a home does not have yet are left out,
-and the history names them.
+Here: one reader per table. Not here: what a history is (`orchestration.decisions.history`). Tables that a home does
+not have yet are left out, and the history names them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """dbt in this process: one command on one lake, its results as Dagster's events.
 
 Here: starting and stopping dbt, and every private part of dbt and dagster-dbt that this takes (contract test:
-`tests/unit/orchestration/marts/test_dbt_runner.py`). Not here: which assets there are (`assets`), when the project is
-parsed (`manifest`).
+`tests/unit/orchestration/marts/test_dbt_runner.py`). Not here: which assets there are (`orchestration.marts.assets`),
+when the project is parsed (`orchestration.marts.manifest`).
 """
 
 from __future__ import annotations

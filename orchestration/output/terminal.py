@@ -1,7 +1,8 @@
 """What is printed on a terminal: no markup in a name, no control character out of it, no secret.
 
-Here: the console, lines, JSON, tracebacks and the log's last resort of the command line. Not here: layouts (`report`,
-`explanation`, `slo.report`, `cli`). Styles are given as `rich.text.Text`, never as markup inside a string.
+Here: the console, lines, JSON, tracebacks and the log's last resort of the command line. Not here: layouts
+(`orchestration.cli.report`, `orchestration.cli.render.explanation`, `orchestration.slo.report`, `orchestration.cli`).
+Styles are given as `rich.text.Text`, never as markup inside a string.
 """
 
 from __future__ import annotations

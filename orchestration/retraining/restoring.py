@@ -1,6 +1,7 @@
 """The job `restore_champions`: examine champions, restore or demote them, and value the tokens again at once.
 
-Here: the order, and events for the UI. Not here: the verdicts (`ml.retraining.restore`), which champions (`sensors`).
+Here: the order, and events for the UI. Not here: the verdicts (`ml.retraining.restore`), which champions
+(`orchestration.retraining.sensors`).
 """
 
 from dataclasses import dataclass

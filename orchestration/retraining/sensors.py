@@ -1,7 +1,8 @@
 """The sensors `retrain_drifted` and `roll_back_worse`. Off unless enabled; they request nothing without ASSAY_ACTING.
 
-Here: glue between the queue, the cursor and run requests. Not here: which collections are chosen (`worklist`,
-`ml.retraining.restore`). A tick reads two small tables and requests at most one run, however many collections wait.
+Here: glue between the queue, the cursor and run requests. Not here: which collections are chosen
+(`orchestration.retraining.worklist`, `ml.retraining.restore`). A tick reads two small tables and requests at most one
+run, however many collections wait.
 """
 
 import hashlib

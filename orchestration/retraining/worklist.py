@@ -1,7 +1,7 @@
 """Which collections the next worklist run trains: within the cap, the cooldown and the budget of the day.
 
-Here: the choice, from the queue and what was requested before; no instance, no clock. Not here: the sensor (`sensors`),
-or which collections are queued (`ml.retraining.queue`).
+Here: the choice, from the queue and what was requested before; no instance, no clock. Not here: the sensor
+(`orchestration.retraining.sensors`), or which collections are queued (`ml.retraining.queue`).
 
 Concept: a run is requested first, starts later and may be killed after that. What was requested is therefore
 remembered by the sensor (its cursor), what was launched by the queue, and both count. The run key holds the

@@ -1,7 +1,7 @@
 """Running a backtest: the home brought up to date, the walk, the ledger file.
 
 Here: the order, the lock, and writing the file in one step. Not here: walking (`ml.backtest.backtest`), ingesting and
-building (`main_job`), options (`cli/backtest`).
+building (`orchestration.runs.main_job`), options (`orchestration.cli.backtest`).
 """
 
 from __future__ import annotations

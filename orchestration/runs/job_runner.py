@@ -1,6 +1,7 @@
 """Running jobs of the code location in this process, one after the other, and keeping the time of their steps.
 
-Here: one job to its end, and the message when a step fails. Not here: which jobs in which order (`main_job`).
+Here: one job to its end, and the message when a step fails. Not here: which jobs in which order
+(`orchestration.runs.main_job`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The result of a run, read back from the lake.
 
-Here: the numbers of the closing table and of `--json`. Not here: printing (`cli.render`), running (`main_job`).
-This is the one module outside the simulator that may read schema `truth`: it scores estimates against it.
+Here: the numbers of the closing table and of `--json`. Not here: printing (`orchestration.cli.render`), running
+(`orchestration.runs.main_job`). This is the one module outside the simulator that may read schema `truth`: it scores
+estimates against it.
 """
 
 from __future__ import annotations

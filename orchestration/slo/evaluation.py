@@ -1,7 +1,7 @@
 """One pass over all SLOs: every indicator measured once, on one connection, for one `as_of`.
 
 Here: running the SQL of the definitions and turning rows into samples. Not here: the arithmetic over samples
-(`budget.py`) or storing them (`tables.py`).
+(`orchestration.slo.budget`) or storing them (`orchestration.slo.tables`).
 
 A ratio counts the events since the evaluation before, so that no event is counted twice; a value is one good or bad
 event per evaluation. Evaluating again for the same `as_of` gives the same sample and replaces it.
