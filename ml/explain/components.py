@@ -91,11 +91,6 @@ def trait_log(parts: list[Part]) -> Float:
     return np.sum(effects, axis=0) if effects else np.zeros_like(parts[0].log_effect)
 
 
-def total_log(parts: list[Part]) -> Float:
-    """Ln estimate: the sum of all parts, shape (tokens,)."""
-    return np.sum([part.log_effect for part in parts], axis=0)
-
-
 def eth_rate(level_log: Float, estimate_log: Float) -> Float:
     """ETH per unit of log effect: the logarithmic mean of level and estimate, shape (n,)."""
     gap = np.asarray(estimate_log - level_log, np.float64)

@@ -116,7 +116,7 @@ def mark_trained(
 def mark_retuned(con: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
     """Settings of these were examined: they may be fitted again."""
     con.execute(
-        f"update {QUEUE} set kind = '{QueueKind.RETRAIN}' "
+        f"update {QUEUE} set kind = '{QueueKind.RETRAIN}'"
         f" where state = '{QueueState.QUEUED}' and kind = '{QueueKind.RETUNE}'"
         " and collection in (select unnest($1))",
         [list(keys)],

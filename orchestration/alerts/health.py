@@ -1,4 +1,4 @@
-"""Is what should be running, running? The questions of the watchdog, each answered with alerts.
+"""The examinations of the watchdog: whether what should run runs, as alerts about what does not.
 
 Here: reading Dagster's storage, the outbox, the lake and the disk. Not here: alerting
 (`orchestration.alerts.watchdog`). Nothing here loads the code location, so the watchdog works when it is broken. All

@@ -97,7 +97,7 @@ class Choice:
 def read_waiting(con: duckdb.DuckDBPyConnection, as_of: datetime) -> tuple[list[Waiting], set[str]]:
     """Collections that wait for a training, most valuable first, and those launched on this day."""
     rows = con.execute(
-        f"select collection, attempts, last_trained from {QUEUE} "
+        f"select collection, attempts, last_trained from {QUEUE}"
         f" where state = '{QueueState.QUEUED}' and kind = '{QueueKind.RETRAIN}'"
         " order by priority desc, collection"
     ).fetchall()
