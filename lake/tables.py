@@ -168,6 +168,11 @@ def create_missing(con: duckdb.DuckDBPyConnection, tables: Iterable[Table]) -> l
     return [table.name for table in missing]
 
 
+def is_empty(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Whether a table has no row: nothing was ever computed, or nothing is left."""
+    return con.execute(f"select 1 from {table} limit 1").fetchone() is None
+
+
 def relations(con: duckdb.DuckDBPyConnection) -> set[str]:
     """Every table and view of the database in use, as `schema.table`.
 

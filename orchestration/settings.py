@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from lake.config import LakeConfig
 from lake.errors import CatalogUrlError
 from lake.postgres import PostgresAddress
+from orchestration.clock import naive_utc
 from orchestration.output.masking import SECRET_VARIABLES, learn_secret
 
 PREFIX = "ASSAY_"
@@ -142,12 +143,7 @@ class Settings(BaseSettings):
     @field_validator("as_of")
     @classmethod
     def _naive_utc(cls, value: datetime | None) -> datetime | None:
-        """The lake keeps naive UTC."""
-        if value is not None and value.tzinfo is not None:
-            from datetime import UTC
-
-            return value.astimezone(UTC).replace(tzinfo=None)
-        return value
+        return None if value is None else naive_utc(value)
 
     @field_validator("catalog_url")
     @classmethod

@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from lake.tables import is_empty
 from ml.accuracy.config import MODEL, AccuracyConfig
 from ml.accuracy.contest import contest
 from ml.accuracy.document import jsonable
@@ -127,7 +128,7 @@ def accuracy_basis(con: duckdb.DuckDBPyConnection) -> str:
 
 def accuracy_due(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether there are predictions that the stored report does not include, whichever run made them."""
-    if con.execute(f"select 1 from {_PREDICTIONS[0]} limit 1").fetchone() is None:
+    if is_empty(con, _PREDICTIONS[0]):
         return False
     stored = con.execute(f"select basis from {ACCURACY_REPORT.name}").fetchone()
     return stored is None or stored[0] != accuracy_basis(con)

@@ -117,7 +117,7 @@ def _estimates(con: duckdb.DuckDBPyConnection, tokens: list[tuple[str, str]]) ->
     )
     con.register("_asked", asked)
     try:
-        cursor = con.execute(
+        rows = con.execute(
             """
             select a.collection, a.token_id, e.* exclude (collection, token_id),
                 coalesce(c."chain", 'unknown') as market
@@ -127,11 +127,9 @@ def _estimates(con: duckdb.DuckDBPyConnection, tokens: list[tuple[str, str]]) ->
             order by a.place
             """
         )
-        names = [column[0] for column in cursor.description or []]
-        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return rows.to_arrow_table().to_pylist()
     finally:
         con.unregister("_asked")
-    return [{"grade": None, **row} for row in rows]  # a home made before grades has no such column
 
 
 def _interval(

@@ -15,6 +15,11 @@ _ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _KEPT = frozenset("\u200c\u200d")
 
 
+def shortened(text: str, longest: int) -> str:
+    """The text, cut to so many characters; what was cut ends in an ellipsis."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 def visible(text: str, *, lines: bool = False) -> str:
     r"""The text with every character that acts written as its escape, as in `\x1b` or `\u202e`.
 

@@ -12,10 +12,11 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lake.storage import sql_list
+from ml.text.visible import shortened
 from orchestration.alerts.policy import AlertPolicy
 from orchestration.alerts.store import stamp
 from orchestration.states import UNDELIVERED, DeliveryState, IncidentState, NoticeKind, Severity
@@ -211,7 +212,6 @@ def _recovery(opening: sqlite3.Row, rows: list[sqlite3.Row]) -> Wording:
 def _summary(rows: list[sqlite3.Row], policy: AlertPolicy, members: int) -> Wording:
     """One incident with its own text; several as their number and the first of them."""
     worst = min(rows, key=lambda row: Severity(row["severity"]).urgency)
-    keys = tuple(row["key"] for row in rows)
     if members == 1:
         title, body = worst["title"], worst["body"]
     else:
@@ -220,17 +220,15 @@ def _summary(rows: list[sqlite3.Row], policy: AlertPolicy, members: int) -> Word
         first = [f"- {row['title']}" for row in rows[: policy.names_shown]]
         more = len(rows) - len(first)
         body = "\n".join([*first, *([f"and {more} more: assay alerts list"] if more else [])])
-    words = Wording(
+    return Wording(
         Severity(worst["severity"]),
         title,
-        body,
+        shortened(body, _LONGEST_BODY),
         f"docs/runbook/{worst['runbook']}.md",
         worst["command"],
-        keys,
+        tuple(row["key"] for row in rows),
     )
-    return _with_body(words, body)
 
 
 def _with_body(words: Wording, body: str) -> Wording:
-    cut = body if len(body) <= _LONGEST_BODY else body[: _LONGEST_BODY - 1] + "…"
-    return Wording(words.severity, words.title, cut, words.runbook, words.command, words.keys)
+    return replace(words, body=shortened(body, _LONGEST_BODY))

@@ -10,11 +10,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from lake.storage import sql_list
 from orchestration.alerts.errors import OutboxError
+from orchestration.clock import naive_utc
 from orchestration.states import DeliveryState, IncidentState, NoticeKind
 
 OUTBOX_FILE = "alerts.db"
@@ -163,9 +164,7 @@ class Outbox:
 
 def stamp(at: datetime) -> str:
     """A time as text that sorts by time: naive UTC with microseconds."""
-    if at.tzinfo is not None:
-        at = at.astimezone(UTC).replace(tzinfo=None)
-    return at.isoformat(timespec="microseconds")
+    return naive_utc(at).isoformat(timespec="microseconds")
 
 
 def parse_stamp(text: str) -> datetime:

@@ -7,11 +7,11 @@ time and come last, by themselves.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from orchestration.output.terminal import as_plain
 from orchestration.states import ClockKind, EventKind
 
 # With fewer live arm's-length sales after a decision, its effect is not measured.
@@ -92,10 +92,4 @@ class History:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types; times as ISO text."""
-        document: dict[str, Any] = json.loads(json.dumps(asdict(self), default=_plain))
-        return {**document, "decided": len(self.decisions)}
-
-
-def _plain(value: object) -> str:
-    assert isinstance(value, datetime), f"expected plain values and times, found {value!r}"
-    return value.isoformat()
+        return {**as_plain(self), "decided": len(self.decisions)}

@@ -10,6 +10,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from lake.tables import is_empty
 from ml.models.tuned_settings import COLLECTION, MARKET
 from ml.registry.mirror import POOLED
 from ml.states import CHAMPION_CHANGES, DriftState, Origin
@@ -59,14 +60,10 @@ def _market_of(con: duckdb.DuckDBPyConnection, collection: str) -> str | None:
     return row[0] if row else None
 
 
-def _is_empty(con: duckdb.DuckDBPyConnection, table: str) -> bool:
-    return con.execute(f"select 1 from {table} limit 1").fetchone() is None
-
-
 def _rows(
     con: duckdb.DuckDBPyConnection, table: str, missing: list[str], where: str, *given: object
 ) -> list[dict[str, Any]]:
-    if _is_empty(con, table):
+    if is_empty(con, table):
         missing.append(table)
         return []
     return con.execute(f"select * from {table} where {where}", list(given)).to_arrow_table().to_pylist()
@@ -113,7 +110,7 @@ def _effects(
     missing: list[str],
 ) -> dict[datetime, Effect]:
     """Errors in the ledger between one change of the model and the next."""
-    if _is_empty(con, LEDGER):
+    if is_empty(con, LEDGER):
         missing.append(LEDGER)
         return {}
     periods = con.execute(

@@ -11,6 +11,8 @@ import json
 import logging
 import sys
 import traceback
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -60,6 +62,15 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """A line on standard error."""
     typer.echo(terminal_text(text), err=True)
+
+
+def as_plain(record: Any) -> dict[str, Any]:
+    """A dataclass as plain types; times as ISO text.
+
+    Raises:
+        TypeError: It holds something else.
+    """
+    return dict(json.loads(json.dumps(asdict(record), default=datetime.isoformat)))
 
 
 def print_json(document: Any) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from orchestration.clock import WALL_CLOCK
 from sources.replay import replay
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def replay_quarantine(lake: Lake, renames: Mapping[str, str] | None = None) -> R
         ).to_arrow_table()
         if held.num_rows == 0:
             return ReplayReport(0, 0)
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = WALL_CLOCK.now()
         for table, batch in replay(held, now=now, renames=renames).items():
             still_open += batch.rejected.num_rows
             if batch.rows.num_rows == 0:
