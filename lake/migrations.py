@@ -1,7 +1,7 @@
 """Migrate the lake of an earlier version to this one: numbered small steps, then the tables as declared.
 
 Here: the version of a lake, the steps, and what is done with tables that differ from their declaration. Not here: when
-a lake is checked and migrated (`connection`).
+a lake is checked and migrated (`lake.connection`).
 
 Concept: `ops.lake_version` has one row: the number of the last step that was taken and a hash of all declared tables.
 Each step is one transaction that also writes its number, so after a kill between two steps the next opening continues.
@@ -148,7 +148,8 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         3,
-        "The end of what the sources of a collection cover has a plain name.",
+        "The time until which sources cover a collection is called covered_until, no longer told_until: renamed, "
+        "because a mart with other columns than declared is emptied, and then all marts are built again.",
         rename_column("marts.dim_collections", "told_until", "covered_until"),
     ),
     Step(

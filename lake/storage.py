@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +18,11 @@ import duckdb
 def quoted(text: str) -> str:
     """A text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def sql_list(words: Iterable[str]) -> str:
+    """The words as a list for `in` of an SQL text."""
+    return "(" + ", ".join(map(quoted, words)) + ")"
 
 
 def is_object_store(path: str) -> bool:

@@ -1,6 +1,7 @@
 """The graph: every asset, check, job and sensor of the code location, subject by subject.
 
-Here: the lists. Not here: binding them to a home (`definitions`), or anything they do (the folders of the subjects).
+Here: the lists. Not here: binding them to a home (`orchestration.definitions`), or anything they do (the folders of
+the subjects).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Here: laying the folder out, opening its Dagster instance, refusing another market's data, letting one
 `assay run` in at a time, and cleaning up after a run whose process was killed.
-Not here: the lake inside it (`lake/`), or what a run does (`runs`).
+Not here: the lake inside it (`lake/`), or what a run does (`orchestration.runs`).
 """
 
 from __future__ import annotations

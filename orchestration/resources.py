@@ -1,6 +1,6 @@
 """The resources of assets: the lake, the sources, the model store.
 
-Here: Dagster resources that open what the settings name. Not here: reading the environment (`settings.py`).
+Here: Dagster resources that open what the settings name. Not here: reading the environment (`orchestration.settings`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a user can set: every `ASSAY_*` environment variable, its type, its bounds and its default.
 
 Here: reading and checking the environment, once, at start. Not here: opening what the settings name
-(`resources.py`). A wrong or misspelt variable stops the program before anything is touched, and the
+(`orchestration.resources`). A wrong or misspelt variable stops the program before anything is touched, and the
 message says what is allowed.
 """
 
@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from lake.config import LakeConfig
 from lake.errors import CatalogUrlError
 from lake.postgres import PostgresAddress
+from orchestration.clock import naive_utc
 from orchestration.output.masking import SECRET_VARIABLES, learn_secret
 from sources.protocol import SourceError
 
@@ -64,7 +65,9 @@ class Settings(BaseSettings):
         None, description="YAML file that lists several sources (docs/how-to/several-sources.md)"
     )
     source: str = Field("simulator", description="the only source of market data: simulator or files")
-    data_dir: Path | None = Field(None, description="folder of Parquet or CSV files, for source=files")
+    data_dir: Path | None = Field(
+        None, description="folder of CSV, TSV, JSON or Parquet files, for source=files"
+    )
     collections: int = Field(60, ge=1, le=10_000, description="simulator: number of collections")
     days: int = Field(365, ge=1, le=3_650, description="simulator: days of history")
     seed: int = Field(7, ge=0, description="simulator: seed of the market")
@@ -139,12 +142,7 @@ class Settings(BaseSettings):
     @field_validator("as_of")
     @classmethod
     def _naive_utc(cls, value: datetime | None) -> datetime | None:
-        """The lake keeps naive UTC."""
-        if value is not None and value.tzinfo is not None:
-            from datetime import UTC
-
-            return value.astimezone(UTC).replace(tzinfo=None)
-        return value
+        return None if value is None else naive_utc(value)
 
     @field_validator("catalog_url")
     @classmethod

@@ -1,4 +1,4 @@
-"""Validation at the door: rows that keep the raw contract go on, the others go to quarantine with a reason.
+"""Validation of raw rows: those that keep the raw contract go on, the others go to quarantine with a reason.
 
 Here: the split. Not here: the rules (`sources.rules`), how they are run (`sources.judging`), judging quarantined rows
 again (`sources.replay`), nor how a file's columns get their contract names (`sources.files.candidates`). Zero prices

@@ -22,7 +22,7 @@ NULL_WORDS = (
 """Words, lower case, that say that there is no value."""
 
 ZERO_ADDRESS = "0x" + "0" * 40
-"""Nobody: the sender of a mint, the receiver of a burn."""
+"""The zero address: the sender of a mint, the receiver of a burn."""
 
 PLAIN_CHAINS = ("ethereum", "wax", "simulated")
 """Names of chains that most rows have, in their canonical form."""
@@ -179,7 +179,7 @@ def _is_number(digits: str, base: int) -> bool:
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB in UTC that knows the functions used here, for the set-wise work of this room."""
+    """An in-memory DuckDB in UTC that knows the functions used here, for set-wise work on values."""
     con = duckdb.connect(config={"threads": 2})
     con.execute("set timezone = 'UTC'")
     for name, base in (("exact_token", 10), ("token_of_hex", 16)):

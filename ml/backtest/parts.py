@@ -1,6 +1,7 @@
 """What a backtest has finished, so that a killed one continues: a folder of parts, one per refit period.
 
-Here: the folder, its manifest, and each period's state and estimates. Not here: computing them (`backtest`).
+Here: the folder, its manifest, and each period's state and estimates. Not here: computing them
+(`ml.backtest.backtest`).
 
 Concept: a period's state file is written last and in one step, so a period is either finished or never happened. The
 folder's name is a digest of all that decides the result (window, settings, the data themselves): another question

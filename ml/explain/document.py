@@ -28,7 +28,7 @@ from ml.explain.components import (
 )
 from ml.explain.explain import Explanations
 from ml.explain.facts import REASONS
-from ml.states import Tier
+from ml.states import NoValue, Tier
 
 SMALL_EFFECT = 0.004
 """Log effect (0.4 %) below which a line joins "everything else"."""
@@ -65,7 +65,7 @@ def as_document(explained: Explanations, token_id: str) -> dict[str, Any]:
     reason = None
     if estimate is None:
         reason = facts["no_value_reason"] or facts["explained_reason"]
-        reason = reason or ("no_features" if used.tier != Tier.NONE else "not_valued")
+        reason = reason or (NoValue.NO_FEATURES if used.tier != Tier.NONE else NoValue.NOT_VALUED)
     current = estimate is not None and explained.consistent
     return {
         "collection": explained.collection,

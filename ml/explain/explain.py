@@ -1,7 +1,7 @@
 """Why the tokens of a collection have their prices: `explain`.
 
-Here: the one entry point, and what it returns. Not here: each part's arithmetic (`index_parts`, `model_parts`,
-`comparables`), drawing, or writing (`tables`).
+Here: the one entry point, and what it returns. Not here: each part's arithmetic (`ml.explain.index_parts`,
+`ml.explain.model_parts`, `ml.explain.comparables`), drawing, or writing (`ml.explain.tables`).
 
 Concept: the index's parts of all tokens come from one linear solve, the models' from one SHAP call each, so one token
 costs nearly as much as ten thousand. The parts add up to the production prediction, and that is compared with the
@@ -47,7 +47,7 @@ class Explanations:
     Attributes:
         collection: Whose.
         chain: Where it trades.
-        tokens: One row per token: the facts of `facts.read_facts`, `explained_eth` (null without a value),
+        tokens: One row per token: the facts of `ml.explain.facts.read_facts`, `explained_eth` (null without a value),
             `explained_reason` (why the models behind the explanation give it none, or null),
             `last_sale_indexed_eth` (its last price moved by the level since) and `rarity_pct`.
         components: Rows of `EXPLANATION_SCHEMA`; none for tokens without a value.

@@ -18,7 +18,7 @@ REASONS = {
     NoValue.NO_FEATURES: "The collection's features are not built yet; `assay run` builds them.",
     NoValue.IMPLAUSIBLE: "Its price or interval came out as one that no token can be worth.",
     NoValue.SET_ASIDE: "Its collection was set aside because its figures break a rule; `assay alerts` has the alert.",
-    "not_valued": "The collection was not valued yet; `assay run` values it.",
+    NoValue.NOT_VALUED: "The collection was not valued yet; `assay run` values it.",
 }
 """Stored word to the sentence for owners."""
 

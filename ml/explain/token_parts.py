@@ -1,7 +1,7 @@
 """Tokens of one collection priced again by the models of their estimates, and each price split into parts.
 
 Here: reading the features, pricing, and collecting the parts of index and models. Not here: each part's arithmetic
-(`index_parts`, `model_parts`), or what an explanation shows (`explain`).
+(`ml.explain.index_parts`, `ml.explain.model_parts`), or what an explanation shows (`ml.explain.explain`).
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ TOKEN_KEYS = columns("""
 TOKEN_FEATURES = Table(
     "features.token_features",
     "One row per token of a collection with an index, as of the collection's own time "
-    "([ADR 9](adr/0009-valuation-instant.md)): keys and every feature; built again for what changed, at least every "
+    "([ADR 9](adr/0009-valuation-time.md)): keys and every feature; built again for what changed, at least every "
     "7 days of what the sources cover. A feature is null where nothing was known.",
     ("collection", "token_id"),
     "per collection",

@@ -1,6 +1,6 @@
 """The live ledger, `monitoring.estimate_ledger`: every sale with the estimate that production had made before it.
 
-Here: which sales have no row yet and which estimates belong to them. Not here: the join (`ledger`).
+Here: which sales have no row yet and which estimates belong to them. Not here: the join (`ml.ledger.ledger`).
 
 Concept: a sale enters once it is known, however late, and keeps the estimate that was made before its as-of time. A
 collection that was scored for the first time after a sale has no such estimate; so that the history of errors does not

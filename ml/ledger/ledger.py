@@ -1,8 +1,8 @@
 """The ledger: every sale with the estimate that was frozen before it.
 
 Here: the columns, and the one join that serves the backtest (`assay backtest`) and production
-(`monitoring.estimate_ledger`). Not here: where estimates come from (`backtest`, scoring), or what errors mean
-(`accuracy`).
+(`monitoring.estimate_ledger`). Not here: where estimates come from (`ml.backtest`, scoring), or what errors mean
+(`ml.accuracy`).
 
 Concept: an estimate at time t has used only what was known before t, so it may be held against a sale whose as-of time
 is t or later, and the newest such estimate is the last one that was made for its reader. In a backtest there is an

@@ -2,7 +2,8 @@
 
 Here: the point metrics of docs/domain.md, section 3 for one sample of (estimate, price) pairs, the same metrics by
 group, and the tiers of predicted premium that every report shows. Not here: where predictions come from
-(`walk_forward`), what they are compared with (`baselines`), or how a report is put together (`report`).
+(`ml.training.walk_forward`), what they are compared with (`ml.metrics.baselines`), or how a report is put together
+(`ml.accuracy`).
 
 Concept: with r = estimate / price the absolute percentage error is |r − 1|. COD and PRD are the assessors'
 measures of dispersion and price-related bias (IAAO Standard on Ratio Studies). A perfect median model with
@@ -54,7 +55,7 @@ class PointMetrics:
     mae_log: float
 
     def as_dict(self) -> dict[str, float | int]:
-        """The metrics as a plain dict; an empty sample gives NaN, which `accuracy.document.jsonable` turns to None."""
+        """The metrics as a plain dict; NaN for an empty sample (`ml.accuracy.document.jsonable` makes it null)."""
         return asdict(self)
 
 

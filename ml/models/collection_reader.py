@@ -1,6 +1,6 @@
 """Sales of many collections as per-collection arrays, read in a few large Arrow reads.
 
-Here: the reading and slicing. Not here: what is done with a collection's arrays (`candidate`).
+Here: the reading and slicing. Not here: what is done with a collection's arrays (`ml.training.candidate`).
 
 Concept: one query per collection would cost more than the fit it feeds. Collections are read in chunks of so
 many sales, each chunk in one query sorted by collection and known order, and cut by offsets without copying

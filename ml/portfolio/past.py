@@ -1,7 +1,7 @@
 """Past portfolios of real wallets, and what is learnt from them: ops.portfolio_risk.
 
 Here: reading the out-of-fold predictions of what wallets bought or sold in a month, and writing the components. Not
-here: measuring them (`risk`).
+here: measuring them (`ml.portfolio.risk`).
 """
 
 from __future__ import annotations

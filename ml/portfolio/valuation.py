@@ -1,7 +1,7 @@
 """The value of a set of tokens: theirs, their sum, and an interval of the sum.
 
 Here: `value_portfolio` over predictions.token_estimates, and the tokens of an owner. Not here: the risk that errors
-share (`risk`), printing.
+share (`ml.portfolio.risk`), printing.
 
 Concept: an estimate is a median and medians do not add up; `expected_eth` is a mean and does. The interval is the sum's
 own: adding the tokens' bounds would suppose that all errors come together, adding their variances that none do.
@@ -117,7 +117,7 @@ def _estimates(con: duckdb.DuckDBPyConnection, tokens: list[tuple[str, str]]) ->
     )
     con.register("_asked", asked)
     try:
-        cursor = con.execute(
+        rows = con.execute(
             """
             select a.collection, a.token_id, e.* exclude (collection, token_id),
                 coalesce(c."chain", 'unknown') as market
@@ -127,11 +127,9 @@ def _estimates(con: duckdb.DuckDBPyConnection, tokens: list[tuple[str, str]]) ->
             order by a.place
             """
         )
-        names = [column[0] for column in cursor.description or []]
-        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return rows.to_arrow_table().to_pylist()
     finally:
         con.unregister("_asked")
-    return [{"grade": None, **row} for row in rows]  # a home made before grades has no such column
 
 
 def _interval(

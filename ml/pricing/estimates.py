@@ -1,7 +1,7 @@
 """Writing estimates: the current one of every token, and the append-only history.
 
 Here: two statements that turn prices into predictions.token_estimates and predictions.estimate_history. Not here: the
-prices (`price`), or who is priced (`scoring`).
+prices (`ml.pricing.price`), or who is priced (`ml.pricing.scoring`).
 """
 
 from __future__ import annotations

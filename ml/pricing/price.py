@@ -1,7 +1,7 @@
 """The price of a token: `price`, the one place where an estimate and its interval are made.
 
-Here: from features, tiers and models to an estimate. Not here: which tier prices a row (`tiers`), the models
-(`models`), or reading and writing tables.
+Here: from features, tiers and models to an estimate. Not here: which tier prices a row (`ml.pricing.tiers`), the models
+(`ml.pricing.models`), or reading and writing tables.
 
 Concept: ln estimate = index + adjustment + residual. The adjustment is the pooled prior's gap to the index, or the
 effect of rarity where the index prices by itself; the residual is the weighted booster of the collection. Callers that

@@ -1,7 +1,7 @@
 """Which collections an hourly scoring has to touch.
 
 Here: one comparison of what the estimates were made from with what there is now. Not here: scoring
-(`scoring`).
+(`ml.pricing.scoring`).
 
 Concept: an estimate stays correct as of its time until its inputs change: features built for a
 newer time, another champion, another feature schema, tokens that appeared, a collection that

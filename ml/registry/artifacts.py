@@ -1,7 +1,7 @@
 """Content-addressed model files.
 
 Here: where a fitted CatBoost model lives on disk and how it gets there in one atomic step. Not here: which
-model is in use (`champions`), or how one is fitted (`ml.models`).
+model is in use (`ml.registry.champions`), or how one is fitted (`ml.models`).
 
 Concept: a file's name is the SHA-256 of its bytes, so a model version names its exact content, writing twice
 is harmless, and a step killed half-way leaves no half-written model under a valid name. CatBoost stamps a

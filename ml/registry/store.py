@@ -1,7 +1,7 @@
 """The registry's SQLite file: made whole or not at all, and quick to commit to.
 
 Here: what Assay does for the embedded default of MLflow's store before MLflow opens it. Not here: what is registered
-(`champions`); a store on a server is made and migrated by the operator of that server.
+(`ml.registry.champions`); a store on a server is made and migrated by the operator of that server.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Two models of a collection on the same sales, which neither has seen.
 
 Here: pricing sales with any registered champion from its files, and the paired comparison. Not here: who is compared
-(`restore`), or what a champion is (`ml.registry.champion`).
+(`ml.retraining.restore`), or what a champion is (`ml.registry.champion`).
 
 Concept: sales scatter so widely that two models measured on different sales cannot be distinguished. On the same sales
 the scatter cancels: only the difference of their errors is left. Both get the features that each sale had at its own

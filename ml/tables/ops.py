@@ -1,6 +1,6 @@
 """Schema `ops`: what was ingested and built, which decisions were made, and what is still to be done.
 
-Not here: the tables of fitted models and their settings (`ops_models`), which belong to the same schema.
+Not here: the tables of fitted models and their settings (`ml.tables.ops_models`), which belong to the same schema.
 """
 
 from __future__ import annotations

@@ -17,13 +17,14 @@ from datetime import datetime, timedelta
 import duckdb
 import pyarrow as pa
 
+from lake.storage import sql_list
 from ml.features.tables import SALE_FEATURES
 from ml.models.frames import FeatureSet
 from ml.models.markets import LivePriors
 from ml.models.prior import MIN_POOLED_ROWS
 from ml.models.tuned_settings import MARKET, Adopted, read_adopted, recipe
 from ml.registry.lost_files import BOOSTER, LostFile
-from ml.states import Action, sql_list
+from ml.states import Action
 from ml.tables.set_aside import collections_aside
 from ml.tables.writing import EPOCH
 from ml.training.collections import TrainingConfig

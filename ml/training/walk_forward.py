@@ -1,7 +1,7 @@
 """Walk-forward predictions: every past sale priced by models that had only seen what was known before it.
 
 Here: the folds, their fits, and the out-of-fold prediction, scale and interval of every past sale. Not here:
-the models (`ml.models.prior`), the metrics (`metrics`), or the decision which prior is in force
+the models (`ml.models.prior`), the metrics (`ml.metrics`), or the decision which prior is in force
 (`ml.training.pooled`).
 
 Concept: fold k holds the sales whose as-of time lies between two cutoffs; its models are fitted on sales

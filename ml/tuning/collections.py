@@ -1,7 +1,7 @@
 """Tuning the boosters of the collections that are worth it.
 
 Here: a collection's residuals as a scope, all of them under one budget, and the rest for classes where nothing paid.
-Not here: which collections are worth it (`worth`), the study of one scope (`scope`).
+Not here: which collections are worth it (`ml.tuning.worth`), the study of one scope (`ml.tuning.scope`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which collections deserve a study, and how much of the budget.
 
-Here: the rule, in SQL over what earlier trainings recorded. Not here: the studies (`collections`).
+Here: the rule, in SQL over what earlier trainings recorded. Not here: the studies (`ml.tuning.collections`).
 
 Concept: twelve trials for each small collection bought nothing over one shared conservative setting (22.3 against 22.2
 %, docs/domain.md, section 5). So a collection is tuned only when it has the sales to distinguish settings and an

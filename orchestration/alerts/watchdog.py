@@ -1,8 +1,8 @@
 """The watchdog: checks from outside whether monitoring still works, and alerts without its help.
 
-Here: one round: ask (`health.py`), alert, ping the dead-man URL. Not here: when it runs (cron or systemd,
-docs/how-to/watch-the-watchers.md). It needs neither the daemon nor the lake, and when the outbox itself is broken
-it sends directly. A machine that is off can only be noticed from outside: that is what the dead-man URL is for.
+Here: one round: ask (`orchestration.alerts.health`), alert, ping the dead-man URL. Not here: when it runs (cron or
+systemd, docs/how-to/watch-the-watchers.md). It needs neither the daemon nor the lake, and when the outbox itself is
+broken it sends directly. A machine that is off can only be noticed from outside: that is what the dead-man URL is for.
 """
 
 from __future__ import annotations

@@ -11,5 +11,7 @@ Home = Annotated[Path | None, typer.Option(help="Folder of everything Assay keep
 Source = Annotated[
     str | None, typer.Option(help="Where market data come from: simulator or files [ASSAY_SOURCE].")
 ]
-DataDir = Annotated[Path | None, typer.Option(help="Folder of Parquet or CSV files [ASSAY_DATA_DIR].")]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Folder of CSV, TSV, JSON or Parquet files [ASSAY_DATA_DIR].")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write the result as JSON on standard output.")]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lake.tables import is_empty
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.errors import HomeError
@@ -46,7 +47,7 @@ def portfolio(
     existing_home(settings)
     listed = _read_tokens(tokens) if tokens else []
     with open_lake(settings).read() as con:
-        if not con.execute("select 1 from predictions.token_estimates limit 1").fetchone():
+        if is_empty(con, "predictions.token_estimates"):
             raise HomeError(f"expected estimates in {settings.home_path}, found none; `assay run` makes them")
         asked = tokens_of(con, owner) if owner else listed
         if not asked:

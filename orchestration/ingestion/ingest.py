@@ -1,7 +1,7 @@
 """From a source into the lake: day by day, each day once, exactly as the source delivers it.
 
 Here: which days are missing, and writing rows, quarantine and the log of both in one transaction.
-Not here: what a valid row is (`sources.validation`), or when to ingest (`assets`).
+Not here: what a valid row is (`sources.validation`), or when to ingest (`orchestration.ingestion.assets`).
 
 A day is a UTC day of *arrival* (`known_at`), see docs/adr/0005. `ops.ingest_log` has one row per
 (table, source, day); because it is written with the rows, a killed ingestion leaves whole days only.

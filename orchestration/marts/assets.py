@@ -1,6 +1,6 @@
 """Group marts: the dbt project, every model an asset and every data test a check.
 
-Here: how dbt's nodes become assets. Not here: any SQL (`dbt_project/`), running dbt (`dbt_runner`).
+Here: how dbt's nodes become assets. Not here: any SQL (`dbt_project/`), running dbt (`orchestration.marts.dbt_runner`).
 """
 
 import json

@@ -1,6 +1,6 @@
 """The parsed dbt project: prepared once by `assay prepare`, read by the code location and by every build.
 
-Here: when it is parsed. Not here: running it (`dbt_runner`).
+Here: when it is parsed. Not here: running it (`orchestration.marts.dbt_runner`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The job `score`. Here: the selection. Not here: what its assets do (`assets`)."""
+"""The job `score`. Here: the selection. Not here: what its assets do (`orchestration.predictions.assets`)."""
 
 import dagster as dg
 

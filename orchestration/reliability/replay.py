@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
+from orchestration.clock import WALL_CLOCK
 from orchestration.ingestion.collection_keys import TABLES as WITH_COLLECTION
 from orchestration.ingestion.collection_keys import learn_keys
 from orchestration.ingestion.days import insert_rows
@@ -48,7 +48,7 @@ def replay_quarantine(lake: Lake, renames: Mapping[str, str] | None = None) -> R
         ).to_arrow_table()
         if held.num_rows == 0:
             return ReplayReport(0, 0)
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = WALL_CLOCK.now()
         for source in sorted(set(held.column("delivered_by").to_pylist())):
             of_source = held.filter(pc.equal(held.column("delivered_by"), source))
             for table, batch in replay(of_source, now=now, renames=renames).items():

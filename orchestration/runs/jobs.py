@@ -1,7 +1,7 @@
 """The jobs `everything` and `refresh`, which run the other jobs in order.
 
-Here: an op each. Not here: the order (`main_job`). One asset job can hold only one partitioning, and facts are by month
-while models are by collection; that is why a full run is several jobs in order.
+Here: an op each. Not here: the order (`orchestration.runs.main_job`). One asset job can hold only one partitioning,
+and facts are by month while models are by collection; that is why a full run is several jobs in order.
 """
 
 import dagster as dg

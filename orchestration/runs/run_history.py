@@ -1,7 +1,8 @@
 """Dagster's run history without secrets: what a step logs and its errors are masked before it is stored.
 
 Here: Dagster's SQLite storage in its default places, with a mask where texts come in: events and ticks. Not here: what
-a secret is (`masking`). `dagster.yaml` names the class, so that every process of Dagster on a home writes through it.
+a secret is (`orchestration.output.masking`). `dagster.yaml` names the class, so that every process of Dagster on a
+home writes through it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Here: collecting and laying out. Not here: options and exit codes (`orchestratio
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.output.terminal import TerminalConsole, styled
+from orchestration.output.terminal import TerminalConsole, as_plain, styled
 from orchestration.slo.tables import STATUS, status_table
 from orchestration.slo.watch import measure
 from orchestration.states import ALERTING, IncidentState, SloState
@@ -63,7 +63,7 @@ class HomeStatus:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types; times as ISO text."""
-        return {**_plain(asdict(self)), "pages": self.pages}
+        return {**as_plain(self), "pages": self.pages}
 
 
 def read_status(assay: Assay, instance: dg.DagsterInstance) -> HomeStatus:
@@ -91,7 +91,9 @@ def print_status(status: HomeStatus, console: Console | None = None) -> None:
     console = console or TerminalConsole(width_of_files=130)
     console.print(_slo_table(status))
     if not status.stored:
-        console.print("Evaluated now and not kept: nothing has watched this home yet (asset slo_status).")
+        console.print(
+            "Evaluated now and not kept: no monitoring pass (job monitor) has run on this home yet."
+        )
     elif status.evaluated_at and status.evaluated_at < status.watermark:
         late = f"The last evaluation is of {status.evaluated_at:%Y-%m-%d %H:%M}, before the watermark."
         console.print(styled((late, "yellow")))
@@ -171,11 +173,3 @@ def _open_alerts(assay: Assay) -> dict[str, int] | None:
         f"select severity, count(*) as n from incidents where state = '{IncidentState.OPEN}' group by severity"
     )
     return {row["severity"]: row["n"] for row in rows}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return value.isoformat() if isinstance(value, datetime) else value

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
+from lake.tables import is_empty
 from orchestration.errors import HomeError
 
 if TYPE_CHECKING:
@@ -155,10 +156,9 @@ def write_results(assay: Assay) -> Path:
 
 
 def _refuse_without_features(assay: Assay) -> None:
-
     with assay.lake.read() as con:
-        built = con.execute("select 1 from features.sale_features limit 1").fetchone()
-    if built is None:
+        unbuilt = is_empty(con, "features.sale_features")
+    if unbuilt:
         raise HomeError(
             f"expected sale features of this version in {assay.settings.home_path}, found none; `assay run` makes them"
         )

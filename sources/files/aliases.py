@@ -1,7 +1,8 @@
 """What the columns of people's files are called, as data.
 
 Here: for each table the roles a column can have and the names it goes by, best first. Not here: exports whose names
-mean something of their own (`exports`), and choosing (`recognition`). Names are compared as `plain_name` writes them.
+mean something of their own (`sources.files.exports`), and choosing (`sources.files.recognition`). Names are compared
+as `plain_name` writes them.
 
 Most roles are columns of the raw contract. The others say how to come to one: `date` and `time_of_day`, `precision`,
 `price` (in the currency of `currency`), `price_raw` (in its base units), `usd` (a second price, to check the first),

@@ -2,7 +2,8 @@
 
 Here: putting what `times`, `money` and the plan say side by side. Not here: judging the rows (`sources.validation`
 does, and sees values it cannot read as they were written), nor what needs the other files: the collection a row
-belongs to (`identity`) and the key of a sale (`keys`). Columns that begin with "_" carry to those what they need.
+belongs to (`sources.files.identity`) and the key of a sale (`sources.files.keys`). Columns that begin with "_" carry
+to those what they need.
 """
 
 from __future__ import annotations

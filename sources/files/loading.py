@@ -1,7 +1,7 @@
 """The raw tables of a folder: each file read once, judged, and kept in known order.
 
-Here: files → tables, and accounting for every row. Not here: windows of time (`source`), what columns mean
-(`recognition`, `candidates`) and which rows are good (`sources.validation`).
+Here: files → tables, and accounting for every row. Not here: windows of time (`sources.files.source`), what columns
+mean (`sources.files.recognition`, `sources.files.candidates`) and which rows are good (`sources.validation`).
 """
 
 from __future__ import annotations

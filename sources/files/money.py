@@ -1,8 +1,8 @@
 """The prices of a file's rows: the number, its currency, and a second price to check it by.
 
-Here: `1,204.50 ETH ($3,000)`, decimal commas, base units. Not here: which column is the price (`recognition`), and
-rates (`price_checks`). Two things are decided by all prices of a file together: the decimal mark, and whether a
-currency's prices are in base units.
+Here: `1,204.50 ETH ($3,000)`, decimal commas, base units. Not here: which column is the price
+(`sources.files.recognition`), and rates (`sources.files.price_checks`). Two things are decided by all prices of a file
+together: the decimal mark, and whether a currency's prices are in base units.
 """
 
 from __future__ import annotations

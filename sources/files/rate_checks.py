@@ -1,7 +1,7 @@
 """Rates of the folder: one asset for each symbol.
 
-Here: telling apart two assets under one symbol, and a symbol with two rates at once. Not here: converting prices (the
-marts do), checking prices by rates (`price_checks`).
+Here: separating two assets under one symbol, and a symbol with two rates at once. Not here: converting prices (the
+marts do), checking prices by rates (`sources.files.price_checks`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Which raw table a file holds, and which column is what.
 
-Here: the choice. Not here: the names (`aliases`, `exports`), a user's own (`mapping_file`), and reading the columns
-(`candidates`). A file is recognised by its name where that names a table, and by its columns otherwise.
+Here: the choice. Not here: the names (`sources.files.aliases`, `sources.files.exports`), a user's own
+(`sources.files.mapping_file`), and reading the columns (`sources.files.candidates`). A file is recognised by its name
+where that names a table, and by its columns otherwise.
 """
 
 from __future__ import annotations

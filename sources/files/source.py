@@ -1,7 +1,7 @@
 """The files source: a directory of files as a market's history.
 
 Here: the directory's promise to be a source, and windows of known time. Not here: reading and judging the
-files (`loading`).
+files (`sources.files.loading`).
 
 Row numbers in `source_row` count from 0 in Parquet and in a JSON document, and are line numbers in text and JSON lines.
 """

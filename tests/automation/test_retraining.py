@@ -19,6 +19,7 @@ from ml.retraining.tables import QUEUE
 from ml.tables.registry import TABLES
 from orchestration.definitions import build_defs
 from orchestration.models.jobs import retrain_worklist
+from orchestration.models.worklist import collections_of
 from orchestration.partitions import collections
 from orchestration.resources import Assay
 from orchestration.retraining.queueing import queue_work
@@ -99,7 +100,7 @@ class HomeWithQueue:
 
 
 def keys_of(request: Any) -> list[str]:
-    return list(request.run_config["ops"]["train_worklist"]["config"]["collections"])
+    return collections_of(request.run_config)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Small folders of files as people have them, through the door and the rules of raw, in one process.
+"""Small folders of files as people have them, through the files source and the rules of raw, in one process.
 
 The cases and what is right about each lie with the shared data, as does the program that compares whole runs. Here each
 case goes through the source in a second or so: the figures that a source already decides (collections, tokens, rows in

@@ -1,6 +1,7 @@
 """What is read from a scratch home after a drill: what was lost, and what the system did.
 
-Here: set-wise SQL over the lake, and the source asked again. Not here: what is expected (`catalogue`).
+Here: set-wise SQL over the lake, and the source asked again. Not here: what is expected
+(`orchestration.reliability.drills.catalogue`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Parquet and Arrow files of any writer. Here: the two formats. Not here: their types (`tables`)."""
+"""Parquet and Arrow files of any writer.
+
+Here: the two formats. Not here: their types (`sources.files.reading.tables`).
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """What reading a file gives, and columns of any Arrow type as one of a few.
 
-Here: the result and the types. Not here: the formats (`text`, `documents`, `columnar`).
+Here: the result and the types. Not here: the formats (`sources.files.reading.text`, `sources.files.reading.documents`,
+`sources.files.reading.columnar`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Text tables: CSV and its relatives, with the line of the file that each row is on.
 
-Here: rows, broken lines, cells that are no UTF-8. Not here: packing, encoding and separators (`encodings`).
+Here: rows, broken lines, cells that are no UTF-8. Not here: packing, encoding and separators
+(`sources.files.reading.encodings`).
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from lake.connection import Lake
 from lake.errors import LakeLockedError, LakeVersionError
 from lake.migrations import STEPS, Step, rename_column
 from lake.tables import Column, Table, fingerprint, stored_columns
+from ml.tables.ops import MART_WATERMARK
 from ml.tables.registry import TABLES
 from orchestration.home import prepare_home
 from orchestration.settings import load_settings
@@ -150,6 +151,24 @@ def test_rows_get_their_source_and_sales_of_one_event_an_identifier_each(home: P
         ).fetchall() == [("1", True), ("2", True)]
         # the marts are built again, with the new identifiers
         assert con.execute("select count(*) from ops.mart_watermark").fetchone() == (0,)
+
+
+def test_a_mart_with_the_earlier_name_of_a_column_is_kept_with_its_state(tmp_path: Path) -> None:
+    marts = {table.name: table.ddl() for table in TABLES if table.name.startswith("marts.")}
+    marts["marts.dim_collections"] = marts["marts.dim_collections"].replace('"covered_until"', '"told_until"')
+    with Lake(LakeConfig(tmp_path, memory_limit="500MB")).write("as earlier versions did") as con:
+        for ddl in (*marts.values(), MART_WATERMARK.ddl()):
+            con.execute(ddl)
+        con.execute(
+            "insert into marts.dim_collections by name"
+            " select 'apes' as collection, timestamp '2025-06-01' as told_until"
+        )
+        con.execute(f"insert into {MART_WATERMARK.name} values (7, '2025-06-02')")
+    with opened(tmp_path).read() as con:
+        kept = con.execute("select collection, covered_until::varchar from marts.dim_collections").fetchall()
+        assert kept == [("apes", "2025-06-01 00:00:00")]
+        assert con.execute(f"select count(*) from {MART_WATERMARK.name}").fetchone() == (1,)
+        assert "told_until" not in stored_columns(con)["marts.dim_collections"]
 
 
 def test_a_second_opening_does_nothing_and_waits_for_no_writer(home: Path) -> None:

@@ -40,7 +40,7 @@ def invoke(assay, *options: str):
 def test_a_home_that_was_never_watched_is_evaluated_at_once(assay):
     done = invoke(assay)
     assert done.exit_code == 1, done.output
-    assert "nothing has watched this home yet" in done.output
+    assert "no monitoring pass (job monitor) has run on this home yet" in done.output
     assert "sales_arrive: docs/runbook/source-silent.md · assay run" in done.output
 
 

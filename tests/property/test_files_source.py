@@ -1,4 +1,4 @@
-"""Whatever files hold, the door does not crash, and every row is in raw or in quarantine, none twice."""
+"""Whatever files hold, the files source does not crash, and every row is in raw or in quarantine, none twice."""
 
 from __future__ import annotations
 
