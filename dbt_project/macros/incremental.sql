@@ -27,6 +27,11 @@
         {{ adapter.commit() }}
         {{ return({"relations": [this.incorporate(type="table")]}) }}
     {%- endif -%}
+    {#- With another text the table may have other columns. Marts are declared: the lake brings them up to date. -#}
+    {%- if everything_changed() and this.schema != "marts" and table_comment() != fingerprint -%}
+        {%- set existing = load_cached_relation(this) -%}
+        {%- if existing is not none -%}{{ drop_relation_if_exists(existing) }}{%- endif -%}
+    {%- endif -%}
     {%- set built = dbt.materialization_incremental_duckdb() -%}
     {%- if nothing_changed -%}
         {%- do run_query("comment on table " ~ this ~ " is '" ~ fingerprint ~ "'") -%}

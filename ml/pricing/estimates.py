@@ -63,8 +63,11 @@ def write_estimates(
     if only is None:
         con.execute("delete from predictions.token_estimates")
     else:
+        # Those in scope, and collections that no source reports any more.
         con.execute(
-            "delete from predictions.token_estimates where collection in (select unnest($1))", [list(only)]
+            "delete from predictions.token_estimates where collection in (select unnest($1))"
+            " or collection not in (select collection from marts.dim_collections)",
+            [list(only)],
         )
     con.register("_predictions", predictions)
     try:
