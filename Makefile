@@ -33,7 +33,7 @@ DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run ui test drills lint format bench lock clean clean-state
+.PHONY: help setup run ui serve test drills lint format bench lock clean clean-state
 
 help: ## List the commands
 	@echo "Assay: an estimate for every token, and the proof of how right it was"
@@ -50,6 +50,9 @@ run: $(PREPARED) ## Run the whole job, print the estimates' accuracy, exit (agai
 
 ui: $(PREPARED) ## Start the Dagster UI and daemon on the same state (Ctrl-C stops them)
 	@$(BIN)/assay ui $(ARGS)
+
+serve: $(PREPARED) ## Serve the published estimates over HTTP (Ctrl-C stops it)
+	@$(BIN)/assay serve $(ARGS)
 
 # A thread each: on tables this small a second one costs more than it brings. In the folders' order the long tests
 # come first, so that many short ones even out the end.

@@ -23,6 +23,7 @@ from orchestration.cli.explain import explain
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.cli.portfolio import portfolio
 from orchestration.cli.report import report
+from orchestration.cli.serve import api, serve
 from orchestration.cli.status import status
 from orchestration.cli.tune import tune
 from orchestration.cli.watchdog import watchdog
@@ -197,6 +198,8 @@ app.command("tune")(tune)
 app.command("why")(why)
 app.command("drill")(drill)
 app.command("ablate")(ablate)
+app.command("serve")(serve)
+app.add_typer(api, name="api")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -97,7 +97,7 @@ def token_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterator[
     }}"""
     sql = f"""
         select w.id, e.token_id, epoch_us(e.as_of), coalesce({number("e.estimate_eth")}, -1.0),
-            {number("e.expected_eth")}, e.grade, e.tier, h.owner, to_json({body})::varchar::blob
+            {number("e.expected_eth")}, e.grade, e.tier, h.owner, encode(to_json({body})::varchar)
         from predictions.token_estimates as e
         inner join _wanted as w on e.collection = w.collection
         left join ({_OWNERS}) as h on e.collection = h.collection and e.token_id = h.token_id
@@ -121,7 +121,7 @@ def history_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterato
             from predictions.estimate_history group by collection
         )
         select w.id, e.token_id, epoch_us(e.as_of),
-            coalesce(e.model_version, '') || ' ' || coalesce(e.prior_version, ''), to_json({body})::varchar::blob
+            coalesce(e.model_version, '') || ' ' || coalesce(e.prior_version, ''), encode(to_json({body})::varchar)
         from predictions.estimate_history as e
         inner join _wanted as w on e.collection = w.collection
         inner join newest as n on e.collection = n.collection
