@@ -37,7 +37,7 @@ class Service:
         return [
             (b"etag", etag(edition.pointer, now).encode()),
             (b"cache-control", self._cache_control),
-            (b"vary", b"Accept-Encoding, Authorization, X-API-Key"),
+            (b"vary", b"Authorization, X-API-Key"),
         ]
 
 

@@ -105,7 +105,6 @@ class VersionWriter:
         from ml.explain.track_record import track_record
 
         due = set(plan.records)
-        slugs = Counter(document["slug"] for document in contents.collections.values())
         for name, document in contents.collections.items():
             before = plan.stored.get(name)
             if before is None or name in due:
@@ -127,7 +126,8 @@ class VersionWriter:
             aliases = [(name, "name")]
             if document["contract"]:
                 aliases.append((document["contract"].lower(), "contract"))
-            if document["slug"] and slugs[document["slug"]] == 1:
+            # Also a slug that several share: who asks by it is shown all of them, and nobody takes another's over.
+            if document["slug"]:
                 aliases.append((document["slug"], "slug"))
             self._replace_aliases(number, aliases)
 

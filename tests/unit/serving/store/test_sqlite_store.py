@@ -98,7 +98,7 @@ def test_data_that_are_too_old_are_not_served(changing: Market, tmp_path: Path) 
     store = SqliteStore(tmp_path / "store", refuse_after_s=3600, clock=lambda: now)
     store.current()
     now += 3601
-    with pytest.raises(StoreTooOldError, match="at most 1 h old, found 1.0 h"):
+    with pytest.raises(StoreTooOldError, match=r"at most 1 h old, found 1\.0 h"):
         store.current()
 
 
