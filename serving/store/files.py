@@ -12,6 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -23,6 +25,7 @@ KEPT_VERSIONS = 3
 """The current version and the two before it: a reader that is slow to notice a swap finds its file."""
 
 _PREFIX, _SUFFIX, _UNFINISHED = "estimates-", ".sqlite", ".unfinished"
+_NUMBER = re.compile(rf"{_PREFIX}(\d{{8}})-")
 _BLOCK = 4096
 _SAMPLED_BLOCKS = 4096
 
@@ -145,6 +148,14 @@ def unfinished_path(folder: Path, version: str) -> Path:
 def file_name(version: str) -> str:
     """Name of the file of a complete version."""
     return f"{_PREFIX}{version}{_SUFFIX}"
+
+
+def highest_number(folder: Path) -> int:
+    """The number of the last version, from the names of files and from the pointer, whatever state they are in."""
+    names = [path.name for path in folder.glob(f"{_PREFIX}*{_SUFFIX}")]
+    with suppress(OSError, UnicodeDecodeError):
+        names.append((folder / POINTER).read_text(encoding="utf-8"))
+    return max((int(number) for name in names for number in _NUMBER.findall(name)), default=0)
 
 
 def swap(folder: Path, unfinished: Path, pointer: Pointer) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -132,7 +131,7 @@ def _publish(
         )
         files.write_pointer(folder, confirmed)
         return PublicationReport(previous.version, False, None, {}, 0, {}, previous.bytes, seconds)
-    version = _next_version(folder, previous)
+    version = _next_version(folder)
     unfinished = files.unfinished_path(folder, version)
     unfinished.unlink(missing_ok=True)
     began = time.perf_counter()
@@ -199,13 +198,9 @@ def previous_version(folder: Path) -> tuple[files.Pointer | None, str | None]:
     return pointer, None
 
 
-def _next_version(folder: Path, previous: files.Pointer | None) -> str:
+def _next_version(folder: Path) -> str:
     """Higher than any before, so that versions sort, with a random end, so that no name is ever used twice."""
-    names: Sequence[str] = [path.name for path in folder.glob("estimates-*.sqlite")]
-    used = [int(name.split("-")[1]) for name in names if name.split("-")[1].isdigit()]
-    if previous is not None:
-        used.append(int(previous.version.split("-")[0]))
-    return f"{max(used, default=0) + 1:08d}-{secrets.token_hex(4)}"
+    return f"{files.highest_number(folder) + 1:08d}-{secrets.token_hex(4)}"
 
 
 def _lag_s(con: duckdb.DuckDBPyConnection, market_time: datetime) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,17 @@ class Market:
         """Bring the store up to date."""
         with self.lake.read() as con:
             return publish(con, folder, self.as_of, now=now)
+
+
+def publish_when_told(
+    home: Path, folder: Path, as_of: datetime, ready: Event, start: Event, done: Event
+) -> None:
+    """In a process of its own: open the lake, wait, publish. It may be killed at any moment."""
+    with Market(home).lake.read() as con:
+        ready.set()
+        start.wait()
+        publish(con, folder, as_of)
+    done.set()
 
 
 def _add_collection(con: duckdb.DuckDBPyConnection, number: int, name: str, tokens: int) -> None:

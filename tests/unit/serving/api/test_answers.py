@@ -116,7 +116,9 @@ def test_a_batch_keeps_the_order_and_a_bad_name_costs_only_itself(client: TestCl
 
 def test_a_batch_may_be_a_thousand_tokens_and_no_more(client: TestClient) -> None:
     token = {"collection": "Apes", "token_id": "1"}
-    assert len(client.post("/v1/estimates:batch", json={"tokens": [token] * 1000}).json()["estimates"]) == 1000
+    assert (
+        len(client.post("/v1/estimates:batch", json={"tokens": [token] * 1000}).json()["estimates"]) == 1000
+    )
     for tokens in ([token] * 1001, []):
         refused = client.post("/v1/estimates:batch", json={"tokens": tokens})
         assert (refused.status_code, refused.json()["errors"][0]["at"]) == (422, "body.tokens")

@@ -12,7 +12,7 @@ from tests.unit.serving.market import CONTRACT, NAMES, SHARED_CONTRACT
 UNIQUE = [name for name in NAMES if name not in ("bored-apes", SHARED_CONTRACT)]
 
 
-def get(client: TestClient, identifier: str, **params: str):  # noqa: ANN201
+def get(client: TestClient, identifier: str, **params: str):
     return client.get(f"/v1/collections/{quote(identifier, safe='')}", params=params)
 
 

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.api.keys import FILE, KeyFile, KeyFileError
-from serving.api.limiting import LimitError, Limiter, parse_limit
+from serving.api.limiting import Limiter, LimitError, parse_limit
 from tests.unit.serving.market import Market
 
 PATHS = (
@@ -36,11 +36,19 @@ def test_without_a_good_key_there_is_nothing(guarded: Path, client_of: Callable[
     keys.revoke(made.id)
     with client_of(guarded, anonymous=False) as client:
         for path in PATHS:
-            bad = [{}, bearer(revoked), bearer("assay_guess"), bearer(""), {"authorization": "Basic eDp5"},
-                   {"x-api-key": revoked}, {"authorization": good}, bearer(made.digest), bearer("\xff\xfe")]  # fmt: skip
+            bad = [
+                {},
+                {"authorization": "Basic eDp5"},
+                {"authorization": good},
+                {"x-api-key": revoked},
+                *map(bearer, (revoked, "assay_guess", "", made.digest, "\xff\xfe")),
+            ]
             for headers in bad:
                 response = client.get(path, headers={k: v.encode("latin-1") for k, v in headers.items()})
-                assert (response.status_code, response.json()["type"]) == (401, "urn:assay:problem:unauthorized")
+                assert (response.status_code, response.json()["type"]) == (
+                    401,
+                    "urn:assay:problem:unauthorized",
+                )
                 assert response.headers["www-authenticate"] == "Bearer"
                 assert "Apes" not in response.text
         assert client.get(PATHS[0], headers=bearer(good)).status_code == 200
@@ -50,7 +58,9 @@ def test_without_a_good_key_there_is_nothing(guarded: Path, client_of: Callable[
             assert client.get(path).status_code == 200
 
 
-def test_a_key_that_is_revoked_stops_working_at_once(guarded: Path, client_of: Callable[..., TestClient]) -> None:
+def test_a_key_that_is_revoked_stops_working_at_once(
+    guarded: Path, client_of: Callable[..., TestClient]
+) -> None:
     text, key = KeyFile(guarded).create("me")
     with client_of(guarded, anonymous=False) as client:
         assert client.get(PATHS[0], headers=bearer(text)).status_code == 200
@@ -88,7 +98,9 @@ def test_an_unknown_id_and_a_broken_file_are_told(tmp_path: Path) -> None:
             action()
 
 
-def test_with_a_broken_file_of_keys_no_key_is_good(guarded: Path, client_of: Callable[..., TestClient]) -> None:
+def test_with_a_broken_file_of_keys_no_key_is_good(
+    guarded: Path, client_of: Callable[..., TestClient]
+) -> None:
     text, _ = KeyFile(guarded).create("me")
     with client_of(guarded, anonymous=False) as client:
         assert client.get(PATHS[0], headers=bearer(text)).status_code == 200
@@ -97,7 +109,9 @@ def test_with_a_broken_file_of_keys_no_key_is_good(guarded: Path, client_of: Cal
         assert client.get(PATHS[0], headers=bearer(text)).status_code == 401
 
 
-def test_who_asks_too_often_waits_and_others_do_not(guarded: Path, client_of: Callable[..., TestClient]) -> None:
+def test_who_asks_too_often_waits_and_others_do_not(
+    guarded: Path, client_of: Callable[..., TestClient]
+) -> None:
     keys = KeyFile(guarded)
     (one, _), (two, _), (own, _) = keys.create("one"), keys.create("two"), keys.create("own", "3/hour")
     with client_of(guarded, key_limit="2/hour", anonymous_limit="1/hour") as client:
