@@ -25,7 +25,7 @@ HEADER_LIMIT_BYTES = 128 * 1024
 def run(config: ApiConfig) -> None:
     """Serve until the process is told to stop (SIGINT or SIGTERM)."""
     from granian import Granian
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
 
     os.environ[CONFIG_VARIABLE] = config.to_json()
@@ -34,6 +34,7 @@ def run(config: ApiConfig) -> None:
         address=config.host,
         port=config.port,
         interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
         workers=config.workers,
         factory=True,
         websockets=False,
