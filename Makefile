@@ -5,13 +5,14 @@
 #
 #   make run ARGS="--collections 20 --days 120"   options for the command behind a target
 #   make setup PYTHON=/path/to/python3.12         choose the interpreter
-#   make setup V=1                                let pip talk
+#   make setup V=1                                show pip's output
 
 VENV      := .venv
 BIN       := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 UNDERWAY  := $(VENV)/.installing
 PREPARED  := dbt_project/target/.prepared
+LINTED_SQL := dbt_project/target/.linted
 UV        := $(VENV)/tools/bin/uv
 ARGS      ?=
 PIP       := $(BIN)/python -m pip install --disable-pip-version-check $(if $(V),,-qq)
@@ -33,19 +34,20 @@ DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run ui serve test drills lint format bench lock clean clean-state
+.PHONY: help setup run ui serve test cases drills check check-tests lint lint-style lint-types lint-imports format bench lock \
+	clean clean-state
 
 help: ## List the commands
-	@echo "Assay: an estimate for every token, and the proof of how right it was"
+	@echo "Assay: an estimate for every token, and its measured error"
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  ARGS="..." passes options on, e.g. make run ARGS="--collections 20 --days 120"'
-	@echo "  State lives in ASSAY_HOME (default .assay); every setting: docs/how-to/configure.md"
+	@echo "  State is kept in ASSAY_HOME (default .assay); every setting: docs/how-to/configure.md"
 
 setup: $(PREPARED) ## Install into .venv from requirements.lock and prepare dbt's manifest
 
-run: $(PREPARED) ## Run the whole job, print the estimates' accuracy, exit (again: continue)
+run: $(PREPARED) ## Run the whole job, print the estimates' accuracy, exit (run again to continue)
 	@$(BIN)/assay run $(ARGS)
 
 ui: $(PREPARED) ## Start the Dagster UI and daemon on the same state (Ctrl-C stops them)
@@ -54,22 +56,44 @@ ui: $(PREPARED) ## Start the Dagster UI and daemon on the same state (Ctrl-C sto
 serve: $(PREPARED) ## Serve the published estimates over HTTP (Ctrl-C stops it)
 	@$(BIN)/assay serve $(ARGS)
 
-# A thread each: on tables this small a second one costs more than it brings. In the folders' order the long tests
-# come first, so that many short ones even out the end.
+# One DuckDB thread per process: on tables this small a second one costs more than it gains. In the folders' order
+# the long tests come first, so that the two workers end at about the same time.
 test: $(PREPARED) ## Run every test (ARGS="-k lake" narrows it)
 	ASSAY_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-drills: $(PREPARED) ## Play every incident and a quiet month on scratch homes (about half an hour)
+cases: $(PREPARED) ## Run Assay on small folders of files as people have them (ASSAY_TEST_DATA, or ../shared/data)
+	@cases="$${ASSAY_TEST_DATA:-../shared/data}/cases"; test -e "$$cases/check_cases.py" || { \
+		echo "expected $$cases/check_cases.py, found none: set ASSAY_TEST_DATA to the folder that holds cases/" >&2; exit 1; }; \
+	$(BIN)/python "$$cases/check_cases.py" "$$cases" --assay $(BIN)/assay $(ARGS)
+
+drills: $(PREPARED) ## Run every incident drill and a quiet month on scratch homes (about half an hour)
 	@$(BIN)/assay drill all $(ARGS)
 
-lint: $(INSTALLED) ## Check style, types, SQL and the import rules; changes nothing
+# Unit tests that are not slow beside lint: one core each.
+check: $(PREPARED) ## Run the quick unit tests and lint, for the inner loop (under three minutes)
+	@$(MAKE) --no-print-directory -j 2 check-tests lint
+
+check-tests: $(PREPARED)
+	ASSAY_THREADS=1 $(BIN)/python -m pytest tests/unit -m "not slow" $(ARGS)
+
+lint: lint-style lint-types lint-imports $(LINTED_SQL) ## Check style, types, SQL and the import rules; changes nothing
+
+lint-style: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint-types: $(INSTALLED)
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint dbt_project
+
+lint-imports: $(INSTALLED)
 	$(BIN)/lint-imports
 
-format: $(INSTALLED) ## Rewrite Python and SQL in the house style
+# sqlfluff parses SQL in Python, every branch of a template anew: only when a file of the project has changed.
+$(LINTED_SQL): $(INSTALLED) $(DBT_FILES) .sqlfluff .sqlfluffignore
+	$(BIN)/sqlfluff lint --processes 2 dbt_project
+	@mkdir -p $(@D) && touch $@
+
+format: $(INSTALLED) ## Format Python and SQL
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix dbt_project
@@ -93,7 +117,7 @@ clean-state: ## Remove the lake, models and run history: ASSAY_HOME, or else .as
 	@if test -n "$${ASSAY_DATA_PATH:-}"; then echo "Parquet files stay in $$ASSAY_DATA_PATH: remove its assay-lake" \
 		"yourself if no lake needs it; until then a new home is refused there"; fi
 
-# An installation that was cut short may leave half a package behind: the marker makes the next one start empty.
+# An interrupted installation may leave an incomplete package: the marker makes the next one start with an empty folder.
 $(INSTALLED): requirements.lock pyproject.toml
 	$(CHECK_PYTHON)
 	@rm -f $@

@@ -1,8 +1,7 @@
-"""What drift detection costs and what it is worth: false alarms on an undrifted market, delay after an injected drift.
+"""Cost and quality of drift detection: false alarms on an undrifted market, delay after an injected drift.
 
-Here: replaying passes through the history of simulated markets whose sales, marts, index and features the production
-code has made, and of feature frames with shifts of known size. Not here: the detection (`ml.drift`). Thresholds were
-chosen on the seeds TUNING; figures are reported on REPORTED.
+Here: replaying passes through a history, and what they found. Not here: the histories (`benchmarks.drift_data`) and the
+detection (`ml.drift`). Thresholds were chosen on the seeds TUNING; figures are reported on REPORTED.
 
     python -m benchmarks --only drift
 """
@@ -17,15 +16,14 @@ from pathlib import Path
 
 import duckdb
 
+from benchmarks.drift_data import FRAME_DAYS, SHIFTED_DAY, START, frame_rows, simulated_rows
 from ml.drift.config import DEFAULT_DRIFT, DriftConfig
 from ml.drift.scoring import FRESH, is_market, score_rows
 from ml.drift.statement import windows_sql
-from ml.drift.subjects import SUBJECTS, subject_rows
+from ml.drift.subjects import SUBJECTS
 from ml.drift.tables import SCORED_WINDOWS, STATUS, store
 
 TUNING, REPORTED = (101, 102), (201, 202)
-START = datetime(2025, 1, 1)  # noqa: DTZ001 - the lake's instants are naive UTC
-SHIFTED_DAY, FRAME_DAYS = 240, 360
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def replay(
         con.execute(
             f"create or replace temp table due as select * from ({windows_sql(rows, config)})"
             f" anti join ({SCORED_WINDOWS}) as scored using (collection, window_sales, number)",
-            {"now": now},
+            {"as_of": now},
         )
         if not markets:
             con.execute("delete from due where is_market")
@@ -103,85 +101,14 @@ def replay(
     return Replay(flagged, passes * step_days / 7, len(watched))
 
 
-def simulated_rows(folder: Path, collections: int, days: int, seed: int, faults: str = "") -> str:
-    """Make a simulated market up to its features in a folder; returns SQL that reads its watched values."""
-    from orchestration.definitions import open_location
-    from orchestration.home import open_instance, prepare_home
-    from orchestration.runs.main_job import ingest_and_build
-    from orchestration.settings import load_settings
-
-    target = folder / f"rows-{collections}-{days}-{seed}-{faults.replace('@', '-') or 'quiet'}.parquet"
-    if not target.exists():
-        home = target.with_suffix("")
-        settings = load_settings(home=home, collections=collections, days=days, seed=seed, faults=faults)
-        prepare_home(settings)
-        with open_instance(settings) as instance:
-            location = open_location(settings)
-            ingest_and_build(location, instance)
-        with location.assay.lake.read() as con:
-            con.execute(f"copy ({subject_rows()}) to '{target}' (format parquet)")
-    return f"from read_parquet('{target}')"
-
-
-def frame_rows(
-    con: duckdb.DuckDBPyConnection,
-    name: str,
-    collections: int,
-    seed: int,
-    moved: tuple[str, ...] = (),
-    shift_sd: float = 0.0,
-    memory: float = 0.5,
-    sales: tuple[int, int] = (150, 3000),
-) -> str:
-    """A temp table of values that are serially dependent, moved by `shift_sd` from SHIFTED_DAY on in all collections.
-
-    Each value is a moving average over the last sales with geometric weights (correlation `memory` between
-    neighbours), plus independent noise of the same size, heavy-tailed; so that blocks of sales differ as they do.
-    """
-    import numpy as np
-    import pyarrow as pa
-    from scipy.signal import lfilter
-
-    rng = np.random.default_rng(seed)
-    sizes = np.exp(rng.uniform(np.log(sales[0]), np.log(sales[1]), collections)).astype(int)
-    n = int(sizes.sum())
-    seq = np.concatenate([np.arange(1, size + 1) for size in sizes])
-    owner = np.repeat(np.arange(collections), sizes)
-    day = np.concatenate([np.sort(rng.uniform(0, FRAME_DAYS, size)) for size in sizes])
-    readings = rng.standard_t(5, (n, len(SUBJECTS))).astype(np.float32)
-    slow = lfilter([np.sqrt(1 - memory**2)], [1, -memory], rng.standard_normal((n, len(SUBJECTS))), axis=0)
-    readings += slow.astype(np.float32)
-    spread = float(np.std(readings[:, 0]))
-    for position, subject in enumerate(SUBJECTS):
-        if subject.name in moved:
-            readings[day >= SHIFTED_DAY, position] += np.float32(shift_sd * spread)
-    table = pa.table(
-        {
-            "collection": pa.array([f"c{i:05d}" for i in range(collections)]).take(pa.array(owner)),
-            "market": pa.array(["frames"]).take(pa.array(np.zeros(n, dtype=np.int64))),
-            "seq": seq,
-            "known_at": pa.array(
-                np.datetime64(START, "us") + (day * 86400e6).astype("timedelta64[us]"), pa.timestamp("us")
-            ),
-            "readings": pa.FixedSizeListArray.from_arrays(pa.array(readings.ravel()), len(SUBJECTS)).cast(
-                pa.list_(pa.float32())
-            ),
-        }
-    )
-    con.register("made_frame", table)
-    con.execute(f"create or replace temp table {name} as select * from made_frame")
-    con.unregister("made_frame")
-    return f"from {name}"
-
-
 @dataclass(frozen=True)
 class Detection:
-    """What was made of an injected drift.
+    """How an injected drift was detected.
 
     Attributes:
-        able: collections with at least two windows of sales after it, and a tested window before.
+        able: collections that sold enough to detect it: two windows of sales after it, and a tested window before.
         found: those of them called drifted by the end.
-        days: median delay in days among the found, to the pass that said so; None without any.
+        days: median delay in days among the found, to the pass that found it; None without any.
         sales: the same in sales of the collection.
     """
 
@@ -207,15 +134,15 @@ def detection(
     for flag in replayed.flagged:
         if flag.at > injected:
             first.setdefault(flag.collection, flag.at)
-    con.execute("create or replace temp table flagged (collection varchar, said_at timestamp)")
+    con.execute("create or replace temp table flagged (collection varchar, found_at timestamp)")
     if first:
         con.executemany("insert into flagged values (?, ?)", list(first.items()))
     measured = con.execute(
         f"""
         with after as (
             select
-                collection, any_value(said_at) as said_at,
-                count(*) filter (known_at >= $injected and known_at < said_at) as sales
+                collection, any_value(found_at) as found_at,
+                count(*) filter (known_at >= $injected and known_at < found_at) as sales
             from ({rows})
             left join flagged using (collection)
             group by collection
@@ -223,8 +150,8 @@ def detection(
                 and count(*) filter (known_at < $injected) >= 160
         )
         select
-            count(*), count(said_at), median(epoch(said_at - $injected::timestamp)) / 86400,
-            median(sales) filter (said_at is not null)
+            count(*), count(found_at), median(epoch(found_at - $injected::timestamp)) / 86400,
+            median(sales) filter (found_at is not null)
         from after
         """,
         {"injected": injected, "least": least_sales},
@@ -234,7 +161,7 @@ def detection(
 
 
 def size_cost(con: duckdb.DuckDBPyConnection, collections: int) -> tuple[int, float, float]:
-    """Rows, wall seconds and processor seconds of the statement on independent values of that many collections."""
+    """Rows, elapsed seconds and processor seconds of the statement on independent values of that many collections."""
     values = ", ".join("(random() + random() - 1)::float" for _ in SUBJECTS)
     con.execute("select setseed(0.5)")
     con.execute(
@@ -255,12 +182,12 @@ def size_cost(con: duckdb.DuckDBPyConnection, collections: int) -> tuple[int, fl
     )
     counted = con.execute("select count(*) from sized").fetchone()
     now = START + timedelta(days=366)
-    wall, cpu = time.perf_counter(), time.process_time()
+    started, cpu = time.perf_counter(), time.process_time()
     con.execute(
-        f"create or replace temp table due as {windows_sql('from sized', DEFAULT_DRIFT)}", {"now": now}
+        f"create or replace temp table due as {windows_sql('from sized', DEFAULT_DRIFT)}", {"as_of": now}
     )
     score_rows(con, "from sized", "due", now, DEFAULT_DRIFT)
-    spent = time.perf_counter() - wall, time.process_time() - cpu
+    spent = time.perf_counter() - started, time.process_time() - cpu
     con.execute("drop table sized")
     return (counted[0] if counted else 0), *spent
 
@@ -304,9 +231,9 @@ def measure(scratch: Path, collections: int = 40, days: int = 300) -> Iterator[t
             else "not found",
             "",
         )
-    rows_at_size, wall, cpu = size_cost(con, collections * 10)
+    rows_at_size, elapsed, cpu = size_cost(con, collections * 10)
     yield (
         f"statement on {collections * 10} collections, {rows_at_size:,} sales, {len(SUBJECTS)} distributions each",
-        f"{wall:.1f} s ({cpu:.1f} s of processor)",
+        f"{elapsed:.1f} s ({cpu:.1f} s of processor)",
         "< 20 s at 3,000",
     )

@@ -1,13 +1,13 @@
 """The noise floor of real sales: how much two sales of the same thing at nearly the same time differ.
 
-Here: the dispersion of such pairs, and the error that nobody can go below because of it. Not here: models.
+Here: the dispersion of such pairs, and the error that no model can go below because of it. Not here: models.
 
-The concept. If one token is resold within a day, or two tokens with the same traits are sold within an hour, the value
+Concept: if one token is resold within a day, or two tokens with the same traits are sold within an hour, the value
 has hardly moved: what the two prices differ by is noise of the sale. If ln price = value + e with independent e, the
 difference of two sales has √2 the noise; the best possible estimate is the value, and its median error is that of e.
-A resale that follows quickly is no random sale (flippers sell higher), so the pair's median difference is taken off.
-What the value did between the two is only taken off as far as the index saw it: the floor is an upper bound of the true
-one (on the simulator, whose noise is known to leave 3.8 %, resales within a day say about 8 %).
+A resale that follows quickly is no random sale (flippers sell higher), so the pair's median difference is subtracted.
+A change of the value between the two is only removed as far as the index measured it: the floor is an upper bound of
+the true one (on the simulator, whose noise is known to leave 3.8 %, resales within a day give about 8 %).
 
     python -m benchmarks.noise_floor HOME      a finished home of real data
 """

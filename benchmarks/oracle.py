@@ -1,10 +1,10 @@
 """How close Assay comes to an oracle that knows how the simulated market was made.
 
-Here: what the oracle is told, and the comparison with Assay's estimates against the hidden truth. Not here: its
+Here: what the oracle knows, and the comparison with Assay's estimates against the hidden truth. Not here: its
 posterior (`oracle_posterior`), running Assay (`benchmarks.runs`) and the market itself (`sources.simulator`).
 
-The oracle is given what no model has: the family of trait premiums, each collection's volatility and noise, the
-half-life of the swing. It is not given any level or premium: these it infers (`oracle_posterior`) from the very sales
+The oracle knows what no model knows: the family of trait premiums, each collection's volatility and noise, the
+half-life of the swing. It does not know any level or premium: it infers them (`oracle_posterior`) from the same sales
 that Assay saw. It does not use listings, the selection of cheap tokens, or other collections' levels.
 
     python -m benchmarks.oracle HOME        compare a finished simulated home
@@ -83,7 +83,7 @@ def compare(home: Path, *, sweeps: int = SWEEPS, limit: int | None = None) -> It
             k = number[key]
             low = universe.offsets[k]
             codes = universe.codes[low : universe.offsets[k + 1], : universe.types[k]].astype(np.int64)
-            end = (tokens["as_of"][0] - np.datetime64(config.first_instant)) / np.timedelta64(1, "D")
+            end = (tokens["as_of"][0] - np.datetime64(config.start_time)) / np.timedelta64(1, "D")
             seen = _observed(sales, codes, float(end), config)
             found = posterior_log_value(
                 seen, truths_of(config, universe, k), np.random.default_rng(k), sweeps
@@ -103,7 +103,7 @@ def _observed(sales: dict[str, npt.NDArray], codes: Ints, end: float, config: Si
         names = np.where(real, np.cumsum(real) - 1 + len(information), -1)
         values[:, t] = names[dense]
         information += list(-np.log(counts[real] / counts[real].sum()))
-    day = (sales["event_time"] - np.datetime64(config.first_instant)) / np.timedelta64(1, "D")
+    day = (sales["event_time"] - np.datetime64(config.start_time)) / np.timedelta64(1, "D")
     discount = np.where(sales["side"] == SIDES[1], _BID_DISCOUNT, 0.0)
     return Observed(
         day,
@@ -159,12 +159,14 @@ def rows_by_size(found: list[Compared]) -> list[dict[str, float | str]]:
             continue
         row: dict[str, float | str] = {"sales": name, "collections": len(part)}
         row["tokens"] = sum(len(c.assay) for c in part)
-        for who in ("assay", "oracle"):
-            errors = [getattr(c, who) for c in part]
-            row[who] = mdape(np.concatenate(errors))
-            row[f"{who}_by_collection"] = float(np.median([mdape(e) for e in errors]))
-            row[f"{who}_level"] = float(np.median([abs(np.median(e)) for e in errors]))
-            row[f"{who}_shape"] = float(np.median(np.concatenate([np.abs(e - np.median(e)) for e in errors])))
+        for source in ("assay", "oracle"):
+            errors = [getattr(c, source) for c in part]
+            row[source] = mdape(np.concatenate(errors))
+            row[f"{source}_by_collection"] = float(np.median([mdape(e) for e in errors]))
+            row[f"{source}_level"] = float(np.median([abs(np.median(e)) for e in errors]))
+            row[f"{source}_shape"] = float(
+                np.median(np.concatenate([np.abs(e - np.median(e)) for e in errors]))
+            )
         row["ratio"] = row["assay"] / row["oracle"]  # type: ignore[operator]
         rows.append(row)
     return rows

@@ -1,11 +1,11 @@
 """The oracle's posterior of one simulated collection, by Gibbs sampling.
 
-Here: the model of a sale and its sampler. Not here: what the oracle is told and what it is compared with (`oracle`).
+Here: the model of a sale and its sampler. Not here: what the oracle knows and what it is compared with (`oracle`).
 
     ln price = slow level (Brownian in days) + swing (AR(1) in sales) + premiums of the traits + token + t₃ noise
 
-The path of level and swing is drawn whole (forward filter, backward sampling); premiums, trait type by trait type, from
-their spike and slab on a grid; the tails by a gamma weight per sale.
+The path of level and swing is drawn at once (forward filter, backward sampling); premiums, trait type by trait type,
+from their spike and slab on a grid; the tails by a gamma weight per sale.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _GRID = np.concatenate([np.linspace(-0.3, 0.5, 161)[:-1], np.linspace(0.5, 3.2, 
 
 @dataclass(frozen=True)
 class Truths:
-    """What the oracle is told about a collection: log units, per day or per sale."""
+    """What the oracle knows about a collection: log units, per day or per sale."""
 
     daily_sd: float
     step_sd: float
@@ -104,8 +104,8 @@ def _log_priors(information: Floats) -> Floats:
     for k, strength in enumerate(_STRENGTHS):
         sd = max(_SPREAD * strength, 0.006)
         beyond = np.maximum(information - _COMMON, 0.0)
-        worth = np.minimum(_PREMIUM_SCALE * shape[None, :] * beyond[:, None] * strength, _MOST)
-        z = (_GRID[None, :, None] - worth[:, None, :]) / sd
+        premium_of_value = np.minimum(_PREMIUM_SCALE * shape[None, :] * beyond[:, None] * strength, _MOST)
+        z = (_GRID[None, :, None] - premium_of_value[:, None, :]) / sd
         slab = np.exp(-0.5 * z**2).mean(axis=2) / sd
         spike = np.exp(-0.5 * (_GRID / sd) ** 2) / sd
         out[k] = np.log(_PRICED_SHARE * slab + (1 - _PRICED_SHARE) * spike + 1e-12)

@@ -15,9 +15,9 @@ ASSAY = str(Path(sys.executable).parent / "assay")
 
 @dataclass(frozen=True)
 class Run:
-    """One `assay run`: wall seconds of the process, and what it reported."""
+    """One `assay run`: elapsed seconds of the process, and what it reported."""
 
-    wall_s: float
+    elapsed_s: float
     report: dict[str, Any]
 
     def stage(self, *names: str) -> float:
@@ -30,10 +30,10 @@ def assay_run(home: Path, *options: str) -> Run:
     command = [ASSAY, "run", "--json", "--home", str(home), *options]
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wall = time.perf_counter() - started
+    elapsed = time.perf_counter() - started
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
-    return Run(wall, json.loads(done.stdout))
+    return Run(elapsed, json.loads(done.stdout))
 
 
 def code_location_seconds() -> float:

@@ -1,4 +1,4 @@
-"""Does the simulated market look like the real one? The same statistics on both, side by side.
+"""Compare the simulated market with the real one: the same statistics of both.
 
 Here: the statistics, as SQL over raw sales and listings, and the comparison. Not here: the numbers the
 simulator is set to (`config`). Run it on a directory the files source can read:
@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from sources.protocol import Source
 from sources.registry import open_source
-from sources.validation import connect
+from sources.values import connect
 
 _LIQUID = 200  # Clean sales from which a collection's statistics mean something (docs/domain.md, section 5).
 
@@ -153,7 +153,7 @@ _STATISTICS: tuple[tuple[str, str, str], ...] = (
             and b.event_time between a.event_time and a.event_time + interval 7 day and b.n <> a.n""",
     ),
     (
-        "rows that tell a sale already told",
+        "rows that report a sale again",
         "%",
         """select 100.0 * (sum(c) - count(*)) / sum(c) from (
             select count(*) as c from sales
@@ -182,7 +182,7 @@ def statistics(sales: pa.Table, listings: pa.Table) -> dict[str, tuple[float | N
         listings: Rows of raw.listings.
 
     Returns:
-        Name → (value, unit); None where the data say nothing (e.g. no side is known).
+        Name → (value, unit); None where the data do not give it (e.g. no side is known).
     """
     con = connect()
     try:

@@ -56,13 +56,13 @@ def measure_worklist(figures: Figures, home: Path, n: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, str(home), *keys], capture_output=True, text=True, check=False
     )
-    wall = time.perf_counter() - started
+    elapsed = time.perf_counter() - started
     if done.returncode:
         raise RuntimeError(done.stderr[-3000:])
     stage = float(done.stdout.strip().splitlines()[-1].split()[-2])
     figures.add(f"  worklist of {len(keys)} collections: stage / bare fits", f"{stage:.1f} / {bare:.1f} s")
     figures.add("    ratio", f"{stage / bare:.2f} ×", "≤ 1.25 ×")
-    figures.add("    with the start of the process", f"{wall:.1f} s")
+    figures.add("    with the start of the process", f"{elapsed:.1f} s")
 
 
 def bare_index(lake: Lake) -> float:

@@ -1,4 +1,4 @@
-"""What the catalog says about its own lake: its id, where its files were put first, which files it names.
+"""What the catalog records about its lake: its id, where its files were put first, which files it references.
 
 Read from DuckLake's own tables, through DuckDB: a second SQLite library in one process would drop the locks of the
 first when it closes the file. Nothing here writes.
@@ -29,11 +29,11 @@ _SMALL: dict[str, str | int | bool | float] = {"threads": 1, "memory_limit": "25
 
 @dataclass(frozen=True)
 class Catalog:
-    """A catalog, as it names itself.
+    """A catalog and what identifies it.
 
     Attributes:
-        lake_id: UUID that DuckLake drew for the schema ``main`` when it made the catalog. It is copied and moved
-            with the catalog and needs no write of ours.
+        lake_id: UUID that DuckLake generated for the schema ``main`` when it made the catalog. It is copied and moved
+            with the catalog; Assay never writes it.
         data_path: Where the lake's files were put when the catalog was made; the layout is read from it.
         address: Where the catalog is, without user and password.
         server: PostgreSQL only: the server's system identifier and the database, which stay the same under
@@ -51,14 +51,14 @@ def read_catalog(config: LakeConfig) -> Catalog | None:
     if not config.is_postgres:
         return read_sqlite_catalog(config.catalog_path)
     with _opened(config) as con:
-        said = _lake_id_and_data_path(con)
-        if said is None:
+        identity = _lake_id_and_data_path(con)
+        if identity is None:
             return None
         question = (
             "select system_identifier::text || ''/'' || current_database() as server from pg_control_system()"
         )
         row = con.execute(f"from postgres_query('{_ALONE}', '{question}')").fetchone()
-    return Catalog(*said, address=config.postgres.public_url(), server=str(row[0]) if row else None)
+    return Catalog(*identity, address=config.postgres.public_url(), server=str(row[0]) if row else None)
 
 
 def read_sqlite_catalog(path: Path) -> Catalog | None:
@@ -66,25 +66,25 @@ def read_sqlite_catalog(path: Path) -> Catalog | None:
     if not path.exists():
         return None
     with _opened_sqlite(path) as con:
-        said = _lake_id_and_data_path(con)
-    return None if said is None else Catalog(*said, address=f"sqlite:{path.resolve()}")
+        identity = _lake_id_and_data_path(con)
+    return None if identity is None else Catalog(*identity, address=f"sqlite:{path.resolve()}")
 
 
-def named_by_catalog(config: LakeConfig) -> set[str]:
-    """Every file the catalog names, without attaching the lake (`named_files`)."""
+def files_of_catalog(config: LakeConfig) -> set[str]:
+    """Every file the catalog references, without attaching the lake (`referenced_files`)."""
     with _opened(config) as con:
-        return named_files(con, _ALONE)
+        return referenced_files(con, _ALONE)
 
 
-def named_files(con: duckdb.DuckDBPyConnection, database: str = ATTACHED_TABLES) -> set[str]:
-    """Every file that a snapshot of the catalog names, data and deletions.
+def referenced_files(con: duckdb.DuckDBPyConnection, database: str = ATTACHED_TABLES) -> set[str]:
+    """Every file that a snapshot of the catalog references, data and deletions.
 
     Args:
         con: A connection that sees DuckLake's own tables.
         database: The name under which it sees them.
 
     Returns:
-        Paths relative to the lake's folder; absolute ones where the catalog says so.
+        Paths relative to the lake's folder; absolute ones where the catalog stores them so.
     """
     rows = con.execute(
         f"""

@@ -1,12 +1,12 @@
-"""Delete files that nothing needs any more, and never one that is not this lake's.
+"""Delete files that nothing references any more, and never a file of another lake or program.
 
-Two kinds go: files that only expired snapshots named, which the catalog lists itself, and orphans of our own writes,
-which a killed process left. An orphan is told from somebody else's file by four things together: it lies where this
-lake would have written it, it carries DuckLake's name, that name's instant is after the folder was marked as this
-lake's, and it is older than a day. Everything else is reported and stays.
+Two kinds are deleted: files that only expired snapshots referenced, which the catalog lists itself, and orphans of our
+own writes, which a killed process left. A file counts as our orphan only if four conditions hold together: it is in a
+folder where this lake writes, it has a name that DuckLake generates, the time in that name is after the folder was
+marked as this lake's, and the file is older than a day. Every other file is reported and stays.
 
-DuckLake's own clean-up takes all it finds below the data path, and has taken live files (ducklake 815, 1105): here it
-is asked for a list, and deletes only what passed.
+DuckLake's own clean-up deletes all it finds below the data path, and has deleted referenced files (ducklake 815,
+1105): here it is asked for a list, and deletes only what passed.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from pathlib import Path
 
 import duckdb
 
-from lake.catalog import named_files, schema_folders
+from lake.catalog import referenced_files, schema_folders
 from lake.config import CATALOG_ALIAS
 from lake.errors import UnsafeCleanupError
 from lake.ownership import Marker
 from lake.storage import is_object_store, relative_path
 
 ORPHAN_AGE = timedelta(days=1)
-"""An orphan is removed when it is older than this: no write takes as long."""
+"""An orphan is removed when it is older than this; no write takes that long."""
 
 # schema/table/[partition=value/]ducklake-<UUID of version 7>[-delete].parquet
 _OUR_NAME = re.compile(
     r"(?P<schema>[^/]+)/[^/]+/(?:[^/=]+=[^/]*/)*"
-    r"ducklake-(?P<instant>[0-9a-f]{8}-[0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}(?:-delete)?\.parquet"
+    r"ducklake-(?P<written>[0-9a-f]{8}-[0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}(?:-delete)?\.parquet"
 )
 
 
@@ -40,9 +40,9 @@ class Cleanup:
     """What one clean-up did.
 
     Attributes:
-        files_deleted: Files that only expired snapshots had named.
-        orphans_deleted: Files of our own writes that no snapshot ever named.
-        kept: ``path: reason`` of each file that the catalog does not need and that stays all the same.
+        files_deleted: Files that only expired snapshots referenced.
+        orphans_deleted: Files of our own writes that no snapshot ever referenced.
+        kept: ``path: reason`` of each file that the catalog does not reference and that was kept.
     """
 
     files_deleted: int
@@ -50,22 +50,24 @@ class Cleanup:
     kept: tuple[str, ...]
 
 
-def remove_dead_files(con: duckdb.DuckDBPyConnection, marker: Marker, folder: str, now: datetime) -> Cleanup:
-    """Delete what expired snapshots named and what killed writes left.
+def remove_unreferenced_files(
+    con: duckdb.DuckDBPyConnection, marker: Marker, folder: str, now: datetime
+) -> Cleanup:
+    """Delete what only expired snapshots referenced and what killed writes left.
 
     Args:
         con: A connection in autocommit mode, under the write lock.
         marker: The marker of the folder, just read (`ownership.owned`).
         folder: The lake's folder, with trailing slash.
-        now: The instant that ages are counted from (UTC).
+        now: Time that ages are counted from (UTC).
 
     Raises:
-        UnsafeCleanupError: If DuckLake would delete a file that a snapshot names; nothing was deleted then.
+        UnsafeCleanupError: If DuckLake would delete a file that a snapshot references; nothing was deleted then.
     """
-    named = named_files(con)
+    in_snapshots = referenced_files(con)
     scheduled = {path: relative_path(folder, path) for path in _listed(con, "ducklake_cleanup_old_files")}
     unnamed = {path: relative_path(folder, path) for path in _listed(con, "ducklake_delete_orphaned_files")}
-    _refuse_overlap(named, {**scheduled, **unnamed})
+    _refuse_overlap(in_snapshots, {**scheduled, **unnamed})
 
     kept = [
         f"{path}: to be deleted, but outside of the folder"
@@ -95,22 +97,22 @@ def remove_dead_files(con: duckdb.DuckDBPyConnection, marker: Marker, folder: st
 
 
 def why_kept(inside: str | None, schemas: Collection[str], marked_at: datetime, now: datetime) -> str | None:
-    """Why a file that no snapshot names is not removed; None for an orphan of our own writes.
+    """Why a file that no snapshot references is not removed; None for an orphan of our own writes.
 
     Args:
-        inside: Its path within the lake's folder; None if it does not lie there.
+        inside: Its path within the lake's folder; None if it is not in that folder.
         schemas: Folders of the lake's schemas.
         marked_at: When the folder was marked as this lake's.
-        now: The instant that ages are counted from.
+        now: Time that ages are counted from.
     """
     if inside is None:
         return "outside of the folder"
     match = _OUR_NAME.fullmatch(inside)
     if match is None or match["schema"] not in schemas:
         return "not a name that this lake gives"
-    # The first 48 bits of such a UUID are the milliseconds since 1970 at which the name was drawn. Unlike the time of
-    # the file they survive a copy.
-    written_at = datetime.fromtimestamp(int(match["instant"].replace("-", ""), 16) / 1000, UTC)
+    # The first 48 bits of such a UUID are the milliseconds since 1970 at which the name was generated. Unlike the
+    # modification time of the file they survive a copy.
+    written_at = datetime.fromtimestamp(int(match["written"].replace("-", ""), 16) / 1000, UTC)
     if written_at < marked_at:
         return "written before the folder was marked as this lake's"
     if written_at > now - ORPHAN_AGE:
@@ -118,13 +120,15 @@ def why_kept(inside: str | None, schemas: Collection[str], marked_at: datetime, 
     return None
 
 
-def _refuse_overlap(named: Collection[str], candidates: dict[str, str | None]) -> None:
-    live = sorted(path for path, inside in candidates.items() if path in named or inside in named)
-    if live:
+def _refuse_overlap(in_snapshots: Collection[str], candidates: dict[str, str | None]) -> None:
+    referenced = sorted(
+        path for path, inside in candidates.items() if path in in_snapshots or inside in in_snapshots
+    )
+    if referenced:
         raise UnsafeCleanupError(
-            f"Expected DuckLake to offer only files for deletion that no snapshot names, found {len(live)} that one "
-            f"does, such as {live[0]}; nothing was deleted, and the lake is whole. Please report it with the versions "
-            "of duckdb and ducklake; until then leave maintenance off."
+            f"Expected DuckLake to offer only files for deletion that no snapshot references, found {len(referenced)} "
+            f"that one does, such as {referenced[0]}; nothing was deleted, and the lake is intact. Please report this "
+            "with the versions of duckdb and ducklake; until then leave maintenance off."
         )
 
 
@@ -142,9 +146,9 @@ def _remove_files(orphans: Collection[str]) -> int:
 def _remove_objects(
     con: duckdb.DuckDBPyConnection, orphans: Collection[str], now: datetime
 ) -> tuple[int, list[str]]:
-    """Remove objects through DuckLake, which takes all that are older than an instant: only if all of these passed.
+    """Remove objects through DuckLake, which removes every one older than a given time: only if all of these passed.
 
-    An object's time is that of its upload, so that none can become older than a day between the list and the deletion.
+    An object's time is that of its upload, so no further object becomes older than a day before the deletion.
 
     Returns:
         How many were removed, and ``path: reason`` of those that stay.

@@ -1,4 +1,7 @@
-"""Where the lake is and what it may use. Nothing is read from the environment: settings live upstairs."""
+"""Where the lake is and what it may use.
+
+Nothing is read from the environment: that is `orchestration.settings`.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ class LakeConfig:
         home: Folder that holds everything the installation keeps (`$ASSAY_HOME`).
         catalog_url: None for a SQLite catalog under ``home``; otherwise
             ``postgresql://user:password@host:port/db``.
-        data_path: Below what Parquet files go, in a private folder (`ownership.data_folder`): a folder or an
+        data_path: Where Parquet files go, in a private folder (`ownership.data_folder`): a folder or an
             object-store prefix. None for ``home/lake/data``.
         memory_limit: What one DuckDB instance may use, such as ``4GB``; it spills to ``home/tmp`` beyond
             that.
@@ -76,7 +79,7 @@ class LakeConfig:
 
     @property
     def is_postgres(self) -> bool:
-        """Whether the catalog lives in PostgreSQL."""
+        """Whether the catalog is in PostgreSQL."""
         return self.catalog_url is not None
 
     @property
@@ -96,7 +99,7 @@ class LakeConfig:
 
     @property
     def data_root(self) -> str:
-        """The data path with a trailing slash; which folder in it is the lake's says `ownership.data_folder`."""
+        """The data path with a trailing slash; `ownership.data_folder` gives the lake's own folder in it."""
         path = self.data_path if self.data_path is not None else str(self.folder / "data")
         return path if path.endswith("/") else f"{path}/"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 
 import duckdb
 
@@ -17,6 +17,7 @@ from lake.ownership import Marker, claim, data_folder, owned, refuse_other_lakes
 from lake.postgres import SECRET
 from lake.storage import quoted
 from lake.tables import Table
+from lake.transaction import transaction
 
 
 class Lake:
@@ -27,7 +28,7 @@ class Lake:
     (`extensions`).
 
     The first use in a process creates what is missing and migrates a lake of an earlier version, under the lock; when
-    nothing has to be done that is one look, without it.
+    nothing has to be done that is one query, without the lock.
 
     Args:
         config: Where the lake is and what it may use.
@@ -86,7 +87,7 @@ class Lake:
         """One transaction under the write lock: committed when the block ends, rolled back when it raises.
 
         Args:
-            purpose: What is being written, told to whoever has to wait.
+            purpose: What is being written; shown to processes that have to wait.
 
         Yields:
             A connection inside a transaction.
@@ -97,16 +98,8 @@ class Lake:
         with self.writing(purpose):
             con = self._attached()
             try:
-                con.execute("begin")
-                try:
+                with transaction(con):
                     yield con
-                except BaseException:
-                    # A commit that failed has already ended the transaction: then there is nothing to roll
-                    # back.
-                    with suppress(duckdb.TransactionException):
-                        con.execute("rollback")
-                    raise
-                con.execute("commit")
             finally:
                 con.close()
 
@@ -176,7 +169,7 @@ class Lake:
         return f"attach {quoted(self.config.ducklake_path)} as {CATALOG_ALIAS} ({', '.join(options)})"
 
     def owned_folder(self) -> Marker:
-        """The marker of the lake's folder, looked at anew, for who is about to delete files there.
+        """The marker of the lake's folder, read again, for a caller that is about to delete files there.
 
         Raises:
             DataPathError: If the folder is not, or no longer, this lake's.
@@ -189,7 +182,7 @@ class Lake:
     def _ensure_created(self) -> None:
         """Compare catalog and folder, create what is missing or migrate it, once; afterwards this costs nothing.
 
-        Who finds everything in place waits for nobody; a lake is created and migrated under the lock.
+        A lake that is complete is opened without the lock; creating and migrating take it.
         """
         if self._ready:
             return
@@ -224,11 +217,10 @@ class Lake:
         con = self._attached()
         try:
             present = _schemas(con)
-            con.execute("begin")
-            for schema in SCHEMAS:
-                if schema not in present:
-                    con.execute(f"create schema if not exists {schema}")
-            con.execute("commit")
+            with transaction(con):
+                for schema in SCHEMAS:
+                    if schema not in present:
+                        con.execute(f"create schema if not exists {schema}")
             if self.tables:
                 migrate(con, self.tables, self.config.home)
         finally:

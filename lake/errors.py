@@ -1,4 +1,4 @@
-"""What can go wrong when opening or changing the lake; every message says expected, found and what to do."""
+"""Errors of opening or changing the lake; every message names what was expected, what was found and what to do."""
 
 from __future__ import annotations
 

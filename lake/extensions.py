@@ -1,4 +1,4 @@
-"""Bring DuckDB's extensions in: from the installed wheels first, else from DuckDB's repository.
+"""Load DuckDB's extensions: from the installed wheels first, else from DuckDB's repository.
 
 Installing from the wheel needs no network, so a machine behind a registry mirror works like any other.
 """
@@ -21,7 +21,7 @@ WHEELS: dict[str, str] = {
 
 
 _checked: set[str] = set()
-"""Extensions whose signature this process has seen to be good."""
+"""Extensions whose signature this process has verified."""
 
 
 def open_database(

@@ -2,9 +2,9 @@
 
 DuckLake retries conflicting commits, but concurrent writers on one catalog fail with "database is locked" and
 concurrent DDL has corrupted catalogs, so every writer takes this lock first. The embedded lake uses a file
-lock, which the operating system releases when its holder dies, however it dies. A PostgreSQL catalog uses an
-advisory lock held by an open transaction, which the server releases when the connection is gone. Whoever
-waits is told who holds the lock.
+lock, which the operating system releases when the process that holds it ends, however it ends. A PostgreSQL
+catalog uses an advisory lock held by an open transaction, which the server releases when the connection is gone.
+A process that waits logs which process holds the lock.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ POLL_S = 0.2
 """How often a waiting writer tries again, in seconds."""
 
 ANNOUNCE_EVERY_S = 30.0
-"""How often a waiting writer repeats who it waits for, in seconds."""
+"""How often a waiting writer logs again which process it waits for, in seconds."""
 
 
 @dataclass(frozen=True)
 class LockHolder:
-    """Who holds the write lock."""
+    """The process that holds the write lock."""
 
     pid: int
     host: str
@@ -79,8 +79,8 @@ class _FileLatch:
             self._lock.acquire(blocking=False)
         except Timeout:
             return False
-        # Written after the lock is held and never removed: a stale sidecar is only read while somebody holds
-        # the lock, and then it has been overwritten by that somebody.
+        # Written after the lock is held and never removed: a stale file is only read while a process holds
+        # the lock, and that process has overwritten it.
         partial = self._sidecar.with_suffix(f".{os.getpid()}.tmp")
         partial.write_text(json.dumps(asdict(LockHolder.here(purpose))))
         partial.replace(self._sidecar)
@@ -141,7 +141,7 @@ class _PostgresLatch:
             "from pg_locks l join pg_stat_activity a using (pid) "
             f"where l.locktype = ''advisory'' and l.granted and l.objid::bigint = {self._key}"
         )
-        con = self._connect("looking for the lock's holder")
+        con = self._connect("find the lock's holder")
         try:
             row = con.execute(f"from postgres_query('catalog', '{question}')").fetchone()
         finally:
@@ -163,7 +163,7 @@ class WriteLock:
         """Hold the lock for the duration of the block.
 
         Args:
-            purpose: What the holder is doing, in words a waiting person understands.
+            purpose: What the holder is doing, in words that make sense in another process's log.
             timeout_s: How long to wait for another holder, in seconds.
 
         Raises:
@@ -197,7 +197,7 @@ class WriteLock:
                 raise LakeLockedError(
                     f"Waited {waited:.0f} s for the lake's write lock to {purpose}; it is held by "
                     f"{self._latch.holder()}. Let it finish (or stop it), then run again; "
-                    f"a longer wait is a matter of the lock timeout."
+                    f"to wait longer, raise the lock timeout."
                 )
             if waited - announced >= ANNOUNCE_EVERY_S:
                 announced = waited

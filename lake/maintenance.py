@@ -1,6 +1,6 @@
-"""Keep the lake small: inlined rows to files, small files to large ones, old snapshots and dead files away.
+"""Keep the lake small: inlined rows to files, small files to large ones, old snapshots and unreferenced files removed.
 
-Two kinds of snapshots outlive the retention: those the caller names (a live model version was trained on
+Two kinds of snapshots are kept longer than the retention: those the caller names (a live model version was trained on
 one, an audit is open on another), and everything from the last snapshot the marts have processed onwards,
 because the marts find what is new in the change feed between that snapshot and the newest.
 """
@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 
-from lake.cleanup import remove_dead_files
+from lake.cleanup import remove_unreferenced_files
 from lake.config import CATALOG_ALIAS
 from lake.connection import Lake, current_snapshot
 from lake.tables import relations
@@ -36,9 +36,9 @@ class MaintenanceReport:
         files_created: Files those became.
         snapshots_expired: Snapshots that can no longer be read.
         snapshots_kept: Snapshots that still can.
-        files_deleted: Files that only expired snapshots had named.
-        orphans_deleted: Files of our own writes that no snapshot ever named (`cleanup`).
-        files_not_ours: Files in the lake's folder that the catalog does not need, and that stay because they are
+        files_deleted: Files that only expired snapshots referenced.
+        orphans_deleted: Files of our own writes that no snapshot ever referenced (`cleanup`).
+        files_not_ours: Files in the lake's folder that the catalog does not reference, and that stay because they are
             not certainly ours, or not yet old enough.
         first_not_ours: Some of them, each with the reason.
     """
@@ -56,7 +56,7 @@ class MaintenanceReport:
 
 
 def maintain(lake: Lake, keep_snapshots: Collection[int], retention_days: float) -> MaintenanceReport:
-    """Compact the lake and forget what is past its retention.
+    """Compact the lake and expire snapshots that are past their retention.
 
     Args:
         lake: The lake; its write lock is held throughout.
@@ -66,7 +66,7 @@ def maintain(lake: Lake, keep_snapshots: Collection[int], retention_days: float)
     Raises:
         ValueError: If the retention is negative.
         DataPathError: If the folder of the files is not, or no longer, this lake's; nothing was changed.
-        UnsafeCleanupError: If DuckLake offered a file for deletion that a snapshot names; none was deleted.
+        UnsafeCleanupError: If DuckLake offered a file for deletion that a snapshot references; none was deleted.
         LakeLockedError: If a writer kept the lock longer than the timeout.
     """
     if retention_days < 0:
@@ -82,7 +82,7 @@ def maintain(lake: Lake, keep_snapshots: Collection[int], retention_days: float)
         )
         merge = con.execute(f"call ducklake_merge_adjacent_files('{CATALOG_ALIAS}')").fetchall()
         expired = _expire(con, keep_snapshots, datetime.now(UTC) - timedelta(days=retention_days))
-        cleanup = remove_dead_files(con, marker, lake.data_folder, datetime.now(UTC))
+        cleanup = remove_unreferenced_files(con, marker, lake.data_folder, datetime.now(UTC))
         remaining = con.execute(f"select count(*) from ducklake_snapshots('{CATALOG_ALIAS}')").fetchone()
         return MaintenanceReport(
             rows_flushed=rows_flushed,
@@ -99,7 +99,7 @@ def maintain(lake: Lake, keep_snapshots: Collection[int], retention_days: float)
 
 
 def _expire(con: duckdb.DuckDBPyConnection, keep: Collection[int], before: datetime) -> int:
-    """Expire snapshots older than ``before``, except the kept ones, and say how many."""
+    """Expire snapshots older than ``before``, except the kept ones; returns how many."""
     first_needed = _marts_watermark(con)
     needed = current_snapshot(con) if first_needed is None else min(first_needed, current_snapshot(con))
     rows = con.execute(

@@ -1,13 +1,13 @@
-"""From the lake of an earlier version to this one: numbered small steps forward, then what the declarations ask for.
+"""Migrate the lake of an earlier version to this one: numbered small steps, then the tables as declared.
 
 Here: the version of a lake, the steps, and what is done with tables that differ from their declaration. Not here: when
-a lake is looked at (`connection`).
+a lake is checked and migrated (`connection`).
 
 Concept: `ops.lake_version` has one row: the number of the last step that was taken and a hash of all declared tables.
-Each step is one transaction that also writes its number, so a kill between two steps is made good by the next opening.
-What needs no thought has no step: a missing table or column is added (null in the rows written before), and a derived
-table with other columns is dropped, made empty and computed again. What would lose data or needs a decision has a step;
-without one the lake is refused.
+Each step is one transaction that also writes its number, so after a kill between two steps the next opening continues.
+A change that needs no decision has no step: a missing table or column is added (null in the rows written before), and
+a derived table with other columns is dropped, made empty and computed again. A change that would lose data or needs a
+decision has a step; without one the lake is refused.
 
 To change a table: change its declaration. To rename, convert or drop a column of a table that is not derived, add a
 step at the end of `STEPS`; a step must also do nothing on a lake that lacks what it changes.
@@ -15,8 +15,7 @@ step at the end of `STEPS`; a step must also do nothing on a lake that lacks wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -25,6 +24,7 @@ import duckdb
 
 from lake.errors import LakeVersionError
 from lake.tables import Column, Table, create_missing, fingerprint, stored_columns
+from lake.transaction import transaction
 
 VERSION = Table(
     "ops.lake_version",
@@ -40,7 +40,7 @@ VERSION = Table(
 
 
 def rebuild_command(home: Path) -> str:
-    """How to make a home again that cannot be opened."""
+    """How to rebuild a home that cannot be opened."""
     return (
         f"move it aside and run again with the same source, `mv {quote(str(home))} {quote(f'{home}.old')} && assay run "
         f"--home {quote(str(home))}` (with a PostgreSQL catalog, with an empty database): everything in a home "
@@ -108,7 +108,7 @@ STEPS: tuple[Step, ...] = (
 def is_current(
     con: duckdb.DuckDBPyConnection, tables: Sequence[Table], home: Path, steps: Sequence[Step] = STEPS
 ) -> bool:
-    """Whether this lake needs nothing: one look at one row.
+    """Whether this lake needs no migration: one query of one row.
 
     Raises:
         LakeVersionError: The lake was written by a newer version.
@@ -128,7 +128,7 @@ def is_current(
 def migrate(
     con: duckdb.DuckDBPyConnection, tables: Sequence[Table], home: Path, steps: Sequence[Step] = STEPS
 ) -> None:
-    """Bring the lake to this version, one transaction a step; nothing is done twice.
+    """Bring the lake to this version, one transaction per step; a step that was done is skipped.
 
     Args:
         con: A writable connection outside a transaction, under the write lock.
@@ -142,15 +142,15 @@ def migrate(
     if is_current(con, tables, home, steps):
         return
     stored = _stored_version(con)
-    with _transaction(con):
+    with transaction(con):
         create_missing(con, [VERSION])
-    # A lake without any table is new: there is nothing to step over.
+    # A lake without any table is new: no step applies.
     done = stored[0] if stored else 0
     for step in steps[done:]:
-        with _transaction(con):
+        with transaction(con):
             step.apply(con)
             _write_version(con, step.version, "")
-    with _transaction(con):
+    with transaction(con):
         _follow_declarations(con, tables, home)
         _write_version(con, len(steps), fingerprint(tables))
 
@@ -201,14 +201,3 @@ def _write_version(con: duckdb.DuckDBPyConnection, version: int, tables_hash: st
     con.execute(
         f"insert into {VERSION.name} values ($1, $2, now() at time zone 'UTC')", [version, tables_hash]
     )
-
-
-@contextmanager
-def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    con.execute("begin")
-    try:
-        yield
-    except BaseException:
-        con.execute("rollback")
-        raise
-    con.execute("commit")

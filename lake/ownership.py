@@ -1,9 +1,10 @@
-"""Whose files these are: the lake's private folder below the data path, and the marker in it.
+"""Which lake owns the files: the lake's private folder below the data path, and the marker file in it.
 
-One data path holds one lake. Its files are in a folder of its own with a marker that names the lake and its catalog;
-whoever opens the lake compares the two before anything is read or written, so that two lakes never share a folder and
-maintenance never meets another lake's files. Lakes made before there were markers stay where they are and get one
-(ADR 23). Here: which folder, whose marker, and refusing. Not here: which files maintenance may remove (`cleanup`).
+One data path holds one lake. Its files are in a folder of its own with a marker that names the lake and its catalog.
+Opening the lake compares the two before anything is read or written, so that two lakes never share a folder and
+maintenance never finds another lake's files. Lakes made before markers existed stay where they are and get one
+(ADR 23). Here: the folder, its marker, and refusing another lake's. Not here: which files maintenance may remove
+(`cleanup`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import duckdb
 
-from lake.catalog import Catalog, named_by_catalog, read_sqlite_catalog
+from lake.catalog import Catalog, files_of_catalog, read_sqlite_catalog
 from lake.config import LakeConfig
 from lake.errors import DataPathError
 from lake.storage import Storage, is_object_store
@@ -32,21 +33,21 @@ MARKER = "assay-lake.json"
 
 PAGE = "docs/runbook/data-path-refused.md"
 
-OBJECTS_LOOKED_FOR = 50
-"""How many of the catalog's files are looked for in an object store without a marker; in a folder it is all."""
+OBJECTS_SAMPLED = 50
+"""How many of the catalog's files are checked in an object store without a marker; in a folder all of them are."""
 
 Connect = Callable[[], duckdb.DuckDBPyConnection]
 
 
 @dataclass(frozen=True)
 class Marker:
-    """What the marker file says.
+    """Content of the marker file.
 
     Attributes:
         lake_id: The lake the folder belongs to.
         catalog: Address of the catalog that owns the files, without user and password.
         server: Of a PostgreSQL catalog, what does not depend on its host name (`Catalog.server`).
-        folder: The folder as it was called when this was written; a copy of the folder is told by it.
+        folder: Path of the folder when this was written; it differs in a copy of the folder.
         since: When the folder was marked (ISO 8601, UTC). Only what was written later is certainly this lake's.
     """
 
@@ -58,7 +59,7 @@ class Marker:
 
     @property
     def marked_at(self) -> datetime:
-        """`since` as an instant."""
+        """`since` as a time."""
         return datetime.fromisoformat(self.since)
 
 
@@ -67,7 +68,7 @@ def data_folder(config: LakeConfig, made_at: str | None) -> str:
 
     Args:
         config: The lake's settings.
-        made_at: Where its catalog says its files were put first (`Catalog.data_path`); None if there is no catalog.
+        made_at: Where its files were put first (`Catalog.data_path`); None if there is no catalog yet.
 
     Returns:
         Without a data path ``home/lake/data/``, which is private already. With one, its subfolder ``assay-lake/``;
@@ -103,10 +104,10 @@ def refuse_other_lakes(config: LakeConfig, lake_id: str | None, connect: Connect
 
 
 def claim(config: LakeConfig, catalog: Catalog, connect: Connect) -> str:
-    """Make sure that the lake's folder carries this lake's marker, and say which folder that is.
+    """Make sure that the lake's folder carries this lake's marker, and return that folder.
 
-    Needs no lock: a marker is created in one step that fails where one is. It may be killed at any instant; the next
-    call goes on.
+    Needs no lock: creating the marker is one step that fails if one exists. The process may be killed at any time; the
+    next call continues.
 
     Args:
         config: The lake's settings.
@@ -132,13 +133,13 @@ def claim(config: LakeConfig, catalog: Catalog, connect: Connect) -> str:
         marker = read_marker(storage)
     if marker is None:
         return storage.folder
-    if marker.lake_id != mine.lake_id:  # of two lakes made at once here, the other was quicker
+    if marker.lake_id != mine.lake_id:  # two lakes were created here at once, and the other came first
         refuse_other_lakes(config, catalog.lake_id, connect)
     known = _same_catalog(marker, catalog)
     # Machines that share a PostgreSQL catalog may mount the folder under names of their own.
     if known and (marker.folder == storage.folder or marker.server is not None):
         return storage.folder
-    if not known and not _is_copy(storage, marker) and _may_live(marker, catalog):
+    if not known and not _is_copy(storage, marker) and _may_be_in_use(marker, catalog):
         raise DataPathError(
             f"The files in {storage.folder} belong to the catalog {marker.catalog}, of which {catalog.address} is a "
             "copy: expected one catalog for these files; copy the folder and name the copy in ASSAY_DATA_PATH, or, if "
@@ -147,7 +148,7 @@ def claim(config: LakeConfig, catalog: Catalog, connect: Connect) -> str:
     try:
         storage.replace(MARKER, _text(replace(mine, since=marker.since)))
     except OSError as error:
-        logger.warning("%s%s still says where the lake was: %s", storage.folder, MARKER, error)
+        logger.warning("%s%s still names the lake's old place: %s", storage.folder, MARKER, error)
     return storage.folder
 
 
@@ -190,25 +191,25 @@ def _text(marker: Marker) -> str:
 
 
 def _mark(config: LakeConfig, storage: Storage, mine: Marker) -> None:
-    """Mark a folder without a marker: of a lake made before there were markers, just made, or restored without it."""
-    named = sorted(named_by_catalog(config))
-    step = len(named) // OBJECTS_LOOKED_FOR + 1 if is_object_store(storage.folder) else 1
-    if named and not any(storage.has(name) for name in named[::step]):
+    """Mark a folder without a marker: of a lake made before markers existed, just made, or restored without it."""
+    referenced = sorted(files_of_catalog(config))
+    step = len(referenced) // OBJECTS_SAMPLED + 1 if is_object_store(storage.folder) else 1
+    if referenced and not any(storage.has(name) for name in referenced[::step]):
         raise DataPathError(
-            f"Expected the lake's files in {storage.folder}, found none of those that the catalog {mine.catalog} names "
-            f"(such as {named[0]}); mount or move them there, or correct ASSAY_DATA_PATH ({PAGE})."
+            f"Expected the lake's files in {storage.folder}, found none of those that the catalog {mine.catalog} lists "
+            f"(such as {referenced[0]}); mount or move them there, or correct ASSAY_DATA_PATH ({PAGE})."
         )
     try:
-        # An empty one: a kill came between its creation and its text. Never in place of one that was just written.
+        # An empty marker: the process was killed between creating and writing it. Never replace one just written.
         if not storage.create(MARKER, _text(mine)) and not (storage.read(MARKER) or "").strip():
             storage.replace(MARKER, _text(mine))
     except OSError as error:
-        if not named:
+        if not referenced:
             raise DataPathError(
                 f"Expected to write in {storage.folder}, found {error}; make it writable, or name another folder in "
                 f"ASSAY_DATA_PATH ({PAGE})."
             ) from error
-        # Whoever only reads may go on. Nothing is deleted there: that needs the marker (`owned`).
+        # Reading can continue. Nothing is deleted there: that needs the marker (`owned`).
         logger.warning("%s cannot be marked as this lake's: %s", storage.folder, error)
 
 
@@ -234,14 +235,14 @@ def _is_copy(storage: Storage, marker: Marker) -> bool:
     )
 
 
-def _may_live(marker: Marker, catalog: Catalog) -> bool:
-    """Whether the marker's catalog may still be in use; True where nobody can tell, as of one in PostgreSQL."""
+def _may_be_in_use(marker: Marker, catalog: Catalog) -> bool:
+    """Whether the marker's catalog may still be in use; True where that is unknown, as for one in PostgreSQL."""
     if marker.server is not None:
         return True
     try:
         there = read_sqlite_catalog(_sqlite_path(marker.catalog))
     except (duckdb.Error, OSError):
-        return True  # something is there that cannot be read: a person decides
+        return True  # something exists that cannot be read: the operator decides
     return there is not None and there.lake_id == catalog.lake_id
 
 

@@ -31,7 +31,7 @@ class PostgresAddress:
 
     Attributes:
         parameters: libpq's keywords and values, without the password.
-        password: None when the URL has none: libpq then looks for PGPASSWORD and a password file itself.
+        password: None when the URL has none: libpq then reads PGPASSWORD or a password file itself.
     """
 
     parameters: Mapping[str, str]
@@ -74,7 +74,7 @@ class PostgresAddress:
         return cls({name: value for name, value in parameters.items() if value}, secret or None)
 
     def public_url(self) -> str:
-        """Host, port and database as a URL, without user and password: for people and markers."""
+        """Host, port and database as a URL, without user and password: for messages and markers."""
         host, port = self.parameters.get("host", ""), self.parameters.get("port")
         return f"postgresql://{host}{f':{port}' if port else ''}/{self.parameters.get('dbname', '')}"
 

@@ -1,4 +1,4 @@
-"""The place of a lake's files, a folder or an object-store prefix: small texts in it, and whether a file is there.
+"""The place of a lake's files, a folder or an object-store prefix: small text files in it, and whether a file exists.
 
 A folder is used directly. An object store is used through DuckDB, so that the lake needs no second client and no second
 set of credentials.
@@ -26,14 +26,14 @@ def is_object_store(path: str) -> bool:
 
 
 def relative_path(folder: str, path: str) -> str | None:
-    """A path within the folder, or None if it does not lie there.
+    """A path within the folder, or None if it is not in the folder.
 
-    A path that passes through a symbolic link or ``..`` below the folder does not lie there, wherever it ends. The
-    folder itself may be a link.
+    A path that passes through a symbolic link or ``..`` below the folder does not count as in it, wherever it ends.
+    The folder itself may be a link.
 
     Args:
         folder: Folder or prefix, with trailing slash.
-        path: A file in the spelling of whoever listed it.
+        path: A file, spelled as it was listed.
     """
     if not path.startswith(folder):
         return None
@@ -69,10 +69,10 @@ class Storage:
             return None
 
     def create(self, name: str, text: str) -> bool:
-        """Write a file that is not there yet, whole or not at all; False if another process was quicker.
+        """Write a file that does not exist yet, completely or not at all; False if another process created it first.
 
-        An object store has no such step in DuckDB: the last of two writers at one instant wins there, which is why
-        whoever calls this reads again afterwards.
+        An object store has no such operation in DuckDB: of two writers at the same time the last one wins there, so the
+        caller reads the file again afterwards.
 
         Raises:
             OSError: If the folder cannot be made or written.
@@ -86,7 +86,7 @@ class Storage:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = self._partial(target, text)
         try:
-            # Unlike a rename, a link never takes the place of a file that is there.
+            # Unlike a rename, a link never replaces an existing file.
             os.link(partial, target)
         except FileExistsError:
             return False
@@ -102,7 +102,7 @@ class Storage:
         return True
 
     def replace(self, name: str, text: str) -> None:
-        """Write a file, in place of one that is there.
+        """Write a file; an existing one is replaced.
 
         Raises:
             OSError: If the folder cannot be written.
@@ -117,9 +117,9 @@ class Storage:
         self._partial(target, text).replace(target)
 
     def has(self, name: str) -> bool:
-        """Whether a file is there."""
+        """Whether a file exists."""
         if is_object_store(self.folder):
-            # As a pattern: a plain name is answered without asking S3, and reading one that is not there raises.
+            # As a pattern: DuckDB answers a plain name without asking S3, and then reading a missing file raises.
             path = self.folder + name
             return bool(self._rows(f"from glob({quoted(f'{path[:-1]}[{path[-1]}]')})"))
         return (Path(self.folder) / name).exists()

@@ -1,11 +1,11 @@
-"""What a table of the lake is: declared once, and everything else made from the declaration.
+"""What a table of the lake is: declared once; everything else is derived from the declaration.
 
 Here: columns, tables, their DDL and Arrow schema, and creating those that are missing. Not here: which tables there are
 (`ml.tables`), nor how a lake made by an earlier version gets there (`migrations`).
 
-Concept: the lake has no constraints except "not null", so a key and the scope in which rows are replaced are words that
-writers keep to: they delete a scope, then insert it. All tables exist once a lake is open, so nobody asks whether one
-does; whoever wants to know whether something was ever computed asks for rows.
+Concept: the lake has no constraints except "not null", so a key and the scope in which rows are replaced are
+conventions that writers follow: they delete a scope, then insert it. All tables exist once a lake is open, so code
+never checks whether a table exists; to find out whether something was ever computed, query its rows.
 """
 
 from __future__ import annotations
@@ -49,18 +49,48 @@ class Column:
 
 
 @dataclass(frozen=True)
+class ColumnRule:
+    """What a check demands of a column. Unlike `Column.required`, the lake takes a row that breaks it.
+
+    Attributes:
+        name: Column.
+        required: Whether null breaks the rule.
+        allowed: The only values, if not empty.
+        low, high: Bounds of a number (both included); infinity and NaN are above every bound.
+    """
+
+    name: str
+    required: bool = False
+    allowed: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def broken(self) -> str:
+        """SQL that is true for a row that breaks the rule."""
+        broken = [f'"{self.name}" is null'] if self.required else []
+        if self.allowed:
+            words = ", ".join("'" + word.replace("'", "''") + "'" for word in self.allowed)
+            broken.append(f'"{self.name}" not in ({words})')
+        if self.low is not None:
+            broken.append(f'"{self.name}" not between {self.low!r} and {self.high!r}')
+        return f"coalesce({' or '.join(broken)}, false)" if broken else "false"
+
+
+@dataclass(frozen=True)
 class Table:
     """One table of the lake.
 
     Attributes:
         name: `schema.table`.
         description: What a row is (its grain) and what the table promises.
-        key: Columns that name a row.
+        key: Columns that identify a row.
         replaced: The scope in which rows are replaced, in words.
         columns: Columns in order.
         derived: Whether it can be computed again from other tables: with other columns than declared it is then dropped
             and made empty.
-        state: Tables that say how far this one is computed; emptied with it, so that it is computed again.
+        state: Tables that record how far this one is computed; emptied with it, so that it is computed again.
+        rules: What checks demand of its rows.
     """
 
     name: str
@@ -70,6 +100,7 @@ class Table:
     columns: tuple[Column, ...]
     derived: bool = False
     state: tuple[str, ...] = ()
+    rules: tuple[ColumnRule, ...] = ()
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -80,6 +111,11 @@ class Table:
         """The statement that makes the table, empty."""
         columns = ", ".join(f'"{c.name}" {c.type}{" not null" if c.required else ""}' for c in self.columns)
         return f"create table {self.name} ({columns})"
+
+    @property
+    def broken(self) -> str:
+        """SQL that is true for a row that breaks one of the rules."""
+        return " or ".join(rule.broken for rule in self.rules) or "false"
 
     def arrow(self) -> pa.Schema:
         """The columns as an Arrow schema, for rows that are made in Python."""
@@ -111,7 +147,7 @@ def column_names(declared: Iterable[Column]) -> tuple[str, ...]:
 
 
 def fingerprint(tables: Iterable[Table]) -> str:
-    """Short hash of what the tables are in the lake: names, columns and types; words do not count."""
+    """Short hash of what the tables are in the lake: names, columns and types; descriptions do not count."""
     statements = sorted(table.ddl() for table in tables)
     return hashlib.sha256("\n".join(statements).encode()).hexdigest()[:16]
 

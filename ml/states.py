@@ -6,6 +6,7 @@ it can be compared with a stored value and put into SQL; a word is never renamed
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -24,8 +25,10 @@ class NoValue(StrEnum):
     FEW_SALES = "fewer_than_3_sales"
     INACTIVE = "silent_over_90_days"
     NO_FEATURES = "no_features"
+    IMPLAUSIBLE = "implausible_value"
+    SET_ASIDE = "set_aside"
     NOT_ESTIMATED = "not_estimated_before"
-    UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - not a password
+    UNKNOWN_TOKEN = "unknown_token"
 
 
 class Action(StrEnum):
@@ -42,6 +45,11 @@ class Action(StrEnum):
     # Not stored: what an examination or a training reports.
     NONE = "none"
     FAILED = "failed"
+
+
+def sql_list(words: Iterable[StrEnum]) -> str:
+    """The words as a list for `in` of an SQL text."""
+    return "(" + ", ".join(f"'{word}'" for word in words) + ")"
 
 
 CHAMPION_CHANGES = (Action.PROMOTED, Action.FELL_BACK, Action.ROLLED_BACK)
@@ -66,7 +74,10 @@ class DriftState(StrEnum):
 
 
 class QueueState(StrEnum):
-    """Where a collection stands in `ops.retrain_queue`."""
+    """Where a collection stands in `ops.retrain_queue`.
+
+    Queued: waits for a run. Launched: in a run. Cooling: trained, and its new sales are awaited. Done: needs nothing.
+    """
 
     QUEUED = "queued"
     LAUNCHED = "launched"

@@ -1,8 +1,8 @@
-"""The clock: what "now" is for everything that happens in wall-clock time.
+"""The clock: the current time for everything that happens in wall-clock time.
 
-Alerts, reminders and deliveries happen at an instant of this clock; data are read as of market time (`Assay.as_of`).
+Alerts, reminders and deliveries use this clock; data are read as of `Assay.as_of`.
 In production it is the machine's clock. A drill or a test sets it, and then runs the same jobs and sensors. Not here:
-when Dagster's own runs began and ended, which only the machine's clock knows.
+when Dagster's own runs began and ended, which is the machine's time.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Says what time it is."""
+    """Gives the current time."""
 
     def now(self) -> datetime:
-        """The instant, naive UTC."""
+        """The current time, naive UTC."""
         ...
 
 
@@ -24,22 +24,22 @@ class WallClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        """The instant, naive UTC."""
+        """The current time, naive UTC."""
         return datetime.now(UTC).replace(tzinfo=None)
 
 
 @dataclass
 class SetClock:
-    """A clock that stands until it is moved.
+    """A clock that stays at its time until it is set forward.
 
     Attributes:
-        at: The instant, naive UTC.
+        at: The time, naive UTC.
     """
 
     at: datetime
 
     def now(self) -> datetime:
-        """The instant it is set to."""
+        """The time it is set to."""
         return self.at
 
     def forward(self, by: timedelta) -> None:

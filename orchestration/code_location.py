@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CodeLocation:
-    """One home on one clock, with everything that Dagster knows about it.
+    """One home on one clock, with its Dagster definitions.
 
     Attributes:
         assay: The home.

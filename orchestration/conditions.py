@@ -1,7 +1,7 @@
 """What is materialized because something else was: one condition, and its sensor. Off unless enabled.
 
-Here: the condition and why it is what it is. Not here: schedules (`schedules`), training out of turn (`acting`).
-Three thousand partitions hang below every table, and `eager()` would ask for all of them at a refresh. So only the
+Here: the condition and why it is what it is. Not here: schedules (`schedules`), training out of turn (`retraining`).
+Three thousand partitions depend on every table, and `eager()` would ask for all of them at a refresh. So only the
 monitoring assets have a condition, none of which is partitioned: a tick requests them in one run or not at all.
 """
 
@@ -19,17 +19,17 @@ WATCH_WHEN_VALUED = (
     & ~_valuing
     & ~dg.AutomationCondition.in_progress()
 ).with_label("watch_when_valued")
-"""Make a monitoring pass when tokens were valued by anything but the hourly job, which brings its own.
+"""Make a monitoring pass when tokens were valued by anything but the hourly job, which makes its own.
 
 That is after champions were put back, or a scoring launched by hand. Without it a page about a model that
 was rolled back stays open for up to an hour after it is over.
 
-- *Estimates newly updated*, not any dependency: new marts or a trained model change nothing that a reader saw.
-- *Since last handled*: of several updates between two passes one pass knows all. An update and the pass after it that
+- *Estimates newly updated*, not any dependency: new marts or a trained model change no published value.
+- *Since last handled*: one pass covers all updates since the last one. An update and the pass after it that
   land between the same two ticks count as handled, which is right here: the hourly job makes them in this order.
 - *Estimates not in progress*: they are about to change again; one pass afterwards is enough.
 - *Itself not in progress*: the hourly job is between valuing and watching.
-- *No term about checks*: when a blocking check has failed, a pass has the more to say.
+- *No term about checks*: when a blocking check has failed, a pass is all the more useful.
 """
 
 

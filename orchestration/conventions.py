@@ -1,4 +1,4 @@
-"""What all assets share: owners, the writer pool, and how tables describe themselves in the UI."""
+"""Conventions of all assets: owners, the writer pool, column schemas in the UI, incidents."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def incident_counts(changed: Synchronised) -> dict[str, int]:
 def keep_incidents(assay: Assay, scope: str, alerts: Sequence[Alert]) -> Synchronised:
     """Make the open incidents of a scope those that are true now.
 
-    A stage that finds something does this itself, so that one that fails silences no other.
+    Each stage does this itself, so that a stage that fails does not stop the alerts of another.
     """
     from orchestration.alerts.outbox import sync_alerts
     from orchestration.alerts.store import Outbox

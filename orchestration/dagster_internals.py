@@ -17,6 +17,7 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import (
     DagsterSqliteStorage,
 )
@@ -30,9 +31,10 @@ from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 __all__ = [
+    # The default storage in its default folders, to mask secrets on the way in (`runs.run_history`).
+    "SQLITE_BUSY_TIMEOUT_SECONDS",
     # The result of a check evaluation that has ended (`alerts.dagster_events`).
     "AssetCheckExecutionRecordStatus",
-    # The default storage in its default folders, to mask secrets on the way in (`runs.run_history`).
     "ConfigurableClassData",
     "DagsterSqliteStorage",
     "EventLogEntry",

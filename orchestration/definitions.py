@@ -1,4 +1,4 @@
-"""The code location: everything Dagster knows about Assay, bound to one home.
+"""The code location: Assay's Dagster definitions, bound to one home.
 
 Here: `open_location` and `build_defs`, which `workspace.yaml`, the command line and the tests all use. Not here: what
 there is (`graph`). Loading must stay under four seconds: anything heavy is imported inside the function that needs it.
@@ -20,7 +20,7 @@ from orchestration.graph import JOBS, build_assets, build_checks, build_sensors 
 from orchestration.home import prepare_home  # noqa: E402
 from orchestration.output.progress import console_logger, progress_logger  # noqa: E402
 from orchestration.output.terminal import tidy_logging  # noqa: E402
-from orchestration.resources import Assay, dbt_resource  # noqa: E402
+from orchestration.resources import Assay  # noqa: E402
 from orchestration.schedules import build_schedules  # noqa: E402
 from orchestration.settings import Settings, load_settings  # noqa: E402
 
@@ -43,7 +43,7 @@ def _build(location: CodeLocation) -> dg.Definitions:
         jobs=JOBS,
         schedules=build_schedules(enabled=settings.enable_schedules),
         sensors=build_sensors(enabled=settings.enable_schedules),
-        resources={"assay": location.assay, "location": location, "dbt": dbt_resource(settings)},
+        resources={"assay": location.assay, "location": location},
         loggers={"console": console_logger, "progress": progress_logger},
         # One process per run: the simulator, CatBoost and the index are imported and warmed once.
         executor=dg.in_process_executor,

@@ -1,10 +1,10 @@
-"""What stops a command with a message instead of a traceback. Light to import: the command line catches these."""
+"""Errors that stop a command with a message instead of a traceback. Light to import: the command line catches these."""
 
 from __future__ import annotations
 
 
 class HomeError(RuntimeError):
-    """The home cannot be used as asked; the message says by whom or for what it is taken."""
+    """The home cannot be used as asked; the message names the process or the market that has it."""
 
 
 class StageFailedError(RuntimeError):

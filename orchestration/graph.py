@@ -20,9 +20,10 @@ from orchestration.ingestion.checks import RAW
 from orchestration.ingestion.jobs import ingest
 from orchestration.maintenance.assets import lake_maintenance
 from orchestration.maintenance.jobs import maintain
-from orchestration.marts.assets import build_marts, dbt_project
+from orchestration.marts.assets import build_marts
 from orchestration.marts.checks import MARTS
 from orchestration.marts.jobs import build
+from orchestration.marts.manifest import dbt_project
 from orchestration.models.assets import MODEL_ASSETS
 from orchestration.models.checks import MODELS
 from orchestration.models.jobs import retrain_worklist, train

@@ -2,7 +2,7 @@
 
 Here: laying the folder out, opening its Dagster instance, refusing another market's data, letting one
 `assay run` in at a time, and cleaning up after a run whose process was killed.
-Not here: the lake inside it (`lake/`), or what a run does (`pipeline.py`).
+Not here: the lake inside it (`lake/`), or what a run does (`runs`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchestration.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-# Runs started by `assay` carry the process that executes them, so that the next one can tell a dead run.
+# Runs started by `assay` carry the process that executes them, so that the next one can recognise an orphaned run.
 PROCESS_TAG = "assay/process"
 
 
@@ -87,12 +87,12 @@ def _close(path: Path) -> None:
         if not path.is_symlink() and _is_open(path):
             path.chmod(path.lstat().st_mode & 0o700)
     except FileNotFoundError:
-        # A running process removes its temporary files while this looks.
+        # A running process may remove its temporary files meanwhile.
         return
 
 
 def existing_home(settings: Settings) -> Path:
-    """The folder, for who reads or changes what a run has left there, and must not begin a home by a mistyped path.
+    """The folder, for commands that read or change what a run has left there. A mistyped path does not make a home.
 
     Raises:
         HomeError: nothing was run there, or it holds another market.
@@ -124,14 +124,14 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
     dagster_home = settings.home_path / "dagster"
     os.environ["DAGSTER_HOME"] = str(dagster_home)
-    # Its first opening makes tables, and two processes that do so at once trip over each other.
+    # Its first opening makes tables, and two processes that do so at once fail.
     with FileLock(dagster_home / "opening.lock"):
         return dg.DagsterInstance.get()
 
 
 @contextmanager
 def run_lock(home: Path, timeout_s: float, on_wait: object = None) -> Iterator[None]:
-    """Hold the home for one run. A second one waits up to `timeout_s`, saying for whom.
+    """Hold the home for one run. A second one waits up to `timeout_s` and names the holder.
 
     Raises:
         HomeError: still taken after `timeout_s`; names the holder.
@@ -168,10 +168,10 @@ def run_lock(home: Path, timeout_s: float, on_wait: object = None) -> Iterator[N
 
 def _describe(holder: Path) -> str:
     try:
-        told = json.loads(holder.read_text())
+        process = json.loads(holder.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return "another assay process"
-    return f"process {told['pid']} on {told['host']} (since {told['since']})"
+    return f"process {process['pid']} on {process['host']} (since {process['since']})"
 
 
 def process_tags() -> dict[str, str]:
@@ -182,27 +182,27 @@ def process_tags() -> dict[str, str]:
 def fail_orphaned_runs(instance: dg.DagsterInstance) -> int:
     """Mark runs whose process is gone as failed and free their pool slots; returns how many.
 
-    Without a daemon nobody else would: a run killed with -9 stays "started", and its slot in the
+    Without a daemon nothing else would: a run killed with -9 stays "started", and its slot in the
     lake-writer pool would make the next run wait for ever.
     """
     import dagster as dg
 
-    buried = 0
+    orphaned = 0
     unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
-        told = run.tags.get(PROCESS_TAG)
-        if told is None or _is_alive(told):
+        process = run.tags.get(PROCESS_TAG)
+        if process is None or _is_alive(process):
             continue
         instance.report_run_failed(
             run, "The process that executed this run is gone (killed?). The next run takes over."
         )
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        buried += 1
-    return buried
+        orphaned += 1
+    return orphaned
 
 
-def _is_alive(told: str) -> bool:
-    host, pid, created = told.rsplit("/", 2)
+def _is_alive(process: str) -> bool:
+    host, pid, created = process.rsplit("/", 2)
     if host != socket.gethostname():
         return True
     try:

@@ -1,8 +1,8 @@
 """The two partitionings: facts by arrival month, models by collection.
 
 Here: the definitions, keys and registering them. Not here: deciding which collections need training (`ml.models`).
-A dynamic key is never deleted or renamed (Dagster's caches and UI would break): a collection that goes
-quiet simply gets no more events.
+A dynamic key is never deleted or renamed (Dagster's caches and UI would break): a collection without
+new sales gets no more events.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ arrival_months = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, end_offs
 collections = dg.DynamicPartitionsDefinition(name="collections")
 
 
-def month_key(instant: datetime) -> str:
-    """The partition that holds rows that became known at `instant`."""
-    return f"{instant:%Y-%m}-01"
+def month_key(known_at: datetime) -> str:
+    """The partition that holds rows that became known at that time."""
+    return f"{known_at:%Y-%m}-01"
 
 
 def collection_key(collection: str) -> str:
@@ -46,7 +46,7 @@ def collection_of(key: str) -> str:
 
 
 def register_collections(instance: dg.DagsterInstance, names: Iterable[str]) -> list[str]:
-    """Add the partitions of collections the instance does not know yet, in one call; returns their keys sorted."""
+    """Add the partitions of collections that the instance does not have yet, in one call; returns their keys sorted."""
     known = set(instance.get_dynamic_partitions("collections"))
     new = sorted(set(map(collection_key, names)) - known)
     if new:

@@ -1,4 +1,4 @@
-"""What assets are given to work with: the lake, the source, the model store, dbt.
+"""The resources of assets: the lake, the source, the model store.
 
 Here: Dagster resources that open what the settings name. Not here: reading the environment (`settings.py`).
 """
@@ -6,17 +6,13 @@ Here: Dagster resources that open what the settings name. Not here: reading the 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Sequence
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import dagster as dg
-from dagster_dbt import DbtCliResource
-from dagster_dbt.compat import DBT_PYTHON_VERSION
 
 from lake.config import LakeConfig
 from lake.connection import Lake
@@ -28,8 +24,6 @@ if TYPE_CHECKING:
     from sources.protocol import Source
 
 DBT_PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
-# Beside the interpreter, so that an environment that is not activated works too.
-DBT_EXECUTABLE = str(Path(sys.executable).parent / "dbt")
 
 
 class Assay:
@@ -51,7 +45,7 @@ class Assay:
 
     @property
     def source(self) -> Source:
-        """The market data source. One object per process: the simulator remembers the market it has generated."""
+        """The market data source. One object per process: the simulator caches its market."""
         return open_market(self.settings)
 
     @property
@@ -61,12 +55,12 @@ class Assay:
 
     @property
     def append_only(self) -> bool:
-        """Whether the source never changes a day it has told. A user's files may be corrected at any time."""
+        """Whether the source never changes a day it has delivered. A user's files may be corrected at any time."""
         return self.settings.source == "simulator"
 
     @property
     def as_of(self) -> datetime:
-        """Nothing known at or after this instant is ingested: the source's watermark, or `as_of` if earlier."""
+        """Nothing known at or after this time is ingested: the watermark, or the setting `as_of` if earlier."""
         watermark = self.source.watermark()
         as_of = self.settings.as_of
         return watermark if as_of is None else min(as_of, watermark)
@@ -133,29 +127,3 @@ def _registry_address(url: str) -> str:
         unquote(password),
     )
     return f"{scheme}{separator}{address}"
-
-
-class QuickDbtCli(DbtCliResource):
-    """dagster-dbt's resource without two things that it does before every command and Assay has no use for.
-
-    It asks the executable for its version, which is that of the installed package, and loads dbt's adapter into this
-    process for counters that cannot open a DuckLake: 5 s of a build of 17.
-    """
-
-    @cached_property
-    def _cli_version(self) -> Any:
-        return DBT_PYTHON_VERSION
-
-    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]  # noqa: ARG002
-        return None
-
-
-def dbt_resource(settings: Settings) -> DbtCliResource:
-    """Dbt on this home's lake; target and logs live in the home so that homes do not share state."""
-    target = settings.home_path / "dbt"
-    os.environ.update({"DBT_TARGET_PATH": str(target / "target"), "DBT_LOG_PATH": str(target / "logs")})
-    # At its default, debug, dbt spends a quarter of a small build on its log.
-    os.environ.setdefault("DBT_LOG_LEVEL_FILE", "info")
-    return QuickDbtCli(
-        project_dir=str(DBT_PROJECT), profiles_dir=str(DBT_PROJECT), dbt_executable=DBT_EXECUTABLE
-    )

@@ -1,6 +1,6 @@
 """When things run by themselves. All off unless ASSAY_ENABLE_SCHEDULES is true: one setting enables the set.
 
-Here: cron lines. Not here: what is due (decided by the jobs from the data), or what is trained out of turn (`acting`).
+Here: cron lines. Not here: what is due (decided by the jobs from the data), or training out of turn (`retraining`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CADENCE: tuple[tuple[str, dg.JobDefinition | dg.UnresolvedAssetJobDefinition, st
 
 
 def build_schedules(*, enabled: bool) -> list[dg.ScheduleDefinition]:
-    """Every schedule, off unless enabled. Runs that meet wait for each other at the writer's slot."""
+    """Every schedule, off unless enabled. Runs at the same time wait for each other at the writer's slot."""
     status = dg.DefaultScheduleStatus.RUNNING if enabled else dg.DefaultScheduleStatus.STOPPED
     return [
         dg.ScheduleDefinition(

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
         description="simulator: comma-separated faults, each name@day or name@day:magnitude, e.g. crash@300",
     )
     as_of: datetime | None = Field(
-        None, description="value tokens at this UTC instant and ignore what became known later (ISO 8601)"
+        None, description="value tokens as of this UTC time and ignore what became known later (ISO 8601)"
     )
     threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
@@ -94,28 +94,28 @@ class Settings(BaseSettings):
     )
     alert_urls: SecretStr = Field(
         SecretStr(""),
-        description="comma-separated Apprise URLs that get alerts beside the log file of the home",
+        description="comma-separated Apprise URLs that get alerts, in addition to the log file of the home",
     )
     deadman_url: SecretStr | None = Field(
         None,
-        description="URL that assay watchdog calls when all is well; who stops being called alarms",
+        description="URL that assay watchdog calls when all is well; the service alarms when the calls stop",
     )
-    alert_reminder_page_h: float = Field(4, gt=0, description="hours after which an open page is told again")
+    alert_reminder_page_h: float = Field(4, gt=0, description="hours after which an open page is sent again")
     alert_reminder_ticket_h: float = Field(
-        24, gt=0, description="hours after which an open ticket is told again"
+        24, gt=0, description="hours after which an open ticket is sent again"
     )
     tuning_budget_s: float = Field(
         600, ge=10, description="seconds one tuning run may take, all its studies and comparisons together"
     )
     acting: bool = Field(
-        True, description="let Assay train out of turn and put models back by itself; false: it only tells"
+        True, description="let Assay train out of turn and put models back by itself; false: it only alerts"
     )
     retrain_daily_budget: int = Field(
-        600, ge=0, description="collections that may be trained out of turn in one day of market time"
+        600, ge=0, description="collections that may be trained out of turn in one day of `as_of`"
     )
     retrain_cap: int = Field(300, ge=1, description="collections of one such training run")
     retrain_cooldown_h: float = Field(
-        72, ge=0, description="hours of market time before a collection is trained out of turn again"
+        72, ge=0, description="hours of `as_of` before a collection is trained out of turn again"
     )
     publish_reasons: int = Field(
         5,
@@ -250,7 +250,7 @@ class Settings(BaseSettings):
 def load_settings(**overrides: object) -> Settings:
     """Read `ASSAY_*`, let the given values (a command line's options; None = not given) win, and check everything.
 
-    What neither says is taken from the home, if it exists already: the market it was made for.
+    What neither sets is taken from the home, if it exists already: the market it was made for.
 
     Raises:
         SettingsError: naming each bad variable, the value found and what is allowed.
@@ -266,14 +266,14 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def _remembered_by_home(given: dict[str, object]) -> dict[str, object]:
-    """The market of the home that is meant, without what an option or a variable says."""
+    """The market of the home that is meant, without what an option or a variable sets."""
     source = given.get("source") or os.environ.get(PREFIX + "SOURCE") or "simulator"
     home = given.get("home") or os.environ.get(PREFIX + "HOME") or DEFAULT_HOMES.get(str(source))
     held = Path(str(home)).expanduser() / MARKET_FILE
     if home is None or not held.exists():
         return {}
-    told = json.loads(held.read_text())
-    return {name: value for name, value in told.items() if PREFIX + name.upper() not in os.environ}
+    remembered = json.loads(held.read_text())
+    return {name: value for name, value in remembered.items() if PREFIX + name.upper() not in os.environ}
 
 
 def describe_settings() -> list[tuple[str, str, str]]:

@@ -1,7 +1,7 @@
 """The raw contract: every raw table's columns, types, keys and meaning.
 
 Here: the tables as data, and the pyarrow schemas made from them. Not here: the rules a row must meet
-(`sources.validation`), nor how a source gets its rows. The dbt `sources.yml` is tested to agree.
+(`sources.validation`), nor how a source gets its rows. The dbt `models/sources.yml` is tested to agree.
 
 All times are UTC without a zone, in microseconds. Every fact has two clocks: `event_time` (when it happened)
 and `known_at` (when we learnt it). A table's key says which rows tell the same fact; raw keeps all tellings.
@@ -43,7 +43,7 @@ class RawTable:
     Attributes:
         name: Table name within its schema.
         description: Grain and meaning.
-        key: Columns that name the fact a row tells.
+        key: Columns that name the fact a row states.
         columns: Columns in order.
     """
 
@@ -80,7 +80,7 @@ def _number(name: str, description: str, *, required: bool = False) -> Column:
     return Column(name, pa.float64(), description, required)
 
 
-def _instant(name: str, description: str, *, required: bool = False) -> Column:
+def _timestamp(name: str, description: str, *, required: bool = False) -> Column:
     return Column(name, TIMESTAMP, description, required)
 
 
@@ -104,15 +104,15 @@ _LOG = (
     _text("block_hash", "Hash of the block, which a reorg changes"),
 )
 _CLOCKS = (
-    _instant("event_time", "When it happened (middle of the uncertainty interval)", required=True),
+    _timestamp("event_time", "When it happened (middle of the uncertainty interval)", required=True),
     _number("time_uncertainty_s", "Half-width of the event time in seconds", required=True),
-    _instant("known_at", "When we learnt it", required=True),
+    _timestamp("known_at", "When we learnt it", required=True),
 )
 _ORIGIN = (
     _text("source", "Who says so", required=True),
     _text("source_row", "Names the row in its source, e.g. sales.parquet:123", required=True),
 )
-_KNOWN = _instant("known_at", "When we learnt it", required=True)
+_KNOWN = _timestamp("known_at", "When we learnt it", required=True)
 
 SALES = RawTable(
     "sales",
@@ -184,7 +184,7 @@ LISTINGS = RawTable(
         _text("currency", "Currency symbol", required=True),
         _text("maker", "Address that made the order"),
         _text("marketplace", "Venue"),
-        _instant("valid_until", "When the order ends by itself"),
+        _timestamp("valid_until", "When the order ends by itself"),
         *_CLOCKS,
         *_ORIGIN,
     ),
@@ -213,8 +213,8 @@ EXCHANGE_RATES = RawTable(
         _text("quote", "Currency the rate is in", required=True, allowed=("USD",)),
         _number("rate", "Units of the quote currency per unit of the symbol", required=True),
         _text("granularity", "Spacing of the series", required=True, allowed=("hour", "day")),
-        _instant("event_time", "Start of the hour or day the rate is the close of", required=True),
-        _instant("known_at", "When we learnt it; never before the close", required=True),
+        _timestamp("event_time", "Start of the hour or day the rate is the close of", required=True),
+        _timestamp("known_at", "When we learnt it; never before the close", required=True),
         *_ORIGIN,
     ),
 )
@@ -246,7 +246,7 @@ QUARANTINE = RawTable(
         _text("expected", "What the rule expects"),
         _text("found", "What the row has"),
         _text("payload", "The whole row as JSON, for replay", required=True),
-        _instant("known_at", "When the row would have become known", required=True),
+        _timestamp("known_at", "When the row would have become known", required=True),
         _text("status", "Where it stands", required=True, allowed=("open", "replayed")),
     ),
 )

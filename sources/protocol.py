@@ -1,4 +1,4 @@
-"""What a source is: the one small interface every adapter implements.
+"""What a source is: the small interface that every adapter implements.
 
 Here: the protocol and the batch it yields. Not here: the columns (`sources.contract`) and the rules
 (`sources.validation`). A source is read in windows of `known_at`, so that reading day by day and reading
@@ -16,7 +16,13 @@ import pyarrow as pa
 
 
 class SourceError(Exception):
-    """A source cannot be read as asked; the message says what was expected, what was found, what to do."""
+    """A source cannot be read as asked; the message says what was expected, what was found, what to do.
+
+    Attributes:
+        exit_code: Exit code of a command that ends with it: 2 for a wrong setting or input, 1 when nothing was read.
+    """
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)
@@ -39,15 +45,15 @@ class SourceBatch:
 
 @runtime_checkable
 class Source(Protocol):
-    """Anything that can say what the market did."""
+    """Anything that yields the market's events."""
 
     name: str
 
     def watermark(self) -> datetime:
-        """Everything known before this instant can be read (UTC, naive)."""
+        """Everything known before this time can be read (UTC, naive)."""
 
     def first_known(self) -> datetime:
-        """No row is known before this instant (UTC, naive)."""
+        """No row is known before this time (UTC, naive)."""
 
     def read(self, table: str, start: datetime, end: datetime) -> Iterator[SourceBatch]:
         """Rows of a raw table with start <= known_at < end, in known order."""
@@ -55,7 +61,15 @@ class Source(Protocol):
 
 @runtime_checkable
 class TruthfulSource(Source, Protocol):
-    """A source that also knows what every token is really worth: the simulator."""
+    """A source that also knows the true value of every token: the simulator."""
 
     def truth(self, table: str) -> Iterator[pa.Table]:
         """Rows of a truth table up to the watermark, replacing all earlier ones."""
+
+
+@runtime_checkable
+class ReportingSource(Source, Protocol):
+    """A source that can say what it did not use."""
+
+    def left_out(self) -> list[str]:
+        """Lines for people, each naming once what was not used and why."""

@@ -1,7 +1,7 @@
 """The rules a raw row must keep, as SQL made from the contract.
 
 Here: how delivered values are read as the contract's types, and what breaks a row. Not here: running the rules
-(`sources.validation`). A rule is looked up in order; the first broken one names the reason.
+(`sources.judging`). Rules are tried in order; the first broken one names the reason.
 """
 
 from __future__ import annotations
@@ -11,7 +11,28 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from sources import values
 from sources.contract import Column, RawTable
+from sources.currencies import MAX_PRICE
+from sources.instants import moment
+from sources.values import decimal_number, is_text, quote, quote_name, truth, whole_number
+
+SIDE_WORDS: dict[str, str] = {
+    "ask": "listing_filled",
+    "sell": "listing_filled",
+    "buy": "listing_filled",
+    "listing": "listing_filled",
+    "bid": "bid_accepted",
+    "offer": "bid_accepted",
+    "offer accepted": "bid_accepted",
+    "bid_won": "bid_accepted",
+    "mint": "primary",
+    "minted": "primary",
+    "primary_sale": "primary",
+    "resale": "secondary",
+    "secondary_sale": "secondary",
+}
+"""Words of exports → words of the contract's enumerations; one that does not fit its column is no value."""
 
 # An event of today whose day is not over, or whose week is not, becomes known a little later than now.
 _SLACK = "interval 7 day"
@@ -24,87 +45,140 @@ SQL_TYPES = {
     pa.timestamp("us"): "timestamp",
 }
 _ADDRESSES = ("contract", "buyer", "seller", "from_address", "to_address", "currency_address")
+_NAMES = ("collection", "marketplace", "order_id", "maker", "granularity", "quote", "name")
 _HASHES = ("tx_hash", "block_hash")
+_CLEANED = (*_ADDRESSES, *_HASHES, *_NAMES, "chain", "token_id", "currency", "symbol")
 _PRICES = ("price_native", "rate", "fee_native", "royalty_native")
 _COUNTS = ("quantity", "n_in_tx", "decimals", "log_index", "sub_index", "supply", "time_uncertainty_s")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A row is rejected when `broken` holds (SQL: typed `t_<column>`, text `s_<column>`)."""
+    """A row is rejected when `broken` holds.
+
+    Attributes:
+        reason: Machine word of `sources.validation.REASONS`.
+        column: Column that breaks the rule.
+        broken: SQL over typed values `t_<column>`, and `g_<column>`: whether something was given.
+        expected: What a row must have.
+        beside: Other columns that `broken` asks for; `most` is the highest price of the currency.
+    """
 
     reason: str
     column: str
     broken: str
     expected: str
+    beside: tuple[str, ...] = ()
+
+    @property
+    def asks_given(self) -> bool:
+        """Whether a value that cannot be read can be distinguished from none by what was delivered."""
+        return f"g_{self.column}" in self.broken
 
 
-def quote(text: str) -> str:
-    """A SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
+def typed(column: Column, delivered: Mapping[str, pa.DataType]) -> str:
+    """SQL that reads a delivered column as its contract type; null when it cannot be read.
 
+    Reads the candidate's columns, and `w_<column>` (see `cleaned_text`) of those that are text.
 
-def quote_name(name: str) -> str:
-    """A SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def typed(column: Column, dtype: pa.DataType | None) -> str:
-    """SQL that reads a delivered column as its contract type; null when it cannot be read."""
-    if dtype is None:
+    Args:
+        column: Column of the contract.
+        delivered: Columns of the candidate and their types; times are no text any more.
+    """
+    if column.name not in delivered:
         return f"null::{SQL_TYPES[column.dtype]}"
-    source = f'"{column.name}"'
-    if column.dtype == pa.string():
-        # 12.0 is the token 12: pandas turns whole numbers into floats when one is missing.
-        if pa.types.is_floating(dtype):
-            whole = f"{source} = floor({source}) and abs({source}) < 9007199254740992"
-            return f"case when {whole} then {source}::bigint::varchar else {source}::varchar end"
-        text = f"{source}::varchar"
-        if column.name in _ADDRESSES or column.name in _HASHES or column.name == "chain":
-            text = f"lower({text})"
-        if column.name in ("currency", "symbol"):
-            return f"coalesce(_spelling[upper(trim({text}))], {text})"
-        return f"nullif({text}, '')"
+    dtype, raw = delivered[column.name], quote_name(column.name)
+    clean = f"w_{column.name}" if is_text(dtype) else raw
     if column.dtype == pa.timestamp("us"):
-        return read_instant(source, dtype)
+        return moment(raw, dtype)
     if column.dtype == pa.float64():
-        number = f"try_cast({source} as double)"
-        return f"case when isnan({number}) then null else {number} end"
-    return f"try_cast({source} as {SQL_TYPES[column.dtype]})"
+        return decimal_number(clean)
+    if column.dtype == pa.int64():
+        return whole_number(clean, dtype)
+    if column.dtype == pa.bool_():
+        return raw if pa.types.is_boolean(dtype) else truth(f"{clean}::varchar")
+    if column.name == "token_id":
+        return values.token_id(raw, clean, dtype, "coalesce(t_chain, 'ethereum')")
+    return _typed_text(column, raw if is_text(dtype) else f"{raw}::varchar", f"{clean}::varchar")
 
 
-def read_instant(source: str, dtype: pa.DataType) -> str:
-    """SQL that reads a value as an instant in UTC; null when it cannot be read."""
-    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
-        # By way of timestamptz (session zone UTC), so that an offset in the text counts; else Unix time.
-        written = f"try_cast(nullif({source}, '') as timestamptz) at time zone 'UTC'"
-        return f"coalesce({written}, {_unix_time(f'try_cast({source} as double)')})"
-    if pa.types.is_timestamp(dtype) and dtype.tz is not None:
-        return f"{source} at time zone 'UTC'"
-    if pa.types.is_integer(dtype) or pa.types.is_floating(dtype):
-        return _unix_time(source)
-    return f"try_cast({source} as timestamp)"
+def cleaned_text(contract: RawTable, delivered: Mapping[str, pa.DataType]) -> dict[str, str]:
+    """`w_<column>` → SQL of each delivered text column whose blanks and null words do not count."""
+    return {
+        f"w_{c.name}": quote_name(c.name)
+        for c in contract.columns
+        if c.name in delivered
+        and is_text(delivered[c.name])
+        and (c.dtype != pa.string() or c.allowed or c.name in _CLEANED)
+    }
 
 
-def _unix_time(number: str) -> str:
-    """SQL of an instant from Unix time in s, ms, us or ns: 1e11 s is the year 5138, 1e11 ms is 1973."""
-    micros = (
-        f"case when abs({number}) >= 1e17 then {number} / 1000 when abs({number}) >= 1e14 then {number}"
-        f" when abs({number}) >= 1e11 then {number} * 1000 else {number} * 1000000 end"
-    )
-    return f"try(make_timestamp(({micros})::bigint))"
+def _typed_text(column: Column, raw: str, clean: str) -> str:
+    if column.name == "chain":
+        return values.chain(raw, clean)
+    if column.name in _ADDRESSES:
+        return values.address(raw, clean)
+    if column.name in _HASHES:
+        return values.transaction(raw, clean)
+    if column.name in ("currency", "symbol"):
+        return f"coalesce(getvariable('spelling')[upper({clean})], upper({clean}))"
+    if column.allowed:
+        options = " ".join(f"when {quote(v.lower())} then {quote(v)}" for v in column.allowed)
+        known = f"case coalesce(getvariable('words')[lower({clean})], lower({clean})) {options}"
+        # A word that is optional and not understood costs the word, not the row.
+        return f"{known} else {clean} end" if column.required else f"{known} end"
+    if column.name in _NAMES:
+        return clean
+    return f"nullif({raw}, '')"
 
 
-def rules_of(table: RawTable, delivered: Mapping[str, pa.DataType], always: Collection[str]) -> list[Rule]:
+def not_canonical(column: Column, value: str) -> str:
+    """SQL: whether a text is not in its one canonical form, in which reading would leave it as it is.
+
+    True says that the text must be read, not that it is wrong.
+    """
+    if column.name in _ADDRESSES:
+        return f"not regexp_full_match({value}, '0x[0-9a-f]{{40}}')"
+    if column.name in _HASHES:
+        return f"not regexp_full_match({value}, '0x[0-9a-f]{{64}}')"
+    if column.name == "token_id":
+        return f"not regexp_full_match({value}, '{values.PLAIN_TOKEN}')"
+    known = values.PLAIN_CHAINS if column.name == "chain" else column.allowed
+    if column.name in ("currency", "symbol"):
+        known = tuple(MAX_PRICE)
+    if known:
+        return f"not list_contains([{', '.join(quote(w) for w in known)}], {value})"
+    return values.needs_cleaning(value) if column.name in _NAMES else f"{value} = ''"
+
+
+def rules_of(table: RawTable, delivered: Collection[str], always: Collection[str]) -> list[Rule]:
     """The rules of a table in the order in which they are tried; the first broken one names the reason."""
     rules = [
         Rule("missing_column", name, "true", f"column {name}") for name in always if name not in delivered
     ]
     for c in table.columns:
-        if c.name in delivered and c.dtype != pa.string():
+        if c.name not in delivered:
+            continue
+        given = f"g_{c.name}"
+        if c.dtype != pa.string():
             reason = "unparsable_timestamp" if c.dtype == pa.timestamp("us") else "wrong_type"
-            given = f"nullif(s_{c.name}, '') is not null and lower(s_{c.name}) <> 'nan'"
-            rules.append(Rule(reason, c.name, f"t_{c.name} is null and {given}", f"a {SQL_TYPES[c.dtype]}"))
+            expected = (
+                "one time only, in UTC or with an offset" if "time" in reason else f"a {SQL_TYPES[c.dtype]}"
+            )
+            rules.append(Rule(reason, c.name, f"t_{c.name} is null and {given}", expected))
+        elif c.name == "token_id":
+            rules.append(
+                Rule(
+                    "inexact_token",
+                    c.name,
+                    f"t_{c.name} is null and {given}",
+                    "a whole number in full, or hex",
+                )
+            )
+        elif c.name == "chain":
+            rules.append(
+                Rule("unknown_chain", c.name, f"t_{c.name} is null and {given}", "a chain we can name")
+            )
     rules += [
         Rule("null_key", c.name, f"t_{c.name} is null", f"a value in {c.name}")
         for c in table.columns
@@ -112,9 +186,10 @@ def rules_of(table: RawTable, delivered: Mapping[str, pa.DataType], always: Coll
     ]
     names = set(table.names)
     for c in table.columns:
-        if c.allowed:
+        if c.allowed and c.required:
             options = ", ".join(quote(v) for v in c.allowed)
-            rules.append(Rule("unknown_value", c.name, f"t_{c.name} not in ({options})", f"one of {options}"))
+            unknown = f"not list_contains([{options}], t_{c.name})"
+            rules.append(Rule("unknown_value", c.name, unknown, f"one of {options}"))
         if c.name in _PRICES:
             rules.append(Rule("not_finite", c.name, f"isinf(t_{c.name})", "a finite number"))
             rules.append(Rule("negative_price", c.name, f"t_{c.name} < 0", "a number >= 0"))
@@ -131,14 +206,20 @@ def rules_of(table: RawTable, delivered: Mapping[str, pa.DataType], always: Coll
                 rules.append(Rule("malformed_hex", name, broken, f"0x and {width} hex digits"))
     if "currency" in names:
         rules.append(
-            Rule("unknown_currency", "currency", "_most[t_currency] is null", "a currency we can name")
+            Rule(
+                "unknown_currency",
+                "currency",
+                "getvariable('most')[t_currency] is null",
+                "a currency we can name, or one that the rates know",
+            )
         )
         rules.append(
             Rule(
                 "impossible_price",
                 "price_native",
-                "t_price_native > _most[t_currency]",
-                "a price in whole units of the currency, below its supply",
+                "t_price_native > most",
+                "a price in whole units of the currency, not in base units",
+                ("currency",),
             )
         )
     latest = f"t_known_at > $now + {_SLACK}"
@@ -148,6 +229,12 @@ def rules_of(table: RawTable, delivered: Mapping[str, pa.DataType], always: Coll
         rules += [
             Rule("future_timestamp", "event_time", "t_event_time > $now", "a time not later than now"),
             Rule("timestamp_out_of_range", "event_time", f"t_event_time < {floor}", f"after {_FIRST_CHAIN}"),
-            Rule("known_before_event", "known_at", "t_known_at < t_event_time", "known_at >= event_time"),
+            Rule(
+                "known_before_event",
+                "known_at",
+                "t_known_at < t_event_time",
+                "known_at >= event_time",
+                ("event_time",),
+            ),
         ]
     return rules

@@ -1,24 +1,24 @@
 """Validation at the door: rows that keep the raw contract go on, the others go to quarantine with a reason.
 
-Here: the split, and replay of quarantined rows. Not here: the rules (`sources.rules`), nor how a file's columns get
-their contract names (`sources.files.mapping`). Everything is one DuckDB statement over an Arrow table: no row is
-looked at in Python. Zero prices and missing prices are facts and pass; the marts exclude them by rule.
+Here: the split. Not here: the rules (`sources.rules`), how they are run (`sources.judging`), judging quarantined rows
+again (`sources.replay`), nor how a file's columns get their contract names (`sources.files.candidates`). Zero prices
+and missing prices are facts and pass; the marts exclude them by rule.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.contract import QUARANTINE, raw_table
-from sources.currencies import CURRENCIES, SYMBOL_BY_SPELLING
+from sources.contract import QUARANTINE, TIMESTAMP, RawTable, raw_table
+from sources.instants import read_times
+from sources.judging import judge
 from sources.protocol import SourceBatch
-from sources.rules import Rule, quote, quote_name, rules_of, typed
+from sources.rules import Rule, rules_of
+from sources.values import connect, is_text, quote_name
 
 REASONS: dict[str, str] = {
     "missing_column": "the source did not deliver a column it always has",
@@ -31,8 +31,16 @@ REASONS: dict[str, str] = {
     "negative_price": "a price below zero",
     "impossible_price": "a price above everything ever issued of the currency (base units?)",
     "not_finite": "a number that is infinite",
+    "base_units": "a price that is right only in base units, among others in whole units",
+    "price_disagrees": "two prices of one row that differ more than threefold by the rate known then",
+    "ambiguous_rate": "one symbol with two rates at one time",
     "unknown_currency": "a currency we cannot name",
+    "unknown_chain": "a chain we cannot name",
     "unknown_value": "a value outside the column's enumeration",
+    "inexact_token": "a token id that has lost digits or is no whole number",
+    "ambiguous_collection": "a name or an address that several collections share",
+    "not_a_sale": "an event that is no sale, among sales",
+    "not_a_token": "a contract that no other file knows as one of tokens",
     "malformed_hex": "an address or hash of the wrong length or alphabet",
     "out_of_range": "a number outside its range",
     "not_utf8": "bytes that are not UTF-8 text",
@@ -42,17 +50,6 @@ REASONS: dict[str, str] = {
 """Machine words used in `raw.quarantine.reason`."""
 
 
-def _map_literal(pairs: Iterable[tuple[str, str]]) -> str:
-    return "map {" + ", ".join(f"{quote(k)}: {v}" for k, v in pairs) + "}"
-
-
-def connect() -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB in UTC, for the set-wise work of this room."""
-    con = duckdb.connect(config={"threads": 2})
-    con.execute("set timezone = 'UTC'")
-    return con
-
-
 def validate(
     table: str,
     candidate: pa.Table,
@@ -60,6 +57,9 @@ def validate(
     now: datetime,
     undated_known_at: datetime,
     always: Collection[str] = (),
+    originals: Mapping[str, str] | None = None,
+    keep: Sequence[str] = (),
+    any_currency: bool = False,
 ) -> SourceBatch:
     """Split rows into those that keep the raw contract and those that do not.
 
@@ -70,55 +70,81 @@ def validate(
         now: Instant (UTC, naive) after which an event is in the future.
         undated_known_at: `known_at` of a rejected row that has no readable one, or one in the future.
         always: Columns the source always delivers: when one is missing, the rows are rejected.
+        originals: Contract column → candidate column that holds it as it was delivered, where the contract column
+            itself has been read already. What was found, and the payload, are the delivered value.
+        keep: Candidate columns that go on beside the contract's, after them, for good rows only.
+        any_currency: Whether a currency that we cannot name passes; the caller knows the rates and judges it.
 
     Returns:
-        Rows in the contract's schema and order of arrival, and the rejected rows.
+        Rows in the contract's schema (then `keep`) and order of arrival, and the rejected rows.
 
     Raises:
         UnknownTableError: If the contract has no such table.
     """
     contract = raw_table(table)
+    given = dict(originals or {})
+    candidate, given = _with_times_read(contract, candidate, given)
     delivered = {f.name: f.type for f in candidate.schema}
-    rules = rules_of(contract, delivered, always)
-    values = ", ".join(f"{typed(c, delivered.get(c.name))} as t_{c.name}" for c in contract.columns)
-    text = ", ".join(
-        f'"{c.name}"::varchar as s_{c.name}'
-        for c in contract.columns
-        if c.name in delivered and c.dtype != pa.string()
-    )
-    verdict = " ".join(f"when {rule.broken} then {number}" for number, rule in enumerate(rules))
-    spelling = _map_literal((k, quote(v)) for k, v in SYMBOL_BY_SPELLING.items())
-    most = _map_literal((c.symbol, f"{c.max_price!r}::double") for c in CURRENCIES)
-    judged = f"""
-        with maps as materialized (select {spelling} as _spelling, {most} as _most),
-        typed as (select c.*, {values}{", " + text if text else ""}, _most from candidate as c, maps),
-        judged as (select *, case {verdict} end as _broken from typed)
-    """
+    rules = [
+        r
+        for r in rules_of(contract, delivered, always)
+        if not (any_currency and r.reason == "unknown_currency")
+    ]
+    judged = judge(contract, candidate, given, rules, now=now)
+    schema = pa.schema([*contract.schema, *(candidate.schema.field(name) for name in keep)])
+    good = judged.values
+    for name in keep:
+        good = good.append_column(candidate.schema.field(name), candidate.column(name))
+    if judged.broken is None:
+        return SourceBatch(good.cast(schema), QUARANTINE.schema.empty_table())
+    wrong = pc.is_valid(judged.broken)
+    good = good.filter(pc.invert(wrong)).cast(schema)
+    known = judged.values.column("known_at")
+    bad = candidate.append_column("_broken", judged.broken)
+    bad = bad.append_column("_known_at", known.cast(TIMESTAMP)).filter(wrong)
     con = connect()
     try:
-        con.register("candidate", candidate)
-        kept = ", ".join(f"t_{c.name} as {c.name}" for c in contract.columns)
-        rows = con.execute(f"{judged} select {kept} from judged where _broken is null", {"now": now})
-        good = rows.to_arrow_table().cast(contract.schema)
-        if good.num_rows == candidate.num_rows:
-            return SourceBatch(good, QUARANTINE.schema.empty_table())
+        con.register("bad", bad)
         found = " ".join(
-            f'when {number} then "{rule.column}"::varchar'
+            f"when {number} then {quote_name(given.get(rule.column, rule.column))}::varchar"
             for number, rule in enumerate(rules)
             if rule.column in delivered
         )
         found = f"case _broken {found} end" if found else "null::varchar"
-        payload = ", ".join(f"{quote_name(name)} := {quote_name(name)}" for name in delivered)
-        bad = con.execute(
-            f"""{judged} select _broken, source, source_row, {found} as found,
-                case when t_known_at <= $now then t_known_at else $undated end as known_at,
+        hidden = {*given.values(), *keep}
+        payload = ", ".join(
+            f"{quote_name(name)} := {quote_name(given.get(name, name))}"
+            for name in delivered
+            if name not in hidden
+        )
+        refused = con.execute(
+            f"""select _broken, source, source_row, {found} as found,
+                case when _known_at <= $now then _known_at else $undated end as known_at,
                 to_json(struct_pack({payload}))::varchar as payload
-            from judged where _broken is not null""",
+            from bad""",
             {"now": now, "undated": undated_known_at},
         ).to_arrow_table()
     finally:
         con.close()
-    return SourceBatch(good, _quarantined(table, bad, rules))
+    return SourceBatch(good, _quarantined(table, refused, rules))
+
+
+def _with_times_read(
+    contract: RawTable, candidate: pa.Table, given: dict[str, str]
+) -> tuple[pa.Table, dict[str, str]]:
+    """The candidate with its text columns of times read, the texts kept as originals."""
+    for column in contract.columns:
+        if column.dtype != TIMESTAMP or column.name not in candidate.column_names:
+            continue
+        texts = candidate.column(column.name)
+        if is_text(texts.type):
+            where = candidate.schema.get_field_index(column.name)
+            candidate = candidate.set_column(where, column.name, read_times(texts).moments)
+            name = f"_given_{column.name}"
+            if column.name not in given:
+                candidate = candidate.append_column(name, texts)
+                given[column.name] = name
+    return candidate, given
 
 
 def _quarantined(table: str, bad: pa.Table, rules: list[Rule]) -> pa.Table:
@@ -159,56 +185,3 @@ def quarantine(table: str, **columns: pa.Array | pa.ChunkedArray) -> pa.Table:
         )
     finally:
         con.close()
-
-
-def replay(
-    quarantined: pa.Table, *, now: datetime, renames: Mapping[str, str] | None = None
-) -> dict[str, SourceBatch]:
-    """Judge quarantined rows again by today's rules.
-
-    Args:
-        quarantined: Rows of `raw.quarantine` (any status; pass the open ones).
-        now: Instant (UTC, naive) after which an event is in the future.
-        renames: Payload column → contract column, for rows that came under a wrong name.
-
-    Returns:
-        Per raw table the rows that are now good, and those that still are not. A row that is now good keeps
-        its `source_row`, by which its quarantine row can be marked `replayed`.
-    """
-    # A row that came without a column stays out until the column is there: its absence is not a missing value.
-    missing = pc.if_else(
-        pc.equal(quarantined.column("reason"), "missing_column"), quarantined.column("column_name"), None
-    )
-    groups: dict[tuple[str, str | None], list[int]] = {}
-    for position, key in enumerate(
-        zip(quarantined.column("table_name").to_pylist(), missing.to_pylist(), strict=True)
-    ):
-        groups.setdefault(key, []).append(position)
-    judged: dict[str, list[SourceBatch]] = {}
-    for (table, column), positions in groups.items():
-        chosen = quarantined.take(pa.array(positions))
-        payloads = [json.loads(p) for p in chosen.column("payload").to_pylist()]
-        rows = [{(renames or {}).get(k, k): v for k, v in p.items()} for p in payloads]
-        names = list(dict.fromkeys(k for row in rows for k in row))
-        texts = {n: pa.array([_as_text(row.get(n)) for row in rows], pa.string()) for n in names}
-        latest = max(chosen.column("known_at").to_pylist())
-        always = [column] if column else []
-        # A row that never was one (an unreadable file) stays as it is: its payload has no contract column.
-        batch = validate(table, _with_origin(texts, chosen), now=now, undated_known_at=latest, always=always)
-        judged.setdefault(table, []).append(batch)
-    return {
-        table: SourceBatch(
-            pa.concat_tables([b.rows for b in batches]), pa.concat_tables([b.rejected for b in batches])
-        )
-        for table, batches in judged.items()
-    }
-
-
-def _as_text(value: object) -> str | None:
-    return value if isinstance(value, str) or value is None else json.dumps(value)
-
-
-def _with_origin(texts: dict[str, pa.Array], quarantined: pa.Table) -> pa.Table:
-    """The candidate of a replay: payload columns, with the origin the quarantine row knows."""
-    origin = {name: quarantined.column(name).combine_chunks() for name in ("source", "source_row")}
-    return pa.table({**texts, **origin})

@@ -1,14 +1,14 @@
 {#
     Find what changed in raw since the last complete run.
 
-    Every mart row depends only on rows known no later than itself (the two clocks of docs/architecture.md), so a
+    Every mart row depends only on rows known no later than itself (docs/architecture.md, two clocks), so a
     changed raw row with `known_at` k can touch its collection only from k on. `ops.dirty_collections` holds that k per
     collection, `ops.dirty_entities` the same for listings and traits, `ops.dirty_tokens` the tokens that were sold or
     moved. They stay readable after the run: the index and
     the features replay the same tails.
 
-    The position is a lake snapshot (`ops.mart_watermark`) and moves only when every model succeeded, so a run that
-    died is repeated over the same changes. Without a usable position everything is dirty from the beginning.
+    The position is a lake snapshot (`ops.mart_watermark`) and moves only when every model succeeded, so after a
+    run that was killed the next one processes the same changes. Without a usable position everything is dirty from the beginning.
 #}
 {% macro mark_changes() %}
     {%- if not execute or flags.WHICH not in ["run", "build"] -%}{{ return("select 1") }}{%- endif -%}
@@ -20,6 +20,7 @@
     {%- set now = run_query("select id from ducklake_current_snapshot('" ~ db ~ "')").columns[0].values()[0] | int -%}
     {%- set since = last_processed_snapshot() -%}
     {%- if flags.FULL_REFRESH -%}{%- set since = none -%}{%- endif -%}
+    {%- do graph.update({"builds_everything": since is none}) -%}
     {%- do log(
         "changes in raw: " ~ ("everything" if since is none else "snapshots " ~ (since + 1) ~ " to " ~ now), info=true
     ) -%}
@@ -44,7 +45,7 @@
             select min(snapshot_id) as snapshot_id from ducklake_snapshots('{{ db }}') where snapshot_id > 0
         ),
 
-        -- a table that was made anew after the position has no feed that reaches back to it
+        -- a table that was recreated after the position has no change feed from there on
         raw_tables as (
             select max(tables.begin_snapshot) as made_at
             from __ducklake_metadata_{{ db }}.ducklake_table as tables
@@ -84,7 +85,7 @@
     {{ "union all" if not loop.last }}
     {% endfor %};
 
-    -- not listed: a run over everything asks for no single token
+    -- empty: a full run does not select single tokens
     create or replace table {{ db }}.ops.dirty_tokens as
     select collection, token_id from {{ source("raw", "sales") }} where false;
 {% endmacro %}
@@ -144,11 +145,11 @@
             on sales.chain = changed.chain and sales.tx_hash = changed.tx_hash and sales.known_at >= changed.known_at
         where changed.tx_hash not like 'row:%'
         union all
-        -- a new rate prices again what happened after it; the rate of ether also gives every sale its dollars
+        -- a new rate changes the prices of later sales; the rate of ether also converts every sale to dollars
         select sales.collection, sales.known_at
         from {{ source("raw", "sales") }} as sales
         inner join changed_rates as rates on sales.event_time >= rates.known_at
-        where rates.symbol = 'ETH' or rates.symbol = sales.currency
+        where {{ is_eth("rates.symbol") }} or rates.symbol = sales.currency
         union all
         -- a bid prices an accepted bid that was logged with price zero
         select sales.collection, sales.known_at

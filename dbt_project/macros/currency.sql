@@ -5,7 +5,19 @@
 
 
 {#
-    The rate of an ASOF-joined `int_rates` row, or null when it is too old to mean anything at `at`.
+    The rates of ether among `rates`: its own, or where there are none those of wrapped ether, which is the same.
+#}
+{% macro rates_of_ether() -%}
+    select * from rates
+    where
+        symbol = 'ETH'
+        or ({{ is_eth("symbol") }} and not exists (select 1 from rates where symbol = 'ETH'))
+    qualify row_number() over (partition by known_at order by symbol) = 1
+{%- endmacro %}
+
+
+{#
+    The rate of an ASOF-joined `int_rates` row, or null when it is too old to be used at `at`.
 #}
 {% macro fresh_rate(rate, at) -%}
     case

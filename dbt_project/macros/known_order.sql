@@ -1,4 +1,4 @@
-{# The order in which we learnt about sales. It only ever grows at its end while data arrive in known order. #}
+{# The order in which sales became known. While data arrive in this order, new rows are added at its end only. #}
 {% macro known_order() -%}
     known_at, event_time, tx_hash, log_index, sub_index, sale_id
 {%- endmacro %}

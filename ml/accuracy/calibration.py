@@ -5,7 +5,7 @@ intervals are made (`ml.intervals.calibration`).
 
 Concept: a cell of 100 sales at 80 % is off by more than 2 points half of the time without any fault of the model.
 A cell outside the tolerance is therefore called wrong only when luck does not explain it: by the exact binomial
-test, with Benjamini and Hochberg's correction for the number of cells looked at. The binomial takes sales as
+test, with Benjamini and Hochberg's correction for the number of cells tested. The binomial takes sales as
 independent; `p_clustered` widens the noise for sales of one collection and day that miss together.
 """
 

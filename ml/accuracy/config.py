@@ -57,7 +57,7 @@ class AccuracyConfig:
     Attributes:
         last_share: Share of each collection's clean sales, the newest, in the headline sample.
         min_sales: Collections with fewer clean sales than this are not in the headline sample.
-        min_collection_sales: A collection has figures and a vote of its own from this many estimates on.
+        min_collection_sales: A collection has figures of its own and is counted from this many estimates on.
         min_cell_sales: A tier of a month is judged for coverage from this many intervals on.
         coverage_tolerance: Distance from the nominal coverage that is allowed, as a fraction.
         portfolio_sales: A seller's sales are a portfolio from this many on.

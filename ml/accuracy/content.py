@@ -1,4 +1,4 @@
-"""The report as sections of text and tables, before anyone decides on Markdown or HTML.
+"""The report as sections of text and tables, independent of Markdown and HTML.
 
 Here: what stands in which table and the sentences around it. Not here: figures (`document`), drawing (`plots`),
 markup (`pages`).
@@ -59,14 +59,14 @@ def _in_short(document: Mapping[str, Any]) -> Section:
     ]
     if data["unpriced"]:
         text.append(f"{whole(data['unpriced'])} rows without a positive price are in no figure.")
-    told = {"all": headline, **headline["chains"]}
+    parts = {"all": headline, **headline["chains"]}
     if len(headline["chains"]) == 1:
-        told = {"all": headline}
-    for chain, part in told.items():
+        parts = {"all": headline}
+    for chain, part in parts.items():
         text.append(_sentence("All sales" if chain == "all" else chain.capitalize(), part))
     tables = [
         error_table("Headline, all chains" if chain == "all" else f"Headline, {chain}", part)
-        for chain, part in told.items()
+        for chain, part in parts.items()
     ]
     return Section("In short", tuple(text), (), tuple(tables))
 
@@ -98,13 +98,13 @@ def _votes(headline: Mapping[str, Any]) -> Section:
         (
             chain,
             SERIES_NAMES[rival],
-            f"{told['wins']} of {told['n']}",
-            f"{percent(told['share'])} ({ci(told['share_ci'])})",
-            "–" if told["p"] is None else f"{told['p']:.2g}",
-            percent(told["median_gain"]),
+            f"{result['wins']} of {result['n']}",
+            f"{percent(result['share'])} ({ci(result['share_ci'])})",
+            "–" if result["p"] is None else f"{result['p']:.2g}",
+            percent(result["median_gain"]),
         )
         for chain, part in parts.items()
-        for rival, told in part["contest"]["beating"].items()
+        for rival, result in part["contest"]["beating"].items()
     )
     buckets = tuple(
         (chain, row["bucket"], whole(row["collections"]), whole(row["certain"]), whole(row["estimates"]))
@@ -160,9 +160,9 @@ def _intervals(headline: Mapping[str, Any]) -> Section:
         if not cell["within_tolerance"]
     )
     text = [
-        f"{level} % intervals: {told['outside']} of {told['cells']} cells of tier and month lie outside ±2 points, "
-        f"{told['beyond_noise']} beyond what luck explains ({told['too_small']} cells are too small to judge)."
-        for level, told in cells["summary"].items()
+        f"{level} % intervals: {counts['outside']} of {counts['cells']} cells of tier and month lie outside ±2 points, "
+        f"{counts['beyond_noise']} beyond what luck explains ({counts['too_small']} cells are too small to judge)."
+        for level, counts in cells["summary"].items()
     ]
     bands = tuple(
         (row["band"], percent(row["nominal"]), percent(row["share"])) for row in headline["interval_bands"]
@@ -219,7 +219,7 @@ def _whole_window(window: Mapping[str, Any]) -> Section:
     )
 
 
-def _sums(told: Mapping[str, Any]) -> Section:
+def _sums(figures: Mapping[str, Any]) -> Section:
     names = {"expected": "mean (for sums)", MODEL: "estimate (median)", "med_5": "median of the last 5"}
     rows = tuple(
         (
@@ -228,16 +228,16 @@ def _sums(told: Mapping[str, Any]) -> Section:
             f"{percent(part['mdape_of_sums'])} ({ci(part['mdape_of_sums_ci'])})",
             percent(part["within_20"]),
         )
-        for name, part in told["series"].items()
+        for name, part in figures["series"].items()
     )
     sizes = tuple(
         (row["sales"], whole(row["portfolios"]), percent(row["mdape_of_sums"]), decimal(row["sum_ratio"]))
-        for row in told["sizes"]
+        for row in figures["sizes"]
     )
     return Section(
         "Sums",
         (
-            f"{whole(told['portfolios'])} wallets with at least five sales in the window, {whole(told['sales'])} "
+            f"{whole(figures['portfolios'])} wallets with at least five sales in the window, {whole(figures['sales'])} "
             "sales: the sum of the estimates against the sum of the prices.",
         ),
         (),
@@ -252,7 +252,7 @@ def _sums(told: Mapping[str, Any]) -> Section:
     )
 
 
-def _not_clean(told: Mapping[str, Any]) -> Section:
+def _not_clean(figures: Mapping[str, Any]) -> Section:
     rows = tuple(
         (
             name,
@@ -263,7 +263,7 @@ def _not_clean(told: Mapping[str, Any]) -> Section:
             decimal(part["figures"]["level"]),
             whole(part["figures"]["estimates"]),
         )
-        for name, part in told.items()
+        for name, part in figures.items()
     )
     columns = ("sales", "n", "share %", "MdAPE % (95 %)", "within 20 %", "level", "estimates")
     return Section(

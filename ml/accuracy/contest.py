@@ -1,10 +1,10 @@
-"""Collections as voters: in how many Assay beats a baseline, and how large their errors are.
+"""Collection by collection: in how many Assay beats a baseline, and how large their errors are.
 
 Here: figures per collection, the shares of collections beaten, MAPE buckets. Not here: pooled figures
 (`figures`).
 
 Concept: pooled figures belong to the largest collections; here each collection counts once. A collection with
-fewer estimates than the minimum has no vote: a block of 20 sales under one constant model shows MAPEs from 9 to
+fewer estimates than the minimum is not counted: a block of 20 sales under one constant model shows MAPEs from 9 to
 40 % (docs/domain.md, section 3).
 """
 

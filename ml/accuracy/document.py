@@ -29,7 +29,7 @@ from ml.accuracy.portfolio import portfolio_figures
 from ml.accuracy.sample import Bools, Labels, Sample
 
 FORMAT = 1
-"""Version of the document's shape; a reader of stored documents looks here first."""
+"""Version of the document's shape; a reader of stored documents checks it first."""
 
 DIMENSIONS = (
     "premium_tier",
@@ -108,7 +108,7 @@ def sample_figures(sample: Sample, config: AccuracyConfig) -> dict[str, Any]:
 def _groups(sample: Sample, dimension: str, config: AccuracyConfig) -> dict[str, Any]:
     floor = (
         dimension == "premium_tier"
-    )  # where price-related bias would hide; elsewhere the simulation is not worth it
+    )  # where price-related bias shows; elsewhere the simulation is not worth it
     return {name: group_figures(part, config, noise_floor=floor) for name, part in sample.by(dimension)}
 
 
@@ -165,14 +165,14 @@ def _learning_curve(sample: Sample, sales_seen: np.ndarray, config: AccuracyConf
                 "n": figures["n"],
                 "estimates": figures["estimates"],
                 "collections": figures["collections"],
-                **{series: _pick(told) for series, told in figures["series"].items()},
+                **{series: _pick(row) for series, row in figures["series"].items()},
             }
         )
     return curve
 
 
-def _pick(told: dict[str, Any]) -> dict[str, Any]:
-    return {key: told[key] for key in ("mdape", "mdape_ci")}
+def _pick(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in ("mdape", "mdape_ci")}
 
 
 def _not_clean(read: LedgerSample, config: AccuracyConfig) -> dict[str, Any]:

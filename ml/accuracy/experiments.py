@@ -35,22 +35,26 @@ def read_experiments(path: Path) -> list[Section]:
         ExperimentsError: When the file is not JSON of the shape above.
     """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ExperimentsError(f"expected JSON in {path.name}; it could not be read ({error})") from error
-    if isinstance(told, list):
-        told = {"ablation": told}
-    unknown = sorted(set(told) - {*KINDS, "text"}) if isinstance(told, dict) else [type(told).__name__]
+    if isinstance(content, list):
+        content = {"ablation": content}
+    unknown = (
+        sorted(set(content) - {*KINDS, "text"}) if isinstance(content, dict) else [type(content).__name__]
+    )
     if unknown:
         raise ExperimentsError(
             f"{path.name}: expected a list of rows, or an object with {', '.join(KINDS)} and text; "
             f"found {', '.join(unknown)}"
         )
-    texts = told.get("text", {})
+    texts = content.get("text", {})
     return [
-        Section(title, tuple([texts[kind]] if texts.get(kind) else []), (), (_table(path, kind, told[kind]),))
+        Section(
+            title, tuple([texts[kind]] if texts.get(kind) else []), (), (_table(path, kind, content[kind]),)
+        )
         for kind, title in KINDS.items()
-        if told.get(kind)
+        if content.get(kind)
     ]
 
 

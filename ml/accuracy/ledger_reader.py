@@ -5,7 +5,7 @@ comes about (`ml.ledger.ledger`).
 
 Concept: rows are put in (known_at, collection, sale_id) order first, so that the same ledger gives the same
 report whatever order its rows came in. A collection's place in its history is counted from its newest clean
-sale, whose `sales_seen` says how many were before it: a ledger of the last year knows where the last 30 % begin.
+sale, whose `sales_seen` counts those before it: a ledger of the last year knows where the last 30 % begin.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ml.accuracy.sample import Bools, Float, Int, Labels, Sample
 from ml.compute.matrix import column
 from ml.intervals.grades import GRADES
 from ml.metrics.formulas import PREMIUM_TIERS
-from ml.registry.champion import TIERS
+from ml.states import Tier
 
 _NUMBERS = (
     "price_eth",
@@ -178,7 +178,7 @@ def _labels(table: pa.Table, event_us: Int) -> dict[str, Labels]:
         "sales_seen": Labels.by_edges(seen, SALES_SEEN_EDGES, SALES_SEEN_NAMES),
         "days_since_sale": Labels.by_edges(stale, STALENESS_EDGES_DAYS, STALENESS_NAMES),
         "listed": Labels.of(listed, ("listed", "not listed")),
-        "tier": _known(table, "tier", TIERS),
+        "tier": _known(table, "tier", tuple(Tier)),
         "grade": _known(table, "grade", GRADES),
         "month": Labels.of(months),
     }

@@ -21,7 +21,7 @@ _WIDTH_CLASSES = 5
 """Classes of interval width within which residuals are exchanged."""
 
 _SMALLEST = 50
-"""Below this many estimates a simulated floor says nothing."""
+"""Below this many estimates a simulated floor shows nothing."""
 
 
 def prd_noise_floor(sample: Sample, config: AccuracyConfig) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The report as pages: Markdown with SVG files beside it, one self-contained HTML page, JSON.
+"""The report as pages: Markdown with SVG files next to it, one self-contained HTML page, JSON.
 
 Here: markup and files. Not here: figures, words, drawing.
 """
@@ -29,7 +29,7 @@ class Report:
 
     Attributes:
         document: Result of `accuracy_of`.
-        sections: What is told, in order.
+        sections: The sections, in order.
         plots: Pictures by name.
         provenance: Where it comes from.
     """
@@ -50,9 +50,9 @@ def compose(
         provenance: Where it comes from.
         experiments: Sections of `read_experiments`.
     """
-    told = sections(document)
-    told[_ABOUT_EXPERIMENTS:_ABOUT_EXPERIMENTS] = experiments
-    return Report(document, told, draw_plots(document), provenance)
+    parts = sections(document)
+    parts[_ABOUT_EXPERIMENTS:_ABOUT_EXPERIMENTS] = experiments
+    return Report(document, parts, draw_plots(document), provenance)
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
@@ -65,7 +65,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 
 
 def write_markdown(report: Report, path: Path) -> list[Path]:
-    """Write the Markdown page and, in a folder of its name beside it, the pictures; the files written."""
+    """Write the Markdown page and, in a folder of its name next to it, the pictures; the files written."""
     pictures = path.with_suffix("")
     pictures.mkdir(parents=True, exist_ok=True)
     guide = _GUIDE.as_posix() if (path.parent / _GUIDE).exists() else None

@@ -21,7 +21,7 @@ _OF_SERIES = {MODEL: MODEL_COLOUR, "med_5": RIVAL_COLOUR, "index": GREEN, "p20_5
 
 
 def draw_plots(document: Mapping[str, Any]) -> dict[str, Plot]:
-    """Every picture by name; one whose figures are missing (an empty ledger) or that fails says so inside.
+    """Every picture by name; one whose figures are missing (an empty ledger) or that fails contains a text about it.
 
     Args:
         document: Result of `accuracy_of`.
@@ -41,7 +41,7 @@ def draw_plots(document: Mapping[str, Any]) -> dict[str, Plot]:
 
 
 def _drawn(name: str, draw: Callable[[], Plot]) -> Plot:
-    """The picture, or an empty one that says what failed: it costs itself and not the report."""
+    """The picture, or an empty one with the error as its text: only this picture is lost, not the report."""
     try:
         return draw()
     except Exception as error:
@@ -86,8 +86,8 @@ def _mape_buckets(headline: Mapping[str, Any]) -> Plot:
     names = [row["bucket"] for row in rows]
     with drawing("mape_buckets", "Collections by MAPE") as sheet:
         below = [0] * len(rows)
-        for colour, (chain, told) in zip(_COLOURS, headline["chains"].items(), strict=False):
-            counts = [row["collections"] for row in told["mape_buckets"]["buckets"]]
+        for colour, (chain, part) in zip(_COLOURS, headline["chains"].items(), strict=False):
+            counts = [row["collections"] for row in part["mape_buckets"]["buckets"]]
             bars = sheet.axes.bar(
                 names, counts, bottom=below, color=colour, width=0.6, label=plot_text(chain, 28)
             )
@@ -107,45 +107,45 @@ def _premium_tiers(groups: Mapping[str, Any]) -> Plot:
     with drawing("premium_tiers", "MdAPE by predicted premium over the floor, % (95 % intervals)") as sheet:
         for number, (name, colour) in enumerate(_OF_SERIES.items()):
             points = [
-                (place + 0.14 * (number - 1.5), told["series"][name])
-                for place, told in enumerate(groups.values())
-                if told["series"][name]["mdape"] is not None
+                (place + 0.14 * (number - 1.5), group["series"][name])
+                for place, group in enumerate(groups.values())
+                if group["series"][name]["mdape"] is not None
             ]
             _with_intervals(sheet.axes, points, colour, SERIES_NAMES[name], line=False)
         sheet.axes.set_xticks(range(len(groups)), list(groups))
         sheet.axes.set_ylim(bottom=0)
         sheet.axes.legend(ncols=2)
-    told = "; ".join(
+    values = "; ".join(
         f"{tier}: Assay {percent(group['series'][MODEL]['mdape'])}, "
         f"median of 5 {percent(group['series']['med_5']['mdape'])}"
         for tier, group in groups.items()
     )
-    return sheet.plot(f"Median error in percent with intervals by tier of predicted premium. {told}.")
+    return sheet.plot(f"Median error in percent with intervals by tier of predicted premium. {values}.")
 
 
 def _with_intervals(
     axes: Axes, points: list[tuple[float, Mapping[str, Any]]], colour: str, label: str, *, line: bool
 ) -> None:
     xs = [x for x, _ in points]
-    ys = [100 * told["mdape"] for _, told in points]
+    ys = [100 * group["mdape"] for _, group in points]
     axes.plot(xs, ys, "o-" if line else "o", markersize=5, linewidth=1.3, color=colour, label=label)
-    for x, (_, told) in zip(xs, points, strict=True):
-        if told["mdape_ci"]:
-            axes.plot([x, x], [100 * v for v in told["mdape_ci"]], color=colour, linewidth=1.2)
+    for x, (_, group) in zip(xs, points, strict=True):
+        if group["mdape_ci"]:
+            axes.plot([x, x], [100 * v for v in group["mdape_ci"]], color=colour, linewidth=1.2)
 
 
 def _calibration(headline: Mapping[str, Any]) -> Plot:
     groups = {
-        **{f"premium {name}": told for name, told in headline["groups"]["premium_tier"].items()},
-        **{f"grade {name}": told for name, told in headline["groups"]["grade"].items()},
+        **{f"premium {name}": group for name, group in headline["groups"]["premium_tier"].items()},
+        **{f"grade {name}": group for name, group in headline["groups"]["grade"].items()},
     }
     with drawing("calibration", "Promised and found coverage, % (95 % intervals)", square=True) as sheet:
         axes = sheet.axes
         axes.plot([75, 95], [75, 95], color=INK, linewidth=1, linestyle=":")
         parts = []
-        for number, (name, told) in enumerate(groups.items()):
+        for number, (name, group) in enumerate(groups.items()):
             colour = MODEL_COLOUR if name.startswith("premium") else RIVAL_COLOUR
-            for level, part in told["coverage"].items():
+            for level, part in group["coverage"].items():
                 if part["share"] is None:
                     continue
                 x = float(level) + 0.45 * (number - (len(groups) - 1) / 2)
@@ -195,13 +195,13 @@ def _coverage_months(cells: list[dict[str, Any]], tolerance: float) -> Plot:
 
 
 def _signed_errors(headline: Mapping[str, Any]) -> Plot:
-    told, bands = headline["signed_errors"], headline["interval_bands"]
+    signed, bands = headline["signed_errors"], headline["interval_bands"]
     with drawing("signed_errors", "Where prices fell, % of sales", panels=2) as sheet:
         left, right = sheet.panels
-        edges = [100 * edge for edge in told["edges"]]
+        edges = [100 * edge for edge in signed["edges"]]
         left.bar(
             edges[:-1],
-            [100 * s for s in told["share"]],
+            [100 * s for s in signed["share"]],
             width=edges[1] - edges[0],
             align="edge",
             color=MODEL_COLOUR,
@@ -242,5 +242,5 @@ def _learning_curve(curve: list[dict[str, Any]]) -> Plot:
             sheet.axes.set_ylim(bottom=0)
             sheet.axes.legend()
     ends = [row for row in (curve[:1] + curve[-1:]) if row[MODEL]["mdape"] is not None]
-    told = ", ".join(f"{percent(row[MODEL]['mdape'])} at {row['sales_seen']} sales" for row in ends)
-    return sheet.plot(f"Median error against the number of sales known: Assay {told or 'without figures'}.")
+    values = ", ".join(f"{percent(row[MODEL]['mdape'])} at {row['sales_seen']} sales" for row in ends)
+    return sheet.plot(f"Median error against the number of sales known: Assay {values or 'without figures'}.")

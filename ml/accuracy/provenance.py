@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-_TOLD = ("assay", "catboost", "duckdb", "numpy", "pyarrow", "scipy")
+_PACKAGES = ("assay", "catboost", "duckdb", "numpy", "pyarrow", "scipy")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def provenance(ledger: Path, command: str) -> Provenance:
     content = ledger.read_bytes()
     digest = hashlib.sha256(content).hexdigest()[:16]
     memory = psutil.virtual_memory().total / 2**30
-    versions = [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in _TOLD)]
+    versions = [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in _PACKAGES)]
     return Provenance(
         command,
         f"{len(content) / 1e6:.1f} MB, sha256 {digest}…",

@@ -114,7 +114,7 @@ class Sample:
                 yield name, self.rows(chosen)
 
     def blocks(self) -> Int:
-        """Dense code of (collection, day): sales of one day of one collection share its luck."""
+        """Dense code of (collection, day): sales of one day of one collection share its shocks."""
         if len(self) == 0:
             return np.empty(0, np.int64)
         span = int(self.day.max() - self.day.min()) + 1

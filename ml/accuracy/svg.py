@@ -1,4 +1,4 @@
-"""How a picture of the report is made: one look, no timestamp, no outside resource, a text inside.
+"""How a picture of the report is made: one style, no timestamp, no outside resource, a text inside.
 
 Here: colours, the sheet, the SVG's bytes. Not here: what is drawn (`plots`).
 
@@ -53,7 +53,7 @@ _STYLE: Any = {
 
 @dataclass(frozen=True)
 class Plot:
-    """A finished picture: file name without ending, text for the blind, SVG source."""
+    """A finished picture: file name without ending, text alternative, SVG source."""
 
     name: str
     title: str
@@ -97,7 +97,7 @@ class Sheet:
 
 @contextmanager
 def drawing(name: str, title: str, *, panels: int = 1, square: bool = False) -> Iterator[Sheet]:
-    """A sheet in the report's style; an axes that stays empty says "no figures"."""
+    """A sheet in the report's style; an axes that stays empty shows "no figures"."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

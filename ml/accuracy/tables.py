@@ -65,25 +65,25 @@ def error_table(title: str, part: Mapping[str, Any]) -> Table:
     rows = tuple(
         (
             SERIES_NAMES[name],
-            f"{percent(told['mdape'])} ({ci(told['mdape_ci'])})",
-            percent(told["mape"]),
-            percent(told["p95"]),
-            percent(told["ppe10"]),
-            percent(told["ppe20"]),
-            decimal(told["level"]),
-            decimal(told["cod"], 1),
-            decimal(told["prd"]),
-            decimal(told["fsd"], 2),
+            f"{percent(row['mdape'])} ({ci(row['mdape_ci'])})",
+            percent(row["mape"]),
+            percent(row["p95"]),
+            percent(row["ppe10"]),
+            percent(row["ppe20"]),
+            decimal(row["level"]),
+            decimal(row["cod"], 1),
+            decimal(row["prd"]),
+            decimal(row["fsd"], 2),
             percent(medians[name]),
-            whole(told["n"]),
+            whole(row["n"]),
         )
-        for name, told in part["pooled"]["series"].items()
+        for name, row in part["pooled"]["series"].items()
     )
     return Table(title, columns, rows)
 
 
 def group_table(sample: Mapping[str, Any], dimension: str, where: str = "") -> Table:
-    """Model beside baselines in every group of a dimension; `where` ends the title."""
+    """Model and baselines in every group of a dimension; `where` ends the title."""
     columns = (
         DIMENSION_TITLES[dimension],
         "n",
@@ -101,21 +101,21 @@ def group_table(sample: Mapping[str, Any], dimension: str, where: str = "") -> T
         "in 90 %",
         "width of 80 %",
     )
-    rows = tuple(_group_row(name, told) for name, told in sample["groups"][dimension].items())
+    rows = tuple(_group_row(name, group) for name, group in sample["groups"][dimension].items())
     return Table(f"By {DIMENSION_TITLES[dimension]}{where}", columns, rows, folded=dimension in _LONG)
 
 
-def _group_row(name: str, told: Mapping[str, Any]) -> tuple[str, ...]:
-    series = told["series"]
+def _group_row(name: str, group: Mapping[str, Any]) -> tuple[str, ...]:
+    series = group["series"]
     model, five = series[MODEL], series["med_5"]
-    floor = told.get("prd_floor")
+    floor = group.get("prd_floor")
     gain = "–"
     if model["mdape"] is not None and five["mdape"] is not None:
         gain = f"{percent(five['mdape'] - model['mdape'])} ({ci(five.get('mdape_gain_ci'))})"
     return (
         name,
-        whole(told["n"]),
-        percent(told["hit_rate"]),
+        whole(group["n"]),
+        percent(group["hit_rate"]),
         f"{percent(model['mdape'])} ({ci(model['mdape_ci'])})",
         percent(model["mape"]),
         percent(model["ppe20"]),
@@ -125,14 +125,14 @@ def _group_row(name: str, told: Mapping[str, Any]) -> tuple[str, ...]:
         percent(series["med_30"]["mdape"]),
         percent(five["mdape"]),
         gain,
-        percent(told["coverage"]["80"]["share"]),
-        percent(told["coverage"]["90"]["share"]),
-        percent(told["coverage"]["80"]["width"]),
+        percent(group["coverage"]["80"]["share"]),
+        percent(group["coverage"]["90"]["share"]),
+        percent(group["coverage"]["80"]["width"]),
     )
 
 
 def collection_table(rows: list[dict[str, Any]]) -> Table:
-    """Model beside baselines in every group of a dimension; `where` ends the title."""
+    """Model and baselines in every group of a dimension; `where` ends the title."""
     columns = (
         "collection", "chain", "n", "MdAPE % (95 %)", "MAPE %", "within 20 %", "level", "median of 5",
         "best simple", "in 80 %", "in 90 %",

@@ -1,4 +1,4 @@
-"""The accuracy that every run publishes: walk-forward predictions of the lake beside the baselines, by chain.
+"""The accuracy that every run publishes: walk-forward predictions of the lake next to the baselines, by chain.
 
 Here: the sample of it (the last share of each sizeable collection in `predictions`), the short document of a run, and
 whether the stored one is still about the predictions that there are.
@@ -32,7 +32,7 @@ from ml.tables.monitoring import ACCURACY_REPORT
 _PREDICTIONS = ("predictions.prior_walk_forward", "predictions.local_walk_forward")
 
 RUN_CONFIG = AccuracyConfig(draws=0)
-"""The report's settings without the bootstrap: a run tells figures, not how sure they are."""
+"""The report's settings without the bootstrap: a run reports figures without their uncertainty."""
 
 _SIZES = (500.0, 2000.0)
 _SIZE_NAMES = ("0-499", "500-1999", "2000+")
@@ -95,7 +95,7 @@ def read_holdout(con: duckdb.DuckDBPyConnection, config: AccuracyConfig = RUN_CO
 
 
 def accuracy_report(con: duckdb.DuckDBPyConnection, config: AccuracyConfig = RUN_CONFIG) -> dict[str, Any]:
-    """Accuracy of the walk-forward predictions beside the baselines, for each chain and for all.
+    """Accuracy of the walk-forward predictions next to the baselines, for each chain and for all.
 
     Args:
         con: Connection on which `predictions` and `marts` can be addressed.
@@ -105,7 +105,7 @@ def accuracy_report(con: duckdb.DuckDBPyConnection, config: AccuracyConfig = RUN
         {"sample": {last_share, min_sales}, "chains": {"all" | chain: {collections, sales, pooled: {model:
         metrics}, median_collection_mdape, share_beating: {baseline: share of collections},
         share_beating_best_simple, mdape_ratio_to_med_5, premium_tiers, collection_size, coverage}}}. "model"
-        is what Assay says, "prior" without local boosters, "index" the index alone. Plain types; None where
+        is Assay's estimate, "prior" without local boosters, "index" the index alone. Plain types; None where
         there was nothing to measure.
     """
     holdout = read_holdout(con, config)
@@ -126,7 +126,7 @@ def accuracy_basis(con: duckdb.DuckDBPyConnection) -> str:
 
 
 def accuracy_due(con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether there are predictions that the stored report is not about, whoever has made them."""
+    """Whether there are predictions that the stored report does not include, whichever run made them."""
     if con.execute(f"select 1 from {_PREDICTIONS[0]} limit 1").fetchone() is None:
         return False
     stored = con.execute(f"select basis from {ACCURACY_REPORT.name}").fetchone()
@@ -152,11 +152,11 @@ def record_accuracy(
 
 
 def _chain_report(sample: Sample, config: AccuracyConfig) -> dict[str, Any]:
-    # A chain is told whole, thin collections included: the sample has a minimum size of its own.
+    # A chain is reported whole, thin collections included: the sample has a minimum size of its own.
     votes = contest(sample, replace(config, min_collection_sales=1))
     figures = group_figures(sample, config, noise_floor=False)
     pooled = figures["series"]
-    beating = {name: told["share"] for name, told in votes["beating"].items()}
+    beating = {name: vote["share"] for name, vote in votes["beating"].items()}
     best_simple = beating.pop("best_simple")
     return {
         "collections": figures["collections"],
@@ -190,9 +190,9 @@ def _size(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def _coverage(figures: dict[str, Any]) -> dict[str, Any]:
-    told = figures["coverage"]
+    coverage = figures["coverage"]
     return {
-        "n": told["80"]["n"],
-        **{f"coverage_{level}": part["share"] for level, part in told.items()},
-        **{f"half_width_{level}_log": part["half_width_log"] for level, part in told.items()},
+        "n": coverage["80"]["n"],
+        **{f"coverage_{level}": part["share"] for level, part in coverage.items()},
+        **{f"half_width_{level}_log": part["half_width_log"] for level, part in coverage.items()},
     }

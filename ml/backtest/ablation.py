@@ -3,8 +3,8 @@
 Here: the variants (features taken away, settings changed), their walk-forward on a development window, the table. Not
 here: the model (`ml.models.prior`), the report that shows the table (`accuracy`).
 
-Concept: a choice made on the sample that is then published flatters itself. Every row here is measured on the
-middle of each sizeable collection; the last 30 %, which the report is about, is never looked at. Only the point
+Concept: a choice made on the sample that is then published is too optimistic. Every row here is measured on the
+middle of each sizeable collection; the last 30 %, which the report is about, is never read. Only the point
 forecast counts, so no scale model is fitted.
 """
 
@@ -47,9 +47,9 @@ class DevelopmentWindow:
     """Which sales of a collection a variant is judged on: places as shares of its sales, oldest first.
 
     Attributes:
-        start: First share; what lies before only teaches.
+        start: First share; sales before it are only trained on.
         end: Last share; what lies after is the report's.
-        min_sales: Collections with fewer sales only teach.
+        min_sales: Collections with fewer sales are only trained on.
     """
 
     start: float = 0.35
@@ -107,17 +107,17 @@ def ablate(
         )
     rows = []
 
-    def tell(name: str, prediction: Float) -> None:
+    def report(name: str, prediction: Float) -> None:
         rows.append(_row(name, prediction, frame, baselines["med_5"], judged))
         if on_row:
             on_row(rows[-1])
 
-    tell("median of the last 5", baselines["med_5"])
-    tell("hedonic index alone", frame.base_log)
+    report("median of the last 5", baselines["med_5"])
+    report("hedonic index alone", frame.base_log)
     groups = {feature.name: feature.group for feature in FEATURES}
     for variant in variants:
         kept = np.array([groups[name] not in variant.without for name in names])
-        tell(variant.name, _predict(frame, kept, replace(config.prior, **variant.changes), config))
+        report(variant.name, _predict(frame, kept, replace(config.prior, **variant.changes), config))
     return rows
 
 

@@ -1,11 +1,11 @@
 """The backtest: walking forward through time with the production code, one refit after the other.
 
 Here: the periods, the order of work within one, and continuing after a kill. Not here: any model, feature or rule;
-they are those of the main job, asked at past instants.
+they are those of the main job, applied as of past times.
 
 Concept: at each refit everything that is fitted (prior, scale, boosters, weights, gates) is made from sales known
 before it, and then prices the sales until the next refit; everything that is live (index, features, intervals)
-is taken at each sale's own instant. So a row of the ledger depends on nothing that became known after its sale.
+is taken at each sale's own as-of time. So a row of the ledger depends on nothing that became known after its sale.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ from ml.ledger.ledger import ledger_rows
 from ml.models.frames import FeatureSet
 from ml.models.index_fallback import IndexFallback, learn_index_fallback
 from ml.pricing.scoring import ScoringConfig
+from ml.tables.writing import timestamp
 from ml.training.candidate import CandidateConfig
-from ml.training.pooled import PooledConfig, prior_version, timestamp
+from ml.training.pooled import PooledConfig
+from ml.training.walk_forward import prior_version
 
 LEDGER_TABLE = "backtest_ledger"
 
@@ -228,7 +230,7 @@ class _Walk:
         return state
 
     def _index_fallback(self, start: int) -> dict[str, IndexFallback]:
-        """What each market's young sales had taught by an instant."""
+        """What each market's young sales had shown before a time."""
         known = self.history.known_before(start)
         learnt, market = first_rows(self.history.frame, known), self.history.market[:known]
         settings, until = self.config.pooled.index_fallback, timestamp(start)

@@ -4,7 +4,7 @@ Here: reading both, once, as arrays. Not here: fitting or pricing.
 
 Concept: two views of sales. What can be learnt from is every arm's-length sale with an index, in known order, of
 which a refit takes the first so many. What is to be priced is every sale of the window, clean or not, with what was
-visible at its own instant; rows that the index has no answer for are kept, and say why they have no value.
+visible at its own as-of time; rows that the index has no answer for are kept, with the reason why they have no value.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Window:
     """The sales a backtest prices.
 
     Attributes:
-        start: First as-of instant, UTC.
-        end: Sales from this as-of instant on, and those not known before it, are not priced.
+        start: First as-of time, UTC.
+        end: Sales from this as-of time on, and those not known before it, are not priced.
         collections: Only these; all when None.
     """
 
@@ -81,9 +81,9 @@ class History:
         """Markets with sales, in a fixed order."""
         return sorted(set(self.market.tolist()))
 
-    def known_before(self, instant: int) -> int:
-        """How many of the sales were known before an instant, microseconds."""
-        return int(np.searchsorted(self.frame.known_at, instant))
+    def known_before(self, time: int) -> int:
+        """How many of the sales were known before a time, microseconds."""
+        return int(np.searchsorted(self.frame.known_at, time))
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,9 @@ class WindowSales:
         return WindowSales(**{name: values[cut] for name, values in self.__dict__.items()})
 
 
-def microseconds(instant: datetime) -> int:
-    """A naive UTC instant as microseconds since the epoch."""
-    return round((instant - EPOCH) / timedelta(microseconds=1))
+def microseconds(time: datetime) -> int:
+    """A naive UTC time as microseconds since the epoch."""
+    return round((time - EPOCH) / timedelta(microseconds=1))
 
 
 def first_rows(frame: SaleFrame, rows: int) -> SaleFrame:

@@ -1,11 +1,11 @@
 """Local boosters of a backtest: judged at each refit on what was known then, by the production gate.
 
 Here: who is judged when, and the champion that follows. Not here: fitting and judging one collection
-(`ml.training.candidate`), or the prior beneath (`backtest_prior`).
+(`ml.training.candidate`), or the prior beneath (`prior`).
 
 Concept: a collection is judged at a refit when it trades in the period that follows and there is enough that its
 champion has not been judged on; otherwise the champion is carried forward as the whole tuple it is, with its own
-prior. A collection that does not trade costs nothing and owes the ledger no row.
+prior. A collection that does not trade costs nothing and needs no row in the ledger.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from ml.metrics.baselines import BASELINES
 from ml.models.collection_reader import BASELINE_COLUMNS, CollectionSales, read_collections
 from ml.models.frames import FeatureSet
 from ml.registry.champion import Champion
+from ml.states import Action
+from ml.tables.writing import timestamp
 from ml.training.candidate import Candidate, CandidateConfig, CandidateTask, build_candidate
-from ml.training.pooled import timestamp
 
 WALKED_TABLE = "backtest_walked"
 
@@ -110,7 +111,7 @@ class JudgeRules:
     """Settings of one refit's judgements.
 
     Attributes:
-        cutoff: Microseconds; only sales known before are looked at.
+        cutoff: Microseconds; only sales known before are read.
         name: What the versions of this refit are called, as in `bt2021-04-01`.
         candidate: How a challenger is made.
         new_sales: Sales since it was last judged below which a champion that could have a booster is carried forward.
@@ -206,7 +207,7 @@ def _champion_after(
 ) -> BacktestChampion:
     """The champion after a judgement; one that changes nothing leaves the version as it was."""
     verdict, count = candidate.verdict, len(task.sales)
-    if verdict.action not in ("promoted", "fell_back"):
+    if verdict.action not in (Action.PROMOTED, Action.FELL_BACK):
         assert held is not None, "the gate rejects a challenger only against a champion"
         return replace(held, judged_on=count)
     key = task.sales.collection

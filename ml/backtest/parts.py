@@ -33,7 +33,7 @@ class BacktestChampion:
     """The champion of one collection in a backtest.
 
     Attributes:
-        champion: Who it is.
+        champion: The champion.
         version: Its name in estimates: the collection and the refit that made it.
         judged_on: Sales of the collection that were known when it was last judged.
     """
@@ -98,7 +98,7 @@ class BacktestParts:
 
     @property
     def artifacts(self) -> ArtifactStore:
-        """Models of this backtest: beside the parts, not among those of the home, which has its own."""
+        """Models of this backtest: next to the parts; the models of the home are kept apart."""
         return ArtifactStore(self.folder / "artifacts")
 
     def finished(self, period: int) -> bool:

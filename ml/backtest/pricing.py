@@ -1,11 +1,11 @@
-"""The estimates of one refit period of a backtest: every sale of it priced as it would have been at its instant.
+"""The estimates of one refit period of a backtest: each sale priced as of its own time.
 
-Here: what is known of each sale, handed to `ml.pricing`. Not here: fitting (`backtest_prior`, `backtest_local`), the
+Here: what is known of each sale, handed to `ml.pricing`. Not here: fitting (`prior`, `local`), the
 tiers or the prices.
 
-Concept: the tiers and the price are those of scoring. Only the intervals are asked for at many instants instead of one:
+Concept: the tiers and the price are those of scoring. Only the intervals are computed for many times instead of one:
 each sale gets the state after the last sale known before it. A sale that is not at arm's length gets an interval too,
-and teaches it nothing.
+but does not change it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ml.pricing.models import PricingModels, PriorModel, RowIntervals
 from ml.pricing.price import Prices, PricingInputs, price
 from ml.pricing.tiers import TierChoices, TierRules, usable_champions
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_INDEX, TIER_OWN
-from ml.training.pooled import PooledConfig, prior_version
-from ml.training.walk_forward import Fold
+from ml.states import Tier
+from ml.training.pooled import PooledConfig
+from ml.training.walk_forward import Fold, prior_version
 
 Float = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]
@@ -46,7 +46,7 @@ class InForce:
         folds: Folds of each market; the last one is live.
         champions: Champions by collection.
         mean_log: Mean correction by premium tier, by market; a market that is not calibrated yet is missing.
-        index_fallback: What the index knows by itself, by market.
+        index_fallback: Rarity effects and intervals of the index fallback, by market.
     """
 
     folds: Mapping[str, Sequence[Fold]]
@@ -116,7 +116,7 @@ def _choose(
         sales, newest = int(rows.sales_seen[row]), live.get(rows.market[row])
         champion = champions.get(rows.collection[row])
         tier[row], version[row] = rules.choose(sales, champion, newest)  # type: ignore[arg-type]
-        if tier[row] == TIER_INDEX:
+        if tier[row] == Tier.INDEX:
             version[row] = newest
         reason[row] = rules.no_value_reason(sales, float(rows.days_since_sale[row]))
     return tier, version, reason
@@ -145,7 +145,7 @@ def _intervals(
 
 def _read_traits(con: duckdb.DuckDBPyConnection, rows: WindowSales, choices: TierChoices) -> TraitLists:
     """Traits of the tokens that their collection's own model prices; empty lists for the others."""
-    own = np.asarray(choices.tier == TIER_OWN)
+    own = np.asarray(choices.tier == Tier.OWN)
     asked = pa.table(
         {
             "place": np.arange(len(rows)),

@@ -1,7 +1,7 @@
 """The pooled prior of a backtest: refitted at each cutoff as production would have, on what was known then.
 
 Here: one refit of every market, and the out-of-fold predictions that follow from the folds so far. Not here: local
-boosters (`backtest_local`) and prices (`backtest_pricing`).
+boosters (`local`) and prices (`pricing`).
 
 Concept: a refit is `walk_forward` on a shortened past. It finds the folds of the refits before, sees that a fit is due
 and fits one; the gate of the pooled stage may turn it away, and then the fold before stays in force. Before the
@@ -21,8 +21,10 @@ from ml.intervals.calibration import calibrate
 from ml.metrics.formulas import premium_tier
 from ml.models.frames import SaleFrame
 from ml.registry.artifacts import ArtifactStore
-from ml.training.pooled import PooledConfig, judge_recipe, prior_version
-from ml.training.walk_forward import Fold, walk_forward
+from ml.states import Action
+from ml.training.pooled import PooledConfig
+from ml.training.pooled_decisions import judge_recipe
+from ml.training.walk_forward import Fold, prior_version, walk_forward
 
 Float = npt.NDArray[np.float64]
 
@@ -58,7 +60,7 @@ def refit(
     """Refit every market's prior on the sales known before the cutoff.
 
     Args:
-        history: The past; rows known from the cutoff on are not looked at.
+        history: The past; rows known from the cutoff on are not read.
         folds: Folds of each market so far.
         cutoff: Microseconds; the new fold prices sales from here on.
         config: Settings of the pooled stage.
@@ -81,12 +83,12 @@ def refit(
         if len(walked.folds) == len(before):
             continue
         baselines = {key: values[:known][mask] for key, values in history.baselines.items()}
-        decision = judge_recipe(own, walked, baselines, config, "backtest")
+        decision = judge_recipe(own, walked, baselines, config.gate_rows, "backtest")
         notes.append(f"{name}: {decision.action}, {decision.reason}")
         fitted = list(walked.folds)
         # The live fold was fitted now, though the last sale it saw may be older: it is in force from now on.
         fitted[-1] = replace(fitted[-1], cutoff=cutoff)
-        result[name] = fitted[:-1] if decision.action == "rejected" else fitted
+        result[name] = fitted[:-1] if decision.action == Action.REJECTED else fitted
     return result, notes
 
 

@@ -1,4 +1,4 @@
-"""Arrow tables as the float matrices that models eat.
+"""Arrow tables as the float matrices that models take.
 
 Here: turning named columns of an Arrow table or batch into one float32 matrix. Not here: which columns (the
 feature schema decides) or what they mean.

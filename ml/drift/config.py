@@ -25,7 +25,7 @@ class DriftConfig:
         least_share: Share of a window's sales that must be there (a feature may be unknown for some).
         least_market_sales: Sales that make a day of a market a window.
         false_discovery_rate: Of all tests of a pass, the expected share of wrong ones among the significant.
-        caution: Standard errors added to the ordinary distance, which few and dependent windows have told.
+        caution: Standard errors added to the ordinary distance, because it was measured on few and dependent windows.
         least_beyond: Times the largest distance among the reference's own windows that a drift must reach. It holds
             where p-values do not: for values that wander so slowly that a window holds one excursion.
         least_ks: Kolmogorov–Smirnov distance below which nothing is called drift, however certain.

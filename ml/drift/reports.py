@@ -17,6 +17,7 @@ from ml.drift.config import DEFAULT_DRIFT, DriftConfig
 from ml.drift.statement import MARKET_PREFIX
 from ml.drift.subjects import SUBJECTS, UNKNOWN, subject_rows
 from ml.drift.tables import SCORES, STATUS
+from ml.states import DriftState
 from ml.text.file_name import safe_file_name
 from ml.text.visible import visible
 
@@ -33,7 +34,7 @@ _STAMP = "%Y%m%dT%H%M%S%f"
 
 @dataclass(frozen=True)
 class DriftReport:
-    """A page about one collection's newest window; `problem` says why there is none, if it failed."""
+    """A page about one collection's newest window; `problem` gives the reason if there is none."""
 
     collection: str
     window_end: datetime
@@ -44,24 +45,24 @@ class DriftReport:
 def write_reports(
     con: duckdb.DuckDBPyConnection,
     folder: Path,
-    now: datetime,
+    as_of: datetime,
     worst: int = 5,
     config: DriftConfig = DEFAULT_DRIFT,
 ) -> list[DriftReport]:
     """The reports of the `worst` drifted collections; pages that exist are left, those past retention removed.
 
-    A page that fails costs itself: the log has its traceback, and its report the error.
+    A page that fails does not stop the others: the log has its traceback, and its report the error.
 
     Args:
         con: a read connection, after the scores were kept.
         folder: pages go to `<folder>/<collection's file name>/<window_end>.html`.
-        now: market time, for the retention.
+        as_of: market time, for the retention.
         worst: how many collections.
         config: windows and retention.
     """
-    forget_reports(folder, now - timedelta(days=config.keep_days))
+    forget_reports(folder, as_of - timedelta(days=config.keep_days))
     found = con.execute(
-        f"select collection, window_end, window_sales, number from {STATUS} where state = 'drifted'"
+        f"select collection, window_end, window_sales, number from {STATUS} where state = '{DriftState.DRIFTED}'"
         " order by drifted desc, score desc, collection limit $1",
         [worst],
     ).fetchall()
@@ -86,7 +87,7 @@ def report_path(folder: Path, collection: str, window_end: datetime) -> Path:
 
 
 def forget_reports(folder: Path, before: datetime) -> int:
-    """Remove pages of windows that ended before an instant, and folders left empty; returns how many pages."""
+    """Remove pages of windows that ended before a time, and folders left empty; returns how many pages."""
     old = [page for page in folder.glob("*/*.html") if page.stem < before.strftime(_STAMP)]
     for page in old:
         page.unlink()
@@ -100,7 +101,8 @@ def _worst_columns(
 ) -> list[str]:
     rows = con.execute(
         f"select feature from {SCORES} where collection = $1 and window_sales = $2 and number = $3 and ks is not null"
-        " order by case state when 'drifted' then 0 when 'suspect' then 1 else 2 end, ks / ordinary_ks desc limit $4",
+        f" order by case state when '{DriftState.DRIFTED}' then 0 when '{DriftState.SUSPECT}' then 1 else 2 end,"
+        " ks / ordinary_ks desc limit $4",
         [collection, window_sales, number, MAX_COLUMNS],
     ).fetchall()
     return [name for (name,) in rows]
@@ -135,9 +137,9 @@ def _frames(
     ).df()
     reference = frame[frame.age >= config.judged_windows].drop(columns="age")
     current = frame[frame.age == 0].drop(columns="age")
-    # Evidently refuses a column nobody knows on one side; the scores tell of it.
-    told = [c for c in columns if reference[c].notna().any() and current[c].notna().any()]
-    return reference[told], current[told]
+    # Evidently refuses a column that is unknown on one side; the scores include it.
+    known = [c for c in columns if reference[c].notna().any() and current[c].notna().any()]
+    return reference[known], current[known]
 
 
 def _write(path: Path, collection: str, reference: pd.DataFrame, current: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""One pass of drift detection over a lake: find full windows nobody has looked at, score them, keep the scores.
+"""One pass of drift detection over a lake: find full windows that are not scored yet, score them, keep the scores.
 
 Here: the order of the steps. Not here: the statement (`statement`), the tables (`tables`), the reports (`reports`).
 """
@@ -15,6 +15,7 @@ from ml.drift.config import DEFAULT_DRIFT, DriftConfig
 from ml.drift.statement import MARKET_PREFIX, drift_sql, windows_sql
 from ml.drift.subjects import KEY_ROWS, subject_rows
 from ml.drift.tables import SCORED_WINDOWS, store
+from ml.states import DriftState
 
 #: Temporary table that a pass leaves on its connection: the scores to keep.
 FRESH = "fresh_drift_scores"
@@ -40,13 +41,13 @@ class DriftPass:
 
 
 def score_drift(
-    con: duckdb.DuckDBPyConnection, now: datetime, config: DriftConfig = DEFAULT_DRIFT
+    con: duckdb.DuckDBPyConnection, as_of: datetime, config: DriftConfig = DEFAULT_DRIFT
 ) -> DriftPass:
     """Score every full window that is newer than the last one scored. Reads only, and leaves FRESH behind.
 
     Args:
         con: a connection of the lake.
-        now: market time; nothing known from then on is looked at.
+        as_of: market time; nothing known from then on is used.
         config: thresholds.
     """
     began = time.monotonic()
@@ -58,17 +59,17 @@ def score_drift(
         from ({windows_sql(KEY_ROWS, config)})
         anti join ({SCORED_WINDOWS}) as scored using (collection, window_sales, number)
         """,
-        {"now": now},
+        {"as_of": as_of},
     )
-    score_rows(con, rows, "drift_due", now, config)
+    score_rows(con, rows, "drift_due", as_of, config)
     con.execute("drop table temp.drift_due")
     found = con.execute(
         f"""
         select
             count(distinct collection),
             count(p_value),
-            count(distinct collection) filter (state = 'drifted'),
-            count(distinct collection) filter (state = 'suspect')
+            count(distinct collection) filter (state = '{DriftState.DRIFTED}'),
+            count(distinct collection) filter (state = '{DriftState.SUSPECT}')
         from {FRESH}
         """
     ).fetchone()
@@ -77,7 +78,7 @@ def score_drift(
 
 
 def score_rows(
-    con: duckdb.DuckDBPyConnection, rows: str, due: str, now: datetime, config: DriftConfig
+    con: duckdb.DuckDBPyConnection, rows: str, due: str, as_of: datetime, config: DriftConfig
 ) -> None:
     """Leave the scores of the due windows in FRESH.
 
@@ -85,15 +86,15 @@ def score_rows(
         con: any connection.
         rows: a query or table with collection, market, seq, known_at, readings.
         due: a table with what `windows_sql` gives.
-        now: market time.
+        as_of: market time.
         config: thresholds.
     """
-    con.execute(f"create or replace temp table {FRESH} as {drift_sql(rows, due, config)}", {"now": now})
+    con.execute(f"create or replace temp table {FRESH} as {drift_sql(rows, due, config)}", {"as_of": as_of})
 
 
-def keep_scores(con: duckdb.DuckDBPyConnection, now: datetime, config: DriftConfig = DEFAULT_DRIFT) -> None:
+def keep_scores(con: duckdb.DuckDBPyConnection, as_of: datetime, config: DriftConfig = DEFAULT_DRIFT) -> None:
     """Store what `score_drift` left on this connection, in the caller's transaction."""
-    store(con, FRESH, now, config)
+    store(con, FRESH, as_of, config)
     con.execute(f"drop table temp.{FRESH}")
 
 

@@ -5,7 +5,7 @@ from (`subjects`), tables (`tables`).
 
 The concept. The three newest windows of a collection are each compared with the twelve before them. Sales of one
 collection depend on one another, so the textbook p-value would find drift everywhere. But each window *within* the
-reference, compared with the rest of it, tells how far windows of this feature in this collection differ when nothing
+reference, compared with the rest of it, shows how far windows of this feature in this collection differ when nothing
 happened; distances are measured in units of that ("ordinary"), never of less than independent sales would give. A
 feature that wanders by nature thereby needs a far larger jump than one that does not, without any model of time.
 
@@ -22,6 +22,7 @@ import math
 
 from ml.drift.config import DriftConfig
 from ml.drift.subjects import SUBJECTS, UNKNOWN
+from ml.states import DriftState
 
 #: Mean of Kolmogorov's distribution: what a distance between independent samples comes to, times √(nm/(n+m)).
 MEAN_DISTANCE = math.sqrt(math.pi / 2) * math.log(2)
@@ -40,19 +41,19 @@ def windows_sql(rows: str, config: DriftConfig) -> str:
         config: thresholds.
     """
     sizes = " ".join(f"when max(seq) >= {start} then {n}" for start, n in reversed(config.window_sales))
-    last_day = "(epoch_us(date_trunc('day', $now::timestamp)) // 86400000000 - 1)"
+    last_day = "(epoch_us(date_trunc('day', $as_of::timestamp)) // 86400000000 - 1)"
     return f"""
         select
             collection, false as is_market, case {sizes} end as window_sales, max(seq) // window_sales as number
         from ({rows})
-        where known_at < $now
+        where known_at < $as_of
         group by collection
-        having max(known_at) >= $now::timestamp - interval {config.active_days} day
+        having max(known_at) >= $as_of::timestamp - interval {config.active_days} day
         union all by name
         select distinct
             '{MARKET_PREFIX}' || market as collection, true as is_market, 0 as window_sales, {last_day} as number
         from ({rows})
-        where known_at < $now and known_at >= $now::timestamp - interval {config.active_days} day
+        where known_at < $as_of and known_at >= $as_of::timestamp - interval {config.active_days} day
             and market is not null
     """
 
@@ -66,7 +67,7 @@ def drift_sql(rows: str, due: str, config: DriftConfig) -> str:
         config: thresholds.
 
     Returns:
-        SQL with the parameter `now`; columns as in monitoring.drift_scores.
+        SQL with the parameter `as_of`; columns as in monitoring.drift_scores.
     """
     judged, oldest = config.judged_windows, config.judged_windows + config.reference_windows - 1
     subjects = ", ".join(f"({i}, '{s.name}', '{s.kind}')" for i, s in enumerate(SUBJECTS))
@@ -83,13 +84,13 @@ placed as materialized (
     select base, (number - 1 - (seq - 1) // window_sales)::tinyint as age, known_at, readings
     from ({rows}) as sale
     inner join scopes using (collection)
-    where known_at < $now and number - 1 - (seq - 1) // window_sales between 0 and {oldest}
+    where known_at < $as_of and number - 1 - (seq - 1) // window_sales between 0 and {oldest}
         and number >= {config.judged_windows + config.least_reference_windows}
     union all
     select base, (number - epoch_us(known_at) // 86400000000)::tinyint as age, known_at, readings
     from ({rows}) as sale
     inner join scopes on scopes.is_market and scopes.collection = '{MARKET_PREFIX}' || sale.market
-    where known_at < $now and number - epoch_us(known_at) // 86400000000 between 0 and {oldest}
+    where known_at < $as_of and number - epoch_us(known_at) // 86400000000 between 0 and {oldest}
 ),
 spans as (
     select base, min(known_at) filter (age = 0) as window_start, max(known_at) filter (age = 0) as window_end
@@ -216,13 +217,13 @@ newest as (
     group by base, id
 )
 select
-    $now::timestamp as evaluated_at, window_start, window_end, collection, feature, kind, window_sales, number,
+    $as_of::timestamp as evaluated_at, window_start, window_end, collection, feature, kind, window_sales, number,
     n_reference, n_current, psi, ks, ordinary_ks, p_value, q_value,
     case
-        when not enough then 'too_few'
-        when votes >= {config.votes} then 'drifted'
-        when now_significant then 'suspect'
-        else 'ok'
+        when not enough then '{DriftState.TOO_FEW}'
+        when votes >= {config.votes} then '{DriftState.DRIFTED}'
+        when now_significant then '{DriftState.SUSPECT}'
+        else '{DriftState.OK}'
     end as state,
     case when enough then streak else 0 end as streak
 from newest
@@ -233,14 +234,14 @@ left join spans using (base)
 def _psi(window: str, reference: str) -> str:
     """SQL for the PSI of two rows of cumulative counts c1 … c9 and n, half a sale added to each bin.
 
-    A bin that is empty in both (deciles that coincide) says nothing and adds nothing.
+    A bin that is empty in both (deciles that coincide) has no information and adds nothing.
     """
     terms = []
     for i in range(1, BINS + 1):
-        now, then = _bin(window, i), _bin(reference, i)
-        q = f"(({now} + 0.5) / ({window}.n + {BINS / 2}))"
-        r = f"(({then} + 0.5) / ({reference}.n + {BINS / 2}))"
-        terms.append(f"case when {now} + {then} > 0 then ({q} - {r}) * ln({q} / {r}) else 0 end")
+        current, past = _bin(window, i), _bin(reference, i)
+        q = f"(({current} + 0.5) / ({window}.n + {BINS / 2}))"
+        r = f"(({past} + 0.5) / ({reference}.n + {BINS / 2}))"
+        terms.append(f"case when {current} + {past} > 0 then ({q} - {r}) * ln({q} / {r}) else 0 end")
     return "\n        + ".join(terms)
 
 

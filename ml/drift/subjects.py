@@ -1,9 +1,9 @@
 """What is watched for drift: every feature, the target, the prediction and its error.
 
-Here: names, kinds and the query that puts them beside each other, one row per sale. Not here: the test.
+Here: names, kinds and the query that puts them next to each other, one row per sale. Not here: the test.
 
 The concept. Prices enter as gaps to the index, as the models see them: levels trend by themselves in a market where
-nothing is wrong. Covariate drift is a feature that moves, prior drift the target or what is said about it, concept
+nothing is wrong. Covariate drift is a feature that moves, prior drift the target or what is predicted for it, concept
 drift the error: what the features mean has changed.
 """
 
@@ -24,8 +24,8 @@ class Subject:
     Attributes:
         name: as in monitoring.drift_scores.feature.
         kind: covariate, prior or concept.
-        expression: SQL over sale (features.sale_features) and said (predictions).
-        unknown_is_value: whether missing is a value of its own (the lowest), so that a source that stops telling is
+        expression: SQL over sale (features.sale_features) and predicted (predictions).
+        unknown_is_value: whether missing is a value of its own (the lowest), so that a source that stops reporting is
             a drift; otherwise such sales do not count.
     """
 
@@ -38,9 +38,9 @@ class Subject:
 SUBJECTS: tuple[Subject, ...] = (
     *(Subject(f.name, "covariate", f"sale.{f.name}", True) for f in FEATURES),
     Subject("target_gap", "prior", "sale.target_log - sale.base_log", False),
-    Subject("prediction_gap", "prior", "said.prediction_log - sale.base_log", False),
-    Subject("error", "concept", "sale.target_log - said.prediction_log", False),
-    Subject("absolute_error", "concept", "abs(sale.target_log - said.prediction_log)", False),
+    Subject("prediction_gap", "prior", "predicted.prediction_log - sale.base_log", False),
+    Subject("error", "concept", "sale.target_log - predicted.prediction_log", False),
+    Subject("absolute_error", "concept", "abs(sale.target_log - predicted.prediction_log)", False),
 )
 
 KEY_ROWS = """
@@ -50,7 +50,7 @@ KEY_ROWS = """
 """
 """What `subject_rows` gives without readings: enough to see which windows are full."""
 
-_SAID = """
+_PREDICTED = """
     select sale_id, arg_min(prediction_log, later) as prediction_log from (
         select sale_id, prediction_log, 0 as later from predictions.prior_walk_forward
         union all
@@ -74,7 +74,7 @@ def subject_rows() -> str:
         sale.known_at,
         [{values}] as readings
     from features.sale_features as sale
-    left join ({_SAID}) as said on sale.sale_id = said.sale_id
+    left join ({_PREDICTED}) as predicted on sale.sale_id = predicted.sale_id
     left join marts.dim_collections as known on sale.collection = known.collection
     """
 

@@ -10,6 +10,7 @@ from datetime import datetime
 import duckdb
 
 from ml.drift.config import DriftConfig
+from ml.states import DriftState
 from ml.tables.monitoring import DRIFT_SCORES, DRIFT_STATUS
 
 SCORES = DRIFT_SCORES.name
@@ -19,40 +20,43 @@ SCORED_WINDOWS = f"select collection, window_sales, number from {STATUS}"
 """SQL for the newest window scored of every collection."""
 
 
-def store(con: duckdb.DuckDBPyConnection, scores: str, now: datetime, config: DriftConfig) -> None:
+def store(con: duckdb.DuckDBPyConnection, scores: str, as_of: datetime, config: DriftConfig) -> None:
     """Append scores, renew the summary of their collections, and forget what is past its retention.
 
     Args:
         con: a write connection, inside the caller's transaction.
         scores: a table with the columns of monitoring.drift_scores, one window per collection.
-        now: market time.
+        as_of: market time.
         config: retention.
     """
     con.execute(
         f"""
         delete from {SCORES} where (collection, window_sales, number) in (
             select (collection, window_sales, number) from {scores}
-        ) or evaluated_at < $now::timestamp - interval {config.keep_days} day
+        ) or evaluated_at < $as_of::timestamp - interval {config.keep_days} day
         """,
-        {"now": now},
+        {"as_of": as_of},
     )
     con.execute(f"insert into {SCORES} by name select * from {scores}")
     con.execute(
         f"""
         delete from {STATUS} where collection in (select collection from {scores})
-            or window_end < $now::timestamp - interval {config.active_days} day
+            or window_end < $as_of::timestamp - interval {config.active_days} day
         """,
-        {"now": now},
+        {"as_of": as_of},
     )
-    con.execute(f"insert into {STATUS} by name {_SUMMARY.format(scores=scores)}")
+    con.execute(f"insert into {STATUS} by name {_summary(scores)}")
 
 
-# A drifted feature outranks any suspect one; among equals the one furthest beyond its ordinary distance is the worst.
-_SUMMARY = """
+def _summary(scores: str) -> str:
+    # Drifted features come before suspect ones; among equals the one furthest beyond its ordinary distance is worst.
+    return f"""
 with ranked as (
     select
         *, ks / ordinary_ks as strength,
-        case state when 'drifted' then 3 when 'suspect' then 2 when 'ok' then 1 else 0 end as severity
+        case state
+            when '{DriftState.DRIFTED}' then 3 when '{DriftState.SUSPECT}' then 2 when '{DriftState.OK}' then 1 else 0
+        end as severity
     from {scores}
 )
 select
@@ -62,7 +66,10 @@ select
     any_value(window_end) as window_end,
     any_value(window_sales) as window_sales,
     any_value(number) as number,
-    case max(severity) when 3 then 'drifted' when 2 then 'suspect' when 1 then 'ok' else 'too_few' end as state,
+    case max(severity)
+        when 3 then '{DriftState.DRIFTED}' when 2 then '{DriftState.SUSPECT}' when 1 then '{DriftState.OK}'
+        else '{DriftState.TOO_FEW}'
+    end as state,
     count(*) filter (severity > 0) as tested,
     count(*) filter (severity = 3) as drifted,
     count(*) filter (severity = 2) as suspect,

@@ -1,1 +1,1 @@
-"""Why a token has its price: an estimate taken apart, beside the sales that it can be compared with."""
+"""Why a token has its price: an estimate split into parts, with the sales that it can be compared with."""

@@ -1,14 +1,14 @@
-"""The recent sales that a token is best compared with, and what each says about it today.
+"""The recent sales that a token is best compared with, and what each implies for its price today.
 
 Here: ranking sales by how comparable they are, and adjusting their prices. Not here: the estimate, which does not use
 this list: the index weighs all sales it remembers.
 
 Concept: the sales comparison approach of appraisers (IAAO), with the index as the yardstick. How far apart two
 prices should be is the sum of three squared log differences: what the slow index expects for different traits, 2 (k(1)
-− k(s)) with k(s) = vt·s + vt2·s⁶ and similarity s; what a price loses in meaning per day; and the doubt about its
-adjustment. The smallest sum is the best comparable. A price is moved by what the collection's level did since, and by
-the difference of what the two tokens' traits are worth today in all models together. Of each token its newest sale
-counts; a token's own sale is not a comparable but a fact.
+− k(s)) with k(s) = vt·s + vt2·s⁶ and similarity s; what an older price is less certain by per day; and the uncertainty
+of its adjustment. The smallest sum is the best comparable. A price is moved by what the collection's level did since,
+and by the difference of what the two tokens' traits are worth today in all models together. Of each token its newest
+sale counts; a token's own sale is not a comparable but a fact.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Sold:
         sale_id: Arrow strings.
         position: Position of the token among the collection's tokens.
         sold_at: Arrow timestamps.
-        age_days: Days before the instant of the explanation.
+        age_days: Days before the time of the explanation.
         price_log: ln ETH.
         level_log: The index's level just before the sale, ln ETH.
         price_eth: As paid.
@@ -218,11 +218,11 @@ def comparable_rows(
 
     Args:
         collection: Whose tokens.
-        as_of: The instant that is explained.
+        as_of: Time that is explained.
         pairs: Tokens and comparables.
         sold: Candidates.
         token_id: Ids by position.
-        level_log: The index's level at that instant by position, ln ETH.
+        level_log: The index's level at that time by position, ln ETH.
         trait_log: What the traits are worth by position, log units.
     """
     other, count = sold.position[pairs.sale], len(pairs.token)

@@ -32,7 +32,7 @@ LOCAL_TRAIT = "own_model_trait"
 """Names of components: what `predictions.explanations.component` may hold."""
 
 SIMILAR_TRAITS = "similar_traits"
-"""Group of the features that say what tokens with these traits fetched; the schema has them under index."""
+"""Group of the features that show what tokens with these traits fetched; the schema has them under index."""
 
 TRAIT_COMPONENTS = frozenset(
     {INDEX_TRAIT, RARITY, LOCAL_TRAIT}
@@ -134,8 +134,8 @@ def component_rows(
         rows: Which of the tokens behind the parts are wanted.
         collection: Whose tokens.
         token_id: Ids of the tokens wanted.
-        as_of: The instant that is explained.
-        model_version: Who speaks, None before any scoring.
+        as_of: Time that is explained.
+        model_version: Model version of the estimates, None before any scoring.
     """
     tokens, width = len(rows), len(parts)
     effects = np.stack([part.log_effect[rows] for part in parts], axis=1)

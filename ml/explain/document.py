@@ -2,9 +2,9 @@
 
 Here: picking a token's rows, and summing up components that mean the same to an owner. Not here: numbers, layout.
 
-Concept: an owner asks what a trait is worth, not which model noticed. So the shares of the index, the market model and
-the collection's own model in one trait, or in one kind of evidence, are one line; lines that hardly matter are one line
-together. Effects add up, so nothing is lost; `components` keeps every single one.
+Concept: an owner asks what a trait is worth, not which model contributes it. So the shares of the index, the market
+model and the collection's own model in one trait, or in one kind of evidence, are one line; lines that hardly matter
+are one line together. Effects add up, so nothing is lost; `components` keeps every single one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ml.explain.components import (
 )
 from ml.explain.explain import Explanations
 from ml.explain.facts import REASONS
-from ml.registry.champion import TIER_NONE
+from ml.states import Tier
 
 SMALL_EFFECT = 0.004
 """Log effect (0.4 %) below which a line joins "everything else"."""
@@ -55,7 +55,7 @@ def as_document(explained: Explanations, token_id: str) -> dict[str, Any]:
     Returns:
         The estimate with interval and grade (or the reason why there is none), `steps` (level, lines and the estimate:
         factors multiply and ETH amounts add up to it), `components`, `last_sale`, `comparables`, `model`,
-        `track_record`, instants and notes.
+        `track_record`, times and notes.
     """
     facts = next(row for row in explained.tokens.to_pylist() if row["token_id"] == token_id)
     components = _rows(explained.components, token_id)
@@ -64,7 +64,7 @@ def as_document(explained: Explanations, token_id: str) -> dict[str, Any]:
     estimate = facts["explained_eth"]
     reason = None
     if estimate is None:
-        reason = facts["no_value_reason"] or ("no_features" if used.tier != TIER_NONE else "not_valued")
+        reason = facts["no_value_reason"] or ("no_features" if used.tier != Tier.NONE else "not_valued")
     current = estimate is not None and explained.consistent
     return {
         "collection": explained.collection,

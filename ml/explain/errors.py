@@ -16,13 +16,13 @@ class UnknownNameError(ExplainError):
     """No such collection or token; the message names close ones."""
 
     def __init__(self, what: str, name: str, known: Sequence[str], where: str) -> None:
-        """Say what was asked for and what comes close.
+        """State what was asked for and which names are similar.
 
         Args:
             what: "collection" or "token".
             name: As given.
             known: All names there are.
-            where: Where it was looked for.
+            where: Where it was searched.
         """
         close = close_names(name, known)
         hint = f"; did you mean {', '.join(close)}?" if close else f"; found {len(known):,} others"

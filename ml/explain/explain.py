@@ -5,7 +5,7 @@ Here: the one entry point, and what it returns. Not here: each part's arithmetic
 
 Concept: the index's parts of all tokens come from one linear solve, the models' from one SHAP call each, so one token
 costs nearly as much as ten thousand. The parts add up to the production prediction, and that is compared with the
-estimate that was given: an explanation that does not explain the published number says so.
+estimate that was given: an explanation that does not explain the published number has a note about it.
 """
 
 from __future__ import annotations
@@ -20,25 +20,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.compute.matrix import column, matrix
+from ml.compute.matrix import column
 from ml.explain.comparables import COMPARABLE_SCHEMA, comparable_rows, rank_comparables, read_sold, shortlist
-from ml.explain.components import EXPLANATION_SCHEMA, RARITY, Part, component_rows, trait_log
+from ml.explain.components import EXPLANATION_SCHEMA, component_rows, trait_log
 from ml.explain.errors import ExplainError, UnknownNameError
 from ml.explain.facts import read_facts, read_floor
-from ml.explain.index_parts import index_parts, read_remembered, trait_shares, weights_of_sales
-from ml.explain.model_parts import local_parts, pooled_parts
 from ml.explain.models_used import ModelsUsed, read_models_used
+from ml.explain.token_parts import TokenView, price_tokens, read_token_features, token_parts
 from ml.explain.track_record import TrackRecord, track_record
 from ml.explain.traits import TokenTraits, read_traits
 from ml.index.params import DEFAULT_PARAMS, IndexParams
 from ml.models.frames import FeatureSet
-from ml.models.local import LocalInputs
-from ml.models.traits import TraitLists
-from ml.pricing.models import RowIntervals
-from ml.pricing.price import Prices, PricingInputs, price
-from ml.pricing.tiers import TierChoices
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
+from ml.states import Tier
 
 Float = npt.NDArray[np.float64]
 
@@ -59,9 +53,9 @@ class Explanations:
         comparables: Rows of `COMPARABLE_SCHEMA`, ranked; none for tokens without a value.
         used: The models behind the prices.
         record: Their track record in this collection, or None.
-        as_of: The instant that is explained (UTC), None without features.
-        watermark: The newest sale that the features have seen was known at this instant (UTC).
-        floor_eth: The floor proxy at that instant.
+        as_of: Time that is explained (UTC), None without features.
+        watermark: `known_at` of the newest sale that the features include (UTC).
+        floor_eth: The floor proxy at that time.
         last_sale_at: The collection's newest sale.
         sales: Arm's-length sales known.
         consistent: Whether every explained estimate equals the stored one.
@@ -121,23 +115,23 @@ def explain(
     traits = read_traits(con, collection, params)
     chosen = _positions(tokens, traits, collection)
     used = read_models_used(con, artifacts, collection, features)
-    table = _read_features(con, collection, features)
+    table = read_token_features(con, collection, features)
     as_of = table["as_of"][0].as_py() if table.num_rows else None
     watermark = table["state_known_at"][0].as_py() if table.num_rows else None
     floor_eth, last_sale_at, sales = read_floor(con, collection, as_of)
     facts = read_facts(con, collection, as_of).take(pa.array(chosen))
     components, similar = EXPLANATION_SCHEMA.empty_table(), COMPARABLE_SCHEMA.empty_table()
     explained, level_now, notes = np.full(len(chosen), np.nan), None, list(used.notes)
-    if as_of is not None and used.tier != TIER_NONE:
-        view = _View(traits.subset(traits.positions(table["token_id"].combine_chunks())), table)
+    if as_of is not None and used.tier != Tier.NONE:
+        view = TokenView(traits.subset(traits.positions(table["token_id"].combine_chunks())), table)
         rows = pc.index_in(facts["token_id"].combine_chunks(), view.traits.token_id)
         explained_rows = np.flatnonzero(rows.is_valid().to_numpy(zero_copy_only=False))
         at = rows.drop_null().to_numpy().astype(np.int64)
         sold = read_sold(con, collection, view.prefix, as_of, view.traits)
         listed = shortlist(at, sold, view.traits, params)
         compared = np.union1d(at, sold.position[listed.sale])
-        inputs, prices = _price(collection, used, view, compared, features, threads)
-        parts, split = _parts(
+        inputs, prices = price_tokens(collection, used, view, compared, features, threads)
+        parts, split = token_parts(
             con, collection, used, view, compared, inputs, prices, features, params, threads
         )
         if not split:
@@ -174,102 +168,6 @@ def explain(
     )
 
 
-class _View:
-    """Tokens with features, in the order of their ids, and the index's parts of each."""
-
-    def __init__(self, traits: TokenTraits, table: pa.Table) -> None:
-        self.traits, self.table = traits, table
-        self.base_log, self.trait_log = column(table, "base_log"), column(table, "a_trait")
-        self.own_log = column(table, "a_token")
-        self.level_log = self.base_log - self.trait_log - self.own_log
-        self.prefix = int(table["prefix"][0].as_py())
-
-
-def _price(
-    collection: str,
-    used: ModelsUsed,
-    view: _View,
-    at: npt.NDArray[np.int64],
-    features: FeatureSet,
-    threads: int,
-) -> tuple[PricingInputs, Prices]:
-    """The tokens at these rows of the view, priced by the models of the stored estimates."""
-    n, table = len(at), view.table.take(pa.array(at))
-    market = np.full(n, used.lake.market.get(collection, ""), dtype=object)
-    inputs = PricingInputs(
-        collection=np.full(n, collection, dtype=object),
-        market=market,
-        base_log=column(table, "base_log"),
-        floor_log=np.full(n, np.nan),
-        rarity=view.traits.rarity_pct[at],
-        features=matrix(table, features.names),
-        traits=TraitLists.of(table["trait_values"], {collection: tuple(view.traits.types)}),
-    )
-    own = used.champion is not None and used.weight > 0.0
-    tier = TIER_POOLED if used.tier == TIER_OWN and not own else used.tier
-    choices = TierChoices(
-        np.full(n, tier, dtype=object),
-        np.full(n, used.prior_version, dtype=object),
-        np.full(n, None, dtype=object),
-        {collection: used.champion} if used.champion is not None else {},
-    )
-    none = RowIntervals.of_markets({}, market)
-    return inputs, price(inputs, choices, used.lake.models, none, features, threads)
-
-
-def _parts(
-    con: duckdb.DuckDBPyConnection,
-    collection: str,
-    used: ModelsUsed,
-    view: _View,
-    at: npt.NDArray[np.int64],
-    inputs: PricingInputs,
-    prices: Prices,
-    features: FeatureSet,
-    params: IndexParams,
-    threads: int,
-) -> tuple[list[Part], bool]:
-    """All parts of the tokens at these rows of the view, and whether traits were split."""
-    remembered = read_remembered(con, collection, view.prefix, view.traits, params)
-    shares = None
-    if remembered is not None:
-        alpha = weights_of_sales(remembered, view.traits, params)
-        shares = trait_shares(remembered, alpha, view.traits, params)
-    parts, split = index_parts(view.base_log, view.trait_log, view.own_log, shares, view.traits, at)
-    traits, models = view.traits.subset(at), used.lake.models
-    if used.tier == TIER_INDEX:
-        if np.any(prices.adjustment_log != 0.0):
-            label = "Rarity, as seen in hardly traded collections"
-            parts.append(Part.shared(RARITY, label, prices.adjustment_log))
-    elif used.prior_version is not None:
-        prior = models.prior(used.prior_version)
-        parts += pooled_parts(prior, inputs.features, prices.adjustment_log, features, threads)
-    if used.weight and used.champion is not None and not prices.refused:
-        positions = [features.names.index(name) for name in features.local_names]
-        seen = LocalInputs(
-            features.local_names, inputs.features[:, positions], inputs.traits.of_collection(collection)
-        )
-        booster = models.booster(str(used.champion.local_sha))
-        parts += local_parts(booster, used.weight, seen, prices.residual_log, traits, threads)
-    return parts, split
-
-
-def _read_features(con: duckdb.DuckDBPyConnection, collection: str, features: FeatureSet) -> pa.Table:
-    """The collection's token features with an index, sorted by token id; empty where there are none."""
-    names = "".join(f', t."{name}"' for name in dict.fromkeys((*features.names, "a_trait", "a_token")))
-    return con.execute(
-        f"""
-        select t.token_id, t.as_of, t.state_known_at, t.prefix, t.base_log,
-            coalesce(d.trait_values, []) as trait_values {names}
-        from features.token_features as t
-        inner join marts.dim_tokens as d on t.collection = d.collection and t.token_id = d.token_id
-        where t.collection = $1 and t.base_log is not null
-        order by t.token_id
-        """,
-        [collection],
-    ).to_arrow_table()
-
-
 def _chain(con: duckdb.DuckDBPyConnection, collection: str) -> str:
     known = dict(con.execute('select collection, "chain" from marts.dim_collections').fetchall())
     if not known:
@@ -294,16 +192,18 @@ def _positions(tokens: Sequence[str] | None, traits: TokenTraits, collection: st
 def _compare(
     facts: pa.Table, explained: Float, as_of: datetime | None, watermark: datetime | None
 ) -> tuple[bool, list[str]]:
-    """Whether stored and explained estimates agree, and what to say where they do not."""
+    """Whether stored and explained estimates agree, and a sentence for readers where they do not."""
     stored = column(facts, "estimate_eth")
     both = np.isfinite(stored) & np.isfinite(explained)
     if not both.any():
         return not np.isfinite(stored).any(), []
-    instant, seen = (facts[name].filter(pa.array(both))[0].as_py() for name in ("as_of", "feature_watermark"))
-    if (instant, seen) != (as_of, watermark):
+    stored_as_of, stored_watermark = (
+        facts[name].filter(pa.array(both))[0].as_py() for name in ("as_of", "feature_watermark")
+    )
+    if (stored_as_of, stored_watermark) != (as_of, watermark):
         return False, [
-            f"The stored estimates are for {instant} (sales known until {seen}); the features have moved on to "
-            f"{as_of} (sales known until {watermark}), and that is what is explained. Run `assay run` to value again."
+            f"The stored estimates are for {stored_as_of} (sales known until {stored_watermark}); the features are "
+            f"for {as_of} (sales known until {watermark}), which is what is explained. Run `assay run` to value again."
         ]
     apart = float(np.abs(explained[both] / stored[both] - 1.0).max())
     if apart > SAME_ESTIMATE:

@@ -10,13 +10,17 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
+from ml.states import NoValue
+
 REASONS = {
-    "fewer_than_3_sales": "Fewer than three sales of the collection are known: nothing can be inferred from so few.",
-    "silent_over_90_days": "The collection has not traded for more than 90 days: older prices say little about today.",
-    "no_features": "The collection's features are not built yet; `assay run` builds them.",
+    NoValue.FEW_SALES: "Fewer than three sales of the collection are known: nothing can be inferred from so few.",
+    NoValue.INACTIVE: "The collection has not traded for more than 90 days: older prices say little about today.",
+    NoValue.NO_FEATURES: "The collection's features are not built yet; `assay run` builds them.",
+    NoValue.IMPLAUSIBLE: "Its price or interval came out as one that no token can be worth.",
+    NoValue.SET_ASIDE: "Its collection was set aside because its figures break a rule; `assay status` has the alert.",
     "not_valued": "The collection was not valued yet; `assay run` values it.",
 }
-"""Machine word to what an owner reads."""
+"""Stored word to the sentence for owners."""
 
 _ESTIMATE_COLUMNS = (
     "estimate_eth",

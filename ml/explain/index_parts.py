@@ -1,11 +1,11 @@
-"""What the hedonic index says of every token, split over its trait values.
+"""The hedonic index's estimate of every token, split over its trait values.
 
 Here: the weights α of the sales that the index remembers, and each trait's share of the trait part. Not here: the
 index itself (`ml.index`), which is only read.
 
 Concept: the index's mean is a sum over remembered sales, Σ covariance(token, sale) · α with α = K⁻¹(y − y0). The fast
 index's trait covariance is linear in the shared trait values, so its trait part is a sum over the token's traits, and
-each trait has its own share: no approximation. Shares are told against the average token of the collection, which for a
+each trait has its own share: no approximation. Shares are relative to the average token of the collection, which for a
 linear part is the same as its SHAP value; the average itself belongs to the level, so that the level reads as the price
 of a typical token.
 """
@@ -100,9 +100,11 @@ def trait_shares(sales: Remembered, alpha: Float, traits: TokenTraits, params: I
     if traits.codes.shape[1] == 0:
         return np.zeros((len(traits), 0))
     sold_codes = traits.codes[sales.position]
-    told = sold_codes >= 0
+    has_code = sold_codes >= 0
     scaled = (traits.scale[sales.position] * alpha)[:, None] * np.ones_like(sold_codes)
-    pull = np.bincount(sold_codes[told], weights=scaled[told], minlength=int(traits.codes.max(initial=0)) + 1)
+    pull = np.bincount(
+        sold_codes[has_code], weights=scaled[has_code], minlength=int(traits.codes.max(initial=0)) + 1
+    )
     shares: Float = params.fast.trait_variance * traits.scale[:, None] * traits.weights * pull[traits.codes]
     return shares
 
@@ -133,17 +135,17 @@ def index_parts(
         shares, split = stored_trait_log[:, None], False
     else:
         split = True
-    told = traits.told
-    average = shares[told].mean(axis=0) if told.any() else np.zeros(shares.shape[1])
-    chosen, known = traits.subset(rows), told[rows]
+    has_traits = traits.has_traits
+    average = shares[has_traits].mean(axis=0) if has_traits.any() else np.zeros(shares.shape[1])
+    chosen, known = traits.subset(rows), has_traits[rows]
     effects = np.where(known[:, None], shares[rows] - average, 0.0)
     parts: list[Part] = []
     if split:
         types = range(effects.shape[1])
         parts += [Part(INDEX_TRAIT, chosen.labels(number), effects[:, number]) for number in types]
-    elif told.any():
+    elif has_traits.any():
         parts.append(Part.shared(INDEX_TRAIT, "Its traits", effects[:, 0]))
-    if told.any() and not known.all():
+    if has_traits.any() and not known.all():
         labels = ["" if value else "Traits unknown" for value in known]
         parts.append(Part(INDEX_TRAIT, labels, np.where(known, 0.0, -average.sum())))
     parts.append(

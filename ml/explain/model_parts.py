@@ -3,9 +3,9 @@
 Here: SHAP values of the two boosters, summed up. Not here: the index's parts (`index_parts`), or which models price
 (`models_used`).
 
-Concept: SHAP values of trees (Lundberg et al. 2020) add up to the prediction; grouped by what an owner has a word for,
-they still do. What a model says of everything on average is a part of its own: it is no merit of the token. The last
-bit of rounding goes there, so that the parts of a token sum to the production code's own prediction.
+Concept: SHAP values of trees (Lundberg et al. 2020) add up to the prediction; grouped into terms that an owner knows,
+they still do. What a model predicts on average over everything is a part of its own: it is not due to the token. The
+last bit of rounding goes there, so that the parts of a token sum to the production code's own prediction.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ GROUP_OF = {feature.name: feature.group for feature in FEATURES} | {
     "a_trait": SIMILAR_TRAITS,
     "b_trait": SIMILAR_TRAITS,
 }
-"""Feature to its group; features that the schema does not declare explain themselves."""
+"""Feature to its group; features that the schema does not declare get a group of their own name."""
 
 
 def pooled_parts(

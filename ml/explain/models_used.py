@@ -4,8 +4,8 @@ Here: reading predictions.token_estimates, ops.champions and ops.prior_folds. No
 (`ml.pricing.tiers` did), or explaining.
 
 Concept: an explanation is about the estimate that was given. So it takes the model versions from the estimates. Where
-the lake has moved on since (another champion, later features), it says so with both sides and explains the one that can
-be computed now, never a mixture.
+the lake has moved on since (another champion, later features), a note names both sides, and the explanation is of the
+one that can be computed now, never a mixture.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from ml.explain.errors import PriorForgottenError
 from ml.models.frames import FeatureSet
 from ml.pricing.models import LakeModels, read_models
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_INDEX, TIER_NONE, TIER_OWN, Champion
+from ml.registry.champion import Champion
 from ml.registry.mirror import read_champions
+from ml.states import Tier
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ def read_models_used(
     champion = read_champions(con, [collection]).get(collection)
     tier, version, prior_version, fingerprint = _scored(con, collection)
     notes: list[str] = []
-    if version is None and tier != TIER_NONE:
-        notes.append("The collection was not valued yet: this is what its index says. Run `assay run`.")
+    if version is None and tier != Tier.NONE:
+        notes.append("The collection was not valued yet: this is its index's estimate. Run `assay run`.")
     if fingerprint is not None:
         features.require(fingerprint, f"the estimates of {collection}")
     if champion is not None and version is not None and champion.model_version != version:
@@ -69,7 +70,7 @@ def read_models_used(
             f"The estimates are by {version}, the champion is now {champion.model_version}; explained is the "
             "champion. `assay run` values the tokens again."
         )
-    own = champion if tier == TIER_OWN and champion is not None and champion.local_sha else None
+    own = champion if tier == Tier.OWN and champion is not None and champion.local_sha else None
     return ModelsUsed(
         tier=tier,
         model_version=version,
@@ -95,9 +96,9 @@ def _scored(
         [collection],
     ).fetchall()
     if not rows:
-        return TIER_INDEX, None, None, None
+        return Tier.INDEX, None, None, None
     tier, version, prior_version, fingerprint = rows[0]
-    return str(tier), version, prior_version, None if tier == TIER_NONE else fingerprint
+    return str(tier), version, prior_version, None if tier == Tier.NONE else fingerprint
 
 
 def _prior_cutoff(con: duckdb.DuckDBPyConnection, prior_version: str | None) -> datetime | None:

@@ -1,10 +1,10 @@
-"""How well a collection's prices were foretold so far.
+"""How well a collection's prices were predicted so far.
 
-Here: walk-forward errors of one collection beside the baselines. Not here: the report over all collections
+Here: walk-forward errors of one collection next to those of the baselines. Not here: the report over all collections
 (`ml.accuracy.walk_forward_report`), whose sample this is.
 
 Concept: every sale of the sample was priced by models that had not seen it. The sample is the newest 30 % of the
-collection's sales as in the accuracy report, but at least 20 where there are as many: fewer say nothing.
+collection's sales as in the accuracy report, but at least 20 where there are as many: fewer show nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ml.metrics.formulas import coverage, point_metrics
 from ml.models.collection_reader import BASELINE_COLUMNS
 
 ENOUGH_SALES = 20
-"""Sales below which an error is an anecdote (docs/domain.md, section 3)."""
+"""Sales below which an error is not meaningful (docs/domain.md, section 3)."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class TrackRecord:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        instants = {"since": self.since.isoformat(), "until": self.until.isoformat()}
-        return asdict(self) | instants | {"enough": self.enough}
+        times = {"since": self.since.isoformat(), "until": self.until.isoformat()}
+        return asdict(self) | times | {"enough": self.enough}
 
 
 def track_record(con: duckdb.DuckDBPyConnection, collection: str) -> TrackRecord | None:

@@ -33,7 +33,7 @@ class TokenTraits:
 
     Attributes:
         token_id: Arrow strings, length n.
-        codes: Trait codes, shape (n, types), -1 for a token whose traits nobody told.
+        codes: Trait codes, shape (n, types), -1 for a token without traits.
         weights: Weight of each trait, shape (n, types), 0 where unknown.
         values: Trait values as text, shape (n, types); "" where unknown.
         types: Names of the types.
@@ -51,7 +51,7 @@ class TokenTraits:
         return len(self.codes)
 
     @property
-    def told(self) -> npt.NDArray[np.bool_]:
+    def has_traits(self) -> npt.NDArray[np.bool_]:
         """Which tokens have traits."""
         return np.asarray((self.weights > 0).any(axis=1), np.bool_)
 
@@ -112,18 +112,18 @@ def read_traits(con: duckdb.DuckDBPyConnection, collection: str, params: IndexPa
     codes_list = table["trait_codes"].combine_chunks()
     lengths = pc.fill_null(pc.list_value_length(codes_list), 0).to_numpy(zero_copy_only=False)
     width = int(lengths.max(initial=0))
-    told = lengths == width if width else np.zeros(count, bool)
+    has_traits = lengths == width if width else np.zeros(count, bool)
     codes = np.full((count, width), -1, np.int64)
     weights = np.zeros((count, width))
     values = np.full((count, width), "", dtype=object)
-    if told.any():
-        keep = table.filter(pa.array(told))
-        shape = (int(told.sum()), width)
-        codes[told] = pc.list_flatten(keep["trait_codes"]).to_numpy().reshape(shape)
+    if has_traits.any():
+        keep = table.filter(pa.array(has_traits))
+        shape = (int(has_traits.sum()), width)
+        codes[has_traits] = pc.list_flatten(keep["trait_codes"]).to_numpy().reshape(shape)
         information = pc.list_flatten(keep["trait_information"]).to_numpy().reshape(shape)
-        weights[told] = np.sqrt(np.maximum(information, params.min_information))
+        weights[has_traits] = np.sqrt(np.maximum(information, params.min_information))
         names = pc.fill_null(pc.list_flatten(keep["trait_values"]).cast(pa.string()), "none")
-        values[told] = names.to_numpy(zero_copy_only=False).reshape(shape)
+        values[has_traits] = names.to_numpy(zero_copy_only=False).reshape(shape)
     rarity = table["rarity_pct"].cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
     return TokenTraits(
         table["token_id"].combine_chunks(), codes, weights, values, _types(con, collection, width), rarity

@@ -1,11 +1,11 @@
-"""Features of sales that teach nothing: what a model would have seen of them.
+"""Features of sales that are not learnt from: what a model would have seen of them.
 
 What is here: the spine of sales outside the index (wash trades, outliers) and their features. What is not: the
 index's answers (``ml.index.queries``), the query (``query``).
 
 The concept. An audit must price every sale, also those the pipeline's own rules turned away: a rule that hides its
-misses would flatter the model. Their spine goes through the one ``feature_query``, and nothing is stored, so that
-no trace of them can reach a later feature.
+misses would make the model seem better. Their spine goes through the one ``feature_query``, and nothing is stored, so
+that no trace of them can reach a later feature.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def audit_features(
 ) -> int:
     """Leave the temporary table ``into``: keys, ``base_log`` and every feature of some sales.
 
-    Grain: one chosen sale with an index at its instant; sales that could see fewer than three others have no row.
+    Grain: one chosen sale with an index as of its time; sales that could see fewer than three others have no row.
 
     Args:
         con: connection with ``marts`` and an up-to-date ``features.hedonic_index``; only temporary tables are written.

@@ -4,7 +4,7 @@ What is here: the two spines, and the writes. What is not: which collections are
 (``query``).
 
 The concept. A spine of past sales is the index's own rows; a spine of tokens is the index's last state,
-moved to the scoring instant: the token's own part decays, the level's variance grows. Both go through
+moved to the scoring time: the token's own part decays, the level's variance grows. Both go through
 ``feature_query``. What a sale sees ends at its prefix, so when the known order of a collection changes at
 seq k only rows from k on are computed again; whether it changed is read from the hash the index keeps of
 its sales and traits.
@@ -29,8 +29,8 @@ from ml.index.params import DEFAULT_PARAMS, IndexParams
 CHUNK_ROWS = 250_000
 
 
-class ScoringInstantError(ValueError):
-    """Token features were asked for at an instant that does not lie after everything the index has seen."""
+class ScoringTimeError(ValueError):
+    """Token features were asked for at a time that does not lie after everything the index has seen."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,20 +118,20 @@ def build_token_features(
 
     Args:
         con: connection inside the caller's transaction.
-        as_of: scoring instant (UTC, naive), later than everything the index has seen.
+        as_of: scoring time (UTC, naive), later than everything the index has seen.
         only_changed: leave collections alone whose sales and traits did not change; their rows keep the
             older ``as_of`` they were built for.
         params: the index parameters the stored states were computed with.
 
     Raises:
-        ScoringInstantError: the index knows sales from ``as_of`` on; they would leak into the features.
+        ScoringTimeError: the index knows sales from ``as_of`` on; they would leak into the features.
     """
     began = time.monotonic()
     forget_other_schema(con, "token")
     newest = con.execute("select max(state_known_at) from features.index_state").fetchone()
     if newest and newest[0] is not None and newest[0] >= as_of:
-        raise ScoringInstantError(
-            f"token features need a scoring instant after everything the index has seen: found as_of {as_of} and a "
+        raise ScoringTimeError(
+            f"token features need a scoring time after everything the index has seen: found as_of {as_of} and a "
             f"sale known at {newest[0]}; pass a later as_of (the source's watermark)"
         )
     plan_changed(con, "token", everything=not only_changed)
@@ -147,8 +147,8 @@ def build_token_features(
     con.execute(
         f"""
         create or replace temp table feature_spine as
-        with instants as (
-            -- What a source stopped telling is unknown, not silence: value at the end of what was told.
+        with scoring_times as (
+            -- After the end of a source nothing is known, which is not inactivity: value at that end.
             select
                 collection,
                 least($as_of::timestamp, coalesce(covered_until + interval 1 microsecond, $as_of::timestamp)) as as_of
@@ -158,12 +158,12 @@ def build_token_features(
         aged as (
             select
                 token_index.*,
-                instants.as_of,
-                (epoch_us(instants.as_of) - epoch_us(state_known_at)) / 86400e6 as days,
+                scoring_times.as_of,
+                (epoch_us(scoring_times.as_of) - epoch_us(state_known_at)) / 86400e6 as days,
                 exp(-days / {fast.token_decay_days}) as a_decay,
                 exp(-days / {slow.token_decay_days}) as b_decay
             from features.token_index
-            inner join instants using (collection)
+            inner join scoring_times using (collection)
         ),
         moved as (
             select

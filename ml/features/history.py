@@ -1,10 +1,10 @@
-"""What a collection and a token have lived through: SQL for ``query``.
+"""The past of a collection and of a token: SQL for ``query``.
 
 What is here: the suppliers ``trail`` (the last sales and how they surprised), ``market`` (counts over days) and ``own``
 (the token's own sales). What is not: the features' formulas (``schema``).
 
 The concept. Everything trailing is a state after ``seq``, found by equality with the prefix; counts over days and the
-token's own sales have none and are found as of the instant.
+token's own sales have none and are found as of that time.
 """
 
 #: Rows behind a state that its windows reach back to.
@@ -44,7 +44,7 @@ trail as (
     where seq > oldest - {lookback}
     window by_seq as (partition by collection order by seq)
 ),
--- several sales may become known at one instant: the state after all of them is what a later reader sees
+-- several sales may become known at one time: the state after all of them is what a later reader sees
 visible as (
     select collection, known_at, max(seq) as seq
     from index_rows

@@ -1,4 +1,4 @@
-"""What the market asks and bids, as a token may know it: SQL for ``query``.
+"""Asks and bids that the features of a token may use: SQL for ``query``.
 
 What is here: the suppliers ``asking`` (asks on *other* tokens of the collection) and ``bidding`` (bids on any of
 them). What is not: the features' formulas (``schema``).
@@ -7,7 +7,7 @@ The concept. A token's own ask is the price it will sell at, if it sells, and so
 answer. What a token may learn from is what others are asked for.
 """
 
-#: Asks of other tokens that tell what the collection is offered at.
+#: Asks of other tokens that show what the collection is offered at.
 LAST_ASKS = 20
 
 LISTING_SUPPLIERS = """
@@ -99,7 +99,7 @@ bidding as (
             range between interval 3 days preceding and current row
         ) as bid_eth
     from bids
-    -- peers at one instant share a frame: any one of them is the state after it
+    -- peers at one time share a frame: any one of them is the state after it
     qualify row_number() over (partition by collection, known_at) = 1
 )
 """

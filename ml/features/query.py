@@ -6,7 +6,7 @@ What is here: the joins. What is not: the features' formulas (``schema``), which
 The concept. A spine row is (collection, token_id, as_of, prefix, owner) with the index's outputs. ``prefix`` is
 the number of the collection's sales it may see: known strictly before ``as_of`` and not of its own
 transaction. Everything trailing is a *state after seq*, so "what was known" is an equality join on prefix,
-the same one for history and life; only what has no seq (counts over days, listings, the token's own sales)
+the same one for past sales and current tokens; only what has no seq (counts over days, listings, the token's own sales)
 is joined ASOF, strictly before.
 """
 

@@ -30,7 +30,7 @@ class Feature:
             listings.
         expression: SQL over the aliases of ``query`` (spine, state, trail, market, own, dealings, traits,
             trait_effects, asking, bidding).
-        description: what it says, with its unit; ln prices are of ETH.
+        description: its meaning, with its unit; ln prices are of ETH.
         nullable: whether it may be missing, and then it means that nothing was known.
         low: smallest possible value.
         high: largest believable value; a row beyond is a failed check, not a clipped value.
@@ -217,7 +217,7 @@ _TRAIT_RESIDUALS = (
     ),
 )  # fmt: skip
 
-# Offers older than three days say nothing about now.
+# Offers older than three days no longer inform the current price.
 _ASKED = "case when spine.as_of <= asking.asked_at + interval 3 days then {} end"
 _BID = "case when spine.as_of <= bidding.known_at + interval 3 days then {} end"
 _LISTINGS = (

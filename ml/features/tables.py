@@ -5,7 +5,9 @@ Here: columns. Not here: what a feature means (`ml.features.schema`, from which 
 
 from __future__ import annotations
 
-from lake.tables import Column, Table, columns
+from dataclasses import replace
+
+from lake.tables import Column, ColumnRule, Table, columns
 from ml.features.schema import FEATURES
 
 HEDONIC_INDEX = Table(
@@ -47,7 +49,7 @@ HEDONIC_INDEX = Table(
 TOKEN_INDEX = Table(
     "features.token_index",
     "One row per token of a collection with at least three sales: the index at the collection's last state, with what "
-    "moves it to a later instant.",
+    "moves it to a later time.",
     ("collection", "token_id"),
     "per collection",
     columns("""
@@ -106,6 +108,10 @@ FEATURE_STATE = Table(
 )
 
 _BASE = Column("base_log", "double", "Index mean: what the gaps are relative to, ln ETH")
+# ln ETH between which a base and a target are believable: 1e-8 to 1e8 ETH.
+_LOG_ETH_BOUND = 18.5
+_BASE_RULE = ColumnRule("base_log", True, (), -_LOG_ETH_BOUND, _LOG_ETH_BOUND)
+_RULES = (*(ColumnRule(f.name, not f.nullable, (), f.low, f.high) for f in FEATURES), _BASE_RULE)
 _FEATURES = tuple(Column(f.name, f.dtype.lower(), f.description) for f in FEATURES)
 
 SALE_KEYS = columns("""
@@ -114,7 +120,7 @@ SALE_KEYS = columns("""
     token_id varchar Token within the collection
     seq bigint Position in the collection's known order
     known_at timestamp When the sale became known
-    as_of timestamp Only what was known before this instant is used
+    as_of timestamp Only what was known before it is used
     prefix bigint Sales of the collection visible to it: the first so many in known order
     row_hash ubigint Hash of the sale it was computed from
     target_log double Price of the sale, ln ETH: what models learn
@@ -129,26 +135,28 @@ SALE_FEATURES = Table(
     (*SALE_KEYS, _BASE, *_FEATURES),
     derived=True,
     state=("features.feature_state",),
+    rules=(*_RULES, replace(_BASE_RULE, name="target_log")),
 )
 
 TOKEN_KEYS = columns("""
     collection varchar Collection
     token_id varchar Token within the collection
-    as_of timestamp The instant of scoring, or the end of what the collection's sources told if that is earlier
+    as_of timestamp Time of scoring, or the end of what the collection's sources cover if that is earlier
     prefix bigint Sales of the collection that were used
     state_known_at timestamp When the newest of them became known
 """)
 
 TOKEN_FEATURES = Table(
     "features.token_features",
-    "One row per token of a collection with an index, at the collection's own instant "
+    "One row per token of a collection with an index, as of the collection's own time "
     "([ADR 9](adr/0009-valuation-instant.md)): keys and every feature; built again for what changed, at least every "
-    "7 days of what the sources told. A feature is null where nothing was known.",
+    "7 days of what the sources cover. A feature is null where nothing was known.",
     ("collection", "token_id"),
     "per collection",
     (*TOKEN_KEYS, _BASE, *_FEATURES),
     derived=True,
     state=("features.feature_state",),
+    rules=_RULES,
 )
 
 TABLES = (HEDONIC_INDEX, TOKEN_INDEX, INDEX_STATE, FEATURE_STATE, SALE_FEATURES, TOKEN_FEATURES)

@@ -4,13 +4,13 @@ What is here: the supplier ``trait_effects``, one row per token and prefix of th
 features' formulas (``schema``), and the smooth effect of traits, which the index carries.
 
 The concept. The index shares a sale's surprise among tokens in proportion to their similarity; a value that is
-worth more than its rarity says keeps surprising it. The mean surprise of a value's visible sales, shrunk by five
-sales without one, says so (docs/domain.md, section 5.2). It is a state after ``seq`` like everything trailing.
+worth more than its rarity implies keeps surprising it. The mean surprise of a value's visible sales, shrunk by five
+sales without one, measures that (docs/domain.md, section 5.2). It is a state after ``seq`` like everything trailing.
 """
 
 #: Sales without surprise that a trait value's mean is shrunk by.
 TRAIT_SHRINK_SALES = 5
-#: Bound on one sale's surprise, ln: a typo must not own a trait value.
+#: Bound on one sale's surprise, ln: a typo must not dominate a trait value.
 SURPRISE_CLIP = 0.6
 
 TRAIT_SUPPLIERS = f"""
@@ -41,7 +41,7 @@ traits_asked as (
     inner join marts.dim_tokens
         on asked.collection = dim_tokens.collection and asked.token_id = dim_tokens.token_id
 ),
--- thousands of tokens share a value at one prefix: each value is looked up once
+-- thousands of tokens share a value at one prefix: each value is read once
 values_asked as (select distinct collection, place, code, prefix from traits_asked),
 values_known as (
     select values_asked.*, coalesce(residual, 0) as residual, coalesce(sales, 0) as sales

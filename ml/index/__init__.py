@@ -1,1 +1,1 @@
-"""The causal Gaussian-process hedonic index: what sales say about a collection's level, traits and tokens."""
+"""The causal Gaussian-process hedonic index: what sales imply for a collection's level, traits and tokens."""

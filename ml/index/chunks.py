@@ -157,12 +157,12 @@ def _assemble(
     ids, count = plan["id"], len(plan["id"])
     first_id = int(ids[0])
     token_count = np.bincount(tokens["id"].to_numpy() - first_id, minlength=count)
-    # A token whose traits nobody told has empty lists: codes -1 and weights 0 make it similar to nothing.
+    # A token without traits has empty lists: codes -1 and weights 0 make it similar to nothing.
     types = np.repeat(plan["types"], token_count)
-    told = np.repeat(_lengths(tokens["trait_codes"]) > 0, types)
-    codes, weights = np.full(len(told), -1, np.int32), np.zeros(len(told))
-    codes[told] = _flat(tokens["trait_codes"])
-    weights[told] = np.sqrt(np.maximum(_flat(tokens["trait_information"]), params.min_information))
+    has_traits = np.repeat(_lengths(tokens["trait_codes"]) > 0, types)
+    codes, weights = np.full(len(has_traits), -1, np.int32), np.zeros(len(has_traits))
+    codes[has_traits] = _flat(tokens["trait_codes"])
+    weights[has_traits] = np.sqrt(np.maximum(_flat(tokens["trait_information"]), params.min_information))
     batch = Batch(
         row_off=_offsets(np.bincount(rows["id"] - first_id, minlength=count)),
         tok_off=_offsets(token_count),

@@ -22,15 +22,15 @@ from ml.index.valuation import N_COL, N_TOK, value_tokens
 
 
 class Batch(NamedTuple):
-    """Collections laid end to end. R rows, M tokens, C collections; float64 and int64 unless said.
+    """Collections laid end to end. R rows, M tokens, C collections; float64 and int64 unless noted.
 
-    A collection's rows are its ``sales`` in known order, then queries: tokens to be valued at an instant and a
+    A collection's rows are its ``sales`` in known order, then queries: tokens to be valued as of a time and a
     visibility of their own, which nothing learns from (their price in ``y`` is never read).
 
     ``row_off``/``tok_off`` (C+1) delimit collections; ``trait_off`` (C+1) delimits their token-major code
-    tables of ``n_types`` columns, where a token whose traits nobody told has codes -1 and weights 0.
+    tables of ``n_types`` columns, where a token without traits has codes -1 and weights 0.
     ``first`` is the absolute 0-based position of a collection's first row here and must be a window start;
-    rows before ``start`` bring their noise with them; ``ref_day`` is the day the token closed forms are
+    rows before ``start`` have a known noise; ``ref_day`` is the day the token closed forms are
     evaluated at.
     """
 

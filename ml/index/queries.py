@@ -1,11 +1,11 @@
-"""The index at any instant and visibility: what it would have said of a token that did not sell at arm's length.
+"""The index as of any time and visibility: its estimate of a token that did not sell at arm's length.
 
 What is here: valuing queries from the stored state of the index, and the queries that sales outside the index
 stand for. What is not: the index itself (``update``), which no query can change.
 
 The concept. A stored sale keeps its noise, and the noises of a window are all the state there is. A query joins
 the replay behind the sales of its collection: it is solved from the factor of the first ``prefix`` of them and
-appends nothing. So a query made of a stored sale's own token, instant and prefix gives the stored row, and any
+appends nothing. So a query made of a stored sale's own token, time and prefix gives the stored row, and any
 number of queries leaves every other answer as it was.
 """
 
@@ -95,7 +95,7 @@ def sale_queries(con: duckdb.DuckDBPyConnection, into: str, where: str) -> None:
     """Leave the temporary table ``into`` with the query that each of some sales stands for.
 
     Grain: one sale; columns sale_id, collection, token_id, as_of, prefix, owner (the seller). It may see the
-    arm's-length sales known strictly before its as-of instant, and none from its own transaction on: what a sale of
+    arm's-length sales known strictly before its as-of time, and none from its own transaction on: what a sale of
     the index may see.
 
     Args:

@@ -1,4 +1,4 @@
-"""Replay of one collection: what the index said of every sale before it was known.
+"""Replay of one collection: the index's estimate of every sale before it was known.
 
 What is here: one-step-ahead predictions at every query's own visibility. What is not: the factor's arithmetic
 (``factor``), tables and threads (``update``).

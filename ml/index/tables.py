@@ -4,7 +4,7 @@ What is here: SQL that compares ``marts.fct_sales`` with what is stored. What is
 (``update``), and the columns (``ml.features.tables``).
 
 The concept. Every stored row keeps the hash of the sale it was computed from, every collection the hash of
-all its sales and traits. Collections whose hashes differ are looked at row by row; their tail from the
+all its sales and traits. Collections whose hashes differ are compared row by row; their tail from the
 first differing ``seq`` is computed again. So new sales, late sales that shift the known order, corrections
 and removals are one case.
 """
@@ -106,7 +106,7 @@ from kept
 """
 
 # Every row of the collections to compute, with the number of sales visible to it: known strictly before its
-# as-of instant, and never one of its own transaction.
+# as-of time, and never one of its own transaction.
 _ROWS = f"""
 create or replace temp table index_rows as
 with sales as (

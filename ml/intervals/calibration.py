@@ -1,13 +1,13 @@
-"""Intervals that hold where they are read: conformal quantiles by tier of predicted premium, kept up to date.
+"""Intervals with the promised coverage in every tier: conformal quantiles by tier of predicted premium, kept current.
 
 Here: from out-of-fold errors and their predicted scale to interval half-widths and to the correction from a
-median to a mean. Not here: the scale model itself (`prior`), the loop that moves the quantiles (`interval_tracker`).
+median to a mean. Not here: the scale model itself (`prior`), the loop that moves the quantiles (`tracker`).
 
 Concept: conformal prediction made conditional on a group (Mondrian). One quantile for everything covers
 49 % instead of 80 % in the top tier (docs/domain.md, section 7); one quantile per tier of *predicted* premium holds in
 each. A window of past sales holds on average and drifts with the market; here every sale moves its tier's quantile as
 it becomes known, so that coverage also holds month by month (ADR 13). The errors must be out of fold and their scales
-predicted before the sale, or the interval flatters itself.
+predicted before the sale, or the interval is too narrow.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class CalibrationConfig:
         step: Relative move of a tier's quantile for one sale, times what it missed by: a miss widens an 80 % interval
             by 0.8 × this, a hit narrows it by 0.2 × this. Larger follows a change of regime faster and is noisier.
         shared: Part of every move that the quantiles of the other tiers make too.
-        batch_rows: Sales that become known at one instant move their tier's quantile as far as this many at most.
+        batch_rows: Sales that become known at one time move their tier's quantile as far as this many at most.
         warm_rows: A tier's n-th sale moves it by at least 1 / (n + this), so that a new tier soon leaves the
             quantiles it began with, which are those of all tiers.
         min_rows: Scored sales before there is any interval.
-        mean_rows: Latest sales of all tiers that the mean correction looks at.
-        mean_tier_rows: A tier with fewer sales than this among them looks back until it has as many.
-        error_clip: Bound on errors that enter the mean correction, log units: one typo price must not own a sum.
+        mean_rows: Latest sales of all tiers that the mean correction uses.
+        mean_tier_rows: A tier with fewer sales than this among them goes back until it has as many.
+        error_clip: Bound on errors that enter the mean correction, log units: one typo price must not dominate a sum.
     """
 
     step: float = 0.03
@@ -100,8 +100,8 @@ def calibrate(
     Returns:
         The calibration, or None when fewer than `config.min_rows` rows have a scale.
     """
-    instants = np.arange(len(scale), dtype=np.int64) if known_at is None else known_at
-    _, quantiles, rows = _track(error_log, scale, tier, instants, np.empty(0, np.int64), instants, config)
+    times = np.arange(len(scale), dtype=np.int64) if known_at is None else known_at
+    _, quantiles, rows = _track(error_log, scale, tier, times, np.empty(0, np.int64), times, config)
     if np.isnan(quantiles).any():
         return None
     corrections = mean_corrections(error_log, scale, tier, config)
@@ -119,7 +119,7 @@ def mean_corrections(
         error_log: ln price − ln estimate, oldest first, shape (n,).
         scale: Rows without one (NaN) are ignored, shape (n,).
         tier: Premium tier by prediction, shape (n,).
-        config: Settings; a tier with fewer than `min_rows` sales borrows the correction of all tiers.
+        config: Settings; a tier with fewer than `min_rows` sales uses the correction of all tiers.
     """
     usable = np.flatnonzero(np.isfinite(scale) & np.isfinite(error_log))
     window = usable[-config.mean_rows :]
@@ -144,7 +144,7 @@ def prequential_half_widths(
 ) -> tuple[Float, Float]:
     """Interval half-widths that each past sale would have been given before it happened.
 
-    A sale sees exactly the sales with known_at < its as_of, each of them once; sales of one instant or one
+    A sale sees exactly the sales with known_at < its as_of, each of them once; sales of one time or one
     transaction never see one another.
 
     Args:
@@ -172,31 +172,31 @@ def quantiles_at(
     as_of: Microseconds,
     config: CalibrationConfig,
 ) -> Float:
-    """The state of the intervals at each of m instants: what an estimate made then is given.
+    """The state of the intervals as of each of m times, for estimates made then.
 
     Args:
         error_log: ln price − ln estimate of past sales, out of fold, shape (n,), sorted by `known_at`.
         scale: Predicted typical |error|, shape (n,), NaN where none.
         tier: Premium tier by prediction, shape (n,).
         known_at: Ascending, shape (n,), any unit.
-        as_of: Instants, same unit, shape (m,); each sees the sales with known_at < its as_of.
+        as_of: Times, same unit, shape (m,); each sees the sales with known_at < its as_of.
         config: Settings.
 
     Returns:
-        Multiples of the scale by instant, tier and level, shape (m, tiers, 2); NaN before the first calibration.
+        Multiples of the scale by time, tier and level, shape (m, tiers, 2); NaN before the first calibration.
     """
     m = len(as_of)
     never = np.full(m * TIERS, np.iinfo(np.int64).max)
     nothing = np.full(m * TIERS, np.nan)
-    instants = np.concatenate([known_at, np.repeat(as_of, TIERS)])
-    asks = len(known_at) + np.argsort(instants[len(known_at) :], kind="stable")
+    times = np.concatenate([known_at, np.repeat(as_of, TIERS)])
+    asks = len(known_at) + np.argsort(times[len(known_at) :], kind="stable")
     quantiles, _, _ = _track(
         np.concatenate([error_log, nothing]),
         np.concatenate([scale, nothing]),
         np.concatenate([tier, np.tile(np.arange(TIERS, dtype=np.int8), m)]),
         np.concatenate([known_at, never]),
         asks,
-        instants,
+        times,
         config,
     )
     return quantiles[len(known_at) :].reshape(m, TIERS, len(LEVELS))

@@ -3,7 +3,7 @@
 Here: the thresholds and the letter. Not here: the interval (`calibration`), or what each letter's error was measured
 to be (the accuracy report).
 
-Concept: the letter says nothing that the interval does not say; it is for people who read one character. Widths are
+Concept: the letter contains no information beyond the interval; it is for people who read one character. Widths are
 relative, because a price is known to a factor and not to an amount: a half-width h in log units means that eight of
 ten prices lie between estimate / e^h and estimate · e^h. Each threshold doubles the one before, and so did the
 measured median error of the grades on the earlier 60 % of the real sales (5, 11, 22 and 46 %, ADR 13).

@@ -7,9 +7,9 @@ Concept: adaptive conformal inference (Gibbs & Candès 2021) in the form of quan
 Tibshirani 2023). A tier's quantile q of |error| / scale grows when sales miss it more often than promised and shrinks
 when they miss it less, so that coverage returns to nominal after any change of regime without a window having to
 forget the past. Steps are relative (ln q moves), because a market whose errors double moves q twice as far in ETH.
-Sales that become known at the same instant are one step taken together: none of them widens the interval of another,
+Sales that become known at the same time are one step taken together: none of them widens the interval of another,
 and a day reported at once cannot move the state as far as a thousand separate sales. A part of every move is shared
-by all tiers: a tier with few sales hears of a wilder market from its neighbours.
+by all tiers: a tier with few sales also reacts to a wilder market that other tiers see.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def track(
     """Quantiles that each question is answered with, and those after the last sale.
 
     Args:
-        error: |ln price − ln estimate|, shape (n,), sorted by `known_at`; rows that are not finite teach nothing.
-        scale: Predicted typical |error|, shape (n,); rows without a positive one teach nothing.
+        error: |ln price − ln estimate|, shape (n,), sorted by `known_at`; rows that are not finite are ignored.
+        scale: Predicted typical |error|, shape (n,); rows without a positive one are ignored.
         tier: Tier of each sale, shape (n,), integers below `tiers`.
         known_at: Ascending, shape (n,).
         asks: Rows in ascending order of `as_of`, shape (m,): the questions.
-        as_of: Instant of each row, shape (n,); a question sees the sales with known_at < its as_of.
+        as_of: Time of each row, shape (n,); a question sees the sales with known_at < its as_of.
         levels: Promised coverages, shape (k,).
         tiers: Number of tiers.
         steps: Constants.
@@ -74,8 +74,8 @@ def track(
         last = question == len(asks)
         row = 0 if last else asks[question]
         while p < n and (last or known_at[p] < as_of[row]):
-            instant, misses[:], counts[:] = known_at[p], 0.0, 0
-            while p < n and known_at[p] == instant:
+            step_time, misses[:], counts[:] = known_at[p], 0.0, 0
+            while p < n and known_at[p] == step_time:
                 if np.isfinite(error[p]) and np.isfinite(scale[p]) and scale[p] > 0.0:
                     counts[tier[p]] += 1
                     first[gathered] = error[p] / scale[p]

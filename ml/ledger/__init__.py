@@ -1,1 +1,1 @@
-"""The ledger: every sale beside the estimate that was made before it."""
+"""The ledger: every sale with the estimate that was made before it."""

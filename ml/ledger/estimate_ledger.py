@@ -1,10 +1,10 @@
-"""The ledger in life: `monitoring.estimate_ledger`, every sale beside the estimate that production had made before it.
+"""The live ledger, `monitoring.estimate_ledger`: every sale with the estimate that production had made before it.
 
-Here: which sales have no row yet and which estimates may stand beside them. Not here: the join (`ledger`).
+Here: which sales have no row yet and which estimates belong to them. Not here: the join (`ledger`).
 
-Concept: a sale enters once it is known, however late, and stays beside what had been said before its as-of instant. A
-collection that was scored for the first time after a sale never said anything about it; so that the history of errors
-does not begin empty, such a sale stands beside its walk-forward prediction, and the row says so (`origin`). A sale that
+Concept: a sale enters once it is known, however late, and keeps the estimate that was made before its as-of time. A
+collection that was scored for the first time after a sale has no such estimate; so that the history of errors does not
+begin empty, such a sale gets its walk-forward prediction, and the row records that (`origin`). A sale that
 the marts have corrected or taken back since is taken out and, if it still exists, entered again.
 """
 
@@ -17,17 +17,16 @@ from datetime import datetime
 import duckdb
 
 from ml.ledger.ledger import ledger_rows
-from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
+from ml.states import Origin, Tier
 from ml.tables.monitoring import ESTIMATE_LEDGER
 
 TABLE = ESTIMATE_LEDGER.name
-LIVE, WALK_FORWARD = "live", "walk_forward"
 
 COMPARED = ("collection", "token_id", "price_eth", "known_at", "is_arms_length", "is_wash")
 """What a row repeats of its sale: where one differs, the sale was corrected."""
 
 CURRENT_DAYS = 2.0
-"""An estimate that is outdated for longer says how often somebody values, and nothing about the model. A daily run
+"""An estimate that is outdated for longer measures how often scoring runs, not how good the model is. A daily run
 keeps within one; the second leaves room for a run that failed."""
 
 
@@ -50,20 +49,20 @@ class LedgerUpdate:
     seconds: float
 
 
-def update_estimate_ledger(con: duckdb.DuckDBPyConnection, now: datetime) -> LedgerUpdate:
-    """Enter every sale known before `now` that has no row yet, in the caller's transaction; a rerun adds nothing.
+def update_estimate_ledger(con: duckdb.DuckDBPyConnection, as_of: datetime) -> LedgerUpdate:
+    """Enter every sale known before `as_of` that has no row yet, in the caller's transaction; a rerun adds nothing.
 
     Args:
         con: A write connection of the lake.
-        now: Market time (naive UTC).
+        as_of: Market time (naive UTC).
     """
     began = time.monotonic()
     removed = _count(con, _REMOVE_SQL)
     con.execute(_FIRST_SCORED_SQL)
-    con.execute(_NEW_SQL, {"now": now})
+    con.execute(_NEW_SQL, {"as_of": as_of})
     waiting = dict(con.execute("select origin, count(*) from ledger_new group by origin").fetchall())
-    added = {LIVE: 0, WALK_FORWARD: 0}
-    for origin, relation in ((LIVE, _LIVE_SQL), (WALK_FORWARD, _WALK_FORWARD_SQL)):
+    added = {Origin.LIVE: 0, Origin.WALK_FORWARD: 0}
+    for origin, relation in ((Origin.LIVE, _LIVE_SQL), (Origin.WALK_FORWARD, _WALK_FORWARD_SQL)):
         if not waiting.get(origin):
             continue
         con.execute(f"create or replace temp view ledger_estimates as {relation}")
@@ -75,7 +74,11 @@ def update_estimate_ledger(con: duckdb.DuckDBPyConnection, now: datetime) -> Led
     con.execute("drop view if exists temp.ledger_estimates")
     rows = con.execute(f"select count(*) from {TABLE}").fetchone()
     return LedgerUpdate(
-        added[LIVE], added[WALK_FORWARD], removed, int(rows[0]) if rows else 0, time.monotonic() - began
+        added[Origin.LIVE],
+        added[Origin.WALK_FORWARD],
+        removed,
+        int(rows[0]) if rows else 0,
+        time.monotonic() - began,
     )
 
 
@@ -89,10 +92,10 @@ def with_outdated(ledger: str) -> str:
         ledger: Relation with the ledger's columns, all clean sales of a collection since its estimates among its rows.
     """
     return f"""
-    select l.*, (epoch_us(l.known_at) - epoch_us(heard.known_at)) / 86400e6 as outdated_days
+    select l.*, (epoch_us(l.known_at) - epoch_us(newer_sales.known_at)) / 86400e6 as outdated_days
     from {ledger} as l
-    asof join (select collection, known_at from {ledger} where is_arms_length) as heard
-        on l.collection = heard.collection and l.as_of <= heard.known_at
+    asof join (select collection, known_at from {ledger} where is_arms_length) as newer_sales
+        on l.collection = newer_sales.collection and l.as_of <= newer_sales.known_at
     """
 
 
@@ -115,10 +118,13 @@ _NEW_SQL = f"""
 create or replace temp table ledger_new as
 select
     s.sale_id,
-    case when f.first_as_of is null or s.as_of < f.first_as_of then '{WALK_FORWARD}' else '{LIVE}' end as origin
+    case
+        when f.first_as_of is null or s.as_of < f.first_as_of then '{Origin.WALK_FORWARD}'
+        else '{Origin.LIVE}'
+    end as origin
 from marts.fct_sales as s
 left join ledger_first_scored as f on s.collection = f.collection
-where s.known_at < $now and s.price_eth > 0 and s.sale_id not in (select sale_id from {TABLE})
+where s.known_at < $as_of and s.price_eth > 0 and s.sale_id not in (select sale_id from {TABLE})
 """
 
 _FIRST_SCORED_SQL = """
@@ -133,7 +139,7 @@ _LIVE_SQL = """
         null::varchar as no_value_reason, model_version, prior_version, snapshot_id
     from predictions.estimate_history
 """
-"""What production said at each scoring."""
+"""What production published at each scoring."""
 
 _WALK_FORWARD_SQL = f"""
     select
@@ -145,17 +151,17 @@ _WALK_FORWARD_SQL = f"""
         exp(w.base_log) as index_eth,
         case when w.fold > 0 then exp(w.prediction_log) end as prior_eth,
         case
-            when l.sale_id is not null then '{TIER_OWN}' when w.fold > 0 then '{TIER_POOLED}' else '{TIER_INDEX}'
+            when l.sale_id is not null then '{Tier.OWN}' when w.fold > 0 then '{Tier.POOLED}' else '{Tier.INDEX}'
         end as tier,
         null::varchar as no_value_reason,
-        s.collection || '@{WALK_FORWARD}' as model_version,
+        s.collection || '@{Origin.WALK_FORWARD}' as model_version,
         w.prior_version,
         0::bigint as snapshot_id
     from predictions.prior_walk_forward as w
     inner join marts.fct_sales as s on w.sale_id = s.sale_id
     left join predictions.local_walk_forward as l on w.sale_id = l.sale_id and l.weight > 0
 """
-"""What models fitted before it would have said of each sale, at its own instant; no mean was kept for sums.
+"""Predictions of each sale, as of its own time, by models fitted before it; no mean was kept for sums.
 
 Of every sale, not of the new ones alone: a wash sale has no prediction of its own, and the newest of its token may be
 that of a sale which was entered long ago.

@@ -1,12 +1,13 @@
-"""The ledger: every sale beside the estimate that was frozen before it.
+"""The ledger: every sale with the estimate that was frozen before it.
 
-Here: the columns, and the one join that serves history (`assay backtest`) and life (`monitoring.estimate_ledger`).
-Not here: where estimates come from (`backtest`, scoring), or what errors mean (`accuracy`).
+Here: the columns, and the one join that serves the backtest (`assay backtest`) and production
+(`monitoring.estimate_ledger`). Not here: where estimates come from (`backtest`, scoring), or what errors mean
+(`accuracy`).
 
-Concept: an estimate at instant t has used only what was known before t, so it may be held against a sale whose as-of
-instant is t or later, and the newest such estimate is the one a reader would have had. In history there is an
-estimate at each sale's own instant; in life at each scoring. Every sale with a positive price has its row, also one
-that the pipeline's own rules turned away, and one without a value says why: what is left out of a ledger cannot be
+Concept: an estimate at time t has used only what was known before t, so it may be held against a sale whose as-of time
+is t or later, and the newest such estimate is the one a reader would have had. In a backtest there is an estimate at
+each sale's own as-of time; in production at each scoring. Every sale with a positive price has its row, also one that
+the pipeline's own rules turned away, and one without a value has the reason: what is left out of a ledger cannot be
 missed by its reader.
 """
 
@@ -21,22 +22,19 @@ from ml.index.queries import sale_queries
 from ml.intervals.grades import grade_sql
 from ml.metrics.baselines import BASELINES, baseline_query
 from ml.metrics.formulas import PREMIUM_EDGES, PREMIUM_TIERS
-from ml.pricing.tiers import REASON_FEW_SALES, REASON_SILENT, TierRules
-from ml.registry.champion import TIER_NONE
+from ml.pricing.tiers import TierRules
+from ml.states import NoValue, Tier
 from ml.tables.monitoring import ESTIMATE_LEDGER
-
-REASON_NO_ESTIMATE = "not_estimated_before"
-"""Of a sale that could have had a value, but was not valued at or before its instant."""
 
 LEDGER_SCHEMA = pa.schema([field for field in ESTIMATE_LEDGER.arrow() if field.name != "origin"])
 """Columns of a ledger; grain: one sale with a positive price. Times are UTC without a zone.
 
-`as_of` is the instant of the frozen estimate (null without one); `lower_eth` and `upper_eth` bound the 80 % interval;
-`expected_eth` is the mean, for sums; `index_eth` and `prior_eth` are what the index and the pooled prior alone would
-have said (null where the estimate did not keep them); `listed`: the token had a live ask known before the sale's as-of
-instant; `grade` is read from the width of the frozen interval; `sales_seen`: arm's-length sales of the collection
-visible to the sale; `days_since_sale`: from the newest of them to the sale's as-of instant (null without one);
-`<baseline>_eth`: the baselines known at the sale's as-of instant.
+`as_of` is the time of the frozen estimate (null without one); `lower_eth` and `upper_eth` bound the 80 % interval;
+`expected_eth` is the mean, for sums; `index_eth` and `prior_eth` are the estimates of the index and the pooled prior
+alone (null where the estimate did not keep them); `listed`: the token had a live ask known before the sale's as-of
+time; `grade` is read from the width of the frozen interval; `sales_seen`: arm's-length sales of the collection visible
+to the sale; `days_since_sale`: from the newest of them to the sale's as-of time (null without one); `<baseline>_eth`:
+the baselines known at the sale's as-of time.
 """
 
 ESTIMATE_SCHEMA = pa.schema(
@@ -64,7 +62,7 @@ ESTIMATE_SCHEMA = pa.schema(
         ("snapshot_id", pa.int64()),
     ]
 )
-"""Columns of the relation of frozen estimates; grain: one token and instant, the newest `snapshot_id` speaks."""
+"""Columns of the relation of frozen estimates; grain: one token and time, the newest `snapshot_id` counts."""
 
 
 def ledger_rows(con: duckdb.DuckDBPyConnection, where: str, estimates: str, into: str) -> int:
@@ -106,7 +104,7 @@ inner join marts.fct_sales using (sale_id)
 left join states on ledger_queries.collection = states.collection and ledger_queries.prefix = states.seq
 """
 
-# An order ends with the first that was known of its end, or when it said itself that it would.
+# An order ends with its first event after `created`, or at its own `valid_until`.
 _LISTED_SQL = """
 create or replace temp table ledger_listed as
 with events as (
@@ -131,7 +129,7 @@ where events.event_kind = 'created'
 
 def _join_sql(estimates: str, into: str) -> str:
     taken = ", ".join(f"{name}" for name in ESTIMATE_SCHEMA.names)
-    few, silent = TierRules().min_sales, TierRules().silent_days
+    few, inactive = TierRules().min_sales, TierRules().silent_days
     tiers = " ".join(
         f"when estimate_eth < {edge} * p20_50_eth then '{name}'"
         for edge, name in zip(PREMIUM_EDGES, PREMIUM_TIERS, strict=False)
@@ -156,7 +154,7 @@ def _join_sql(estimates: str, into: str) -> str:
             frozen.as_of, frozen.estimate_eth, frozen.lower_eth, frozen.upper_eth, frozen.lower_90_eth,
             frozen.upper_90_eth, frozen.expected_eth, frozen.index_eth, frozen.prior_eth,
             frozen.model_version, frozen.prior_version, frozen.tier as estimate_tier,
-            frozen.no_value_reason as told_reason
+            frozen.no_value_reason as given_reason
         from ledger_sales as s
         asof left join frozen
             on s.collection = frozen.collection and s.token_id = frozen.token_id and s.as_of >= frozen.as_of
@@ -165,13 +163,13 @@ def _join_sql(estimates: str, into: str) -> str:
         select
             joined.*,
             {grade_sql("ln(upper_eth / estimate_eth)")} as grade,
-            case when estimate_eth is null then '{TIER_NONE}' else estimate_tier end as tier,
+            case when estimate_eth is null then '{Tier.NONE}' else estimate_tier end as tier,
             case
                 when estimate_eth is not null then null
-                when told_reason is not null then told_reason
-                when sales_seen < {few} then '{REASON_FEW_SALES}'
-                when days_since_sale > {silent} then '{REASON_SILENT}'
-                else '{REASON_NO_ESTIMATE}'
+                when given_reason is not null then given_reason
+                when sales_seen < {few} then '{NoValue.FEW_SALES}'
+                when days_since_sale > {inactive} then '{NoValue.INACTIVE}'
+                else '{NoValue.NOT_ESTIMATED}'
             end as no_value_reason,
             {", ".join(f"exp(b.{name}) as {name}_eth" for name in BASELINES)},
             sale_id in (select sale_id from ledger_listed) as listed

@@ -4,7 +4,7 @@ Here: floor proxy, trailing medians, and the token's last sale moved by the mark
 comparisons.
 
 Concept: a baseline is only fair if it sees exactly what the model saw: collection states and token sales with
-`known_at` strictly before the sale's as-of instant (docs/domain.md, section 3). A token that never sold is valued by
+`known_at` strictly before the sale's as-of time (docs/domain.md, section 3). A token that never sold is valued by
 "last sale × index" at the trailing median of 30, which is what that baseline would do in practice.
 """
 
@@ -32,7 +32,7 @@ with spine as (
 
 states as (select collection, seq, known_at, p20_50, med_30, med_5 from marts.fct_collection_state),
 
--- Sales known at one instant tie in an asof join: the state after the last of them is the one that was seen.
+-- Sales known at one time tie in an asof join: the state after the last of them is the one that was seen.
 last_states as (
     select * from states qualify row_number() over (partition by collection, known_at order by seq desc) = 1
 ),

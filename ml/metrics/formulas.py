@@ -38,7 +38,7 @@ class PointMetrics:
         cod: Coefficient of dispersion, 100 · mean |r − median r| / median r.
         prd: Price-related differential, mean r / (Σ estimate / Σ price).
         fsd: Forecast standard deviation, sd(r − 1).
-        mae_log: Mean |ln estimate − ln price|, the loss that gates compare because one outlier cannot own it.
+        mae_log: Mean |ln estimate − ln price|, the loss that gates compare because one outlier cannot dominate it.
     """
 
     n: int
@@ -102,7 +102,7 @@ def premium_tier(estimate_log: FloatArray, floor_log: FloatArray) -> npt.NDArray
 
     Args:
         estimate_log: ln estimate, shape (n,).
-        floor_log: ln of the trailing 20th percentile known at the same instant, shape (n,).
+        floor_log: ln of the trailing 20th percentile known at the same time, shape (n,).
     """
     premium = np.nan_to_num(np.asarray(estimate_log, float) - np.asarray(floor_log, float), nan=0.0)
     return np.searchsorted(np.log(PREMIUM_EDGES), premium, side="right").astype(np.int8)

@@ -4,7 +4,7 @@ Here: the set of feature names a model uses, and `sale_features` as arrays in kn
 features are computed (`ml.features`), or anything fitted on them.
 
 Concept: the order of rows is part of a fit. Rows are always sorted by (known_at, sale_id), so that an
-incremental lake and a freshly built one train the same bytes.
+incremental lake and a freshly built one train the same model, byte by byte.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Codes = npt.NDArray[np.int64]
 Microseconds = npt.NDArray[np.int64]
 
 LOCAL_GROUPS = ("index", "token", "rarity")
-"""Groups of the feature schema that a local model sees beside the raw traits (docs/domain.md, section 5.3)."""
+"""Groups of the feature schema that a local model sees in addition to the raw traits (docs/domain.md, section 5.3)."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def read_sales(
         con: Connection on which `features` and `marts` can be addressed.
         names: Feature columns to read.
         collections: Only these; all when None.
-        batch_rows: Rows per Arrow batch; bounds the memory beside the result.
+        batch_rows: Rows per Arrow batch; bounds the memory in addition to the result.
 
     Returns:
         All rows in known order.

@@ -1,11 +1,11 @@
-"""What is said where the index speaks alone: too few sales for a prior, or none yet.
+"""The index fallback: collections that only the index prices, with too few sales for a prior or none yet.
 
-Here: what rarity adds there, and the intervals, learnt per market. Not here: the index (`ml.index`), or when it speaks
-alone (`gate`, `speaking`).
+Here: what rarity adds there, and the intervals, learnt per market. Not here: the index (`ml.index`), or when the
+fallback applies (`ml.training.gate`).
 
-Concept: young collections resemble young collections of their own market and nobody else's: with both chains of the
+Concept: young collections resemble young collections of their own market only: with both chains of the
 real bundle in one, the rarity effect of the noisy one made the other's young collections a quarter worse than the bare
-index (24.8 % against 19.7 %). So each market has its own, kept under a version of its own beside the priors'.
+index (24.8 % against 19.7 %). So each market has its own, kept under a version of its own, next to the priors'.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class IndexFallbackConfig:
 
     Attributes:
         young_sales: Learnt on sales of collections with at most this many earlier sales.
-        rarity_shrink: Sales at which a rarity bin's own median has half the say.
+        rarity_shrink: Sales at which a rarity bin's own median has half the weight.
         calibration: Settings of the intervals.
     """
 
@@ -44,7 +44,7 @@ class IndexFallbackConfig:
 
 @dataclass(frozen=True)
 class IndexFallback:
-    """What one market's young sales taught.
+    """What was learnt from one market's young sales.
 
     Attributes:
         calibration: Intervals for a scale of 1, or None with too few sales.
@@ -80,7 +80,7 @@ def learn_index_fallback(
         con: Connection with features.sale_features, marts.dim_tokens and marts.dim_collections.
         sales: The market's sales known before `until`.
         config: Settings.
-        until: Learn rarity from sales known before this instant only; from all when None.
+        until: Learn rarity from sales known before this time only; from all when None.
     """
     if not len(sales):
         return NOTHING_LEARNT

@@ -1,7 +1,7 @@
 """The local model of one collection: what the pooled prior leaves unexplained there.
 
 Here: one booster on out-of-fold residuals with the raw traits as categories, its time limit, and its
-prediction. Not here: whether it earns its place (`gate`), or which collections are fitted when (`training`).
+prediction. Not here: whether it is good enough (`gate`), or which collections are fitted when (`training`).
 
 Concept: the residual is small and the data few, so the settings are conservative and a weight that shrinks
 with few sales is applied outside the booster (docs/domain.md, section 5.3). A category is the trait value itself, never
@@ -121,7 +121,7 @@ class LocalInputs:
 
 
 class _Deadline:
-    """CatBoost callback that ends a fit at an instant of the monotonic clock."""
+    """CatBoost callback that ends a fit at a given time of the monotonic clock."""
 
     def __init__(self, at: float) -> None:
         self.at = at
@@ -141,7 +141,7 @@ def fit_local(
         inputs: Features of the sales, shape (n, …).
         residual_log: ln price − ln prior estimate, shape (n,).
         config: Settings.
-        deadline: Instant of `time.monotonic()` by which the fit must have ended.
+        deadline: Time of `time.monotonic()` by which the fit must have ended.
 
     Returns:
         The booster; it runs on one thread, so that collections can run side by side.

@@ -1,9 +1,9 @@
-"""Which pooled prior speaks for a collection: one market, one prior.
+"""Which pooled prior prices a collection: one market, one prior.
 
 Here: splitting past sales into markets, and looking up the live prior of a collection. Not here: fitting
 (`pooled`).
 
-Concept: a market is a chain. Pooling teaches because collections resemble one another, and across chains they
+Concept: a market is a chain. Pooling helps because collections resemble one another, and across chains they
 do not: on the real bundle the sales of one chain scatter six times as widely as the other's, and one prior
 for both had 7 % more error on the quieter chain than a prior of its own (MdAPE 9.15 against 8.6 %), without
 helping the other. A chain with too few sales for a prior of its own joins the largest market.

@@ -4,7 +4,7 @@ Here: fitting and applying the pooled CatBoost prior and the scale model. Not he
 on which rows (`ml.training.walk_forward`), the quantiles that turn a scale into an interval
 (`calibration`).
 
-Concept: every price enters as a gap to the hedonic index, so that a 0.05 ETH collection teaches a 50 ETH
+Concept: every price enters as a gap to the hedonic index, so that a 0.05 ETH collection informs a 50 ETH
 collection. The prior learns the log price that is left after the index; there is no collection id in it. The
 recipe and its constants are those measured in docs/domain.md, sections 5 (prior) and 7 (scale).
 """
@@ -36,7 +36,7 @@ class PriorConfig:
         quantile: Quantile of the pinball loss; slightly below the median offsets the skew of over-prices.
         target_clip: Bound on |ln price − index| in training, log units.
         noise_floor: A sale's weight is 1 / (its collection's median |gap| + this), log units: without it the
-            noisiest collections would own every split.
+            noisiest collections would dominate every split.
         rows_per_collection: A collection with more rows than this is down-weighted to this weight in total.
         max_rows: Rows used for a fit at most; more are thinned by seeded sampling.
         seed: Seed of CatBoost and of the sampling.
@@ -156,7 +156,7 @@ def prior_booster(config: PriorConfig) -> CatBoostRegressor:
         l2_leaf_reg=config.l2_leaf_reg,
         random_seed=config.seed,
         thread_count=config.threads,
-        **_SILENT,
+        **_QUIET,
     )
 
 
@@ -185,7 +185,7 @@ def fit_scale(
         border_count=config.border_count,
         random_seed=config.seed,
         thread_count=config.threads,
-        **_SILENT,
+        **_QUIET,
     )
     target = np.log(np.abs(error_log[rows]) + config.offset)
     return model.fit(Pool(with_premium(features[rows], premium_log[rows]), target))
@@ -220,4 +220,4 @@ def _require_rows(found: int, what: str) -> None:
         )
 
 
-_SILENT: dict[str, Any] = {"verbose": False, "allow_writing_files": False}
+_QUIET: dict[str, Any] = {"verbose": False, "allow_writing_files": False}

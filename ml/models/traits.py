@@ -121,7 +121,7 @@ def read_trait_types(
         collections: Only these; all when None.
 
     Returns:
-        Collection to its types; two types of one name are told apart by a number. Collections without traits are
+        Collection to its types; two types of one name are distinguished by a number. Collections without traits are
         missing.
     """
     chosen = "" if collections is None else "where collection in (select unnest($1))"
@@ -133,10 +133,10 @@ def read_trait_types(
         """,
         [] if collections is None else [list(collections)],
     ).fetchall()
-    return {collection: _told_apart(types) for collection, types in rows}
+    return {collection: _distinct_names(types) for collection, types in rows}
 
 
-def _told_apart(types: list[str]) -> tuple[str, ...]:
+def _distinct_names(types: list[str]) -> tuple[str, ...]:
     """The names, each once: a second `Hat` is `Hat (2)`."""
     taken: set[str] = set()
     names = []

@@ -1,10 +1,10 @@
 """Settings that studies have adopted, and which of them a fit may use.
 
-Here: reading ops.tuned_settings, and laying adopted settings over a recipe's defaults as of an instant. Not here: how
+Here: reading ops.tuned_settings, and laying adopted settings over a recipe's defaults as of a time. Not here: how
 settings are found and judged (`ml.tuning`), or the table's DDL (`ml.tuning.tables`).
 
-Concept: a setting chosen on sales until an instant knows something about every one of them. A fit that speaks for
-earlier sales must not use it, or history would look better than it was; so settings come into force at the instant of
+Concept: a setting chosen on sales until some time was influenced by every one of them. A fit that prices
+earlier sales must not use it, or past errors would be too low; so settings come into force at the time of
 their decision, and a fold keeps for ever the settings of its own cutoff. A setting was measured against one recipe
 (features and defaults): under another recipe it is ignored until it has been measured again.
 """
@@ -33,7 +33,7 @@ class Adopted:
     """One adopted setting.
 
     Attributes:
-        decided_at: Newest instant known to the study that chose it, microseconds since the epoch.
+        decided_at: Newest `known_at` in the data of the study that chose it, microseconds since the epoch.
         params: Field of the config to its value; empty means a return to the recipe's defaults.
     """
 
@@ -41,18 +41,18 @@ class Adopted:
     params: Mapping[str, Any]
 
 
-def settings_at(base: Config, adopted: Sequence[Adopted], instant: int | None) -> Config:
-    """The settings in force at an instant.
+def settings_at(base: Config, adopted: Sequence[Adopted], as_of: int | None) -> Config:
+    """The settings in force as of a time.
 
     Args:
         base: The recipe's defaults, a frozen dataclass.
         adopted: Adopted settings of the scope, in order of decision.
-        instant: Microseconds since the epoch; a setting decided at or after it is not used. None: the newest.
+        as_of: Microseconds since the epoch; a setting decided at or after it is not used. None: the newest.
 
     Returns:
         `base` with the newest usable setting laid over it.
     """
-    usable = [setting for setting in adopted if instant is None or setting.decided_at < instant]
+    usable = [setting for setting in adopted if as_of is None or setting.decided_at < as_of]
     return replace(base, **usable[-1].params) if usable else base  # type: ignore[type-var]
 
 

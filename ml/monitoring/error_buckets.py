@@ -1,6 +1,6 @@
 """How many models err how much, week by week: `monitoring.mape_buckets`.
 
-Here: models by bucket of their mean error. Not here: whether one of them is degraded (`online`).
+Here: models by bucket of their mean error. Not here: whether one of them is degraded (`online_error`).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ WEEKS = 26
 """Weeks that are shown; every bucket of a week has its row, also with no model."""
 
 
-def update_mape_buckets(con: duckdb.DuckDBPyConnection, now: datetime) -> int:
-    """Count the weeks before market time `now` again, in the caller's transaction; returns rows."""
+def update_mape_buckets(con: duckdb.DuckDBPyConnection, as_of: datetime) -> int:
+    """Count the weeks before market time `as_of` again, in the caller's transaction; returns rows."""
     con.execute(f"delete from {TABLE}")
     number = " ".join(f"when mape <= {edge} then {i}" for i, edge in enumerate(EDGES))
     names = ", ".join(f"({i}, '{name}')" for i, name in enumerate(BUCKETS))
@@ -42,8 +42,8 @@ def update_mape_buckets(con: duckdb.DuckDBPyConnection, now: datetime) -> int:
                 date_trunc('week', known_at) as window_start, collection, count(*) as sales,
                 avg(abs(estimate_eth / price_eth - 1)) as mape
             from {LEDGER}
-            where is_arms_length and estimate_eth > 0 and known_at < $now
-                and known_at >= date_trunc('week', $now::timestamp) - to_days($days)
+            where is_arms_length and estimate_eth > 0 and known_at < $as_of
+                and known_at >= date_trunc('week', $as_of::timestamp) - to_days($days)
             group by all
             having sales >= $min_sales
         ),
@@ -58,6 +58,6 @@ def update_mape_buckets(con: duckdb.DuckDBPyConnection, now: datetime) -> int:
         from grid left join numbered using (window_start, bucket_number)
         group by grid.window_start, grid.bucket_number, grid.bucket
         """,
-        {"now": now, "days": 7 * WEEKS, "min_sales": MIN_SALES},
+        {"as_of": as_of, "days": 7 * WEEKS, "min_sales": MIN_SALES},
     ).fetchone()
     return int(written[0]) if written else 0

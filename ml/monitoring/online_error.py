@@ -1,17 +1,17 @@
 """How wrong the estimates are now, per collection and over all, and whether that is worse than it was.
 
 Here: rolling errors of the ledger with their noise, degradation, trend; `monitoring.online_metrics`. Not here: the
-ledger (`estimate_ledger`), errors by bucket (`online_buckets`), what is done about it (`ml.retraining`).
+ledger (`estimate_ledger`), errors by bucket (`error_buckets`), what is done about it (`ml.retraining`).
 
 Concept: twenty sales under one constant model give anything from 9 to 40 % error (docs/domain.md, section 3), so a
 number alone decides nothing. A collection is degraded when three things hold together: its newest errors rank above its
 own earlier ones beyond noise, by an amount worth acting on, and they grew by more than those of the median of the last
-five sales did. The last is what tells a broken model from a market that became harder for everybody. Sales of one hour
+five sales did. The last separates a broken model from a market that became harder for every model. Sales of one hour
 share what moved the market in it, so an hour counts once in every error of a mean.
 
-A sale is left out when nobody had valued its collection for days although it had sold since: that says something about
+A sale is left out when its collection was not valued for days although it had sold since: that is a fact about
 the schedule, not about the model. An estimate that is old because nothing happened is current. The service levels and
-`online_buckets` judge what readers saw, and leave nothing out.
+`error_buckets` judge what readers saw, and leave nothing out.
 """
 
 from __future__ import annotations
@@ -29,21 +29,16 @@ from ml.ledger.estimate_ledger import CURRENT_DAYS
 from ml.monitoring.online_sql import (
     ALL,
     CLEAN_SQL,
-    DEGRADED,
     METRICS_SQL,
-    OK,
-    TOO_FEW,
     TREND_SQL,
     WINDOWS_SQL,
 )
+from ml.states import ErrorState
 from ml.tables.monitoring import ONLINE_METRICS
 
 __all__ = [
     "ALL",
-    "DEGRADED",
-    "OK",
     "TABLE",
-    "TOO_FEW",
     "OnlineConfig",
     "newest_online",
     "update_online_metrics",
@@ -117,17 +112,17 @@ class OnlineUpdate:
 
 
 def update_online_metrics(
-    con: duckdb.DuckDBPyConnection, now: datetime, config: OnlineConfig | None = None
+    con: duckdb.DuckDBPyConnection, as_of: datetime, config: OnlineConfig | None = None
 ) -> OnlineUpdate:
-    """Evaluate all collections at market time `now` and keep what changed, in the caller's transaction.
+    """Evaluate all collections at market time `as_of` and keep what changed, in the caller's transaction.
 
     Args:
         con: A write connection of the lake.
-        now: Sales known at or after it are not looked at.
+        as_of: Sales known at or after it are not used.
         config: Windows and guards.
     """
     began, config = time.monotonic(), config or OnlineConfig()
-    evaluate_online(con, now, config, "online_now")
+    evaluate_online(con, as_of, config, "online_now")
     con.execute(
         f"delete from online_now using {TABLE} as t where {_SAME} and t.state = online_now.state"
         " and t.n = online_now.n and t.past_n = online_now.past_n and t.mdape = online_now.mdape"
@@ -140,7 +135,7 @@ def update_online_metrics(
     con.execute(
         f"delete from {TABLE} where window_end < $1::timestamp - to_days($2::int)"
         f" and (collection, window_end) not in (select (collection, max(window_end)) from {TABLE} group by collection)",
-        [now, int(config.keep_days)],
+        [as_of, int(config.keep_days)],
     )
     con.execute("drop table temp.online_now")
     rows = con.execute(
@@ -149,8 +144,8 @@ def update_online_metrics(
     own = [row for row in rows if row[0] != ALL]
     return OnlineUpdate(
         collections=len(own),
-        degraded=tuple(name for name, state, _ in own if state == DEGRADED),
-        too_few=sum(state == TOO_FEW for _, state, _ in own),
+        degraded=tuple(name for name, state, _ in own if state == ErrorState.DEGRADED),
+        too_few=sum(state == ErrorState.TOO_FEW for _, state, _ in own),
         rows_written=int(written[0]) if written else 0,
         overall=next((mdape for name, _, mdape in rows if name == ALL), None),
         seconds=time.monotonic() - began,
@@ -166,11 +161,11 @@ def newest_online() -> str:
     return f"select * from {TABLE} qualify {newest}"
 
 
-def evaluate_online(con: duckdb.DuckDBPyConnection, now: datetime, config: OnlineConfig, into: str) -> None:
+def evaluate_online(con: duckdb.DuckDBPyConnection, as_of: datetime, config: OnlineConfig, into: str) -> None:
     """Leave the temporary table `into` with the columns of `COLUMNS`: one row per collection, and one for all."""
     days = int(config.past_days + config.recent_days)
     with sorted_asof_joins(con):
-        con.execute(CLEAN_SQL, {"now": now, "days": days, "current_days": config.current_days})
+        con.execute(CLEAN_SQL, {"as_of": as_of, "days": days, "current_days": config.current_days})
     con.execute(
         WINDOWS_SQL,
         {
@@ -189,7 +184,7 @@ def evaluate_online(con: duckdb.DuckDBPyConnection, now: datetime, config: Onlin
         con.execute(
             f"create or replace temp table {into} as {METRICS_SQL}",
             {
-                "now": now,
+                "as_of": as_of,
                 **{
                     name: getattr(config, name)
                     for name in (

@@ -1,25 +1,25 @@
-"""The statements behind `online`: clean sales, their windows, the trend of weeks, the metrics of both sides.
+"""The statements behind `online_error`: clean sales, their windows, the trend of weeks, the metrics of both sides.
 
-Here: SQL, in the order in which it runs. Not here: what the parameters are and why (`online.OnlineConfig`).
+Here: SQL, in the order in which it runs. Not here: what the parameters are and why (`online_error.OnlineConfig`).
 """
 
 from __future__ import annotations
 
 from ml.ledger.estimate_ledger import TABLE as LEDGER
 from ml.ledger.estimate_ledger import with_outdated
+from ml.states import ErrorState
 
 ALL = "all"
 """Stands for a collection in the rows over all of them."""
 
-OK, DEGRADED, TOO_FEW = "ok", "degraded", "too_few"
 
 CLEAN_SQL = f"""
 create or replace temp table online_clean as
 with sold as (
-    select * from {LEDGER} where is_arms_length and known_at < $now
+    select * from {LEDGER} where is_arms_length and known_at < $as_of
     qualify known_at > max(known_at) over (partition by collection) - to_days($days)
 ),
-told as (
+judged as (
     select
         collection, sale_id, known_at, date_trunc('hour', event_time) as hour,
         outdated_days <= $current_days as is_current,
@@ -30,9 +30,9 @@ told as (
     from ({with_outdated("sold")})
     where estimate_eth > 0
 )
-select * from told
+select * from judged
 union all by name
-select told.* replace ('{ALL}' as collection) from told
+select judged.* replace ('{ALL}' as collection) from judged
 """
 
 # Ages are days before the collection's newest sale. Where the past is more than the window, it is what lies before.
@@ -81,7 +81,7 @@ sums as (
     group by a.collection
 ),
 counted as (select collection, count(*) as weeks from weekly group by collection)
--- Mann-Kendall with its continuity correction; four weeks have too few orders to say anything
+-- Mann-Kendall with its continuity correction; four weeks have too few orders for a result
 select
     collection, weeks,
     case when weeks >= 5 then (s - sign(s)) / sqrt(weeks * (weeks - 1) * (2 * weeks + 5) / 18.0) end as z
@@ -136,15 +136,15 @@ outdated as (
     group by c.collection
 )
 select
-    t.collection, window_start, window_end, $now::timestamp as evaluated_at, t.n, coalesce(outdated.n, 0) as outdated,
+    t.collection, window_start, window_end, $as_of::timestamp as evaluated_at, t.n, coalesce(outdated.n, 0) as outdated,
     clusters, mdape, mdape_low, mdape_high, mape, level, coverage_80, med_5_mdape, past_n, past_mdape,
     past_med_5_mdape, z_past, z_relative, z_worse_than_med_5, trend.z as trend_z,
     coalesce(trend.weeks, 0) as trend_weeks,
     case
-        when t.n < $min_sales or past_n < $min_past_sales then '{TOO_FEW}'
+        when t.n < $min_sales or past_n < $min_past_sales then '{ErrorState.TOO_FEW}'
         when z_past >= $noise_z and z_relative >= $relative_z and mdape >= $min_ratio * past_mdape
-            and mdape - past_mdape >= $min_points then '{DEGRADED}'
-        else '{OK}'
+            and mdape - past_mdape >= $min_points then '{ErrorState.DEGRADED}'
+        else '{ErrorState.OK}'
     end as state
 from tested as t
 left join online_trend as trend on t.collection = trend.collection

@@ -1,4 +1,4 @@
-"""Past portfolios of real wallets, and what they teach: ops.portfolio_risk.
+"""Past portfolios of real wallets, and what is learnt from them: ops.portfolio_risk.
 
 Here: reading the out-of-fold predictions of what wallets bought or sold in a month, and writing the components. Not
 here: measuring them (`risk`).
@@ -45,7 +45,7 @@ def record_portfolio_risk(con: duckdb.DuckDBPyConnection, config: RiskConfig | N
 
 
 def read_risk(con: duckdb.DuckDBPyConnection, as_of: datetime) -> dict[str, PortfolioRisk]:
-    """The newest components known at the instant, by market; empty before there are any."""
+    """The newest components known at that time, by market; empty before there are any."""
     rows = con.execute(
         """
         select market, variance, same_collection, other_collections, quantile_80, portfolios from ops.portfolio_risk

@@ -32,10 +32,10 @@ class RiskConfig:
 
     Attributes:
         min_sales: Sales of a wallet in a month from which they count as a portfolio.
-        window: Newest portfolios of a market that are looked at.
-        min_portfolios: Below this many a market borrows the components of all markets.
-        error_clip: Bound on standardised errors: one typo price must not own a covariance.
-        half_cap: Bound on half-widths in log units within a sum: beyond it a log-normal variance says nothing.
+        window: Newest portfolios of a market that are used.
+        min_portfolios: Below this many a market uses the components of all markets.
+        error_clip: Bound on standardised errors: one typo price must not dominate a covariance.
+        half_cap: Bound on half-widths in log units within a sum: beyond it a log-normal variance has no meaning.
     """
 
     min_sales: int = 5
@@ -99,7 +99,7 @@ def estimate_risk(
     owner[holding.reshape(-1)] = portfolio
     within_pairs = np.bincount(owner, same_pairs, minlength=len(counts))
     within = np.bincount(owner, same_products, minlength=len(counts))
-    # a portfolio weighs as much as it has sales, not as it has pairs: the largest wallets would own everything
+    # a portfolio weighs as much as it has sales, not as it has pairs: the largest wallets would dominate
     weight = 1.0 / np.maximum(counts - 1.0, 1.0)
     variance = float((z**2).mean())
     other = _ratio(weight * (products - within), weight * (pairs - within_pairs))

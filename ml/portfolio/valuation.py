@@ -20,9 +20,7 @@ import pyarrow as pa
 from ml.portfolio.interval import portfolio_interval
 from ml.portfolio.past import read_risk
 from ml.portfolio.risk import RiskConfig
-
-UNKNOWN_TOKEN = "unknown_token"
-"""Reason of a token that the lake has never heard of."""
+from ml.states import NoValue
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class PortfolioValue:
         upper_80_eth: Upper bound.
         method: How the interval was made: common risk · the token's own (one token) · bounds added (no past
             portfolios to learn from: as wide as if all errors came together) · none.
-        as_of: Instant of the newest estimate in it.
+        as_of: Time of the newest estimate in it.
     """
 
     tokens: list[dict[str, Any]]
@@ -51,7 +49,7 @@ class PortfolioValue:
 
 
 def tokens_of(con: duckdb.DuckDBPyConnection, owner: str) -> list[tuple[str, str]]:
-    """Tokens that marts.fct_holdings says an address owns, as (collection, token_id), sorted."""
+    """Tokens that an address owns according to marts.fct_holdings, as (collection, token_id), sorted."""
     return con.execute(
         "select collection, token_id from marts.fct_holdings where lower(owner) = lower($1) order by all",
         [owner],
@@ -78,7 +76,7 @@ def value_portfolio(
         {
             "collection": row["collection"],
             "token_id": row["token_id"],
-            "reason": row["no_value_reason"] or UNKNOWN_TOKEN,
+            "reason": row["no_value_reason"] or NoValue.UNKNOWN_TOKEN,
         }
         for row in rows
         if row["estimate_eth"] is None

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ml.intervals.grades import grade_sql
 from ml.models.frames import FeatureSet
-from ml.pricing.tiers import REASON_NO_FEATURES
+from ml.states import NoValue
 
 PREDICTION_SCHEMA = pa.schema(
     [
@@ -23,6 +23,7 @@ PREDICTION_SCHEMA = pa.schema(
         ("feature_as_of", pa.timestamp("us")),
         ("feature_watermark", pa.timestamp("us")),
         ("tier", pa.string()),
+        ("no_value_reason", pa.string()),
         ("prior_version", pa.string()),
         ("half_80", pa.float64()),
         ("estimate_eth", pa.float64()),
@@ -49,13 +50,13 @@ def write_estimates(
     Args:
         con: A write connection with the temporary tables `_facts` and `_choices` of `scoring`.
         predictions: Rows of `PREDICTION_SCHEMA`.
-        as_of: The instant that was asked for.
+        as_of: Time that was asked for.
         snapshot_id: Lake snapshot the inputs came from.
         features: Features in use.
         only: Collections in scope; all when None.
 
     Returns:
-        History rows added; none when the same champions have priced the same instant before.
+        History rows added; none when the same champions have priced as of the same time before.
     """
     if only is None:
         con.execute("delete from predictions.token_estimates")
@@ -95,8 +96,13 @@ select
     p.expected_eth,
     {grade_sql("p.half_80")} as grade,
     coalesce(p.tier, 'none') as tier,
-    case when p.estimate_eth is null then coalesce(_facts.no_value_reason, '{REASON_NO_FEATURES}') end
-        as no_value_reason,
+    case
+        when p.estimate_eth is not null then null
+        when _facts.no_value_reason is not null then _facts.no_value_reason
+        when p.no_value_reason is not null then p.no_value_reason
+        when t.collection in (select collection from ops.set_aside) then '{NoValue.SET_ASIDE}'
+        else '{NoValue.NO_FEATURES}'
+    end as no_value_reason,
     case when p.estimate_eth is not null then c.model_version end as model_version,
     p.prior_version,
     $features as feature_fingerprint,

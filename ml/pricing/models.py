@@ -1,4 +1,4 @@
-"""The models that price: pooled priors, what the index knows by itself, and boosters of single collections.
+"""The models that price: pooled priors, the index fallback, and boosters of single collections.
 
 Here: holding them, and reading those that the lake names. Not here: fitting (`ml.models`), or applying (`price`).
 """
@@ -20,7 +20,7 @@ from ml.models.index_fallback import NOTHING_LEARNT, IndexFallback, index_versio
 from ml.models.markets import LivePriors
 from ml.registry.artifacts import ArtifactLostError, ArtifactStore
 from ml.registry.mirror import read_champions
-from ml.training.pooled import prior_version
+from ml.training.walk_forward import prior_version
 
 Float = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]
@@ -107,7 +107,7 @@ class PricingModels:
 
 @dataclass(frozen=True)
 class RowIntervals:
-    """State of the intervals at the instant of each of n rows, for every premium tier.
+    """State of the intervals as of the time of each of n rows, for every premium tier.
 
     Attributes:
         quantile_80: Multiples of the scale that hold 80 % of the errors, shape (n, tiers); NaN where the market of the
@@ -141,7 +141,7 @@ class LakeModels:
     Attributes:
         models: All of them.
         live: Collection to the version of its market's newest prior, None without one that can be used.
-        market: Collection to its market: what the index knows and the intervals are kept by it.
+        market: Collection to its market: the index fallback and the intervals are kept by it.
         calibrations: State of the intervals by market, None before there are any.
         lost: Versions of priors that cannot be used because a file of theirs is lost, with the reason.
     """
@@ -170,7 +170,7 @@ def read_models(
         artifacts: Where model files are.
         as_of: Calibrations made from later knowledge are not used (UTC); the newest one when None.
         features: Features in use.
-        all_priors: Also priors that no champion refers to, and without a look at their files.
+        all_priors: Also priors that no champion refers to, and without checking their files.
 
     Raises:
         FeatureMismatchError: When a live prior was fitted on other features.
@@ -212,7 +212,7 @@ def read_models(
 def _calibration(
     con: duckdb.DuckDBPyConnection, version: str | None, as_of: datetime | None
 ) -> Calibration | None:
-    """The newest calibration of a prior made from what was known before the instant."""
+    """The newest calibration of a prior made from what was known before that time."""
     if version is None:
         return None
     rows = con.execute(

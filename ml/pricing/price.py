@@ -4,9 +4,9 @@ Here: from features, tiers and models to an estimate. Not here: which tier price
 (`models`), or reading and writing tables.
 
 Concept: ln estimate = index + adjustment + residual. The adjustment is the pooled prior's gap to the index, or the
-effect of rarity where the index prices by itself; the residual is the weighted booster of the collection. Whoever needs
-an estimate of a past or present token calls this function, so that the error that is published is the error of the code
-that runs.
+effect of rarity where the index prices by itself; the residual is the weighted booster of the collection. Callers that
+need an estimate of a past or present token use this function, so that the error that is published is the error of the
+code that runs.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from ml.models.local import LocalInputs, UnnamedColumnsError, predict_local
 from ml.models.prior import predict_gap, predict_scale
 from ml.models.traits import RaggedTraitsError, TraitLists
 from ml.pricing.models import PricingModels, RowIntervals
-from ml.pricing.tiers import REASON_NO_FEATURES, TierChoices
+from ml.pricing.tiers import TierChoices
 from ml.registry.artifacts import ArtifactLostError
-from ml.registry.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
+from ml.states import NoValue, Tier
+from ml.tables.predictions import LEAST_ETH, MOST_ETH
 
 Float = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]
@@ -34,7 +35,7 @@ Objects = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class PricingInputs:
-    """What is known of n tokens, each at its own instant.
+    """What is known of n tokens, each as of its own time.
 
     Attributes:
         collection: Whose token.
@@ -120,9 +121,9 @@ def price(
 
     Args:
         inputs: What is known of them.
-        choices: Who prices each.
+        choices: What prices each.
         models: The models.
-        intervals: State of the intervals at each row's instant.
+        intervals: State of the intervals as of each row's time.
         features: Names of the feature columns.
         threads: CatBoost threads.
 
@@ -132,31 +133,44 @@ def price(
     residual, refused = _residuals(inputs, choices, models, features)
     tier = choices.tier.copy()
     if refused:
-        tier[np.isin(inputs.collection, list(refused)) & (tier == TIER_OWN)] = TIER_POOLED
+        tier[np.isin(inputs.collection, list(refused)) & (tier == Tier.OWN)] = Tier.POOLED
     prior_log, scale = _priors(inputs, choices.prior_version, models, threads)
-    by_index = np.asarray(tier == TIER_INDEX)
+    by_index = np.asarray(tier == Tier.INDEX)
     adjustment = np.where(by_index, _rarity(inputs, by_index, models), prior_log - inputs.base_log)
     pooled_log = np.where(by_index, inputs.base_log + adjustment, prior_log)
     half_80, half_90, mean_log = _intervals(
         inputs, pooled_log, np.where(by_index, np.nan, scale), intervals, models
     )
     reason = choices.reason.copy()
-    reason[_missing(reason) & ~np.isfinite(inputs.base_log)] = REASON_NO_FEATURES
+    reason[_missing(reason) & ~np.isfinite(inputs.base_log)] = NoValue.NO_FEATURES
+    estimate_log = pooled_log + residual
+    reason[_missing(reason) & _implausible(estimate_log, half_90, mean_log)] = NoValue.IMPLAUSIBLE
     priced = _missing(reason)
     return Prices(
-        tier=np.where(priced, tier, TIER_NONE).astype(object),
+        tier=np.where(priced, tier, Tier.NONE).astype(object),
         reason=reason,
         prior_version=_where(~by_index & priced, choices.prior_version),
         base_log=inputs.base_log,
         adjustment_log=adjustment,
         residual_log=residual,
-        estimate_log=pooled_log + residual,
+        estimate_log=estimate_log,
         prior_log=prior_log,
         half_80=half_80,
         half_90=half_90,
         mean_log=mean_log,
         refused=refused,
     )
+
+
+def _implausible(estimate_log: Float, half_90: Float, mean_log: Float) -> npt.NDArray[np.bool_]:
+    """Which rows have an estimate, bound or mean that no token can be worth.
+
+    They get no value, so that a collection whose prices span cents to thousands stops no other one.
+    """
+    half = np.where(np.isfinite(half_90), half_90, 0.0)
+    lowest, highest = estimate_log - half, np.maximum(estimate_log + half, estimate_log + mean_log)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(~((lowest >= np.log(LEAST_ETH)) & (highest <= np.log(MOST_ETH))))
 
 
 def _missing(values: Objects) -> npt.NDArray[np.bool_]:
@@ -232,7 +246,7 @@ def _residuals(
 ) -> tuple[Float, dict[str, str]]:
     """Weighted residuals of the collections' own boosters, 0 elsewhere, and the boosters that cannot be used."""
     residual, refused = np.zeros(len(inputs)), {}
-    wanted = np.flatnonzero((choices.tier == TIER_OWN) & np.isfinite(inputs.base_log))
+    wanted = np.flatnonzero((choices.tier == Tier.OWN) & np.isfinite(inputs.base_log))
     if not len(wanted):
         return residual, {}
     positions = [features.names.index(name) for name in features.local_names]

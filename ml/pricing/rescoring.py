@@ -3,9 +3,9 @@
 Here: one comparison of what the estimates were made from with what there is now. Not here: scoring
 (`scoring`).
 
-Concept: an estimate stays the honest answer as of its instant until its inputs change: features built for a
-newer instant, another champion, another feature schema, tokens that appeared, or a silence that
-has grown too long. Only those collections are worth the work and a row of history.
+Concept: an estimate stays correct as of its time until its inputs change: features built for a
+newer time, another champion, another feature schema, tokens that appeared, or a collection that
+has not traded for too long. Only those collections are worth the work and a row of history.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def collections_to_score(
 
     Args:
         con: A read connection.
-        as_of: The instant that will be scored (UTC, naive).
+        as_of: Time that will be scored (UTC, naive).
         features: Features in use; those declared now when None.
-        config: Settings of the scoring; its silence decides.
+        config: Settings of the scoring; its `silent_days` decides.
 
     Returns:
         Names, sorted; None when everything must be scored (nothing is yet, or the schema changed).

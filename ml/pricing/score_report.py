@@ -14,7 +14,7 @@ class ScoreReport:
     """What a scoring did.
 
     Attributes:
-        as_of: The instant that was scored.
+        as_of: Time that was scored.
         tokens: Tokens in scope.
         valued: Tokens with an estimate.
         collections: Collections in scope.
@@ -50,7 +50,7 @@ def score_report(
 
     Args:
         con: The connection that scored.
-        as_of: The instant that was scored.
+        as_of: Time that was scored.
         only: Collections in scope; all when None.
         history: Rows appended to predictions.estimate_history.
         replaced: Collections whose champion could not be used, with the reason.

@@ -1,10 +1,10 @@
-"""Scoring: an honest answer for every token, from champions alone.
+"""Scoring: an estimate, or a reason for its absence, for every token, from champions alone.
 
-Here: `score`, which prices the tokens of every collection as of an instant and writes predictions.token_estimates and
+Here: `score`, which prices the tokens of every collection as of a time and writes predictions.token_estimates and
 predictions.estimate_history. Not here: training of any kind, the tiers (`tiers`), or the price itself (`price`).
 
 Concept: every token gets a row: an estimate, or the reason why there is none. A champion whose files or features do not
-fit is replaced by the next tier, and the report says so. Same inputs, same rows: a rerun adds no history.
+fit is replaced by the next tier, and the report lists it. Same inputs, same rows: a rerun adds no history.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from ml.pricing.price import Prices, PricingInputs, price
 from ml.pricing.score_report import ScoreReport, score_report
 from ml.pricing.tiers import TierChoices, TierRules, usable_champions
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_OWN, Champion
+from ml.registry.champion import Champion
 from ml.registry.mirror import read_champions
+from ml.states import Tier
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def score(
     Args:
         con: A write connection of the lake.
         artifacts: Where model files are.
-        as_of: The instant to value at (UTC, naive); only what was known before it is used.
+        as_of: Time to value at (UTC, naive); only what was known before it is used.
         snapshot_id: Lake snapshot the inputs come from; written to every row.
         only: Collections to score; all when None.
         config: Settings.
@@ -107,7 +108,7 @@ def score(
 def _collection_facts(
     con: duckdb.DuckDBPyConnection, as_of: datetime, only: Sequence[str] | None, rules: TierRules
 ) -> None:
-    """Temporary table `_facts`: each collection in scope at the instant, and why it has no value."""
+    """Temporary table `_facts`: each collection in scope at that time, and why it has no value."""
     chosen = "" if only is None else "where d.collection in (select unnest($only))"
     table = con.execute(
         f"""
@@ -180,14 +181,14 @@ def _price_tokens(
     config: ScoringConfig,
 ) -> Iterator[tuple[pa.RecordBatch, Prices]]:
     """Price the tokens of the collections in `_choices`, in batches of `PREDICTION_SCHEMA`."""
-    own = con.execute("select collection from _choices where tier = $1", [TIER_OWN]).fetchall()
+    own = con.execute("select collection from _choices where tier = $1", [Tier.OWN]).fetchall()
     types = read_trait_types(con, [row[0] for row in own])
     quoted = "".join(f', t."{name}"' for name in features.names)
     reader = con.execute(
         f"""
         select t.collection, t.token_id, t.as_of, t.state_known_at, t.base_log, d.rarity_pct as _rarity,
             c.market as _market, c.tier as _tier, c.prior_version as _prior, c.floor_log as _floor,
-            case when c.tier = '{TIER_OWN}' then d.trait_values end as _traits {quoted}
+            case when c.tier = '{Tier.OWN}' then d.trait_values end as _traits {quoted}
         from features.token_features as t
         inner join _choices as c on t.collection = c.collection
         left join marts.dim_tokens as d on t.collection = d.collection and t.token_id = d.token_id
@@ -221,7 +222,9 @@ def _prediction_batch(batch: pa.RecordBatch, prices: Prices) -> pa.RecordBatch:
         "feature_watermark": batch.column("state_known_at"),
         "tier": pa.array(prices.tier, pa.string()),
         "prior_version": pa.array(prices.prior_version, pa.string()),
-        "half_80": pa.array(prices.half_80, from_pandas=True),
+        "no_value_reason": pa.array(prices.reason, pa.string()),
+        # No grade without a value.
+        "half_80": pa.array(np.where(prices.valued, prices.half_80, np.nan), from_pandas=True),
         **eth,
     }
     arrays = [

@@ -16,14 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.index.params import DEFAULT_PARAMS
-from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
+from ml.registry.champion import Champion
+from ml.states import NoValue, Tier
 from ml.training.gate import GateConfig
 
 Objects = npt.NDArray[np.object_]
-
-REASON_FEW_SALES = "fewer_than_3_sales"
-REASON_SILENT = "silent_over_90_days"
-REASON_NO_FEATURES = "no_features"
 
 
 @dataclass(frozen=True)
@@ -48,8 +45,8 @@ class TierRules:
             days_since_sale: Days since the newest of them; NaN without one.
         """
         if sales < self.min_sales:
-            return REASON_FEW_SALES
-        return REASON_SILENT if days_since_sale > self.silent_days else None
+            return NoValue.FEW_SALES
+        return NoValue.INACTIVE if days_since_sale > self.silent_days else None
 
     def choose(self, sales: int, champion: Champion | None, live_prior: str | None) -> tuple[str, str | None]:
         """The tier of a collection and the version of the prior that prices it (None for the index).
@@ -63,10 +60,10 @@ class TierRules:
             live_prior: Version of its market's newest prior, or None.
         """
         if champion is not None:
-            return champion.tier, None if champion.tier == TIER_INDEX else champion.prior_version
+            return champion.tier, None if champion.tier == Tier.INDEX else champion.prior_version
         if live_prior is None or sales < DEFAULT_PARAMS.min_sales + self.gate.pooled_min_sales:
-            return TIER_INDEX, None
-        return TIER_POOLED, live_prior
+            return Tier.INDEX, None
+        return Tier.POOLED, live_prior
 
 
 def usable_champions(
@@ -87,7 +84,7 @@ def usable_champions(
     for key, champion in champions.items():
         if champion.feature_fingerprint != feature_fingerprint:
             refused[key] = f"fitted on features {champion.feature_fingerprint}"
-        elif champion.tier != TIER_INDEX and champion.prior_version not in priors:
+        elif champion.tier != Tier.INDEX and champion.prior_version not in priors:
             version = str(champion.prior_version)
             refused[key] = (lost or {}).get(version, f"its prior {version} is not kept any more")
     return {key: champion for key, champion in champions.items() if key not in refused}, refused
@@ -95,12 +92,12 @@ def usable_champions(
 
 @dataclass(frozen=True)
 class TierChoices:
-    """Who prices each of n rows.
+    """What prices each of n rows.
 
     Attributes:
         tier: Tier of each row.
         prior_version: Prior of each row, or None. A row that the index prices may name one: then its price is computed
-            beside the estimate.
+            next to the estimate.
         reason: Why the row has no value, or None.
         champions: Champion of every collection with a row of tier own_model.
     """
@@ -113,10 +110,10 @@ class TierChoices:
     @classmethod
     def of_champion(cls, champion: Champion, rows: int) -> TierChoices:
         """The same champion for all rows."""
-        index = champion.tier == TIER_INDEX
+        index = champion.tier == Tier.INDEX
         return cls(
             np.full(rows, champion.tier, dtype=object),
             np.full(rows, None if index else champion.prior_version, dtype=object),
             np.full(rows, None, dtype=object),
-            {champion.collection: champion} if champion.tier == TIER_OWN else {},
+            {champion.collection: champion} if champion.tier == Tier.OWN else {},
         )

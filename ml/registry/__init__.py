@@ -1,1 +1,1 @@
-"""Which model speaks for a collection: content-addressed artefacts and the MLflow registry of champions."""
+"""Which model prices a collection: content-addressed artefacts and the MLflow registry of champions."""

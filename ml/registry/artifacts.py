@@ -30,7 +30,7 @@ class ArtifactMissingError(ArtifactLostError):
 
 
 class ArtifactCorruptError(ArtifactLostError):
-    """The file cannot be read, or its bytes are not what its name says."""
+    """The file cannot be read, or its bytes do not match the digest in its name."""
 
 
 @dataclass(frozen=True)

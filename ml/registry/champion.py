@@ -16,12 +16,6 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-TIER_OWN = "own_model"
-TIER_POOLED = "pooled"
-TIER_INDEX = "index_rarity"
-TIER_NONE = "none"
-TIERS = (TIER_OWN, TIER_POOLED, TIER_INDEX, TIER_NONE)
-
 _IDENTITY = (
     "collection",
     "tier",
@@ -39,13 +33,13 @@ class Champion:
 
     Attributes:
         collection: Whose tokens it prices.
-        tier: Which parts speak: own_model, pooled or index_rarity.
+        tier: Which parts set the price: own_model, pooled or index_rarity.
         prior_version: The pooled prior beneath it, or None for the index alone.
         local_sha: Digest of the local booster, or None.
         weight: Share of the local booster's residual that is added, 0 when there is none.
         index_fingerprint: Parameters of the hedonic index.
         feature_fingerprint: Feature schema that it was fitted on.
-        trained_until: The newest sale it has seen was known at this instant (UTC).
+        trained_until: `known_at` of the newest sale it was trained on (UTC).
         snapshot_id: Lake snapshot that it was trained on.
         numbers: What the gate measured, for people; not part of the identity.
         version: Version in the registry; 0 before it is registered.

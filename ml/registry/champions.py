@@ -69,7 +69,7 @@ class ChampionRegistry:
             has.
 
         Raises:
-            RegistryError: The registry refused; the lake's champion goes on.
+            RegistryError: The registry refused; the lake's champion stays.
         """
         collection = challenger.collection
         previous = current.version if current else None
@@ -90,8 +90,8 @@ class ChampionRegistry:
 
         Args:
             collection: Whose champion to replace.
-            current: The champion as the lake knows it. Its versions, not the aliases, say what is swapped, so that a
-                rollback that died before the lake heard of it is finished by the next one and not undone.
+            current: The champion as the lake knows it. Its versions, not the aliases, define what is swapped, so that a
+                rollback that was killed before it was written to the lake is finished by the next one and not undone.
 
         Returns:
             The new champion.

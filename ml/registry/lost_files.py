@@ -1,7 +1,7 @@
 """Which model files are lost: that the lake's state refers to, and the artefact store does not have whole.
 
 Here: one comparison of ops.prior_folds and ops.champions with the files. Not here: fitting them again
-(`ml.training.walk_forward`, `training`), or who prices meanwhile (`ml.pricing`).
+(`ml.training.walk_forward`, `training`), or what prices meanwhile (`ml.pricing`).
 
 Concept: everything in the artefact store was fitted from the lake, so a lost file is work to do and not an error. Its
 owner is due (`due`): a market for the models of a fold, a collection for its booster.

@@ -1,9 +1,9 @@
 """The lake's mirror of the registry: what inference reads set-wise.
 
 Here: reading champions from ops.champions, writing them together with the decisions that made them, rollback,
-and taking over a champion that somebody moved in the registry. Not here: the registry itself (`champions`).
+and taking over a champion moved by hand in the registry. Not here: the registry itself (`champions`).
 
-Concept: MLflow is the registry of record and has no set-wise read worth the name; the lake has no aliases. A
+Concept: MLflow is the registry of record and has no efficient set-wise read; the lake has no aliases. A
 promotion is written to the registry first, then to the mirror in one transaction with its decision row.
 Killed in between, the mirror still names the old champion, the next training decides again from the same
 lake, finds its version already registered, and only the mirror's half is left to do: the decision is never
@@ -24,6 +24,7 @@ import pyarrow as pa
 from ml.registry.champion import Champion
 from ml.registry.champions import ALIAS_CHAMPION, ALIAS_PREVIOUS, ChampionRegistry
 from ml.registry.errors import RegistryError
+from ml.states import Action
 from ml.tables.writing import append
 
 
@@ -32,7 +33,7 @@ class Decision:
     """One row of ops.decision_log.
 
     Attributes:
-        decided_at: Newest instant known to the data it was decided on (UTC), so that a rerun decides at the
+        decided_at: Newest `known_at` in the data it was decided on (UTC), so that a rerun decides at the
             same time.
         run_id: The run that decided.
         collection: Whose champion, or `POOLED` for the pooled prior.
@@ -150,7 +151,7 @@ def rollback(
         run_id: The run or person that does it.
         reason: Why, for people.
         rule: The rule that decided.
-        decided_at: Newest instant known to the data it was decided on; what the replaced champion has seen when None.
+        decided_at: Newest `known_at` in the data it was decided on; what the replaced champion has seen when None.
         numbers: What was measured; the restored champion's own numbers when None.
 
     Returns:
@@ -162,12 +163,12 @@ def rollback(
     """
     before = read_champions(con, [collection]).get(collection)
     restored = registry.rollback(collection, before)
-    now = decided_at or (before.trained_until if before else restored.trained_until)
+    decided = decided_at or (before.trained_until if before else restored.trained_until)
     decision = Decision(
-        now,
+        decided,
         run_id,
         collection,
-        "rolled_back",
+        Action.ROLLED_BACK,
         rule,
         reason,
         restored.numbers if numbers is None else dict(numbers),
@@ -181,16 +182,16 @@ def rollback(
 def adopt_moved_aliases(
     con: duckdb.DuckDBPyConnection, registry: ChampionRegistry, run_id: str
 ) -> list[Champion]:
-    """Take over champions that somebody moved back in the registry.
+    """Take over champions that were moved back in the registry by hand.
 
-    A registry champion *older* than the lake's was moved by hand: the lake follows. A *newer* one was
-    registered by a training that died before its commit: the next training finishes it, so it is left alone
-    here. One that the registry cannot describe is left too, with a decision row that says so.
+    A registry champion *older* than the lake's was moved by hand: the lake takes it over. A *newer* one was
+    registered by a training that was killed before its commit: the next training finishes it, so it is left alone
+    here. One that the registry cannot describe is left too, with a decision row about it.
 
     Args:
         con: A write connection of the lake.
         registry: The registry of record.
-        run_id: The run that looks.
+        run_id: The run that checks.
 
     Returns:
         The champions taken over.
@@ -209,7 +210,7 @@ def adopt_moved_aliases(
                     ours.trained_until,
                     run_id,
                     collection,
-                    "kept",
+                    Action.KEPT,
                     "registry_unreadable",
                     f"the registry's champion is version {theirs}, which cannot be taken over: {error}",
                     {},
@@ -224,7 +225,7 @@ def adopt_moved_aliases(
                 ours.trained_until,
                 run_id,
                 collection,
-                "rolled_back",
+                Action.ROLLED_BACK,
                 "moved_in_registry",
                 f"the registry's champion is version {theirs}, the lake's was {ours.version}",
                 champion.numbers,

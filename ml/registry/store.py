@@ -1,7 +1,7 @@
 """The registry's SQLite file: made whole or not at all, and quick to commit to.
 
 Here: what Assay does for the embedded default of MLflow's store before MLflow opens it. Not here: what is registered
-(`champions`); a store on a server is made and migrated by whoever runs that server.
+(`champions`); a store on a server is made and migrated by the operator of that server.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def prepare(url: str) -> None:
 
 
 def _make(database: Path) -> None:
-    """Build the schema beside the database and link it into place.
+    """Build the schema next to the database and link it into place.
 
     MLflow makes its tables by fifty migrations that SQLite does not undo: killed between two of them, it leaves a file
     that no later start can migrate. A link, unlike a rename, never replaces the store that another process made first.

@@ -1,1 +1,1 @@
-"""What is done about models that got worse: who is trained again, put back or trusted less, and what it brought."""
+"""What is done about models that got worse: training again, rolling back, a lower tier, and the effect of each."""

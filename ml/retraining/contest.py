@@ -3,9 +3,9 @@
 Here: pricing sales with any registered champion from its files, and the paired comparison. Not here: who is compared
 (`restore`), or what a champion is (`ml.registry.champion`).
 
-Concept: sales scatter so widely that two models measured on different sales cannot be told apart. On the same sales the
-scatter cancels: only the difference of their errors is left. Both get the features that each sale had at its own
-instant, so it is the models that are compared and not how fresh their features were. An hour counts once.
+Concept: sales scatter so widely that two models measured on different sales cannot be distinguished. On the same sales
+the scatter cancels: only the difference of their errors is left. Both get the features that each sale had at its own
+time, so it is the models that are compared and not how fresh their features were. An hour counts once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Float = npt.NDArray[np.float64]
 
 
 class CannotPriceError(ValueError):
-    """A champion cannot price these sales; says why."""
+    """A champion cannot price these sales; the message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class UnseenSales:
     Attributes:
         collection: Whose.
         target_log: ln price.
-        base_log: The index at each sale's own instant.
+        base_log: The index at each sale's own as-of time.
         med_5_log: ln median of the five sales before; NaN without.
         hour: Hours since the epoch.
         rarity: Rarity percentile, NaN without one.
@@ -123,16 +123,16 @@ def compare(champion: Float, rival: Float, hour: npt.NDArray[np.int64]) -> Conte
 def read_unseen(
     con: duckdb.DuckDBPyConnection,
     since: Mapping[str, datetime],
-    now: datetime,
+    as_of: datetime,
     features: FeatureSet,
     most: int,
 ) -> dict[str, UnseenSales]:
-    """Clean sales with features that became known after an instant of each collection and before `now`.
+    """Clean sales with features that became known after `since` of each collection and before `as_of`.
 
     Args:
         con: A read connection with features.sale_features, the ledger and marts.dim_tokens.
-        since: Collection to the newest instant that one of its models has seen.
-        now: Market time.
+        since: Collection to the newest `known_at` that one of its models was trained on.
+        as_of: Market time.
         features: Columns to read.
         most: Newest sales of each collection.
     """
@@ -156,11 +156,11 @@ def read_unseen(
             inner join _asked on s.collection = _asked.collection
             inner join {LEDGER} as l on s.sale_id = l.sale_id and l.is_arms_length
             left join marts.dim_tokens as t on s.collection = t.collection and s.token_id = t.token_id
-            where s.known_at > _asked.since and s.known_at < $now and s.base_log is not null
+            where s.known_at > _asked.since and s.known_at < $as_of and s.base_log is not null
             qualify row_number() over (partition by s.collection order by s.known_at desc, s.seq desc) <= $most
             order by s.collection, s.seq
             """,
-            {"now": now, "most": most},
+            {"as_of": as_of, "most": most},
         ).to_arrow_table()
     finally:
         con.unregister("_asked")

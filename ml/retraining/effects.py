@@ -1,4 +1,4 @@
-"""What a decision brought: the errors of the sales after it beside those before it.
+"""The effect of a decision: the errors of the sales after it, compared with those before it.
 
 Here: `ops.decision_effects`. Not here: decisions (`ml.registry.mirror`), or what follows from an effect (`queue`).
 
@@ -18,23 +18,23 @@ from ml.compute.asof_join import sorted_asof_joins
 from ml.ledger.estimate_ledger import CURRENT_DAYS, with_outdated
 from ml.ledger.estimate_ledger import TABLE as LEDGER
 from ml.retraining.policy import RetrainingPolicy
-from ml.retraining.queue import CHANGES
 from ml.retraining.tables import EFFECTS
+from ml.states import CHAMPION_CHANGES, sql_list
 
 
 def measure_effects(
-    con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy | None = None
+    con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingPolicy | None = None
 ) -> int:
     """Write the effect of every decision that has enough sales on both sides by now; returns how many are new.
 
     Args:
         con: A write connection of the lake; the caller's transaction.
-        now: Market time.
+        as_of: Market time.
         policy: Guards.
     """
     policy = policy or RetrainingPolicy()
     limits = {
-        "now": now,
+        "as_of": as_of,
         "days": int(policy.effect_days),
         "least": policy.effect_sales,
         "most": policy.effect_most_sales,
@@ -51,7 +51,7 @@ insert into {EFFECTS} by name
 with decisions as (
     select collection, decided_at, run_id, action, challenger
     from ops.decision_log
-    where action in {CHANGES} and champion is not null and decided_at < $now
+    where action in {sql_list(CHAMPION_CHANGES)} and champion is not null and decided_at < $as_of
         and (collection, decided_at, run_id) not in (select (collection, decided_at, run_id) from {EFFECTS})
     qualify row_number() over (partition by collection, decided_at, run_id order by action) = 1
 ),
@@ -65,7 +65,7 @@ sales as (
         date_trunc('hour', l.event_time) as hour
     from decisions as d
     inner join priced as l
-        on d.collection = l.collection and l.is_arms_length and l.estimate_eth > 0 and l.known_at < $now
+        on d.collection = l.collection and l.is_arms_length and l.estimate_eth > 0 and l.known_at < $as_of
         and l.outdated_days <= {CURRENT_DAYS}
         and case
             when l.known_at > d.decided_at then l.model_version = d.challenger
@@ -91,7 +91,7 @@ sides as (
     group by all
 )
 select
-    *, $now::timestamp as measured_at,
+    *, $as_of::timestamp as measured_at,
     case when z <= -$z then 'helped' when z >= $z then 'hurt' else 'no_difference' end as verdict
 from sides
 where n_before >= $least and n_after >= $least

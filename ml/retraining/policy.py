@@ -10,15 +10,16 @@ class RetrainingPolicy:
     """Limits and thresholds; days and hours are market time.
 
     Attributes:
-        enabled: False: nothing is launched, put back or trusted less; the queue is kept and people are told.
+        enabled: False: nothing is launched, replaced by its previous version or moved to a lower tier; the queue is
+            kept and people are notified.
         daily_budget: Collections that may be trained again in one day.
         cap: Collections of one run.
-        cooldown_h: Hours after its training before a collection is looked at again.
+        cooldown_h: Hours after its training before a collection is examined again.
         drift_excess: Excess error that one drifted feature stands for, as a fraction of the price.
         drift_features: Drifted features beyond which the excess does not grow.
         stale_days: A judgement of errors whose newest sale is older does not put a collection into the queue.
         effect_sales: Clean sales before and after a decision without which its effect is not measured.
-        effect_most_sales: Sales on each side that are looked at.
+        effect_most_sales: Sales on each side that are used.
         effect_days: Market time before a decision of which sales count.
         effect_z: Standard errors from which an effect is more than noise.
         contest_sales: Sales that neither model has seen without which none is put back.

@@ -1,11 +1,11 @@
-"""The queue: which collections need something, most valuable first, and what has become of it.
+"""The queue: which collections need something, most valuable first, and the state of each.
 
 Here: `ops.retrain_queue`, from what was found (degraded, drifted) and from what trainings recorded. Not here: launching
 (`orchestration.retraining`), judging errors (`ml.monitoring.online_error`), finding drift (`ml.drift`).
 
 Concept: a row moves queued → launched → cooling → done. What degraded a model stays in its window of sales for weeks
 after a training that repaired it; so a trained collection is judged by the measured effect of the training on sales
-after it, and asks again only when that effect is none: first for new settings, then for a fit with them.
+after it, and is queued again only without such an effect: first for new settings, then for a fit with them.
 """
 
 from __future__ import annotations
@@ -18,25 +18,17 @@ import duckdb
 
 from ml.drift.statement import MARKET_PREFIX
 from ml.drift.tables import STATUS as DRIFT
-from ml.monitoring.online_error import ALL, DEGRADED, newest_online
+from ml.monitoring.online_error import ALL, newest_online
 from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.tables import (
-    COOLING,
-    DONE,
     EFFECTS,
-    LAUNCHED,
     QUEUE,
-    QUEUED,
-    RETRAIN,
-    RETUNE,
 )
-
-CHANGES = ("promoted", "fell_back", "rolled_back")
-"""Actions of ops.decision_log after which another model speaks."""
+from ml.states import CHAMPION_CHANGES, DriftState, ErrorState, QueueKind, QueueState, sql_list
 
 
 @dataclass(frozen=True)
-class QueueState:
+class QueueSummary:
     """The queue after a refresh.
 
     Attributes:
@@ -55,83 +47,87 @@ class QueueState:
 
 
 def refresh_queue(
-    con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy | None = None
-) -> QueueState:
-    """Bring the queue up to what is known at market time `now`, in the caller's transaction; idempotent.
+    con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingPolicy | None = None
+) -> QueueSummary:
+    """Bring the queue up to what is known at market time `as_of`, in the caller's transaction; idempotent.
 
     Args:
         con: A write connection of the lake.
-        now: Market time.
+        as_of: Market time.
         policy: Limits and weights.
     """
     policy = policy or RetrainingPolicy()
-    _find_needs(con, now, policy)
-    con.execute(_RESOLVE_SQL, {"now": now})
+    _find_needs(con, as_of, policy)
+    con.execute(_RESOLVE_SQL, {"as_of": as_of})
     con.execute(_REENTER_SQL)
-    con.execute(_ENTER_SQL, {"now": now})
+    con.execute(_ENTER_SQL, {"as_of": as_of})
     con.execute(
-        f"delete from {QUEUE} where state = '{DONE}' and last_seen < $1::timestamp - to_days($2::int)",
-        [now, int(policy.forget_days)],
+        f"delete from {QUEUE} where state = '{QueueState.DONE}' and last_seen < $1::timestamp - to_days($2::int)",
+        [as_of, int(policy.forget_days)],
     )
     con.execute("drop table temp.acting_needs")
     con.execute("drop table temp.acting_changes")
-    return read_queue(con, now)
+    return read_queue(con, as_of)
 
 
-def read_queue(con: duckdb.DuckDBPyConnection, now: datetime) -> QueueState:
+def read_queue(con: duckdb.DuckDBPyConnection, as_of: datetime) -> QueueSummary:
     """The queue as it stands; empty before the first refresh."""
     rows = con.execute(
         f"select collection, kind, state, launched_at >= date_trunc('day', $1::timestamp) from {QUEUE}"
         " order by priority desc, collection",
-        [now],
+        [as_of],
     ).fetchall()
-    waiting = [(name, kind) for name, kind, state, _ in rows if state == QUEUED]
-    return QueueState(
-        tuple(name for name, kind in waiting if kind == RETRAIN),
-        tuple(name for name, kind in waiting if kind == RETUNE),
-        sum(state == LAUNCHED for _, _, state, _ in rows),
-        sum(state == COOLING for _, _, state, _ in rows),
+    waiting = [(name, kind) for name, kind, state, _ in rows if state == QueueState.QUEUED]
+    return QueueSummary(
+        tuple(name for name, kind in waiting if kind == QueueKind.RETRAIN),
+        tuple(name for name, kind in waiting if kind == QueueKind.RETUNE),
+        sum(state == QueueState.LAUNCHED for _, _, state, _ in rows),
+        sum(state == QueueState.COOLING for _, _, state, _ in rows),
         sum(bool(today) for *_, today in rows),
     )
 
 
-def mark_launched(con: duckdb.DuckDBPyConnection, keys: Sequence[str], run_id: str, now: datetime) -> int:
+def mark_launched(con: duckdb.DuckDBPyConnection, keys: Sequence[str], run_id: str, as_of: datetime) -> int:
     """A run has begun to train these; returns how many of them stood in the queue. Twice for one run counts once."""
     row = con.execute(
-        f"update {QUEUE} set state = '{LAUNCHED}', launched_at = $now, run_id = $run, attempts = attempts + 1"
-        f" where collection in (select unnest($keys)) and run_id is distinct from $run and state <> '{DONE}'",
-        {"now": now, "run": run_id, "keys": list(keys)},
+        f"update {QUEUE} set state = '{QueueState.LAUNCHED}', launched_at = $as_of, run_id = $run,"
+        " attempts = attempts + 1"
+        f" where collection in (select unnest($keys)) and run_id is distinct from $run"
+        f" and state <> '{QueueState.DONE}'",
+        {"as_of": as_of, "run": run_id, "keys": list(keys)},
     ).fetchone()
     return int(row[0]) if row else 0
 
 
 def mark_trained(
-    con: duckdb.DuckDBPyConnection, keys: Sequence[str], run_id: str, now: datetime, cooldown_h: float
+    con: duckdb.DuckDBPyConnection, keys: Sequence[str], run_id: str, as_of: datetime, cooldown_h: float
 ) -> None:
-    """These were trained, by whom ever: their new sales are awaited. Collections that need nothing are not touched."""
+    """These were trained, by any run: their new sales are awaited. Collections that need nothing are not touched."""
     con.execute(
-        f"update {QUEUE} set state = '{COOLING}', last_trained = $now, run_id = $run, kind = '{RETRAIN}',"
+        f"update {QUEUE} set state = '{QueueState.COOLING}', last_trained = $as_of, run_id = $run,"
+        f" kind = '{QueueKind.RETRAIN}',"
         " attempts = attempts + (case when run_id is distinct from $run then 1 else 0 end), cooling_until = $until"
-        f" where collection in (select unnest($keys)) and state <> '{DONE}'",
-        {"now": now, "run": run_id, "keys": list(keys), "until": now + timedelta(hours=cooldown_h)},
+        f" where collection in (select unnest($keys)) and state <> '{QueueState.DONE}'",
+        {"as_of": as_of, "run": run_id, "keys": list(keys), "until": as_of + timedelta(hours=cooldown_h)},
     )
 
 
 def mark_retuned(con: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
-    """Settings of these were looked at: they may be fitted again."""
+    """Settings of these were examined: they may be fitted again."""
     con.execute(
-        f"update {QUEUE} set kind = '{RETRAIN}' where state = '{QUEUED}' and kind = '{RETUNE}'"
+        f"update {QUEUE} set kind = '{QueueKind.RETRAIN}' "
+        f" where state = '{QueueState.QUEUED}' and kind = '{QueueKind.RETUNE}'"
         " and collection in (select unnest($1))",
         [list(keys)],
     )
 
 
 def launched_runs(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """Runs that have begun to train collections and were not heard of since."""
+    """Runs that have begun to train collections and have not reported an end since."""
     return [
         row[0]
         for row in con.execute(
-            f"select distinct run_id from {QUEUE} where state = '{LAUNCHED}' order by 1"
+            f"select distinct run_id from {QUEUE} where state = '{QueueState.LAUNCHED}' order by 1"
         ).fetchall()
     ]
 
@@ -139,17 +135,18 @@ def launched_runs(con: duckdb.DuckDBPyConnection) -> list[str]:
 def release(con: duckdb.DuckDBPyConnection, ended_runs: Sequence[str]) -> int:
     """Collections that a run which has ended did not train wait again; returns how many."""
     row = con.execute(
-        f"update {QUEUE} set state = '{QUEUED}' where state = '{LAUNCHED}' and run_id in (select unnest($1))",
+        f"update {QUEUE} set state = '{QueueState.QUEUED}' where state = '{QueueState.LAUNCHED}'"
+        " and run_id in (select unnest($1))",
         [list(ended_runs)],
     ).fetchone()
     return int(row[0]) if row else 0
 
 
-def _find_needs(con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy) -> None:
+def _find_needs(con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingPolicy) -> None:
     """Temporary tables: `acting_needs`, what was found, with its value; `acting_changes`, runs that changed a model."""
     con.execute(
         "create or replace temp table acting_changes as"
-        f" select collection, run_id from ops.decision_log where action in {CHANGES}"
+        f" select collection, run_id from ops.decision_log where action in {sql_list(CHAMPION_CHANGES)}"
     )
     degraded = f"""
     select collection, greatest(mdape - past_mdape, 0) as severity, window_start as since, true as erring,
@@ -157,8 +154,8 @@ def _find_needs(con: duckdb.DuckDBPyConnection, now: datetime, policy: Retrainin
             'errors grew from {{:.1f}} % to {{:.1f}} % on {{:d}} sales', 100 * past_mdape, 100 * mdape, n
         ) as reason
     from ({newest_online()})
-    where state = '{DEGRADED}' and collection <> '{ALL}'
-        and window_end >= $now::timestamp - to_days({int(policy.stale_days)})
+    where state = '{ErrorState.DEGRADED}' and collection <> '{ALL}'
+        and window_end >= $as_of::timestamp - to_days({int(policy.stale_days)})
     """
     # a champion fitted on the window's sales knows the market after the change
     drifted = f"""
@@ -166,9 +163,9 @@ def _find_needs(con: duckdb.DuckDBPyConnection, now: datetime, policy: Retrainin
         window_start as since, false as erring,
         format('{{:d}} features drifted, most of all {{}}', drifted, worst_feature) as reason
     from {DRIFT} left join (select collection, trained_until from ops.champions) using (collection)
-    where state = 'drifted' and coalesce(trained_until < window_end, true)
+    where state = '{DriftState.DRIFTED}' and coalesce(trained_until < window_end, true)
         and not starts_with(collection, '{MARKET_PREFIX}')
-        and window_end >= $now::timestamp - to_days({int(policy.stale_days)})
+        and window_end >= $as_of::timestamp - to_days({int(policy.stale_days)})
     """
     values = """
     select collection, sum(estimate_eth) as value_eth from predictions.token_estimates
@@ -188,40 +185,40 @@ def _find_needs(con: duckdb.DuckDBPyConnection, now: datetime, policy: Retrainin
         from found as f left join valued as v on f.collection = v.collection
         group by f.collection
         """,
-        {"now": now},
+        {"as_of": as_of},
     )
 
 
 # What a training brought is known when its effect is; a training that changed no champion brought nothing.
 _RESOLVE_SQL = f"""
-update {QUEUE} as q set state = r.state, kind = r.kind, last_seen = $now::timestamp, reason = r.reason,
+update {QUEUE} as q set state = r.state, kind = r.kind, last_seen = $as_of::timestamp, reason = r.reason,
     value_eth = r.value_eth, severity = r.severity, priority = r.value_eth * r.severity
 from (
     with outcomes as (
         select
             q.collection, n.reason as need,
-            q.state = '{COOLING}' and (
-                coalesce(e.verdict = 'helped', false) or not n.erring and q.cooling_until <= $now
+            q.state = '{QueueState.COOLING}' and (
+                coalesce(e.verdict = 'helped', false) or not n.erring and q.cooling_until <= $as_of
             ) as helped,
-            q.state = '{COOLING}' and coalesce(n.erring, false) and (
+            q.state = '{QueueState.COOLING}' and coalesce(n.erring, false) and (
                 coalesce(e.verdict <> 'helped', false)
-                or q.cooling_until <= $now and q.run_id not in (select run_id from acting_changes
+                or q.cooling_until <= $as_of and q.run_id not in (select run_id from acting_changes
                     where collection = q.collection)
             ) as in_vain,
             coalesce(n.value_eth, q.value_eth) as value_eth, coalesce(n.severity, q.severity) as severity
         from {QUEUE} as q
         left join acting_needs as n on q.collection = n.collection
-        left join {EFFECTS} as e on q.collection = e.collection and q.run_id = e.run_id and e.measured_at <= $now
-        where q.state in ('{QUEUED}', '{COOLING}')
+        left join {EFFECTS} as e on q.collection = e.collection and q.run_id = e.run_id and e.measured_at <= $as_of
+        where q.state in ('{QueueState.QUEUED}', '{QueueState.COOLING}')
     )
     select
         o.collection, o.value_eth, o.severity,
         case
-            when need is null or helped then '{DONE}'
-            when in_vain then '{QUEUED}'
+            when need is null or helped then '{QueueState.DONE}'
+            when in_vain then '{QueueState.QUEUED}'
             else q.state
         end as state,
-        case when need is not null and in_vain then '{RETUNE}' else q.kind end as kind,
+        case when need is not null and in_vain then '{QueueKind.RETUNE}' else q.kind end as kind,
         case
             when need is null then 'over: ' || q.reason
             when helped then 'helped: ' || q.reason
@@ -232,18 +229,18 @@ from (
 where q.collection = r.collection
 """
 
-# What was done comes back only on sales that all came after its training: the old ones have been answered.
+# A row that is done returns only on sales that all came after its training: older ones were acted on.
 _REENTER_SQL = f"""
 delete from {QUEUE} as q using acting_needs as n
-where q.collection = n.collection and q.state = '{DONE}'
+where q.collection = n.collection and q.state = '{QueueState.DONE}'
     and (q.last_trained is null or n.since >= q.last_trained)
 """
 
 _ENTER_SQL = f"""
 insert into {QUEUE} by name
 select
-    collection, '{RETRAIN}' as kind, reason, value_eth, severity, priority, $now::timestamp as first_seen,
-    $now::timestamp as last_seen, 0 as attempts, '{QUEUED}' as state
+    collection, '{QueueKind.RETRAIN}' as kind, reason, value_eth, severity, priority, $as_of::timestamp as first_seen,
+    $as_of::timestamp as last_seen, 0 as attempts, '{QueueState.QUEUED}' as state
 from acting_needs
 where collection not in (select collection from {QUEUE})
 """

@@ -1,8 +1,8 @@
 """The tables of docs/contracts.md and docs/columns.md, written from the declarations.
 
 Here: what the tables of a schema hold, for the first page, and the columns of each, for the second; both put between
-their markers. Not here: the prose around them. `python -m ml.tables.document` renews the pages; a test says when it has
-to be.
+their markers. Not here: the prose around them. `python -m ml.tables.document` renews the pages; a test fails when they
+are out of date.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _columns(table: Table, before: Sequence[Table]) -> str:
     if twin is not None:
         first, last = table.columns[-shared].name, table.columns[-1].name
         lines.append(_line(f"`{first}` … `{last}`", "", f"the last {shared} columns of `{twin.name}`"))
-    return "\n".join([f"### {table.name}", "", "| column | type | what it says |", "|---|---|---|", *lines])
+    return "\n".join([f"### {table.name}", "", "| column | type | meaning |", "|---|---|---|", *lines])
 
 
 def _common_end(one: Table, other: Table) -> int:

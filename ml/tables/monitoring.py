@@ -1,4 +1,4 @@
-"""Schema `monitoring`: how right the estimates were, how the market moved, and whether promises are kept."""
+"""Schema `monitoring`: accuracy of the estimates, drift of the market, and service levels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lake.tables import Table, columns
 
 ESTIMATE_LEDGER = Table(
     "monitoring.estimate_ledger",
-    "One row per sale with a positive price, clean or not, beside the estimate that was frozen before it.",
+    "One row per sale with a positive price, clean or not, with the estimate that was frozen before it.",
     ("sale_id",),
     "per sale that was corrected or taken back",
     columns("""
@@ -17,7 +17,7 @@ ESTIMATE_LEDGER = Table(
         tx_hash varchar Transaction
         event_time timestamp When it happened
         known_at timestamp When we learnt it
-        as_of timestamp Instant of the frozen estimate, never after the sale's own as-of instant; null without one
+        as_of timestamp Time of the frozen estimate, never after the sale's own as-of time; null without one
         price_eth double Price, ETH
         is_arms_length boolean Whether the sale is clean
         is_wash boolean Whether a wash rule fired
@@ -27,24 +27,24 @@ ESTIMATE_LEDGER = Table(
         lower_90_eth double Lower end of the 90 % interval, ETH
         upper_90_eth double Upper end of the 90 % interval, ETH
         expected_eth double Mean, for sums, ETH; null without a value and in rows of origin walk_forward
-        index_eth double What the index alone would have said, ETH; null where the estimate did not keep it
-        prior_eth double What the pooled prior alone would have said, ETH; null where the estimate did not keep it
+        index_eth double Estimate of the index alone, ETH; null where the estimate did not keep it
+        prior_eth double Estimate of the pooled prior alone, ETH; null where the estimate did not keep it
         tier varchar own_model, pooled, index_rarity or none
         no_value_reason varchar As in token_estimates, or not_estimated_before (never scored yet); null with a value
         grade varchar A (surest) to D by the width of the frozen interval; null without one
-        model_version varchar Champion that spoke
+        model_version varchar Champion that made the estimate
         prior_version varchar Prior beneath it
         premium_tier varchar <1.25x, 1.25-2x or >2x: predicted price over p20_50_eth; null without an estimate
-        listed boolean Whether the token had a live ask known before the sale's as-of instant
+        listed boolean Whether the token had a live ask known before the sale's as-of time
         sales_seen bigint Arm's-length sales of the collection visible to the sale
-        days_since_sale double From the newest of them to the sale's as-of instant, days; null without one
-        buyer varchar Address that received the token; null when unknown or nobody
-        seller varchar Address that gave the token; null when unknown or nobody
-        p20_50_eth double Baseline at the sale's as-of instant: floor proxy, ETH
-        med_30_eth double Baseline at the sale's as-of instant: median of the last 30 sales, ETH
-        med_5_eth double Baseline at the sale's as-of instant: median of the last 5 sales, ETH
-        last_index_eth double Baseline at the sale's as-of instant: the token's last sale moved by the median of 30, ETH
-        origin varchar live (production had said it) or walk_forward (a model fitted on what was known before)
+        days_since_sale double From the newest of them to the sale's as-of time, days; null without one
+        buyer varchar Address that received the token; null when unknown or none
+        seller varchar Address that gave the token; null when unknown or none
+        p20_50_eth double Baseline at the sale's as-of time: floor proxy, ETH
+        med_30_eth double Baseline at the sale's as-of time: median of the last 30 sales, ETH
+        med_5_eth double Baseline at the sale's as-of time: median of the last 5 sales, ETH
+        last_index_eth double Baseline at the sale's as-of time: the token's last sale moved by the median of 30, ETH
+        origin varchar live (published by production) or walk_forward (a model fitted on what was known before)
     """),
 )
 
@@ -60,7 +60,7 @@ ONLINE_METRICS = Table(
         window_end timestamp When the newest sale of the window became known
         evaluated_at timestamp Market time of the evaluation
         n bigint Sales in the window
-        outdated bigint Sales of the last days left out because nobody had valued in time; null in older rows
+        outdated bigint Sales of the last days left out because no scoring ran in time; null in older rows
         clusters bigint Distinct hours of the sales
         mdape double Median absolute error, fraction of the price
         mdape_low double Lower end of its 95 % interval by order statistics; null with fewer than six sales
@@ -98,7 +98,7 @@ MAPE_BUCKETS = Table(
 
 ACCURACY_REPORT = Table(
     "monitoring.accuracy_report",
-    "One row: walk-forward errors beside the baselines, over all and by chain (`ml.accuracy`), without the "
+    "One row: walk-forward errors next to those of the baselines, over all and by chain (`ml.accuracy`), without the "
     "bootstrap of `assay report`.",
     (),
     "as a whole",
@@ -164,7 +164,7 @@ SLO_SAMPLES = Table(
     "monitoring.slo_samples",
     "One row per evaluation of one SLO.",
     ("slo", "evaluated_at"),
-    "per instant; rows older than 400 days are forgotten",
+    "per evaluation; rows older than 400 days are forgotten",
     columns("""
         slo varchar Service level
         evaluated_at timestamp Market time of the evaluation

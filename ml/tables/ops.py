@@ -1,4 +1,7 @@
-"""Schema `ops`: what was ingested, built, decided and found out, and what is still to be done."""
+"""Schema `ops`: what was ingested and built, which decisions were made, and what is still to be done.
+
+Not here: the tables of fitted models and their settings (`ops_models`), which belong to the same schema.
+"""
 
 from __future__ import annotations
 
@@ -82,92 +85,6 @@ DIRTY_TOKENS = Table(
     derived=True,
 )
 
-PRIOR_FOLDS = Table(
-    "ops.prior_folds",
-    "One row per fold of a market's walk-forward; its newest one is its live prior "
-    "([ADR 10](adr/0010-one-prior-per-market.md)).",
-    ("market", "fold"),
-    "as a whole",
-    columns("""
-        market varchar Chain
-        fold bigint Number, from 1; fold 0, the index alone, has no row
-        cutoff timestamp Models of the fold were fitted on rows known before
-        sales bigint Rows they were fitted on
-        prior_version varchar Name of the prior
-        prior_sha varchar Digest of its file
-        scale_sha varchar Digest of the model of its errors
-        feature_fingerprint varchar Features it was fitted on
-        config_fingerprint varchar Settings it was fitted with
-    """),
-)
-
-INTERVAL_CALIBRATION = Table(
-    "ops.interval_calibration",
-    "One row per prior, instant and premium tier: the conformal quantiles of the intervals after the newest sale "
-    "([ADR 13](adr/0013-intervals-that-follow-the-market.md)).",
-    ("prior_version", "calibrated_at", "premium_tier"),
-    "as a whole",
-    columns("""
-        prior_version varchar Prior; `index <market>` where the index speaks alone
-        calibrated_at timestamp Newest sale they have learnt from
-        premium_tier bigint Predicted price over the floor proxy: 0 below 1.25, 1 up to 2, 2 above
-        quantile_80 double Half-width of the 80 % interval, as a multiple of the scale
-        quantile_90 double Half-width of the 90 % interval, as a multiple of the scale
-        mean_log double ln of mean over median, for expected values
-        sales bigint Sales they have learnt from
-    """),
-)
-
-PORTFOLIO_RISK = Table(
-    "ops.portfolio_risk",
-    "One row per market (a chain, or `all`) and instant: how errors of tokens held together move together.",
-    ("market", "measured_at"),
-    "per instant",
-    columns("""
-        market varchar Chain, or all
-        measured_at timestamp Newest sale measured on
-        variance double Variance of log errors divided by the half-width of the 80 % interval
-        same_collection double Covariance of two such errors within a collection
-        other_collections double Covariance of two such errors of different collections
-        quantile_80 double Standard deviations of ln(sum) that held 80 % of past sums
-        portfolios bigint Past portfolios behind it: one wallet's purchases or sales of a month
-    """),
-)
-
-RARITY_EFFECT = Table(
-    "ops.rarity_effect",
-    "One row per market and bin of rarity: what rarity adds to the index where it prices by itself.",
-    ("market", "rarity_bin"),
-    "as a whole",
-    columns("""
-        market varchar Chain; null in rows of homes older than markets
-        rarity_bin bigint Tenth of the rarity percentile, 0 (commonest) to 9
-        effect_log double Correction, ln
-        sales bigint Sales behind it
-    """),
-)
-
-CHAMPIONS = Table(
-    "ops.champions",
-    "One row per collection: mirror of the registry's champion aliases, which is what scoring reads.",
-    ("collection",),
-    "per collection",
-    columns("""
-        collection varchar Collection
-        version bigint Version in the registry
-        tier varchar own_model, pooled or index_rarity
-        prior_version varchar Prior beneath it; null in tier index_rarity
-        local_sha varchar Digest of the local booster's file; null without one
-        weight double Say of the local booster, 0 to 1; 0 without one
-        index_fingerprint varchar Parameters of the index
-        feature_fingerprint varchar Features it was fitted on
-        trained_until timestamp Newest sale it was fitted on
-        snapshot_id bigint Lake snapshot it was fitted on
-        previous_version bigint Version it replaced; null if it is the first
-        numbers varchar What was measured, as JSON
-    """),
-)
-
 DECISION_LOG = Table(
     "ops.decision_log",
     "One row per decision; those on a prior stand under `(pooled prior) <market>`, those of a study under "
@@ -175,7 +92,7 @@ DECISION_LOG = Table(
     ("collection", "decided_at", "run_id"),
     "never: rows are appended",
     columns("""
-        decided_at timestamp Market time: the newest instant known to the data
+        decided_at timestamp Market time: the newest known_at in the data
         run_id varchar Run that decided
         collection varchar Collection, (pooled prior) <market>, or (tuning) and the scope of a study
         action varchar promoted, rejected, kept, fell_back, rolled_back, refitted; of a study tuned or not_tuned
@@ -184,57 +101,6 @@ DECISION_LOG = Table(
         numbers varchar What was measured, as JSON; errors are mean |log error|
         challenger varchar Model that was judged; null where none was
         champion varchar Model that was champion before; null without one
-    """),
-)
-
-TUNING_TRIALS = Table(
-    "ops.tuning_trials",
-    "One row per trial of a study, written as it ends ([ADR 15](adr/0015-tuning.md)).",
-    ("study", "trial"),
-    "per trial",
-    columns("""
-        study varchar Study
-        scope_kind varchar market, collection or class
-        scope varchar Its name
-        trial bigint Number of the trial
-        params varchar Settings, as JSON
-        value double Mean |log error| over its folds; null if it did not complete
-        state varchar complete, pruned, failed or stopped
-        reason varchar Why it ended so
-        seconds double What it cost, wall clock
-        folds varchar Error of each fold scored, as JSON
-        pruned_step bigint Fold after which it was pruned; null if it was not
-        window_start timestamp Start of the window searched
-        window_end timestamp End of the window searched
-    """),
-)
-
-TUNED_SETTINGS = Table(
-    "ops.tuned_settings",
-    "One row per verdict of a study on a market, a collection or a class; adopted rows are what fits read.",
-    ("scope_kind", "scope", "study"),
-    "per study",
-    columns("""
-        scope_kind varchar market, collection or class
-        scope varchar Its name
-        recipe varchar Features and defaults that it was measured against
-        study varchar Study
-        params varchar Settings found, as JSON
-        adopted boolean Whether fits use them from decided_at on
-        rule varchar later_window if adopted; else why not, such as buys_nothing, buys_too_little or shifts_level
-        reason varchar The same for people
-        sales bigint Sales of the later window; null without a comparison
-        before_log double Mean |log error| there with the settings in force; null without a comparison
-        after_log double Mean |log error| there with those found; null without a comparison
-        gain double 1 - after_log / before_log, fraction; null without a comparison
-        gain_low double Lower end of its 95 % interval, fraction
-        gain_high double Upper end of its 95 % interval, fraction
-        later_from timestamp Start of the later window
-        decided_at timestamp Market time: the newest instant known to the data
-        expires timestamp The scope is not studied again before
-        trials bigint Trials of the study
-        seconds double What it cost, wall clock
-        numbers varchar What was measured, as JSON
     """),
 )
 
@@ -283,6 +149,22 @@ DECISION_EFFECTS = Table(
     """),
 )
 
+SET_ASIDE = Table(
+    "ops.set_aside",
+    "One row per stage and collection that was set aside because its rows broke a rule; the others went on.",
+    ("stage", "collection"),
+    "per stage, by each of its runs",
+    columns("""
+        stage varchar Table whose rows broke the rule, such as features.token_features
+        collection varchar Collection
+        as_of timestamp Time of the data when it was set aside
+        rows bigint Rows that broke a rule
+        column_name varchar One column that broke it
+        value varchar Its value
+        expected varchar What the rule expects
+    """),
+)
+
 TRAINING_FAILURES = Table(
     "ops.training_failures",
     "One row per collection whose last training failed; its next training that does not fail removes the row.",
@@ -304,15 +186,9 @@ TABLES = (
     DIRTY_COLLECTIONS,
     DIRTY_ENTITIES,
     DIRTY_TOKENS,
-    PRIOR_FOLDS,
-    INTERVAL_CALIBRATION,
-    PORTFOLIO_RISK,
-    RARITY_EFFECT,
-    CHAMPIONS,
     DECISION_LOG,
-    TUNING_TRIALS,
-    TUNED_SETTINGS,
     RETRAIN_QUEUE,
     DECISION_EFFECTS,
+    SET_ASIDE,
     TRAINING_FAILURES,
 )

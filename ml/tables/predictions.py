@@ -1,13 +1,14 @@
-"""Schema `predictions`: what models say, about past sales and about every token."""
+"""Schema `predictions`: predictions of the models for past sales and for every token."""
 
 from __future__ import annotations
 
-from lake.tables import Table, columns
+from lake.tables import ColumnRule, Table, columns
+from ml.states import Tier
 
 PRIOR_WALK_FORWARD = Table(
     "predictions.prior_walk_forward",
-    "One row per past sale with an index: what the models of its market's fold say, fitted on rows known before the "
-    "fold. Fold 0 is the index alone.",
+    "One row per past sale with an index: predictions by the models of its market's fold, fitted on rows known "
+    "before the fold. Fold 0 is the index alone.",
     ("sale_id",),
     "as a whole",
     columns("""
@@ -40,10 +41,15 @@ LOCAL_WALK_FORWARD = Table(
     columns("""
         sale_id varchar Sale (marts.fct_sales)
         collection varchar Collection
-        weight double Say of the local model, 0 to 1; chosen on an earlier window
+        weight double Weight of the local model, 0 to 1; chosen on an earlier window
         prediction_log double Prediction, ln ETH
     """),
 )
+
+LEAST_ETH, MOST_ETH = 1e-9, 1e9
+"""Between these a value is believable, ETH; an order of magnitude wider than the rules of the features."""
+
+_VALUES = ("estimate_eth", "lower_80_eth", "upper_80_eth", "lower_90_eth", "upper_90_eth", "expected_eth")
 
 TOKEN_ESTIMATES = Table(
     "predictions.token_estimates",
@@ -59,23 +65,30 @@ TOKEN_ESTIMATES = Table(
         lower_90_eth double Lower end of the 90 % interval, ETH
         upper_90_eth double Upper end of the 90 % interval, ETH
         expected_eth double Mean rather than median, ETH: what to add up in a portfolio; null without a value
-        tier varchar own_model, pooled, index_rarity or none: which parts of the model speak
-        no_value_reason varchar fewer_than_3_sales, silent_over_90_days or no_features; null where there is a value
+        tier varchar own_model, pooled, index_rarity or none: which parts of the model set the price
+        no_value_reason varchar Word of ml.states.NoValue, such as fewer_than_3_sales; null where there is a value
         model_version varchar Champion that priced it, <collection>@<version>; @0 without one; null without a value
-        prior_version varchar Pooled prior beneath it; null where the index speaks alone
+        prior_version varchar Pooled prior beneath it; null where only the index prices
         feature_fingerprint varchar Features it was priced on (ml.features.schema)
-        as_of timestamp The instant the value is for; nothing known later was used
+        as_of timestamp Time the value is for; nothing known later was used
         feature_watermark timestamp Arrival of the newest sale of the collection that was used
         snapshot_id bigint Lake snapshot the features were read from
         floor_eth double Fact: 20th percentile of the last 50 sales, ETH; null without a sale
         last_sale_eth double Fact: the token's own last arm's-length price, ETH; null if it never sold
         grade varchar A (surest) to D by the width of the 80 % interval; null without one, and in rows older than grades
     """),
+    rules=(
+        ColumnRule("collection", required=True),
+        ColumnRule("token_id", required=True),
+        ColumnRule("tier", required=True, allowed=tuple(Tier)),
+        ColumnRule("as_of", required=True),
+        *(ColumnRule(name, low=LEAST_ETH, high=MOST_ETH) for name in _VALUES),
+    ),
 )
 
 ESTIMATE_HISTORY = Table(
     "predictions.estimate_history",
-    "One row per valued token, instant and model version: every estimate that was ever published, without reason, "
+    "One row per valued token, as_of and model version: every estimate that was ever published, without reason, "
     "fingerprint and facts.",
     ("collection", "token_id", "as_of", "model_version", "prior_version"),
     "never: rows are appended",
@@ -95,7 +108,7 @@ EXPLANATIONS = Table(
     columns("""
         collection varchar Collection
         token_id varchar Token within the collection
-        as_of timestamp The instant the estimate is for
+        as_of timestamp Time the estimate is for
         model_version varchar Champion that priced it
         position bigint Place in the explanation, from 0
         component varchar Which part, one word, such as index_level, pooled_owner (pooled_<feature group>)
@@ -114,7 +127,7 @@ COMPARABLES = Table(
     columns("""
         collection varchar Collection
         token_id varchar Token within the collection
-        as_of timestamp The instant the estimate is for
+        as_of timestamp Time the estimate is for
         rank bigint 1 is the most similar
         sale_id varchar Sale (marts.fct_sales)
         sold_token_id varchar Token that was sold

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lake.tables import Column, Table, sql_type
+import pyarrow as pa
+
+from lake.tables import Column, ColumnRule, Table, sql_type
 from sources.contract import QUARANTINE, RAW_TABLES, TRUTH_TABLES, RawTable
 
 _BY_DAY = "per day of arrival (`known_at`)"
@@ -18,7 +20,13 @@ def _table(schema: str, contract: RawTable, replaced: str) -> Table:
         )
         for c in contract.columns
     )
-    return Table(f"{schema}.{contract.name}", f"{contract.description}.", contract.key, replaced, columns)
+    rules = tuple(
+        # Numbers are finite.
+        ColumnRule(c.name, c.required, c.allowed, *((-1e300, 1e300) if c.dtype == pa.float64() else ()))
+        for c in contract.columns
+    )
+    name = f"{schema}.{contract.name}"
+    return Table(name, f"{contract.description}.", contract.key, replaced, columns, rules=rules)
 
 
 TABLES = (

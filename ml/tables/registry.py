@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lake.tables import Table
 from ml.features import tables as features
-from ml.tables import marts, monitoring, ops, predictions, raw
+from ml.tables import marts, monitoring, ops, ops_models, predictions, raw
 
 TABLES: tuple[Table, ...] = (
     *raw.TABLES,
@@ -13,6 +13,7 @@ TABLES: tuple[Table, ...] = (
     *predictions.TABLES,
     *monitoring.TABLES,
     *ops.TABLES,
+    *ops_models.TABLES,
 )
 """What `lake.connection.Lake` is opened with: all of them exist once it is open."""
 

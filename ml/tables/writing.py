@@ -5,7 +5,7 @@ Here: appending and replacing. Not here: which tables there are (`ml.tables`), o
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import duckdb
 import pyarrow as pa
@@ -27,3 +27,8 @@ def replace(con: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
     """Replace the whole content of a table by Arrow rows, matching columns by name."""
     con.execute(f"delete from {name}")
     append(con, name, rows)
+
+
+def timestamp(microseconds: int) -> datetime:
+    """Microseconds since the epoch as the lake's naive UTC timestamp."""
+    return EPOCH + timedelta(microseconds=microseconds)

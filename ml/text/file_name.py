@@ -8,7 +8,7 @@ import unicodedata
 
 _LONGEST_SLUG = 60
 _DIGEST = 12
-# Lower case only: file systems that do not tell cases apart must not give two names one file. What ends like a digest
+# Lower case only: file systems that ignore case must not give two names one file. What ends like a digest
 # gets one itself, so that no plain name equals the file name of another.
 _PLAIN = re.compile(rf"[a-z0-9](?:[a-z0-9_-]{{0,{_LONGEST_SLUG - 1}}})")
 _LIKE_A_DIGEST = re.compile(rf".*-[0-9a-f]{{{_DIGEST}}}")

@@ -31,5 +31,5 @@ def markdown_table(frame: pd.DataFrame) -> str:
         return ""
     shown = frame.map(lambda value: markdown_text(value) if isinstance(value, str) else value)
     shown.columns = [markdown_text(str(name)) for name in frame.columns]
-    # Names that look like numbers are names.
+    # A name of digits is still a name.
     return str(shown.to_markdown(index=False, disable_numparse=True))

@@ -22,7 +22,8 @@ from ml.models.collection_reader import CollectionSales
 from ml.models.local import LocalConfig, fit_local, predict_local
 from ml.models.tuned_settings import Adopted, settings_at
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_INDEX, TIER_OWN, Champion
+from ml.registry.champion import Champion
+from ml.states import Action, Tier
 from ml.training.gate import GateConfig, Verdict, choose_weight, judge, local_earns_its_place
 
 Float = npt.NDArray[np.float64]
@@ -145,7 +146,7 @@ def build_candidate(task: CandidateTask) -> Candidate:
         len(sales), weight > 0.0, error, prior_error, against, theirs, champion is not None, config.gate
     )
     sha, seconds = None, trial.seconds
-    if verdict.tier == TIER_OWN and verdict.action == "promoted":
+    if verdict.tier == Tier.OWN and verdict.action == Action.PROMOTED:
         begun = time.perf_counter()
         learnable = np.flatnonzero(sales.fold > 0)
         settings = settings_at(config.local, config.adopted, None)
@@ -202,10 +203,10 @@ def _try_local(
 def _champion_error(
     sales: CollectionSales, champion: Champion, residual: Float, windows: _Windows, store: ArtifactStore
 ) -> Float:
-    """|log error| of the champion on the newest window; NaN where it saw the sale or another prior spoke."""
+    """|log error| of the champion on the newest window; NaN where it saw the sale or another prior priced it."""
     newest = slice(windows.judge, None)
     unseen = sales.known_at[newest] > np.datetime64(champion.trained_until, "us").astype(np.int64)
-    if champion.tier == TIER_INDEX:
+    if champion.tier == Tier.INDEX:
         error = np.abs(sales.base_log - sales.target_log)[newest]
     else:
         unseen &= sales.prior_version[newest] == champion.prior_version

@@ -4,7 +4,7 @@ Here: `train_collections`, the one function behind backfills and worklists, and 
 (`local`), one decision (`gate`), the work on one collection (`candidate`), what the lake knew before
 (`before_training`), or where threads come from (`backend`).
 
-Concept: everything that is not a fit must disappear behind the fits. Data of many collections arrive in a few
+Concept: everything that is not a fit runs while fits run. Data of many collections arrive in a few
 large Arrow reads in the caller's thread while the threads fit; the largest collections go first; registry
 writes happen in the caller's thread as results arrive. A collection that fails, in its fit or at the registry, is an
 outcome like any other, until the failure budget is spent.
@@ -29,6 +29,7 @@ from ml.registry.champions import ChampionRegistry
 from ml.registry.errors import RegistryError
 from ml.registry.lost_files import RULE_LOST, LostFile, lost_boosters
 from ml.registry.mirror import Decision, record
+from ml.states import Action
 from ml.tables.writing import append
 from ml.training.before_training import BeforeTraining
 from ml.training.candidate import Candidate, CandidateConfig, CandidateTask, build_candidate
@@ -45,7 +46,7 @@ class TrainingConfig:
             place unjudged.
         refit_all: Fit and judge every key, however few its new sales.
         failure_share: Share of the keys that may fail.
-        failure_floor: Failures that are always allowed, so that one bad collection of three is no catastrophe.
+        failure_floor: Failures that are always allowed, so that one bad collection of three does not fail the run.
     """
 
     candidate: CandidateConfig = field(default_factory=CandidateConfig)
@@ -58,7 +59,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """What became of one key.
+    """The outcome of one key.
 
     Attributes:
         collection: The key.
@@ -106,7 +107,7 @@ class TrainingReport:
 
     def counts(self) -> dict[str, int]:
         """Number of outcomes by action (promoted, rejected, …), skipped and failed."""
-        return dict(Counter(o.decision.action if o.decision else o.status for o in self.outcomes))
+        return dict(Counter(str(o.decision.action if o.decision else o.status) for o in self.outcomes))
 
     def check_failure_budget(self) -> None:
         """Raise when the budget is spent.
@@ -236,9 +237,9 @@ def _conclude(
         numbers=verdict.numbers,
     )
     action, rule, reason, champion = verdict.action, verdict.rule, verdict.reason, current
-    if action in {"promoted", "fell_back"}:
+    if action in {Action.PROMOTED, Action.FELL_BACK}:
         if current is not None and current.identity() == challenger.identity():
-            action, rule, reason = "kept", "unchanged", "the challenger is the champion, to the byte"
+            action, rule, reason = Action.KEPT, "unchanged", "the challenger is the champion, to the byte"
         else:
             try:
                 champion = registry.promote(challenger, current)
@@ -246,7 +247,7 @@ def _conclude(
                 return TrainingOutcome(key, "failed", current, None, str(error), result.fit_seconds)
     if lost is not None:
         rule, reason = RULE_LOST, f"{lost}; trained again: {reason}"
-    promoted = champion if action in {"promoted", "fell_back"} else None
+    promoted = champion if action in {Action.PROMOTED, Action.FELL_BACK} else None
     name = promoted.model_version if promoted else challenger.identity()[:12]
     decision = Decision(
         state.watermark,

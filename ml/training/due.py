@@ -22,6 +22,7 @@ from ml.models.markets import LivePriors
 from ml.models.prior import MIN_POOLED_ROWS
 from ml.models.tuned_settings import MARKET, Adopted, read_adopted, recipe
 from ml.registry.lost_files import BOOSTER, LostFile
+from ml.states import Action, sql_list
 from ml.tables.writing import EPOCH
 from ml.training.collections import TrainingConfig
 from ml.training.pooled import PooledConfig
@@ -32,7 +33,7 @@ class DueConfig:
     """When training is due.
 
     Attributes:
-        refresh_days: The pooled stage looks again when the newest sale is this many days of market time ahead of
+        refresh_days: The pooled stage is due again when the newest sale is this many days of market time ahead of
             what it last saw: predictions and interval calibration are renewed, and what is due is refitted.
     """
 
@@ -69,12 +70,12 @@ def prior_due(
         if features != FeatureSet.declared().fingerprint or settings != pooled.fingerprint():
             return "features or settings changed"
     total, newest_known = found
-    told = con.execute("select count(*), max(known_at) from predictions.prior_walk_forward").fetchone()
-    if told is None or told[1] is None:
+    predicted = con.execute("select count(*), max(known_at) from predictions.prior_walk_forward").fetchone()
+    if predicted is None or predicted[1] is None:
         return "no out-of-fold predictions yet"
-    lags = newest_known - told[1] >= timedelta(days=config.refresh_days)
-    # It has decided on all but the newest sales; asking again, after a rejection say, would decide the same.
-    if not lags and total - told[0] <= walk.refit_growth * told[0]:
+    lags = newest_known - predicted[1] >= timedelta(days=config.refresh_days)
+    # It has decided on all but the newest sales; asking again, after a rejection for example, would decide the same.
+    if not lags and total - predicted[0] <= walk.refit_growth * predicted[0]:
         return None
     for market, cutoff, sales, _, _, rows, newest in live:
         if newest is not None and newest - cutoff > timedelta(days=walk.refit_days):
@@ -111,7 +112,7 @@ with live as (
 
 largest as (select market from live order by sales desc, market limit 1),
 
-told as (
+counted as (
     select coalesce(live.market, (select market from largest)) as market, count(*) as sales_now,
         max(s.known_at) as newest
     from features.sale_features as s
@@ -120,8 +121,8 @@ told as (
     group by 1
 )
 
-select live.*, coalesce(told.sales_now, 0) as sales_now, told.newest
-from live left join told on live.market = told.market
+select live.*, coalesce(counted.sales_now, 0) as sales_now, counted.newest
+from live left join counted on live.market = counted.market
 order by live.market
 """
 
@@ -190,9 +191,9 @@ def collections_due(
     return [row[0] for row in rows]
 
 
-_JUDGED_SQL = """
+_JUDGED_SQL = f"""
 select distinct collection, json_extract_string(numbers, '$.prior_version') as prior_version
 from ops.decision_log
-where action in ('promoted', 'rejected', 'kept', 'fell_back')
+where action in {sql_list((Action.PROMOTED, Action.REJECTED, Action.KEPT, Action.FELL_BACK))}
     and decided_at >= (select max(known_at) from predictions.prior_walk_forward)
 """

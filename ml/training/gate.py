@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
+from ml.states import Action, Tier
 
 Float = npt.NDArray[np.float64]
 
@@ -120,13 +120,13 @@ def judge(
         rejected the current champion stays.
     """
     n = len(candidate)
-    tier = TIER_OWN if with_local else TIER_POOLED
+    tier = Tier.OWN if with_local else Tier.POOLED
     if sales < config.pooled_min_sales:
         reason = f"{sales} sales with an index; the pooled prior starts at {config.pooled_min_sales}"
-        return Verdict("promoted", "too_few_sales", reason, TIER_INDEX, {"sales": sales})
+        return Verdict(Action.PROMOTED, "too_few_sales", reason, Tier.INDEX, {"sales": sales})
     if n < config.min_rows:
         reason = f"{n} newest sales decide nothing: the prior stands on the evidence of all collections"
-        return Verdict("promoted", "shared_evidence", reason, TIER_POOLED, {"sales": sales, "n": n})
+        return Verdict(Action.PROMOTED, "shared_evidence", reason, Tier.POOLED, {"sales": sales, "n": n})
     errors = {name: _mean(values) for name, values in baselines.items()}
     error, strongest = _mean(candidate), min(errors, key=lambda name: errors[name])
     numbers: dict[str, Any] = {"sales": sales, "n": n, "candidate": error, "prior": _mean(prior), **errors}
@@ -137,16 +137,16 @@ def judge(
             reason = (
                 f"mean |log error| {ours:.4f} against the champion's {theirs:.4f} on {common.sum()} new sales"
             )
-            return Verdict("rejected", "champion_better", reason, tier, numbers)
+            return Verdict(Action.REJECTED, "champion_better", reason, tier, numbers)
     z = _contradiction(candidate, baselines[strongest])
     numbers |= {"strongest_baseline": strongest, "contradiction_z": z}
     against = f"mean |log error| {error:.4f} against {errors[strongest]:.4f} of {strongest} on {n} sales"
     if z <= config.contradiction_z:
         rule = "beats_baselines" if error <= errors[strongest] else "not_contradicted"
-        return Verdict("promoted", rule, against, tier, numbers)
+        return Verdict(Action.PROMOTED, rule, against, tier, numbers)
     if has_champion:
-        return Verdict("rejected", "baseline_better", against, tier, numbers)
-    return Verdict("fell_back", "baseline_better", against, TIER_INDEX, numbers)
+        return Verdict(Action.REJECTED, "baseline_better", against, tier, numbers)
+    return Verdict(Action.FELL_BACK, "baseline_better", against, Tier.INDEX, numbers)
 
 
 def local_earns_its_place(candidate: Float, prior: Float, baselines: Mapping[str, Float]) -> bool:

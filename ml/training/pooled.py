@@ -13,25 +13,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 
 from ml.intervals.calibration import Calibration, calibrate
-from ml.metrics.baselines import BASELINES, baseline_logs
+from ml.metrics.baselines import baseline_logs
 from ml.models.frames import FeatureSet, SaleFrame, read_sales
 from ml.models.index_fallback import IndexFallback, IndexFallbackConfig, learn_index_fallback
 from ml.models.markets import MIN_MARKET_SALES, split_markets
 from ml.models.tuned_settings import MARKET, read_adopted, recipe
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.lost_files import RULE_LOST
-from ml.registry.mirror import POOLED, Decision
-from ml.tables.writing import EPOCH
-from ml.training.walk_forward import Fold, Restored, WalkForward, WalkForwardConfig, walk_forward
+from ml.registry.mirror import Decision
+from ml.states import Action
+from ml.training.pooled_decisions import judge_recipe, lost_files_decision
+from ml.training.walk_forward import Fold, WalkForward, WalkForwardConfig, prior_version, walk_forward
 
 Float = npt.NDArray[np.float64]
 
@@ -45,7 +44,7 @@ class PooledConfig:
         min_market_sales: Sales from which a chain has a prior of its own.
         gate_rows: Newest sales on which the recipe must beat the baselines; many, because the newest few were priced by
             an ageing fold, which is a reason to refit and not to reject.
-        index_fallback: What is learnt for collections where the index speaks alone.
+        index_fallback: What is learnt for collections where only the index prices.
     """
 
     walk_forward: WalkForwardConfig = field(default_factory=WalkForwardConfig)
@@ -73,9 +72,9 @@ class PooledOutcome:
         frame: The past sales it read.
         walk_forward: Their out-of-fold predictions, with the approved folds of all markets.
         baselines: Baseline name to ln ETH, aligned with `frame`.
-        prior_versions: Prior behind each prediction, None where the index speaks alone; shape (n,).
+        prior_versions: Prior behind each prediction, None where only the index prices; shape (n,).
         calibrations: Live prior version to the interval calibration on its market's newest sales.
-        index_fallback: Market to what is said where the index speaks alone.
+        index_fallback: Market to its rarity effects and intervals where only the index prices.
         decisions: The gate's row for each market whose prior was refitted, and a row for each market of which lost
             files were fitted again.
         prior_version: The live prior of the largest market, or None.
@@ -100,11 +99,6 @@ class PooledOutcome:
     def decision(self) -> Decision | None:
         """The first decision of the largest market that was refitted, or None."""
         return self.decisions[0] if self.decisions else None
-
-
-def prior_version(sha: str) -> str:
-    """The short name of a prior: the first twelve characters of its digest."""
-    return sha[:12]
 
 
 def train_pooled(
@@ -143,12 +137,12 @@ def train_pooled(
         result = walk_forward(sales, artifacts, walk, known, on_fold, market)
         merged.refitted += len(result.folds) - len(known) + len(result.restored)
         if result.restored:
-            merged.decisions.append(_told_of_lost(sales, result.restored, run_id))
+            merged.decisions.append(lost_files_decision(sales, result.restored, run_id))
         if len(result.folds) > len(known):
             own = {name: values[mask] for name, values in baselines.items()}
-            decision = judge_recipe(sales, result, own, config, run_id)
+            decision = judge_recipe(sales, result, own, config.gate_rows, run_id)
             merged.decisions.append(decision)
-            if decision.action == "rejected":
+            if decision.action == Action.REJECTED:
                 result = _without_live_fold(result)
         merged.add(mask, sales, result, config)
         index_fallback[market] = learn_index_fallback(con, sales, config.index_fallback)
@@ -249,60 +243,3 @@ def _read_folds(con: duckdb.DuckDBPyConnection, features: FeatureSet, config: Po
 def _without_live_fold(result: WalkForward) -> WalkForward:
     """The walk-forward as if its newest fold, which has no sales yet, had not been fitted."""
     return WalkForward(**{**result.__dict__, "folds": result.folds[:-1]})
-
-
-def judge_recipe(
-    frame: SaleFrame, result: WalkForward, baselines: dict[str, Float], config: PooledConfig, run_id: str
-) -> Decision:
-    """Approve the recipe if its out-of-fold errors on the newest sales beat every baseline's."""
-    priced = np.flatnonzero(result.fold > 0)[-config.gate_rows :]
-    price = frame.target_log[priced]
-    errors = {name: _mean_abs(baselines[name][priced] - price) for name in BASELINES}
-    errors["index"] = _mean_abs(frame.base_log[priced] - price)
-    error = _mean_abs(result.prediction_log[priced] - price)
-    strongest = min(errors, key=lambda name: errors[name])
-    new, old = result.folds[-1], result.folds[-2] if len(result.folds) > 1 else None
-    better = len(priced) > 0 and error < errors[strongest]
-    action, rule = ("promoted", "beats_baselines") if better else ("rejected", "baseline_better")
-    if len(priced) == 0:  # the very first prior: there is nothing yet to judge it on
-        action, rule = "promoted", "first_prior"
-    return Decision(
-        decided_at=timestamp(int(frame.known_at[-1])),
-        run_id=run_id,
-        collection=f"{POOLED} {new.market}",
-        action=action,
-        rule=rule,
-        reason=f"walk-forward mean |log error| {error:.4f} against {errors[strongest]:.4f} of {strongest} "
-        f"on the newest {len(priced)} sales",
-        numbers={"n": len(priced), "candidate": error, **errors},
-        challenger=prior_version(new.prior_sha),
-        champion=prior_version(old.prior_sha) if old else None,
-    )
-
-
-def _told_of_lost(frame: SaleFrame, restored: Sequence[Restored], run_id: str) -> Decision:
-    """The decision row of a market whose lost files were fitted again."""
-    newest = restored[-1]
-    same = all(fold.before == fold.after for fold in restored)
-    lost = "; ".join(problem for fold in restored for problem in fold.lost)
-    return Decision(
-        decided_at=timestamp(int(frame.known_at[-1])),
-        run_id=run_id,
-        collection=f"{POOLED} {newest.after.market}",
-        action="refitted",
-        rule=RULE_LOST,
-        reason=f"fitted again from the lake, {'to the same bytes' if same else 'to other bytes'}: {lost}",
-        numbers={"folds": [fold.after.number for fold in restored]},
-        challenger=prior_version(newest.after.prior_sha),
-        champion=prior_version(newest.before.prior_sha),
-    )
-
-
-def _mean_abs(values: Float) -> float:
-    finite = values[np.isfinite(values)]
-    return float(np.abs(finite).mean()) if len(finite) else 0.0
-
-
-def timestamp(microseconds: int) -> datetime:
-    """Microseconds since the epoch as the lake's naive UTC timestamp."""
-    return EPOCH + timedelta(microseconds=microseconds)

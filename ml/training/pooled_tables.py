@@ -16,8 +16,9 @@ import pyarrow as pa
 from ml.metrics.baselines import BASELINES
 from ml.models.index_fallback import index_version
 from ml.registry.mirror import record
-from ml.tables.writing import append, replace
-from ml.training.pooled import PooledOutcome, prior_version, timestamp
+from ml.tables.writing import append, replace, timestamp
+from ml.training.pooled import PooledOutcome
+from ml.training.walk_forward import prior_version
 
 Float = npt.NDArray[np.float64]
 
@@ -51,7 +52,9 @@ def _record_calibration(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) 
     if len(outcome.frame) == 0:
         return
     watermark = timestamp(int(outcome.frame.known_at[-1]))
-    alone = {index_version(market): told.calibration for market, told in outcome.index_fallback.items()}
+    alone = {
+        index_version(market): fallback.calibration for market, fallback in outcome.index_fallback.items()
+    }
     made = {**alone, **outcome.calibrations}
     for version, calibration in made.items():
         if calibration is None:
@@ -75,8 +78,8 @@ def _record_calibration(con: duckdb.DuckDBPyConnection, outcome: PooledOutcome) 
         append(con, "ops.interval_calibration", rows)
     effects = [
         (market, number, effect, sales)
-        for market, told in outcome.index_fallback.items()
-        for number, (effect, sales) in enumerate(told.rarity)
+        for market, fallback in outcome.index_fallback.items()
+        for number, (effect, sales) in enumerate(fallback.rarity)
     ]
     rows = pa.table(
         {

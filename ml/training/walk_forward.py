@@ -1,14 +1,14 @@
 """Walk-forward predictions: every past sale priced by models that had only seen what was known before it.
 
 Here: the folds, their fits, and the out-of-fold prediction, scale and interval of every past sale. Not here:
-the models (`ml.models.prior`), the metrics (`metrics`), or the decision which prior speaks
+the models (`ml.models.prior`), the metrics (`metrics`), or the decision which prior is in force
 (`ml.training.pooled`).
 
-Concept: fold k holds the sales whose as-of instant lies between two cutoffs; its models are fitted on sales
+Concept: fold k holds the sales whose as-of time lies between two cutoffs; its models are fitted on sales
 *known* before the first of them. Fold 0, before there is anything to learn from, is the index alone. The live
-prior is simply the newest fold: its sales lie in the future. These predictions serve four masters: the
+prior is simply the newest fold: its sales lie in the future. These predictions have four uses: the
 reported error, the residuals that local models learn, interval calibration, and the gate. A model whose file is
-lost is fitted again as it was: on what was known before its fold's cutoff, with the settings of that instant.
+lost is fitted again as it was: on what was known before its fold's cutoff, with the settings of that time.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class WalkForwardConfig:
     """Where the folds lie and when a new one is due.
 
     Attributes:
-        refits: Folds with a fitted prior when history is walked for the first time, beside the live one.
+        refits: Folds with a fitted prior when history is walked for the first time, in addition to the live one.
         first_share: Share of all sales before the first fit.
         refit_days: A live prior older than this, in days of market time, is refitted.
         refit_growth: A live prior is refitted when the sales since its cutoff exceed this share of those
@@ -72,7 +72,7 @@ class WalkForwardConfig:
 
 @dataclass(frozen=True)
 class Fold:
-    """One refit: models fitted on what was known before the cutoff, speaking for what comes after.
+    """One refit: models fitted on what was known before the cutoff, which price what comes after.
 
     Attributes:
         market: The market whose sales it was fitted on (see `ml.models.markets`).
@@ -89,6 +89,11 @@ class Fold:
     rows: int
     prior_sha: str
     scale_sha: str | None
+
+
+def prior_version(sha: str) -> str:
+    """The short name of a prior: the first twelve characters of its digest."""
+    return sha[:12]
 
 
 @dataclass(frozen=True)
@@ -195,13 +200,13 @@ def walk_forward(
         lost: tuple[str, ...] = ()
         if existing is None:
             models = _FoldModels(fit.prior(), fit.scale())
-            speaking = _store(models, market, position + 1, cutoff, known, artifacts)
+            stored = _store(models, market, position + 1, cutoff, known, artifacts)
         else:
-            models, speaking, lost = _load(existing, artifacts, fit)
-            restored += [Restored(existing, speaking, lost)] if lost else []
-        fitted.append(speaking)
+            models, stored, lost = _load(existing, artifacts, fit)
+            restored += [Restored(existing, stored, lost)] if lost else []
+        fitted.append(stored)
         if on_fold and (existing is None or lost):
-            on_fold(speaking)
+            on_fold(stored)
         upper = pending[position + 1][0] if position + 1 < len(pending) else np.iinfo(np.int64).max
         rows = np.flatnonzero((frame.as_of >= cutoff) & (frame.as_of < upper))
         fold[rows] = position + 1
@@ -248,7 +253,7 @@ class _Fit:
 
 
 def _load(fold: Fold, artifacts: ArtifactStore, fit: _Fit) -> tuple[_FoldModels, Fold, tuple[str, ...]]:
-    """A fold's models from their files; what is lost is fitted again and told in words."""
+    """A fold's models from their files; what is lost is fitted again and listed as text."""
     after, lost, scale = fold, [], None
     try:
         prior = artifacts.get_model(fold.prior_sha)

@@ -52,7 +52,7 @@ def tune_collections(
         features: Features to use; those declared now when None.
         first: Collections that come before the others, also when their verdict stands.
         clock: Seconds; injected by tests.
-        say: Told what goes on.
+        say: Called with a line about progress, for people.
 
     Returns:
         One outcome per study, most valuable collection first; then the classes that now rest.
@@ -86,7 +86,7 @@ def collection_scope(
     """A collection's folds over its out-of-fold residuals, and the settings its booster has now.
 
     Raises:
-        TooFewSalesError: When a window would be too small to say anything.
+        TooFewSalesError: When a window would be too small for a result.
     """
     rows = np.flatnonzero(sales.fold > 0)
     known, residual = sales.known_at[rows], (sales.target_log - sales.prediction_log)[rows]
@@ -118,14 +118,14 @@ def _rest_classes(
     resting = journal.standing(recipe, CLASS)
     outcomes = []
     for group in sorted({members[row[0]].group for row in judged}):
-        now = max(worth.newest for worth in candidates if worth.group == group)
+        newest = max(worth.newest for worth in candidates if worth.group == group)
         own = [row for row in judged if members[row[0]].group == group and row[3] > members[row[0]].newest]
-        if group in resting and resting[group] > now:
+        if group in resting and resting[group] > newest:
             continue
         if len(own) < rule.class_studies or any(paid for _, _, paid, _ in own):
             continue
         reason = f"none of {len(own)} studies of this class paid on its later window"
-        until = now + timedelta(days=rule.class_rest_days)
+        until = newest + timedelta(days=rule.class_rest_days)
         verdict = Verdict(
             CLASS,
             group,
@@ -136,8 +136,8 @@ def _rest_classes(
             "class_buys_nothing",
             reason,
             {},
-            now,
-            now,
+            newest,
+            newest,
             until,
             0,
             0.0,

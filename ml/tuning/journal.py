@@ -3,7 +3,7 @@
 Here: reading and writing a study's rows through a lake. Not here: the rows (`tables`).
 
 Concept: a study takes minutes and the lake has one writer. Nothing is held open between trials, so ingestion and
-training go on beside a study; a trial that is in the table survives whatever happens next.
+training go on during a study; a trial that is in the table survives whatever happens next.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from lake.connection import Lake
-from ml.training.pooled import timestamp
+from ml.tables.writing import timestamp
 from ml.tuning.study import Trial
 from ml.tuning.tables import Verdict, best_of_last_study, read_trials, standing, write_trial, write_verdict
 from ml.tuning.windows import Windows

@@ -5,8 +5,8 @@ adopted setting changes (`ml.models.tuned_settings`).
 
 Concept: both settings price the same sales, so the difference of their |log errors| is paired. Sales of one collection
 in one week share the index and its mistakes; they are resampled together (cluster bootstrap), or thousands of sales
-would pass for thousands of witnesses. Errors are averaged over seeds first: two fits that differ in nothing but their
-seed differ by a few tenths of a percent, and a gain of that size is luck.
+would count as thousands of independent ones. Errors are averaged over seeds first: two fits that differ in nothing but
+their seed differ by a few tenths of a percent, and a gain of that size is chance.
 """
 
 from __future__ import annotations
@@ -110,17 +110,17 @@ def paired_gain(
 
 def adopted(gain: Gain, rule: AdoptionRule) -> tuple[bool, str, str]:
     """Whether a gain is worth a change: (adopted, rule, reason for people)."""
-    told = (
+    message = (
         f"mean |log error| {gain.before:.4f} -> {gain.after:.4f} on {gain.n} later sales, gain {100 * gain.gain:.2f} % "
         f"({100 * gain.low:.2f} to {100 * gain.high:.2f})"
     )
     if gain.low <= 0.0:
-        return False, "buys_nothing", f"{told}: not beyond noise"
+        return False, "buys_nothing", f"{message}: not beyond noise"
     if gain.gain < rule.min_gain:
-        return False, "buys_too_little", f"{told}: a change is worth it from {100 * rule.min_gain:.1f} %"
+        return False, "buys_too_little", f"{message}: a change is worth it from {100 * rule.min_gain:.1f} %"
     if abs(gain.level_after) > abs(gain.level_before) + rule.level_slack:
-        return False, "shifts_level", f"{told}, but the median log error moves to {gain.level_after:+.3f}"
-    return True, "later_window", told
+        return False, "shifts_level", f"{message}, but the median log error moves to {gain.level_after:+.3f}"
+    return True, "later_window", message
 
 
 def clusters_of(collection: Codes, known_at: Codes, days: float) -> Codes:

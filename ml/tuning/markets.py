@@ -2,8 +2,8 @@
 
 Here: a market's sales as a scope, and all of them under one budget. Not here: the study of one scope (`scope`).
 
-Concept: the tail lives on the pooled prior, so its defaults are worth most. Each market is a study of its own, as each
-has a prior of its own; the budget goes where the sum of errors is.
+Concept: small collections are priced by the pooled prior, so its defaults are worth most. Each market is a study of its
+own, as each has a prior of its own; the budget goes where the sum of errors is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import numpy as np
 from ml.models.frames import FeatureSet, SaleFrame, read_sales
 from ml.models.markets import split_markets
 from ml.models.tuned_settings import MARKET, Adopted, read_adopted, recipe, settings_at
-from ml.training.pooled import PooledConfig, timestamp
+from ml.tables.writing import timestamp
+from ml.training.pooled import PooledConfig
 from ml.tuning.journal import Journal
 from ml.tuning.judgement import clusters_of
 from ml.tuning.pooled_objective import PooledObjective
@@ -50,7 +51,7 @@ def tune_markets(
         features: Features to use; those declared now when None.
         markets: Only these; all when None.
         clock: Seconds; injected by tests.
-        say: Told what goes on.
+        say: Called with a line about progress, for people.
 
     Returns:
         One outcome per market, largest first.
@@ -107,7 +108,7 @@ def market_scope(
     """A market's folds, quantised lazily, and the settings its prior has now.
 
     Raises:
-        TooFewSalesError: When a window would be too small to say anything.
+        TooFewSalesError: When a window would be too small for a result.
     """
     base = pooled.walk_forward.prior
     windows = split_windows(sales.known_at, sales.as_of, config.windows)

@@ -4,8 +4,8 @@ Here: scoring settings on one market's folds. Not here: where the folds lie (`wi
 
 Concept: the score is the mean |ln price − ln estimate| over the sales of the folds. It is what the gate compares, so a
 setting that wins here is one the gate can see; it weighs a factor of two in either direction alike; and unlike the
-median (MdAPE) it moves with every sale, so that two settings can be told apart by paired differences. MdAPE is
-reported beside it. A pool depends on the settings only through the number of bins: it is made and quantised once per
+median (MdAPE) it moves with every sale, so that two settings can be distinguished by paired differences. MdAPE is
+reported with it. A pool depends on the settings only through the number of bins: it is made and quantised once per
 fold and number.
 """
 

@@ -2,8 +2,8 @@
 
 Here: what is the same for a market and a collection. Not here: how their folds are made (`markets`, `collections`).
 
-Concept: the budget is cut in two before anything runs: one part searches, the rest pays for the comparison. A search
-that used everything up would have found something nobody may adopt.
+Concept: the budget is cut in two before anything runs: one part searches, the rest is for the comparison. A search
+that used everything up would have found a setting that may not be adopted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.training.pooled import timestamp
+from ml.tables.writing import timestamp
 from ml.tuning.journal import Journal
 from ml.tuning.judgement import AdoptionRule, adopted, paired_gain
 from ml.tuning.spaces import Space
@@ -91,7 +91,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a scope.
+    """The outcome of a scope.
 
     Attributes:
         kind: market or collection.

@@ -80,7 +80,7 @@ LOCAL_SPACE: Space = (
     Dimension("l2_leaf_reg", 2.0, 50.0, log=True),
     Dimension("shrink_rows", 100.0, 4000.0, log=True),
 )
-"""Settings of `LocalConfig`; `shrink_rows` is how many sales the booster needs for half the say."""
+"""Settings of `LocalConfig`; `shrink_rows` is how many sales the booster needs for a weight of one half."""
 
 
 def current(space: Space, config: PriorConfig | LocalConfig) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """A study: trials under a budget, remembered one by one, continued where they ended.
 
-Here: the loop around Optuna's ask and tell, pruning between folds, the budget, and a trial's record. Not here: what is
-searched (`spaces`), what a trial computes (`pooled_objective`, `local_objective`), where records are kept (`tables`).
+Here: the loop around Optuna's `ask` and `tell`, pruning between folds, the budget, and a trial's record. Not here: what
+is searched (`spaces`), what a trial computes (`pooled_objective`, `local_objective`), where records are kept
+(`tables`).
 
-Concept: Optuna's own storage would be a second database beside the lake, and a slow one; the study lives in memory and
-every finished trial is handed to the caller, who writes it down. A study that was killed is told its old trials and
+Concept: Optuna's own storage would be a second database next to the lake, and a slow one; the study lives in memory and
+every finished trial is handed to the caller, who writes it down. A study that was killed is given its old trials and
 goes on. Time is a hard limit: a running fit is ended by a callback, and its trial is tried first the next time.
 """
 
@@ -19,12 +20,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ml.states import TrialState
 from ml.tuning.spaces import Params, Space, distributions, inside
 
 Float = npt.NDArray[np.float64]
-
-COMPLETE, PRUNED, FAILED, STOPPED = "complete", "pruned", "failed", "stopped"
-"""How a trial ended; `stopped` is the one the budget ended in the middle of a fit."""
 
 
 class BudgetSpentError(Exception):
@@ -32,7 +31,7 @@ class BudgetSpentError(Exception):
 
 
 class TrialFailedError(Exception):
-    """A trial's settings cannot be scored; says why."""
+    """A trial's settings cannot be scored; the message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Trial:
     @property
     def pruned_step(self) -> int | None:
         """Folds scored when it was given up, or None when it was not pruned."""
-        return len(self.folds) if self.state == PRUNED else None
+        return len(self.folds) if self.state == TrialState.PRUNED else None
 
 
 class Objective(Protocol):
@@ -83,10 +82,10 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class Deadline:
-    """An instant of a clock, and CatBoost's callback that ends a fit there.
+    """A time of the monotonic clock, and CatBoost's callback that ends a fit there.
 
     Attributes:
-        at: Instant at which work ends.
+        at: Time at which work ends.
         clock: The clock, in seconds.
     """
 
@@ -139,13 +138,13 @@ class StudyResult:
     @property
     def best(self) -> Trial | None:
         """The complete trial with the smallest error."""
-        complete = [t for t in self.trials if t.state == COMPLETE and t.value is not None]
+        complete = [t for t in self.trials if t.state == TrialState.COMPLETE and t.value is not None]
         return min(complete, key=lambda t: (t.value, t.number)) if complete else None
 
     @property
     def scored(self) -> int:
-        """Trials that say something about the space: complete or pruned."""
-        return sum(trial.state in (COMPLETE, PRUNED) for trial in self.trials)
+        """Trials that give information about the space: complete or pruned."""
+        return sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in self.trials)
 
     @property
     def seconds(self) -> float:
@@ -189,10 +188,10 @@ def run_study(
     )
     dims, trials = distributions(space), list(earlier)
     for trial in earlier:
-        if trial.state != STOPPED:
-            study.add_trial(_told(trial, dims, optuna))
-    tried = [dict(trial.params) for trial in earlier if trial.state != STOPPED]
-    unfinished = [trial.params for trial in earlier if trial.state == STOPPED]
+        if trial.state != TrialState.STOPPED:
+            study.add_trial(_as_optuna_trial(trial, dims, optuna))
+    tried = [dict(trial.params) for trial in earlier if trial.state != TrialState.STOPPED]
+    unfinished = [trial.params for trial in earlier if trial.state == TrialState.STOPPED]
     for params in [*unfinished, *start]:
         if inside(space, params) and dict(params) not in tried:
             study.enqueue_trial(dict(params))
@@ -201,8 +200,12 @@ def run_study(
     while len(trials) < config.trials and not deadline.passed:
         asked = study.ask(dims)
         trial = _try(asked, len(trials), objective, deadline)
-        if trial.state != STOPPED:
-            study.tell(asked, trial.value if trial.state == COMPLETE else None, state=_state(trial, optuna))
+        if trial.state != TrialState.STOPPED:
+            study.tell(
+                asked,
+                trial.value if trial.state == TrialState.COMPLETE else None,
+                state=_state(trial, optuna),
+            )
         trials.append(trial)
         keep(trial)
     return StudyResult(name, tuple(trials), len(trials) < config.trials, _importance(study, optuna))
@@ -211,7 +214,7 @@ def run_study(
 def _try(asked: Any, number: int, objective: Objective, deadline: Deadline) -> Trial:
     begun, params = deadline.clock(), dict(asked.params)
     total, rows, means = 0.0, 0, []
-    state, reason = COMPLETE, None
+    state, reason = TrialState.COMPLETE, None
     try:
         for fold in range(objective.folds):
             errors = objective.errors(params, fold, deadline)
@@ -222,15 +225,15 @@ def _try(asked: Any, number: int, objective: Objective, deadline: Deadline) -> T
             asked.report(means[-1], fold)
             if fold + 1 < objective.folds and asked.should_prune():
                 state, reason = (
-                    PRUNED,
+                    TrialState.PRUNED,
                     f"worse than the median trial after {fold + 1} of {objective.folds} folds",
                 )
                 break
     except BudgetSpentError:
-        state, reason = STOPPED, "the study's budget ended during a fit"
+        state, reason = TrialState.STOPPED, "the study's budget ended during a fit"
     except TrialFailedError as error:
-        state, reason = FAILED, str(error)
-    value = means[-1] if means and state in (COMPLETE, PRUNED) else None
+        state, reason = TrialState.FAILED, str(error)
+    value = means[-1] if means and state in (TrialState.COMPLETE, TrialState.PRUNED) else None
     return Trial(number, params, state, value, tuple(means), reason, deadline.clock() - begun)
 
 
@@ -241,14 +244,18 @@ def _require_finite(error: float, n: int, fold: int) -> None:
 
 def _state(trial: Trial, optuna: Any) -> Any:
     states = optuna.trial.TrialState
-    return {COMPLETE: states.COMPLETE, PRUNED: states.PRUNED, FAILED: states.FAIL}[trial.state]
+    return {
+        TrialState.COMPLETE: states.COMPLETE,
+        TrialState.PRUNED: states.PRUNED,
+        TrialState.FAILED: states.FAIL,
+    }[TrialState(trial.state)]
 
 
-def _told(trial: Trial, dims: dict[str, Any], optuna: Any) -> Any:
+def _as_optuna_trial(trial: Trial, dims: dict[str, Any], optuna: Any) -> Any:
     return optuna.trial.create_trial(
         params=dict(trial.params),
         distributions=dims,
-        value=trial.value if trial.state == COMPLETE else None,
+        value=trial.value if trial.state == TrialState.COMPLETE else None,
         state=_state(trial, optuna),
         intermediate_values=dict(enumerate(trial.folds)),
     )

@@ -1,6 +1,6 @@
 """Trials and verdicts in the lake: ops.tuning_trials and ops.tuned_settings.
 
-Here: writing and reading them. Not here: their columns (`ml.tables.ops`), or who reads adopted
+Here: writing and reading them. Not here: their columns (`ml.tables.ops_models`), or who reads adopted
 settings for a fit (`ml.models.tuned_settings`).
 """
 
@@ -16,9 +16,10 @@ import duckdb
 import pyarrow as pa
 
 from ml.registry.mirror import Decision, record
-from ml.tables.ops import TUNED_SETTINGS, TUNING_TRIALS
+from ml.states import TrialState
+from ml.tables.ops_models import TUNED_SETTINGS, TUNING_TRIALS
 from ml.tables.writing import append
-from ml.tuning.study import COMPLETE, Trial
+from ml.tuning.study import Trial
 
 _SCHEMAS = {table.name: table.arrow() for table in (TUNING_TRIALS, TUNED_SETTINGS)}
 
@@ -38,7 +39,7 @@ class Verdict:
         reason: The same for people.
         numbers: What was measured on the later window (see `judgement.Gain`); empty without a comparison.
         later_from: Where the later window begins.
-        decided_at: Newest instant known to the data (market time).
+        decided_at: Newest `known_at` in the data (market time).
         expires: Until when the verdict stands: the scope is not tuned again before.
         trials: Trials of the study.
         seconds: What it cost.
@@ -110,7 +111,7 @@ def best_of_last_study(
         where scope_kind = $1 and scope = $2 and study <> $3 and state = $4
         order by window_end desc, value, trial limit 1
         """,
-        [kind, scope, study, COMPLETE],
+        [kind, scope, study, TrialState.COMPLETE],
     ).fetchone()
     return dict(json.loads(row[0])) if row else None
 
@@ -151,7 +152,7 @@ def write_verdict(con: duckdb.DuckDBPyConnection, verdict: Verdict, run_id: str)
 def standing(con: duckdb.DuckDBPyConnection, recipe: str, kind: str) -> dict[str, datetime]:
     """Until when the verdict on each scope stands, in the market time of that scope.
 
-    Sources end at different instants: whether a verdict still stands is asked with the newest sale of the scope, not of
+    Sources end at different times: whether a verdict still stands is asked with the newest sale of the scope, not of
     the lake, or a chain whose data ended years ago would be studied again on the same sales for ever.
     """
     rows = con.execute(

@@ -2,9 +2,9 @@
 
 Here: where they lie. Not here: what is fitted in them.
 
-Concept: a search over settings fits the noise of the sales it is scored on; the best of thirty trials looks better
-than it is. So the newest sales are never scored during the search. What the search picks meets them once, beside the
-settings in force, and is adopted only if it wins there.
+Concept: a search over settings fits the noise of the sales it is scored on; the measured error of the best of thirty
+trials is too low. So the newest sales are never scored during the search. What the search picks is scored on them once,
+next to the settings in force, and is adopted only if it wins there.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Windows:
         tuning: Folds of the search, oldest first; all their sales are before `later_from`.
         later: Folds of the judgement.
         later_from: Where the later window begins, microseconds.
-        until: Newest instant known, microseconds; what is decided is decided at this instant.
+        until: Newest `known_at`, microseconds; decisions get this time.
     """
 
     tuning: tuple[Window, ...]
@@ -67,7 +67,7 @@ class Windows:
 
 
 class TooFewSalesError(ValueError):
-    """A scope has too few sales for windows that say anything."""
+    """A scope has too few sales for windows that show anything."""
 
 
 MIN_SCORED = 100

@@ -2,10 +2,10 @@
 
 Here: the rule, in SQL over what earlier trainings recorded. Not here: the studies (`collections`).
 
-Concept: twelve trials for each small collection bought nothing over one shared conservative setting (22.3 against
-22.2 %, docs/domain.md, section 5). So a collection is tuned only when it has the sales to tell settings apart and an
-earlier window gave its booster a say; the rest of the budget would be spent on noise. A class of collections where no
-study of several paid rests for a while.
+Concept: twelve trials for each small collection bought nothing over one shared conservative setting (22.3 against 22.2
+%, docs/domain.md, section 5). So a collection is tuned only when it has the sales to distinguish settings and an
+earlier window gave its booster a weight; the rest of the budget would be spent on noise. A class of collections where
+no study of several paid rests for a while.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class WorthRule:
     """When a collection is worth a study.
 
     Attributes:
-        min_sales: Out-of-fold sales below which settings cannot be told apart: with 1,000 the later window has 200.
+        min_sales: Out-of-fold sales below which settings cannot be distinguished: with 1,000 the later window has 200.
         studies: Studies of one call at most.
         min_seconds: A study shorter than this finds nothing; fewer are then run.
         bands: Upper ends of the size classes, in sales.
@@ -97,7 +97,7 @@ def share_budget(
     resting: Mapping[str, datetime],
     first: Collection[str] = (),
 ) -> list[tuple[Worth, float]]:
-    """Who is tuned for how long: in proportion to value, nobody for less than `min_seconds`.
+    """Who is tuned for how long: in proportion to value, none for less than `min_seconds`.
 
     Args:
         candidates: Most valuable first.

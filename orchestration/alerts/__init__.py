@@ -1,1 +1,1 @@
-"""Telling a person once: the outbox of incidents, its delivery to endpoints, the sensors that feed it, the watchdog."""
+"""Alerts: the outbox of incidents, its delivery to endpoints, the sensors that fill it, the watchdog."""

@@ -1,6 +1,6 @@
 """Delivery through Apprise: any of its services by URL.
 
-Here: one channel per URL, and reading an outcome out of what the endpoint answered. Not here: which message is
+Here: one channel per URL, and the outcome from the endpoint's answer. Not here: which message is
 sent when (`delivery.py`). URLs hold secrets: an endpoint is known by a digest and a service name, never by its URL.
 """
 
@@ -16,6 +16,7 @@ from orchestration.alerts.channels import Channel, Message, Outcome
 from orchestration.alerts.errors import ChannelError
 from orchestration.alerts.http_recorder import Exchange, record
 from orchestration.output.masking import URL_SEPARATOR
+from orchestration.states import NoticeKind, SendResult, Severity
 
 if TYPE_CHECKING:
     import requests
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 SEND_TIMEOUT_S = 15.0
 """How long one message may take, all requests of a service together. Well inside the lease of a claim."""
 
-# The endpoint has understood and does not want this message: it will not want it later either. The other
-# client errors (401, 403, 404) are a wrong key or address, which somebody will repair.
+# The endpoint has understood this message and refuses it: it will refuse it later too. The other client errors
+# (401, 403, 404) are a wrong key or address, which can be repaired.
 _REFUSED_MESSAGE = frozenset({400, 413, 414, 415, 422})
 _THROTTLING = frozenset({429, 503})
-_TYPES = {"page": "failure", "ticket": "warning", "info": "info"}
-# Apprise's own webhooks: they alone take headers and fields of ours.
+_TYPES = {Severity.PAGE: "failure", Severity.TICKET: "warning", Severity.INFO: "info"}
+# Apprise's own webhooks: only they take headers and fields of ours.
 _WEBHOOK_SCHEMAS = frozenset({"json", "jsons", "xml", "xmls", "form", "forms"})
 
 
@@ -54,7 +55,7 @@ class AppriseChannel:
             timeout_s: How long one message may take.
 
         Raises:
-            ChannelError: Apprise does not know its schema, or parts are missing.
+            ChannelError: Apprise does not support its schema, or parts are missing.
         """
         service = _instantiate(url)
         if service is None:
@@ -70,8 +71,8 @@ class AppriseChannel:
         where = f" {service.host}" if self._is_webhook else ""
         self.label = f"{service.service_name}{where} ({self.endpoint[:6]})"
 
-    def send(self, message: Message, *, is_repeat: bool) -> Outcome:  # noqa: ARG002 - the id tells the receiver
-        """Send once, without Apprise's own retries: those would block the others and forget with the process."""
+    def send(self, message: Message, *, is_repeat: bool) -> Outcome:  # noqa: ARG002 - the receiver compares the id
+        """Send once, without Apprise's own retries: those would block the others and be lost with the process."""
         import apprise
 
         # Made anew for each message: its id is among the headers.
@@ -86,7 +87,7 @@ class AppriseChannel:
         exchange = record(service)
         sender = apprise.Apprise()
         sender.add(service)
-        kind = "success" if message.kind == "resolved" else _TYPES[message.severity]
+        kind = "success" if message.kind == NoticeKind.RESOLVED else _TYPES[message.severity]
         result = sender.notify(
             title=message.subject,
             body=message.text,
@@ -94,7 +95,7 @@ class AppriseChannel:
             body_format=apprise.NotifyFormat.TEXT,
             timeout=self._timeout_s,
         )
-        return Outcome("sent") if result else _explained(result, exchange)
+        return Outcome(SendResult.SENT) if result else _explained(result, exchange)
 
 
 def _instantiate(url: str) -> Any:  # Apprise's services have no common typed interface for what is used here
@@ -102,7 +103,7 @@ def _instantiate(url: str) -> Any:  # Apprise's services have no common typed in
 
     import apprise
 
-    # What it refuses is told by our own message, without the URL.
+    # Our own message reports what it refuses, without the URL.
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
     return apprise.Apprise.instantiate(url, suppress_exceptions=True)
 
@@ -124,27 +125,28 @@ def _mark(service: Any, message: Message) -> None:
 
 
 def _explained(result: Any, exchange: Exchange) -> Outcome:
-    """Why a message was not taken, from the HTTP answer or, without one, from what the service said."""
+    """Why a message was not taken, from the HTTP answer or, without one, from the service's error."""
     refused = [response for response in exchange.responses if response.status_code >= 300]
     if refused:
         answer = refused[-1]
         detail = f"HTTP {answer.status_code}"
         wait = _retry_after(answer)
         if answer.status_code == 429 or (answer.status_code in _THROTTLING and wait is not None):
-            return Outcome("throttled", detail, wait)
-        return Outcome("rejected" if answer.status_code in _REFUSED_MESSAGE else "failed", detail)
+            return Outcome(SendResult.THROTTLED, detail, wait)
+        is_refused = answer.status_code in _REFUSED_MESSAGE
+        return Outcome(SendResult.REJECTED if is_refused else SendResult.FAILED, detail)
     if exchange.errors:
-        return Outcome("failed", exchange.errors[-1])
-    return Outcome("failed", f"Apprise: {result.status.name.lower()}")
+        return Outcome(SendResult.FAILED, exchange.errors[-1])
+    return Outcome(SendResult.FAILED, f"Apprise: {result.status.name.lower()}")
 
 
 def _retry_after(response: requests.Response) -> timedelta | None:
-    """Seconds or an HTTP date (RFC 9110, section 10.2.3); what is neither is as good as nothing."""
-    told = response.headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d{1,9}", told):
-        return timedelta(seconds=int(told))
+    """Seconds or an HTTP date (RFC 9110, section 10.2.3); anything else is ignored."""
+    value = response.headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d{1,9}", value):
+        return timedelta(seconds=int(value))
     try:
-        at = parsedate_to_datetime(told)
+        at = parsedate_to_datetime(value)
     except ValueError:
         return None
     if at.tzinfo is None:

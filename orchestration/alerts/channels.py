@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Protocol
+
+from orchestration.states import NoticeKind, SendResult, Severity
 
 
 @dataclass(frozen=True)
@@ -17,18 +19,18 @@ class Message:
     """One notice for one endpoint, ready to send.
 
     Attributes:
-        delivery_id: The idempotency key: a message that is sent again, because its deliverer died before it could
+        delivery_id: The idempotency key: a message that is sent again, because its deliverer was killed before it could
             record the success, carries the same one.
         incident: The same for all messages about one incident: opened, reminders, resolved.
         kind: opened, reminder or resolved.
         keys: The alerts it is about.
-        text: Body, runbook, command and ids as a person reads them.
+        text: Body, runbook, command and ids.
     """
 
     delivery_id: str
     incident: str
-    kind: Literal["opened", "reminder", "resolved"]
-    severity: str
+    kind: NoticeKind
+    severity: Severity
     title: str
     body: str
     runbook: str
@@ -40,15 +42,19 @@ class Message:
     def subject(self) -> str:
         """The title with what it is: `[PAGE] …`, `[STILL OPEN · PAGE] …`, `[RESOLVED] …`."""
         severity = self.severity.upper()
-        label = {"opened": severity, "reminder": f"STILL OPEN · {severity}", "resolved": "RESOLVED"}[
-            self.kind
-        ]
+        label = {
+            NoticeKind.OPENED: severity,
+            NoticeKind.REMINDER: f"STILL OPEN · {severity}",
+            NoticeKind.RESOLVED: "RESOLVED",
+        }[self.kind]
         return f"[{label}] {self.title}"
 
     @property
     def text(self) -> str:
-        """What a person reads."""
-        what_to_do = [] if self.kind == "resolved" else [f"Run: {self.command}", f"Runbook: {self.runbook}"]
+        """The message in full."""
+        what_to_do = (
+            [] if self.kind == NoticeKind.RESOLVED else [f"Run: {self.command}", f"Runbook: {self.runbook}"]
+        )
         return "\n".join(
             [self.body, "", *what_to_do, f"Incident {self.incident} · message {self.delivery_id}"]
         )
@@ -56,16 +62,16 @@ class Message:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one attempt.
+    """The result of one attempt.
 
     Attributes:
-        result: sent; failed (try again); rejected (the endpoint refuses this message); throttled (the endpoint asks
-            for patience with everything).
-        detail: What was seen, without secrets.
+        result: sent; failed (try again); rejected (the endpoint refuses this message); throttled (the endpoint
+            asks for fewer messages of any kind).
+        detail: What the endpoint answered, without secrets.
         retry_after: What the endpoint asked for, if it did.
     """
 
-    result: Literal["sent", "failed", "rejected", "throttled"]
+    result: SendResult
     detail: str = ""
     retry_after: timedelta | None = None
 
@@ -79,7 +85,7 @@ class Channel(Protocol):
 
     @property
     def label(self) -> str:
-        """What a person calls it; holds no secret."""
+        """Its name in messages; holds no secret."""
 
     def send(self, message: Message, *, is_repeat: bool) -> Outcome:
         """Try once. `is_repeat`: an earlier attempt may have arrived."""

@@ -1,6 +1,6 @@
 """Alerts about what Dagster itself recorded: failed runs and failed checks.
 
-Here: reading them from the instance. Not here: the sensors that call this (`sensors.py`), what a check looks at.
+Here: reading them from the instance. Not here: the sensors that call this (`sensors.py`), what a check measures.
 Both are tickets and not pages: the next run is at most an hour away, and when trouble lasts, the freshness
 objective that it breaks pages.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from orchestration.alerts.outbox import Alert
+from orchestration.states import Severity
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -19,9 +20,9 @@ RUN_SCOPE = "run"
 CHECK_SCOPE = "check"
 
 _LONGEST_TEXT = 600
-# What a check's metadata say to people (`orchestration.checks.factory.guidance`); the rest was measured.
+# Guidance in a check's metadata (`orchestration.checks.factory.guidance`); the rest are measurements.
 _GUIDANCE = frozenset({"severity", "what_to_do", "runbook"})
-# A service level raises its own alert, with its budget; its check says the same in the UI.
+# A service level raises its own alert, with its budget; its check shows the same in the UI.
 _ALERT_THEMSELVES = frozenset({"slo_status"})
 
 
@@ -34,7 +35,7 @@ def run_failure_alert(run: dg.DagsterRun, message: str | None) -> Alert:
     """A job's run failed."""
     return Alert(
         key=run_key(run.job_name),
-        severity="ticket",
+        severity=Severity.TICKET,
         title=f"The job {run.job_name} failed",
         body=f"Run {run.run_id}: {_cut(message or 'no message was recorded')}",
         runbook="run-failed",
@@ -59,7 +60,7 @@ def newest_run_succeeded(instance: dg.DagsterInstance, job_name: str) -> bool:
 def check_alerts(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]) -> list[Alert]:
     """One alert for each check whose newest finished evaluation failed: severity ERROR a ticket, WARN an info.
 
-    A check that is being evaluated right now, or whose run died, keeps its last result: otherwise its incident
+    A check that is being evaluated right now, or whose run was killed, keeps its last result: otherwise its incident
     would end whenever a run starts. Complete for its scope: synchronise with it.
     """
     from orchestration.dagster_internals import AssetCheckExecutionRecordStatus as Status
@@ -83,17 +84,17 @@ def check_alerts(instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey])
 
 def _check_alert(evaluation: dg.AssetCheckEvaluation) -> Alert:
     name, asset = evaluation.check_name, evaluation.asset_key.to_user_string()
-    told = {key: str(value.value) for key, value in evaluation.metadata.items()}
+    metadata = {key: str(value.value) for key, value in evaluation.metadata.items()}
     numbers = ", ".join(
-        f"{key}: {text}" for key, text in told.items() if len(text) < 80 and key not in _GUIDANCE
+        f"{key}: {text}" for key, text in metadata.items() if len(text) < 80 and key not in _GUIDANCE
     )
     return Alert(
         key=f"{CHECK_SCOPE}/{asset}/{name}",
-        severity="ticket" if evaluation.severity.value == "ERROR" else "info",
+        severity=Severity.TICKET if evaluation.severity.value == "ERROR" else Severity.INFO,
         title=f"Check {name} of {asset} failed",
         body=_cut(". ".join(text for text in (evaluation.description, numbers) if text) or "No details."),
-        runbook=_page(told.get("runbook")) or "check-failed",
-        command=_typed(told.get("what_to_do", "assay run")),
+        runbook=_page(metadata.get("runbook")) or "check-failed",
+        command=_typed(metadata.get("what_to_do", "assay run")),
         group="checks failed",
     )
 
@@ -103,9 +104,9 @@ def _typed(command: str) -> str:
     return command if len(command) <= _LONGEST_TEXT else "assay ui"
 
 
-def _page(told: str | None) -> str | None:
+def _page(path: str | None) -> str | None:
     """The name of a page from its path: docs/runbook/drift.md → drift."""
-    return told.rsplit("/", 1)[-1].removesuffix(".md") if told else None
+    return path.rsplit("/", 1)[-1].removesuffix(".md") if path else None
 
 
 def _cut(text: str) -> str:

@@ -1,9 +1,9 @@
-"""Sending what is due, exactly once as far as an endpoint can know.
+"""Sending what is due, under one id per endpoint, so that a repeat can be recognised.
 
 Here: one delivery pass: plan, claim, send, record. Not here: the words (`notices.py`), the endpoints (`channels.py`).
-A message is claimed with a lease before it is sent and recorded after. Whoever dies in between leaves a claim that
-runs out, and the next deliverer sends the same message under the same id. Nothing is held open while sending, and
-each endpoint is served by a thread of its own, so that one that hangs delays nobody else.
+A message is claimed with a lease before it is sent and recorded after. A deliverer that is killed in between leaves a
+claim that runs out, and the next one sends the same message under the same id. Nothing is held open while sending, and
+each endpoint is served by a thread of its own, so that one that hangs does not delay the others.
 """
 
 from __future__ import annotations
@@ -23,24 +23,35 @@ from orchestration.alerts.notices import plan
 from orchestration.alerts.outbox import Alert, raise_alert, resolve_alert
 from orchestration.alerts.policy import AlertPolicy
 from orchestration.alerts.store import Outbox, stamp
+from orchestration.states import (
+    UNDELIVERED,
+    DeliveryState,
+    IncidentState,
+    NoticeKind,
+    SendResult,
+    Severity,
+    sql_list,
+)
 
 logger = logging.getLogger(__name__)
 
 DELIVERY_PASS = "delivery"
 """Name under which a pass leaves its time, for the watchdog."""
 
-_DUE = """
+_DUE = f"""
 select d.delivery_id
 from deliveries d join notices n using (notice_id)
 where d.endpoint = :endpoint
-    and ((d.state = 'pending' and d.next_attempt_at <= :at) or (d.state = 'sending' and d.lease_until <= :at))
+    and ((d.state = '{DeliveryState.PENDING}' and d.next_attempt_at <= :at)
+        or (d.state = '{DeliveryState.SENDING}' and d.lease_until <= :at))
     -- In order within a thread: a recovery never overtakes its alert.
     and not exists (
         select 1 from deliveries e join notices m using (notice_id)
         where e.endpoint = d.endpoint and m.thread = n.thread and m.rowid < n.rowid
-            and e.state in ('pending', 'sending')
+            and e.state in ({sql_list(*UNDELIVERED)})
     )
-order by case n.severity when 'page' then 0 when 'ticket' then 1 else 2 end, d.attempts, n.created_at, n.rowid
+order by case n.severity when '{Severity.PAGE}' then 0 when '{Severity.TICKET}' then 1 else 2 end,
+    d.attempts, n.created_at, n.rowid
 limit 1
 """
 
@@ -51,7 +62,7 @@ class DeliveryReport:
 
     sent: int = 0
     failed: int = 0
-    died: int = 0
+    given_up: int = 0
 
 
 def deliver(
@@ -62,7 +73,7 @@ def deliver(
     Call it every minute, from anywhere: passes that run at the same time do not send anything twice.
 
     Args:
-        outbox: What is to be told.
+        outbox: The messages.
         channels: Every endpoint that is configured.
         now: Wall-clock time, naive UTC.
         policy: Thresholds.
@@ -89,37 +100,37 @@ def deliver(
     return DeliveryReport(
         sent=sum(report.sent for report in reports),
         failed=sum(report.failed for report in reports),
-        died=sum(report.died for report in reports),
+        given_up=sum(report.given_up for report in reports),
     )
 
 
 def _serve(outbox: Outbox, channel: Channel, now: datetime, policy: AlertPolicy) -> DeliveryReport:
     """Send what is due at one endpoint until nothing is, the endpoint is in trouble, or the time is up."""
-    started, sent, failed, died = time.monotonic(), 0, 0, 0
+    started, sent, failed, given_up = time.monotonic(), 0, 0, 0
     while time.monotonic() - started < policy.pass_budget.total_seconds():
         claim = _claim(outbox, channel, now, policy)
         if claim is None:
             break
         message, claimed_by, is_repeat = claim
         outcome = _attempt(channel, message, is_repeat=is_repeat)
-        is_dead = _record(outbox, channel, message, claimed_by, outcome, now, policy)
-        if outcome.result == "sent":
+        is_given_up = _record(outbox, channel, message, claimed_by, outcome, now, policy)
+        if outcome.result == SendResult.SENT:
             sent += 1
         else:
-            failed, died = failed + 1, died + is_dead
-            if outcome.result == "throttled" or failed >= policy.failures_per_pass:
+            failed, given_up = failed + 1, given_up + is_given_up
+            if outcome.result == SendResult.THROTTLED or failed >= policy.failures_per_pass:
                 break
-    if died:
-        raise_alert(outbox, _dead_letter(channel, died), now, policy)
+    if given_up:
+        raise_alert(outbox, _dead_letter(channel, given_up), now, policy)
     elif sent:
         resolve_alert(outbox, f"alerting/dead-letter/{channel.endpoint}", now)
-    return DeliveryReport(sent, failed, died)
+    return DeliveryReport(sent, failed, given_up)
 
 
 def _claim(
     outbox: Outbox, channel: Channel, now: datetime, policy: AlertPolicy
 ) -> tuple[Message, str, bool] | None:
-    """Take the most urgent message that is due: nobody else gets it until the lease ends."""
+    """Take the most urgent message that is due: no other pass gets it until the lease ends."""
     at, claimed_by = stamp(now), uuid.uuid4().hex
     with outbox.transaction() as con:
         blocked = con.execute(
@@ -128,10 +139,10 @@ def _claim(
         due = con.execute(_DUE, {"endpoint": channel.endpoint, "at": at}).fetchone()
         if blocked or due is None:
             return None
-        # An attempt whose deliverer never came back counts: a message that kills its sender must end too.
+        # An attempt whose deliverer was killed counts: a message that crashes its sender must be given up too.
         con.execute(
-            "update deliveries set attempts = attempts + (state = 'sending'), claims = claims + 1, "
-            "state = 'sending', lease_until = ?, claimed_by = ? where delivery_id = ?",
+            f"update deliveries set attempts = attempts + (state = '{DeliveryState.SENDING}'), claims = claims + 1, "
+            f"state = '{DeliveryState.SENDING}', lease_until = ?, claimed_by = ? where delivery_id = ?",
             (stamp(now + policy.lease), claimed_by, due["delivery_id"]),
         )
         row = con.execute(
@@ -158,7 +169,7 @@ def _attempt(channel: Channel, message: Message, *, is_repeat: bool) -> Outcome:
         return channel.send(message, is_repeat=is_repeat)
     except Exception as error:  # whatever a service's code raises is a failed attempt
         logger.warning("%s failed on %s", channel.label, message.delivery_id, exc_info=error)
-        return Outcome("failed", type(error).__name__)
+        return Outcome(SendResult.FAILED, type(error).__name__)
 
 
 def _record(
@@ -170,14 +181,14 @@ def _record(
     now: datetime,
     policy: AlertPolicy,
 ) -> bool:
-    """Write what became of an attempt; returns whether the message is dead now."""
+    """Write the result of an attempt; returns whether the message was given up."""
     at = stamp(now)
     with outbox.transaction() as con:
-        if outcome.result == "sent":
+        if outcome.result == SendResult.SENT:
             # Also when the claim had run out: it has arrived.
             con.execute(
-                "update deliveries set state = 'sent', sent_at = ?, last_error = null where delivery_id = ?",
-                (at, message.delivery_id),
+                "update deliveries set state = ?, sent_at = ?, last_error = null where delivery_id = ?",
+                (DeliveryState.SENT, at, message.delivery_id),
             )
             con.execute(
                 "update endpoints set last_sent_at = ?, last_error = null, failing_since = null, blocked_until = null "
@@ -191,17 +202,17 @@ def _record(
         ).fetchone()
         if row is None:
             return False
-        # Being asked for patience says nothing against the message.
-        attempts = row["attempts"] + (outcome.result != "throttled")
+        # Throttling is about the endpoint, not about this message.
+        attempts = row["attempts"] + (outcome.result != SendResult.THROTTLED)
         wait = policy.backoff(message.delivery_id, max(1, attempts))
         if outcome.retry_after is not None:
             wait = max(wait, min(outcome.retry_after, policy.throttled_longest))
-        limit = policy.attempts_rejected if outcome.result == "rejected" else policy.attempts_failing
-        is_dead = attempts >= limit or row["created_at"] <= stamp(now - policy.undelivered_longest)
+        limit = policy.attempts_rejected if outcome.result == SendResult.REJECTED else policy.attempts_failing
+        is_given_up = attempts >= limit or row["created_at"] <= stamp(now - policy.undelivered_longest)
         con.execute(
             "update deliveries set state = ?, attempts = ?, next_attempt_at = ?, last_error = ? where delivery_id = ?",
             (
-                "dead" if is_dead else "pending",
+                DeliveryState.DEAD if is_given_up else DeliveryState.PENDING,
                 attempts,
                 stamp(now + wait),
                 outcome.detail,
@@ -214,26 +225,27 @@ def _record(
             (
                 outcome.detail,
                 at,
-                stamp(now + wait) if outcome.result == "throttled" else None,
+                stamp(now + wait) if outcome.result == SendResult.THROTTLED else None,
                 channel.endpoint,
             ),
         )
-        if is_dead and message.kind == "opened":
-            # Whoever never heard the alert is not told that it is over.
+        if is_given_up and message.kind == NoticeKind.OPENED:
+            # An endpoint that did not get the alert does not get its recovery.
             con.execute(
-                "update deliveries set state = 'superseded' where endpoint = ? and state = 'pending' and notice_id in "
+                f"update deliveries set state = '{DeliveryState.SUPERSEDED}' where endpoint = ? "
+                f"and state = '{DeliveryState.PENDING}' and notice_id in "
                 "(select notice_id from notices where thread = ?)",
                 (channel.endpoint, message.incident),
             )
-    return is_dead
+    return is_given_up
 
 
-def _dead_letter(channel: Channel, died: int) -> Alert:
+def _dead_letter(channel: Channel, given_up: int) -> Alert:
     return Alert(
         key=f"alerting/dead-letter/{channel.endpoint}",
-        severity="page",
+        severity=Severity.PAGE,
         title=f"{channel.label} does not take alerts",
-        body=f"{died} message(s) were given up after all attempts. They are kept in the outbox.",
+        body=f"{given_up} message(s) were given up after all attempts. They are kept in the outbox.",
         runbook="alert-delivery-dead",
         command="assay alerts list",
         except_endpoint=channel.endpoint,
@@ -252,19 +264,19 @@ def _forget(con: sqlite3.Connection, now: datetime, policy: AlertPolicy) -> None
         )
         con.execute("delete from incidents where thread = ?", (thread,))
         con.execute("delete from notices where thread = ?", (thread,))
-    # Came back inside their quiet time and went again: never told.
+    # Came back inside their quiet time and ended again: no message was sent.
     con.execute(
-        "delete from incidents where state = 'resolved' and thread is null and resolved_at < ?", (before,)
+        f"delete from incidents where state = '{IncidentState.RESOLVED}' and thread is null and resolved_at < ?",
+        (before,),
     )
 
 
 def retry_dead(outbox: Outbox, now: datetime) -> int:
-    """Give every dead message its attempts back; returns how many. For when an endpoint has been repaired."""
+    """Give every dead letter its attempts back; returns how many. For when an endpoint has been repaired."""
     at = stamp(now)
     with outbox.transaction() as con:
-        # Its age counts from now: an old message would die at its first failure.
+        # Its age counts from now: an old message would be given up at its first failure.
         return con.execute(
-            "update deliveries set state = 'pending', attempts = 0, next_attempt_at = ?, created_at = ? "
-            "where state = 'dead'",
-            (at, at),
+            "update deliveries set state = ?, attempts = 0, next_attempt_at = ?, created_at = ? where state = ?",
+            (DeliveryState.PENDING, at, at, DeliveryState.DEAD),
         ).rowcount

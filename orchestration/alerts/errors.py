@@ -1,10 +1,10 @@
-"""What stops alerting with a message. Light to import: the command line catches these."""
+"""Errors that stop alerting with a message. Light to import: the command line catches these."""
 
 from __future__ import annotations
 
 
 class AlertingError(RuntimeError):
-    """Base of what can go wrong with alerting itself."""
+    """Base of the errors of alerting itself."""
 
 
 class OutboxError(AlertingError):

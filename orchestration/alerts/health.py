@@ -1,7 +1,7 @@
 """Is what should be running, running? The questions of the watchdog, each answered with alerts.
 
-Here: reading Dagster's storage, the outbox, the lake and the disk. Not here: telling (`watchdog.py`). Nothing here
-loads the code location, so a broken one does not blind the watchdog. All keys are in the scope `watchdog`.
+Here: reading Dagster's storage, the outbox, the lake and the disk. Not here: alerting (`watchdog.py`). Nothing here
+loads the code location, so the watchdog works when it is broken. All keys are in the scope `watchdog`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.alerts.outbox import Alert
 from orchestration.alerts.store import Outbox, stamp
+from orchestration.states import UNDELIVERED, DeliveryState, Severity, sql_list
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -27,10 +28,10 @@ SCOPE = "watchdog"
 
 @dataclass(frozen=True)
 class HealthLimits:
-    """What counts as dead.
+    """What counts as a failure.
 
     Attributes:
-        heartbeat: Age of the oldest newest heartbeat of a daemon thread; they beat every 30 s.
+        heartbeat: Age of the oldest newest heartbeat of a daemon thread; each writes one every 30 s.
         sensor_grace: What a sensor may be late beyond five of its intervals.
         schedule_grace: What a schedule may be late.
         failed_ticks: Failed ticks in a row.
@@ -63,25 +64,25 @@ def daemon_expected(instance: dg.DagsterInstance) -> bool:
     return bool(_switched_on(instance))
 
 
-def dead_daemon(instance: dg.DagsterInstance, now: datetime, limits: HealthLimits) -> list[Alert]:
-    """The daemon's threads that beat no more; all of them when it never ran."""
+def stopped_daemon(instance: dg.DagsterInstance, now: datetime, limits: HealthLimits) -> list[Alert]:
+    """The daemon's threads without a recent heartbeat; all of them when it never ran."""
     beats = instance.get_daemon_heartbeats()
     oldest = _seconds(now - limits.heartbeat)
-    silent = sorted(
+    stopped = sorted(
         name
         for name in instance.get_required_daemon_types()
         if name not in beats or beats[name].timestamp < oldest
     )
-    if not silent:
+    if not stopped:
         return []
     newest = max((beat.timestamp for beat in beats.values()), default=None)
     when = "never" if newest is None else f"{datetime.fromtimestamp(newest, UTC):%Y-%m-%d %H:%M:%S} UTC"
     return [
         Alert(
             key=f"{SCOPE}/daemon",
-            severity="page",
-            title="Dagster's daemon is dead: nothing is ingested, scored or told",
-            body=f"No heartbeat for {limits.heartbeat} of: {', '.join(silent)}. The newest of any thread: {when}.",
+            severity=Severity.PAGE,
+            title="Dagster's daemon has stopped: no data, no scores, no alerts",
+            body=f"No heartbeat for {limits.heartbeat} of: {', '.join(stopped)}. The newest of any thread: {when}.",
             runbook="daemon-dead",
             command="assay ui",
         )
@@ -94,7 +95,7 @@ def stopped_automations(
     """Sensors and schedules that are switched on and have not ticked, or whose last ticks all failed."""
     from orchestration.dagster_internals import TickStatus
 
-    # What the code has no more does not tick for a good reason.
+    # What was removed from the code does not tick for a good reason.
     known = {row["name"] for row in outbox.rows("select name from automations")}
     alerts = []
     for state in _switched_on(instance):
@@ -125,7 +126,7 @@ def _switched_on(instance: dg.DagsterInstance) -> list[Any]:  # InstigatorState 
 
 
 def _due(state: object, last: float | None, limits: HealthLimits) -> float | None:
-    """When the next tick is overdue, as a timestamp; None when it cannot be said."""
+    """When the next tick is overdue, as a timestamp; None when that is unknown."""
     from orchestration.dagster_internals import (
         ScheduleInstigatorData,
         SensorInstigatorData,
@@ -150,7 +151,7 @@ def _due(state: object, last: float | None, limits: HealthLimits) -> float | Non
 def _automation(name: str, what: str, body: str) -> Alert:
     return Alert(
         key=f"{SCOPE}/automation/{name}",
-        severity="page",
+        severity=Severity.PAGE,
         title=f"{name} {what}",
         body=body,
         runbook="daemon-dead",
@@ -175,7 +176,7 @@ def stuck_runs(instance: dg.DagsterInstance, now: datetime, limits: HealthLimits
             alerts.append(
                 Alert(
                     key=f"{SCOPE}/run/{run.run_id}",
-                    severity="ticket",
+                    severity=Severity.TICKET,
                     title=f"A run of {run.job_name} is stuck",
                     body=f"Run {run.run_id} is {run.status.value} since "
                     f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M} UTC, longer than {limit}.",
@@ -195,29 +196,31 @@ def undelivered(
     for endpoint, label in endpoints.items():
         waiting = outbox.rows(
             "select count(*) as n, min(d.created_at) as oldest, max(e.last_error) as error from deliveries d "
-            "join endpoints e using (endpoint) where endpoint = ? and state in ('pending', 'sending') "
+            f"join endpoints e using (endpoint) where endpoint = ? and state in ({sql_list(*UNDELIVERED)}) "
             "and d.created_at < ?",
             endpoint,
             stamp(now - limits.undelivered),
         )[0]
-        dead = outbox.rows(
-            "select count(*) as n from deliveries where endpoint = ? and state = 'dead'", endpoint
+        given_up = outbox.rows(
+            "select count(*) as n from deliveries where endpoint = ? and state = ?",
+            endpoint,
+            DeliveryState.DEAD,
         )[0]["n"]
-        told = []
+        problems = []
         if waiting["n"]:
-            error = waiting["error"] or "nobody has tried"
-            told.append(f"{waiting['n']} message(s) wait since {waiting['oldest'][:19]} UTC: {error}")
-        if dead:
-            told.append(
-                f"{dead} message(s) were given up; assay alerts deliver --retry-dead sends them again"
+            error = waiting["error"] or "no attempt yet"
+            problems.append(f"{waiting['n']} message(s) wait since {waiting['oldest'][:19]} UTC: {error}")
+        if given_up:
+            problems.append(
+                f"{given_up} message(s) were given up; assay alerts deliver --retry-dead sends them again"
             )
-        if told:
+        if problems:
             alerts.append(
                 Alert(
                     key=f"{SCOPE}/delivery/{endpoint}",
-                    severity="page",
+                    severity=Severity.PAGE,
                     title=f"Alerts do not reach {label}",
-                    body=". ".join(told),
+                    body=". ".join(problems),
                     runbook="alert-delivery-dead",
                     command="assay alerts list",
                     except_endpoint=endpoint,
@@ -262,7 +265,7 @@ def _lake(body: str) -> list[Alert]:
     return [
         Alert(
             key=f"{SCOPE}/lake",
-            severity="page",
+            severity=Severity.PAGE,
             title="The lake cannot be read",
             body=body,
             runbook="lake-unreadable",
@@ -272,14 +275,14 @@ def _lake(body: str) -> list[Alert]:
 
 
 def full_disk(home: Path, limits: HealthLimits) -> list[Alert]:
-    """Little room where the home is."""
+    """The disk of the home is nearly full."""
     usage = shutil.disk_usage(home)
     if usage.free >= max(limits.free_bytes, limits.free_share * usage.total):
         return []
     return [
         Alert(
             key=f"{SCOPE}/disk",
-            severity="page",
+            severity=Severity.PAGE,
             title="The disk of the home is nearly full",
             body=f"{usage.free / 1e9:.1f} GB of {usage.total / 1e9:.0f} GB are free; expected at least "
             f"{limits.free_share:.0%} and {limits.free_bytes / 1e9:.0f} GB.",

@@ -10,7 +10,7 @@ _ENCODED = re.compile(r"%[0-9A-F]{2}")
 
 
 def incident_key(scope: str, name: str) -> str:
-    """`scope/name` on one line: what acts on a terminal is percent-encoded, and so is what already looks like that."""
+    """`scope/name` on one line: control characters are percent-encoded, and so is what is already encoded."""
     if visible(name) == name and not _ENCODED.search(name):
         return f"{scope}/{name}"
     return f"{scope}/{''.join(map(_encoded, name))}"

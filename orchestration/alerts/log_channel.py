@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from orchestration.alerts.channels import Message, Outcome
+from orchestration.states import SendResult
 
 LOG_FILE = "alerts.log"
 
@@ -18,7 +19,7 @@ _TAIL_BYTES = 1_000_000
 
 
 class LogChannel:
-    """Appends each message as one JSON line. Exactly once: a message that may be there already is looked for."""
+    """Appends each message as one JSON line. Exactly once: a message that may be there already is searched for."""
 
     endpoint = "log"
 
@@ -30,20 +31,20 @@ class LogChannel:
     def send(self, message: Message, *, is_repeat: bool) -> Outcome:
         """Append and flush to the disk; the line is there before this returns."""
         line = {**asdict(message), "keys": list(message.keys)}
-        # One writer at a time, or two deliverers could both look, see nothing and write.
+        # One writer at a time, or two deliverers could both find nothing and write.
         try:
             with FileLock(self.path.with_suffix(".lock"), timeout=10), self.path.open("ab+") as file:
                 tail = self._tail(file.fileno())
                 if is_repeat and f'"delivery_id": "{message.delivery_id}"'.encode() in tail:
-                    return Outcome("sent", "was in the log already")
-                # A line that was cut by a crash must not swallow this one.
+                    return Outcome(SendResult.SENT, "was in the log already")
+                # This line must not be joined to one that was cut by a crash.
                 cut = b"\n" if tail and not tail.endswith(b"\n") else b""
                 file.write(cut + json.dumps(line, ensure_ascii=False).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            return Outcome("failed", f"{type(error).__name__}: {error.strerror or error}")
-        return Outcome("sent")
+            return Outcome(SendResult.FAILED, f"{type(error).__name__}: {error.strerror or error}")
+        return Outcome(SendResult.SENT)
 
     @staticmethod
     def _tail(descriptor: int) -> bytes:

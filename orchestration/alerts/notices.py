@@ -1,9 +1,9 @@
-"""What to say, to whom: turning incidents into notices.
+"""Which messages go to which endpoints: turning incidents into notices.
 
-Here: grouping, reminders, recoveries, and the words. Not here: sending (`delivery.py`).
+Here: grouping, reminders, recoveries, and the texts. Not here: sending (`delivery.py`).
 The concept: an opening notice starts a thread. It covers every incident of one group that was found since the last
 pass. While any of them is open it is repeated as a reminder; when all are resolved the thread is closed by one
-recovery. So each incident is told once and its recovery once, whatever happens to the endpoints.
+recovery. So each incident is sent once and its recovery once, whatever happens to the endpoints.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestration.alerts.outbox import SEVERITIES
 from orchestration.alerts.policy import AlertPolicy
 from orchestration.alerts.store import stamp
+from orchestration.states import UNDELIVERED, DeliveryState, IncidentState, NoticeKind, Severity, sql_list
 
 _LONGEST_BODY = 1_200
 """Characters. Short enough that runbook and command still fit where a service cuts (the strictest take 2,000)."""
@@ -25,9 +25,9 @@ _LONGEST_BODY = 1_200
 
 @dataclass(frozen=True)
 class Wording:
-    """One notice in words."""
+    """The text of one notice."""
 
-    severity: str
+    severity: Severity
     title: str
     body: str
     runbook: str
@@ -38,7 +38,7 @@ class Wording:
 def plan(con: sqlite3.Connection, endpoints: Sequence[str], now: datetime, policy: AlertPolicy) -> int:
     """Write the notices that are due, each with one delivery per endpoint; returns how many.
 
-    Run it in one transaction: then two deliverers cannot say the same thing twice.
+    Run it in one transaction: then two deliverers cannot write the same notice twice.
     """
     written = _open(con, endpoints, now, policy)
     written += _remind(con, endpoints, now, policy)
@@ -48,8 +48,8 @@ def plan(con: sqlite3.Connection, endpoints: Sequence[str], now: datetime, polic
 
 def _open(con: sqlite3.Connection, endpoints: Sequence[str], now: datetime, policy: AlertPolicy) -> int:
     at = stamp(now)
-    # What came back inside its quiet time is told only if it outlasts it. What came and went between two passes
-    # is told, and then recovers, like everything else.
+    # An incident that came back inside its quiet time is sent only if it outlasts it. One that began and ended between
+    # two passes is sent, and then recovers, like any other.
     due = con.execute(
         "select * from incidents where thread is null "
         "and (quiet_until is null or quiet_until <= coalesce(resolved_at, ?)) order by first_seen, key",
@@ -62,24 +62,25 @@ def _open(con: sqlite3.Connection, endpoints: Sequence[str], now: datetime, poli
         words = _opening(rows, policy)
         thread = uuid.uuid4().hex[:16]
         every = policy.reminder_every.get(words.severity)
-        _write(con, thread, thread, "opened", words, at, stamp(now + every) if every else None)
+        _write(con, thread, thread, NoticeKind.OPENED, words, at, stamp(now + every) if every else None)
         con.executemany(
             "update incidents set thread = ? where incident_id = ?",
             [(thread, row["incident_id"]) for row in rows],
         )
-        spared = {row["except_endpoint"] for row in rows}
-        _address(con, thread, [endpoint for endpoint in endpoints if endpoint not in spared], at)
+        excepted = {row["except_endpoint"] for row in rows}
+        _address(con, thread, [endpoint for endpoint in endpoints if endpoint not in excepted], at)
     return len(members)
 
 
 def _remind(con: sqlite3.Connection, endpoints: Sequence[str], now: datetime, policy: AlertPolicy) -> int:
     at, written = stamp(now), 0
     for opening in con.execute(
-        "select * from notices where kind = 'opened' and not is_closed and next_reminder_at <= ?", (at,)
+        "select * from notices where kind = ? and not is_closed and next_reminder_at <= ?",
+        (NoticeKind.OPENED, at),
     ).fetchall():
         thread = opening["notice_id"]
         members = _members(con, thread)
-        still = [row for row in members if row["state"] == "open"]
+        still = [row for row in members if row["state"] == IncidentState.OPEN]
         if not still:
             continue
         words = _reminder(still, len(members), policy)
@@ -88,28 +89,29 @@ def _remind(con: sqlite3.Connection, endpoints: Sequence[str], now: datetime, po
             "update notices set next_reminder_at = ?, severity = ? where notice_id = ?",
             (stamp(now + every) if every else None, words.severity, thread),
         )
-        # Whoever has not even had the last message needs no reminder of it.
-        heard = [
+        # An endpoint that has not got the last message yet needs no reminder of it.
+        reached = [
             row["endpoint"]
             for row in con.execute(
                 "select d.endpoint from deliveries d join notices n using (notice_id) where n.thread = ? "
-                "group by d.endpoint having sum(d.state in ('pending', 'sending')) = 0 and sum(d.state = 'sent') > 0",
+                f"group by d.endpoint having sum(d.state in ({sql_list(*UNDELIVERED)})) = 0 "
+                f"and sum(d.state = '{DeliveryState.SENT}') > 0",
                 (thread,),
             )
             if row["endpoint"] in endpoints
         ]
-        if heard:
+        if reached:
             notice = uuid.uuid4().hex[:16]
-            _write(con, notice, thread, "reminder", words, at, None)
-            _address(con, notice, heard, at)
+            _write(con, notice, thread, NoticeKind.REMINDER, words, at, None)
+            _address(con, notice, reached, at)
             written += 1
     return written
 
 
 def _close(con: sqlite3.Connection, endpoints: Sequence[str], at: str) -> int:
     over = con.execute(
-        "select n.* from notices n where n.kind = 'opened' and not n.is_closed and not exists "
-        "(select 1 from incidents i where i.thread = n.notice_id and i.state = 'open')"
+        f"select n.* from notices n where n.kind = '{NoticeKind.OPENED}' and not n.is_closed and not exists "
+        f"(select 1 from incidents i where i.thread = n.notice_id and i.state = '{IncidentState.OPEN}')"
     ).fetchall()
     for opening in over:
         thread = opening["notice_id"]
@@ -117,20 +119,21 @@ def _close(con: sqlite3.Connection, endpoints: Sequence[str], at: str) -> int:
             "update notices set is_closed = 1, next_reminder_at = null where notice_id = ?", (thread,)
         )
         con.execute(
-            "update deliveries set state = 'superseded' where state = 'pending' and notice_id in "
-            "(select notice_id from notices where thread = ? and kind = 'reminder')",
-            (thread,),
+            f"update deliveries set state = '{DeliveryState.SUPERSEDED}' where state = '{DeliveryState.PENDING}' "
+            "and notice_id in (select notice_id from notices where thread = ? and kind = ?)",
+            (thread, NoticeKind.REMINDER),
         )
-        told = [
+        reached = [
             row["endpoint"]
             for row in con.execute(
-                "select endpoint from deliveries where notice_id = ? and state <> 'dead'", (thread,)
+                "select endpoint from deliveries where notice_id = ? and state <> ?",
+                (thread, DeliveryState.DEAD),
             )
             if row["endpoint"] in endpoints
         ]
         notice = uuid.uuid4().hex[:16]
-        _write(con, notice, thread, "resolved", _recovery(opening, _members(con, thread)), at, None)
-        _address(con, notice, told, at)
+        _write(con, notice, thread, NoticeKind.RESOLVED, _recovery(opening, _members(con, thread)), at, None)
+        _address(con, notice, reached, at)
     return len(over)
 
 
@@ -141,7 +144,13 @@ def _members(con: sqlite3.Connection, thread: str) -> list[sqlite3.Row]:
 
 
 def _write(
-    con: sqlite3.Connection, notice: str, thread: str, kind: str, words: Wording, at: str, next_at: str | None
+    con: sqlite3.Connection,
+    notice: str,
+    thread: str,
+    kind: NoticeKind,
+    words: Wording,
+    at: str,
+    next_at: str | None,
 ) -> None:
     con.execute(
         "insert into notices (notice_id, thread, kind, severity, title, body, runbook, command, keys, created_at, "
@@ -165,8 +174,8 @@ def _write(
 def _address(con: sqlite3.Connection, notice: str, endpoints: Iterable[str], at: str) -> None:
     con.executemany(
         "insert into deliveries (delivery_id, notice_id, endpoint, state, next_attempt_at, created_at) "
-        "values (?, ?, ?, 'pending', ?, ?)",
-        [(f"{notice}-{endpoint}", notice, endpoint, at, at) for endpoint in endpoints],
+        "values (?, ?, ?, ?, ?, ?)",
+        [(f"{notice}-{endpoint}", notice, endpoint, DeliveryState.PENDING, at, at) for endpoint in endpoints],
     )
 
 
@@ -174,7 +183,7 @@ def _opening(rows: list[sqlite3.Row], policy: AlertPolicy) -> Wording:
     words = _summary(rows, policy, len(rows))
     flaps = max(row["flaps"] for row in rows)
     if flaps:
-        words = _with_body(words, f"{words.body}\nIt has come back {flaps} time(s) since it was last told.")
+        words = _with_body(words, f"{words.body}\nIt has come back {flaps} time(s) since the last message.")
     return words
 
 
@@ -189,7 +198,7 @@ def _recovery(opening: sqlite3.Row, rows: list[sqlite3.Row]) -> Wording:
     since = min(row["first_seen"] for row in rows)
     until = max(row["resolved_at"] for row in rows)
     return Wording(
-        severity=opening["severity"],
+        severity=Severity(opening["severity"]),
         title=opening["title"],
         body=f"No longer true. It lasted from {since[:19]} to {until[:19]} UTC.",
         runbook=opening["runbook"],
@@ -199,8 +208,8 @@ def _recovery(opening: sqlite3.Row, rows: list[sqlite3.Row]) -> Wording:
 
 
 def _summary(rows: list[sqlite3.Row], policy: AlertPolicy, members: int) -> Wording:
-    """One incident in its own words; several as their number and the first of them."""
-    worst = min(rows, key=lambda row: SEVERITIES.index(row["severity"]))
+    """One incident with its own text; several as their number and the first of them."""
+    worst = min(rows, key=lambda row: Severity(row["severity"]).urgency)
     keys = tuple(row["key"] for row in rows)
     if members == 1:
         title, body = worst["title"], worst["body"]
@@ -211,7 +220,12 @@ def _summary(rows: list[sqlite3.Row], policy: AlertPolicy, members: int) -> Word
         more = len(rows) - len(first)
         body = "\n".join([*first, *([f"and {more} more: assay alerts list"] if more else [])])
     words = Wording(
-        worst["severity"], title, body, f"docs/runbook/{worst['runbook']}.md", worst["command"], keys
+        Severity(worst["severity"]),
+        title,
+        body,
+        f"docs/runbook/{worst['runbook']}.md",
+        worst["command"],
+        keys,
     )
     return _with_body(words, body)
 

@@ -1,4 +1,4 @@
-"""What is wrong, recorded once: raising, resolving and synchronising incidents.
+"""Incidents, each recorded once: raising, resolving and synchronising them.
 
 Here: the calls that monitors make. They write a row and return; nothing is sent (`delivery.py`).
 The concept: an alert is a statement that is true or not. While it is true there is one open incident under its
@@ -13,23 +13,20 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
 
 from ml.text.visible import visible
 from orchestration.alerts.policy import AlertPolicy
-from orchestration.alerts.store import Outbox, stamp, unstamp
+from orchestration.alerts.store import Outbox, parse_stamp, stamp
 from orchestration.output.masking import masked
+from orchestration.states import IncidentState, NoticeKind, Severity
 
-Severity = Literal["page", "ticket", "info"]
-SEVERITIES: tuple[str, ...] = get_args(Severity)
-"""Most urgent first: wake somebody; look at it in working hours; good to know."""
-
+_OPEN = f"state = '{IncidentState.OPEN}'"
 _RUNBOOK = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 @dataclass(frozen=True)
 class Alert:
-    """Something a person should know.
+    """A problem.
 
     Attributes:
         key: What it is about; the same key is the same incident. Starts with the scope of its monitor:
@@ -54,7 +51,7 @@ class Alert:
     except_endpoint: str | None = None
 
     def __post_init__(self) -> None:
-        """Make the texts fit to be stored, sent and printed, and refuse what could not be told.
+        """Make the texts fit to be stored, sent and printed, and refuse what could not be sent.
 
         One line of title, no half of a surrogate pair, no control character, no secret.
 
@@ -66,8 +63,9 @@ class Alert:
             if text is not None:
                 object.__setattr__(self, name, _writable(text))
         object.__setattr__(self, "title", visible(" ".join(self.title.split())))
-        if self.severity not in SEVERITIES:
-            raise ValueError(f"severity: expected one of {', '.join(SEVERITIES)}, found {self.severity!r}")
+        if self.severity not in set(Severity):
+            raise ValueError(f"severity: expected one of {', '.join(Severity)}, found {self.severity!r}")
+        object.__setattr__(self, "severity", Severity(self.severity))
         if not self.key.strip() or not self.title.strip() or not self.command.strip():
             raise ValueError(f"an alert needs a key, a title and a command, found {self!r}")
         if not _RUNBOOK.fullmatch(self.runbook):
@@ -122,7 +120,7 @@ def sync_alerts(
 
     Args:
         outbox: Where.
-        scope: What the caller has looked at, completely: its keys are `scope` itself and `scope/...`.
+        scope: What the caller has examined completely: its keys are `scope` itself and `scope/...`.
         alerts: All alerts that are true in it now. Empty: everything there is well.
         now: Wall-clock time.
         policy: Thresholds; only the quiet times matter here.
@@ -133,16 +131,16 @@ def sync_alerts(
     """
     found = list(alerts)
     keys = [alert.key for alert in found]
-    strangers = [key for key in keys if not _in_scope(key, scope)]
-    if strangers or len(set(keys)) < len(keys):
+    outside = [key for key in keys if not _in_scope(key, scope)]
+    if outside or len(set(keys)) < len(keys):
         twice = sorted({key for key in keys if keys.count(key) > 1})
         raise ValueError(
             f"sync_alerts({scope!r}): expected keys that start with {scope}/, each once; "
-            f"found outside it {strangers}, twice {twice}"
+            f"found outside it {outside}, twice {twice}"
         )
     at, thresholds = stamp(now), policy or AlertPolicy()
     with outbox.transaction() as con:
-        open_keys = [row["key"] for row in con.execute("select key from incidents where state = 'open'")]
+        open_keys = [row["key"] for row in con.execute(f"select key from incidents where {_OPEN}")]
         gone = [key for key in open_keys if _in_scope(key, scope) and key not in set(keys)]
         for key in gone:
             _resolve(con, key, at)
@@ -156,33 +154,34 @@ def _in_scope(key: str, scope: str) -> bool:
 
 def _raise(con: sqlite3.Connection, alert: Alert, at: str, policy: AlertPolicy) -> bool:
     row = con.execute(
-        "select incident_id, severity, thread from incidents where key = ? and state = 'open'", (alert.key,)
+        f"select incident_id, severity, thread from incidents where key = ? and {_OPEN}", (alert.key,)
     ).fetchone()
     if row is not None:
         con.execute(
             "update incidents set occurrences = occurrences + 1, last_seen = ?, severity = ?, title = ?, body = ?, "
             "runbook = ?, command = ? where incident_id = ?",
-            (at, alert.severity, *_told(alert), row["incident_id"]),
+            (at, alert.severity, *_texts(alert), row["incident_id"]),
         )
-        if SEVERITIES.index(alert.severity) < SEVERITIES.index(row["severity"]):
-            # It got worse: say so now, and not at the next reminder.
+        if alert.severity.urgency < Severity(row["severity"]).urgency:
+            # It got worse: the reminder is due now.
             con.execute(
-                "update notices set severity = ?, next_reminder_at = ? where notice_id = ? and kind = 'opened'",
-                (alert.severity, at, row["thread"]),
+                "update notices set severity = ?, next_reminder_at = ? where notice_id = ? and kind = ?",
+                (alert.severity, at, row["thread"], NoticeKind.OPENED),
             )
         return False
     quiet_until, flaps = _flapping(con, alert, at, policy)
     con.execute(
         'insert into incidents (incident_id, key, severity, title, body, runbook, command, "group", '
         "except_endpoint, state, first_seen, last_seen, occurrences, quiet_until, flaps) "
-        "values (?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, 1, ?, ?)",
+        "values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
         (
             uuid.uuid4().hex,
             alert.key,
             alert.severity,
-            *_told(alert),
+            *_texts(alert),
             alert.group,
             alert.except_endpoint,
+            IncidentState.OPEN,
             at,
             at,
             quiet_until,
@@ -192,31 +191,31 @@ def _raise(con: sqlite3.Connection, alert: Alert, at: str, policy: AlertPolicy) 
     return True
 
 
-def _told(alert: Alert) -> tuple[str, str, str, str]:
+def _texts(alert: Alert) -> tuple[str, str, str, str]:
     return alert.title, alert.body, alert.runbook, alert.command
 
 
 def _flapping(con: sqlite3.Connection, alert: Alert, at: str, policy: AlertPolicy) -> tuple[str | None, int]:
-    """Until when a key that has come back is only watched, and how often it came back unheard."""
+    """Until when a key that has come back is only watched, and how often it came back without a message."""
     last = con.execute(
         "select resolved_at, flaps, thread, quiet_until from incidents "
-        "where key = ? and state = 'resolved' order by resolved_at desc limit 1",
-        (alert.key,),
+        "where key = ? and state = ? order by resolved_at desc limit 1",
+        (alert.key, IncidentState.RESOLVED),
     ).fetchone()
     quiet = policy.quiet_after_recovery.get(alert.severity)
     if last is None or quiet is None:
         return None, 0
-    until = stamp(unstamp(last["resolved_at"]) + quiet)
+    until = stamp(parse_stamp(last["resolved_at"]) + quiet)
     if until <= at:
         return None, 0
-    # The count goes on while nothing is told, and starts again once something was.
+    # The count goes on while nothing is sent, and starts again once something was.
     flaps = 1 if last["thread"] is not None else last["flaps"] + 1
     return (None if flaps >= policy.reported_flaps else until), flaps
 
 
 def _resolve(con: sqlite3.Connection, key: str, at: str) -> bool:
     changed = con.execute(
-        "update incidents set state = 'resolved', resolved_at = ?, last_seen = ? where key = ? and state = 'open'",
-        (at, at, key),
+        f"update incidents set state = ?, resolved_at = ?, last_seen = ? where key = ? and {_OPEN}",
+        (IncidentState.RESOLVED, at, at, key),
     ).rowcount
     return changed > 0

@@ -1,4 +1,4 @@
-"""How patient alerting is. Here: every threshold, with its unit and its reason. Not here: what they decide."""
+"""The thresholds of alerting. Here: each, with its unit and its reason. Not here: what they decide."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from orchestration.states import Severity
 
 if TYPE_CHECKING:
     from orchestration.settings import Settings
@@ -16,32 +18,32 @@ class AlertPolicy:
     """The numbers of alerting.
 
     Attributes:
-        reminder_every: By severity, after how long an incident that is still open is told again; absent: never.
+        reminder_every: By severity, after how long an open incident gets a reminder; absent: never.
         quiet_after_recovery: By severity, how long after its recovery a key that comes back is only watched.
-        reported_flaps: A key that came back this many times inside its quiet time is told anyway.
+        reported_flaps: A key that came back this many times inside its quiet time raises a message anyway.
         names_shown: How many members of a group a message names.
         backoff_first: Wait after the first failed attempt; it doubles with each further one.
-        backoff_longest: The longest wait: what a repaired endpoint waits for its messages.
-        attempts_failing: Failed attempts after which a message is dead: about a day at the longest wait.
+        backoff_longest: The longest wait, also of messages for a repaired endpoint.
+        attempts_failing: Failed attempts after which a message is given up: about a day at the longest wait.
         attempts_rejected: The same when the endpoint refuses this very message (4xx): repeating it rarely helps.
         throttled_longest: A Retry-After beyond this is cut to it.
-        undelivered_longest: Age at which a message is dead however often it was throttled.
-        lease: How long a claimed message belongs to its deliverer. Longer than any send; after it, somebody else
-            sends it again under the same id.
-        failures_per_pass: Attempts that may fail at an endpoint in one pass before the pass leaves it alone.
-            More than one, so that a single poisonous message does not hold up those behind it.
+        undelivered_longest: Age at which a message is given up however often it was throttled.
+        lease: How long a claimed message belongs to its deliverer. Longer than any send; after it, the next
+            deliverer sends it again under the same id.
+        failures_per_pass: Attempts that may fail at an endpoint in one pass before the pass stops.
+            More than one, so that one bad message does not block those behind it.
         pass_budget: How long one pass goes on claiming messages of an endpoint. A Dagster sensor has 60 s in all.
         retention: How long what is over is kept.
     """
 
-    reminder_every: dict[str, timedelta] = field(
-        default_factory=lambda: {"page": timedelta(hours=4), "ticket": timedelta(hours=24)}
+    reminder_every: dict[Severity, timedelta] = field(
+        default_factory=lambda: {Severity.PAGE: timedelta(hours=4), Severity.TICKET: timedelta(hours=24)}
     )
-    quiet_after_recovery: dict[str, timedelta] = field(
+    quiet_after_recovery: dict[Severity, timedelta] = field(
         default_factory=lambda: {
-            "page": timedelta(minutes=10),
-            "ticket": timedelta(hours=1),
-            "info": timedelta(hours=6),
+            Severity.PAGE: timedelta(minutes=10),
+            Severity.TICKET: timedelta(hours=1),
+            Severity.INFO: timedelta(hours=6),
         }
     )
     reported_flaps: int = 3
@@ -72,7 +74,7 @@ def policy_of(settings: Settings) -> AlertPolicy:
     """The policy with the reminders that the settings ask for."""
     return AlertPolicy(
         reminder_every={
-            "page": timedelta(hours=settings.alert_reminder_page_h),
-            "ticket": timedelta(hours=settings.alert_reminder_ticket_h),
+            Severity.PAGE: timedelta(hours=settings.alert_reminder_page_h),
+            Severity.TICKET: timedelta(hours=settings.alert_reminder_ticket_h),
         }
     )

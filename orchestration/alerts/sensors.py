@@ -1,4 +1,4 @@
-"""The sensors of alerting: what failed goes into the outbox, what is in it goes out. Off unless enabled.
+"""The sensors of alerting: failures go into the outbox, and its messages go out. Off unless enabled.
 
 Here: glue. Not here: which events are alerts (`dagster_events.py`), and delivery (`delivery.py`).
 """
@@ -35,7 +35,7 @@ def build_alert_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         outbox = Outbox.of(settings.home_path)
         outbox.remember_automations(_names(context))
         report = deliver(outbox, open_channels(settings), assay.clock.now(), policy_of(settings))
-        return dg.SkipReason(f"sent {report.sent}, failed {report.failed}, given up {report.died}")
+        return dg.SkipReason(f"sent {report.sent}, failed {report.failed}, given up {report.given_up}")
 
     @dg.sensor(
         name="alert_failed_checks",
@@ -50,7 +50,7 @@ def build_alert_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         changed = sync_alerts(outbox, CHECK_SCOPE, check_alerts(context.instance, keys), assay.clock.now())
         return dg.SkipReason(f"{len(changed.opened)} new, {len(changed.resolved)} over")
 
-    # All code locations: a run of `assay run` has none, and is to be told as well.
+    # All code locations: a run of `assay run` has none, and its failure is an incident as well.
     @dg.run_failure_sensor(
         name="alert_failed_runs",
         monitor_all_code_locations=True,

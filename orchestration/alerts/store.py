@@ -1,7 +1,7 @@
 """The outbox file: one SQLite database in the home, opened for one transaction at a time.
 
 Here: its tables, transactions and timestamps. Not here: what is written into it (`outbox.py`, `notices.py`,
-`delivery.py`). It is not the lake: the lake has one writer and must not be needed to say that it is broken
+`delivery.py`). It is not the lake: the lake has one writer and must not be needed to report that it is broken
 (docs/adr/0017-alert-outbox.md).
 """
 
@@ -14,15 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestration.alerts.errors import OutboxError
+from orchestration.states import DeliveryState, IncidentState, NoticeKind, sql_list
 
 OUTBOX_FILE = "alerts.db"
 
 BUSY_TIMEOUT_S = 10.0
-"""How long a transaction waits for another one. Transactions are milliseconds; nobody sends inside one."""
+"""How long a transaction waits for another one. Transactions take milliseconds; nothing is sent inside one."""
 
-# An incident is one period in which an alert was true. A notice is one thing to say about one or more
+# An incident is one period in which an alert was true. A notice is one message about one or more
 # incidents; `thread` is the opening notice it belongs to. A delivery is one notice to one endpoint.
-_TABLES = """
+_TABLES = f"""
 create table if not exists incidents (
     incident_id text primary key,
     key text not null,
@@ -33,7 +34,7 @@ create table if not exists incidents (
     command text not null,
     "group" text,
     except_endpoint text,
-    state text not null check (state in ('open', 'resolved')),
+    state text not null check (state in ({sql_list(*IncidentState)})),
     first_seen text not null,
     last_seen text not null,
     resolved_at text,
@@ -42,13 +43,13 @@ create table if not exists incidents (
     flaps integer not null default 0,
     thread text
 );
-create unique index if not exists one_open_incident_per_key on incidents (key) where state = 'open';
+create unique index if not exists one_open_incident_per_key on incidents (key) where state = '{IncidentState.OPEN}';
 create index if not exists incidents_by_key on incidents (key, resolved_at);
 create index if not exists incidents_by_thread on incidents (thread);
 create table if not exists notices (
     notice_id text primary key,
     thread text not null,
-    kind text not null check (kind in ('opened', 'reminder', 'resolved')),
+    kind text not null check (kind in ({sql_list(*NoticeKind)})),
     severity text not null,
     title text not null,
     body text not null,
@@ -64,7 +65,7 @@ create table if not exists deliveries (
     delivery_id text primary key,
     notice_id text not null references notices (notice_id),
     endpoint text not null,
-    state text not null check (state in ('pending', 'sending', 'sent', 'dead', 'superseded')),
+    state text not null check (state in ({sql_list(*DeliveryState)})),
     attempts integer not null default 0,
     claims integer not null default 0,
     next_attempt_at text not null,
@@ -160,12 +161,12 @@ class Outbox:
 
 
 def stamp(at: datetime) -> str:
-    """An instant as text that sorts by time: naive UTC with microseconds."""
+    """A time as text that sorts by time: naive UTC with microseconds."""
     if at.tzinfo is not None:
         at = at.astimezone(UTC).replace(tzinfo=None)
     return at.isoformat(timespec="microseconds")
 
 
-def unstamp(text: str) -> datetime:
-    """The instant (naive UTC) that `stamp` wrote."""
+def parse_stamp(text: str) -> datetime:
+    """The time (naive UTC) that `stamp` wrote."""
     return datetime.fromisoformat(text)

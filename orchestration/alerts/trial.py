@@ -1,4 +1,4 @@
-"""A message that says nothing is wrong, to see whether it arrives. Here: sending it past the outbox."""
+"""A trial message, to see whether it arrives. Here: sending it without the outbox."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from datetime import datetime
 
 from orchestration.alerts.channels import Channel, Message, Outcome
 from orchestration.alerts.store import stamp
+from orchestration.states import NoticeKind, Severity
 
 
 def send_trial(channels: Sequence[Channel], now: datetime) -> dict[str, Outcome]:
-    """One trial message to each channel; what became of it by label."""
+    """One trial message to each channel; outcome by label."""
     trial = uuid.uuid4().hex[:16]
     outcomes = {}
     for channel in channels:
         message = Message(
             delivery_id=f"{trial}-{channel.endpoint}",
             incident=trial,
-            kind="opened",
-            severity="info",
+            kind=NoticeKind.OPENED,
+            severity=Severity.INFO,
             title="Assay can reach you here",
             body="A trial: nothing is wrong.",
             runbook="docs/runbook/alert-delivery-dead.md",

@@ -1,8 +1,8 @@
-"""The watchdog: looks from outside whether anybody is still looking, and tells it without their help.
+"""The watchdog: checks from outside whether monitoring still works, and alerts without its help.
 
-Here: one round: ask (`health.py`), tell, ping the dead-man URL. Not here: when it runs (cron or systemd,
+Here: one round: ask (`health.py`), alert, ping the dead-man URL. Not here: when it runs (cron or systemd,
 docs/how-to/watch-the-watchers.md). It needs neither the daemon nor the lake, and when the outbox itself is broken
-it sends directly. What remains, a machine that is off, only somebody outside can see: the dead-man URL.
+it sends directly. A machine that is off can only be noticed from outside: that is what the dead-man URL is for.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from orchestration.alerts.errors import OutboxError
 from orchestration.alerts.outbox import Alert, sync_alerts
 from orchestration.alerts.policy import policy_of
 from orchestration.alerts.store import Outbox, stamp
+from orchestration.states import NoticeKind, SendResult, Severity
 
 if TYPE_CHECKING:
     from orchestration.settings import Settings
@@ -34,7 +35,7 @@ class Round:
     """What one round found.
 
     Attributes:
-        asked: The questions that were asked, in words.
+        asked: What was examined, in words.
         alerts: What is wrong now.
         pinged: Whether the dead-man URL was called; None: there is none, or something is wrong.
     """
@@ -52,15 +53,15 @@ def watch(
     expect_daemon: bool | None = None,
     limits: health.HealthLimits | None = None,
 ) -> Round:
-    """Ask everything, tell what is wrong or well again, and ping the dead-man URL when all is well.
+    """Examine everything, alert what is wrong or well again, and ping the dead-man URL when all is well.
 
     Args:
         settings: The home.
-        channels: Where to tell.
+        channels: Where alerts go.
         now: Wall-clock time, naive UTC.
         expect_daemon: Whether the daemon should run; None: if schedules are enabled in the settings, or any sensor
             or schedule of the home is switched on.
-        limits: What counts as dead.
+        limits: What counts as a failure.
     """
     bounds = limits or health.HealthLimits()
     asked, alerts = ["disk", "lake"], health.full_disk(settings.home_path, bounds)
@@ -74,11 +75,11 @@ def watch(
         alerts += health.undelivered(outbox, endpoints(channels), now, bounds)
         sync_alerts(outbox, health.SCOPE, alerts, now)
         deliver(outbox, channels, now, policy_of(settings))
-        _tell_directly(settings, channels, None, now)
+        _send_directly(settings, channels, None, now)
     except OutboxError as error:
         broken = _broken_outbox(error)
         alerts.append(broken)
-        _tell_directly(settings, channels, broken, now)
+        _send_directly(settings, channels, broken, now)
     pinged = (
         None if alerts or settings.deadman_url is None else _ping(settings.deadman_url.get_secret_value())
     )
@@ -100,16 +101,16 @@ def _ask_dagster(
                 expected = settings.enable_schedules or health.daemon_expected(instance)
             if expected:
                 asked.extend(["daemon", "sensors and schedules"])
-                dead = health.dead_daemon(instance, now, limits)
-                # When the daemon is dead, so are they all: one message says it.
-                alerts.extend(dead or health.stopped_automations(instance, outbox, now, limits))
+                stopped = health.stopped_daemon(instance, now, limits)
+                # Without the daemon none of them runs: one message says it.
+                alerts.extend(stopped or health.stopped_automations(instance, outbox, now, limits))
 
     problem = _problem(ask)
     if problem is not None:
         alerts.append(
             Alert(
                 key=f"{health.SCOPE}/storage",
-                severity="page",
+                severity=Severity.PAGE,
                 title="Dagster's storage cannot be read",
                 body=problem,
                 runbook="daemon-dead",
@@ -133,7 +134,7 @@ def _problem(ask: Callable[[], None]) -> str | None:
 def _broken_outbox(error: OutboxError) -> Alert:
     return Alert(
         key=f"{health.SCOPE}/outbox",
-        severity="page",
+        severity=Severity.PAGE,
         title="The alert outbox is broken: no alert can be kept",
         body=str(error),
         runbook="alert-delivery-dead",
@@ -141,52 +142,53 @@ def _broken_outbox(error: OutboxError) -> Alert:
     )
 
 
-def _tell_directly(
+def _send_directly(
     settings: Settings, channels: Sequence[Channel], alert: Alert | None, now: datetime
 ) -> None:
-    """Say without the outbox that it is broken, and once that it works again.
+    """Alert without the outbox that it is broken, and once that it works again.
 
-    What was said to whom is kept in a small file, so that a watchdog that runs every five minutes does not say it
-    every five minutes; a page is repeated as often as any other.
+    Which endpoint got the message when is kept in a small file, so that a watchdog that runs every five minutes does
+    not repeat it every five minutes; it is repeated as often as any other page.
     """
     path = settings.home_path / MEMORY_FILE
     memory = json.loads(path.read_text()) if path.exists() else None
     if alert is None and memory is None:
         return
-    every = policy_of(settings).reminder_every["page"].total_seconds()
-    told: dict[str, str] = {} if memory is None else memory["told"]
+    every = policy_of(settings).reminder_every[Severity.PAGE].total_seconds()
+    sent_at: dict[str, str] = {} if memory is None else memory["told"]
     since = stamp(now) if memory is None else memory["since"]
     for channel in channels:
-        last = told.get(channel.endpoint)
+        last = sent_at.get(channel.endpoint)
         if alert is not None:
             if last and (now - datetime.fromisoformat(last)).total_seconds() < every:
                 continue
-            message = _direct(alert, "reminder" if last else "opened", since, now, channel)
+            message = _direct(alert, NoticeKind.REMINDER if last else NoticeKind.OPENED, since, now, channel)
         elif last:
-            message = _direct(_broken_outbox(OutboxError("It works again.")), "resolved", since, now, channel)
+            restored = _broken_outbox(OutboxError("It works again."))
+            message = _direct(restored, NoticeKind.RESOLVED, since, now, channel)
         else:
             continue
-        if channel.send(message, is_repeat=False).result == "sent":
-            told[channel.endpoint] = stamp(now)
+        if channel.send(message, is_repeat=False).result == SendResult.SENT:
+            sent_at[channel.endpoint] = stamp(now)
             if alert is None:
-                del told[channel.endpoint]
-    if alert is None and not told:
+                del sent_at[channel.endpoint]
+    if alert is None and not sent_at:
         path.unlink()
     else:
         # In one step: half a file, left by a kill or a full disk, would stop every round after it.
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({"since": since, "told": told}))
+        partial.write_text(json.dumps({"since": since, "told": sent_at}))
         partial.replace(path)
 
 
-def _direct(alert: Alert, kind: str, since: str, now: datetime, channel: Channel) -> Message:
+def _direct(alert: Alert, kind: NoticeKind, since: str, now: datetime, channel: Channel) -> Message:
     incident = hashlib.sha256(f"{alert.key} {since}".encode()).hexdigest()[:16]
-    moment = "" if kind != "reminder" else stamp(now)
+    moment = "" if kind != NoticeKind.REMINDER else stamp(now)
     digest = hashlib.sha256(f"{incident} {kind} {moment}".encode()).hexdigest()[:16]
     return Message(
         delivery_id=f"{digest}-{channel.endpoint}",
         incident=incident,
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         severity=alert.severity,
         title=alert.title,
         body=alert.body,

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+from orchestration.states import CheckSeverity
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -23,16 +25,16 @@ EXAMPLES = 20
 
 @dataclass(frozen=True)
 class CheckContext:
-    """What a check looks at.
+    """What a check measures with.
 
     Attributes:
         con: A reading connection.
-        now: Market time: rows known at or after it do not exist yet.
+        as_of: Rows known at or after it are not used.
         instance: The Dagster instance, for checks about runs and partitions.
     """
 
     con: duckdb.DuckDBPyConnection
-    now: datetime
+    as_of: datetime
     instance: dg.DagsterInstance | None = None
 
 
@@ -44,7 +46,7 @@ class Finding:
         passed: Whether it holds.
         numbers: What was measured, by name, with units in the names.
         rows: The first offending rows.
-        note: One sentence for people, such as why nothing could be judged.
+        note: One sentence, such as why nothing could be judged.
         commands: Commands made for this finding; they replace the check's own.
     """
 
@@ -66,7 +68,7 @@ class Check:
         name: Unique for its asset.
         asset: The asset it is about.
         description: What must hold.
-        measure: How it is found out.
+        measure: How it is measured.
         severity: error or warn.
         blocking: Whether what builds on the asset must not be built when it fails.
         what_to_do: The first command.
@@ -78,16 +80,16 @@ class Check:
     description: str
     measure: Measure
     runbook: str
-    severity: Literal["error", "warn"] = "warn"
+    severity: CheckSeverity = CheckSeverity.WARN
     blocking: bool = False
     what_to_do: str = "assay run"
 
 
 def no_rows(sql: str) -> Measure:
-    """Holds when the query of offending rows finds none. `$now` may be used."""
+    """Holds when the query of offending rows finds none. `$as_of` may be used."""
 
     def measure(context: CheckContext) -> Finding:
-        given = {"now": context.now} if "$now" in sql else {}
+        given = {"as_of": context.as_of} if "$as_of" in sql else {}
         found = context.con.execute(
             f"select *, count(*) over () as offending_rows from ({sql}) limit {EXAMPLES}", given
         ).df()
@@ -107,7 +109,7 @@ def refers(
         asset=asset,
         description=f"Every row of {table} refers to a row of {to} ({keys}).",
         measure=no_rows(f"select {keys} from {table} t anti join {to} using ({keys}) where {where}"),
-        severity="error",
+        severity=CheckSeverity.ERROR,
         blocking=blocking,
         runbook="rows-contradict",
     )
@@ -120,11 +122,11 @@ def share_against_before(sql: str, *, least: float, times: float, min_events: in
         sql: One row with `odd`, `events` (newest) and `odd_before`, `events_before`.
         least: A share up to this is always within reason.
         times: How many times the share before it may be.
-        min_events: Fewer newest events say nothing.
+        min_events: With fewer newest events nothing is judged.
     """
 
     def measure(context: CheckContext) -> Finding:
-        row = context.con.execute(sql, {"now": context.now}).fetchone()
+        row = context.con.execute(sql, {"as_of": context.as_of}).fetchone()
         odd, events, odd_before, events_before = row or (0, 0, 0, 0)
         if events < min_events:
             return Finding(

@@ -11,6 +11,7 @@ import dagster as dg
 from ml.text.markdown import markdown_table
 from orchestration.checks.definition import Check, CheckContext, Finding
 from orchestration.resources import AssayResource
+from orchestration.states import CheckSeverity
 
 
 def check_group(name: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
@@ -21,10 +22,10 @@ def check_group(name: str, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
     def group(context: dg.AssetCheckExecutionContext, assay: AssayResource) -> Iterator[dg.AssetCheckResult]:
         selected = context.selected_asset_check_keys
         with assay.lake.read() as con:
-            seen = CheckContext(con, assay.as_of, context.instance)
+            measured_with = CheckContext(con, assay.as_of, context.instance)
             for key in sorted(selected, key=lambda key: (key.asset_key.to_user_string(), key.name)):
                 check = by_name[key.asset_key, key.name]
-                yield result_of(check, judge(check, seen))
+                yield result_of(check, judge(check, measured_with))
 
     return group
 
@@ -34,9 +35,10 @@ def judge(check: Check, context: CheckContext) -> Finding:
     return check.measure(context)
 
 
-def guidance(severity: str, what_to_do: str, runbook: str) -> dict[str, str]:
-    """What every check's metadata says: how bad it is, the first command, the page."""
-    return {"severity": severity, "what_to_do": what_to_do, "runbook": f"docs/runbook/{runbook}.md"}
+def guidance(severity: CheckSeverity, what_to_do: str, runbook: str) -> dict[str, str]:
+    """Metadata of every check: severity, first command, runbook page."""
+    # Plain text: Dagster stores no enumeration of ours.
+    return {"severity": severity.value, "what_to_do": what_to_do, "runbook": f"docs/runbook/{runbook}.md"}
 
 
 def spec_of(check: Check) -> dg.AssetCheckSpec:
@@ -53,7 +55,7 @@ def spec_of(check: Check) -> dg.AssetCheckSpec:
 
 def result_of(check: Check, finding: Finding) -> dg.AssetCheckResult:
     """A finding as Dagster records it, with the first offending rows."""
-    severity = dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN
+    severity = dg.AssetCheckSeverity[check.severity.name]
     rows = {}
     if finding.rows is not None and len(finding.rows):
         rows = {"failed_rows": dg.MetadataValue.md(markdown_table(finding.rows))}

@@ -1,104 +1,89 @@
 """Rows against declared columns: SQL finds offenders among all rows, Pandera judges them and a sample.
 
-Here: rules of columns and their check. Not here: the rules of raw tables (`sources.contract`), nor features, which have
-their own check with a fingerprint (`ml.features.checks`); the division of labour between SQL and Pandera is theirs.
+Here: the check. Not here: the rules, which are part of the declaration of a table (`lake.tables`, `ml.tables`).
+
+Concept: nulls, bounds and infinities are conditions on single columns. One SQL scan finds every offending row of
+millions in a second, and Pandera would find the same ones slowly. So SQL reads all rows; Pandera then checks the
+offenders together with a sample of the rest, which adds the types and gives failure cases, row by row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
+from lake.tables import ColumnRule, Table
 from orchestration.checks.definition import EXAMPLES, CheckContext, Finding, Measure
 
-if TYPE_CHECKING:
-    from sources.contract import RawTable
-
-# Rows Pandera judges beside the offenders: enough to notice a wrong type, cheap enough for every run.
+# Rows Pandera judges in addition to the offenders: enough to notice a wrong type, cheap enough for every run.
 SAMPLE_ROWS = 2_000
 
 
-@dataclass(frozen=True)
-class ColumnRule:
-    """What a column may hold.
+def rows_meet(
+    table: Table,
+    where: str = "true",
+    *,
+    keys: Sequence[str] | None = None,
+    unique: bool = False,
+    sample_rows: int = SAMPLE_ROWS,
+) -> Measure:
+    """Every row of a table (where the condition holds; may use `$as_of`) keeps the rules of its declaration.
 
-    Attributes:
-        name: Column.
-        required: Whether null offends.
-        allowed: The only words, if not empty.
-        low, high: Bounds of a number (both included); infinity and NaN are above every bound.
+    Args:
+        table: The table.
+        where: Rows to check.
+        keys: Columns that name a row in what is shown; the key of the table when None.
+        unique: Whether its key may occur once only.
+        sample_rows: Rows that Pandera checks in addition to those that break a rule.
     """
-
-    name: str
-    required: bool = False
-    allowed: tuple[str, ...] = ()
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def offence(self) -> str:
-        """SQL that is true for a row that offends."""
-        broken = [f'"{self.name}" is null'] if self.required else []
-        if self.allowed:
-            words = ", ".join("'" + word.replace("'", "''") + "'" for word in self.allowed)
-            broken.append(f'"{self.name}" not in ({words})')
-        if self.low is not None:
-            broken.append(f'"{self.name}" not between {self.low!r} and {self.high!r}')
-        return f"coalesce({' or '.join(broken)}, false)" if broken else "false"
-
-
-def contract_rules(table: RawTable) -> tuple[ColumnRule, ...]:
-    """The rules of a raw table: what is required, listed or must be finite."""
-    return tuple(
-        ColumnRule(
-            column.name,
-            column.required,
-            column.allowed,
-            *((-1e300, 1e300) if column.dtype == pa.float64() else (None, None)),
-        )
-        for column in table.columns
-    )
-
-
-def rows_meet(table: str, rules: Sequence[ColumnRule], keys: Iterable[str], where: str = "true") -> Measure:
-    """Every row of `table` (where the condition holds; may use `$now`) meets the rules."""
-    offends = " or ".join(rule.offence for rule in rules)
-    columns = ", ".join(dict.fromkeys(f'"{name}"' for name in (*keys, *(rule.name for rule in rules))))
-    shown = list(keys)
+    shown = list(keys or table.key)
+    columns = ", ".join(dict.fromkeys(f'"{name}"' for name in (*shown, *(rule.name for rule in table.rules))))
 
     def measure(context: CheckContext) -> Finding:
         from pandera.errors import SchemaErrors
 
-        given = {"now": context.now} if "$now" in where else {}
+        given = {"as_of": context.as_of} if "$as_of" in where else {}
         rows, offending = context.con.execute(
-            f"select count(*), count(*) filter (where {offends}) from {table} where {where}", given
+            f"select count(*), count(*) filter (where {table.broken}) from {table.name} where {where}", given
         ).fetchone() or (0, 0)
         offenders, sample = (
             context.con.execute(query, given).df()
             for query in (
-                f"select {columns} from {table} where ({where}) and ({offends}) limit {EXAMPLES}",
-                f"select {columns} from {table} where {where} limit {SAMPLE_ROWS}",
+                f"select {columns} from {table.name} where ({where}) and ({table.broken}) limit {EXAMPLES}",
+                f"select {columns} from {table.name} where {where} limit {sample_rows}",
             )
         )
-        judged = pd.concat([offenders, sample], ignore_index=True)
+        checked = pd.concat([offenders, sample], ignore_index=True)
         failures = None
         try:
-            _pandera(rules).validate(judged, lazy=True)
+            _pandera(table).validate(checked, lazy=True)
         except SchemaErrors as errors:
             cases = errors.failure_cases
-            failures = cases[["column", "check", "failure_case", "index"]].join(judged[shown], on="index")
+            failures = cases[["column", "check", "failure_case", "index"]].join(checked[shown], on="index")
             failures = failures.drop(columns="index").drop_duplicates().head(EXAMPLES)
         if offending:
             failures = _with_the_rest(failures, offenders[shown])
-        passed = offending == 0 and failures is None
-        numbers = {"rows": rows, "offending_rows": offending, "rows_judged_by_pandera": len(judged)}
-        return Finding(passed, numbers, failures)
+        repeated = _repeated(context, table, where, given) if unique else 0
+        numbers = {
+            "rows": rows,
+            "offending_rows": offending,
+            "rows_checked_by_pandera": len(checked),
+            **({"repeated_keys": repeated} if unique else {}),
+        }
+        return Finding(offending == 0 and failures is None and not repeated, numbers, failures)
 
     return measure
+
+
+def _repeated(context: CheckContext, table: Table, where: str, given: dict[str, Any]) -> int:
+    """Rows beyond the first of their key, by a count of hashes: exact grouping of millions costs far more."""
+    row = context.con.execute(
+        f"select count(*) - count(distinct hash({', '.join(table.key)})) from {table.name} where {where}",
+        given,
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _with_the_rest(failures: pd.DataFrame | None, offenders: pd.DataFrame) -> pd.DataFrame:
@@ -111,8 +96,13 @@ def _with_the_rest(failures: pd.DataFrame | None, offenders: pd.DataFrame) -> pd
     return pd.concat([failures, rest], ignore_index=True)
 
 
-def _pandera(rules: Sequence[ColumnRule]) -> Any:
+_DTYPES = {"float": "float32", "double": "float64"}
+
+
+def _pandera(table: Table) -> Any:
     import pandera.pandas as pa_pandas
+
+    types = {column.name: _DTYPES.get(column.type) for column in table.columns}
 
     def checks(rule: ColumnRule) -> list[Any]:
         listed = [pa_pandas.Check.isin(rule.allowed)] if rule.allowed else []
@@ -120,5 +110,8 @@ def _pandera(rules: Sequence[ColumnRule]) -> Any:
         return listed + bounded
 
     return pa_pandas.DataFrameSchema(
-        {rule.name: pa_pandas.Column(checks=checks(rule), nullable=not rule.required) for rule in rules}
+        {
+            rule.name: pa_pandas.Column(types[rule.name], checks=checks(rule), nullable=not rule.required)
+            for rule in table.rules
+        }
     )

@@ -1,42 +1,42 @@
-"""How many rows a day brings, against what that weekday brought before.
+"""Rows of a day, compared with the same weekday before.
 
 Here: the expectation. Not here: whether rows came at all in time (the SLOs of arrival).
 
 The expectation of a day is the median of the same weekday over the eight weeks before, or of the four weeks before
 while there are fewer than four such days. The spread is the median absolute deviation of the logs over four weeks,
-not less than what chance alone gives (1/√expected) nor 15 %: medians, so that one odd day spoils nothing.
+not less than what chance alone gives (1/√expected) nor 15 %: medians, so that one odd day does not change them.
 """
 
 from __future__ import annotations
 
 from orchestration.checks.definition import CheckContext, Finding, Measure
 
-# Fewer expected rows say nothing about a day.
+# With fewer expected rows a day is not judged.
 MIN_EXPECTED = 20
-# Robust standard deviations from the expectation, and the factor that matters to anybody.
+# Robust standard deviations from the expectation, and the least factor that matters.
 MAX_DEVIATIONS = 4.0
 MIN_FACTOR = 2.0
 
-# A launch mints thousands of tokens in an hour: what it brings is news, not a fault of the source.
+# A launch mints thousands of tokens in an hour: that is news, not a fault of the source.
 _ORDINARY = {
     "sales": "sale_type is distinct from 'primary'",
     "transfers": "coalesce(ltrim(from_address, '0x'), '') <> ''",
 }
 
 _SQL = """
-with told as (
+with accepted as (
     select cast(known_at as date) as day, count(*) as rows from raw.{table}
-    where known_at < cast($now as date) and known_at >= cast($now as date) - 57 and {ordinary}
+    where known_at < cast($as_of as date) and known_at >= cast($as_of as date) - 57 and {ordinary}
     group by day
 ),
 days as (
     select l.day, coalesce(any_value(t.rows), 0) + sum(l.quarantined) as rows
-    from ops.ingest_log l left join told t using (day)
+    from ops.ingest_log l left join accepted t using (day)
     where l.table_name = '{table}' and not ends_with(l.fingerprint, ' unfinished')
-        and l.day < cast($now as date) and l.day >= cast($now as date) - 57
+        and l.day < cast($as_of as date) and l.day >= cast($as_of as date) - 57
     group by l.day
 ),
-judged as (select day, rows from days where day = cast($now as date) - 1),
+judged as (select day, rows from days where day = cast($as_of as date) - 1),
 before as (select d.* from days d, judged j where d.day < j.day),
 weekday as (
     select median(b.rows) as expected, count(*) as n from before b, judged j where isodow(b.day) = isodow(j.day)
@@ -51,13 +51,13 @@ from judged j, weekday w, month m
 
 
 def volume_as_expected(table: str) -> Measure:
-    """The newest whole day brought about as many rows (accepted and refused, mints left out) as its weekday does."""
+    """The newest whole day has about as many rows (accepted and refused, mints left out) as its weekday usually has."""
     query = _SQL.format(table=table, ordinary=_ORDINARY.get(table, "true"))
 
     def measure(context: CheckContext) -> Finding:
         import math
 
-        row = context.con.execute(query, {"now": context.now}).fetchone()
+        row = context.con.execute(query, {"as_of": context.as_of}).fetchone()
         if row is None or row[4] < 14:
             return Finding(True, note="fewer than 14 days before the newest whole day: not judged")
         day, found, expected, deviation, _ = row

@@ -1,4 +1,4 @@
-"""`assay alerts`: look into the outbox, deliver it, try the endpoints. Here: options and words."""
+"""`assay alerts`: show the outbox, deliver it, try the endpoints. Here: options and printing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from orchestration.cli.options import AsJson, Home
 from orchestration.output.terminal import print_json, say
 from orchestration.settings import load_settings
+from orchestration.states import UNDELIVERED, DeliveryState, IncidentState, SendResult, Severity, sql_list
 
 if TYPE_CHECKING:
     from orchestration.alerts.store import Outbox
@@ -41,7 +42,7 @@ def alerts(
     settings = load_settings(home=home)
     from orchestration.alerts.configured_channels import open_channels
     from orchestration.alerts.delivery import deliver
-    from orchestration.alerts.delivery import retry_dead as revive
+    from orchestration.alerts.delivery import retry_dead as retry_dead_letters
     from orchestration.alerts.policy import policy_of
     from orchestration.alerts.store import Outbox
     from orchestration.clock import WALL_CLOCK
@@ -55,31 +56,32 @@ def alerts(
         outcomes = send_trial(channels, now)
         for label, outcome in outcomes.items():
             say(f"{label}: {outcome.result}{f' ({outcome.detail})' if outcome.detail else ''}")
-        raise typer.Exit(0 if all(outcome.result == "sent" for outcome in outcomes.values()) else 1)
+        raise typer.Exit(0 if all(outcome.result == SendResult.SENT for outcome in outcomes.values()) else 1)
     outbox = Outbox.of(settings.home_path)
     if action is Action.list:
         _list(outbox, as_json=as_json)
         return
     if retry_dead:
-        say(f"{revive(outbox, now)} message(s) have their attempts back")
+        say(f"{retry_dead_letters(outbox, now)} message(s) have their attempts back")
     report = deliver(outbox, channels, now, policy_of(settings))
-    say(f"sent {report.sent}, failed {report.failed}, given up {report.died}")
+    say(f"sent {report.sent}, failed {report.failed}, given up {report.given_up}")
     raise typer.Exit(1 if report.failed else 0)
 
 
 def _list(outbox: Outbox, *, as_json: bool) -> None:
-    incidents = outbox.rows(
+    by_time = outbox.rows(
         "select key, severity, title, body, runbook, command, first_seen, last_seen, occurrences from incidents "
-        "where state = 'open' order by case severity when 'page' then 0 when 'ticket' then 1 else 2 end, first_seen"
+        f"where state = '{IncidentState.OPEN}' order by first_seen"
     )
+    incidents = sorted(by_time, key=lambda row: Severity(row["severity"]).urgency)
     endpoints = outbox.rows(
         "select e.label, e.last_error, e.last_sent_at, "
-        "sum(coalesce(d.state in ('pending', 'sending'), 0)) as waiting, sum(coalesce(d.state = 'dead', 0)) as dead "
+        f"sum(coalesce(d.state in ({sql_list(*UNDELIVERED)}), 0)) as waiting, "
+        f"sum(coalesce(d.state = '{DeliveryState.DEAD}', 0)) as dead "
         "from endpoints e left join deliveries d using (endpoint) group by e.endpoint order by e.label"
     )
     if as_json:
-        told = {"open": [dict(row) for row in incidents], "endpoints": [dict(row) for row in endpoints]}
-        print_json(told)
+        print_json({"open": [dict(row) for row in incidents], "endpoints": [dict(row) for row in endpoints]})
         return
     if not incidents:
         say("no open incident")

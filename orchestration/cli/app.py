@@ -1,7 +1,7 @@
 """The `assay` command.
 
 Here: options, and turning known errors into one message and an exit code. Not here: any work.
-Heavy imports stay inside the commands so that `assay --help` answers at once.
+Heavy imports stay inside the commands so that `assay --help` is fast.
 
 Exit codes: 0 done · 1 a stage failed, or a service level pages · 2 wrong settings, home or input.
 """
@@ -20,6 +20,7 @@ from orchestration.cli.alerts import alerts
 from orchestration.cli.backtest import backtest
 from orchestration.cli.drill import drill
 from orchestration.cli.explain import explain
+from orchestration.cli.files import files
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.cli.portfolio import portfolio
 from orchestration.cli.report import report
@@ -55,7 +56,7 @@ def run(
     ] = None,
     as_of: Annotated[
         datetime | None,
-        typer.Option(help="Value at this UTC instant; ignore what became known later [ASSAY_AS_OF]."),
+        typer.Option(help="Value as of this UTC time; ignore what became known later [ASSAY_AS_OF]."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -95,7 +96,7 @@ def ui(
     host: Annotated[
         str, typer.Option(help="Address to bind; the server has no authentication.")
     ] = "127.0.0.1",
-    read_only: Annotated[bool, typer.Option(help="Look, but request nothing.")] = False,
+    read_only: Annotated[bool, typer.Option(help="Show only; request no run.")] = False,
 ) -> None:
     """Start the Dagster UI and its daemon on the same state."""
     settings = load_settings(home=home, source=source, data_dir=data_dir)
@@ -107,7 +108,7 @@ def ui(
 @app.command()
 def prepare() -> None:
     """Prepare what every later start would otherwise do again: parse dbt, compile the index kernel."""
-    from orchestration.marts.assets import prepare_manifest
+    from orchestration.marts.manifest import prepare_manifest
 
     say(f"dbt manifest: {prepare_manifest()}")
     from ml.index.kernel import warm_up
@@ -162,14 +163,14 @@ def retrain(
         counts, seconds = retrain_collections(
             open_location(opened), instance, collections, reason, say=printer.say
         )
-    told = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
-    say(f"{len(collections)} collections: {told or 'nothing to do'}")
+    shown = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
+    say(f"{len(collections)} collections: {shown or 'nothing to do'}")
     say(f"training took {seconds:.2f} s")
 
 
 @app.command()
 def rollback(
-    collection: Annotated[str, typer.Argument(help="Collection whose previous model is to come back.")],
+    collection: Annotated[str, typer.Argument(help="Collection whose previous model to restore.")],
     reason: Annotated[str, typer.Option(help="Why; kept in ops.decision_log.")],
     home: Home = None,
     source: Source = None,
@@ -178,9 +179,13 @@ def rollback(
     """Make the previous model of a collection its champion again."""
     opened = _open(home, source, data_dir)
     from ml.registry.mirror import rollback as roll_back
+    from orchestration.collection_names import resolve_collection
     from orchestration.resources import open_lake, open_registry
 
-    with open_lake(opened).write(f"roll back {collection}") as con:
+    lake = open_lake(opened)
+    with lake.read() as con:
+        collection = resolve_collection(con, collection)
+    with lake.write(f"roll back {collection}") as con:
         champion = roll_back(con, open_registry(opened), collection, run_id="command line", reason=reason)
     say(
         f"{visible(collection)}: champion is now {champion.model_version}; `assay run` values its tokens again"
@@ -200,6 +205,7 @@ app.command("drill")(drill)
 app.command("ablate")(ablate)
 app.command("serve")(serve)
 app.add_typer(api, name="api")
+app.add_typer(files, name="files")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -229,7 +235,10 @@ def main() -> None:
     tidy_logging()
     try:
         app()
-    except (SettingsError, HomeError, AlertingError, SourceError, LakeError, SloDefinitionError) as error:
+    except SourceError as error:
+        complain(f"assay: {error}")
+        raise SystemExit(error.exit_code) from error
+    except (SettingsError, HomeError, AlertingError, LakeError, SloDefinitionError) as error:
         complain(f"assay: {error}")
         raise SystemExit(2) from error
     except (StageFailedError, NothingToRollBackError, RegistryError) as error:

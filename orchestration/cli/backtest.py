@@ -1,4 +1,4 @@
-"""`assay backtest`: prove the estimates on the past, one ledger row per sale.
+"""`assay backtest`: test the estimates on the past, one ledger row per sale.
 
 Here: options and messages. Not here: any work (`orchestration.runs.backtest`), or the report (`report`).
 """
@@ -21,7 +21,7 @@ _DAYS_PER_UNIT = {"h": 1 / 24, "d": 1.0, "w": 7.0}
 
 
 def backtest(
-    start: Annotated[datetime, typer.Option("--from", help="First instant of the window, UTC.")],
+    start: Annotated[datetime, typer.Option("--from", help="Start of the window, UTC.")],
     end: Annotated[
         datetime, typer.Option("--to", help="End of the window, UTC; what became known later is ignored.")
     ],
@@ -36,7 +36,7 @@ def backtest(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Walk forward through the past with the production code and tell how good every estimate would have been."""
+    """Walk forward through the past with the production code and report the error of every estimate."""
     start, end = _utc(start), _utc(end)
     if start >= end:
         raise SettingsError(f"--from must be before --to, found {start} and {end}")
@@ -62,10 +62,10 @@ def backtest(
         ledger = run_backtest(
             location, instance, BacktestRequest(start, end, days, names, out), say=printer.say
         )
-    _tell(ledger, as_json)
+    _print(ledger, as_json)
 
 
-def _tell(ledger: Path, as_json: bool) -> None:
+def _print(ledger: Path, as_json: bool) -> None:
     """The accuracy report of the ledger, from the same function as `assay report`."""
     from ml.accuracy import accuracy_of
     from orchestration.cli.report import print_accuracy
@@ -78,9 +78,9 @@ def _tell(ledger: Path, as_json: bool) -> None:
     say(f"\nLedger: {ledger} · pages and plots: {assay_command('report', str(ledger))}")
 
 
-def _utc(instant: datetime) -> datetime:
+def _utc(at: datetime) -> datetime:
     """The lake keeps naive UTC."""
-    return instant if instant.tzinfo is None else instant.astimezone(UTC).replace(tzinfo=None)
+    return at if at.tzinfo is None else at.astimezone(UTC).replace(tzinfo=None)
 
 
 def _days(text: str) -> float:

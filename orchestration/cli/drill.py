@@ -25,15 +25,17 @@ def drill(
     names: Annotated[
         list[str] | None, typer.Argument(help="Drills to run, one after the other; all of them: all.")
     ] = None,
-    list_them: Annotated[bool, typer.Option("--list", help="Say which drills there are.")] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch homes and say where.")] = False,
+    list_them: Annotated[bool, typer.Option("--list", help="List the drills.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the scratch homes and print their paths.")
+    ] = False,
     market: Annotated[
         Path | None,
         typer.Option(help="Folder that keeps the market before the fault, to be used again by later drills."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let something go wrong on a scratch home and watch it being detected, told, acted upon and over.
+    """Inject a fault into a scratch home and check that it is detected, alerted, handled and over.
 
     Exit codes: 0 every expectation held · 1 one did not · 2 no such drill.
     """
@@ -44,9 +46,7 @@ def drill(
             say(f"{one.name:<20} {one.shows}")
         return
     if not names:
-        raise SettingsError(
-            "drill expects a name, several, or all; `assay drill --list` says which there are"
-        )
+        raise SettingsError("drill expects a name, several, or all; `assay drill --list` lists them")
     chosen = list(DRILLS) if names == ["all"] else [drill_of(name) for name in names]
     scratch = Path(tempfile.mkdtemp(prefix="assay-drill-"))
     try:
@@ -70,7 +70,7 @@ def _print(result: DrillResult, *, keep: bool) -> None:
 
     console = TerminalConsole(width_of_files=140)
     table = Table(title=f"{result.name}: {result.shows}", title_justify="left")
-    for column in ("step", "market time", "lag", "what"):
+    for column in ("step", "as of", "lag", "what"):
         table.add_column(column)
     for moment in result.moments:
         table.add_row(moment.step, f"{moment.at:%Y-%m-%d %H:%M}", _lag(moment.lag), moment.what)

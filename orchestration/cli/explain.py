@@ -44,15 +44,16 @@ def explain(
     except (ExplainError, FeatureMismatchError, ArtifactLostError) as error:
         raise SettingsError(str(error)) from error
     if token is None:
-        _tell_all(explained, time.monotonic() - began, write, as_json)
+        _print_all(explained, time.monotonic() - began, write, as_json)
     else:
-        _tell_one(explained, token, as_json)
+        _print_one(explained, token, as_json)
 
 
 def _explain(settings: Settings, collection: str, token: str | None, k: int, write: bool) -> Explanations:
     from ml.explain.explain import explain as explain_tokens
     from ml.explain.tables import write_explanations
     from ml.registry.artifacts import ArtifactStore
+    from orchestration.collection_names import resolve_collection
     from orchestration.home import existing_home
     from orchestration.resources import open_lake
 
@@ -61,14 +62,14 @@ def _explain(settings: Settings, collection: str, token: str | None, k: int, wri
     artifacts = ArtifactStore(settings.home_path / "artifacts")
     chosen = None if token is None or write else [token]
     with lake.read() as con:
-        explained = explain_tokens(con, artifacts, collection, chosen, k)
+        explained = explain_tokens(con, artifacts, resolve_collection(con, collection), chosen, k)
     if write:
-        with lake.write(f"explain {collection}") as con:
+        with lake.write(f"explain {explained.collection}") as con:
             write_explanations(con, explained)
     return explained
 
 
-def _tell_one(explained: Explanations, token: str, as_json: bool) -> None:
+def _print_one(explained: Explanations, token: str, as_json: bool) -> None:
     from ml.explain.document import as_document
     from orchestration.cli.render.explanation import print_explanation
 
@@ -79,7 +80,7 @@ def _tell_one(explained: Explanations, token: str, as_json: bool) -> None:
         print_explanation(document)
 
 
-def _tell_all(explained: Explanations, seconds: float, write: bool, as_json: bool) -> None:
+def _print_all(explained: Explanations, seconds: float, write: bool, as_json: bool) -> None:
     counts = {
         "collection": explained.collection,
         "tokens": explained.tokens.num_rows,

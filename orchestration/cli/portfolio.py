@@ -35,7 +35,7 @@ def portfolio(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Value a set of tokens: each, their sum, and an 80 % interval of the sum that knows errors move together."""
+    """Value a set of tokens: each, their sum, and an 80 % interval of the sum that includes correlated errors."""
     if (owner is None) == (tokens is None):
         raise SettingsError("expected either --owner ADDRESS or --tokens FILE.csv, one of them")
     settings = load_settings(home=home, source=source, data_dir=data_dir)

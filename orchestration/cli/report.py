@@ -24,7 +24,7 @@ def report(
     ledger: Annotated[Path, typer.Argument(help="Parquet ledger written by `assay backtest`.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for accuracy.md, .html, .json and pictures; default: beside the ledger."),
+        typer.Option(help="Folder for accuracy.md, .html, .json and pictures; default: next to the ledger."),
     ] = None,
     markdown: Annotated[
         Path | None, typer.Option(help="Also write the Markdown page here, e.g. docs/accuracy.md.")
@@ -33,11 +33,11 @@ def report(
         Path | None, typer.Option(help="JSON of experiments to show: ablation rows and what tuning bought.")
     ] = None,
     command: Annotated[
-        str, typer.Option(help="The command lines that made the ledger, to be told on the page.")
+        str, typer.Option(help="The command lines that made the ledger, to be shown on the page.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Tell how good the estimates of a ledger were, beside the baselines."""
+    """Report the errors of a ledger's estimates, with those of the baselines."""
     from ml.accuracy import LedgerError, accuracy_of
     from ml.accuracy.experiments import ExperimentsError, read_experiments
     from ml.accuracy.pages import compose, write_markdown, write_report
@@ -59,12 +59,12 @@ def report(
         print_json(document)
         return
     print_accuracy(document)
-    told = ", ".join(str(path) for path in written if path.suffix != ".svg")
-    say(f"\nWritten: {told}")
+    paths = ", ".join(str(path) for path in written if path.suffix != ".svg")
+    say(f"\nWritten: {paths}")
 
 
 def print_accuracy(document: Mapping[str, Any], console: Console | None = None) -> None:
-    """The headline of a report on the terminal: errors beside the baselines, votes, intervals, by chain.
+    """The headline of a report on the terminal: errors with those of the baselines, votes, intervals, by chain.
 
     Args:
         document: Result of `ml.accuracy.accuracy_of`.
@@ -105,14 +105,14 @@ def _errors(chain: str, part: Mapping[str, Any], settings: Mapping[str, Any]) ->
     table.add_column("estimate")
     for name in ("MdAPE % (95 %)", "MAPE %", "within 20 %", "level", "PRD", "MdAPE %, median collection"):
         table.add_column(name, justify="right")
-    for name, told in pooled["series"].items():
+    for name, metrics in pooled["series"].items():
         table.add_row(
             SERIES_NAMES[name],
-            f"{percent(told['mdape'])} ({ci(told['mdape_ci'])})",
-            percent(told["mape"]),
-            percent(told["ppe20"]),
-            decimal(told["level"]),
-            decimal(told["prd"]),
+            f"{percent(metrics['mdape'])} ({ci(metrics['mdape_ci'])})",
+            percent(metrics["mape"]),
+            percent(metrics["ppe20"]),
+            decimal(metrics["level"]),
+            decimal(metrics["prd"]),
             percent(contest["median_mdape"][name]),
             style="bold" if name == "model" else None,
         )
@@ -128,17 +128,17 @@ def _tiers(groups: Mapping[str, Any]) -> Table:
     table.add_column("tier")
     for name in ("n", "MdAPE %", "median of 5", "level", "PRD", "noise floor", "in 80 %", "in 90 %"):
         table.add_column(name, justify="right")
-    for tier, told in groups.items():
-        model, floor = told["series"]["model"], told["prd_floor"]
+    for tier, group in groups.items():
+        model, floor = group["series"]["model"], group["prd_floor"]
         table.add_row(
             tier,
-            f"{told['n']:,}",
+            f"{group['n']:,}",
             percent(model["mdape"]),
-            percent(told["series"]["med_5"]["mdape"]),
+            percent(group["series"]["med_5"]["mdape"]),
             decimal(model["level"]),
             decimal(model["prd"]),
             decimal(floor["prd"] if floor else None),
-            percent(told["coverage"]["80"]["share"]),
-            percent(told["coverage"]["90"]["share"]),
+            percent(group["coverage"]["80"]["share"]),
+            percent(group["coverage"]["90"]["share"]),
         )
     return table

@@ -1,4 +1,4 @@
-"""`assay status`: are the promises kept? Here: options and the exit code. Not here: the work (`slo/report.py`)."""
+"""`assay status`: the service levels. Here: options, exit code. Not here: the work (`orchestration.slo.report`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`assay tune`: search settings under a budget. Here: options and what is printed. Not here: the work (`tuning.py`)."""
+"""`assay tune`: search settings under a budget. Here: options and output. Not here: the work (`tuning.study`)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from orchestration.settings import Settings
 def serve(settings: Settings, *, host: str, port: int, read_only: bool) -> int:
     """Run both processes until one ends or the user interrupts; returns the exit code."""
     home = prepare_home(settings)
-    open_instance(settings).dispose()  # makes its tables once, before two processes want them
+    open_instance(settings).dispose()  # makes its tables once, before two processes use them
     environment = {**os.environ, **settings.as_environment(), "DAGSTER_HOME": str(home / "dagster")}
     bin_dir = Path(sys.executable).parent
     workspace = ["-w", str(REPOSITORY / "workspace.yaml")]

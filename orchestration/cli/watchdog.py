@@ -1,4 +1,4 @@
-"""`assay watchdog`: one round of the watchdog, for cron or systemd. Here: options, words and the exit code."""
+"""`assay watchdog`: one round of the watchdog, for cron or systemd. Here: options, printing and the exit code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def watchdog(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look from outside whether the daemon, the sensors, the outbox, the lake and the disk are well; tell if not.
+    """Check from outside whether the daemon, the sensors, the outbox, the lake and the disk work; alert if not.
 
     Exit codes: 0 all is well · 1 something is not, or the dead-man URL could not be reached · 2 wrong settings or
     no home.
@@ -36,11 +36,11 @@ def watchdog(
     existing_home(settings)
     found = watch(settings, open_channels(settings), WALL_CLOCK.now(), expect_daemon=expect_daemon)
     if as_json:
-        told = [
+        alerts = [
             {"key": a.key, "severity": a.severity, "title": a.title, "body": a.body, "runbook": a.runbook}
             for a in found.alerts
         ]
-        print_json({"asked": found.asked, "alerts": told, "pinged": found.pinged})
+        print_json({"asked": found.asked, "alerts": alerts, "pinged": found.pinged})
     else:
         for alert in found.alerts:
             say(f"{alert.severity.upper()} {alert.title}\n  {alert.body}\n  docs/runbook/{alert.runbook}.md")

@@ -1,6 +1,6 @@
-"""`assay why`: the story of a collection.
+"""`assay why`: the history of a collection.
 
-Here: options and layout. Not here: any reading (`orchestration.decisions.story`).
+Here: options and layout. Not here: any reading (`orchestration.decisions.history`).
 """
 
 from __future__ import annotations
@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ml.states import Action
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson, Home
 from orchestration.output.terminal import TerminalConsole, print_json, styled
 from orchestration.settings import load_settings
+from orchestration.states import ClockKind, EventKind
 
 if TYPE_CHECKING:
-    from orchestration.decisions.story import Effect, Event, Story
+    from orchestration.decisions.history import Effect, Event, History
 
 _ABOUT = {
-    "decision": "model",
-    "prior": "pooled prior",
-    "tuning": "tuning",
-    "drift": "drift",
-    "queue": "retrain queue",
-    "alert": "alert",
+    EventKind.DECISION: "model",
+    EventKind.PRIOR: "pooled prior",
+    EventKind.TUNING: "tuning",
+    EventKind.DRIFT: "drift",
+    EventKind.QUEUE: "retrain queue",
+    EventKind.ALERT: "alert",
 }
 
 
@@ -32,36 +34,36 @@ def why(
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """What was decided about a collection, when, on which numbers, by which rule, and what came of it.
+    """What was decided about a collection, when, on which numbers, by which rule, with which effect.
 
-    Exit codes: 0 told · 2 no such collection or home.
+    Exit codes: 0 printed · 2 no such collection or home.
     """
     settings = load_settings(home=home)
-    from orchestration.decisions.reading import read_story
+    from orchestration.decisions.reading import read_history
     from orchestration.home import existing_home
     from orchestration.resources import Assay
 
     existing_home(settings)
     assay = Assay(settings)
     with assay.lake.read() as con:
-        story = read_story(con, settings.home_path, collection, assay.as_of)
+        history = read_history(con, settings.home_path, collection, assay.as_of)
     if as_json:
-        print_json(story.to_json())
+        print_json(history.to_json())
     else:
-        _print(story)
+        _print(history)
 
 
-def _print(story: Story) -> None:
+def _print(history: History) -> None:
     console = TerminalConsole(width_of_files=120)
-    when = f" · market {story.market} · market time {story.watermark:%Y-%m-%d %H:%M} UTC"
-    console.print(styled((visible(story.collection), "bold"), when))
-    console.print(_now(story.champion))
-    if not story.decisions:
+    when = f" · market {history.market} · as of {history.watermark:%Y-%m-%d %H:%M} UTC"
+    console.print(styled((visible(history.collection), "bold"), when))
+    console.print(_now(history.champion))
+    if not history.decisions:
         console.print("Nothing was decided about this collection itself yet.")
-    for event in story.events:
+    for event in history.events:
         _print_event(console, event)
-    if story.not_kept:
-        console.print(styled((f"\nTables without rows yet: {', '.join(story.not_kept)}", "dim")))
+    if history.not_kept:
+        console.print(styled((f"\nTables without rows yet: {', '.join(history.not_kept)}", "dim")))
 
 
 def _now(champion: dict[str, Any] | None) -> str:
@@ -76,7 +78,7 @@ def _now(champion: dict[str, Any] | None) -> str:
 
 
 def _print_event(console: TerminalConsole, event: Event) -> None:
-    clock = "" if event.clock == "market" else " (wall clock)"
+    clock = "" if event.clock == ClockKind.MARKET else " (wall clock)"
     rule = f" by rule {event.rule}" if event.rule else ""
     what = (f"{_ABOUT[event.kind]}: {visible(event.what)}", "bold")
     console.print(styled(f"\n{event.at:%Y-%m-%d %H:%M}{clock} ", what, rule))
@@ -85,7 +87,7 @@ def _print_event(console: TerminalConsole, event: Event) -> None:
     if after:
         console.print(
             f"  model {before or 'none'} → {after}"
-            if event.what != "rejected"
+            if event.what != Action.REJECTED
             else f"  {before} stays; asked: {after}"
         )
     if event.numbers:
@@ -100,13 +102,13 @@ def _effect(effect: Effect) -> str:
     verdict = f" ({effect.verdict.replace('_', ' ')})" if effect.verdict else ""
     if effect.mdape is None:
         return f"{effect.sales} live sales so far, too few to measure"
-    beside = f", median of 5: {effect.median_5:.1%}" if effect.median_5 is not None else ""
+    median_5 = f", median of 5: {effect.median_5:.1%}" if effect.median_5 is not None else ""
     before = (
         f"; before it {effect.mdape_before:.1%} over {effect.sales_before}"
         if effect.mdape_before is not None
         else ""
     )
-    return f"MdAPE {effect.mdape:.1%} over {effect.sales} live sales{beside}{before}{verdict}"
+    return f"MdAPE {effect.mdape:.1%} over {effect.sales} live sales{median_5}{before}{verdict}"
 
 
 def _number(value: Any) -> str:

@@ -1,19 +1,20 @@
-"""Reading a story from the tables that keep it, in order.
+"""Reading the history of a collection from its tables, in order.
 
-Here: one reader per table. Not here: what a story is (`story`). Tables that a home does not have yet are left out,
-and the story says which.
+Here: one reader per table. Not here: what a history is (`history`). Tables that a home does not have yet are left out,
+and the history names them.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ml.registry.mirror import POOLED
-from orchestration.decisions.story import MIN_SALES_OF_EFFECT, Effect, Event, Story
-from orchestration.errors import HomeError
+from ml.states import CHAMPION_CHANGES, DriftState
+from orchestration.collection_names import resolve_collection
+from orchestration.decisions.history import MIN_SALES_OF_EFFECT, Effect, Event, History
+from orchestration.states import ClockKind, EventKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,25 +22,26 @@ if TYPE_CHECKING:
     import duckdb
 
 LEDGER = "monitoring.estimate_ledger"
-# At one instant: first what was seen, then what was asked for, then what is pooled, then what was made of it.
-_SAME_INSTANT = ("drift", "queue", "tuning", "prior", "decision")
-_CHANGES_THE_MODEL = frozenset({"promoted", "rolled_back", "fell_back"})
+# Order of events of the same time: causes before decisions.
+_ORDER = (EventKind.DRIFT, EventKind.QUEUE, EventKind.TUNING, EventKind.PRIOR, EventKind.DECISION)
+_CHANGES_THE_MODEL = frozenset(CHAMPION_CHANGES)
 
 
-def read_story(con: duckdb.DuckDBPyConnection, home: Path, collection: str, watermark: datetime) -> Story:
-    """Read the story of one collection.
+def read_history(con: duckdb.DuckDBPyConnection, home: Path, collection: str, watermark: datetime) -> History:
+    """Read the history of one collection.
 
     Raises:
-        HomeError: the home has no such collection; names what comes close.
+        HomeError: the home has no such collection, or several.
     """
+    collection = resolve_collection(con, collection)
     market = _market_of(con, collection)
     missing: list[str] = []
     decided = _decisions(con, collection, watermark, missing)
-    prior = _decisions(con, f"{POOLED} {market}", watermark, missing, kind="prior")
+    prior = _decisions(con, f"{POOLED} {market}", watermark, missing, kind=EventKind.PRIOR)
     events = [*decided, *prior, *_verdicts(con, collection, market, missing)]
     events += [*_drift(con, collection, missing), *_queued(con, collection, missing)]
-    events.sort(key=lambda event: (event.at, _SAME_INSTANT.index(event.kind)))
-    return Story(
+    events.sort(key=lambda event: (event.at, _ORDER.index(event.kind)))
+    return History(
         collection,
         market,
         watermark,
@@ -50,15 +52,10 @@ def read_story(con: duckdb.DuckDBPyConnection, home: Path, collection: str, wate
 
 
 def _market_of(con: duckdb.DuckDBPyConnection, collection: str) -> str | None:
-    rows = con.execute("select collection, chain from marts.dim_collections order by 1").fetchall()
-    if not rows:
-        raise HomeError("this home has no collections yet: nothing was built. Run `assay run` first.")
-    markets: dict[str, str | None] = dict(rows)
-    if collection not in markets:
-        close = difflib.get_close_matches(collection, list(markets), n=3, cutoff=0.4)
-        hint = f"; did you mean {', '.join(close)}?" if close else f" among its {len(markets)}"
-        raise HomeError(f"there is no collection {collection!r} in this home{hint}")
-    return markets[collection]
+    row = con.execute(
+        "select chain from marts.dim_collections where collection = $1", [collection]
+    ).fetchone()
+    return row[0] if row else None
 
 
 def _is_empty(con: duckdb.DuckDBPyConnection, table: str) -> bool:
@@ -79,18 +76,18 @@ def _decisions(
     name: str,
     watermark: datetime,
     missing: list[str],
-    kind: str = "decision",
+    kind: EventKind = EventKind.DECISION,
 ) -> list[Event]:
     # Two runs may decide on the same newest sale: then the row that was written first was decided first.
     rows = _rows(con, "ops.decision_log", missing, "collection = $1 order by decided_at, rowid", name)
-    # A prior speaks for all collections of its market: what it did is measured by each of their own decisions.
+    # A prior is shared by the collections of its market: its effect is measured with their own decisions.
     changes = (
         [row["decided_at"] for row in rows if row["action"] in _CHANGES_THE_MODEL]
-        if kind == "decision"
+        if kind == EventKind.DECISION
         else []
     )
     effects = _effects(con, name, changes, watermark, missing) if changes else {}
-    recorded = _recorded_effects(con, name, missing) if kind == "decision" else {}
+    recorded = _recorded_effects(con, name, missing) if kind == EventKind.DECISION else {}
     return [
         Event(
             at=row["decided_at"],
@@ -114,14 +111,13 @@ def _effects(
     watermark: datetime,
     missing: list[str],
 ) -> dict[datetime, Effect]:
-    """What the ledger measured between one change of the model and the next."""
+    """Errors in the ledger between one change of the model and the next."""
     if _is_empty(con, LEDGER):
         missing.append(LEDGER)
         return {}
-    instants = sorted(set(changes))
     periods = con.execute(
         f"""
-        with starts as (select unnest($instants::timestamp[]) as start_at),
+        with starts as (select unnest($changes::timestamp[]) as start_at),
         periods as (select start_at, coalesce(lead(start_at) over (order by start_at), $until) as end_at from starts)
         select p.start_at, count(l.estimate_eth),
             median(abs(l.estimate_eth / l.price_eth - 1)), median(abs(l.med_5_eth / l.price_eth - 1))
@@ -130,7 +126,7 @@ def _effects(
             and l.estimate_eth is not null and l.as_of >= p.start_at and l.as_of < p.end_at and l.event_time < $until
         group by p.start_at order by p.start_at
         """,
-        {"instants": instants, "until": watermark, "collection": collection},
+        {"changes": sorted(set(changes)), "until": watermark, "collection": collection},
     ).fetchall()
     effects: dict[datetime, Effect] = {}
     before: tuple[int, float | None] = (0, None)
@@ -144,7 +140,7 @@ def _effects(
 def _recorded_effects(
     con: duckdb.DuckDBPyConnection, collection: str, missing: list[str]
 ) -> dict[tuple[datetime, str], Effect]:
-    """Effects that a monitoring pass has measured and kept, by instant and run of the decision."""
+    """Effects that a monitoring pass has measured and kept, by time and run of the decision."""
     return {
         (row["decided_at"], row["run_id"]): Effect(
             row["n_after"],
@@ -172,7 +168,7 @@ def _verdicts(
     return [
         Event(
             at=row["decided_at"],
-            kind="tuning",
+            kind=EventKind.TUNING,
             what=f"{'adopted' if row['adopted'] else 'not adopted'} for the {row['scope_kind']}",
             why=row["reason"],
             rule=row["rule"],
@@ -194,13 +190,13 @@ def _drift(con: duckdb.DuckDBPyConnection, collection: str, missing: list[str]) 
         con,
         "monitoring.drift_scores",
         missing,
-        "collection = $1 and state = 'drifted' order by window_end, feature",
+        f"collection = $1 and state = '{DriftState.DRIFTED}' order by window_end, feature",
         collection,
     )
     return [
         Event(
             at=row["window_end"],
-            kind="drift",
+            kind=EventKind.DRIFT,
             what=f"{row['feature']} drifted",
             why=f"{row['kind']} drift over {row['n_current']} sales against {row['n_reference']} before",
             rule=f"window {row['streak']} in a row",
@@ -214,7 +210,7 @@ def _queued(con: duckdb.DuckDBPyConnection, collection: str, missing: list[str])
     return [
         Event(
             at=row["first_seen"],
-            kind="queue",
+            kind=EventKind.QUEUE,
             what=f"{row['kind']}, {row['state']}",
             why=row["reason"],
             numbers={
@@ -238,7 +234,7 @@ def _champion(con: duckdb.DuckDBPyConnection, collection: str, missing: list[str
 def _incidents(home: Path, collection: str) -> list[Event]:
     """Incidents whose key is about this collection (`drift/cryptopunks`), by wall clock."""
     from orchestration.alerts.keys import incident_key
-    from orchestration.alerts.store import OUTBOX_FILE, Outbox, unstamp
+    from orchestration.alerts.store import OUTBOX_FILE, Outbox, parse_stamp
     from orchestration.monitoring import drift
     from orchestration.retraining import notices
 
@@ -251,12 +247,12 @@ def _incidents(home: Path, collection: str) -> list[Event]:
     )
     return [
         Event(
-            at=unstamp(row["first_seen"]),
-            kind="alert",
+            at=parse_stamp(row["first_seen"]),
+            kind=EventKind.ALERT,
             what=f"{row['severity']}, {row['state']}",
             why=row["title"],
             numbers={"found": row["occurrences"], "until": row["resolved_at"]},
-            clock="wall",
+            clock=ClockKind.WALL,
         )
         for row in rows
         if row["key"] in about

@@ -1,4 +1,4 @@
-"""Group features: the hedonic index, and what a model sees of every sale and every token.
+"""Group features: the hedonic index, and a model's inputs for every sale and every token.
 
 Here: glue over `ml.index` and `ml.features`. Not here: any formula.
 """
@@ -21,7 +21,7 @@ FEATURE_DEPS = ["fct_sales", "fct_collection_state", "fct_listings", "dim_tokens
     kinds={"numba", "ducklake"},
     pool=LAKE_WRITER,
     metadata=column_schema("features.hedonic_index"),
-    description="The causal Gaussian-process price index of every collection: what each sale was expected to bring, "
+    description="The causal Gaussian-process price index of every collection: the expected price of each sale, "
     "one step ahead, and every token's place in it now. Only collections with new sales are touched.",
 )
 def hedonic_index(assay: AssayResource) -> dg.MaterializeResult:
@@ -56,10 +56,13 @@ def sale_features(assay: AssayResource) -> dg.MaterializeResult:
     """`features.sale_features`: one row per arm's-length sale with an index."""
     from ml.features.build import update_sale_features
     from ml.features.schema import fingerprint
+    from ml.features.tables import SALE_FEATURES
+    from ml.tables.set_aside import set_aside
 
     with assay.lake.write("update sale features") as con:
         report = update_sale_features(con)
-    return dg.MaterializeResult(metadata=_metadata(report, fingerprint()))
+        aside = set_aside(con, SALE_FEATURES, assay.as_of)
+    return dg.MaterializeResult(metadata=_metadata(report, aside, fingerprint()))
 
 
 @dg.asset(
@@ -75,17 +78,21 @@ def token_features(assay: AssayResource) -> dg.MaterializeResult:
     """`features.token_features`: one row per token of every collection with an index."""
     from ml.features.build import build_token_features
     from ml.features.schema import fingerprint
+    from ml.features.tables import TOKEN_FEATURES
+    from ml.tables.set_aside import set_aside
 
     with assay.lake.write("build token features") as con:
         report = build_token_features(con, assay.as_of)
-    return dg.MaterializeResult(metadata=_metadata(report, fingerprint()))
+        aside = set_aside(con, TOKEN_FEATURES, assay.as_of)
+    return dg.MaterializeResult(metadata=_metadata(report, aside, fingerprint()))
 
 
-def _metadata(report: Any, fingerprint: str) -> dict[str, Any]:
+def _metadata(report: Any, aside: int, fingerprint: str) -> dict[str, Any]:
     return {
         "dagster/row_count": report.rows,
         "rows_written": report.rows_written,
         "collections_updated": report.collections,
+        "collections_set_aside": aside,
         "feature_fingerprint": fingerprint,
     }
 

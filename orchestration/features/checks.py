@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from orchestration.checks.definition import EXAMPLES, Check, CheckContext, Finding, Measure, no_rows, refers
-
-
-def _meets_schema(table: str) -> Measure:
-    def measure(context: CheckContext) -> Finding:
-        from ml.features.checks import check_features
-
-        report = check_features(context.con, f"features.{table}")
-        numbers = {
-            "rows": report.rows,
-            "offending_rows": report.offending_rows,
-            "rows_judged_by_pandera": report.sampled_rows,
-        }
-        return Finding(report.passed, numbers, report.failures.head(EXAMPLES))
-
-    return measure
+from ml.tables.registry import table as declared
+from orchestration.checks.definition import Check, no_rows, refers
+from orchestration.checks.schema import rows_meet
+from orchestration.states import CheckSeverity
 
 
 def _schema(table: str) -> Check:
@@ -25,8 +13,8 @@ def _schema(table: str) -> Check:
         name=f"{table}_match_schema",
         asset=table,
         description="Every row meets the declared feature schema (Pandera). Blocks training and scoring.",
-        measure=_meets_schema(table),
-        severity="error",
+        measure=rows_meet(declared(f"features.{table}"), unique=True, sample_rows=20_000),
+        severity=CheckSeverity.ERROR,
         blocking=True,
         runbook="feature-check-blocked",
     )
@@ -46,7 +34,7 @@ FEATURES = (
             group by collection having sales <> in_index or in_index <> rows
             """
         ),
-        severity="error",
+        severity=CheckSeverity.ERROR,
         blocking=True,
         runbook="rows-contradict",
     ),

@@ -1,4 +1,4 @@
-"""Group raw: what the sources said, by arrival month.
+"""Group raw: rows as the sources deliver them, by arrival month.
 
 Here: two multi-assets, an asset per raw table, glue over `orchestration.ingestion.ingest`. Not here: validation.
 The four event tables are partitioned by arrival month and filled day by day; traits and collections are
@@ -76,7 +76,7 @@ def raw_facts(context: dg.AssetExecutionContext, assay: AssayResource) -> Iterat
 
 
 def ingest(assay: Assay, tables: list[str], start: datetime, end: datetime) -> dict[str, IngestReport]:
-    """`ingest_window` with what the resource knows."""
+    """`ingest_window` for this home."""
     return ingest_window(assay.lake, assay.source, tables, start, end, append_only=assay.append_only)
 
 
@@ -88,7 +88,7 @@ def ingest(assay: Assay, tables: list[str], start: datetime, end: datetime) -> d
     pool=LAKE_WRITER,
 )
 def market_truth(assay: AssayResource) -> dg.MaterializeResult:
-    """Hidden levels and token effects; empty for sources that do not know the truth."""
+    """Hidden levels and token effects; empty for sources without them."""
     rows = ingest_truth(assay.lake, assay.source)
     return dg.MaterializeResult(metadata={"dagster/row_count": rows})
 

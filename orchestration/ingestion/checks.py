@@ -1,31 +1,33 @@
-"""Checks of the raw tables: what lies in the lake, after the door (`sources.validation`) has judged it.
+"""Checks of the raw tables: rows in the lake that have passed validation (`sources.validation`).
 
 Event tables are checked for the last seven days of arrival: older rows were checked when they were new.
 """
 
 from __future__ import annotations
 
+from ml.tables.registry import table as declared
 from orchestration.checks.definition import Check, CheckContext, Finding, no_rows
-from orchestration.checks.schema import contract_rules, rows_meet
+from orchestration.checks.schema import rows_meet
 from orchestration.checks.volume import volume_as_expected
 from orchestration.slo.definitions import allowed_share
+from orchestration.states import CheckSeverity
 from sources.contract import RAW_TABLES
 
 EVENT_TABLES = ("sales", "transfers", "listings", "exchange_rates")
-RECENT = "known_at >= $now::timestamp - interval 7 day and known_at < $now"
+RECENT = "known_at >= $as_of::timestamp - interval 7 day and known_at < $as_of"
 
 
 def _contract(table: str) -> Check:
-    contract = RAW_TABLES[table]
-    events = table in EVENT_TABLES
     return Check(
         name=f"{table}_meet_the_contract",
         asset=f"raw_{table}",
         description="Rows have every required value and only listed words, in the contract's types.",
         measure=rows_meet(
-            f"raw.{table}", contract_rules(contract), ("source", "source_row"), RECENT if events else "true"
+            declared(f"raw.{table}"),
+            RECENT if table in EVENT_TABLES else "true",
+            keys=("source", "source_row"),
         ),
-        severity="error",
+        severity=CheckSeverity.ERROR,
         blocking=True,
         runbook="rows-contradict",
     )
@@ -40,7 +42,7 @@ def _unique(table: str) -> Check:
             f"select source, source_row, count(*) as times from raw.{table} where {RECENT}"
             " group by all having times > 1"
         ),
-        severity="error",
+        severity=CheckSeverity.ERROR,
         runbook="rows-contradict",
     )
 
@@ -49,7 +51,7 @@ def _volume(table: str) -> Check:
     return Check(
         name=f"{table}_volume",
         asset=f"raw_{table}",
-        description="The newest whole day brought about as many rows as that weekday usually does, mints left out.",
+        description="The newest whole day has about as many rows as that weekday usually has, mints left out.",
         measure=volume_as_expected(table),
         runbook="volume-unexpected",
     )
@@ -77,7 +79,7 @@ RAW = (
     Check(
         name="quarantine_rate",
         asset="raw_sales",
-        description="Few rows are refused at the door. Above the limit of the SLO `quarantine_rate` a source has "
+        description="Few rows are refused at ingestion. Above the limit of the SLO `quarantine_rate` a source has "
         "probably changed its format.",
         measure=quarantine_rate,
         what_to_do="assay replay",

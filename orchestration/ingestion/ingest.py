@@ -1,7 +1,7 @@
-"""From a source into the lake: day by day, each day once, exactly what the source said.
+"""From a source into the lake: day by day, each day once, exactly as the source delivers it.
 
 Here: which days are missing, and writing rows, quarantine and the log of both in one transaction.
-Not here: what a valid row is (`sources.validation`), or when to ingest (`assets/raw.py`).
+Not here: what a valid row is (`sources.validation`), or when to ingest (`assets`).
 
 A day is a UTC day of *arrival* (`known_at`), see docs/adr/0005. `ops.ingest_log` has one row per
 (table, source, day); because it is written with the rows, a killed ingestion leaves whole days only.
@@ -70,7 +70,7 @@ def ingest_window(
     Month by month, all tables together: a source that has to make or fetch a month does it once.
     Days whose logged fingerprint equals the source's are left alone, so running it again changes nothing,
     and a corrected or late row of an old day replaces exactly that day. With `append_only` the source is
-    trusted never to change a day it has told, and is not asked for it again.
+    trusted never to change a day it has delivered, and is not asked for it again.
 
     Returns:
         What was done, by table.
@@ -96,7 +96,7 @@ def ingest_window(
 
 
 def _months(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """[start, end) cut at the first instant of every month."""
+    """[start, end) cut at the beginning of every month."""
     while start < end:
         midnight = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         next_month = (midnight + timedelta(days=32)).replace(day=1)
@@ -200,7 +200,7 @@ def _fingerprint_days(con: duckdb.DuckDBPyConnection, source: str, table: str, c
             select cast(known_at as date) as day, count(*) as n, sum(hash(incoming_rejected)::hugeint) as h
             from incoming_rejected group by all
         ),
-        told as (
+        incoming_days as (
             select
                 days.day,
                 coalesce(good.n, 0) as rows,
@@ -214,10 +214,10 @@ def _fingerprint_days(con: duckdb.DuckDBPyConnection, source: str, table: str, c
         logged as (
             select day, fingerprint from ops.ingest_log where source = $source and table_name = $table
         )
-        select told.*, logged.day is not null as was_logged
-        from told
+        select incoming_days.*, logged.day is not null as was_logged
+        from incoming_days
         left join logged using (day)
-        where logged.fingerprint is distinct from told.fingerprint
+        where logged.fingerprint is distinct from incoming_days.fingerprint
         """,
         {
             "start": chunk.start,
@@ -233,7 +233,8 @@ def _fingerprint_days(con: duckdb.DuckDBPyConnection, source: str, table: str, c
 def _delete_days(con: duckdb.DuckDBPyConnection, source: str, table: str) -> None:
     """Forget the changed days.
 
-    By day alone: a row's `source` is who told the fact, not the adapter that read it, and a home has one adapter.
+    By day alone: a row's `source` names the marketplace or chain, not the adapter that read it, and a home has one
+    adapter.
     """
     days = "(select day from changed_days)"
     con.execute(f"delete from raw.{table} where cast(known_at as date) in {days}")
@@ -254,9 +255,9 @@ def _insert_days(con: duckdb.DuckDBPyConnection, table: str) -> None:
 
 
 def ingest_truth(lake: Lake, source: Source) -> int:
-    """Replace schema `truth` by what the source says the hidden values are up to its watermark; returns rows.
+    """Replace schema `truth` by the source's hidden values up to its watermark; returns rows.
 
-    Sources other than the simulator know no truth: nothing happens.
+    Sources other than the simulator have none: nothing happens.
     """
     if not isinstance(source, TruthfulSource):
         return 0

@@ -7,7 +7,7 @@ import dagster as dg
 from orchestration.conventions import DATA_TEAM, LAKE_WRITER
 from orchestration.resources import AssayResource
 
-# Long enough to look at last week's estimates as they were; older snapshots live on only where a model needs them.
+# Long enough to read last week's estimates as they were; older snapshots are kept only where a model needs them.
 RETENTION_DAYS = 30.0
 
 

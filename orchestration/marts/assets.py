@@ -1,23 +1,22 @@
 """Group marts: the dbt project, every model an asset and every data test a check.
 
-Here: how dbt's nodes become assets. Not here: any SQL (`dbt_project/`).
+Here: how dbt's nodes become assets. Not here: any SQL (`dbt_project/`), running dbt (`dbt_runner`).
 """
 
-import io
-import os
+import json
 from collections.abc import Iterator, Mapping
-from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import duckdb
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
 from lake.dbt import dbt_environment
 from lake.extensions import install_extensions
 from orchestration.conventions import DATA_TEAM, LAKE_WRITER
-from orchestration.resources import DBT_EXECUTABLE, DBT_PROJECT, AssayResource
+from orchestration.marts.dbt_runner import DbtInvocation
+from orchestration.marts.manifest import prepared_manifest
+from orchestration.resources import DBT_PROJECT, AssayResource
 
 
 class DbtBuildError(RuntimeError):
@@ -52,24 +51,24 @@ def build_marts(project: DbtProject) -> dg.AssetsDefinition:
         name="marts",
         pool=LAKE_WRITER,
     )
-    def marts(context: dg.AssetExecutionContext, assay: AssayResource, dbt: DbtCliResource) -> Iterator[Any]:
+    def marts(context: dg.AssetExecutionContext, assay: AssayResource) -> Iterator[Any]:
         install_extensions(assay.lake.config.extensions)
-        # Here and not when the code location loads: where the lake's files are is known once there is a lake.
-        os.environ.update(dbt_environment(assay.lake))
-        # A folder that stays: dbt finds its last parse there and saves four seconds.
         target = assay.settings.home_path / "dbt" / "target"
-        told = io.StringIO()
-        with assay.lake.writing("dbt build"):
+        invocation = DbtInvocation(
             # Unit tests test the code, not the data: pytest runs them.
-            arguments = ["build", "--exclude-resource-type", "unit_test"]
-            invocation = dbt.cli(arguments, context=context, target_path=target, raise_on_error=False)
-            # dagster-dbt repeats dbt's log on standard output, which belongs to `--json`; dbt keeps it in dbt.log.
-            with redirect_stdout(told), assay.lake.read() as con:
-                for event in invocation.stream():
-                    yield _with_row_count(event, invocation.manifest["nodes"], con)
-        if not invocation.is_successful():
+            ["build", "--exclude-resource-type", "unit_test"],
+            prepared_manifest(),
+            project=DBT_PROJECT,
+            target=target,
+            env=dbt_environment(assay.lake),
+        )
+        nodes = json.loads(project.manifest_path.read_bytes())["nodes"]
+        with assay.lake.writing("dbt build"), assay.lake.read() as con:
+            for event in invocation.dagster_events(context):
+                yield _with_row_count(event, nodes, con)
+        if not invocation.succeeded:
             raise DbtBuildError(
-                f"dbt build failed; its log is {target / 'dbt.log'}, and ended with:\n{told.getvalue()[-3000:]}"
+                f"dbt build failed; its log is {target / 'dbt.log'}, and ended with:\n{invocation.log_end}"
             )
 
     return marts
@@ -84,40 +83,3 @@ def _with_row_count(event: Any, nodes: Mapping[str, Any], con: duckdb.DuckDBPyCo
         return event
     rows = con.execute(f"select count(*) from {node['schema']}.{node['alias']}").fetchone()
     return event.with_metadata({**event.metadata, "dagster/row_count": rows[0] if rows else 0})
-
-
-def dbt_project() -> DbtProject:
-    """The dbt project; its manifest is prepared by `assay prepare`, and parsed here only if that was not run."""
-    project = DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT)
-    if not project.manifest_path.exists():
-        prepare_manifest(project)
-    return project
-
-
-def prepare_manifest(project: DbtProject | None = None) -> Path:
-    """Parse the dbt project (4–6 s) so that the code location loads without doing it."""
-    import subprocess
-
-    project = project or DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT)
-    environment = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
-    # Not `project.preparer`: it also runs `dbt deps`, which reaches for the network.
-    done = subprocess.run(
-        [
-            DBT_EXECUTABLE,
-            "--quiet",
-            "parse",
-            "--project-dir",
-            str(DBT_PROJECT),
-            "--profiles-dir",
-            str(DBT_PROJECT),
-        ],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(
-            f"dbt parse failed; expected a project that parses, found:\n{done.stdout}{done.stderr}"
-        )
-    return project.manifest_path

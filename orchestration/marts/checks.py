@@ -7,10 +7,10 @@ from orchestration.checks.definition import Check, refers, share_against_before
 # Newest: the last seven days; before: the 90 days until then.
 _PRICES = """
 with sold as (
-    select s.known_at >= $now::timestamp - interval 7 day as is_new, s.price_eth, s.is_low_outlier, c.med_30
+    select s.known_at >= $as_of::timestamp - interval 7 day as is_new, s.price_eth, s.is_low_outlier, c.med_30
     from (
         select * from marts.fct_sales
-        where not is_wash and known_at < $now and known_at >= $now::timestamp - interval 97 day
+        where not is_wash and known_at < $as_of and known_at >= $as_of::timestamp - interval 97 day
     ) s
     asof join marts.fct_collection_state c on s.collection = c.collection and c.known_at < s.as_of
 ),
@@ -24,8 +24,8 @@ from judged
 """
 _WASH = """
 with sold as (
-    select known_at >= $now::timestamp - interval 2 day as is_new, is_wash from marts.fct_sales
-    where known_at < $now and known_at >= $now::timestamp - interval 30 day
+    select known_at >= $as_of::timestamp - interval 2 day as is_new, is_wash from marts.fct_sales
+    where known_at < $as_of and known_at >= $as_of::timestamp - interval 30 day
 )
 select
     count(*) filter (where is_new and is_wash), count(*) filter (where is_new),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml.states import Action
 from ml.text.markdown import markdown_text
 from ml.text.visible import visible
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
@@ -28,7 +29,7 @@ PRICE_MODELS = dg.AssetKey("price_models")
 
 
 def pooled_config(assay: Assay) -> "PooledConfig":
-    """The pooled stage as the settings want it."""
+    """Configuration of the pooled stage from the settings."""
     from ml.training.pooled import PooledConfig
 
     config = PooledConfig()
@@ -46,10 +47,10 @@ def pooled_config(assay: Assay) -> "PooledConfig":
 
 
 def training_config(assay: Assay) -> "TrainingConfig":
-    """Per-collection training as the settings want it."""
+    """Configuration of per-collection training from the settings."""
     from ml.training.collections import TrainingConfig
 
-    # Who asks for a collection wants it judged; what is due by itself is decided before (`ml.training.due`).
+    # A collection that is asked for is always judged; what is due by itself is decided before (`ml.training.due`).
     config = TrainingConfig(failure_share=assay.settings.failure_budget, refit_all=True)
     local = replace(config.candidate.local, seconds=assay.settings.fit_time_limit_s)
     return replace(config, candidate=replace(config.candidate, local=local))
@@ -125,7 +126,7 @@ def train_prior(
     with assay.lake.write("record the pooled prior") as con:
         record_pooled(con, outcome)
         record_portfolio_risk(con)
-        # Every collection is judged anew after this: the time to take over champions somebody moved back by hand.
+        # Every collection is judged anew after this: the time to take over champions that were moved back by hand.
         adopt_moved_aliases(con, assay.registry, run_id)
     return outcome
 
@@ -134,7 +135,7 @@ def learn_newest_sales(assay: Assay, run_id: str) -> bool:
     """Let the pooled stage predict what it has not seen, if that is a day of sales or more; returns whether it did.
 
     A collection learns from the errors of those predictions. They are renewed every week; a training out of turn that
-    did not renew them would learn nothing of what it was asked for.
+    did not renew them would not learn from the sales it was asked for.
     """
     from ml.training.due import predictions_lag
 
@@ -189,7 +190,7 @@ def train_and_record(
 
 
 def note_launch(assay: Assay, keys: Sequence[str], run_id: str) -> None:
-    """Say in the queue that these are being trained. Only collections that wait there are written."""
+    """Mark these in the queue as being trained. Only collections that wait there are written."""
     from ml.retraining.queue import mark_launched, read_queue
 
     with assay.lake.read() as con:
@@ -220,17 +221,17 @@ def log_outcome(context: dg.OpExecutionContext, outcome: "TrainingOutcome") -> N
     """
     if outcome.status == "failed":
         context.log.error(visible(f"{outcome.collection}: {outcome.reason}"))
-    elif outcome.decision is not None and outcome.decision.action in ("promoted", "fell_back"):
+    elif outcome.decision is not None and outcome.decision.action in (Action.PROMOTED, Action.FELL_BACK):
         champion = outcome.champion
         context.log_event(
             dg.AssetMaterialization(
                 PRICE_MODELS,
                 partition=collection_key(outcome.collection),
                 metadata={
-                    "action": outcome.decision.action,
+                    "action": str(outcome.decision.action),
                     "reason": outcome.reason,
                     "model_version": champion.model_version if champion else "none",
-                    "tier": champion.tier if champion else "none",
+                    "tier": str(champion.tier) if champion else "none",
                     "fit_seconds": outcome.fit_seconds,
                 },
             )

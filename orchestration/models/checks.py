@@ -1,4 +1,4 @@
-"""The check that no collection is left without the training it was given: failures that nothing has made good since.
+"""The check that no collection's last training failed.
 
 Here: the record of failures (`ops.training_failures`, one row per collection whose last training failed) and its check.
 Not here: why a fit fails (`ml.training.collections`).
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def record_failures(
-    con: duckdb.DuckDBPyConnection, outcomes: Sequence[TrainingOutcome], run_id: str, now: datetime
+    con: duckdb.DuckDBPyConnection, outcomes: Sequence[TrainingOutcome], run_id: str, as_of: datetime
 ) -> None:
-    """Note which of the trained collections failed, in the caller's transaction; the others are made good by it."""
+    """Record which of the trained collections failed, in the caller's transaction; the others lose their record."""
     from ml.tables.writing import append
 
     con.execute(
@@ -33,7 +33,7 @@ def record_failures(
         [[outcome.collection for outcome in outcomes]],
     )
     failed = [
-        {"collection": o.collection, "failed_at": now, "run_id": run_id, "reason": o.reason}
+        {"collection": o.collection, "failed_at": as_of, "run_id": run_id, "reason": o.reason}
         for o in outcomes
         if o.status == "failed"
     ]

@@ -35,7 +35,7 @@ class Worklist(dg.Config):
     reason: str = Field(description="why they are trained now; shown with the run")
     learn_newest: bool = Field(
         default=False,
-        description="first let the pooled prior predict sales it has not seen, so that the training knows its errors",
+        description="first let the pooled prior predict sales it has not seen: the training learns from its errors",
     )
 
 
@@ -62,7 +62,7 @@ def train_worklist(context: dg.OpExecutionContext, config: Worklist, assay: Assa
     context.add_output_metadata(report_metadata(report))
     with assay.lake.read() as con:
         finding = judge(NONE_LEFT_FAILED, CheckContext(con, assay.as_of))
-    # Dagster takes check evaluations here too, whatever the signature says.
+    # Dagster takes check evaluations here too, although the signature does not include them.
     context.log_event(evaluation_of(NONE_LEFT_FAILED, finding))  # type: ignore[arg-type]
     return report.counts()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ml.registry.lost_files import BOOSTER, LostFile, lost_files
 from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
+from orchestration.states import Severity
 
 if TYPE_CHECKING:
     from orchestration.alerts.outbox import Alert
@@ -36,11 +37,11 @@ def _alert(file: LostFile) -> Alert:
     from orchestration.alerts.outbox import Alert
 
     meanwhile = (
-        "Until then the next tier answers" if file.in_force else "It is needed to predict past sales again"
+        "Until then the next tier is used" if file.in_force else "It is needed to predict past sales again"
     )
     return Alert(
         key=incident_key(SCOPE, f"{file.role}/{file.owner}/{file.model}"),
-        severity="page" if file.in_force and file.role != BOOSTER else "ticket",
+        severity=Severity.PAGE if file.in_force and file.role != BOOSTER else Severity.TICKET,
         title=f"The {file.role} of {visible(file.owner)} ({visible(file.model)}) is lost",
         body=f"{file.problem}. {meanwhile}.",
         runbook="model-file-lost",

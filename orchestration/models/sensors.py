@@ -7,7 +7,7 @@ from orchestration.resources import Assay, AssayResource
 
 
 def discovered_collections(assay: Assay) -> list[str]:
-    """Every collection the marts know, sorted."""
+    """Every collection of the marts, sorted."""
     with assay.lake.read() as con:
         return [
             row[0]

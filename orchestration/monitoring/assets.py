@@ -1,4 +1,4 @@
-"""Group monitoring: what the system knows about its own errors.
+"""Group monitoring: the errors of the system's own estimates.
 
 Here: glue over `online_error`. Not here: drift (`drift_assets`), SLOs (`orchestration.slo`), or any figure.
 """
@@ -21,8 +21,8 @@ from orchestration.resources import AssayResource
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
     metadata=column_schema("monitoring.estimate_ledger"),
-    description="Every sale beside the estimate that was frozen before it, with what simple valuations said at that "
-    "moment. New and late sales are entered once; before a collection's first scoring its walk-forward stands in.",
+    description="Every sale with the estimate that was frozen before it, and with simple valuations of the same "
+    "time. New and late sales are entered once; before a collection's first scoring its walk-forward estimate is used.",
 )
 def estimate_ledger(assay: AssayResource) -> dg.MaterializeResult:
     """`monitoring.estimate_ledger` (one row per sale, appended)."""

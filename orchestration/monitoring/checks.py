@@ -21,7 +21,7 @@ DRIFT = (
         name="drift_is_not_widespread",
         asset="drift_scores",
         description=f"At most {WIDESPREAD:.0%} of the tested collections are drifted, and no market as a whole. "
-        "Otherwise estimates still come, from models that learnt another market.",
+        "Otherwise estimates come from models that were trained on another market.",
         measure=drift_is_not_widespread,
         what_to_do="assay status",
         runbook="drift",

@@ -1,6 +1,6 @@
 """Drift in a monitoring pass: score on a reading connection, keep in a short transaction, draw the worst; alerts.
 
-Here: the pass and what a person is told. Not here: the statistics (`ml.drift`), when a pass happens (jobs), delivery.
+Here: the pass and its alerts. Not here: the statistics (`ml.drift`), when a pass happens (jobs), delivery.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from ml.drift.config import DEFAULT_DRIFT, DriftConfig
 from ml.drift.reports import DriftReport, write_reports
 from ml.drift.scoring import FRESH, DriftPass, is_market, keep_scores, score_drift
 from ml.drift.tables import STATUS
+from ml.states import DriftState
 from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
 from orchestration.conventions import keep_incidents
 from orchestration.output.commands import assay_command
+from orchestration.states import Severity
 
 if TYPE_CHECKING:
     import duckdb
@@ -49,7 +51,7 @@ class Drifted:
 
 @dataclass(frozen=True)
 class Watched:
-    """What a pass found: what was scored now, what stands now, and pages about the worst."""
+    """Result of a pass: what was scored now, what is drifted now, and pages about the worst."""
 
     scored: DriftPass
     standing: Drifted
@@ -67,35 +69,35 @@ def find_drift(assay: Assay) -> tuple[Watched, Synchronised]:
 def watch_drift(
     lake: Lake,
     folder: Path,
-    now: datetime,
+    as_of: datetime,
     config: DriftConfig = DEFAULT_DRIFT,
     worst: int = WORST_WITH_REPORT,
 ) -> Watched:
-    """Score what has a new window, keep it, and write the reports of the worst. Twice at one instant changes nothing.
+    """Score what has a new window, keep it, and write the reports of the worst. Twice for one `as_of` changes nothing.
 
     Args:
         lake: the lake of the home.
         folder: where the reports go.
-        now: market time.
+        as_of: nothing known at or after it is used.
         config: thresholds.
         worst: how many collections get a report.
     """
     with lake.read() as con:
-        scored = score_drift(con, now, config)
+        scored = score_drift(con, as_of, config)
         fresh = con.execute(f"from {FRESH}").to_arrow_table()
     with lake.write("keep the drift scores") as con:
-        con.register("told_scores", fresh)
-        con.execute(f"create or replace temp table {FRESH} as from told_scores")
-        con.unregister("told_scores")
-        keep_scores(con, now, config)
+        con.register("new_scores", fresh)
+        con.execute(f"create or replace temp table {FRESH} as from new_scores")
+        con.unregister("new_scores")
+        keep_scores(con, as_of, config)
     with lake.read() as con:
-        return Watched(scored, standing_drift(con), write_reports(con, folder, now, worst, config))
+        return Watched(scored, standing_drift(con), write_reports(con, folder, as_of, worst, config))
 
 
 def standing_drift(con: duckdb.DuckDBPyConnection) -> Drifted:
-    """What the newest windows say."""
+    """Collections and markets that are drifted by their newest windows."""
     rows = con.execute(f"select collection, state from {STATUS} where tested > 0").fetchall()
-    drifted = [name for name, state in rows if state == "drifted"]
+    drifted = [name for name, state in rows if state == DriftState.DRIFTED]
     markets = sum(is_market(name) for name in drifted)
     return Drifted(len(drifted) - markets, sum(not is_market(name) for name, _ in rows), markets)
 
@@ -103,7 +105,7 @@ def standing_drift(con: duckdb.DuckDBPyConnection) -> Drifted:
 def drift_alerts(con: duckdb.DuckDBPyConnection) -> list[Alert]:
     """One alert per drifted collection or market, grouped; none for what its champion has learnt since.
 
-    A champion fitted on the window's sales knows the market after the change, so nobody has to act any more.
+    A champion fitted on the window's sales covers the market after the change: no action is needed.
     """
     from orchestration.alerts.outbox import Alert
 
@@ -112,14 +114,14 @@ def drift_alerts(con: duckdb.DuckDBPyConnection) -> list[Alert]:
         select collection, drifted, tested, worst_feature, worst_kind, score, window_start, window_end
         from {STATUS}
         left join (select collection, trained_until from ops.champions) using (collection)
-        where state = 'drifted' and (trained_until is null or trained_until < window_end)
+        where state = '{DriftState.DRIFTED}' and (trained_until is null or trained_until < window_end)
         order by collection
         """
     ).fetchall()
     return [
         Alert(
             key=incident_key(SCOPE, name),
-            severity="ticket",
+            severity=Severity.TICKET,
             title=f"{visible(name)} drifted: {worst} ({kind})",
             body=f"{drifted} of {tested} distributions moved in two of the last three windows. {worst} is {score:.1f} "
             f"times its ordinary distance from the reference. Newest window: {start:%Y-%m-%d %H:%M} to "

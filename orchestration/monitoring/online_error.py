@@ -1,7 +1,7 @@
 """The errors of new sales: entered into the ledger, and judged.
 
 Here: the transactions. Not here: any figure (`ml.ledger`, `ml.monitoring`). Both read what was written before them, and
-doing either twice at one instant changes nothing: the next pass finishes one that was killed.
+doing either twice for one `as_of` changes nothing: the next pass finishes one that was killed.
 """
 
 from __future__ import annotations

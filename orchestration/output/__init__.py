@@ -1,1 +1,1 @@
-"""What people read: lines on a terminal, commands to type, progress, pictures, and no secret in any of them."""
+"""Output: lines on a terminal, commands to type, progress and pictures, all without secrets."""

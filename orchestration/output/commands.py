@@ -1,4 +1,4 @@
-"""Commands that people are told to type. Here: one line for a shell. Not here: who tells which (`alerts`, `checks`)."""
+"""Commands for a reader to type. Here: one line for a shell. Not here: where they are shown (`alerts`, `checks`)."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ Here: what the secrets of this process are, and a text without them. Not here: w
 Light to import, and reads the environment itself: Dagster's own processes mask without loading the settings.
 
 Concept: a secret may come back in another spelling than it was given: percent-decoded or encoded, quoted in JSON or in
-Python. So every secret is looked for in each of these spellings, and any URL's password by its place as well.
+Python. So every secret is searched for in each of these spellings, and any URL's password by its place as well.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SECRET_VARIABLES = (
     "ASSAY_DEADMAN_URL",
     "ASSAY_API_LIMITS_URL",
 )
-"""Settings that hold credentials. Their whole values are secret, and so are the parts that open a door."""
+"""Settings that hold credentials. Their whole values are secret, and so are the parts that give access."""
 
 URL_SEPARATOR = re.compile(r"\s*,\s*(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")
 """Between two URLs of a list; a comma inside one is not followed by a scheme."""
@@ -34,7 +34,7 @@ _SHORTEST = 4
 """Characters. A shorter password is masked only where a URL shows it: anywhere else it is a piece of a word."""
 
 _TOKEN = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w~.+%-]{8,}|[\w~+%-]{20,}")
-"""What in an address looks like a token rather than a word."""
+"""A part of an address that is probably a token and not a word."""
 
 _PASSWORD_OF_A_URL = re.compile(r"(?i)([a-z][a-z0-9+.-]*://[^\s:/@'\"]*):[^\s/'\"]*@")
 _PASSWORD_OF_A_DSN = re.compile(
@@ -74,7 +74,7 @@ def _pattern(values: frozenset[str]) -> re.Pattern[str] | None:
 
 
 def _secret_parts(value: str) -> Iterator[str]:
-    """The URLs of a setting, their passwords, and what in an address of a service opens it."""
+    """The URLs of a setting, their passwords, and the parts of a service's address that give access."""
     for url in URL_SEPARATOR.split(value.strip()):
         scheme, separator, rest = url.partition("://")
         if not separator:
@@ -90,11 +90,11 @@ def _secret_parts(value: str) -> Iterator[str]:
         if len(password) >= _SHORTEST:
             yield password
         if scheme.lower().partition("+")[0] not in _DATABASES:
-            yield from _doors(url, scheme.lower(), userinfo, address)
+            yield from _credentials(url, scheme.lower(), userinfo, address)
 
 
-def _doors(url: str, scheme: str, userinfo: str, address: str) -> Iterator[str]:
-    """Whoever knows the path of a webhook, or the tokens of a service, may write to it."""
+def _credentials(url: str, scheme: str, userinfo: str, address: str) -> Iterator[str]:
+    """The path of a webhook and the tokens of a service: they give the right to write to it."""
     host, _, path = address.partition("/")
     if path or scheme not in _WEB:
         yield url

@@ -26,7 +26,7 @@ INK, ACCENT, SOFT = "#1f2430", "#3b6fd4", "#b9c4d6"
 
 
 def drawn(what: str, draw: Callable[[], dg.MarkdownMetadataValue]) -> dg.MarkdownMetadataValue:
-    """The picture, or in words why there is none: a picture that fails costs itself and not its asset.
+    """The picture, or a text why there is none: a picture that fails does not fail its asset.
 
     Call it outside of a transaction that writes: an error of SQL would end that too.
 
@@ -36,7 +36,7 @@ def drawn(what: str, draw: Callable[[], dg.MarkdownMetadataValue]) -> dg.Markdow
     """
     try:
         return draw()
-    except Exception as error:  # noqa: BLE001 - whatever a picture raises is told in its place
+    except Exception as error:  # noqa: BLE001 - any error is shown in place of the picture
         dg.get_dagster_logger().warning(f"{what} could not be drawn; the asset goes on.", exc_info=True)
         why = markdown_text(masked(f"{type(error).__name__}: {error}"))
         return dg.MetadataValue.md(

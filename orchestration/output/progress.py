@@ -1,7 +1,7 @@
-"""What a run tells while it works: one line per finished step, on standard error.
+"""The progress of a run: one line per finished step, on standard error.
 
 Here: a Dagster logger that turns step events into calls of an observer, and the observer for terminals.
-Not here: the final table (`report.py`). Standard output stays clean for `--json`.
+Not here: the final table (`cli.render.run_report`). Standard output stays clean for `--json`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import dagster as dg
 from rich.text import Text
 
 from orchestration.output.terminal import TerminalConsole, TidyFormatter, styled
+from orchestration.states import StepState
 
 # What a step is called in the report: (asset or op name) → stage.
 STAGES = {
@@ -38,7 +39,7 @@ STAGES = {
     "slo_status": "monitoring",
     "retrain_queue": "monitoring",
 }
-Observer = Callable[[str, str, float], None]
+Observer = Callable[[StepState, str, float], None]
 _observers: list[Observer] = []
 
 
@@ -50,7 +51,7 @@ def stage_of(step: str) -> str:
 
 
 class _StepHandler(logging.Handler):
-    """Tells the observers when a step starts, ends, or says something."""
+    """Notifies the observers when a step starts or ends."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,15 +63,16 @@ class _StepHandler(logging.Handler):
             return
         if event.event_type_value == "STEP_START":
             self._started[event.step_key] = time.monotonic()
-            _tell("started", event.step_key, 0.0)
+            _notify(StepState.STARTED, event.step_key, 0.0)
         elif event.event_type_value in ("STEP_SUCCESS", "STEP_FAILURE"):
             seconds = time.monotonic() - self._started.pop(event.step_key, time.monotonic())
-            _tell("done" if event.event_type_value == "STEP_SUCCESS" else "failed", event.step_key, seconds)
+            state = StepState.DONE if event.event_type_value == "STEP_SUCCESS" else StepState.FAILED
+            _notify(state, event.step_key, seconds)
 
 
-def _tell(what: str, step: str, seconds: float) -> None:
+def _notify(state: StepState, step: str, seconds: float) -> None:
     for observer in _observers:
-        observer(what, step, seconds)
+        observer(state, step, seconds)
 
 
 @dg.logger(
@@ -78,7 +80,7 @@ def _tell(what: str, step: str, seconds: float) -> None:
     description="Dagster's lines on the terminal, without secrets and control characters.",
 )
 def console_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
-    """Dagster's own console logger without its colours, which a name could bring as well."""
+    """Dagster's own console logger without its colours, which a name could contain as well."""
     logger = dg.colored_console_logger.logger_fn(init_context)
     for handler in logger.handlers:
         handler.setFormatter(TidyFormatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
@@ -119,14 +121,14 @@ class ProgressPrinter:
         self._stop_spinner()
         self.console.print(text)
 
-    def _observe(self, what: str, step: str, seconds: float) -> None:
+    def _observe(self, state: StepState, step: str, seconds: float) -> None:
         self._stop_spinner()
-        if what == "started":
+        if state == StepState.STARTED:
             if self.console.is_terminal:
                 self._status = self.console.status(styled(f"{stage_of(step)}: {step} …"))
                 self._status.start()
             return
-        mark = ("✓", "green") if what == "done" else ("✗", "red")
+        mark = ("✓", "green") if state == StepState.DONE else ("✗", "red")
         self.console.print(styled(mark, f" {stage_of(step):<15} {step[:44]:<44} {seconds:6.1f} s"))
         self._stream.flush()
 

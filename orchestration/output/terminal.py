@@ -62,13 +62,13 @@ def complain(text: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    """A document on standard output, in ASCII: any name survives, and none acts."""
+    """A document on standard output, in ASCII: any name survives, and none controls the terminal."""
     json.dump(document, sys.stdout, indent=2, default=str)
     sys.stdout.write("\n")
 
 
 def print_traceback(error: BaseException) -> None:
-    """An error that nobody expected, with everything a developer needs and no secret."""
+    """An unexpected error, with everything a developer needs and no secret."""
     complain("".join(traceback.format_exception(error)).rstrip())
 
 

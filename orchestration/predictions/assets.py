@@ -1,4 +1,4 @@
-"""Groups predictions and monitoring: what every token is worth, and how right that has been.
+"""Groups predictions and monitoring: what every token is worth, and the errors of past estimates.
 
 Here: glue over `ml.pricing.scoring`, `ml.accuracy` and `serving.store`. Not here: training. Scoring only loads
 champions.
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from lake.connection import current_snapshot
-from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
+from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema, incident_counts
 from orchestration.output import plots
+from orchestration.predictions.set_aside import report_set_aside
 from orchestration.resources import Assay, AssayResource
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 def token_estimates(assay: AssayResource) -> dg.MaterializeResult:
     """`predictions.token_estimates` (one row per token) and `predictions.estimate_history` (append-only)."""
     report = score_what_changed(assay)
+    incidents = report_set_aside(assay)
     return dg.MaterializeResult(
         metadata={
             "rows_written": report.tokens,
@@ -39,8 +41,9 @@ def token_estimates(assay: AssayResource) -> dg.MaterializeResult:
             **{f"tokens_{tier}": n for tier, n in report.tokens_by_tier.items()},
             **{f"collections_{tier}": n for tier, n in report.collections_by_tier.items()},
             **{f"no_value_{reason}": n for reason, n in report.tokens_by_reason.items()},
-            "champions_that_could_not_speak": dg.MetadataValue.json(report.replaced_champions),
+            "champions_replaced": dg.MetadataValue.json(report.replaced_champions),
             "seconds": dg.MetadataValue.json(report.seconds),
+            **incident_counts(incidents),
         }
     )
 
@@ -65,7 +68,7 @@ def score_what_changed(assay: Assay) -> "ScoreReport":
     kinds={"ducklake"},
     pool=LAKE_WRITER,
     metadata=column_schema("monitoring.accuracy_report"),
-    description="Error of the walk-forward predictions beside the baselines: pooled, by chain, predicted premium and "
+    description="Error of the walk-forward predictions and of the baselines: pooled, by chain, predicted premium and "
     "collection size, with interval coverage. Every prediction was made by models that had not seen the sale.",
 )
 def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:

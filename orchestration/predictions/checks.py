@@ -1,40 +1,21 @@
-"""Checks of what is published: schema, keys, movement against the last values, and the intervals' promise."""
+"""Checks of what is published: schema, keys, movement against the last values, and interval coverage."""
 
 from __future__ import annotations
 
 import math
 
-from ml.registry.champion import TIERS
+from ml.tables.predictions import TOKEN_ESTIMATES
 from orchestration.checks.definition import EXAMPLES, Check, CheckContext, Finding, no_rows
-from orchestration.checks.schema import ColumnRule, rows_meet
+from orchestration.checks.schema import rows_meet
+from orchestration.states import CheckSeverity
 
-# Prices in ETH that are believable, an order wider than those of the feature schema.
-LEAST_ETH, MOST_ETH = 1e-9, 1e9
-ESTIMATE_RULES = (
-    ColumnRule("collection", required=True),
-    ColumnRule("token_id", required=True),
-    ColumnRule("tier", required=True, allowed=TIERS),
-    ColumnRule("as_of", required=True),
-    *(
-        ColumnRule(name, low=LEAST_ETH, high=MOST_ETH)
-        for name in (
-            "estimate_eth",
-            "lower_80_eth",
-            "upper_80_eth",
-            "lower_90_eth",
-            "upper_90_eth",
-            "expected_eth",
-        )
-    ),
-)
-
-# A change by more than this (either way) is a jump; more than this share of jumps is news.
+# A change by more than this (either way) is a jump; the check fails above this share of jumps.
 JUMP = 0.5
 MAX_JUMPING_SHARE = 0.10
 MIN_COMPARED = 200
 # A share is known well enough from this many tokens, drawn by hash: always the same ones.
 SAMPLED_TOKENS = 500_000
-# Coverage of the 80 % interval outside this band, beyond chance, is a broken promise.
+# Coverage of the 80 % interval outside this band, beyond chance, fails the check.
 PROMISED = (0.75, 0.88)
 MIN_SALES = 200
 _Z = 3.29  # two-sided 0.1 %: the check runs hourly
@@ -83,9 +64,9 @@ def intervals_covered(context: CheckContext) -> Finding:
         select avg((price_eth between lower_eth and upper_eth)::integer), count(*)
         from monitoring.estimate_ledger
         where is_arms_length and lower_eth is not null
-            and event_time >= $now::timestamp - interval 30 day and event_time < $now
+            and event_time >= $as_of::timestamp - interval 30 day and event_time < $as_of
         """,
-        {"now": context.now},
+        {"as_of": context.as_of},
     ).fetchone()
     covered, sales = row or (None, 0)
     if sales < MIN_SALES:
@@ -96,7 +77,7 @@ def intervals_covered(context: CheckContext) -> Finding:
 
 
 def estimate_history_is_unique(context: CheckContext) -> Finding:
-    """No key twice in the newest history. Rows are grouped only when a count of hashes says that there are any."""
+    """No key twice in the newest history. Rows are grouped only when a count of hashes shows duplicates."""
     recent = (
         "from predictions.estimate_history where as_of >"
         " (select max(as_of) - interval 1 day from predictions.estimate_history)"
@@ -140,7 +121,7 @@ PREDICTIONS = (
         asset="token_estimates",
         description="Exactly one row per token; a value with ordered, positive bounds, or a reason.",
         measure=every_token_has_a_row,
-        severity="error",
+        severity=CheckSeverity.ERROR,
         blocking=True,
         runbook="no-value",
     ),
@@ -148,8 +129,8 @@ PREDICTIONS = (
         name="estimates_meet_the_schema",
         asset="token_estimates",
         description="Keys, tier and `as_of` are there; values are believable prices.",
-        measure=rows_meet("predictions.token_estimates", ESTIMATE_RULES, ("collection", "token_id")),
-        severity="error",
+        measure=rows_meet(TOKEN_ESTIMATES),
+        severity=CheckSeverity.ERROR,
         blocking=True,
         runbook="rows-contradict",
     ),
@@ -158,7 +139,7 @@ PREDICTIONS = (
         asset="token_estimates",
         description="A token has one value per `as_of` and model in the history (its newest day).",
         measure=estimate_history_is_unique,
-        severity="error",
+        severity=CheckSeverity.ERROR,
         runbook="rows-contradict",
     ),
     Check(

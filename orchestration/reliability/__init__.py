@@ -1,1 +1,1 @@
-"""Proof that the system holds: replay of quarantined rows, and drills."""
+"""Reliability: replay of quarantined rows, and drills."""

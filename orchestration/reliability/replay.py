@@ -1,4 +1,4 @@
-"""Letting quarantined rows back in once the rules or the data allow it.
+"""Replay: quarantined rows enter their tables once the rules or the data allow it.
 
 Here: one transaction that validates again and moves the good rows. Not here: the rules (`sources.validation`).
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sources.validation import replay
+from sources.replay import replay
 
 if TYPE_CHECKING:
     from lake.connection import Lake

@@ -1,1 +1,1 @@
-"""Acting within limits: which runs are requested when models got worse, and what people are told of it."""
+"""Retraining and rollback within limits: which runs are requested when models got worse, and the alerts about it."""

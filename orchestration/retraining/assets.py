@@ -18,7 +18,7 @@ from orchestration.retraining.queueing import queue_work
     kinds={"duckdb", "ducklake"},
     pool=LAKE_WRITER,
     metadata=column_schema("ops.retrain_queue"),
-    description="Collections that need a training, by value at stake times degradation, and what became of them; the "
+    description="Collections that need a training, by value at stake times degradation, and their state; the "
     "effect of earlier decisions (ops.decision_effects); and incidents about models.",
 )
 def retrain_queue(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.MaterializeResult:

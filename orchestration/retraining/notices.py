@@ -1,6 +1,6 @@
-"""What people are told of models: degraded ones, those put back, a queue beyond its budget.
+"""Alerts about models: degraded ones, those put back, a queue beyond its budget.
 
-Here: alerts that stand by what the lake holds. Not here: delivery (`orchestration.alerts`).
+Here: alerts that follow from the lake. Not here: delivery (`orchestration.alerts`).
 """
 
 from __future__ import annotations
@@ -8,14 +8,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ml.monitoring.online_error import ALL, DEGRADED, newest_online
+from ml.monitoring.online_error import ALL, newest_online
 from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.queue import read_queue
 from ml.retraining.restore import RULE_NOT_TRUSTED, RULE_PREVIOUS
-from ml.retraining.tables import DONE, QUEUE
+from ml.retraining.tables import QUEUE
+from ml.states import ErrorState, QueueState
 from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
 from orchestration.output.commands import assay_command
+from orchestration.states import Severity
 
 if TYPE_CHECKING:
     import duckdb
@@ -29,26 +31,26 @@ DEGRADED_SCOPE, RESTORED_SCOPE = f"{SCOPE}/degraded", f"{SCOPE}/restored"
 """Scopes of the alerts about one collection each."""
 
 OPEN_DAYS = 3
-"""Days of market time for which a model that was put back stays an open incident."""
+"""Days (of `as_of`) for which a model that was put back stays an open incident."""
 
 
-def model_alerts(con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy) -> list[Alert]:
-    """Every alert about models that is true at market time `now`."""
-    return [*_degraded(con, now, policy), *_restored(con, now), *_budget(con, now, policy)]
+def model_alerts(con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingPolicy) -> list[Alert]:
+    """Every alert about models that is true at `as_of`."""
+    return [*_degraded(con, as_of, policy), *_restored(con, as_of), *_budget(con, as_of, policy)]
 
 
-def _degraded(con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy) -> list[Alert]:
-    """Degraded and not answered yet: a training that was measured to help ends it before the window has passed."""
+def _degraded(con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingPolicy) -> list[Alert]:
+    """Degraded and not retrained yet: a training that was measured to help ends it before the window has passed."""
     from orchestration.alerts.outbox import Alert
 
     rows = con.execute(
         f"""
         select collection, n, mdape, past_mdape, med_5_mdape, past_med_5_mdape from ({newest_online()})
-        where state = '{DEGRADED}' and window_end >= $now::timestamp - to_days($stale)
-            and collection not in (select collection from {QUEUE} where state = '{DONE}')
+        where state = '{ErrorState.DEGRADED}' and window_end >= $as_of::timestamp - to_days($stale)
+            and collection not in (select collection from {QUEUE} where state = '{QueueState.DONE}')
         order by collection
         """,
-        {"now": now, "stale": int(policy.stale_days)},
+        {"as_of": as_of, "stale": int(policy.stale_days)},
     ).fetchall()
     alerts = []
     for name, n, mdape, past, simple, simple_past in rows:
@@ -61,7 +63,7 @@ def _degraded(con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingP
         alerts.append(
             Alert(
                 key=incident_key(DEGRADED_SCOPE, name),
-                severity="page" if name == ALL else "ticket",
+                severity=Severity.PAGE if name == ALL else Severity.TICKET,
                 title=f"{whose} more than before: {mdape:.1%} instead of {past:.1%}",
                 body=f"Median error of the newest {n} clean sales, beyond noise.{against}",
                 runbook="model-degraded",
@@ -72,22 +74,22 @@ def _degraded(con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingP
     return alerts
 
 
-def _restored(con: duckdb.DuckDBPyConnection, now: datetime) -> list[Alert]:
+def _restored(con: duckdb.DuckDBPyConnection, as_of: datetime) -> list[Alert]:
     from orchestration.alerts.outbox import Alert
 
     rows = con.execute(
         """
         select collection, action, reason, challenger from ops.decision_log
-        where rule in ($previous, $distrust) and decided_at > $now::timestamp - to_days($days)
+        where rule in ($previous, $distrust) and decided_at > $as_of::timestamp - to_days($days)
         qualify row_number() over (partition by collection order by decided_at desc) = 1
         order by collection
         """,
-        {"previous": RULE_PREVIOUS, "distrust": RULE_NOT_TRUSTED, "now": now, "days": OPEN_DAYS},
+        {"previous": RULE_PREVIOUS, "distrust": RULE_NOT_TRUSTED, "as_of": as_of, "days": OPEN_DAYS},
     ).fetchall()
     return [
         Alert(
             key=incident_key(RESTORED_SCOPE, collection),
-            severity="ticket",
+            severity=Severity.TICKET,
             title=f"{visible(collection)} {'was rolled back' if action == 'rolled_back' else 'fell back a tier'}",
             body=f"{reason}. {champion} prices it now, and its tokens have been valued again.",
             runbook="rolled-back",
@@ -98,16 +100,16 @@ def _restored(con: duckdb.DuckDBPyConnection, now: datetime) -> list[Alert]:
     ]
 
 
-def _budget(con: duckdb.DuckDBPyConnection, now: datetime, policy: RetrainingPolicy) -> list[Alert]:
+def _budget(con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingPolicy) -> list[Alert]:
     from orchestration.alerts.outbox import Alert
 
-    queue = read_queue(con, now)
+    queue = read_queue(con, as_of)
     if not queue.queued or queue.spent_today < policy.daily_budget:
         return []
     return [
         Alert(
             key=f"{SCOPE}/budget",
-            severity="ticket",
+            severity=Severity.TICKET,
             title=f"{len(queue.queued)} collections wait: the day's budget of {policy.daily_budget} trainings is spent",
             body=f"{queue.spent_today} were trained out of turn today; the most valuable that wait: "
             f"{', '.join(map(visible, queue.queued[:5]))}.",

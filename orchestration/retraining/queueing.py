@@ -1,4 +1,4 @@
-"""The retraining queue in a monitoring pass: what earlier decisions brought, what waits now, and who hears of it.
+"""The retraining queue in a monitoring pass: the effect of earlier decisions, what waits now, and the alerts.
 
 Here: the transactions. Not here: what is queued and why (`ml.retraining`), what is launched (`sensors`, `worklist`).
 """
@@ -15,12 +15,12 @@ from orchestration.retraining.worklist import retraining_policy
 if TYPE_CHECKING:
     import dagster as dg
 
-    from ml.retraining.queue import QueueState
+    from ml.retraining.queue import QueueSummary
     from orchestration.alerts.outbox import Synchronised
     from orchestration.resources import Assay
 
 
-def queue_work(assay: Assay, instance: dg.DagsterInstance | None) -> tuple[QueueState, int, Synchronised]:
+def queue_work(assay: Assay, instance: dg.DagsterInstance | None) -> tuple[QueueSummary, int, Synchronised]:
     """`ops.decision_effects` and `ops.retrain_queue`, and incidents about models and their files.
 
     Collections that an ended run did not train wait again.
@@ -51,7 +51,7 @@ def queue_work(assay: Assay, instance: dg.DagsterInstance | None) -> tuple[Queue
 
 
 def _has_ended(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run is over or not known any more: what it launched and did not train, it never will.
+    """Whether a run is over or not known any more: it will not train the rest of its list.
 
     Also one that succeeded: a few collections may fail in it.
     """

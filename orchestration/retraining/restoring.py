@@ -1,4 +1,4 @@
-"""The job `restore_champions`: examine, put back or trust less, and value the tokens again at once.
+"""The job `restore_champions`: examine champions, restore or demote them, and value the tokens again at once.
 
 Here: the order, and events for the UI. Not here: the verdicts (`ml.retraining.restore`), which champions (`sensors`).
 """
@@ -18,7 +18,7 @@ from orchestration.retraining.worklist import retraining_policy
 
 @dataclass(frozen=True)
 class Restored:
-    """What became of the champions that were examined; tokens valued again, 0 when none changed."""
+    """Findings on the champions that were examined; tokens valued again, 0 when none changed."""
 
     findings: list[Finding]
     tokens: int
@@ -36,7 +36,7 @@ class Examination(dg.Config):
 
 
 def restore_worse(assay: Assay, keys: list[str], run_id: str) -> Restored:
-    """Examine the champions of some collections, act, and score what changed.
+    """Examine the champions of some collections, restore better ones, and score what changed.
 
     Raises:
         FeatureMismatchError: the lake holds other features than the live prior was fitted on.
@@ -44,13 +44,13 @@ def restore_worse(assay: Assay, keys: list[str], run_id: str) -> Restored:
     from ml.retraining.restore import examine, restore
     from orchestration.predictions.assets import score_what_changed
 
-    now, policy = assay.as_of, retraining_policy(assay.settings)
+    as_of, policy = assay.as_of, retraining_policy(assay.settings)
     with assay.lake.read() as con:
-        decisions = examine(con, assay.registry, keys, now, policy=policy)
+        decisions = examine(con, assay.registry, keys, as_of, policy=policy)
     if all(decision.action == "none" for decision in decisions.values()):
         return Restored([Finding(key, "none", r.reason, r.contest) for key, r in decisions.items()], 0)
     with assay.lake.write("put better champions back") as con:
-        findings = restore(con, assay.registry, decisions, run_id, now)
+        findings = restore(con, assay.registry, decisions, run_id, as_of)
     return Restored(findings, score_what_changed(assay).tokens)
 
 
@@ -73,10 +73,10 @@ def examine_champions(
                 "price_models",
                 partition=collection_key(finding.collection),
                 metadata={
-                    "action": finding.action,
+                    "action": str(finding.action),
                     "reason": finding.reason,
                     "model_version": finding.champion.model_version,
-                    "tier": finding.champion.tier,
+                    "tier": str(finding.champion.tier),
                 },
             )
         )
@@ -86,7 +86,7 @@ def examine_champions(
         )
     counts: dict[str, int] = {}
     for finding in restored.findings:
-        counts[finding.action] = counts.get(finding.action, 0) + 1
+        counts[str(finding.action)] = counts.get(finding.action, 0) + 1
     context.add_output_metadata({**counts, "tokens_valued_again": restored.tokens})
     return counts
 

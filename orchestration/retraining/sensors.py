@@ -1,6 +1,6 @@
-"""The sensors that act: `retrain_drifted` and `roll_back_worse`. Off unless enabled, and silent without ASSAY_ACTING.
+"""The sensors `retrain_drifted` and `roll_back_worse`. Off unless enabled; they request nothing without ASSAY_ACTING.
 
-Here: glue between the queue, the cursor and run requests. Not here: who is chosen (`worklist`,
+Here: glue between the queue, the cursor and run requests. Not here: which collections are chosen (`worklist`,
 `ml.retraining.restore`). A tick reads two small tables and requests at most one run, however many collections wait.
 """
 
@@ -22,7 +22,7 @@ TIME_TAG = "assay/market_time"
 RETRAIN_DRIFTED, ROLL_BACK_WORSE = "retrain_drifted", "roll_back_worse"
 
 EXAMINE_AGAIN_H = 24
-"""Hours of market time of new sales after which a champion that was kept is examined again."""
+"""Hours (of `as_of`) of new sales after which a champion that was kept is examined again."""
 
 EXAMINED_AT_ONCE = 100
 """Champions that one run examines: each needs its files."""
@@ -53,15 +53,17 @@ def build_retraining_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
     def retrain_drifted(
         context: dg.SensorEvaluationContext, assay: AssayResource
     ) -> dg.SkipReason | dg.RunRequest:
-        policy, now = retraining_policy(assay.settings), assay.as_of
-        if reason := _held_back(context.instance, RETRAIN_DRIFTED, policy, "nothing is trained out of turn"):
+        policy, as_of = retraining_policy(assay.settings), assay.as_of
+        if reason := _skip_reason(
+            context.instance, RETRAIN_DRIFTED, policy, "nothing is trained out of turn"
+        ):
             return reason
         memory = Memory.of_cursor(context.cursor) or requested_by_runs(context.instance)
-        memory = memory.without_what_is_over(now, policy.cooldown_h)
+        memory = memory.without_what_is_over(as_of, policy.cooldown_h)
         with assay.lake.read() as con:
-            waiting, launched_today = read_waiting(con, now)
-        choice = choose(waiting, launched_today, memory, now, policy)
-        context.update_cursor(memory.with_requests(choice.keys, now).cursor())
+            waiting, launched_today = read_waiting(con, as_of)
+        choice = choose(waiting, launched_today, memory, as_of, policy)
+        context.update_cursor(memory.with_requests(choice.keys, as_of).cursor())
         if not choice.keys:
             return dg.SkipReason(choice.why)
         worklist = {
@@ -72,7 +74,7 @@ def build_retraining_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         return dg.RunRequest(
             run_key=choice.run_key,
             run_config={"ops": {"train_worklist": {"config": worklist}}},
-            tags={RETRAINING_TAG: RETRAIN_DRIFTED, TIME_TAG: now.isoformat()},
+            tags={RETRAINING_TAG: RETRAIN_DRIFTED, TIME_TAG: as_of.isoformat()},
         )
 
     @dg.sensor(
@@ -88,21 +90,21 @@ def build_retraining_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
     ) -> dg.SkipReason | dg.RunRequest:
         from ml.retraining.restore import suspects
 
-        policy, now = retraining_policy(assay.settings), assay.as_of
-        if reason := _held_back(context.instance, ROLL_BACK_WORSE, policy, "nothing is put back"):
+        policy, as_of = retraining_policy(assay.settings), assay.as_of
+        if reason := _skip_reason(context.instance, ROLL_BACK_WORSE, policy, "nothing is put back"):
             return reason
         with assay.lake.read() as con:
-            found = suspects(con, now, policy)
+            found = suspects(con, as_of, policy)
         examined = _examined(context.cursor)
         due = [
             (s.collection, f"{s.version}", s.window_end)
             for s in found
-            if not _is_answered(examined.get(s.collection), s.version, s.window_end)
+            if not _is_examined(examined.get(s.collection), s.version, s.window_end)
         ][:EXAMINED_AT_ONCE]
         if not due:
             return dg.SkipReason(f"{len(found)} champions err more than before, all examined on these sales")
         names = {name for name, _, _ in due} | {s.collection for s in found}
-        remembered = {name: told for name, told in examined.items() if name in names}
+        remembered = {name: window for name, window in examined.items() if name in names}
         remembered |= {name: [version, end.isoformat()] for name, version, end in due}
         context.update_cursor(json.dumps(remembered, sort_keys=True))
         shape = json.dumps(sorted((name, version, end.isoformat()) for name, version, end in due))
@@ -111,7 +113,7 @@ def build_retraining_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
             run_config={
                 "ops": {"examine_champions": {"config": {"collections": [name for name, _, _ in due]}}}
             },
-            tags={RETRAINING_TAG: ROLL_BACK_WORSE, TIME_TAG: now.isoformat()},
+            tags={RETRAINING_TAG: ROLL_BACK_WORSE, TIME_TAG: as_of.isoformat()},
         )
 
     return [retrain_drifted, roll_back_worse]
@@ -128,10 +130,10 @@ def requested_by_runs(instance: dg.DagsterInstance) -> Memory:
     return Memory(requested)
 
 
-def _held_back(
+def _skip_reason(
     instance: dg.DagsterInstance, sensor: str, policy: "RetrainingPolicy", consequence: str
 ) -> dg.SkipReason | None:
-    """Why a sensor requests nothing whatever it would find: acting is off, or its last run has not ended."""
+    """Why a sensor requests nothing whatever it would find: ASSAY_ACTING is false, or its last run has not ended."""
     if not policy.enabled:
         return dg.SkipReason(f"ASSAY_ACTING is false: {consequence}")
     requested = dg.RunsFilter(tags={RETRAINING_TAG: sensor}, statuses=_UNFINISHED)
@@ -143,13 +145,13 @@ def _held_back(
 def _examined(cursor: str | None) -> dict[str, list[str]]:
     """Collection to version and window that were examined. An unreadable cursor costs one more examination."""
     try:
-        told = json.loads(cursor or "{}")
+        stored = json.loads(cursor or "{}")
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return stored if isinstance(stored, dict) else {}
 
 
-def _is_answered(told: list[str] | None, version: int, window_end: datetime) -> bool:
-    if told is None or told[0] != str(version):
+def _is_examined(window: list[str] | None, version: int, window_end: datetime) -> bool:
+    if window is None or window[0] != str(version):
         return False
-    return window_end < datetime.fromisoformat(told[1]) + timedelta(hours=EXAMINE_AGAIN_H)
+    return window_end < datetime.fromisoformat(window[1]) + timedelta(hours=EXAMINE_AGAIN_H)

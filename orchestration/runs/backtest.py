@@ -1,7 +1,7 @@
-"""Conducting a backtest: the home brought up to date, the walk, the ledger file.
+"""Running a backtest: the home brought up to date, the walk, the ledger file.
 
 Here: the order, the lock, and writing the file in one step. Not here: walking (`ml.backtest.backtest`), ingesting and
-building (`pipeline`), options (`cli/backtest`).
+building (`main_job`), options (`cli/backtest`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestration.collection_names import resolve_collections
 from orchestration.errors import HomeError, StageFailedError
 from orchestration.home import fail_orphaned_runs, prepare_home, run_lock
 
@@ -33,7 +34,7 @@ class BacktestRequest:
     """What is asked.
 
     Attributes:
-        start: First instant of the window, UTC without a zone.
+        start: Start of the window, UTC without a zone.
         end: End of the window; what became known from here on is ignored.
         refit_days: Days between refits.
         collections: Whose sales are priced; all when empty. Priors learn from all collections either way.
@@ -61,7 +62,7 @@ def run_backtest(
         location: The home and its jobs; its `as_of` is the end of the window.
         instance: The Dagster instance of the home.
         request: Which backtest.
-        say: Told what is going on, for people.
+        say: Called with progress messages.
 
     Returns:
         The ledger's path.
@@ -72,16 +73,16 @@ def run_backtest(
     """
     from ml.backtest.backtest import EmptyWindowError, Window, backtest
     from ml.backtest.local import TooManyFailuresError
-    from orchestration.runs.main_job import ingest_and_build, refuse_unknown
+    from orchestration.runs.main_job import ingest_and_build
 
     assay, settings = location.assay, location.assay.settings
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
         fail_orphaned_runs(instance)
         ingest_and_build(location, instance, say)
-        if request.collections:
-            refuse_unknown(assay, request.collections)
-        window = Window(request.start, request.end, tuple(sorted(set(request.collections))) or None)
+        with assay.lake.read() as con:
+            chosen = resolve_collections(con, request.collections)
+        window = Window(request.start, request.end, tuple(sorted(chosen)) or None)
         config = _config(assay, request.refit_days)
         with assay.lake.read(assay.lake.snapshot_id()) as con:
             try:
@@ -95,7 +96,7 @@ def run_backtest(
 
 
 def _config(assay: Assay, refit_days: float) -> BacktestConfig:
-    """The settings of production, at past instants."""
+    """The settings of production, for past times."""
     from ml.backtest.backtest import BacktestConfig
     from orchestration.models.assets import pooled_config, training_config
 

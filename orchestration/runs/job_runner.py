@@ -1,6 +1,6 @@
 """Running jobs of the code location in this process, one after the other, and keeping the time of their steps.
 
-Here: one job to its end, and what it says when a step fails. Not here: which jobs in which order (`pipeline`).
+Here: one job to its end, and the message when a step fails. Not here: which jobs in which order (`main_job`).
 """
 
 from __future__ import annotations
@@ -91,6 +91,6 @@ def _describe_failure(job: str, result: dg.ExecuteInProcessResult) -> str:
             # The outermost error is Dagster's "error occurred while executing op"; its cause is ours.
             while error is not None and error.cause is not None:
                 error = error.cause
-            told = error.message.strip() if error else "no error recorded"
-            return f"{job}: step {event.step_key} failed: {told} (run {result.run_id})"
+            message = error.message.strip() if error else "no error recorded"
+            return f"{job}: step {event.step_key} failed: {message} (run {result.run_id})"
     return f"{job}: run {result.run_id} failed; see its log in the Dagster UI"

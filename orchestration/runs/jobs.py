@@ -13,7 +13,7 @@ from orchestration.runs.main_job import run_everything, run_refresh
 @dg.op(
     description="Ingest, build, train what is due, score, monitor, publish: the jobs in order, each a run of its own."
 )
-def conduct(context: dg.OpExecutionContext, location: LocationResource) -> None:
+def run_all_jobs(context: dg.OpExecutionContext, location: LocationResource) -> None:
     """What `assay run` does, from the UI or a schedule."""
     summary = run_everything(location, context.instance)
     context.add_output_metadata(
@@ -28,13 +28,13 @@ def conduct(context: dg.OpExecutionContext, location: LocationResource) -> None:
 @dg.job(description="The whole main job, end to end.", executor_def=dg.in_process_executor)
 def everything() -> None:
     """One op that runs the other jobs."""
-    conduct()
+    run_all_jobs()
 
 
 @dg.op(
     description="Ingest, build, score, monitor, publish: the jobs in order, each as a run of its own. Trains nothing."
 )
-def conduct_refresh(context: dg.OpExecutionContext, location: LocationResource) -> None:
+def run_refresh_jobs(context: dg.OpExecutionContext, location: LocationResource) -> None:
     """The hourly path."""
     context.add_output_metadata(run_refresh(location, context.instance))
 
@@ -44,4 +44,4 @@ def conduct_refresh(context: dg.OpExecutionContext, location: LocationResource) 
 )
 def refresh() -> None:
     """One op that runs the other jobs."""
-    conduct_refresh()
+    run_refresh_jobs()

@@ -6,7 +6,6 @@ Here: the order, and continuing from what is there. Not here: what any step does
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -14,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from orchestration.collection_names import resolve_collections
 from orchestration.errors import HomeError
 from orchestration.home import fail_orphaned_runs, prepare_home, run_lock
 from orchestration.partitions import month_key, register_collections
 from orchestration.runs.job_runner import JobRunner
 from orchestration.runs.summary import RunSummary, Stage, read_summary
+from sources.protocol import ReportingSource
 
 if TYPE_CHECKING:
     from orchestration.code_location import CodeLocation
@@ -32,25 +33,27 @@ def run_everything(
     instance: dg.DagsterInstance,
     say: Callable[[str], None] = lambda _: None,
 ) -> RunSummary:
-    """Do the main job on this home and return what it has to show.
+    """Do the main job on this home and return its summary.
 
     Running it again continues: only new days are ingested, only changed collections rebuilt, only what is due trained.
 
     Args:
         location: The home, its clock and its jobs.
         instance: The Dagster instance of the home.
-        say: Called with a line of text now and then, for people.
+        say: Called with progress messages.
 
     Raises:
         StageFailedError: a step failed.
-        HomeError: another market's home, another run holds it for too long, or it knows sales from the instant on.
+        HomeError: another market's home, another run holds it for too long, or it has sales known at or after `as_of`.
     """
     settings = location.assay.settings
     home = prepare_home(settings)
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
-        buried = fail_orphaned_runs(instance)
-        if buried:
-            say(f"{buried} run(s) of a killed process marked as failed; continuing from what they committed")
+        orphaned = fail_orphaned_runs(instance)
+        if orphaned:
+            say(
+                f"{orphaned} run(s) of a killed process marked as failed; continuing from what they committed"
+            )
         runner = JobRunner(location, instance)
         as_of = _ingest_and_build(runner)
         trained = _train_what_is_due(runner, say)
@@ -93,7 +96,7 @@ def _ingest_and_build(runner: JobRunner) -> datetime:
 
 
 def _refuse_to_go_back(assay: Assay, as_of: datetime) -> None:
-    """Before anything is touched: a home cannot forget, and a source says nothing before its first row.
+    """Refuse before anything is changed: a home keeps what it has, and a source has nothing before its first row.
 
     Raises:
         HomeError: `as_of` is not after the newest sale in the home, or not after the source's first row.
@@ -102,19 +105,19 @@ def _refuse_to_go_back(assay: Assay, as_of: datetime) -> None:
         known = con.execute("select max(known_at) from raw.sales").fetchone()
     if known and known[0] is not None and known[0] >= as_of:
         raise HomeError(
-            f"{assay.settings.home_path} knows sales until {known[0]}; expected an as-of instant after that, found "
-            f"{as_of}. Ask for a later instant, or value the earlier one in a folder of its own with --home …"
+            f"{assay.settings.home_path} has sales known until {known[0]}; expected an as-of time after that, found "
+            f"{as_of}. Give a later time, or value the earlier one in a folder of its own with --home …"
         )
     if as_of <= assay.source.first_known():
         raise HomeError(
-            f"expected an as-of instant after the source's first row ({assay.source.first_known()}), found {as_of}"
+            f"expected an as-of time after the source's first row ({assay.source.first_known()}), found {as_of}"
         )
 
 
 def _train_what_is_due(runner: JobRunner, say: Callable[[str], None]) -> dict[str, int]:
     """The pooled prior when it is due, then the collections whose champion is, then the accuracy of both.
 
-    What is due is read from the state alone, so that a run goes on where a killed one has ended.
+    What is due is read from the state alone, so that a run continues where a killed one has ended.
 
     Returns:
         Decisions on collections by action.
@@ -160,7 +163,7 @@ def retrain_collections(
     reason: str,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, int], float]:
-    """Train a scattered list now, due or not, on everything known; first the pooled prior says what it has not yet.
+    """Train a scattered list now, due or not, on everything known; after the pooled prior has predicted new sales.
 
     Returns:
         Collections by action, and seconds of the training stage.
@@ -174,7 +177,8 @@ def retrain_collections(
     with run_lock(home, settings.lock_timeout_s, on_wait=say):
         fail_orphaned_runs(instance)
         runner = JobRunner(location, instance)
-        refuse_unknown(runner.assay, keys)
+        with runner.assay.lake.read() as con:
+            keys = resolve_collections(con, keys)
         counts = _train_worklist(runner, keys, reason, learn_newest=True)
         return counts, runner.stages["price models"].seconds
 
@@ -187,7 +191,7 @@ def run_job(
     config: dict[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> dict[str, float]:
-    """Run one job in this process, as the daemon would launch it: for a request of a sensor, say.
+    """Run one job in this process, as the daemon would launch it, for example for a request of a sensor.
 
     Returns:
         Seconds by step.
@@ -214,37 +218,21 @@ def ingest_and_build(
 ) -> None:
     """Ingest what is known before the home's `as_of` and build marts, index and sale features; nothing is trained.
 
-    A home that knows more already is only built: whoever looks back from it reads by `known_at`. The caller holds the
-    home's lock.
+    A home that has more already is only built: a reader of the past filters by `known_at`. The caller holds the home's
+    lock.
 
     Raises:
         StageFailedError: a step failed.
-        HomeError: the source says nothing before the instant.
+        HomeError: the source has nothing before `as_of`.
     """
     runner = JobRunner(location, instance)
     with runner.assay.lake.read() as con:
         known = con.execute("select max(known_at) from raw.sales").fetchone()
     if known and known[0] is not None and known[0] >= runner.assay.as_of:
-        say(f"the home knows sales until {known[0]}: nothing to ingest")
+        say(f"the home has sales known until {known[0]}: nothing to ingest")
         runner.run("build")
     else:
         _ingest_and_build(runner)
-
-
-def refuse_unknown(assay: Assay, keys: Sequence[str]) -> None:
-    """Stop at names that the home has not heard of.
-
-    Raises:
-        HomeError: names them, and what comes close.
-    """
-    from orchestration.models.sensors import discovered_collections
-
-    known = discovered_collections(assay)
-    unknown = sorted(set(keys) - set(known))
-    if unknown:
-        close = difflib.get_close_matches(unknown[0], known, n=3)
-        hint = f"; did you mean {', '.join(close)}?" if close else ""
-        raise HomeError(f"{assay.settings.home_path} has no collection {', '.join(unknown[:5])}{hint}")
 
 
 def _summarise(runner: JobRunner, trained: dict[str, int], as_of: datetime) -> RunSummary:
@@ -256,5 +244,7 @@ def _summarise(runner: JobRunner, trained: dict[str, int], as_of: datetime) -> R
         home=str(runner.assay.settings.home_path),
         as_of=as_of.isoformat(),
     )
+    if isinstance(runner.assay.source, ReportingSource):
+        summary.left_out = runner.assay.source.left_out()
     summary.stages.append(Stage("summary", round(time.perf_counter() - started, 3)))
     return summary

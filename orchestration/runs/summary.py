@@ -1,6 +1,6 @@
-"""What a run has to show for itself, read back from the lake.
+"""The result of a run, read back from the lake.
 
-Here: the numbers of the closing table and of `--json`. Not here: printing (`report.py`), running (`pipeline.py`).
+Here: the numbers of the closing table and of `--json`. Not here: printing (`cli.render`), running (`main_job`).
 This is the one module outside the simulator that may read schema `truth`: it scores estimates against it.
 """
 
@@ -49,6 +49,7 @@ class RunSummary:
     home: str
     trained: dict[str, int] = field(default_factory=dict)
     quarantine: list[dict[str, Any]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types only."""
@@ -126,7 +127,7 @@ def _quarantine(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 
 
 def error_against_truth(con: duckdb.DuckDBPyConnection) -> dict[str, float] | None:
-    """Estimates against the simulator's hidden values at the same instant, as fractions; None where there is no truth.
+    """Estimates against the simulator's hidden values at the same time, as fractions; None where there is no truth.
 
     The level is interpolated linearly between the two midnights around `as_of`, as the simulator does.
     """

@@ -5,6 +5,6 @@ Here: definitions → evaluation → budget → alerts, and the tables `monitori
 rows (`orchestration.checks`).
 
 The concept: an SLI is a share of good among valid events; the objective leaves a budget of bad ones; how fast that is
-being spent (the burn rate) decides whether somebody is woken, not the single bad event (Google, The SRE Workbook,
+being spent (the burn rate) decides whether a person is paged, not the single bad event (Google, The SRE Workbook,
 chapter 5).
 """

@@ -52,7 +52,7 @@ def _states(statuses: Iterable[Status]) -> dict[str, Any]:
 def with_freshness(assets: Sequence[Any], slos: Sequence[Slo] = SLOS) -> list[Any]:
     """The same assets, with a FreshnessPolicy where an SLO names them: the UI shows what the SLO promises.
 
-    Dagster's policy knows wall-clock time since the last materialization; the SLO knows market time. An asset that
+    Dagster's policy measures wall-clock time since the last materialization; the SLO measures data time. An asset that
     nothing materializes fails the first, data that do not come fail the second.
     """
     policies = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from orchestration.checks.definition import Check, CheckContext, Finding, Measure
 from orchestration.slo.definitions import Slo, load_slos
 from orchestration.slo.tables import STATUS
-from orchestration.slo.watch import ALERTING
+from orchestration.states import ALERTING, CheckSeverity, Severity
 
 
-def _stands(slo: Slo) -> Measure:
+def _measure_of(slo: Slo) -> Measure:
     def measure(context: CheckContext) -> Finding:
         found = context.con.execute(f"select * from {STATUS} where slo = ?", [slo.name])
         names = [column[0] for column in found.description or ()]
@@ -32,8 +32,8 @@ def _check(slo: Slo) -> Check:
         asset="slo_status",
         description=f"{slo.description} Objective {slo.objective:g} over {slo.window_days:g} days; alerts as a "
         f"{slo.severity}.",
-        measure=_stands(slo),
-        severity="error" if slo.severity == "page" else "warn",
+        measure=_measure_of(slo),
+        severity=CheckSeverity.ERROR if slo.severity == Severity.PAGE else CheckSeverity.WARN,
         what_to_do=slo.command,
         runbook=slo.runbook,
     )

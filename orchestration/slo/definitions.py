@@ -14,11 +14,12 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from orchestration.states import Severity
+
 SLOS_FILE = Path(__file__).resolve().parent.parent / "slos.yaml"
 RUNBOOKS = SLOS_FILE.parent.parent / "docs" / "runbook"
 
-Severity = Literal["page", "ticket"]
-# What may stand for {name} in an SLI's SQL: a name or a number, never a piece of SQL.
+# A value for {name} in an SLI's SQL: a name or a number, never a piece of SQL.
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*|-?\d+(\.\d+)?")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _QUALIFIED = re.compile(r"[a-z_]+\.[a-z_0-9]+")
@@ -41,7 +42,7 @@ class Sli(_Strict):
 
     kind: Literal["ratio", "value"] = Field(description="ratio (good, valid) or value (value, events)")
     sql: str = Field(
-        min_length=10, description="one row; may use $now, $since (the evaluation before), {parameters}"
+        min_length=10, description="one row; may use $as_of, $since (the evaluation before), {parameters}"
     )
     parameters: dict[str, str | int | float] = Field(
         default_factory=dict, description="values of {…} in the SQL"
@@ -52,7 +53,7 @@ class Sli(_Strict):
     at_most: float | None = Field(None, description="value: good while not above")
     at_least: float | None = Field(None, description="value: good while not below")
     unit: str = Field("", description="unit of the value")
-    min_events: int = Field(1, ge=1, description="whole number from 1: fewer events than this say nothing")
+    min_events: int = Field(1, ge=1, description="whole number from 1: with fewer events there is no data")
     min_bad: int = Field(1, ge=1, description="whole number from 1: fewer bad events than this count as none")
 
     @field_validator("needs")
@@ -100,7 +101,7 @@ class Sli(_Strict):
 
     @property
     def bound(self) -> str:
-        """The bound for people, such as "≤ 26 h"."""
+        """The bound as text, such as "≤ 26 h"."""
         low = [] if self.at_least is None else [f"≥ {self.at_least:g}"]
         high = [] if self.at_most is None else [f"≤ {self.at_most:g}"]
         return f"{' and '.join(low + high)} {self.unit}".strip()
@@ -123,20 +124,28 @@ class Materialized(_Strict):
 
 
 class Slo(_Strict):
-    """One promise. Field descriptions are what an error message says was expected."""
+    """One objective. Error messages show the field descriptions as what was expected."""
 
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_]*$", description="lower-case name with underscores, unique in the file"
     )
-    description: str = Field(min_length=10, description="what is promised, for people")
+    description: str = Field(min_length=10, description="what is promised, in a sentence")
     sli: Sli = Field(description="kind, sql and needs")
     objective: float = Field(gt=0, lt=1, description="share of good events promised, between 0 and 1")
     window_days: float = Field(30, ge=1, le=365, description="days the error budget is for")
     owner: str = Field(pattern=r"^team:[a-z-]+$", description="team:<name>")
-    severity: Severity = Field(description="page (wakes somebody) or ticket")
+    severity: Severity = Field(description="page (wakes the person on call) or ticket")
     runbook: str = Field(description="name of a page in docs/runbook, without folder and ending")
     command: str = Field(min_length=3, description="the first command to try")
     materialized: Materialized | None = Field(None, description="freshness shown on assets in the Dagster UI")
+
+    @field_validator("severity", mode="before")
+    @classmethod
+    def _severity_is_urgent(cls, value: object) -> object:
+        allowed = (Severity.PAGE, Severity.TICKET)
+        if value not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)}")
+        return value
 
     @field_validator("runbook")
     @classmethod
@@ -245,14 +254,14 @@ def _note_lines(
 def _explain(path: Path, document: _Document, position: int, error: ValidationError) -> list[str]:
     entry = document.value["slos"][position]
     name = entry.get("name") if isinstance(entry, dict) else None
-    told = []
+    messages = []
     for problem in error.errors():
         location = tuple(problem["loc"])
         where = f"{path}:{document.line(('slos', position, *location))}: {name or f'SLO {position + 1}'}"
         field = ".".join(map(str, location)) or "the whole entry"
         found = "nothing" if problem["type"] == "missing" else _shown(problem["input"])
-        told.append(f"{where}: {field}: expected {_expectation(location, problem['msg'])}, found {found}")
-    return told
+        messages.append(f"{where}: {field}: expected {_expectation(location, problem['msg'])}, found {found}")
+    return messages
 
 
 def _expectation(location: tuple[str | int, ...], message: str) -> str:
@@ -268,5 +277,5 @@ def _expectation(location: tuple[str | int, ...], message: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = "what stands there" if isinstance(value, dict | BaseModel) else repr(value)
+    text = "an entry of its own" if isinstance(value, dict | BaseModel) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,10 +1,10 @@
-"""One pass over all SLOs: every indicator measured once, on one connection, at one market instant.
+"""One pass over all SLOs: every indicator measured once, on one connection, for one `as_of`.
 
 Here: running the SQL of the definitions and turning rows into samples. Not here: the arithmetic over samples
 (`budget.py`) or storing them (`tables.py`).
 
 A ratio counts the events since the evaluation before, so that no event is counted twice; a value is one good or bad
-event per evaluation. Evaluating again at the same instant gives the same sample and replaces it.
+event per evaluation. Evaluating again for the same `as_of` gives the same sample and replaces it.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ from typing import TYPE_CHECKING, Any
 from lake.tables import relations
 from orchestration.slo.budget import DEFAULT_CADENCE, WIDEST, Budget, Sample, budget
 from orchestration.slo.definitions import Slo, SloDefinitionError
+from orchestration.states import SloState
 
 if TYPE_CHECKING:
     import duckdb
 
-# Temporary tables that the platform lends to an evaluation, under the schema name definitions use for them.
+# Schema name that definitions use for temporary tables about Dagster.
 PLATFORM_SCHEMA = "platform"
 _NAMED = re.compile(r"\$(\w+)")
-_GIVEN = ("now", "since")
+_GIVEN = ("as_of", "since")
 _COLUMNS = {"ratio": ("good", "valid"), "value": ("value", "events")}
 
 
 @dataclass(frozen=True)
 class Status:
-    """An SLO, its newest sample and what its samples say."""
+    """An SLO, its newest sample and its budget."""
 
     slo: Slo
     sample: Sample
     budget: Budget
 
     @property
-    def state(self) -> str:
+    def state(self) -> SloState:
         """The budget's state."""
         return self.budget.state
 
@@ -46,16 +47,16 @@ class Status:
 def evaluate(
     con: duckdb.DuckDBPyConnection,
     slos: Sequence[Slo],
-    now: datetime,
+    as_of: datetime,
     history: Mapping[str, Sequence[Sample]] | None = None,
 ) -> list[Status]:
-    """Measure every SLI at `now` and judge its budget with the samples there are.
+    """Measure every SLI and judge its budget with the samples there are.
 
     Args:
         con: A reading connection; temporary tables `platform.<name>` are named `platform_<name>` on it.
         slos: What to measure.
-        now: Market time. Events at or after it are not looked at.
-        history: Earlier samples by SLO; those at or after `now` are ignored.
+        as_of: Events at or after it are not used.
+        history: Earlier samples by SLO; those at or after `as_of` are ignored.
 
     Raises:
         SloDefinitionError: an SLI's SQL fails or gives other columns than its kind needs.
@@ -63,15 +64,15 @@ def evaluate(
     tables = _tables(con)
     found = []
     for slo in slos:
-        before = [s for s in (history or {}).get(slo.name, ()) if s.evaluated_at < now]
-        sample = _measure(con, slo, now, _since(slo, before, now), tables)
+        before = [s for s in (history or {}).get(slo.name, ()) if s.evaluated_at < as_of]
+        sample = _measure(con, slo, as_of, _since(slo, before, as_of), tables)
         found.append(
             Status(
                 slo,
                 sample,
                 budget(
                     [*before, sample],
-                    now,
+                    as_of,
                     objective=slo.objective,
                     window=timedelta(days=slo.window_days),
                     severity=slo.severity,
@@ -84,27 +85,27 @@ def evaluate(
     return found
 
 
-def _since(slo: Slo, before: Sequence[Sample], now: datetime) -> datetime:
+def _since(slo: Slo, before: Sequence[Sample], as_of: datetime) -> datetime:
     """Where the counting starts: at the evaluation before, or where a first one begins.
 
-    A first ratio looks back as far as the widest burn window: further, a loaded history would outweigh for days
-    what happens now. A first value is about now only.
+    A first ratio covers the widest burn window: over more, a loaded history would outweigh new events for days. A first
+    value covers one evaluation.
     """
     if before:
-        return max(now - timedelta(days=slo.window_days), max(sample.evaluated_at for sample in before))
-    return now - (WIDEST if slo.sli.kind == "ratio" else DEFAULT_CADENCE)
+        return max(as_of - timedelta(days=slo.window_days), max(sample.evaluated_at for sample in before))
+    return as_of - (WIDEST if slo.sli.kind == "ratio" else DEFAULT_CADENCE)
 
 
 def _measure(
-    con: duckdb.DuckDBPyConnection, slo: Slo, now: datetime, since: datetime, tables: set[str]
+    con: duckdb.DuckDBPyConnection, slo: Slo, as_of: datetime, since: datetime, tables: set[str]
 ) -> Sample:
     def no_data(why: str, value: float | None = None) -> Sample:
-        return Sample(slo.name, now, since, 0, 0, value, why)
+        return Sample(slo.name, as_of, since, 0, 0, value, why)
 
     unbuilt = [table for table in slo.sli.needs if table not in tables]
     if unbuilt:
         return no_data(f"{', '.join(unbuilt)} does not exist yet")
-    row = _row(con, slo, {"now": now, "since": since})
+    row = _row(con, slo, {"as_of": as_of, "since": since})
     empty = [table for table in slo.sli.needs if _is_empty(con, table)]
     if empty:
         return no_data(f"{', '.join(empty)} has no rows yet")
@@ -116,14 +117,16 @@ def _measure(
             )
         value = None if row.get("value") is None else float(row["value"])
         return (
-            Sample(slo.name, now, since, good, valid, value) if valid else no_data("no event to judge", value)
+            Sample(slo.name, as_of, since, good, valid, value)
+            if valid
+            else no_data("no event to judge", value)
         )
     events, value = int(row["events"] or 0), row["value"]
     if value is None or events < slo.sli.min_events:
         return no_data(
             f"{events} events, fewer than {slo.sli.min_events}", None if value is None else float(value)
         )
-    return Sample(slo.name, now, since, float(slo.sli.keeps_bound(float(value))), 1, float(value))
+    return Sample(slo.name, as_of, since, float(slo.sli.keeps_bound(float(value))), 1, float(value))
 
 
 def _is_empty(con: duckdb.DuckDBPyConnection, table: str) -> bool:
@@ -161,7 +164,7 @@ def _tables(con: duckdb.DuckDBPyConnection) -> set[str]:
     """schema.table of what can be read; temporary `platform_<x>` as `platform.<x>`; empty names excluded."""
     prefix = f"{PLATFORM_SCHEMA}_"
     temporary = con.execute("select distinct table_name from duckdb_columns() where database_name = 'temp'")
-    lent = {
+    of_dagster = {
         f"{PLATFORM_SCHEMA}.{n.removeprefix(prefix)}" for (n,) in temporary.fetchall() if n.startswith(prefix)
     }
-    return lent | relations(con)
+    return of_dagster | relations(con)

@@ -1,8 +1,8 @@
-"""What an SLI may know about Dagster itself: its runs, lent to the evaluation as the table `platform.runs`.
+"""Data about Dagster itself for SLIs: its runs, as the temporary table `platform.runs`.
 
 Here: copying the newest runs of the instance into a temporary table. Not here: judging them (an SLI's SQL does).
-Runs happen in wall-clock time, which has nothing to do with market time: the table is therefore already cut to the
-last days, and its SLI must not compare it with `$now`.
+Runs happen in wall-clock time, which has nothing to do with `$as_of`: the table therefore holds the last day only, and
+its SLI must not compare it with `$as_of`.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from rich.text import Text
 from orchestration.output.terminal import TerminalConsole, styled
 from orchestration.slo.tables import STATUS, status_table
 from orchestration.slo.watch import measure
+from orchestration.states import ALERTING, IncidentState, SloState
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
     from orchestration.resources import Assay
 
 STYLES = {
-    "ok": "green",
-    "burning": "yellow",
-    "ticket": "bold yellow",
-    "page": "bold red",
-    "exhausted": "magenta",
-    "no_data": "dim",
+    SloState.OK: "green",
+    SloState.BURNING: "yellow",
+    SloState.TICKET: "bold yellow",
+    SloState.PAGE: "bold red",
+    SloState.EXHAUSTED: "magenta",
+    SloState.NO_DATA: "dim",
 }
-_URGENT_FIRST = list(reversed(["ok", "no_data", "burning", "exhausted", "ticket", "page"]))
+_URGENT_FIRST = list(reversed(SloState))
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class HomeStatus:
 
     Attributes:
         home: Its folder.
-        watermark: Market time up to which its source can be read.
-        evaluated_at: Market time of the SLOs' evaluation.
+        watermark: Time up to which its source can be read.
+        evaluated_at: `as_of` of the SLOs' evaluation.
         stored: Whether that evaluation is kept; otherwise it was made just now, to be shown only.
         slos: Rows of `monitoring.slo_status`, most urgent first.
         last_run: The newest run (job, status, wall-clock times); None when there was none.
@@ -58,7 +59,7 @@ class HomeStatus:
     @property
     def pages(self) -> list[str]:
         """SLOs that page now."""
-        return [row["slo"] for row in self.slos if row["state"] == "page"]
+        return [row["slo"] for row in self.slos if row["state"] == SloState.PAGE]
 
     def to_json(self) -> dict[str, Any]:
         """Plain types; times as ISO text."""
@@ -86,7 +87,7 @@ def read_status(assay: Assay, instance: dg.DagsterInstance) -> HomeStatus:
 
 
 def print_status(status: HomeStatus, console: Console | None = None) -> None:
-    """For people, in color on a terminal."""
+    """Print it as a table, in color on a terminal."""
     console = console or TerminalConsole(width_of_files=130)
     console.print(_slo_table(status))
     if not status.stored:
@@ -95,30 +96,30 @@ def print_status(status: HomeStatus, console: Console | None = None) -> None:
         late = f"The last evaluation is of {status.evaluated_at:%Y-%m-%d %H:%M}, before the watermark."
         console.print(styled((late, "yellow")))
     run = status.last_run
-    told = f"{run['job']} {run['status']}, ended {run['ended_at'] or '–'}" if run else "none"
-    console.print(f"Watermark {status.watermark:%Y-%m-%d %H:%M} UTC · last run {told}")
+    last_run = f"{run['job']} {run['status']}, ended {run['ended_at'] or '–'}" if run else "none"
+    console.print(f"Watermark {status.watermark:%Y-%m-%d %H:%M} UTC · last run {last_run}")
     console.print(f"Open alerts: {_alerts(status.open_alerts)} · home {status.home}")
     for row in status.slos:
-        if row["state"] in ("page", "ticket"):
+        if row["state"] in ALERTING:
             what_to_do = f": docs/runbook/{row['runbook']}.md · {row['command']}"
             console.print(styled((row["slo"], STYLES[row["state"]]), what_to_do))
 
 
 def _slo_table(status: HomeStatus) -> Table:
     at = f"{status.evaluated_at:%Y-%m-%d %H:%M}" if status.evaluated_at else "never"
-    table = Table(title=f"Service levels, market time {at} UTC", title_justify="left")
+    table = Table(title=f"Service levels as of {at} UTC", title_justify="left")
     for column in ("SLO", "state"):
         table.add_column(column)
     for column in ("good", "objective", "measured", "budget left", "burn 1 h / 6 h / 3 d", "lasts"):
         table.add_column(column, justify="right")
     for row in status.slos:
-        state = str(row["state"])
+        state = SloState(row["state"])
         table.add_row(
             row["slo"],
             Text(state.replace("_", " "), style=STYLES[state]),
             _share(row["sli"]),
             _share(row["objective"]),
-            row["note"] if state == "no_data" and row["note"] else _measured(row),
+            row["note"] if state == SloState.NO_DATA and row["note"] else _measured(row),
             _share(row["budget_left"]),
             " / ".join(_number(row[name]) for name in ("burn_1h", "burn_6h", "burn_3d")),
             _lasting(row["hours_to_exhaustion"]),
@@ -167,7 +168,7 @@ def _open_alerts(assay: Assay) -> dict[str, int] | None:
     if not (assay.settings.home_path / OUTBOX_FILE).exists():
         return None
     rows = Outbox.of(assay.settings.home_path).rows(
-        "select severity, count(*) as n from incidents where state = 'open' group by severity"
+        f"select severity, count(*) as n from incidents where state = '{IncidentState.OPEN}' group by severity"
     )
     return {row["severity"]: row["n"] for row in rows}
 

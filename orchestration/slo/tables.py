@@ -35,30 +35,27 @@ _BURN_COLUMNS = {
 }
 
 
-def read_samples(con: duckdb.DuckDBPyConnection, now: datetime) -> dict[str, list[Sample]]:
-    """Samples before `now` by SLO, oldest first; empty before the first evaluation."""
+def read_samples(con: duckdb.DuckDBPyConnection, as_of: datetime) -> dict[str, list[Sample]]:
+    """Samples before `as_of` by SLO, oldest first; empty before the first evaluation."""
     held: dict[str, list[Sample]] = defaultdict(list)
     rows = con.execute(
         f'select slo, evaluated_at, "since", good, valid, value, note from {SAMPLES}'
-        " where evaluated_at < $now and evaluated_at >= $oldest order by evaluated_at",
-        {"now": now, "oldest": now - KEEP_SAMPLES},
+        " where evaluated_at < $as_of and evaluated_at >= $oldest order by evaluated_at",
+        {"as_of": as_of, "oldest": as_of - KEEP_SAMPLES},
     ).fetchall()
     for row in rows:
         held[row[0]].append(Sample(*row))
     return dict(held)
 
 
-def store(con: duckdb.DuckDBPyConnection, statuses: Sequence[Status], now: datetime) -> None:
+def store(con: duckdb.DuckDBPyConnection, statuses: Sequence[Status], as_of: datetime) -> None:
     """Keep the samples of one evaluation and replace the status, in the caller's transaction.
 
-    Samples of the same instant are replaced.
+    Samples of the same `as_of` are replaced.
     """
     con.execute(
-        f"delete from {SAMPLES} where evaluated_at = $now or evaluated_at < $oldest",
-        {
-            "now": now,
-            "oldest": now - KEEP_SAMPLES,
-        },
+        f"delete from {SAMPLES} where evaluated_at = $as_of or evaluated_at < $oldest",
+        {"as_of": as_of, "oldest": as_of - KEEP_SAMPLES},
     )
     samples = [s.sample for s in statuses]
     append(con, SAMPLES, pa.Table.from_pylist([_sample_row(s) for s in samples], schema=SLO_SAMPLES.arrow()))
@@ -85,23 +82,25 @@ def _sample_row(sample: Sample) -> dict[str, object]:
 
 
 def _status_row(status: Status) -> dict[str, object]:
-    slo, sample, told = status.slo, status.sample, status.budget
+    slo, sample, budget = status.slo, status.sample, status.budget
     return {
         "slo": slo.name,
         "evaluated_at": sample.evaluated_at,
-        "state": told.state,
+        "state": budget.state,
         "severity": slo.severity,
         "owner": slo.owner,
         "objective": slo.objective,
         "window_days": slo.window_days,
-        "sli": told.sli,
+        "sli": budget.sli,
         "value": sample.value,
         "bound": slo.sli.bound if slo.sli.kind == "value" else None,
-        "good": told.good,
-        "valid": told.valid,
-        "budget_left": told.left,
-        **{column: told.burn[window] for column, window in _BURN_COLUMNS.items()},
-        "hours_to_exhaustion": None if told.exhausted_in is None else told.exhausted_in / timedelta(hours=1),
+        "good": budget.good,
+        "valid": budget.valid,
+        "budget_left": budget.left,
+        **{column: budget.burn[window] for column, window in _BURN_COLUMNS.items()},
+        "hours_to_exhaustion": None
+        if budget.exhausted_in is None
+        else budget.exhausted_in / timedelta(hours=1),
         "note": sample.note,
         "runbook": slo.runbook,
         "command": slo.command,

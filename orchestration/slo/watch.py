@@ -15,6 +15,7 @@ from orchestration.slo.definitions import Slo, load_slos
 from orchestration.slo.evaluation import Status, evaluate
 from orchestration.slo.platform import register_runs
 from orchestration.slo.tables import STATUS, read_samples, store
+from orchestration.states import ALERTING, Severity
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 # The scope to synchronise these alerts under (`orchestration.alerts.outbox.sync_alerts`).
 SCOPE = "slo"
-ALERTING = ("page", "ticket")
 
 
 def measure_service_levels(
@@ -46,27 +46,27 @@ def measure_service_levels(
 
 
 def measure(
-    lake: Lake, slos: Sequence[Slo], now: datetime, instance: dg.DagsterInstance | None = None
+    lake: Lake, slos: Sequence[Slo], as_of: datetime, instance: dg.DagsterInstance | None = None
 ) -> list[Status]:
-    """Evaluate all SLOs at market time `now`, reading only. Without an instance, runs are "no data"."""
+    """Evaluate all SLOs for `as_of`, reading only. Without an instance, runs are "no data"."""
     with lake.read() as con:
         if instance is not None:
             register_runs(con, instance)
-        return evaluate(con, slos, now, read_samples(con, now))
+        return evaluate(con, slos, as_of, read_samples(con, as_of))
 
 
 def watch_slos(
-    lake: Lake, slos: Sequence[Slo], now: datetime, instance: dg.DagsterInstance | None = None
+    lake: Lake, slos: Sequence[Slo], as_of: datetime, instance: dg.DagsterInstance | None = None
 ) -> list[Status]:
-    """Evaluate all SLOs and keep samples and status. Doing it twice at one instant changes nothing."""
-    statuses = measure(lake, slos, now, instance)
+    """Evaluate all SLOs and keep samples and status. Doing it twice for one `as_of` changes nothing."""
+    statuses = measure(lake, slos, as_of, instance)
     with lake.write("keep the SLO samples") as con:
-        store(con, statuses, now)
+        store(con, statuses, as_of)
     return statuses
 
 
 def slo_alerts(con: duckdb.DuckDBPyConnection, definitions: Sequence[Slo]) -> list[Alert]:
-    """The alerts that stand by the last evaluation: one per SLO that burns enough to page or to be a ticket.
+    """The alerts of the last evaluation: one per SLO that burns enough to page or to be a ticket.
 
     An exhausted budget that is not being burnt any more is no alert: what spent it has alerted and recovered.
     SLOs that are not defined any more are left out, so that their alert recovers.
@@ -82,7 +82,7 @@ def slo_alerts(con: duckdb.DuckDBPyConnection, definitions: Sequence[Slo]) -> li
     return [
         Alert(
             key=f"{SCOPE}/{name}",
-            severity=state,
+            severity=Severity(state),
             title=f"SLO {name}: {_burning(one_hour, six_hours, three_days)}",
             body=_body(known[name], sli, value, bound, left, hours, at),
             runbook=known[name].runbook,
@@ -114,5 +114,5 @@ def _body(
     )
     return (
         f"{slo.description}{measured} {sli:.2%} good over {slo.window_days:g} days, promised {slo.objective:.2%}; "
-        f"{max(left, 0):.0%} of the error budget left, {lasts}. Market time {evaluated_at:%Y-%m-%d %H:%M} UTC."
+        f"{max(left, 0):.0%} of the error budget left, {lasts}. As of {evaluated_at:%Y-%m-%d %H:%M} UTC."
     )

@@ -1,6 +1,6 @@
 """Group models: the tuning study, under a budget.
 
-Here: glue. Not here: which settings are tried and when they are adopted (`ml.tuning`), or the budget (`tuning.py`).
+Here: glue. Not here: which settings are tried and when they are adopted (`ml.tuning`), or the budget (`study`).
 """
 
 from functools import partial
@@ -27,7 +27,7 @@ class TuningRequest(dg.Config):
     markets: list[str] = Field([], description="only these markets; empty means all")
 
 
-# No writer slot: a study takes minutes and writes for milliseconds, and the main job must go on beside it.
+# No writer slot: a study takes minutes and writes for milliseconds, and the main job must go on meanwhile.
 @dg.asset(
     group_name="models",
     deps=["pooled_prior", "price_models"],
@@ -55,7 +55,7 @@ def tuning_study(
 
 def outcome_metadata(outcomes: "list[Outcome]") -> dict[str, Any]:
     """What a tuning run shows in the UI: verdicts, and a plot of each study."""
-    told = [
+    rows = [
         {
             "kind": outcome.kind,
             "scope": outcome.scope,
@@ -71,9 +71,9 @@ def outcome_metadata(outcomes: "list[Outcome]") -> dict[str, Any]:
         if outcome.study
     }
     return {
-        "adopted": sum(bool(row["adopted"]) for row in told),
-        "trials": sum(int(str(row["trials"])) for row in told),
-        "verdicts": dg.MetadataValue.json(told),
+        "adopted": sum(bool(row["adopted"]) for row in rows),
+        "trials": sum(int(str(row["trials"])) for row in rows),
+        "verdicts": dg.MetadataValue.json(rows),
         **pictures,
     }
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 Level = Literal["pooled", "collections", "all"]
 
 POOLED_SHARE = 0.7
-"""Share of the budget for the markets' priors when both levels are tuned: the whole tail lives on them. Time they do
-not need goes to the collections."""
+"""Share of the budget for the markets' priors when both levels are tuned: small collections depend on them. Time that
+they do not need goes to the collections."""
 
 RESULT_FILE = Path("reports") / "tuning.json"
 """Under the home; what tuning bought, for the accuracy report."""
@@ -49,7 +49,7 @@ def seconds_of(text: str) -> float:
 
 
 def level_of(text: str) -> Level:
-    """What to tune, as given by a person.
+    """What to tune, from an option or a config.
 
     Raises:
         HomeError: Not one of the three.
@@ -62,7 +62,7 @@ def level_of(text: str) -> Level:
 
 @contextmanager
 def one_study_at_a_time(home: Path) -> Iterator[None]:
-    """Hold the home's studies; the main job goes on beside them.
+    """Hold the home's studies; the main job goes on meanwhile.
 
     Raises:
         HomeError: Another process is tuning this home.
@@ -98,10 +98,10 @@ def tune_home(
         level: Markets, collections, or both.
         seconds: Wall-clock budget.
         markets: Only these markets; all when None.
-        say: Told what goes on.
+        say: Called with progress messages.
 
     Returns:
-        One outcome per scope looked at.
+        One outcome per scope examined.
 
     Raises:
         HomeError: Another process is tuning this home, or there is no sale to tune on.
@@ -136,7 +136,7 @@ def _answer(assay: Assay, asked: Sequence[str]) -> None:
     from ml.retraining.queue import mark_retuned
 
     if asked:
-        with assay.lake.write("their settings were looked at") as con:
+        with assay.lake.write("their settings were examined") as con:
             mark_retuned(con, asked)
 
 

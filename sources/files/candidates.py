@@ -1,240 +1,235 @@
 """From a file's columns to candidate rows of the raw contract.
 
-Here: names, synthetic keys, timestamp precision, Art Blocks' shared contracts. Not here: judging the rows
-(`sources.validation` does, and sees values it cannot read as they were written).
+Here: putting what `times`, `money` and the plan say side by side. Not here: judging the rows (`sources.validation`
+does, and sees values it cannot read as they were written), nor what needs the other files: the collection a row
+belongs to (`identity`) and the key of a sale (`keys`). Columns that begin with "_" carry to those what they need.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 import pyarrow as pa
 
-from sources.files.mapping import IMPLIED_CURRENCY, SHARED_CONTRACTS, UNCERTAINTY_S, FileProfile
-from sources.files.reading import ROW, MissingColumnError
-from sources.rules import quote, quote_name, read_instant
-from sources.validation import connect
+from sources.contract import raw_table
+from sources.distinct import words
+from sources.files.aliases import OTHER_EVENTS, SALE_EVENTS
+from sources.files.money import money_of
+from sources.files.reading.tables import ROW
+from sources.files.recognition import Plan
+from sources.files.times import clocks_of
+from sources.values import connect, quote, quote_name
 
-_TEXT_DAY = r"\d{4}-\d{2}-\d{2}"
-_HALF_DAY_S = 43200.0
-_NUMBERED_TABLES = ("sales", "transfers")
+KEPT: dict[str, tuple[str, ...]] = {
+    "sales": ("_label", "_chain_given", "_has_tx", "_has_log", "_has_sub", "_usd", "_no_sale", "_row"),
+    "transfers": ("_label", "_chain_given", "_has_tx", "_has_log", "_has_sub", "_known_only", "_row"),
+    "listings": ("_label", "_chain_given"),
+    "token_traits": ("_label", "_chain_given", "_undated"),
+    "collections": ("_label", "_chain_given", "_undated"),
+    "exchange_rates": ("_rate_chain", "_rate_contract"),
+}
+"""Table → columns that go on beside the contract's."""
+
+_SELDOM = (
+    "event_time",
+    "known_at",
+    "valid_until",
+    "date",
+    "time_of_day",
+    "precision",
+    "event",
+    "usd",
+    "price",
+)
+_CLEANED = (
+    "collection", "contract", "chain", "tx_hash", "log_index", "sub_index", "event", "sale_type", "seller",
+    "known_at",
+)  # fmt: skip
+_ZERO = "(0x|\\\\x)?0{40}"
 
 
-def match_columns(profile: FileProfile, schema: pa.Schema, file: str) -> dict[str, str]:
-    """Contract column → the file's column that holds it.
+@dataclass(frozen=True)
+class Candidates:
+    """Rows of one file that may become raw rows.
 
-    Raises:
-        MissingColumnError: If a column the table cannot do without is under none of its names.
+    Attributes:
+        rows: Contract columns (as delivered, times and prices read), `KEPT`, and for the payload the other
+            columns of the file.
+        originals: Contract column → column that holds it as it was delivered.
+        notes: What was decided about whole columns, for people.
     """
-    present = {name.lower().strip(): name for name in schema.names}
-    found = {
-        column: next(present[n] for n in names if n in present)
-        for column, names in profile.aliases.items()
-        if any(n in present for n in names)
-    }
-    for group in profile.needs:
-        if not any(column in found for column in group):
-            names = [n for column in group for n in profile.aliases[column]]
-            raise MissingColumnError(
-                f"{file}: expected a column for {' or '.join(group)} (one of {', '.join(names)}),"
-                f" found columns {', '.join(n for n in schema.names if n != ROW)}; rename or add it"
-            )
-    return found
+
+    rows: pa.Table
+    originals: dict[str, str]
+    notes: tuple[str, ...]
 
 
-def candidate_rows(
-    profile: FileProfile, rows: pa.Table, file: str, *, chain: str, default_currency: str
-) -> pa.Table:
-    """Candidate rows of the profile's raw table, in file order.
+def candidates_of(
+    plan: Plan,
+    rows: pa.Table,
+    file: str,
+    source: str,
+    *,
+    now: datetime,
+    chain: str,
+    default_currency: str,
+    zone: str | None = None,
+) -> Candidates:
+    """Candidate rows of the plan's raw table, in file order.
 
     Args:
-        profile: What the file's columns mean.
+        plan: What the file's columns mean.
         rows: The file's rows with `ROW`.
         file: File name, for `source_row`.
+        source: Who says so, where the file does not say.
+        now: Instant at which the files are read (UTC, naive).
         chain: Chain of rows that do not say theirs.
         default_currency: Currency of prices in a file that has no word on it.
-
-    Returns:
-        Contract columns (raw values) and, for the payload, the file's columns that no alias claims.
-
-    Raises:
-        MissingColumnError: If a required column is missing.
+        zone: Zone of times that name none; None: UTC.
     """
-    found = match_columns(profile, rows.schema, file)
-    columns = _common(profile, found, rows.schema, file, chain)
-    if profile.table == "exchange_rates":
-        columns |= _rate_columns(found, rows.schema)
-    else:
-        columns |= _time_columns(found, rows.schema)
-    if "price_native" in profile.aliases:
-        columns |= _money_columns(found, default_currency)
-    if profile.table == "sales":
-        share = f'coalesce("{found["n_in_tx"]}" > 1, false)' if "n_in_tx" in found else "false"
-        columns.setdefault("is_bundle_share", share)
-        columns["finalized"] = "true"
-    if profile.table == "transfers":
-        columns["finalized"] = "true"
-    if profile.table == "listings":
-        columns.setdefault("event_kind", "'created'")
-        columns.setdefault("order_id", "'row:' || source_row")
-    claimed = set(found.values()) | {ROW}
+    clocks = clocks_of(plan, rows, zone)
+    originals, notes = dict(clocks.originals), list(clocks.notes)
+    columns = _common(plan, source, chain)
+    added = dict(clocks.added)
+    columns |= clocks.sql
+    if "price" in plan.columns or "price_raw" in plan.columns or plan.summed:
+        money = money_of(plan, rows, chain=chain, default_currency=default_currency)
+        added |= {"_read_price": money.price, "_read_currency": money.currency}
+        columns |= {"price_native": "_read_price", "currency": "_read_currency"}
+        originals["price_native"] = money.delivered
+        notes += money.notes
+        if money.usd is not None:
+            added["_read_usd"] = money.usd
+            columns["_usd"] = "_read_usd"
+        if "currency" not in plan.columns:
+            added["_given_currency"] = money.currency
+            originals["currency"] = "_given_currency"
+        else:
+            originals["currency"] = plan.columns["currency"]
+    columns |= _of_table(plan, now)
+    for name in KEPT[plan.table]:
+        columns.setdefault(name, _nothing(name))
+    for name, column in added.items():
+        rows = rows.append_column(name, column)
     taken = {c.lower() for c in columns}
     extras = {
-        quote_name(n): quote_name(n) for n in rows.column_names if n not in claimed and n.lower() not in taken
+        n: quote_name(n) for n in rows.column_names if n.lower() not in taken and n != ROW and n not in added
     }
-    names = {f'"{k}"': v for k, v in columns.items()} | extras
-    selected = ", ".join(f"{sql} as {name}" for name, sql in names.items())
-    # A file that Assay wrote has a source_row of its own; the row is named by where it stands now.
-    own = "".join(f' exclude ("{n}")' for n in rows.column_names if n.lower() == "source_row")
-    numbered = f'select *{own}, {quote(file + ":")} || "{ROW}" as source_row from src'
-    query = f'select {selected}, "{ROW}" from ({numbered})'
-    if profile.table in _NUMBERED_TABLES:
-        query = _keyed(query, profile.table, found, file)
+    # What was delivered is kept under its own name as long as no contract column is called so.
+    for column, name in list(originals.items()):
+        if name not in extras:
+            extras[f"_given_{column}"] = quote_name(name)
+            originals[column] = f"_given_{column}"
+    selected = ", ".join(f"{sql} as {quote_name(name)}" for name, sql in (columns | extras).items())
     con = connect()
     try:
+        clean = words(con, {r: rows.column(n) for r, n in plan.columns.items() if r in _CLEANED})
+        for role, column in clean.items():
+            rows = rows.append_column(f"_w_{role}", column)
         con.register("src", rows)
-        return con.execute(f'select * exclude ("{ROW}") from ({query}) order by "{ROW}"').to_arrow_table()
+        origin = f"{quote(file + ':')} || {quote_name(ROW)} as _source_row"
+        read = con.execute(f"select {selected} from (select *, {origin} from src)").to_arrow_table()
     finally:
         con.close()
+    return Candidates(read, {c: n for c, n in originals.items() if n in read.column_names}, tuple(notes))
 
 
-def _common(
-    profile: FileProfile, found: Mapping[str, str], schema: pa.Schema, file: str, chain: str
-) -> dict[str, str]:
+def _nothing(name: str) -> str:
+    kinds = {
+        "_usd": "double",
+        "_label": "varchar",
+        "_row": "bigint",
+        "_rate_chain": "varchar",
+        "_rate_contract": "varchar",
+    }
+    return f"null::{kinds[name]}" if name in kinds else "false"
+
+
+def _common(plan: Plan, source: str, chain: str) -> dict[str, str]:
     """SQL of every contract column that is read or fixed without thought."""
-    columns = {c: f'"{n}"' for c, n in found.items() if c not in ("precision", "event_time", "known_at")}
-    columns["source_row"] = "source_row"
-    # A file that does not say who tells it is its own teller: two files may then tell the same sale.
-    own_name = quote(f"files:{file.rsplit('.', 1)[0]}")
-    columns["source"] = f"coalesce({columns['source']}, {own_name})" if "source" in found else own_name
-    if profile.table == "exchange_rates":
-        return columns
-    constant_chain = quote(profile.constants.get("chain", chain))
-    columns["chain"] = (
-        f"coalesce({columns['chain']}, {constant_chain})" if "chain" in found else constant_chain
+    names = set(raw_table(plan.table).names)
+    columns = {r: quote_name(n) for r, n in plan.columns.items() if r not in _SELDOM and r in names}
+    columns |= {r: quote(v) for r, v in plan.constants.items() if r in names}
+    columns["source_row"] = "_source_row"
+    # A file that names no source is its own source: two files may then report the same sale.
+    own = quote(source)
+    columns["source"] = (
+        f"coalesce({quote_name(plan.columns['source'])}::varchar, {own})" if "source" in plan.columns else own
     )
-    columns["collection"] = _collection(found, profile)
-    if "token_id" in found and pa.types.is_integer(schema.field(found["token_id"]).type):
-        columns["token_id"] = f"{columns['token_id']}::varchar"
+    if plan.table == "exchange_rates":
+        columns["quote"] = columns.get("quote", "'USD'")
+        for role in ("rate_chain", "rate_contract"):
+            if role in plan.columns:
+                columns[f"_{role}"] = f"{quote_name(plan.columns[role])}::varchar"
+        return columns
+    constant = quote(plan.constants.get("chain", chain))
+    given = "chain" in plan.columns
+    columns["chain"] = f"coalesce(_w_chain, {constant})" if given else constant
+    columns["_chain_given"] = "_w_chain is not null" if given else str("chain" in plan.constants).lower()
+    label = "null::varchar"
+    if "collection" in plan.columns:
+        label = f"{quote(plan.prefix)} || _w_collection" if plan.prefix else "_w_collection"
+    columns["_label"] = label
+    columns["collection"] = f"coalesce({label}, _w_contract)" if "contract" in plan.columns else label
     return columns
 
 
-def _collection(found: Mapping[str, str], profile: FileProfile) -> str:
-    """A given name wins; a shared contract is split by project; else the contract is the collection."""
-    given = "null::varchar"
-    if "collection" in found:
-        prefix = quote(profile.collection_prefix)
-        given = f'nullif({prefix} || "{found["collection"]}", {prefix})'
-    if "contract" not in found:
-        return given
-    contract = f'lower("{found["contract"]}"::varchar)'
-    split = contract
-    if "token_id" in found:
-        project = f'(try_cast("{found["token_id"]}" as hugeint) // 1000000)'
-        whens = " ".join(
-            f"when {contract} = {quote(c)} then {quote(p)} || '-' || {project}"
-            for c, p in SHARED_CONTRACTS.items()
-        )
-        split = f"case {whens} else {contract} end"
-    return f"coalesce({given}, {split})"
+def _of_table(plan: Plan, now: datetime) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    if plan.table in ("sales", "transfers"):
+        columns |= _log_columns(plan)
+        columns["finalized"] = "true"
+        columns["_row"] = quote_name(ROW)
+    if plan.table == "sales":
+        if "is_bundle_share" not in plan.columns:
+            count = quote_name(plan.columns["n_in_tx"]) if "n_in_tx" in plan.columns else "null::varchar"
+            columns["is_bundle_share"] = f"coalesce(try_cast({count} as double) > 1, false)"
+        columns |= _market(plan)
+    if plan.table == "transfers":
+        columns["_known_only"] = str(plan.known_contracts_only).lower()
+    if plan.table in ("token_traits", "collections"):
+        # Known when its collection first occurs, which needs the other files: until then, now.
+        given = "_w_known_at is not null" if "known_at" in plan.columns else "false"
+        read = "_read_known_at" if "known_at" in plan.columns else "null::timestamp"
+        columns["known_at"] = f"case when {given} then {read} else timestamp {quote(str(now))} end"
+        columns["_undated"] = f"not ({given})"
+    if plan.table == "listings":
+        if "event_kind" not in plan.columns:
+            columns["event_kind"] = "'created'"
+        if "order_id" not in plan.columns:
+            columns["order_id"] = "'row:' || _source_row"
+    return columns
 
 
-def _event_time(name: str, dtype: pa.DataType) -> tuple[str, str]:
-    """SQL of the event time (days at their middle) and of whether the value is only a day."""
-    source = f'"{name}"'
-    if pa.types.is_date(dtype):
-        return f"{source}::timestamp + interval 12 hour", f"{source} is not null"
-    if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
-        is_day = f"coalesce(regexp_full_match(trim({source}), '{_TEXT_DAY}'), false)"
-        return f"case when {is_day} then trim({source}) || ' 12:00:00' else {source} end", is_day
-    return source, "false"
+def _log_columns(plan: Plan) -> dict[str, str]:
+    """The key of the event as far as the row says it; `keys` fills in the rest."""
+    has = {
+        role: f"_w_{role} is not null" if role in plan.columns else "false"
+        for role in ("tx_hash", "log_index", "sub_index")
+    }
+    row = "'row:' || _source_row"
+    return {
+        "tx_hash": f"coalesce(_w_tx_hash, {row})" if "tx_hash" in plan.columns else row,
+        "log_index": "coalesce(_w_log_index, '0')" if "log_index" in plan.columns else "0::bigint",
+        "sub_index": "coalesce(_w_sub_index, '0')" if "sub_index" in plan.columns else "0::bigint",
+        "_has_tx": has["tx_hash"],
+        "_has_log": has["log_index"],
+        "_has_sub": has["sub_index"],
+    }
 
 
-def _instant_of(sql: str, dtype: pa.DataType) -> str:
-    return f"({sql})" if pa.types.is_date(dtype) else f"({read_instant(f'({sql})', dtype)})"
-
-
-def _time_columns(found: Mapping[str, str], schema: pa.Schema) -> dict[str, str]:
-    """Both clocks; without an arrival time a row is known once its event is over (docs/architecture.md, two clocks)."""
-    if "event_time" not in found:
-        return {"known_at": f'"{found["known_at"]}"'} if "known_at" in found else {}
-    dtype = schema.field(found["event_time"]).type
-    event, is_day = _event_time(found["event_time"], dtype)
-    width = f"case when {is_day} then '{_HALF_DAY_S}' else '0.0' end"
-    if "precision" in found:
-        words = ", ".join(f"{quote(k)}: '{v}'" for k, v in UNCERTAINTY_S.items())
-        # An unknown word is handed on as it is: validation then says what was found.
-        word = f'"{found["precision"]}"'
-        spoken = f"coalesce(map {{{words}}}[lower({word})], {word}, '0.0')"
-        width = f"case when {is_day} then '{_HALF_DAY_S}' else {spoken} end"
-    if "time_uncertainty_s" in found:
-        width = f'"{found["time_uncertainty_s"]}"'
-    arrival = (
-        f"try({_instant_of(event, dtype)} + to_microseconds((try_cast({width} as double) * 1e6)::bigint))"
-    )
-    if "known_at" in found:
-        name = found["known_at"]
-        given = read_instant(f'"{name}"', schema.field(name).type)
-        arrival = f"coalesce({given}, {arrival})"
-    return {"event_time": event, "time_uncertainty_s": width, "known_at": arrival}
-
-
-def _rate_columns(found: Mapping[str, str], schema: pa.Schema) -> dict[str, str]:
-    """A rate is the close of its day or hour: known when that is over."""
-    name = found["event_time"]
-    dtype = schema.field(name).type
-    source = f'"{name}"::timestamp' if pa.types.is_date(dtype) else f'"{name}"'
-    instant = _instant_of(source, dtype)
-    grain = f"case when bool_and({instant} = date_trunc('day', {instant})) over () then 'day' else 'hour' end"
-    if "granularity" in found:
-        grain = f'coalesce("{found["granularity"]}", {grain})'
-    known = f"{instant} + case when {grain} = 'day' then interval 1 day else interval 1 hour end"
-    if "known_at" in found:
-        given = found["known_at"]
-        given_instant = read_instant(f'"{given}"', schema.field(given).type)
-        known = f"coalesce({given_instant}, {known})"
-    quoted = f'"{found["quote"]}"' if "quote" in found else "'USD'"
-    return {"event_time": source, "known_at": known, "granularity": grain, "quote": quoted}
-
-
-def _money_columns(found: Mapping[str, str], default_currency: str) -> dict[str, str]:
-    """A currency column wins; else the price column's name; else what the caller said the file is in."""
-    price = found["price_native"]
-    currency = f'"{found["currency"]}"' if "currency" in found else None
-    implied = IMPLIED_CURRENCY.get(price.lower(), default_currency)
-    if price.lower() in IMPLIED_CURRENCY or currency is None:
-        # price_eth is in ETH whatever the currency column says the payment was made in.
-        return {"price_native": f'"{price}"', "currency": quote(implied)}
-    return {"price_native": f'"{price}"', "currency": currency}
-
-
-def _keyed(query: str, table: str, found: Mapping[str, str], file: str) -> str:
-    """Give rows without a hash or a log index synthetic ones.
-
-    The log index is the ordinal within the transaction in file order. Rows that agree in every telling column
-    are one event told twice by the same teller: they share the key, and the marts see a duplicate.
-    """
-    telling = ["source", "collection", "token_id", "event_time"]
-    telling += ["price_native", "buyer", "seller"] if table == "sales" else ["from_address", "to_address"]
-    have = [c for c in telling if c in found or c in ("source", "collection", "event_time")]
-    same = ", ".join(f'"{c}"' for c in have)
-    tx = "tx_hash" if "tx_hash" in found else "null::varchar"
-    index = "log_index" if "log_index" in found else "null::bigint"
-    sub = "sub_index" if "sub_index" in found else "null::bigint"
-    given = [c for c in ("tx_hash", "log_index", "sub_index") if c in found]
-    replaced = ", ".join([*given, "_given_tx", "_given_index", "_given_sub", "_first_row", "_ordinal"])
-    return f"""
-        select * exclude ({replaced}),
-            coalesce(nullif(_given_tx, ''), 'row:' || {quote(file + ":")} || _first_row) as tx_hash,
-            case when _given_tx is null or _given_tx = '' then coalesce(_given_index, 0)
-                else coalesce(_given_index, _ordinal) end as log_index,
-            coalesce(_given_sub, 0) as sub_index
-        from (
-            select *, dense_rank() over (partition by _given_tx order by _first_row) - 1 as _ordinal
-            from (
-                select *, {tx} as _given_tx, {index} as _given_index, {sub} as _given_sub,
-                    min("{ROW}") over (partition by {tx}, {same}) as _first_row
-                from ({query})
-            )
-        )
-    """
+def _market(plan: Plan) -> dict[str, str]:
+    """Primary or secondary, where the row, its event or its seller says so; and whether the event is no sale."""
+    stated = ["_w_sale_type"] if "sale_type" in plan.columns else []
+    columns: dict[str, str] = {}
+    if "event" in plan.columns:
+        words = ", ".join(f"{quote(k)}: {quote(v)}" for k, v in SALE_EVENTS.items() if v)
+        event = "regexp_replace(lower(_w_event), '[ -]+', '_', 'g')"
+        stated.append(f"map {{{words}}}[{event}]")
+        others = "[" + ", ".join(quote(w) for w in OTHER_EVENTS) + "]"
+        columns["_no_sale"] = f"coalesce(list_contains({others}, {event}), false)"
+    if "seller" in plan.columns:
+        stated.append(f"case when regexp_full_match(lower(_w_seller), '{_ZERO}') then 'primary' end")
+    columns["sale_type"] = f"coalesce({', '.join(stated)})" if stated else "null::varchar"
+    return columns

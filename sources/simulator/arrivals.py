@@ -1,6 +1,6 @@
-"""When rows become known: ordinary delays, and the faults that hold them back.
+"""When rows become known: ordinary delays, and the faults that delay them further.
 
-Here: event times → arrival times. Times are microseconds since the simulation's first instant.
+Here: event times → arrival times. Times are microseconds since the start of the simulation.
 """
 
 from __future__ import annotations

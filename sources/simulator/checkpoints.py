@@ -1,8 +1,8 @@
 """Checkpoints of a running market on disk, so that one more day does not cost the whole year.
 
-Here: writing and finding them. A checkpoint is named by the fingerprint of everything that decides the
+Here: writing and finding them. A checkpoint is named by the fingerprint of everything that determines the
 market up to its day, so that a longer run or a later fault finds it and another market does not. Files are
-written beside and renamed: a killed process leaves the old ones.
+written under a temporary name and renamed: a killed process leaves the old ones.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def save_checkpoint(directory: Path, config: SimulatorConfig, progress: Progress
         "recent": state.recent,
         **{f"orders_{name}": column for name, column in vars(state.orders).items()},
     }
-    beside = target.with_suffix(f".{os.getpid()}.part")
-    with zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
+    partial = target.with_suffix(f".{os.getpid()}.part")
+    with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         packed = io.BytesIO()
         np.savez(packed, **arrays)
         archive.writestr("state.npz", packed.getvalue())
@@ -52,7 +52,7 @@ def save_checkpoint(directory: Path, config: SimulatorConfig, progress: Progress
                 with pa.ipc.new_stream(sink, rows.schema) as writer:
                     writer.write_table(rows)
                 archive.writestr(f"pending/{day}/{name}", sink.getvalue())
-    beside.replace(target)
+    partial.replace(target)
     mine = sorted((day, path) for day, path in _found(directory) if path.name == _name(config, day))
     for _, old in mine[:-_KEPT]:
         old.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """What the simulated market is set to: size, calibration and faults.
 
 Here: the numbers, with their units and where they come from. Not here: how a day is drawn. The calibrated
-numbers were chosen so that `sources.simulator.calibration` agrees with the real bundle (80 Ethereum
+numbers were chosen so that `benchmarks.simulator_calibration` agrees with the real bundle (80 Ethereum
 collections with 200 or more clean sales, 2017-2022).
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from sources.protocol import SourceError
 
 DAY_US = 86_400_000_000
-"""Microseconds of a day: the simulation's times count microseconds since its first instant."""
+"""Microseconds of a day: the simulation's times are microseconds since its start."""
 
 _STREAM_DAY, _STREAM_FAULT = 3, 4
 COURSE_VERSION = 3
@@ -81,12 +81,12 @@ class Fault:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Behaviour of the market; shares are of secondary sales unless said otherwise.
+    """Behaviour of the market; shares are of secondary sales unless stated otherwise.
 
     Attributes:
         sales_spread: Log sd of sales per collection.
         existing_share: Share of collections launched before the first day.
-        launch_horizon_days: The others launch evenly over this many days.
+        launch_span_days: The others launch evenly over this many days.
         market_daily_sd: Log sd per day of the market factor.
         own_daily_sd: Log sd per day of a collection's own level.
         trade_step_sd: Log sd of the level's step per sale (it moves in trade time too, docs/domain.md, section 5).
@@ -99,16 +99,16 @@ class Calibration:
         bundle_share: Sale events that are bundles of two or more.
         wash_share: Sale events that are a wash round trip (concentrated in few collections).
         self_trade_share, zero_share, missing_share, fat_finger_share, usdc_share: Odd rows.
-        duplicate_share: Rows told twice, half of them by a second source.
+        duplicate_share: Rows reported twice, half of them by a second source.
         late_share: Rows known about a day late.
         gift_share: Transfers without a sale, per sale.
         standing_asks, standing_bids: Orders that are not filled, per sale.
-        primary_share: Mints of collections launched on the way that are told as primary sales.
+        primary_share: Mints of collections launched during the simulation that are reported as primary sales.
     """
 
     sales_spread: float = 1.5
     existing_share: float = 0.6
-    launch_horizon_days: int = 300
+    launch_span_days: int = 300
     market_daily_sd: float = 0.025
     own_daily_sd: float = 0.035
     trade_step_sd: float = 0.048
@@ -174,12 +174,12 @@ class SimulatorConfig:
             raise SimulatorConfigError(f"mean_tokens: expected 200 to 5000, found {self.mean_tokens!r}")
 
     @property
-    def first_instant(self) -> datetime:
+    def start_time(self) -> datetime:
         """Start of the first day."""
         return datetime.combine(self.start, time())
 
     def fingerprint(self, day: int) -> str:
-        """Names everything that decides the market before this day: `days` and later faults do not."""
+        """Identifies everything that determines the market before this day: `days` and later faults do not."""
         past = replace(self, days=1, faults=tuple(f for f in self.faults if f.day < day))
         return hashlib.sha256(f"{COURSE_VERSION} {past!r}".encode()).hexdigest()[:16]
 
@@ -194,7 +194,7 @@ def day_generator(config: SimulatorConfig, day: int, purpose: int) -> np.random.
 
 
 def fault_generator(config: SimulatorConfig, fault: Fault, purpose: int) -> np.random.Generator:
-    """The random numbers of a fault: its own, so that it changes nothing but what it says."""
+    """The random numbers of a fault: its own, so that it changes nothing else."""
     return np.random.default_rng(
         [config.seed, _STREAM_FAULT, fault.day, list(FAULTS).index(fault.name), purpose]
     )

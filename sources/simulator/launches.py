@@ -1,7 +1,7 @@
 """Collections as they appear: their mints, traits and primary sales.
 
 Here: the rows a launch causes. Collections launched before the first day are history: their mints keep
-their own event times and become known at the first instant.
+their own event times and become known at the start of the simulation.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Launches:
         return self._mints(token, day, known_times(self.config, self._mint_time(token), day, rng))
 
     def primary_sales(self, day: int, rng: np.random.Generator) -> pa.Table:
-        """The paid mints that a source tells as primary sales."""
+        """The paid mints that the source reports as primary sales."""
         token = self._tokens(self.of_day(day))
         every = max(round(1 / max(self.config.calibration.primary_share, 1e-9)), _PER_MINT_TX)
         token = token[token % every == 0] if self.config.calibration.primary_share > 0 else token[:0]
@@ -101,7 +101,7 @@ class Launches:
             **self.maker.asset(where, None),
             "name": joined("Simulated ", number_text(where)),
             "supply": pa.array(self.universe.sizes[where]),
-            "known_at": self.maker.instants(self.known_us[where]),
+            "known_at": self.maker.timestamps(self.known_us[where]),
             "source": constant(SOURCE, pa.string(), len(where)),
             "source_row": joined("collections:", number_text(where)),
         }
@@ -119,7 +119,7 @@ class Launches:
                 **self.maker.asset(where, owned),
                 "trait_type": pa.array(TYPE_NAMES).take(pa.array(kind)),
                 "trait_value": _VALUES.take(pa.array(kind * MAX_VALUES + codes[row, kind])),
-                "known_at": self.maker.instants(self.known_us[where]),
+                "known_at": self.maker.timestamps(self.known_us[where]),
                 "source": constant(SOURCE, pa.string(), len(owned)),
                 "source_row": joined("token_traits:", number_text(owned * MAX_TYPES + kind)),
             }
@@ -142,7 +142,7 @@ class Launches:
         return starts + np.arange(int(sizes.sum()))
 
     def _minter(self, token: Ints) -> Ints:
-        """Who minted a token: the same wallets `market.first_state` gives the tokens to."""
+        """The wallet that minted each token: the same wallets `market.first_state` gives the tokens to."""
         key = salted(self.config.seed, 21, token // _PER_MINT_TX)
         return (key % np.uint64(wallets(self.config))).astype(np.int64)
 

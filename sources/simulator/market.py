@@ -2,7 +2,7 @@
 
 Here: levels, which tokens sell and at what price. Not here: who trades with whom (`trades`), orders
 (`orders`), raw rows (`rows`), when rows arrive (`arrivals`). Everything is vectorised over collections;
-times are microseconds since the first instant of the simulation.
+times are microseconds since the start of the simulation.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 RECENT = 16
-"""Tokens sold last that each collection remembers (flippers buy and sell these)."""
+"""How many of the tokens sold last are kept per collection (flippers buy and sell these)."""
 _CANDIDATES = 6
-_WIDEST = 30.0  # Scales: beyond, the t distribution stops describing people.
+_WIDEST = 30.0  # Scales: a draw beyond this is not a plausible price.
 
 
 @dataclass
@@ -53,7 +53,7 @@ class MarketState:
 
 
 def first_state(config: SimulatorConfig, universe: Universe) -> MarketState:
-    """The market at the first midnight; every token belongs to whoever mints it."""
+    """The market at the first midnight; every token belongs to the wallet that minted it."""
     n = config.collections
     minter = salted(config.seed, 21, np.arange(len(universe.effect)) // 4) % np.uint64(wallets(config))
     return MarketState(
@@ -77,7 +77,7 @@ def trade_one_day(
         config: The market's settings.
         universe: Collections and tokens.
         effect: Log premium of each token on this day.
-        state: The market at the day's first instant; changed in place.
+        state: The market at the start of the day; changed in place.
 
     Returns:
         The trades, and the change of each collection's slow level over the day.

@@ -2,7 +2,7 @@
 
 Here: the order book's events of one day. Not here: the trades (`market`). A filled listing was made some
 hours before, at the price it sells for; the orders that stay unfilled are what the book shows. Ask prices
-follow the true value with a mark-up: they say something about the token, and not everything.
+follow the true value with a mark-up: they carry some information about the token's value, with noise.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ def order_one_day(
         config: The market's settings.
         universe: Collections and tokens.
         effect: Log premium of each token.
-        live: Orders live at the day's first instant.
+        live: Orders live at the start of the day.
         trades: The day's trades.
-        level: Log level of each collection at the day's first instant: makers do not know the day's course.
+        level: Log level of each collection at the start of the day: makers do not know the day's later levels.
         owner: Owner of each token at the day's end.
         day: Day of the simulation.
         rng: The day's random numbers for orders.
@@ -104,7 +104,7 @@ def order_one_day(
         Events (by time) and live orders.
     """
     end = (day + 1) * DAY_US
-    # Moved tokens: whoever held them cannot sell them any more.
+    # Tokens that changed hands: asks of their earlier owners are no longer valid.
     moved, first = np.unique(trades.token[::-1], return_index=True)
     last_move = trades.time[::-1][first]
     at = np.searchsorted(moved, live.token)

@@ -1,6 +1,6 @@
 """From a day's trades and orders to rows of the raw contract.
 
-Here: columns, currencies, the odd rows every market has, and the faults that change what a row says. Not
+Here: columns, currencies, the odd rows every market has, and the faults that change a row's content. Not
 here: who trades what (`market`, `orders`) and on which day a row arrives (`timeline`).
 """
 
@@ -46,10 +46,10 @@ class RowMaker:
         self.universe = universe
         self.addresses = hex_text(salted(config.seed, 51, np.arange(wallets(config))), 20)
         epoch = datetime(1970, 1, 1)  # noqa: DTZ001 - the contract's times are UTC without a zone
-        self.start_us = round((config.first_instant - epoch).total_seconds() * 1e6)
+        self.start_us = round((config.start_time - epoch).total_seconds() * 1e6)
 
-    def instants(self, times: Ints) -> pa.Array:
-        """Microseconds since the first instant as timestamps; negative ones are before it."""
+    def timestamps(self, times: Ints) -> pa.Array:
+        """Microseconds since the start as timestamps; negative ones are before it."""
         return pa.array(np.asarray(times, np.int64) + self.start_us).cast(TIMESTAMP)
 
     def asset(self, collection: Ints, token: Ints | None) -> dict[str, pa.Array]:
@@ -77,15 +77,15 @@ class RowMaker:
         }
 
     def clocks(self, event: Ints, known: Ints) -> dict[str, pa.Array]:
-        """Both clocks; a chain tells the second exactly."""
+        """Both clocks; a chain gives event times to the second."""
         return {
-            "event_time": self.instants(event // 1_000_000 * 1_000_000),
+            "event_time": self.timestamps(event // 1_000_000 * 1_000_000),
             "time_uncertainty_s": constant(0.0, pa.float64(), len(event)),
-            "known_at": self.instants(known),
+            "known_at": self.timestamps(known),
         }
 
     def origin(self, table: str, day: int, n: int) -> dict[str, pa.Array]:
-        """Who says so, and the row's name."""
+        """The source, and the row's identifier in it."""
         return {
             "source": constant(SOURCE, pa.string(), n),
             "source_row": joined(f"{table}:{day}:", number_text(np.arange(n))),
@@ -140,7 +140,7 @@ class RowMaker:
             **self.origin("sales", day, n),
         }
         rows = pa.table(columns).select(SALES.names).cast(SALES.schema)
-        return self._reorganised(self._told_twice(rows, day, rng), n, t.time, day)
+        return self._reorganised(self._reported_twice(rows, day, rng), n, t.time, day)
 
     def _wrong_currency(self, price: Floats, currency: Ints, day: int) -> tuple[Floats, Ints]:
         """The wrong_currency fault: ETH prices in wei, or called USDC."""
@@ -152,7 +152,7 @@ class RowMaker:
             currency = np.where(struck & ~half, 2, currency)
         return price, currency
 
-    def _told_twice(self, rows: pa.Table, day: int, rng: np.random.Generator) -> pa.Table:
+    def _reported_twice(self, rows: pa.Table, day: int, rng: np.random.Generator) -> pa.Table:
         """Duplicates: the same row again, or the same sale by a second source that lacks the log index."""
         share = self.config.calibration.duplicate_share
         by_other = np.flatnonzero(rng.random(rows.num_rows) < share / 2)
@@ -186,10 +186,10 @@ class RowMaker:
             again = _set(again, "source_row", joined(again.column("source_row").combine_chunks(), ":reorg"))
             known = again.column("known_at").cast(pa.int64())
             again = _set(again, "known_at", pc.add(known, _REORG_DELAY_US).cast(TIMESTAMP))
-            told, copies = rows.slice(0, n), rows.slice(n)
-            told = _set(told, "superseded_by", pc.if_else(pa.array(lost), new_hash, None))
-            told = _set(told, "finalized", pa.array(~lost))
-            rows = pa.concat_tables([told, copies, again])
+            originals, copies = rows.slice(0, n), rows.slice(n)
+            originals = _set(originals, "superseded_by", pc.if_else(pa.array(lost), new_hash, None))
+            originals = _set(originals, "finalized", pa.array(~lost))
+            rows = pa.concat_tables([originals, copies, again])
         return rows
 
     def transfers(self, trades: Trades, day: int, rng: np.random.Generator) -> pa.Table:
@@ -224,7 +224,7 @@ class RowMaker:
             "currency": pa.array(["ETH", "WETH"]).take(pa.array(events.is_bid.astype(np.int64))),
             "maker": self.addresses.take(pa.array(events.maker)),
             "marketplace": constant(_VENUES[0], pa.string(), n),
-            "valid_until": pc.if_else(endless, None, self.instants(events.valid_until)),
+            "valid_until": pc.if_else(endless, None, self.timestamps(events.valid_until)),
             **self.clocks(events.time, known_times(self.config, events.time, day, rng)),
             **self.origin("listings", day, n),
         }
@@ -240,8 +240,8 @@ class RowMaker:
             "quote": constant("USD", pa.string(), n),
             "rate": pa.array(np.stack([eth, eth, usdc], axis=1).ravel()),
             "granularity": constant("hour", pa.string(), n),
-            "event_time": self.instants(np.repeat(hours, 3)),
-            "known_at": self.instants(np.repeat(known, 3)),
+            "event_time": self.timestamps(np.repeat(hours, 3)),
+            "known_at": self.timestamps(np.repeat(known, 3)),
             **self.origin("exchange_rates", day, n),
         }
         return pa.table(columns).select(EXCHANGE_RATES.names).cast(EXCHANGE_RATES.schema)

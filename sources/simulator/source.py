@@ -1,9 +1,9 @@
-"""The simulated market as a `Source`, with the hidden truth beside it.
+"""The simulated market as a `Source`, together with its hidden true values.
 
 Here: windows of known time, and the truth tables. Not here: how the market runs (`timeline`).
 
 Read all tables of one window (up to about a month at 3,000 collections) before the next one: what was made
-for the window is remembered, so the market runs once.
+for the window is kept in memory, so the market runs once.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class SimulatorSource:
 
     def watermark(self) -> datetime:
         """The midnight after the last day."""
-        return self.config.first_instant + timedelta(days=self.config.days)
+        return self.config.start_time + timedelta(days=self.config.days)
 
     def first_known(self) -> datetime:
         """The first midnight."""
-        return self.config.first_instant
+        return self.config.start_time
 
     def read(self, table: str, start: datetime, end: datetime) -> Iterator[SourceBatch]:
         """Rows of a raw table with start <= known_at < end, in known order; never past the watermark.
@@ -98,8 +98,8 @@ class SimulatorSource:
         else:
             raise UnknownTableError(f"expected a truth table ({', '.join(TRUTH_TABLES)}), found {table!r}")
 
-    def _us(self, instant: datetime) -> int:
-        return (instant - self.first_known()) // timedelta(microseconds=1)
+    def _us(self, time: datetime) -> int:
+        return (time - self.first_known()) // timedelta(microseconds=1)
 
     def _dated(
         self, table: str, start: datetime, end: datetime, first: int, last: int

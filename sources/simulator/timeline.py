@@ -1,6 +1,6 @@
 """The market day by day, in the order in which it becomes known.
 
-Here: running the market forward, sorting rows into the days on which they arrive, remembering what was
+Here: running the market forward, sorting rows into the days on which they arrive, keeping what was
 made, and going back to a checkpoint. Not here: what a day contains (`market`, `orders`, `rows`,
 `launches`).
 """
@@ -69,8 +69,8 @@ class Timeline:
             self._run_to(day)
         self._made.move_to_end(day)
         rows = self._made[day][table]
-        if table == SALES.name and self._needs_judging(rows, day):
-            return self._judged(rows, day)
+        if table == SALES.name and self._needs_validation(rows, day):
+            return self._validated(rows, day)
         return SourceBatch(rows, QUARANTINE.schema.empty_table())
 
     def levels(self, day: int) -> list[np.ndarray]:
@@ -117,7 +117,7 @@ class Timeline:
         return Progress(first_state(self.config, self.universe))
 
     def _keep(self, day: int, progress: Progress) -> None:
-        """Remember the progress, in memory and (if asked for) on disk."""
+        """Keep the progress, in memory and (if asked for) on disk."""
         self._checkpoints[day] = deepcopy(progress)
         while len(self._checkpoints) > _KEPT_CHECKPOINTS:
             self._checkpoints.popitem(last=False)
@@ -189,19 +189,19 @@ class Timeline:
         known = rows.column("known_at").cast(pa.int64()).to_numpy()
         return (known - self.maker.start_us) // DAY_US
 
-    def _needs_judging(self, rows: pa.Table, day: int) -> bool:
+    def _needs_validation(self, rows: pa.Table, day: int) -> bool:
         """Rows are right by construction, unless a fault broke the schema or left a price in wei."""
         if self.config.active("schema_break", day):
             return True
         highest = pc.max(rows.column("price_native")).as_py()
         return highest is not None and highest > _BELIEVABLE_PRICE
 
-    def _judged(self, rows: pa.Table, day: int) -> SourceBatch:
-        """What the door makes of the day's sales; under schema_break the price comes under another name."""
+    def _validated(self, rows: pa.Table, day: int) -> SourceBatch:
+        """The day's sales after validation; under schema_break the price comes under another name."""
         old, new = _RENAMED
         broken = bool(self.config.active("schema_break", day))
         renamed = rows.rename_columns([new if broken and n == old else n for n in rows.column_names])
-        end = self.config.first_instant + timedelta(days=day + 1)
+        end = self.config.start_time + timedelta(days=day + 1)
         return validate(SALES.name, renamed, now=end, undated_known_at=end, always=SALES.names)
 
 

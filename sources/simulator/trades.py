@@ -1,7 +1,7 @@
-"""Who trades what with whom on one day: sales, bundles, wash round trips and gifts.
+"""The trades of one day with buyers and sellers: sales, bundles, wash round trips and gifts.
 
 Here: putting a day's trades together so that every seller owns what is sold. Not here: which tokens sell
-and at what price (`market`). Times are microseconds since the first instant of the simulation.
+and at what price (`market`). Times are microseconds since the start of the simulation.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class Drafts:
         def sellers() -> Ints:
             return np.where(follows, np.append(-1, buyer[:-1]), owner[token]) if n else buyer
 
-        # Who a leg goes back to depends on the legs before it: settled from the first to the last.
+        # The receiver of a leg depends on the legs before it, so they are processed in order.
         back = np.flatnonzero(flat.pop("returns") & follows)
         while len(back) and bool((buyer[back] != (returned := sellers()[back - 1])).any()):
             buyer[back] = returned

@@ -1,7 +1,7 @@
-"""What does not change while the market runs: collections, tokens, traits and what they are worth.
+"""What does not change while the market runs: collections, tokens, traits and their premiums.
 
 Here: everything drawn once from the seed. Not here: the market's course (`market`). Tokens of all
-collections stand in one long array; collection k owns positions offsets[k] to offsets[k + 1]; a token's id
+collections are in one long array; collection k owns positions offsets[k] to offsets[k + 1]; a token's id
 is its position in the collection, counted from 1.
 """
 
@@ -23,13 +23,13 @@ Floats = npt.NDArray[np.float64]
 MAX_TYPES = 8
 MAX_VALUES = 40
 ABSENT = 255
-"""Trait code of a token that lacks the trait (no row is told)."""
+"""Trait code of a token that lacks the trait (there is no row for it)."""
 TYPE_NAMES = ("Background", "Body", "Clothing", "Eyes", "Hat", "Mouth", "Earring", "Aura")
 _EMPTY_SHARE = 0.35  # Share of trait types that some tokens lack.
 _PRICED_SHARE = 0.24  # Trait values anyone pays for.
 _PREMIUM_SCALE = 0.5  # Log premium per unit of information beyond the common.
 _COMMON_INFORMATION = 2.3  # -ln(share): a value that one token in ten has is common.
-_MOST_PREMIUM = 3.0  # Log: no single trait is worth more than 20 times the level.
+_MOST_PREMIUM = 3.0  # Log: no single trait multiplies the level by more than 20.
 _STREAM_UNIVERSE, _STREAM_TRAITS = 1, 2
 
 
@@ -82,9 +82,9 @@ def build_universe(config: SimulatorConfig) -> Universe:
     sizes = _with_mean(config.mean_tokens, _evenly_normal(rng, n), 100, 10_000).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     exists = rng.random(n) < c.existing_share
-    launch = np.where(exists, -rng.integers(10, 400, n), rng.integers(1, c.launch_horizon_days, n))
+    launch = np.where(exists, -rng.integers(10, 400, n), rng.integers(1, c.launch_span_days, n))
     # Late launches have fewer days to trade in: the mean over all is kept.
-    seen = c.existing_share + (1 - c.existing_share) * (1 - c.launch_horizon_days / 2 / 365)
+    seen = c.existing_share + (1 - c.existing_share) * (1 - c.launch_span_days / 2 / 365)
     yearly = _with_mean(
         config.mean_sales / seen, c.sales_spread * _evenly_normal(rng, n), 0, (sizes * 10).astype(np.float64)
     )
@@ -134,10 +134,10 @@ def _with_mean(mean: float, logs: Floats, low: float, high: float | Floats) -> F
 def _traits(
     config: SimulatorConfig, sizes: Ints, offsets: Ints, types: Ints
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Trait codes and the worth they give each token.
+    """Trait codes and the premium of each token.
 
-    Value frequencies fall like a power of their rank. Most values are worth nothing; a rare one may be
-    worth a lot: its premium grows with its information -ln(share), which gives the heavy upper tail of real
+    Value frequencies fall like a power of their rank. Most values have no premium; a rare one may have
+    a high one: it grows with its information -ln(share), which gives the heavy upper tail of real
     premiums.
     """
     rng = np.random.default_rng([config.seed, _STREAM_TRAITS])
@@ -164,7 +164,7 @@ def _traits(
             (premium + rng.normal(0, 0.025, premium.shape)) * strength[:, None], _MOST_PREMIUM
         )
         lacking = np.where(rng.random(n) < _EMPTY_SHARE, rng.uniform(0.05, 0.6, n), 0.0)
-        # One sorted search for all collections: their cumulative shares stand one after the other.
+        # One sorted search for all collections: their cumulative shares are concatenated.
         ladder = (np.cumsum(share, axis=1) + np.arange(n)[:, None]).ravel()
         where = np.repeat(np.arange(n), sizes)
         draw = rng.random(tokens)
@@ -173,7 +173,7 @@ def _traits(
         present = has[where] & (rng.random(tokens) >= lacking[where])
         codes[present, j] = code[present]
         effect[present] += premium[where, code][present].astype(np.float32)
-    # What no trait explains. Collections without traits are priced by looks alone: it is all they have.
+    # The part of a premium that no trait explains. Collections without traits have only this part.
     own = np.where(types > 0, 0.05, 0.2)
     effect += (rng.standard_normal(tokens) * np.repeat(own, sizes)).astype(np.float32)
     return codes, effect

@@ -1,4 +1,4 @@
-"""Ticks of the alert sensors on a real instance: a failed run or check is told once, until it is well again."""
+"""Ticks of the alert sensors on a real instance: a failed run or check alerts once, until it succeeds again."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from orchestration.alerts.store import Outbox
 from orchestration.checks.factory import guidance
 from orchestration.resources import Assay
 from orchestration.settings import load_settings
+from orchestration.states import CheckSeverity
 
 
 class Trouble(dg.ConfigurableResource):
-    """What goes wrong in the test's job is said by a file, as its code is loaded once."""
+    """The test's job fails while a file exists, as its code is loaded once."""
 
     path: str
 
@@ -41,13 +42,13 @@ def quarantine_rate(trouble: Trouble) -> dg.AssetCheckResult:
 @dg.asset_check(asset=estimates)
 def prices_plausible(trouble: Trouble) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        passed=not trouble.is_on, metadata=guidance("error", "assay why c0", "prices-implausible")
+        passed=not trouble.is_on, metadata=guidance(CheckSeverity.ERROR, "assay why c0", "prices-implausible")
     )
 
 
 @dg.asset
 def slo_status() -> None:
-    """Its checks are the service levels, which tell themselves: nothing below expects a word of them."""
+    """Its checks are the service levels, which have alerts of their own: the tests below expect none of theirs."""
 
 
 @dg.asset_check(asset=slo_status)
@@ -59,11 +60,11 @@ build = dg.define_asset_job("build_it", dg.AssetSelection.assets(estimates).with
 judge = dg.define_asset_job("judge_it", dg.AssetSelection.all_asset_checks())
 
 
-class House:
-    """A code location with the sensors, its instance, and a daemon that ticks when told."""
+class HomeWithSensors:
+    """A code location with the sensors, its instance, and a daemon that ticks on request."""
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
-        self.home, self.instance, self.cursors = folder, instance, dict[str, str | None]()
+        self.folder, self.instance, self.cursors = folder, instance, dict[str, str | None]()
         self.trouble = folder / "trouble"
         self.assay = Assay(load_settings(home=folder))
         self.defs = dg.Definitions(
@@ -94,72 +95,72 @@ class House:
                 self.repository.get_sensor_def(name).evaluate_tick(context)
                 self.cursors[name] = context.cursor
 
-    def told(self) -> list[tuple[str, str]]:
-        log = self.home / "alerts.log"
+    def messages(self) -> list[tuple[str, str]]:
+        log = self.folder / "alerts.log"
         lines = log.read_text().splitlines() if log.exists() else []
         return [(line["kind"], line["title"]) for line in map(json.loads, lines)]
 
 
 @pytest.fixture
-def house(tmp_path):
+def home(tmp_path):
     (tmp_path / "dagster").mkdir()
     with dg.DagsterInstance.local_temp(
         str(tmp_path / "dagster"), overrides={"telemetry": {"enabled": False}}
     ) as instance:
-        built = House(tmp_path, instance)
+        built = HomeWithSensors(tmp_path, instance)
         built.tick()
         yield built
 
 
-def test_a_failed_run_is_told_until_a_run_of_its_job_succeeds(house):
-    house.trouble.touch()
-    house.run("build_it")
-    house.tick()
-    house.run("build_it")
-    house.tick()
-    assert house.told() == [("opened", "The job build_it failed")]
+def test_a_failed_run_is_open_until_a_run_of_its_job_succeeds(home):
+    home.trouble.touch()
+    home.run("build_it")
+    home.tick()
+    home.run("build_it")
+    home.tick()
+    assert home.messages() == [("opened", "The job build_it failed")]
 
-    house.trouble.unlink()
-    house.run("build_it")
-    house.tick()
-    house.tick()
-    assert house.told()[1:] == [("resolved", "The job build_it failed")]
-
-
-def test_sensors_that_tick_late_and_in_the_wrong_order_end_with_what_is_true(house):
-    house.run("build_it")
-    house.trouble.touch()
-    house.run("build_it")
-    house.tick("alert_failed_runs", "resolve_failed_runs", "deliver_alerts")
-    assert house.told() == [("opened", "The job build_it failed")], "the older success resolves nothing"
-
-    house.trouble.unlink()
-    house.run("build_it")
-    house.trouble.touch()
-    house.run("judge_it")
-    house.tick("resolve_failed_runs", "alert_failed_runs", "deliver_alerts")
-    assert house.told()[1:] == [("resolved", "The job build_it failed")]
+    home.trouble.unlink()
+    home.run("build_it")
+    home.tick()
+    home.tick()
+    assert home.messages()[1:] == [("resolved", "The job build_it failed")]
 
 
-def test_failed_checks_are_one_message_and_keep_their_guidance(house):
-    house.run("build_it")
-    house.trouble.touch()
-    house.run("judge_it")
-    house.tick()
-    house.run("judge_it")
-    house.tick()
-    assert house.told() == [("opened", "2 checks failed")]
-    incidents = Outbox.of(house.home).rows(
+def test_sensors_that_tick_late_and_in_the_wrong_order_end_with_the_current_state(home):
+    home.run("build_it")
+    home.trouble.touch()
+    home.run("build_it")
+    home.tick("alert_failed_runs", "resolve_failed_runs", "deliver_alerts")
+    assert home.messages() == [("opened", "The job build_it failed")], "the older success resolves nothing"
+
+    home.trouble.unlink()
+    home.run("build_it")
+    home.trouble.touch()
+    home.run("judge_it")
+    home.tick("resolve_failed_runs", "alert_failed_runs", "deliver_alerts")
+    assert home.messages()[1:] == [("resolved", "The job build_it failed")]
+
+
+def test_failed_checks_are_one_message_and_keep_their_guidance(home):
+    home.run("build_it")
+    home.trouble.touch()
+    home.run("judge_it")
+    home.tick()
+    home.run("judge_it")
+    home.tick()
+    assert home.messages() == [("opened", "2 checks failed")]
+    incidents = Outbox.of(home.folder).rows(
         "select key, severity, runbook, command, body from incidents order by key"
     )
     assert [tuple(row) for row in incidents] == [
         ("check/estimates/prices_plausible", "ticket", "prices-implausible", "assay why c0", "No details."),
         ("check/estimates/quarantine_rate", "info", "check-failed", "assay run", "share: 0.31"),
     ]
-    house.trouble.unlink()
-    house.run("judge_it")
-    house.tick()
-    assert house.told()[1:] == [("resolved", "2 checks failed")]
+    home.trouble.unlink()
+    home.run("judge_it")
+    home.tick()
+    assert home.messages()[1:] == [("resolved", "2 checks failed")]
 
 
 def test_the_sensors_are_off_until_enabled():
@@ -167,6 +168,6 @@ def test_the_sensors_are_off_until_enabled():
         assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
 
 
-def test_delivery_leaves_the_names_of_what_should_tick_for_the_watchdog(house):
-    names = {row["name"] for row in Outbox.of(house.home).rows("select name from automations")}
+def test_delivery_stores_the_names_of_sensors_and_schedules_for_the_watchdog(home):
+    names = {row["name"] for row in Outbox.of(home.folder).rows("select name from automations")}
     assert "deliver_alerts" in names

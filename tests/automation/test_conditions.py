@@ -68,11 +68,11 @@ def test_between_valuing_and_watching_the_hourly_job_is_waited_for(daemon: Daemo
     daemon.update("token_estimates")
     assert daemon.tick() == set()
     daemon.update(*sorted(WATCHED))
-    daemon.instance.report_run_failed(run)  # over, whatever came of it
+    daemon.instance.report_run_failed(run)  # ended, with any result
     assert daemon.tick() == set(), "watched meanwhile"
 
 
-def test_a_pass_that_failed_is_made_up_for(daemon: Daemon) -> None:
+def test_a_pass_that_failed_is_repeated(daemon: Daemon) -> None:
     job = daemon.defs.resolve_job_def(monitor.name)
     run = daemon.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
     daemon.update("token_estimates")
@@ -82,7 +82,7 @@ def test_a_pass_that_failed_is_made_up_for(daemon: Daemon) -> None:
 
 
 def test_a_refreshed_table_asks_for_no_partition_of_three_thousand(daemon: Daemon) -> None:
-    """Nothing but a valuation is followed; a condition on what is partitioned would answer three thousand times."""
+    """Nothing but a valuation is followed; a condition on partitions would request three thousand."""
     for _ in range(2):
         daemon.update("raw_sales", "fct_sales", "dim_tokens", "sale_features", "pooled_prior")
         daemon.update("online_metrics", "token_features")

@@ -47,13 +47,13 @@ def test_the_asset_graph_is_the_reviewed_one(defs):
     assert graph == json.loads(SNAPSHOT.read_text())
 
 
-def test_every_asset_says_what_it_is_and_whose(defs):
-    untold = [
+def test_every_asset_has_a_description_owners_and_kinds(defs):
+    incomplete = [
         s.key.to_user_string()
         for s in defs.resolve_all_asset_specs()
         if not s.key.path[0].startswith("stg_source") and not (s.description and s.owners and s.kinds)
     ]
-    assert untold == []
+    assert incomplete == []
 
 
 def test_nothing_runs_by_itself_until_enabled(defs):

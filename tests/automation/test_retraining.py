@@ -1,4 +1,4 @@
-"""Ticks of the acting sensors on a real instance: cap, cooldown, daily budget, kill switch, one run for one need."""
+"""Ticks of the retraining sensors on a real instance: cap, cooldown, daily budget, kill switch, one run per need."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from orchestration.retraining.worklist import Memory
 from orchestration.settings import load_settings
 
 
-class House:
-    """A home with a queue, its instance, and a daemon that ticks when told. Days pass by `tomorrow`."""
+class HomeWithQueue:
+    """A home with a queue, its instance, and a daemon that ticks on request. Days pass by `tomorrow`."""
 
     def __init__(self, lake: Lake, instance: dg.DagsterInstance) -> None:
         self.lake, self.instance, self.cursor = lake, instance, None
-        self.now = datetime(2024, 5, 1, 13)  # noqa: DTZ001 - market time is naive UTC
+        self.as_of = datetime(2024, 5, 1, 13)  # noqa: DTZ001 - the lake keeps naive UTC
         self.options: dict[str, Any] = {"retrain_cap": 5, "retrain_daily_budget": 8, "retrain_cooldown_h": 72}
 
     @property
     def assay(self) -> Assay:
-        return Assay(load_settings(home=self.lake.config.home, as_of=self.now, **self.options))
+        return Assay(load_settings(home=self.lake.config.home, as_of=self.as_of, **self.options))
 
     def queue(self, n: int, prefix: str = "c") -> None:
         with self.assay.lake.write("a test's queue") as con:
@@ -46,7 +46,7 @@ class House:
                 f"insert into {QUEUE} by name select ? || lpad(i::varchar, 4, '0') as collection, 'retrain' as kind,"
                 " 'test' as reason, 1.0 as value_eth, 1.0 as severity, 10000.0 - i as priority, 0 as attempts,"
                 " 'queued' as state, $2::timestamp as first_seen from range($3) as r (i)".replace("?", "$1"),
-                [prefix, self.now, n],
+                [prefix, self.as_of, n],
             )
 
     def tick(self, name: str = RETRAIN_DRIFTED, *, keep: bool = True, **context: Any) -> Any:
@@ -62,10 +62,10 @@ class House:
             repository_def=repository,
             cursor=context.get("cursor", self.cursor),
             resources={"assay": assay},
-        ) as told:
-            data = repository.get_sensor_def(name).evaluate_tick(told)
+        ) as sensor:
+            data = repository.get_sensor_def(name).evaluate_tick(sensor)
             if keep:
-                self.cursor = told.cursor
+                self.cursor = sensor.cursor
         return data
 
     def asked(self, **context: Any) -> list[str]:
@@ -84,10 +84,10 @@ class House:
             retrain_worklist, run_config=dict(request.run_config), tags=dict(request.tags), status=status
         )
         with self.assay.lake.write("as the job does") as con:
-            mark_launched(con, keys_of(request), run.run_id, self.now)
+            mark_launched(con, keys_of(request), run.run_id, self.as_of)
             if status is dg.DagsterRunStatus.SUCCESS:
                 trained = [key for key in keys_of(request) if key not in failed]
-                mark_trained(con, trained, run.run_id, self.now, self.options["retrain_cooldown_h"])
+                mark_trained(con, trained, run.run_id, self.as_of, self.options["retrain_cooldown_h"])
         return run.run_id
 
     def states(self) -> dict[str, int]:
@@ -95,7 +95,7 @@ class House:
             return dict(con.execute(f"select state, count(*) from {QUEUE} group by 1").fetchall())
 
     def tomorrow(self, days: int = 1) -> None:
-        self.now += timedelta(days=days)
+        self.as_of += timedelta(days=days)
 
 
 def keys_of(request: Any) -> list[str]:
@@ -108,129 +108,131 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 @pytest.fixture
-def house(lake: Lake) -> Iterator[House]:
+def home(lake: Lake) -> Iterator[HomeWithQueue]:
     with dg.DagsterInstance.ephemeral() as instance:
-        yield House(lake, instance)
+        yield HomeWithQueue(lake, instance)
     with lake.write("the next test begins with nothing") as con:
         con.execute(f"delete from {QUEUE}")
 
 
-def test_the_most_valuable_are_trained_in_one_run_up_to_the_cap_and_the_days_budget(house: House) -> None:
-    house.queue(20)
-    first = house.tick().run_requests
+def test_the_most_valuable_are_trained_in_one_run_up_to_the_cap_and_the_days_budget(
+    home: HomeWithQueue,
+) -> None:
+    home.queue(20)
+    first = home.tick().run_requests
     assert [keys_of(r) for r in first] == [[f"c000{i}" for i in range(5)]]
-    house.run(first[0])
-    second = house.tick().run_requests
+    home.run(first[0])
+    second = home.tick().run_requests
     assert keys_of(second[0]) == ["c0005", "c0006", "c0007"], "eight a day, five of them are spent"
-    house.run(second[0])
-    assert "budget" in house.tick().skip_message
-    house.tomorrow()
-    assert house.asked() == [f"c{i:04}" for i in range(8, 13)], "a new day, a new budget"
-    assert house.states() == {"cooling": 8, "queued": 12}
+    home.run(second[0])
+    assert "budget" in home.tick().skip_message
+    home.tomorrow()
+    assert home.asked() == [f"c{i:04}" for i in range(8, 13)], "a new day, a new budget"
+    assert home.states() == {"cooling": 8, "queued": 12}
 
 
-def test_a_collection_is_not_trained_again_before_its_cooldown_is_over(house: House) -> None:
-    house.queue(2)
-    house.run(house.tick().run_requests[0])
-    with house.assay.lake.write("it asks again") as con:
+def test_a_collection_is_not_trained_again_before_its_cooldown_is_over(home: HomeWithQueue) -> None:
+    home.queue(2)
+    home.run(home.tick().run_requests[0])
+    with home.assay.lake.write("it asks again") as con:
         con.execute(f"update {QUEUE} set state = 'queued'")
     for _ in range(3):
-        assert house.asked() == []
-        house.tomorrow()
-    assert house.asked() == ["c0000", "c0001"]
+        assert home.asked() == []
+        home.tomorrow()
+    assert home.asked() == ["c0000", "c0001"]
 
 
-def test_two_ticks_at_once_ask_for_the_same_run(house: House) -> None:
-    house.queue(3)
-    one = house.tick(keep=False).run_requests[0]
-    other = house.tick(keep=False).run_requests[0]
+def test_two_ticks_at_once_ask_for_the_same_run(home: HomeWithQueue) -> None:
+    home.queue(3)
+    one = home.tick(keep=False).run_requests[0]
+    other = home.tick(keep=False).run_requests[0]
     assert one.run_key == other.run_key, "Dagster starts one run per key"
     assert keys_of(one) == keys_of(other)
 
 
-def test_another_try_of_the_same_collections_is_another_run(house: House) -> None:
-    house.options["retrain_cooldown_h"] = 0
-    house.queue(2)
-    first = house.tick().run_requests[0]
-    run = house.run(first, dg.DagsterRunStatus.FAILURE)
-    with house.assay.lake.write("the monitoring pass finds the dead run") as con:
+def test_another_try_of_the_same_collections_is_another_run(home: HomeWithQueue) -> None:
+    home.options["retrain_cooldown_h"] = 0
+    home.queue(2)
+    first = home.tick().run_requests[0]
+    run = home.run(first, dg.DagsterRunStatus.FAILURE)
+    with home.assay.lake.write("the monitoring pass finds the failed run") as con:
         assert release(con, [run]) == 2
-    again = house.tick().run_requests[0]
+    again = home.tick().run_requests[0]
     assert keys_of(again) == keys_of(first)
     assert again.run_key != first.run_key
 
 
-def test_a_fit_that_failed_in_a_run_that_succeeded_waits_again(house: House) -> None:
-    house.queue(2)
-    with house.assay.lake.write("both err") as con:
+def test_a_fit_that_failed_in_a_run_that_succeeded_waits_again(home: HomeWithQueue) -> None:
+    home.queue(2)
+    with home.assay.lake.write("both err") as con:
         con.execute(
             f"insert into {ONLINE} by name select collection, 'degraded' as state, 50 as n, 0.3 as mdape,"
             f" 0.1 as past_mdape, $1::timestamp as window_start, $1::timestamp as window_end from {QUEUE}",
-            [house.now],
+            [home.as_of],
         )
     try:
-        house.run(house.tick().run_requests[0], failed=["c0001"])
-        assert house.states() == {"cooling": 1, "launched": 1}
-        state, _, _ = queue_work(house.assay, house.instance)
+        home.run(home.tick().run_requests[0], failed=["c0001"])
+        assert home.states() == {"cooling": 1, "launched": 1}
+        state, _, _ = queue_work(home.assay, home.instance)
         assert (state.queued, state.launched, state.cooling) == (("c0001",), 0, 1)
-        assert house.asked() == [], "not before the cooldown is over"
-        house.tomorrow(3)
-        assert house.asked() == ["c0001"]
+        assert home.asked() == [], "not before the cooldown is over"
+        home.tomorrow(3)
+        assert home.asked() == ["c0001"]
     finally:
-        with house.lake.write("the next test begins with nothing") as con:
+        with home.lake.write("the next test begins with nothing") as con:
             con.execute(f"delete from {ONLINE}")
 
 
-def test_while_its_run_goes_on_nothing_more_is_asked_for(house: House) -> None:
-    house.queue(9)
-    house.run(house.tick().run_requests[0], dg.DagsterRunStatus.STARTED)
-    assert "has not ended" in house.tick().skip_message
+def test_while_its_run_goes_on_nothing_more_is_asked_for(home: HomeWithQueue) -> None:
+    home.queue(9)
+    home.run(home.tick().run_requests[0], dg.DagsterRunStatus.STARTED)
+    assert "has not ended" in home.tick().skip_message
 
 
-def test_the_kill_switch_stops_both_sensors(house: House) -> None:
-    house.queue(3)
-    house.options["acting"] = False
+def test_the_kill_switch_stops_both_sensors(home: HomeWithQueue) -> None:
+    home.queue(3)
+    home.options["acting"] = False
     for name in (RETRAIN_DRIFTED, "roll_back_worse"):
-        told = house.tick(name)
-        assert not told.run_requests
-        assert "ASSAY_ACTING" in told.skip_message
-    house.options["acting"] = True
-    assert house.asked() == ["c0000", "c0001", "c0002"]
+        evaluated = home.tick(name)
+        assert not evaluated.run_requests
+        assert "ASSAY_ACTING" in evaluated.skip_message
+    home.options["acting"] = True
+    assert home.asked() == ["c0000", "c0001", "c0002"]
 
 
-def test_a_lost_or_damaged_cursor_is_made_up_for_by_the_runs(house: House) -> None:
-    house.queue(8)
-    request = house.tick().run_requests[0]
-    house.instance.create_run_for_job(
+def test_a_lost_or_damaged_cursor_is_replaced_by_the_runs(home: HomeWithQueue) -> None:
+    home.queue(8)
+    request = home.tick().run_requests[0]
+    home.instance.create_run_for_job(
         retrain_worklist,
         run_config=dict(request.run_config),
         tags=dict(request.tags),
         status=dg.DagsterRunStatus.SUCCESS,
     )
     for cursor in (None, "{", json.dumps({"requested": [1]})):
-        assert house.asked(cursor=cursor, keep=False) == ["c0005", "c0006", "c0007"]
+        assert home.asked(cursor=cursor, keep=False) == ["c0005", "c0006", "c0007"]
 
 
-def test_the_cursor_forgets_what_nothing_counts_any_more(house: House) -> None:
-    house.queue(5)
-    house.run(house.tick().run_requests[0])
-    house.tomorrow(10)
-    house.tick()
-    remembered = Memory.of_cursor(house.cursor)
+def test_the_cursor_forgets_requests_past_cooldown_and_budget(home: HomeWithQueue) -> None:
+    home.queue(5)
+    home.run(home.tick().run_requests[0])
+    home.tomorrow(10)
+    home.tick()
+    remembered = Memory.of_cursor(home.cursor)
     assert remembered is not None
     assert remembered.requested == {}
 
 
-def test_a_home_without_a_queue_asks_for_nothing(house: House) -> None:
-    assert "nothing waits" in house.tick().skip_message
-    assert house.tick("roll_back_worse").run_requests == []
+def test_a_home_without_a_queue_asks_for_nothing(home: HomeWithQueue) -> None:
+    assert "nothing waits" in home.tick().skip_message
+    assert home.tick("roll_back_worse").run_requests == []
 
 
-def test_three_hundred_of_three_thousand_are_one_run(house: House) -> None:
-    house.options |= {"retrain_cap": 300, "retrain_daily_budget": 600}
-    house.instance.add_dynamic_partitions(str(collections.name), [f"c{i:04}" for i in range(3000)])
-    house.queue(3000)
-    request = house.tick().run_requests
+def test_three_hundred_of_three_thousand_are_one_run(home: HomeWithQueue) -> None:
+    home.options |= {"retrain_cap": 300, "retrain_daily_budget": 600}
+    home.instance.add_dynamic_partitions(str(collections.name), [f"c{i:04}" for i in range(3000)])
+    home.queue(3000)
+    request = home.tick().run_requests
     assert len(request) == 1
     assert len(keys_of(request[0])) == 300
     assert request[0].tags[RETRAINING_TAG] == RETRAIN_DRIFTED

@@ -1,4 +1,4 @@
-"""The UI shows what the SLOs promise: a check per SLO, a freshness policy per asset that one names."""
+"""The UI shows the SLOs: a check per SLO, a freshness policy per asset that one names."""
 
 import dagster as dg
 import pytest
@@ -26,4 +26,4 @@ def test_assets_that_an_slo_names_carry_its_freshness_policy_and_have_no_partiti
         policy = specs[asset].freshness_policy
         assert policy is not None, asset
         assert policy.fail_window.to_timedelta().total_seconds() == promised.fail_after_h * 3600
-        assert specs[asset].partitions_def is None, f"{asset}: Dagster looks at any partition"
+        assert specs[asset].partitions_def is None, f"{asset}: Dagster takes any partition"

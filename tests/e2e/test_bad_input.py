@@ -56,7 +56,7 @@ def test_a_folder_that_does_not_exist(tmp_path):
 def test_a_missing_column(data, tmp_path):
     (data / "sales.csv").write_text("collection,token_id,price\napes,1,2.0\n")
     done = _run_files(tmp_path)
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "sales.csv" in done.stderr
     assert "event_time" in done.stderr or "timestamp" in done.stderr
 
@@ -64,7 +64,7 @@ def test_a_missing_column(data, tmp_path):
 def test_a_truncated_parquet_file(data, tmp_path):
     (data / "sales.parquet").write_bytes(b"PAR1 and then nothing")
     done = _run_files(tmp_path)
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "sales.parquet" in done.stderr
 
 
@@ -115,12 +115,12 @@ def test_bad_rows_wait_in_quarantine_while_the_good_ones_are_valued(data, tmp_pa
     (data / "sales.csv").write_text("\n".join([HEADER, *good, *bad]) + "\n")
     done = _run_files(tmp_path)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["quarantined"] == len(bad)
-    assert told["sales"] == len(good)
-    assert told["collections"] == 1
-    assert len(told["quarantine"]) > 1
-    for reason in told["quarantine"]:
+    summary = json.loads(done.stdout)
+    assert summary["quarantined"] == len(bad)
+    assert summary["sales"] == len(good)
+    assert summary["collections"] == 1
+    assert len(summary["quarantine"]) > 1
+    for reason in summary["quarantine"]:
         assert reason["reason"]
         assert reason["expected"]
         assert reason["source_row"].startswith("sales.csv:")

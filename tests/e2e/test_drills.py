@@ -1,4 +1,4 @@
-"""Every fault has a drill, and a drill says what did not hold."""
+"""Every fault has a drill, and a drill names what did not hold."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_unknown_drill_is_answered_with_what_comes_close():
     assert "did you mean outage" in done.stderr
 
 
-# What a drill would say if the system did worse.
+# Verdicts of a drill when the system does worse.
 
 DRILL = Drill("d", "s", passes=(1, 2), fault="outage", detected_by=("slo/a",), also_noticed=("check/",))
 
@@ -75,18 +75,18 @@ def test_what_was_noticed_in_time_and_is_over_passes():
         ([incident(), incident("slo/b")], "anything else"),
     ],
 )
-def test_missed_late_lasting_or_false_is_said(found, word):
+def test_missed_late_lasting_or_false_incidents_fail(found, word):
     assert [word in what for what in failing(found)] == [True]
 
 
-def test_a_page_in_a_quiet_market_is_said():
+def test_a_page_in_a_quiet_market_fails():
     quiet = Drill("q", "s", passes=(1,), watch_only=True)
     assert failing([incident(severity="ticket")], quiet) == []
-    assert failing([incident()], quiet) == ["nobody is woken"]
+    assert failing([incident()], quiet) == ["nothing pages"]
 
 
 @pytest.mark.parametrize(
-    ("messages", "told_once", "over_once"),
+    ("messages", "alerted_once", "over_once"),
     [
         ([message("opened", "slo/a"), message("resolved", "slo/a")], True, True),
         ([message("resolved", "slo/a")], False, True),
@@ -98,9 +98,9 @@ def test_a_page_in_a_quiet_market_is_said():
         ([message("opened", "slo/a"), message("reminder", "slo/a")], True, False),
     ],
 )
-def test_a_message_too_few_or_too_many_is_said(messages, told_once, over_once):
+def test_a_message_too_few_or_too_many_fails(messages, alerted_once, over_once):
     alerts, recoveries = judge_messages([incident()], messages)
-    assert (alerts.held, recoveries.held) == (told_once, over_once)
+    assert (alerts.held, recoveries.held) == (alerted_once, over_once)
 
 
 @pytest.mark.parametrize(
@@ -112,5 +112,5 @@ def test_a_message_too_few_or_too_many_is_said(messages, told_once, over_once):
         (Losses(10, 10, 0, 2), False),
     ],
 )
-def test_a_lost_or_doubled_row_is_said(losses, held):
+def test_a_lost_or_doubled_row_fails(losses, held):
     assert judge_losses(losses).held is held

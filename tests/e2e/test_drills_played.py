@@ -1,4 +1,4 @@
-"""Drills played from the eve of the fault to the end: every fault of the simulator, and the dead endpoint."""
+"""Drills from the day before the fault to the end: every fault of the simulator, and the endpoint that is down."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import pytest
 from orchestration.reliability.drills.catalogue import DRILLS
 from orchestration.reliability.drills.run import run_drill
 from sources.simulator.config import FAULTS
+from tests.homes import drill_markets
 
 pytestmark = pytest.mark.slow
 
-# That of the dead endpoint is an outage, too, and `make drills` plays the whole quiet month.
+# The drill of the endpoint that is down is an outage, too, and `make drills` plays the whole quiet month.
 PLAYED = [drill for drill in DRILLS if not drill.watch_only and drill.name != "outage"]
 
 
 @pytest.fixture(scope="module")
 def markets(tmp_path_factory):
-    return tmp_path_factory.mktemp("markets")
+    return drill_markets(tmp_path_factory)
 
 
 @pytest.mark.parametrize("drill", PLAYED, ids=lambda drill: drill.name)
-def test_what_goes_wrong_is_noticed_told_once_acted_upon_and_over(drill, markets, tmp_path):
+def test_a_fault_is_detected_alerted_once_handled_and_over(drill, markets, tmp_path):
     result = run_drill(drill, markets, tmp_path / "home")
     failed = [f"{e.what}: {e.found}" for e in result.expectations if not e.held]
     assert not failed, "\n".join([*failed, *(f"{m.at} {m.step}: {m.what}" for m in result.moments)])

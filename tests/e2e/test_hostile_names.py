@@ -25,7 +25,7 @@ from tests.names import HOSTILE
 
 ASSAY = str(Path(sys.executable).parent / "assay")
 OWNER = f"0x{'b' * 40}"
-ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def _run(home: Path, *arguments: str) -> None:
         env={**os.environ, "ASSAY_REFITS": "2"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert not ACTING.search(done.stdout + done.stderr)
+    assert not CONTROL.search(done.stdout + done.stderr)
 
 
 def _assay(home: Path, *arguments: str) -> str:
@@ -49,7 +49,7 @@ def _assay(home: Path, *arguments: str) -> str:
         app, [arguments[0], "--home", str(home), *arguments[1:]], env={"COLUMNS": "200"}
     )
     assert done.exit_code == 0, f"{arguments}: {done.exception!r} {done.output[-3000:]}"
-    assert not ACTING.search(done.output), f"{arguments}: {ACTING.findall(done.output)}"
+    assert not CONTROL.search(done.output), f"{arguments}: {CONTROL.findall(done.output)}"
     return done.stdout
 
 
@@ -79,7 +79,7 @@ def test_every_name_reaches_the_lake_as_it_is(home):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_token_is_explained_and_its_collection_has_a_story(home, name):
+def test_a_token_is_explained_and_its_collection_has_a_history(home, name):
     assert "How the price comes about" in _assay(home, "explain", "--", name, "1")
     assert json.loads(_assay(home, "explain", "--json", "--", name, "1"))["collection"] == name
     assert json.loads(_assay(home, "why", "--json", "--", name))["collection"] == name
@@ -93,10 +93,10 @@ def test_everything_else_prints(home, tmp_path):
     listed = tmp_path / "tokens.csv"
     with listed.open("w", newline="") as file:
         csv.writer(file).writerows([("collection", "token_id"), *((name, "1") for name in HOSTILE)])
-    told = _assay(home, "portfolio", "--tokens", str(listed))
-    assert "$100% Gang$" in told
-    assert "[bold]x[/bold]" in told
-    assert "[/]" in told
+    printed = _assay(home, "portfolio", "--tokens", str(listed))
+    assert "$100% Gang$" in printed
+    assert "[bold]x[/bold]" in printed
+    assert "[/]" in printed
 
 
 def test_a_report_of_a_backtest_prints_and_writes_pages(home, tmp_path):
@@ -104,11 +104,11 @@ def test_a_report_of_a_backtest_prints_and_writes_pages(home, tmp_path):
     _run(home, "backtest", "--from", "2024-01-20", "--to", "2024-02-10", "--out", str(ledger))
     done = CliRunner().invoke(app, ["report", str(ledger)])
     assert done.exit_code == 0, done.output
-    assert not ACTING.search(done.output)
+    assert not CONTROL.search(done.output)
     for page in (tmp_path / "ledger-report").rglob("*.*"):
         text = page.read_text(encoding="utf-8")
         assert "<script" not in text or page.suffix == ".json"
-        assert not ACTING.search(text) or page.suffix == ".json"
+        assert not CONTROL.search(text) or page.suffix == ".json"
 
 
 def test_every_file_of_the_home_is_its_owners_alone(home):

@@ -32,8 +32,8 @@ def _start(home: Path) -> subprocess.Popen[bytes]:
 
 
 def _finish(process: subprocess.Popen[bytes]) -> None:
-    _, told = process.communicate()
-    assert process.returncode == 0, told.decode()[-3000:]
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors.decode()[-3000:]
 
 
 def _lake(home: Path) -> Lake:

@@ -1,4 +1,4 @@
-"""A monitoring step that fails keeps no other from telling: its own incidents stay as they were, theirs are opened."""
+"""A monitoring step that fails stops no other step's alerts: its own incidents stay as they were, theirs are opened."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from orchestration.reliability.drills.market import (
 from orchestration.reliability.drills.passes import incidents, tick
 from orchestration.resources import Assay
 from orchestration.runs.main_job import run_job
+from tests.homes import drill_markets
 
 pytestmark = pytest.mark.slow
 
 
-def test_while_drift_fails_a_service_level_pages_and_is_sent_once(tmp_path):
+def test_while_drift_fails_a_service_level_pages_and_is_sent_once(tmp_path_factory, tmp_path):
     home = tmp_path / "home"
-    scratch_home(build_market(tmp_path / "markets"), home, SEED, "")
+    scratch_home(build_market(drill_markets(tmp_path_factory)), home, SEED, "")
     with receiving() as receiver:
         # Three days later, and nothing was ingested.
         settings = drill_settings(home, days=FAULT_DAY + 3, alert_urls=receiver.url)

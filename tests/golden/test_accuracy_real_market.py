@@ -1,10 +1,8 @@
-"""How good the estimates are on the real bundle, walk-forward, beside the baselines."""
+"""How good the estimates are on the real bundle, walk-forward, next to the baselines."""
 
 from __future__ import annotations
 
-import os
-from datetime import timedelta
-from pathlib import Path
+import shutil
 from typing import Any
 
 import pytest
@@ -15,29 +13,18 @@ from ml.index.update import update_index
 from ml.registry.artifacts import ArtifactStore
 from ml.training.pooled import train_pooled
 from ml.training.pooled_tables import record_pooled
-from sources.contract import RAW_TABLES
-from sources.files.source import FilesSource
-from tests.integration.marts_market import Marts, new_lake
+from tests.homes import real_marts
+from tests.integration.marts_market import new_lake
 
 pytestmark = [pytest.mark.golden, pytest.mark.slow, pytest.mark.timeout(1800)]
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The accuracy report of the pooled pipeline on the whole bundle."""
-    bundle = Path(os.environ.get("ASSAY_TEST_DATA", ROOT.parent / "shared" / "data")) / "nft"
-    if not (bundle / "sales.parquet").exists():
-        pytest.skip("The real market data are not here: set ASSAY_TEST_DATA to the folder that holds nft/.")
     folder = tmp_path_factory.mktemp("accuracy")
+    shutil.copytree(real_marts(tmp_path_factory), folder / "home")
     lake = new_lake(folder / "home")
-    source = FilesSource(bundle)
-    with lake.write("the real bundle") as con:
-        for table in RAW_TABLES:
-            for batch in source.read(table, source.first_known(), source.watermark() + timedelta(days=1)):
-                rows = batch.rows  # noqa: F841 - read by DuckDB
-                con.execute(f"insert into raw.{table} by name select * from rows")
-    Marts(lake, folder).dbt("run")
     with lake.write("index") as con:
         update_index(con, threads=2)
     with lake.write("features") as con:

@@ -49,8 +49,8 @@ def test_rows_in_files_are_rows_emitted_plus_rejected(
     ignored = {r.file for r in reports if r.table is None}
     assert ignored == {"holdings.parquet", "portfolios_2022-05-01.parquet"}
     for name in ("sales", "transfers", "listings", "exchange_rates"):
-        told = sum(r.rows or 0 for r in reports if r.table == name)
-        assert told == tables[name][0].num_rows + tables[name][1].num_rows
+        reported = sum(r.rows or 0 for r in reports if r.table == name)
+        assert reported == tables[name][0].num_rows + tables[name][1].num_rows
     named = (
         tables["sales"][0].column("source_row").to_pylist()
         + tables["sales"][1].column("source_row").to_pylist()
@@ -74,12 +74,12 @@ def test_what_is_refused_and_why(tables: dict[str, tuple[pa.Table, pa.Table]]) -
 
 def test_zero_prices_are_kept_as_facts(tables: dict[str, tuple[pa.Table, pa.Table]]) -> None:
     sales = tables["sales"][0]
-    told = duckdb.sql(
+    expected = duckdb.sql(
         f"""select count(*) from read_parquet('{_DATA / "sales.parquet"}')
         where price_native = 0 and currency in ('ETH', 'ETH?', 'WETH', 'WETH?', 'USDC')"""
     ).fetchone()
     kept = duckdb.sql("select count(*) from sales where price_native = 0 and chain = 'ethereum'").fetchone()
-    assert kept == told
+    assert kept == expected
     assert sales.num_rows
 
 
@@ -102,7 +102,7 @@ def test_known_at_is_never_before_the_event_could_have_happened(
     assert sales.num_rows
 
 
-def test_the_key_names_one_row_and_two_tellings_of_a_sale_are_both_kept(
+def test_the_key_names_one_row_and_two_reports_of_a_sale_are_both_kept(
     tables: dict[str, tuple[pa.Table, pa.Table]],
 ) -> None:
     sales = tables["sales"][0]
@@ -110,14 +110,14 @@ def test_the_key_names_one_row_and_two_tellings_of_a_sale_are_both_kept(
         "select count(*), count(distinct (chain, tx_hash, log_index, sub_index)) from sales"
     ).fetchone()  # type: ignore[misc]
     assert 0 <= rows - keys < 2000
-    told_by_two = duckdb.sql(
+    two_sources = duckdb.sql(
         """select count(*) from sales as a join sales as b
             on b.collection = a.collection and b.token_id = a.token_id and b.source > a.source
             and abs(epoch(b.event_time) - epoch(a.event_time)) <= 86400"""
     ).fetchone()
-    # The door judges rows, not stories: which telling counts is for the marts to decide.
-    assert told_by_two is not None
-    assert told_by_two[0] > 200
+    # Validation judges single rows: which of two reports of a sale counts is decided in the marts.
+    assert two_sources is not None
+    assert two_sources[0] > 200
     assert sales.num_rows
 
 

@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from lake.connection import Lake
-from sources.contract import RAW_TABLES
-from tests.integration.marts_market import Marts, new_lake
+from tests.homes import real_bundle, real_marts
+from tests.integration.marts_market import new_lake
 
 pytestmark = [pytest.mark.golden, pytest.mark.slow]
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def bundle() -> Path:
-    folder = Path(os.environ.get("ASSAY_TEST_DATA", ROOT.parent / "shared" / "data")) / "nft"
-    if not (folder / "sales.parquet").exists():
-        pytest.skip("The real market data are not here: set ASSAY_TEST_DATA to the folder that holds nft/.")
-    return folder
+    return real_bundle()
 
 
 @pytest.fixture(scope="module")
-def lake(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    from sources.files.source import FilesSource
-
-    folder = tmp_path_factory.mktemp("real")
-    lake = new_lake(folder / "home")
-    source = FilesSource(bundle)
-    with lake.write("the real bundle") as con:
-        for table in RAW_TABLES:
-            window = source.first_known(), source.watermark() + timedelta(days=1)
-            for batch in source.read(table, *window):
-                rows, rejected = batch.rows, batch.rejected  # noqa: F841 - read by DuckDB
-                con.execute(f"insert into raw.{table} by name select * from rows")
-                con.execute("insert into raw.quarantine by name select * from rejected")
-    marts = Marts(lake, folder)
-    marts.dbt("build", "--exclude-resource-type", "unit_test")
-    return lake
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    return new_lake(real_marts(tmp_path_factory))
 
 
 def test_no_row_is_lost(lake: Lake, bundle: Path) -> None:
@@ -59,7 +39,7 @@ def test_arms_length_sales_agree_with_the_outside_opinion(lake: Lake, bundle: Pa
     """Measured on 102,042 secondary sales: 99.1 % get the same verdict, 99.3 % of the opinion's clean sales are
     ours, 99.8 % of ours are the opinion's.
 
-    The opinion knows flags we do not compute (multi-hop transactions, totals of possible bundles) and looks at
+    The opinion knows flags we do not compute (multi-hop transactions, totals of possible bundles) and covers
     later trades; we count siblings it does not and drop prices far below the floor. Either side differs on about
     one row in a hundred, so 98 % leaves room for a better rule on one side but not for a broken one.
     """

@@ -6,10 +6,8 @@ off or in a currency without a rate; tokens are washed; traits are revealed and 
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,10 +20,12 @@ from lake.connection import Lake
 from lake.dbt import dbt_environment
 from lake.extensions import install_extensions
 from ml.tables.registry import TABLES
+from orchestration.marts.dbt_runner import environment, invoke_dbt
+from orchestration.marts.manifest import prepared_manifest
+from orchestration.resources import DBT_PROJECT
 from sources.contract import RAW_TABLES
 
-PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
-START = datetime(2023, 3, 1)  # noqa: DTZ001 - the lake's instants are naive UTC
+START = datetime(2023, 3, 1)  # noqa: DTZ001 - the lake's times are naive UTC
 DAY = timedelta(days=1)
 Row = dict[str, Any]
 
@@ -43,47 +43,25 @@ def write_rows(lake: Lake, tables: dict[str, list[Row]]) -> None:
 
 
 class Marts:
-    """dbt in this process on one lake; the project is parsed once."""
+    """dbt in this process on one lake, with the project that `assay prepare` has parsed."""
 
     def __init__(self, lake: Lake, scratch: Path) -> None:
         self._lake = lake
         self._scratch = scratch
-        self._manifest: Any = None
 
     def dbt(self, *arguments: str) -> Any:
-        from dbt.cli.main import dbtRunner
-
         install_extensions(self._lake.config.extensions)
-        settings = {
-            **dbt_environment(self._lake),
-            "DBT_TARGET_PATH": str(self._scratch / "target"),
-            "DBT_LOG_PATH": str(self._scratch / "logs"),
-        }
-        with self._lake.writing("dbt in a test"), _environment(settings):
-            where = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--quiet"]
-            if self._manifest is None:
-                self._manifest = dbtRunner().invoke(["parse", *where]).result
-            outcome = dbtRunner(manifest=self._manifest).invoke([*arguments, *where])
+        folders = {"project-dir": DBT_PROJECT, "profiles-dir": DBT_PROJECT}
+        folders |= {"target-path": self._scratch / "target", "log-path": self._scratch / "logs"}
+        where = [part for option, folder in folders.items() for part in (f"--{option}", str(folder))]
+        with self._lake.writing("dbt in a test"), environment(dbt_environment(self._lake)):
+            outcome = invoke_dbt([*arguments, *where, "--quiet"], prepared_manifest())
         if outcome.exception is not None:
             raise outcome.exception
         failed = [f"{r.node.name}: {r.message}" for r in outcome.result if r.status in ("error", "fail")]
         assert not failed, "\n".join(failed)
         assert outcome.success
         return outcome.result
-
-
-@contextmanager
-def _environment(settings: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def sale(number: int, **changes: Any) -> Row:
@@ -161,7 +139,7 @@ def troubled_market(
 
 
 def _tellings(rng: np.random.Generator, number: int, names: list[str], days: int) -> list[Row]:
-    """One sale as the sources tell it: once, twice, late, in pieces."""
+    """One sale as the sources report it: once, twice, late, in pieces."""
     at = START + timedelta(seconds=int(rng.integers(0, days * 86_400)))
     late = timedelta(days=int(rng.integers(1, 6))) if rng.random() < 0.1 else timedelta(0)
     wallets = [f"0xw{i}" for i in rng.integers(0, 9, size=2)]
@@ -273,7 +251,7 @@ def _add_listings(
 
 
 def _add_traits(rng: np.random.Generator, tables: dict[str, list[Row]], names: list[str], days: int) -> None:
-    # The last collection has no traits at all; a token in ten is not told.
+    # The last collection has no traits at all; the traits of a token in ten are not reported.
     for name in names[:-1]:
         tables["collections"].append(
             {
@@ -287,7 +265,7 @@ def _add_traits(rng: np.random.Generator, tables: dict[str, list[Row]], names: l
                 "source_row": f"c:{name}",
             }
         )
-        told_at = START + timedelta(days=int(rng.integers(0, 4)))
+        reported_at = START + timedelta(days=int(rng.integers(0, 4)))
         for token in range(30):
             if rng.random() < 0.1:
                 continue
@@ -295,14 +273,14 @@ def _add_traits(rng: np.random.Generator, tables: dict[str, list[Row]], names: l
                 if rng.random() < 0.75:
                     value = f"{kind} {rng.integers(0, 5)}"
                     key = f"{name}:{token}:{kind}"
-                    tables["token_traits"].append(trait(name, str(token), kind, value, told_at, key))
+                    tables["token_traits"].append(trait(name, str(token), kind, value, reported_at, key))
                     if rng.random() < 0.1:
-                        corrected = told_at + timedelta(days=int(rng.integers(1, days - 6)))
+                        corrected = reported_at + timedelta(days=int(rng.integers(1, days - 6)))
                         tables["token_traits"].append(
                             trait(name, str(token), kind, f"{kind} 9", corrected, key + ":corrected")
                         )
             for accessory in rng.choice(8, size=rng.integers(0, 4), replace=False):
                 key = f"{name}:{token}:accessory:{accessory}"
                 tables["token_traits"].append(
-                    trait(name, str(token), "Accessory", f"A{accessory}", told_at, key)
+                    trait(name, str(token), "Accessory", f"A{accessory}", reported_at, key)
                 )

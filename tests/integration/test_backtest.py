@@ -44,7 +44,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict]:
 
 
 def test_the_ledger_has_every_sale_of_the_window(home: tuple[Path, Path, dict]) -> None:
-    folder, out, told = home
+    folder, out, document = home
     ledger = pq.read_table(out)
     assert ledger.schema.equals(LEDGER_SCHEMA)
     with Lake(LakeConfig(home=folder)).read() as con:
@@ -55,8 +55,8 @@ def test_the_ledger_has_every_sale_of_the_window(home: tuple[Path, Path, dict]) 
         trained = con.execute("select count(*) from ops.champions").fetchall()
     assert sorted(ledger["sale_id"].to_pylist()) == sorted(row[0] for row in expected)
     assert trained == [(0,)]  # the home's own models were not touched
-    assert told["ledger"] == str(out)
-    assert told["accuracy"]["data"]["rows"] == ledger.num_rows
+    assert document["ledger"] == str(out)
+    assert document["accuracy"]["data"]["rows"] == ledger.num_rows
 
 
 def test_killed_and_run_again_it_writes_the_same_bytes(home: tuple[Path, Path, dict], tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_killed_and_run_again_it_writes_the_same_bytes(home: tuple[Path, Path, d
         (("--source", "files", "--data-dir", "no/such/folder", *WINDOW), "found nothing at"),
     ],
 )
-def test_what_it_cannot_do_it_says(
+def test_wrong_options_are_refused(
     home: tuple[Path, Path, dict], tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
     folder, _, _ = home

@@ -68,7 +68,7 @@ def test_a_postgres_catalog_reads_writes_travels_and_is_maintained(catalog_url: 
     assert report.snapshots_kept == 2
 
 
-def test_the_advisory_lock_holds_other_processes_off_and_dies_with_its_holder(
+def test_the_advisory_lock_excludes_other_processes_and_ends_with_its_holder(
     catalog_url: str, tmp_path: Path
 ) -> None:
     lake = Lake(LakeConfig(tmp_path, catalog_url=catalog_url, lock_timeout_s=60))
@@ -124,7 +124,7 @@ def test_an_old_lake_on_postgres_stays_where_it_is_and_is_maintained_safely(
         assert con.execute("select count(distinct n) from raw.numbers").fetchone() == (200,)
 
 
-def test_a_postgres_lake_is_known_by_its_server_and_its_marker_holds_no_password(
+def test_a_postgres_lake_is_identified_by_its_server_and_its_marker_has_no_password(
     database_server: str, catalog_url: str, tmp_path: Path
 ) -> None:
     exports = str(tmp_path / "exports")
@@ -188,8 +188,8 @@ def test_no_error_of_the_lake_shows_the_password(catalog_url: str, tmp_path: Pat
         ):
             with pytest.raises(Exception) as failure:  # noqa: PT011 - whatever it is, it must not show the password
                 work()
-            told = "".join(traceback.format_exception(failure.value))
-            assert "planted" not in told
+            message = "".join(traceback.format_exception(failure.value))
+            assert "planted" not in message
         assert "planted" not in repr(config)
 
 

@@ -69,7 +69,7 @@ def test_days_in_random_order_equal_a_full_refresh(tmp_path: Path, seed: int) ->
     marts.dbt("run", "--full-refresh")
     with lake.read() as con:
         assert current_snapshot(con) > before
-        problems = [told for table in MODELS if (told := differing_rows(con, table, before))]
+        problems = [difference for table in MODELS if (difference := differing_rows(con, table, before))]
         assert not problems, "\n".join(problems)
         every_rule_had_work_to_do(con)
 
@@ -78,7 +78,7 @@ def stragglers(market: dict[str, list[Row]]) -> list[dict[str, list[Row]]]:
     """Take a few rows out that others depend on, to arrive last and one kind at a time.
 
     A day of rows touches nearly every collection from early on; only a handful shows whether what depends on a row
-    is found where nothing else changed: a transaction in another collection, a later telling, the sales after a rate.
+    is found where nothing else changed: a transaction in another collection, a later report, the sales after a rate.
     """
     sales = sorted(market["sales"], key=lambda row: row["known_at"])
     transactions: dict[str, list[Row]] = defaultdict(list)
@@ -90,7 +90,7 @@ def stragglers(market: dict[str, list[Row]]) -> list[dict[str, list[Row]]]:
     elsewhere = [rows[0] for rows in shared if rows[0]["collection"] != rows[1]["collection"]]
     twice = [rows[0] for rows in shared if rows[0]["source"] != rows[1]["source"]]
     vague = {row["source_row"].removeprefix("b:") for row in sales if row["tx_hash"].startswith("row:")}
-    told_vaguely = [row for row in sales if row["source_row"].removeprefix("sales:") in vague]
+    reported_vaguely = [row for row in sales if row["source_row"].removeprefix("sales:") in vague]
     free = {(r["collection"], r["token_id"]) for r in sales if r["price_native"] == 0}
     bids = [r for r in market["listings"] if r["side"] == "bid" and (r["collection"], r["token_id"]) in free]
     rates = [r for r in market["exchange_rates"] if r["known_at"] == START + timedelta(days=18)]
@@ -98,7 +98,7 @@ def stragglers(market: dict[str, list[Row]]) -> list[dict[str, list[Row]]]:
         {"sales": elsewhere[-3:]},
         {"exchange_rates": [r for r in rates if r["symbol"] == "ETH"]},
         {"exchange_rates": [r for r in rates if r["symbol"] == "USDC"], "listings": bids[:6]},
-        {"sales": twice[-2:] + told_vaguely[-2:], "transfers": market["transfers"][5:8]},
+        {"sales": twice[-2:] + reported_vaguely[-2:], "transfers": market["transfers"][5:8]},
         {"token_traits": market["token_traits"][40:43]},
     ]
     for rows in late:

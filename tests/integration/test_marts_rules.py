@@ -47,7 +47,7 @@ def test_rarity_agrees_with_open_rarity(empty_marts: tuple[Lake, Marts]) -> None
         for token, traits in tokens.items()
         for kind, value in traits.items()
     ]
-    # seen in a sale, but nobody tells its traits: it neither has a rank nor changes those of the others
+    # seen in a sale, but its traits are not reported: it neither has a rank nor changes those of the others
     unknown = sale(1, collection="random", token_id="999")
     write_rows(lake, {"token_traits": rows, "sales": [unknown]})
     marts.dbt("run")
@@ -86,8 +86,8 @@ def test_a_revealed_trait_replaces_its_placeholder(empty_marts: tuple[Lake, Mart
     hidden = [trait("reveal", str(t), "Egg", "sealed", START, f"sealed:{t}") for t in range(4)]
     later = START + timedelta(days=2)
     revealed = [trait("reveal", "0", "Egg", "dragon", later, "revealed:0")]
-    told_again = [{**row, "source_row": "again:" + row["source_row"]} for row in hidden[1:3]]
-    write_rows(lake, {"token_traits": hidden + revealed + told_again})
+    reported_again = [{**row, "source_row": "again:" + row["source_row"]} for row in hidden[1:3]]
+    write_rows(lake, {"token_traits": hidden + revealed + reported_again})
     marts.dbt("run")
     with lake.read() as con:
         found = con.execute(

@@ -1,8 +1,9 @@
-"""The main job on a small simulated market: what a user gets, and what running it again changes."""
+"""The main job on a small simulated market: its results, and what running it again changes."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from lake.connection import Lake
 from orchestration.definitions import build_defs
 from orchestration.home import open_instance
 from orchestration.settings import load_settings
+from tests.homes import finished_market
 from tests.lake_content import content, differences
 
 ASSAY = str(Path(sys.executable).parent / "assay")
@@ -31,27 +33,29 @@ def _run(home: Path, *options: str) -> dict:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("market")
-    return folder, _run(folder, "--collections", "12", "--days", "120")
+    made, found = finished_market(tmp_path_factory)
+    folder = tmp_path_factory.mktemp("market") / "home"
+    shutil.copytree(made, folder)
+    return folder, found
 
 
 def _lake(home: Path) -> Lake:
     return Lake(LakeConfig(home=home))
 
 
-def test_every_token_of_every_collection_is_answered(home):
-    folder, told = home
+def test_every_token_has_an_estimate_or_a_reason(home):
+    folder, summary = home
     with _lake(folder).read() as con:
         tokens, answered = con.execute(
             "select (select count(*) from marts.dim_tokens), count(*) from predictions.token_estimates"
             " where (estimate_eth is null) <> (no_value_reason is null)"
         ).fetchone()
-    assert tokens == answered == told["tokens"] > 0
-    assert told["tokens_estimated"] > 0
+    assert tokens == answered == summary["tokens"] > 0
+    assert summary["tokens_estimated"] > 0
 
 
-def test_the_json_has_what_machines_were_promised(home):
-    _, told = home
+def test_the_json_has_its_documented_fields(home):
+    _, summary = home
     promised = {
         "collections",
         "tokens_estimated",
@@ -63,12 +67,12 @@ def test_the_json_has_what_machines_were_promised(home):
         "peak_rss_mb",
         "reconciliation",
     }
-    assert promised <= set(told)
-    assert {"name", "seconds", "rows"} == set(told["stages"][0])
-    assert all(row["difference"] == 0 for row in told["reconciliation"])
+    assert promised <= set(summary)
+    assert {"name", "seconds", "rows"} == set(summary["stages"][0])
+    assert all(row["difference"] == 0 for row in summary["reconciliation"])
 
 
-def test_nothing_in_an_estimate_was_known_after_its_instant(home):
+def test_nothing_in_an_estimate_was_known_at_or_after_its_as_of(home):
     folder, _ = home
     with _lake(folder).read() as con:
         late = con.execute(
@@ -78,13 +82,13 @@ def test_nothing_in_an_estimate_was_known_after_its_instant(home):
 
 
 def test_every_model_decision_is_in_the_log_with_its_reason(home):
-    folder, told = home
+    folder, summary = home
     with _lake(folder).read() as con:
         decided, reasoned, champions = con.execute(
             "select count(*), count_if(length(reason) > 0), (select count(*) from ops.champions)"
             " from ops.decision_log where collection not like '(pooled prior)%'"
         ).fetchone()
-    assert decided == reasoned == sum(told["trained"].values())
+    assert decided == reasoned == sum(summary["trained"].values())
     assert champions > 0
 
 
@@ -129,13 +133,13 @@ def test_more_days_give_the_facts_and_features_of_a_run_from_scratch(home, tmp_p
     _run(tmp_path, "--collections", "12", "--days", "124")
     stages = ("raw", "marts", "features")
     at_once, day_by_day = (content(_lake(home), stages) for home in (tmp_path, folder))
-    # A collection without a new sale keeps the features of the instant they were last built for (`as_of` says so).
+    # A collection without a new sale keeps the features of its last build (with that `as_of`).
     for tables in (at_once, day_by_day):
         del tables["features.token_features"]
     assert differences(at_once, day_by_day) == []
 
 
-def test_a_training_out_of_turn_learns_the_sales_since_the_prior_was_last_asked(home):
+def test_a_training_out_of_turn_learns_the_sales_since_the_last_prediction_of_the_prior(home):
     folder, _ = home
     with _lake(folder).read() as con:
         (busiest,) = con.execute(
@@ -157,16 +161,18 @@ def _newest(con, table: str) -> object:
     return con.execute(f"select max(known_at) from {table}").fetchone()[0]
 
 
-def test_tuning_keeps_its_trials_and_its_verdict_or_says_why_there_is_none(home):
+def test_tuning_keeps_its_trials_and_its_verdict_or_the_reason_for_none(home):
     folder, _ = home
-    told = _tune(folder, "20s")
-    assert [row["scope"] for row in told] == ["simulated"]
+    verdicts = _tune(folder, "20s")
+    assert [row["scope"] for row in verdicts] == ["simulated"]
     with _lake(folder).read() as con:
         kept = con.execute("select count(*), count(distinct study) from ops.tuning_trials").fetchone()
-    assert kept == (told[0]["trials"], 1)
+    assert kept == (verdicts[0]["trials"], 1)
     assert kept[0] > 0
     results = json.loads((folder / "reports" / "tuning.json").read_text())
-    assert [row["name"] for row in results] == [row["scope"] for row in told if row["adopted"] is not None]
+    assert [row["name"] for row in results] == [
+        row["scope"] for row in verdicts if row["adopted"] is not None
+    ]
 
 
 def _tune(home: Path, budget: str) -> list[dict]:

@@ -1,4 +1,4 @@
-"""A home that was hurt repairs itself: lost model files, a run killed between two stages."""
+"""A damaged home repairs itself: lost model files, a run killed between two stages."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ml.accuracy.walk_forward_report import accuracy_due, accuracy_report
 from ml.models.collection_reader import read_collections
 from ml.models.frames import FeatureSet
 from ml.models.local import LocalConfig, fit_local
-from ml.registry.champion import TIER_OWN
 from ml.registry.mirror import read_champions, record
+from ml.states import Tier
 from orchestration.alerts.store import Outbox
 from orchestration.definitions import open_location
 from orchestration.home import open_instance, prepare_home
@@ -41,30 +41,30 @@ def settings_of(home: Path) -> Settings:
 
 
 class Killed(BaseException):
-    """The process is gone."""
+    """Stands for `kill -9`."""
 
 
-class Mortal(JobRunner):
-    """A runner whose process dies when a stage has ended."""
+class KilledRunner(JobRunner):
+    """A runner whose process is killed when a stage has ended."""
 
-    def __init__(self, settings: Settings, instance: Any, dies_after: str | None = None) -> None:
+    def __init__(self, settings: Settings, instance: Any, killed_after: str | None = None) -> None:
         super().__init__(open_location(settings), instance)
         self.ran: list[str] = []
-        self.dies_after = dies_after
+        self.killed_after = killed_after
 
     def run(self, job: str, *, assets: list[str] | None = None, **options: Any) -> Any:
         result = super().run(job, assets=assets, **options)
         self.ran.append(assets[0] if assets else job)
-        if self.ran[-1] == self.dies_after:
+        if self.ran[-1] == self.killed_after:
             raise Killed
         return result
 
 
-def after_building(settings: Settings, dies_after: str | None = None, *, watch: bool = True) -> list[str]:
+def after_building(settings: Settings, killed_after: str | None = None, *, watch: bool = True) -> list[str]:
     """What `assay run` does once nothing is left to ingest and build; returns the stages that ran."""
     with open_instance(settings) as instance:
-        runner = Mortal(settings, instance, dies_after)
-        if dies_after:
+        runner = KilledRunner(settings, instance, killed_after)
+        if killed_after:
             with pytest.raises(Killed):
                 _stages(runner, watch)
         else:
@@ -72,7 +72,7 @@ def after_building(settings: Settings, dies_after: str | None = None, *, watch: 
     return runner.ran
 
 
-def _stages(runner: Mortal, watch: bool) -> None:
+def _stages(runner: KilledRunner, watch: bool) -> None:
     _train_what_is_due(runner, lambda _: None)
     runner.run("score")
     if watch:
@@ -122,7 +122,7 @@ def plant_booster(settings: Settings) -> str:
         read.inputs, read.target_log - read.prediction_log, LocalConfig(iterations=20), time.monotonic() + 60
     )
     planted = replace(
-        current, tier=TIER_OWN, local_sha=assay.registry.artifacts.put_model(booster), weight=0.2, version=0
+        current, tier=Tier.OWN, local_sha=assay.registry.artifacts.put_model(booster), weight=0.2, version=0
     )
     with assay.lake.write("plant") as con:
         record(con, [assay.registry.promote(planted, current)], [])
@@ -162,11 +162,11 @@ def test_each_model_file_may_be_lost(trained: Path, tmp_path: Path) -> None:
         after_building(settings, watch=number == len(files) - 1)
         assert valued(settings) == expected
         assert artifacts.problem(path.stem) is None or path.stem not in referred_to(settings)
-    told = rows(
+    decisions = rows(
         settings, "select collection, action, reason from ops.decision_log where rule = 'model_file_lost'"
     )
-    assert len(told) == len(needed)
-    assert all(any(str(path) in reason for _, _, reason in told) for path in needed)
+    assert len(decisions) == len(needed)
+    assert all(any(str(path) in reason for _, _, reason in decisions) for path in needed)
     keys = incidents(settings)
     assert len(keys) == len(needed)
     assert {state for _, state in keys} == {"resolved"}
@@ -182,7 +182,7 @@ def test_all_model_files_may_be_lost_at_once(trained: Path, tmp_path: Path) -> N
     assert {state for _, state in incidents(settings)} == {"resolved"}
 
 
-def test_the_hourly_scoring_goes_on_without_them_and_people_are_told(trained: Path, tmp_path: Path) -> None:
+def test_the_hourly_scoring_goes_on_without_them_and_alerts(trained: Path, tmp_path: Path) -> None:
     settings = copy(trained, tmp_path)
     key, expected = plant_booster(settings), valued(settings)
     shutil.rmtree(settings.home_path / "artifacts")
@@ -198,7 +198,7 @@ def test_the_hourly_scoring_goes_on_without_them_and_people_are_told(trained: Pa
     after_building(settings)
     assert valued(settings) == expected
     tiers = dict(rows(settings, "select distinct collection, tier from predictions.token_estimates"))
-    assert tiers[key] == "pooled", "valued again, by what its sales support"
+    assert tiers[key] == "pooled", "valued again, by the tier its sales support"
     assert {state for _, state in incidents(settings)} == {"resolved"}
 
 
@@ -219,12 +219,12 @@ def test_a_training_out_of_turn_fits_again_what_it_needs(trained: Path, tmp_path
     assert {state for _, state in incidents(settings)} == {"resolved"}
 
 
-def test_a_run_that_dies_between_two_stages_is_finished_by_the_next(
+def test_a_run_killed_between_two_stages_is_finished_by_the_next(
     built: Path, trained: Path, tmp_path: Path
 ) -> None:
     settings = copy(built, tmp_path)
     stages = ["pooled_prior", "retrain_worklist", "walk_forward_accuracy", "score"]
-    assert [after_building(settings, dies_after=stage)[-1] for stage in stages] == stages
+    assert [after_building(settings, killed_after=stage)[-1] for stage in stages] == stages
     assert after_building(settings) == ["score", "monitor"]
     undisturbed = settings_of(trained)
     assert differences(content(Assay(undisturbed).lake, MODELS), content(Assay(settings).lake, MODELS)) == []
@@ -236,7 +236,7 @@ def test_a_run_that_dies_between_two_stages_is_finished_by_the_next(
         assert json.loads(stored[0]) == json.loads(json.dumps(accuracy_report(con)))
 
 
-def test_a_training_that_no_run_conducts_makes_the_accuracy_due(trained: Path, tmp_path: Path) -> None:
+def test_a_training_outside_a_run_makes_the_accuracy_due(trained: Path, tmp_path: Path) -> None:
     settings = copy(trained, tmp_path)
     with Assay(settings).lake.write("as a home made before") as con:
         # What migrating it leaves: the column was added, without a value.

@@ -50,7 +50,7 @@ def level(collection: str, hours: float) -> float:
 
 
 def worth(token: int) -> float:
-    """Log premium of a token: every third wears the crown."""
+    """Log premium of a token: every third has the crown hat."""
     return 0.6 if token % 3 == 0 else 0.0
 
 
@@ -89,8 +89,8 @@ def traits_of(name: str, known_days: float = -1.0) -> list[Row]:
     known = START + timedelta(days=known_days)
     rows = []
     for token in range(TOKENS):
-        crown = "crown" if token % 3 == 0 else "none"
-        rows.append(trait(name, str(token), "Hat", crown, known, f"{name}:{token}:hat"))
+        hat = "crown" if token % 3 == 0 else "none"
+        rows.append(trait(name, str(token), "Hat", hat, known, f"{name}:{token}:hat"))
         rows.append(trait(name, str(token), "Eyes", f"eyes {token % 4}", known, f"{name}:{token}:eyes"))
     return rows
 
@@ -138,7 +138,7 @@ def _add_orders(rng: np.random.Generator, tables: Tables, name: str) -> None:
 
 
 def _in_dollars(tables: Tables) -> None:
-    """Every fifth sale of the collection `rates` is told in a token whose rate moves from day to day."""
+    """Every fifth sale of the collection `rates` is paid in a token whose rate moves from day to day."""
     for number, row in enumerate([r for r in tables["sales"] if r["collection"] == "rates"]):
         if number % 5 == 4:
             day = int((row["event_time"] - START) / timedelta(days=1))
@@ -193,7 +193,7 @@ class Home:
             return con.execute(sql, list(parameters)).to_arrow_table().to_pylist()
 
     def published(self) -> dict[str, dict[str, Any]]:
-        """What Assay says of every past sale: its price and flags, every feature, the baselines, the prediction."""
+        """What Assay stores of every past sale: price and flags, every feature, the baselines, the prediction."""
         names = ", ".join(f"s.{feature.name}" for feature in FEATURES)
         rows = self.query(
             f"""

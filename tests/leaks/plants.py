@@ -1,6 +1,6 @@
 """The leaks of docs/domain.md, section 4 as raw rows: what each plants, in a collection of its own.
 
-Every plant says something about the victims (sales of `market.base_market`) that nobody could know before them.
+Every plant adds information about the victims (sales of `market.base_market`) that was not known before them.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ def victims(base: Tables, collection: str) -> list[Row]:
 
 
 def _sale_like(row: Row, number: int, **changes: object) -> Row:
-    """Another sale at the same price, told in its own right."""
+    """Another sale at the same price, reported as a sale of its own."""
     fresh = sale(_FIRST_NUMBER + number)
     own = {k: fresh[k] for k in ("tx_hash", "buyer", "seller", "source_row")}
     return {**row, **own, **changes}
 
 
 def sweep(base: Tables) -> Tables:
-    """Siblings of a sweep at the victims' instant and price: in blocks with them, and in their transactions."""
+    """Siblings of a sweep at the victims' time and price: in blocks with them, and in their transactions."""
     rows = []
     for number, row in enumerate(victims(base, "sweep")):
         rows += [
             _sale_like(row, number * 10 + i, token_id=str((int(row["token_id"]) + 3 * i) % 24))
             for i in range(3)
         ]
-        # Told a moment after the victim: in front of it, the victim would itself be one of several in a transaction.
+        # Known a moment after the victim: before it, the victim would itself be one of several in a transaction.
         later = row["known_at"] + timedelta(seconds=1)
         rows.append(
             _sale_like(

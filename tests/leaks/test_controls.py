@@ -15,7 +15,7 @@ from tests.leaks.conftest import Case
 from tests.leaks.market import FILLED
 from tests.leaks.plants import victims
 
-# The victims beside everything the planted home knows of their collection; `{visible}` is the rule under test.
+# The victims with everything the planted home knows of their collection; `{visible}` is the rule under test.
 _MEDIAN_OF_VISIBLE = """
 with victims as (
     select sale_id, collection, token_id, event_time, as_of, tx_hash, price_eth from marts.fct_sales
@@ -90,7 +90,7 @@ def _published_error(case: Case, collections: tuple[str, ...]) -> float:
     return _errors([{"price": r["price_eth"], "estimate": np.exp(r["prediction_log"])} for r in found])
 
 
-def test_listings_by_the_time_they_say_would_pay(case: Case) -> None:
+def test_listings_by_their_event_time_would_pay(case: Case) -> None:
     """The newest collection bid by event time, against the newest by the time we knew it."""
     error = {}
     for clock in ("event_time", "known_at"):
@@ -112,12 +112,12 @@ def test_listings_by_the_time_they_say_would_pay(case: Case) -> None:
 
 def test_traits_revealed_later_would_pay(case: Case) -> None:
     """What a trait turned out to be worth, added to the estimate that could not know it."""
-    told = case.home.query(
-        "select token_id, trait_values[2] = 'crown' as it from marts.dim_tokens where collection = 'reveal'"
+    hats = case.home.query(
+        "select token_id, trait_values[2] = 'crown' as has_it from marts.dim_tokens where collection = 'reveal'"
     )
-    crowned = {row["token_id"]: row["it"] for row in told}
+    has_hat = {row["token_id"]: row["has_it"] for row in hats}
     sales = [r for r in case.before.values() if r["collection"] == "reveal" and r["base_log"] is not None]
-    has = np.array([crowned[r["token_id"]] for r in sales])
+    has = np.array([has_hat[r["token_id"]] for r in sales])
     log_price = np.log([r["price_eth"] for r in sales])
     gap = log_price - np.array([r["base_log"] for r in sales])
     known = gap - np.where(has, np.median(gap[has]), np.median(gap[~has]))
@@ -159,7 +159,7 @@ def test_late_rates_would_pay(case: Case) -> None:
     )
     assert len(rows) == len(paid) > 8
     wrong = [abs(np.log(row["price_eth"] / row["by_late_rate"])) for row in rows]
-    assert np.median(wrong) > 0.25  # what a late rate would have told, and the known one could not
+    assert np.median(wrong) > 0.25  # what a late rate would have shown, and the known one could not
 
 
 def test_statistics_over_all_time_would_pay(case: Case) -> None:

@@ -19,7 +19,7 @@ HOUR = 3_600_000_000
 
 
 def market(seed: int, n: int = 500) -> SaleFrame:
-    """A level that walks, told by a date; rows known late, at one instant, and of uncertain time."""
+    """A level that drifts with a date feature; rows known late, at one time, and of uncertain time."""
     rng = np.random.default_rng(seed)
     event = np.sort(rng.integers(0, 24 * 100, n)) * HOUR
     width = rng.choice([0, HOUR // 2, 12 * HOUR], n)
@@ -54,7 +54,7 @@ def market(seed: int, n: int = 500) -> SaleFrame:
 def test_what_was_not_known_before_a_cutoff_changes_nothing_priced_before_the_next(
     seed: int, refits: int, first_share: float, chosen: int
 ) -> None:
-    """No fit saw a row known at or after its cutoff, and no row was priced by a fit later than its own instant."""
+    """No fit saw a row known at or after its cutoff, and no row was priced by a fit later than its own time."""
     sales = market(seed)
     config = WalkForwardConfig(
         refits=refits,

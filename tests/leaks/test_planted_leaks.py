@@ -16,10 +16,10 @@ from tests.leaks.plants import victims
 
 #: Restated history still knows a trait that was revealed later (ADR 16): strict, so that the fix is noticed.
 _REVEAL = pytest.param(
-    "reveal", marks=pytest.mark.xfail(strict=True, reason="history is told with the traits of now: ADR 16")
+    "reveal", marks=pytest.mark.xfail(strict=True, reason="history is built with the current traits: ADR 16")
 )
 KINDS = ("sweep", "filled", "late_listing", _REVEAL, "washed", "rates", "targets", "vague")
-#: Half-widths follow the errors of everything known by then, other collections included: they are told apart below.
+#: Half-widths follow the errors of everything known by then, other collections included: they are separated below.
 NOT_COMPARED = {"half_80", "half_90"}
 
 
@@ -57,8 +57,8 @@ def test_every_plant_was_seen(case: Case) -> None:
         assert sales[name] > sum(row["collection"] == name for row in case.before.values())
     asks = case.home.query("select count(*) as n from marts.fct_listings where known_at >= '2023-04-22'")
     assert asks[0]["n"] > 100
-    told = case.home.query(
+    revealed = case.home.query(
         "select count(*) as n from marts.dim_tokens where collection = 'reveal' and trait_count = 2"
     )
-    assert told[0]["n"] == 24
+    assert revealed[0]["n"] == 24
     assert set(COLLECTIONS) <= set(sales)

@@ -1,7 +1,7 @@
-"""A wash trader who prints 20 sales moves a collection's estimates by less than 2 %, where anything gives him away.
+"""A wash trader who prints 20 sales moves a collection's estimates by less than 2 %, where the rows show a pattern.
 
 Measured on the whole path, raw rows → marts → index → features → estimates, with models fitted before the attack.
-What rows cannot give away is measured too, and written down in docs/leaks.md.
+Attacks that rows cannot show are measured too, and written down in docs/leaks.md.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Attacked:
 
 
 @pytest.mark.parametrize("attack", ["back_and_forth", "pair_with_many_tokens", "dust"])
-def test_what_gives_itself_away_moves_nothing_that_matters(attacked: Attacked, attack: str) -> None:
+def test_an_attack_that_shows_a_pattern_moves_no_estimate_by_much(attacked: Attacked, attack: str) -> None:
     assert attacked.counted[attack] <= 1
     assert attacked.moved[attack] < HELD
 
@@ -81,6 +81,6 @@ def test_a_ring_is_known_after_its_first_lap(attacked: Attacked, attack: str) ->
 
 
 def test_wallets_that_nothing_connects_are_a_market(attacked: Attacked) -> None:
-    """Twenty sales at three times the price between forty strangers are what a rise looks like: it is followed."""
+    """Twenty sales at three times the price between forty strangers are a rise: the estimate follows it."""
     assert attacked.counted["fresh_wallets"] == FAKES
     assert attacked.moved["fresh_wallets"] > HELD

@@ -1,7 +1,7 @@
 """A simulated market of collections that trade enough to have a price, and wash traders who print sales into them.
 
 Here: the attacks as raw rows, and how far they move the estimates on the production path with fixed models. Not here:
-what is allowed (`test_poisoning`). Every attack prints its sales in the last two days before the scoring instant.
+what is allowed (`test_poisoning`). Every attack prints its sales in the last two days before the scoring time.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def ring_with_many_tokens(target: Target) -> list[tuple[str, str, str, float]]:
 
 
 def fresh_wallets(multiple: float) -> Attack:
-    """Forty wallets that nobody has seen, each used once: nothing in the rows connects them."""
+    """Forty wallets never seen before, each used once: nothing in the rows connects them."""
 
     def attack(target: Target) -> list[tuple[str, str, str, float]]:
         return [
@@ -106,7 +106,7 @@ class WashMarket:
                 for batch in source.read(name, source.first_known(), self.end):
                     incoming = batch.rows  # noqa: F841 - read by DuckDB
                     con.execute(f"insert into raw.{name} by name select * from incoming")
-        # A bystander trades to the end, so that the market is told until the same instant before and after.
+        # A bystander trades to the end, so that the market is covered until the same time before and after.
         last = self.end - timedelta(microseconds=1)
         bystander = sale(1, collection="bystander", at=last, source="simulator", chain="simulated")
         write_rows(home.lake, {"sales": [bystander]})

@@ -1,4 +1,4 @@
-"""Whatever a CSV holds and however its history is cut into windows, every row is told exactly once."""
+"""Whatever a CSV holds and however its history is cut into windows, every row is reported exactly once."""
 
 from __future__ import annotations
 
@@ -44,15 +44,12 @@ def test_rows_of_a_csv_are_emitted_or_rejected(rows: list[tuple[str, ...]], brok
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "sales.csv").write_bytes(b"\n".join(lines) + b"\n")
         source = FilesSource(name, now=NOW)
-        batches = list(source.read("sales", source.first_known(), source.watermark()))
+        sales = source.everything()["sales"]
         (report,) = source.inventory()
-    emitted = sum(b.rows.num_rows for b in batches)
-    rejected = sum(b.rejected.num_rows for b in batches)
+    emitted, rejected = sales.rows.num_rows, sales.rejected.num_rows
     assert (emitted, rejected) == (report.emitted, report.rejected)
     assert emitted + rejected == report.rows == len(rows) + len(broken)
-    named = [
-        n for b in batches for part in (b.rows, b.rejected) for n in part.column("source_row").to_pylist()
-    ]
+    named = [n for part in (sales.rows, sales.rejected) for n in part.column("source_row").to_pylist()]
     assert sorted(named) == sorted(f"sales.csv:{i}" for i in range(2, len(lines) + 1))
 
 
@@ -63,7 +60,7 @@ MARKET = open_simulator(
 
 @settings(max_examples=20, deadline=None)
 @given(cuts=st.lists(st.integers(0, 12 * 24 * 60), max_size=6))
-def test_any_cut_of_the_simulated_history_tells_the_same_rows(cuts: list[int]) -> None:
+def test_any_cut_of_the_simulated_history_gives_the_same_rows(cuts: list[int]) -> None:
     first, last = MARKET.first_known(), MARKET.watermark()
     edges = [first, *sorted(first + timedelta(minutes=m) for m in cuts), last]
     for table in ("sales", "transfers", "listings", "exchange_rates"):

@@ -13,7 +13,7 @@ with traits as (
     {%- endif %}
 ),
 
--- a hash of 8 bytes instead of three strings: nearly every one of millions of traits is told once
+-- a hash of 8 bytes instead of three strings: nearly all of the millions of traits are reported once
 repeated as (
     select hash(collection, token_id, trait_key) as trait_hash
     from traits
@@ -32,13 +32,13 @@ frequencies as (
         collection,
         trait_key,
         value_key,
-        count(*) as tellings
+        count(*) as reports
     from traits
     where collection in (select repeated_traits.collection from repeated_traits)
     group by all
 ),
 
--- the newest telling counts (traits are revealed and corrected); told twice is told once
+-- the newest value counts (traits are revealed and corrected); the same value reported twice counts once
 newest as (
     select
         collection,
@@ -64,7 +64,7 @@ numbered as (
         newest.*,
         row_number() over (
             partition by newest.collection, newest.token_id, newest.trait_key
-            order by newest.value_key is null, frequencies.tellings, newest.value_key
+            order by newest.value_key is null, frequencies.reports, newest.value_key
         ) as position
     from newest
     left join frequencies

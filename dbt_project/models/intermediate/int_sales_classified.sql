@@ -15,8 +15,7 @@ rates as (
 ),
 
 ether_rates as (
-    select * from rates
-    where symbol = 'ETH'
+    {{ rates_of_ether() }}
 ),
 
 bids as (
@@ -101,7 +100,7 @@ priced_in_currency as (
         on compared.sale_id = accepted_bids.sale_id and compared.source_row = accepted_bids.source_row
 ),
 
--- what was known of the rates when the sale happened
+-- the rates that were known when the sale happened
 {{ with_known_rates("priced_in_currency") }},
 
 in_ether as (
@@ -115,13 +114,13 @@ in_ether as (
             when {{ is_eth("currency") }} then price_native * ether_usd
             else price_native * currency_usd
         end as price_usd,
-        not is_superseded and price_native > 0 as is_telling
+        not is_superseded and price_native > 0 as is_report
     from with_rates
 ),
 
--- Everything a row is judged by was known no later than the row itself, so a later arrival changes no earlier verdict.
+-- A row is classified only by rows known no later than itself, so a later arrival changes no earlier classification.
 -- Most transactions hold one row and need no comparison.
-crowded_transactions as (
+shared_transactions as (
     select
         chain,
         tx_hash
@@ -130,27 +129,27 @@ crowded_transactions as (
     having count(*) > 1
 ),
 
-alone as (
+single_rows as (
     select
         in_ether.*,
-        1 as telling,
+        1 as report_number,
         in_ether.source as first_source,
         1 as tokens_in_tx
     from in_ether
-    anti join crowded_transactions using (chain, tx_hash)
+    anti join shared_transactions using (chain, tx_hash)
 ),
 
-crowded as (
+rows_of_shared_transactions as (
     select
         in_ether.*,
         row_number() over (
             partition by
                 in_ether.chain, in_ether.tx_hash, in_ether.log_index, in_ether.sub_index, in_ether.is_superseded
             order by in_ether.known_at, in_ether.time_uncertainty_s, in_ether.source, in_ether.source_row
-        ) as telling,
+        ) as report_number,
         first_value(in_ether.source) over (
             partition by
-                in_ether.chain, in_ether.tx_hash, in_ether.collection, in_ether.token_id, in_ether.is_telling
+                in_ether.chain, in_ether.tx_hash, in_ether.collection, in_ether.token_id, in_ether.is_report
             order by in_ether.known_at, in_ether.time_uncertainty_s, in_ether.source, in_ether.source_row
         ) as first_source,
         row_number() over (
@@ -159,57 +158,64 @@ crowded as (
             order by in_ether.known_at
         ) = 1 and not in_ether.is_superseded as is_new_token
     from in_ether
-    semi join crowded_transactions using (chain, tx_hash)
+    semi join shared_transactions using (chain, tx_hash)
 ),
 
 counted as (
     select
-        crowded.* exclude (is_new_token),
-        sum(crowded.is_new_token::integer) over (
-            partition by crowded.chain, crowded.tx_hash
-            order by crowded.known_at
+        rows_of_shared_transactions.* exclude (is_new_token),
+        sum(rows_of_shared_transactions.is_new_token::integer) over (
+            partition by rows_of_shared_transactions.chain, rows_of_shared_transactions.tx_hash
+            order by rows_of_shared_transactions.known_at
             range between unbounded preceding and current row
         )::integer as tokens_in_tx
-    from crowded
+    from rows_of_shared_transactions
 ),
 
 with_context as (
-    select * from alone
+    select * from single_rows
     union all by name
     select * from counted
 ),
 
--- without a transaction hash two sources tell the same sale if token, price and time agree
-tokens_told_twice as (
+-- Without a transaction hash two sources, or two files of one, report the same sale if token, price and time agree.
+with_reporter as (
+    select
+        *,
+        source || ' ' || coalesce(regexp_extract(source_row, '^(.*):[^:]*$', 1), '') as reporter
+    from with_context
+),
+
+tokens_reported_twice as (
     select
         collection,
         token_id
-    from with_context
-    where is_telling
+    from with_reporter
+    where is_report
     group by all
-    having min(source) <> max(source) and not bool_and(has_tx_hash)
+    having min(reporter) <> max(reporter) and not bool_and(has_tx_hash)
 ),
 
-told_twice as (
-    select with_context.*
-    from with_context
-    semi join tokens_told_twice using (collection, token_id)
-    where with_context.is_telling
+reported_twice as (
+    select with_reporter.*
+    from with_reporter
+    semi join tokens_reported_twice using (collection, token_id)
+    where with_reporter.is_report
 ),
 
-told_elsewhere as (
+reported_by_other_source as (
     select distinct
         later.sale_id,
         later.source,
         later.source_row
-    from told_twice as later
-    inner join told_twice as earlier
+    from reported_twice as later
+    inner join reported_twice as earlier
         on
             later.collection = earlier.collection
             and later.token_id = earlier.token_id
-            and later.source <> earlier.source
-            and (earlier.known_at, earlier.time_uncertainty_s, earlier.source)
-            < (later.known_at, later.time_uncertainty_s, later.source)
+            and later.reporter <> earlier.reporter
+            and (earlier.known_at, earlier.time_uncertainty_s, earlier.reporter)
+            < (later.known_at, later.time_uncertainty_s, later.reporter)
             and abs(later.price_eth - earlier.price_eth)
             <= {{ var("same_price_tolerance") }} * greatest(later.price_eth, earlier.price_eth)
             and abs(epoch(later.event_time) - epoch(earlier.event_time))
@@ -217,26 +223,26 @@ told_elsewhere as (
     where not (later.has_tx_hash and earlier.has_tx_hash)
 ),
 
-judged as (
+classified as (
     select
         with_context.*,
         case
             when with_context.is_superseded then 'superseded'
-            when with_context.telling > 1 then 'duplicate'
+            when with_context.report_number > 1 then 'duplicate'
             when with_context.price_native is null then 'missing_price'
             when with_context.price_native = 0 then 'zero_price'
             when with_context.price_eth is null then 'no_rate'
             when with_context.source <> with_context.first_source then 'duplicate_other_source'
-            when told_elsewhere.sale_id is not null then 'duplicate_other_source'
+            when reported_by_other_source.sale_id is not null then 'duplicate_other_source'
             when with_context.sale_type = 'primary' then 'primary_sale'
             when with_context.is_bundle_share then 'bundle'
         end as exclusion_reason
     from with_context
-    left join told_elsewhere
+    left join reported_by_other_source
         on
-            with_context.sale_id = told_elsewhere.sale_id
-            and with_context.source = told_elsewhere.source
-            and with_context.source_row = told_elsewhere.source_row
+            with_context.sale_id = reported_by_other_source.sale_id
+            and with_context.source = reported_by_other_source.source
+            and with_context.source_row = reported_by_other_source.source_row
 ),
 
 final as (
@@ -266,9 +272,9 @@ final as (
         seller,
         source,
         source_row
-    from judged
+    from classified
     {% if is_incremental() -%}
-    where {{ in_dirty_tail("judged") }}
+    where {{ in_dirty_tail("classified") }}
     {%- endif %}
 )
 

@@ -18,7 +18,7 @@ trait_values as (
     select * from {{ ref("dim_trait_values") }}
 ),
 
--- a source of sales names chain and contract too, where nobody declared the collection
+-- where no source describes the collection, its sales give chain and contract
 sold_collections as (
     select
         collection,
@@ -39,7 +39,7 @@ sale_counts as (
     group by collection
 ),
 
--- A source that ended in 2021 does not say that a collection has been silent since.
+-- If a source ends in 2021, nothing is known about sales after that: a collection is covered until its sources end.
 source_ends as (
     select
         source,
@@ -55,7 +55,7 @@ collection_sources as (
     from classified
 ),
 
-told as (
+coverage as (
     select
         collection_sources.collection,
         max(source_ends.covered_until) as covered_until
@@ -103,13 +103,13 @@ final as (
         coalesce(sale_counts.n_arms_length, 0) as n_arms_length,
         sale_counts.first_sale_at,
         sale_counts.last_sale_at,
-        told.covered_until,
+        coverage.covered_until,
         coalesce(trait_counts.trait_types, 0) as trait_types
     from names
     left join collections on names.collection = collections.collection
     left join sold_collections on names.collection = sold_collections.collection
     left join sale_counts on names.collection = sale_counts.collection
-    left join told on names.collection = told.collection
+    left join coverage on names.collection = coverage.collection
     left join token_counts on names.collection = token_counts.collection
     left join trait_counts on names.collection = trait_counts.collection
 )

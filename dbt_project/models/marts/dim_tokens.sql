@@ -49,7 +49,7 @@ token_values as (
     from with_traits
 ),
 
--- the lists of one group are collected in the same order: the codes' order sorts them all
+-- all lists of a group are sorted by the order of the codes
 described as (
     select
         token_values.collection,
@@ -87,7 +87,7 @@ scored as (
     inner join entropies on described.collection = entropies.collection
 ),
 
--- Σ −log2 p / H; in a collection of equals there is nothing to divide by (OpenRarity)
+-- Σ −log2 p / H; where all tokens are equal H is 0 and there is no score (OpenRarity)
 ranked as (
     select
         *,
@@ -102,7 +102,7 @@ ranked as (
     from scored
 ),
 
--- a token whose traits nobody told is not a token without traits: it has no rarity
+-- a token with unknown traits is not a token without traits: it has no rarity
 without_traits as (
     select
         seen.collection,

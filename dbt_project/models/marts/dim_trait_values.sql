@@ -46,7 +46,7 @@ code_counts as (
     group by collection
 ),
 
--- how many traits a token has is a trait itself, the last one (OpenRarity)
+-- the number of traits of a token is a trait itself, the last one (OpenRarity)
 all_values as (
     select
         collection,

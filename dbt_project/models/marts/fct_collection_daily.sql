@@ -20,7 +20,7 @@ states as (
     {%- endif %}
 ),
 
--- decimals add up to the same number in any order, doubles do not
+-- decimals sum to the same number in any order, doubles do not
 days as (
     select
         collection,
@@ -42,7 +42,7 @@ with_velocity as (
     window last_days as (partition by collection order by day)
 ),
 
--- what the collection looked like at the end of the day: the last state known by then
+-- the state of the collection at the end of the day: the last one known by then
 final as (
     select
         with_velocity.collection,

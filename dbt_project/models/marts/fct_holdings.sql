@@ -41,7 +41,7 @@ last_purchases as (
     group by collection, token_id
 ),
 
--- a transfer says who owns the token; where nobody tells transfers, the last buyer does
+-- the owner is the receiver of the last transfer or, for tokens without transfers, the last buyer
 final as (
     select
         collection,

@@ -18,8 +18,7 @@ rates as (
 ),
 
 ether_rates as (
-    select * from rates
-    where symbol = 'ETH'
+    {{ rates_of_ether() }}
 ),
 
 {% if is_incremental() %}
@@ -28,40 +27,40 @@ tail as (
     where {{ in_dirty_entity_tail("listings", "listings") }}
 ),
 
--- an event of the tail may have been told before it
-tellings as (
+-- an event of the tail may have been reported earlier, too
+reports as (
     select listings.* from listings
     where listings.listing_event_id in (select tail.listing_event_id from tail)
 ),
 {% else %}
-tellings as (
+reports as (
     select * from listings
 ),
 {% endif %}
 
 repeated as (
     select listing_event_id
-    from tellings
+    from reports
     group by listing_event_id
     having count(*) > 1
 ),
 
--- the same event told twice counts once, as first known
-first_tellings as (
-    select tellings.*
-    from tellings
-    anti join repeated on tellings.listing_event_id = repeated.listing_event_id
+-- an event that was reported twice counts once, as it was first known
+first_reports as (
+    select reports.*
+    from reports
+    anti join repeated on reports.listing_event_id = repeated.listing_event_id
     union all
-    select tellings.*
-    from tellings
-    semi join repeated on tellings.listing_event_id = repeated.listing_event_id
+    select reports.*
+    from reports
+    semi join repeated on reports.listing_event_id = repeated.listing_event_id
     qualify row_number() over (
-        partition by tellings.listing_event_id
-        order by tellings.known_at, tellings.event_time, tellings.source, tellings.source_row
+        partition by reports.listing_event_id
+        order by reports.known_at, reports.event_time, reports.source, reports.source_row
     ) = 1
 ),
 
-{{ with_known_rates("first_tellings") }},
+{{ with_known_rates("first_reports") }},
 
 final as (
     select

@@ -20,7 +20,7 @@ tail_tokens as (
     where {{ in_dirty_tail("classified") }}
 ),
 
--- the whole past of every token that is judged anew
+-- the whole past of every token that is classified again
 sales as (
     select classified.*
     from classified
@@ -73,7 +73,7 @@ sales as (
 ),
 {% endif %}
 
--- what two wallets traded with one another before, any token of the collection
+-- trades of the same two wallets before, any token of the collection
 pair_past as (
     select
         sale_id,
@@ -91,7 +91,7 @@ pair_past as (
         }}
 ),
 
--- wash rules look at the past only (docs/domain.md, section 1)
+-- wash rules use the past only (docs/domain.md, section 1)
 with_past as (
     select
         *,
@@ -150,7 +150,10 @@ washed as (
     select
         *,
         wash_rules <> '' as is_wash,
-        wash_rules = '' and n_in_tx = 1 and quantity = 1 as is_acceptable
+        wash_rules = ''
+        and n_in_tx = 1
+        and quantity = 1
+        and price_eth >= {{ var("least_price_eth") }} as is_acceptable
     from with_rules
 ),
 
@@ -173,7 +176,7 @@ acceptable as (
 ),
 
 -- Not recursive: a flagged price still counts in the percentiles of the next, or a crash would flag everything after it.
--- The median stands beside the 10th percentile because six dust sales in one hour make dust the 10th percentile.
+-- The median is compared, too, because six dust sales in one hour move the 10th percentile down to dust.
 floors as (
     select
         sale_id,
@@ -199,8 +202,8 @@ with_outliers as (
             ),
             false
         ) as is_low_outlier,
-        -- Pairs meet again in honest trade too: what makes it a print is a price far off, measured by the median, which
-        -- prints move last, and by the quieter side of the spread, which they cannot widen alone.
+        -- Honest pairs trade repeatedly, too. The sign of a manipulated price is its distance from the median, which a
+        -- few such prices do not move, in units of the narrower side of the spread, which they cannot widen alone.
         coalesce(
             washed.is_acceptable
             and pair_past.pair_trades >= {{ var("wash_pair_trades") }}

@@ -88,7 +88,7 @@ counted as (
     left join mart_counts on sources.source = mart_counts.source
 ),
 
--- every row a source gave is in exactly one place
+-- every row of a source is counted in exactly one place
 final as (
     select
         *,

@@ -2,7 +2,7 @@ with source as (
     select * from {{ source("raw", "collections") }}
 ),
 
--- the newest word on a collection; a source that knows the supply goes before one that does not
+-- the newest row of a collection; among equals, one with a supply is preferred
 final as (
     select
         collection,

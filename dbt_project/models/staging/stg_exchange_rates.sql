@@ -3,7 +3,7 @@ with source as (
     where rate > 0
 ),
 
--- one rate per symbol and moment of knowing; the finer series wins, then the source's name decides
+-- one rate per symbol and known_at; the finer series wins, then the first source by name
 final as (
     select
         symbol,

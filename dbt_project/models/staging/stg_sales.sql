@@ -10,7 +10,7 @@ final as (
         contract,
         token_id,
         tx_hash,
-        -- a source without transaction hashes names its own row instead
+        -- without a transaction hash the key is the source's own row identifier
         not starts_with(tx_hash, 'row:') as has_tx_hash,
         log_index,
         sub_index,
@@ -25,7 +25,7 @@ final as (
         coalesce(is_bundle_share, false) as is_bundle_share,
         sale_type,
         marketplace,
-        -- the zero address is nobody
+        -- the zero address is no trader
         nullif(lower(buyer), '0x0000000000000000000000000000000000000000') as buyer,
         nullif(lower(seller), '0x0000000000000000000000000000000000000000') as seller,
         superseded_by is not null as is_superseded,

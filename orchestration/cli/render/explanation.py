@@ -1,4 +1,4 @@
-"""An explained token on the terminal, for its owner. Here: layout and words. Not here: the numbers (`ml.explain`)."""
+"""An explained token on the terminal, for its owner. Here: layout and wording. Not here: the numbers (`ml.explain`)."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ BASELINE_WORDS = {
 }
 
 
-def print_explanation(told: dict[str, Any], console: Console | None = None) -> None:
+def print_explanation(document: dict[str, Any], console: Console | None = None) -> None:
     """Print a document of `ml.explain.document.as_document`."""
     console = console or TerminalConsole(width_of_files=110)
-    console.print(_headline(told))
-    if told["steps"]:
-        console.print(_steps(told))
-    console.print(_last_sale(told))
-    if told["comparables"]:
-        console.print(_comparables(told))
-    if told["estimate_eth"] is not None:
-        console.print(_trust(told))
-    for note in told["notes"]:
+    console.print(_headline(document))
+    if document["steps"]:
+        console.print(_steps(document))
+    console.print(_last_sale(document))
+    if document["comparables"]:
+        console.print(_comparables(document))
+    if document["estimate_eth"] is not None:
+        console.print(_trust(document))
+    for note in document["notes"]:
         console.print(styled((f"! {note}", "yellow")))
 
 
 def eth(value: float | None, signed: bool = False, like: float | None = None) -> str:
-    """A price for people: about four significant digits of it (or of `like`, in a column that adds up)."""
+    """A price: about four significant digits of it (or of `like`, in a column that adds up)."""
     if value is None:
         return "–"
     size = abs(value if like is None else like)
@@ -56,36 +56,39 @@ def eth(value: float | None, signed: bool = False, like: float | None = None) ->
     return f"{value:{'+' if signed else ''},.{digits}f}"
 
 
-def _headline(told: dict[str, Any]) -> Panel:
+def _headline(document: dict[str, Any]) -> Panel:
     text = Text()
-    if told["estimate_eth"] is None:
+    if document["estimate_eth"] is None:
         text.append("no value", style="bold")
-        text.append(f"  {told['no_value_because']}\n")
+        text.append(f"  {document['no_value_because']}\n")
     else:
-        text.append(f"{eth(told['estimate_eth'])} ETH", style="bold")
-        if told["interval_80_eth"] and told["interval_80_eth"][0] is not None:
-            low, high = told["interval_80_eth"]
+        text.append(f"{eth(document['estimate_eth'])} ETH", style="bold")
+        if document["interval_80_eth"] and document["interval_80_eth"][0] is not None:
+            low, high = document["interval_80_eth"]
             text.append(f"   8 of 10 such tokens sell between {eth(low)} and {eth(high)}")
-        if told["grade"]:
-            text.append(f"   grade {told['grade']}")
+        if document["grade"]:
+            text.append(f"   grade {document['grade']}")
         text.append("\n")
-    facts = [f"floor {eth(told['floor_eth'])} ETH", f"{told['sales_known']:,} sales of the collection known"]
-    if told["rarity_pct"] is not None:
-        facts.append(f"rarer than {100 * told['rarity_pct']:.0f} % of the collection")
+    facts = [
+        f"floor {eth(document['floor_eth'])} ETH",
+        f"{document['sales_known']:,} sales of the collection known",
+    ]
+    if document["rarity_pct"] is not None:
+        facts.append(f"rarer than {100 * document['rarity_pct']:.0f} % of the collection")
     text.append(" · ".join(facts))
     # A panel would read markup in a plain string.
-    title = styled(f"{visible(told['collection'])} #{visible(told['token_id'])}")
-    when = f"as of {told['as_of']} UTC" if told["as_of"] else "before the first features"
+    title = styled(f"{visible(document['collection'])} #{visible(document['token_id'])}")
+    when = f"as of {document['as_of']} UTC" if document["as_of"] else "before the first features"
     return Panel(text, title=title, subtitle=when, title_align="left", subtitle_align="left", expand=True)
 
 
-def _steps(told: dict[str, Any]) -> Table:
+def _steps(document: dict[str, Any]) -> Table:
     table = Table(title="How the price comes about", title_justify="left", expand=True)
     table.add_column("because of")
     table.add_column("times", justify="right")
     table.add_column("ETH", justify="right")
-    estimate = told["estimate_eth"]
-    for step in told["steps"]:
+    estimate = document["estimate_eth"]
+    for step in document["steps"]:
         if step["factor"] is None:
             table.add_row(visible(step["label"]), "", eth(step["eth_effect"], like=estimate))
             continue
@@ -93,13 +96,13 @@ def _steps(told: dict[str, Any]) -> Table:
         amount = eth(step["eth_effect"], signed=True, like=estimate)
         table.add_row(visible(step["label"]), f"× {step['factor']:.3f}", amount, style=style)
     table.add_section()
-    product = estimate / told["steps"][0]["eth_effect"]
+    product = estimate / document["steps"][0]["eth_effect"]
     table.add_row("Estimate", f"× {product:.3f}", eth(estimate), style="bold")
     return table
 
 
-def _last_sale(told: dict[str, Any]) -> Text:
-    sale = told["last_sale"]
+def _last_sale(document: dict[str, Any]) -> Text:
+    sale = document["last_sale"]
     if sale is None:
         return Text("This token: no arm's-length sale is known.\n")
     text = f"This token: last sold for {eth(sale['price_eth'])} ETH on {sale['sold_at'][:10]}"
@@ -108,7 +111,7 @@ def _last_sale(told: dict[str, Any]) -> Text:
     return Text(f"{text} ({sale['own_sales']} sale{'s' if sale['own_sales'] > 1 else ''} known).\n")
 
 
-def _comparables(told: dict[str, Any]) -> Table:
+def _comparables(document: dict[str, Any]) -> Table:
     table = Table(title="Comparable sales", title_justify="left", expand=True)
     for name in (
         "token",
@@ -120,7 +123,7 @@ def _comparables(told: dict[str, Any]) -> Table:
         "= for this one today",
     ):
         table.add_column(name, justify="left" if name in ("token", "sold on") else "right")
-    for row in told["comparables"]:
+    for row in document["comparables"]:
         table.add_row(
             f"#{visible(row['sold_token_id'])}",
             row["sold_at"][:10],
@@ -131,26 +134,26 @@ def _comparables(told: dict[str, Any]) -> Table:
             eth(row["adjusted_eth"]),
         )
     table.add_section()
-    middle = statistics.median(row["adjusted_eth"] for row in told["comparables"])
+    middle = statistics.median(row["adjusted_eth"] for row in document["comparables"])
     table.add_row("middle", "", "", "", "", "", eth(middle), style="bold")
     return table
 
 
-def _trust(told: dict[str, Any]) -> Text:
-    model, record = told["model"], told["track_record"]
-    lines = [f"Who says so: {TIER_WORDS.get(told['tier'], told['tier'])}"]
+def _trust(document: dict[str, Any]) -> Text:
+    model, record = document["model"], document["track_record"]
+    lines = [f"Valued by: {TIER_WORDS.get(document['tier'], document['tier'])}"]
     if model["version"]:
         trained = model["trained_until"] or model["market_model_trained_until"]
         lines[0] += f" ({model['version']}" + (
             f", trained on sales until {trained[:10]})" if trained else ")"
         )
-    lines[0] += f". Newest sale seen: {told['watermark']} UTC."
+    lines[0] += f". Newest sale seen: {document['watermark']} UTC."
     if record is None:
         lines.append("Track record: none yet in this collection.")
     else:
         covered = record["coverage_80"]
         lines.append(
-            f"Track record: on the last {record['n']:,} sales here, each foretold before it happened, half were within "
+            f"Track record: on the last {record['n']:,} sales here, each estimated before it, half were within "
             f"{100 * record['mdape']:.1f} %, level {record['level']:.2f}"
             + (f", {100 * covered:.0f} % inside their 80 % interval" if covered is not None else "")
             + ("." if record["enough"] else ". Too few to mean much.")

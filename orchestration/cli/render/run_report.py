@@ -1,4 +1,4 @@
-"""The closing table of a run, for people. Here: layout. Not here: the numbers (`summary.py`)."""
+"""The closing table of a run. Here: layout. Not here: the numbers (`orchestration.runs.summary`)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from orchestration.runs.summary import RunSummary
 
 
 def print_summary(summary: RunSummary, console: Console | None = None) -> None:
-    """Counts, models by tier, error beside the baselines, error against the truth, reconciliation, time."""
+    """Counts, models by tier, error with that of the baselines, error against the truth, reconciliation, time."""
     console = console or TerminalConsole(width_of_files=118)
     console.print()
     console.print(_counts(summary))
-    for chain, told in summary.errors.get("chains", {}).items():
-        if told["sales"] and (chain == "all" or len(summary.errors["chains"]) > 2):
-            console.print(_errors(chain, told))
+    for chain, metrics in summary.errors.get("chains", {}).items():
+        if metrics["sales"] and (chain == "all" or len(summary.errors["chains"]) > 2):
+            console.print(_errors(chain, metrics))
     if summary.truth:
         t = summary.truth
         console.print(
@@ -29,10 +29,14 @@ def print_summary(summary: RunSummary, console: Console | None = None) -> None:
     console.print(_reconciliation(summary))
     if summary.quarantine:
         console.print(_quarantine(summary))
+    if summary.left_out:
+        console.print(styled(("\nNot used, or decided for a whole file:", "bold")))
+        for line in summary.left_out:
+            console.print(styled(f"  {visible(line)}"))
     console.print(_stages(summary))
     console.print(
         styled(
-            "\nLook next: ",
+            "\nNext: ",
             ("make ui", "bold"),
             " (asset graph, plots, checks) · ",
             ("docs/tutorial.md", "bold"),
@@ -56,25 +60,25 @@ def _counts(s: RunSummary) -> Table:
     return table
 
 
-def _errors(chain: str, told: dict[str, Any]) -> Table:
+def _errors(chain: str, errors: dict[str, Any]) -> Table:
     where = "all chains" if chain == "all" else visible(chain)
     from ml.accuracy.config import SERIES_NAMES
 
     table = Table(
         title=f"Walk-forward error, {where}: last 30 % of each collection with ≥ 200 sales"
-        f" ({told['sales']:,} sales, {told['collections']} collections)",
+        f" ({errors['sales']:,} sales, {errors['collections']} collections)",
         title_justify="left",
-        caption=f"Beats the best simple baseline in {100 * told['share_beating_best_simple']:.0f} % of collections; "
-        f"pooled MdAPE {told['mdape_ratio_to_med_5']:.2f} × that of the median of the last 5",
+        caption=f"Beats the best simple baseline in {100 * errors['share_beating_best_simple']:.0f} % of collections; "
+        f"pooled MdAPE {errors['mdape_ratio_to_med_5']:.2f} × that of the median of the last 5",
         caption_justify="left",
     )
     table.add_column("estimate")
     for column in ("MdAPE %", "MAPE %", "within 20 %", "level", "MdAPE %, median collection"):
         table.add_column(column, justify="right")
-    for name, metrics in told["pooled"].items():
+    for name, metrics in errors["pooled"].items():
         shares = [_percent(metrics[key]) for key in ("mdape", "mape", "ppe20")]
         level = "–" if metrics["level"] is None else f"{metrics['level']:.3f}"
-        over = _percent(told["median_collection_mdape"].get(name))
+        over = _percent(errors["median_collection_mdape"].get(name))
         table.add_row(
             SERIES_NAMES.get(name, name), *shares, level, over, style="bold" if name == "model" else None
         )
@@ -100,7 +104,7 @@ def _reconciliation(s: RunSummary) -> Table:
 
 
 def _quarantine(s: RunSummary) -> Table:
-    """What the doors turned away, so that a column in another unit or form is seen at once."""
+    """Refused rows by reason, so that a column in another unit or form is noticed at once."""
     table = Table(
         title="In quarantine: the commonest reasons, each with an example",
         title_justify="left",
@@ -119,7 +123,7 @@ def _quarantine(s: RunSummary) -> Table:
             row["found"],
             row["source_row"],
         )
-        table.add_row(*["" if told is None else visible(str(told)) for told in named], f"{row['rows']:,}")
+        table.add_row(*["" if value is None else visible(str(value)) for value in named], f"{row['rows']:,}")
     return table
 
 

@@ -1,4 +1,4 @@
-"""Every drill: its fault, when it is looked at, who must notice, what must be done about it, when it must be over.
+"""Every drill: its fault, when passes happen, what must detect it, what must be done about it, when it must be over.
 
 Here: the one table of data, thresholds and expectations. Not here: carrying it out (`run`) or judging it (`timeline`).
 Days are counted from the fault's first day: the pass of day 1 is the one at the midnight that ends it.
@@ -14,12 +14,12 @@ from orchestration.reliability.drills.market import SEED, SEED_OF_MANIA
 
 
 @dataclass(frozen=True)
-class Act:
-    """Something the system, or a person following the runbook, must have done.
+class Action:
+    """Something that the system, or a person with the runbook, must have done.
 
     Attributes:
         words: What was done; {n} is the number found.
-        sql: One number over the lake; may use `$since` (start of the fault) and `$now`.
+        sql: One number over the lake; may use `$since` (start of the fault) and `$as_of`.
         at_least: The number that proves it.
         by_day: The pass by which it must be done.
     """
@@ -41,10 +41,10 @@ class Drill:
         fault: `name:magnitude` of the simulator; None for a market without a fault.
         arrives_day: The first pass that can see data of the fault.
         detected_by: Incidents, at least one of which that pass must open.
-        also_noticed: Incidents that may open as well, being about the same thing, by the beginning of their keys; any
+        also_noticed: Other incidents with the same cause that may open, by the beginning of their keys; any
             other is a false alarm.
-        outlasts: Those of them that may be open at the end: they look back further than the drill goes on.
-        acts: What must be done.
+        outlasts: Those of them that may be open at the end: they cover more days than the drill.
+        actions: What must be done.
         replay: Columns that a person renames when replaying the quarantine after the detecting pass; empty: no replay.
         endpoint_down: Whether the alert endpoint is down for an hour from the detecting pass on, and the first
             deliverer that reaches it afterwards is killed before it can record that.
@@ -60,7 +60,7 @@ class Drill:
     detected_by: tuple[str, ...] = ()
     also_noticed: tuple[str, ...] = ()
     outlasts: tuple[str, ...] = ()
-    acts: tuple[Act, ...] = ()
+    actions: tuple[Action, ...] = ()
     replay: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     endpoint_down: bool = False
     watch_only: bool = False
@@ -82,7 +82,7 @@ _LASTING = (
     "check/token_estimates/intervals_keep_their_promise",
     "check/fct_sales/prices_against_the_recent_median",
 )
-"""These look back a week or more, or over so many sales."""
+"""These cover a week or more, or many sales."""
 
 _ERRORS = (
     *_LASTING,
@@ -95,7 +95,7 @@ _ARRIVED_AFTER_ALL = (
     "select count(*) from marts.fct_sales"
     " where event_time >= $since and known_at - event_time > interval {hours} hour"
 )
-_HELD_BACK_ENTERED = Act(
+_HELD_BACK_ENTERED = Action(
     "{n:.0f} held-back sales entered the marts", _ARRIVED_AFTER_ALL.format(hours=2), at_least=10, by_day=2
 )
 
@@ -108,8 +108,8 @@ DRILLS: tuple[Drill, ...] = (
         arrives_day=3,
         detected_by=("slo/sales_in_time",),
         also_noticed=_VOLUME,
-        acts=(
-            Act(
+        actions=(
+            Action(
                 "{n:.0f} late sales entered the marts",
                 _ARRIVED_AFTER_ALL.format(hours=40),
                 5,
@@ -124,8 +124,8 @@ DRILLS: tuple[Drill, ...] = (
         fault="duplicates",
         detected_by=("slo/duplicate_rate",),
         also_noticed=_VOLUME,
-        acts=(
-            Act(
+        actions=(
+            Action(
                 "{n:.0f} repeated sales excluded",
                 "select count(*) from intermediate.int_sales_classified"
                 " where exclusion_reason = 'duplicate' and event_time >= $since",
@@ -136,13 +136,13 @@ DRILLS: tuple[Drill, ...] = (
     ),
     Drill(
         "schema_break",
-        "A day's sales come with a column renamed: all wait in quarantine, and a replay brings every one back.",
+        "A day's sales come with a column renamed: all wait in quarantine, and a replay restores every one.",
         passes=(1, 2),
         fault="schema_break",
         detected_by=("slo/schema_valid",),
         also_noticed=("slo/quarantine_rate", "slo/sales_arrive", *_VOLUME),
-        acts=(
-            Act(
+        actions=(
+            Action(
                 "{n:.0f} sales came back from quarantine",
                 "select count(*) from raw.quarantine where status = 'replayed' and known_at >= $since",
                 10,
@@ -158,7 +158,7 @@ DRILLS: tuple[Drill, ...] = (
         fault="outage",
         detected_by=("slo/sales_arrive",),
         also_noticed=(*_ARRIVALS, "slo/sales_in_time", *_VOLUME),
-        acts=(_HELD_BACK_ENTERED,),
+        actions=(_HELD_BACK_ENTERED,),
     ),
     Drill(
         "crash",
@@ -168,19 +168,19 @@ DRILLS: tuple[Drill, ...] = (
         detected_by=("slo/sales_near_estimates", "check/token_estimates/estimates_follow_the_last_ones"),
         also_noticed=_ERRORS,
         outlasts=_LASTING,
-        acts=(
-            Act(
+        actions=(
+            Action(
                 "the estimates fell by {n:.0%} (median over tokens)",
                 """
-                with told as (
+                with history as (
                     select collection, token_id, as_of, estimate_eth from predictions.estimate_history
                 ),
                 before as (
-                    select collection, token_id, arg_max(estimate_eth, as_of) as eth from told
+                    select collection, token_id, arg_max(estimate_eth, as_of) as eth from history
                     where as_of <= $since group by all
                 ),
                 after as (
-                    select collection, token_id, arg_max(estimate_eth, as_of) as eth from told
+                    select collection, token_id, arg_max(estimate_eth, as_of) as eth from history
                     where as_of > $since group by all
                 )
                 select median(1 - a.eth / b.eth) from after a join before b using (collection, token_id)
@@ -193,7 +193,7 @@ DRILLS: tuple[Drill, ...] = (
     Drill(
         "trait_mania",
         "One trait value in a third of the collections becomes dear: its estimates follow.",
-        # What is dear sells rarely, and at first at asks from before: five days bring three tokens.
+        # Dear tokens sell rarely, and at first at earlier asks: in five days three are sold.
         passes=(5, 9, 13),
         fault="trait_mania",
         arrives_day=5,
@@ -210,8 +210,8 @@ DRILLS: tuple[Drill, ...] = (
         fault="wash_storm",
         detected_by=("check/fct_sales/wash_trades_as_usual",),
         also_noticed=(*_VOLUME, *_ERRORS),
-        acts=(
-            Act(
+        actions=(
+            Action(
                 "{n:.0f} wash trades kept out of the index and the models",
                 "select count(*) filter (where is_wash and not is_arms_length) from marts.fct_sales"
                 " where event_time >= $since",
@@ -228,14 +228,14 @@ DRILLS: tuple[Drill, ...] = (
         detected_by=("slo/quarantine_rate", "slo/prices_plausible"),
         also_noticed=_ERRORS,
         outlasts=_LASTING,
-        acts=(
-            Act(
+        actions=(
+            Action(
                 "{n:.0f} impossible prices refused",
                 "select count(*) from raw.quarantine where reason = 'impossible_price' and known_at >= $since",
                 2,
                 1,
             ),
-            Act(
+            Action(
                 "{n:.0f} mislabelled prices kept out of the index",
                 "select count(*) from marts.fct_sales where is_low_outlier and event_time >= $since",
                 2,
@@ -250,8 +250,8 @@ DRILLS: tuple[Drill, ...] = (
         fault="reorg:0.2",
         detected_by=("slo/sales_final",),
         also_noticed=_VOLUME,
-        acts=(
-            Act(
+        actions=(
+            Action(
                 "{n:.0f} superseded sales excluded",
                 "select count(*) from intermediate.int_sales_classified"
                 " where exclusion_reason = 'superseded' and event_time >= $since",
@@ -267,13 +267,13 @@ DRILLS: tuple[Drill, ...] = (
         fault="outage",
         detected_by=("slo/sales_arrive",),
         also_noticed=(*_ARRIVALS, "slo/sales_in_time", *_VOLUME),
-        acts=(_HELD_BACK_ENTERED,),
+        actions=(_HELD_BACK_ENTERED,),
         endpoint_down=True,
     ),
     Drill(
         "quiet_month",
-        "Nothing is wrong for thirty days: nobody is woken.",
-        # Every day: estimates that are days old err more, and the system rightly says so.
+        "Nothing is wrong for thirty days: nothing pages.",
+        # Every day: estimates that are days old err more, and the system rightly alerts.
         passes=tuple(range(1, 31)),
         outlasts=_LASTING,
         watch_only=True,

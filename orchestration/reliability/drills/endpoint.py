@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from orchestration.states import NoticeKind, Severity
+
 
 @dataclass(frozen=True)
 class Arrival:
@@ -29,8 +31,8 @@ class Arrival:
 
     delivery_id: str
     incident: str
-    kind: str
-    severity: str
+    kind: NoticeKind
+    severity: Severity
     title: str
     keys: tuple[str, ...]
 
@@ -43,7 +45,7 @@ class Receiver:
         url: Its Apprise URL.
         is_down: Whether it answers 503.
         refused: Requests it refused while down.
-        on_arrival: Called after a message has been taken and before the sender is told.
+        on_arrival: Called after a message has been taken and before the sender gets an answer.
         arrivals: Every message taken, repeats included.
     """
 
@@ -75,15 +77,15 @@ def receiving() -> Iterator[Receiver]:
                 Arrival(
                     body["delivery_id"],
                     body["incident"],
-                    body["kind"],
-                    body["severity"],
+                    NoticeKind(body["kind"]),
+                    Severity(body["severity"]),
                     body["title"],
                     tuple(body["keys"].split()),
                 )
             )
             if receiver.on_arrival is not None:
                 receiver.on_arrival()
-            # The sender may be dead by now: then there is nobody to answer.
+            # The sender may have been killed by now: then the answer cannot be sent.
             try:
                 self.send_response(200)
                 self.end_headers()
@@ -91,7 +93,7 @@ def receiving() -> Iterator[Receiver]:
                 self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing on the terminal: the drill tells what arrived."""
+            """Nothing on the terminal: the drill reports what arrived."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

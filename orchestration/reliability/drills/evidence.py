@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Losses:
-    """Whether every sale that the source told is accounted for.
+    """Whether every sale that the source delivered is accounted for.
 
     Attributes:
-        told: Sale rows that the source tells for the whole history, asked again.
+        delivered: Sale rows that the source delivers for the whole history, asked again.
         accepted: Sale rows in the lake.
         in_quarantine: Sale rows in quarantine, with their reason and their content.
         difference: Rows of the marts' reconciliation that are unexplained (sum of absolute values).
     """
 
-    told: int
+    delivered: int
     accepted: int
     in_quarantine: int
     difference: int
@@ -32,14 +32,14 @@ class Losses:
     @property
     def lost(self) -> int:
         """Rows that are nowhere, or twice."""
-        return abs(self.told - self.accepted - self.in_quarantine) + self.difference
+        return abs(self.delivered - self.accepted - self.in_quarantine) + self.difference
 
 
 def read_losses(assay: Assay, until: datetime) -> Losses:
-    """Compare what the source tells with what the lake holds, for everything known before `until`."""
-    source, told = assay.source, 0
+    """Compare what the source delivers with what the lake holds, for everything known before `until`."""
+    source, delivered = assay.source, 0
     for batch in source.read("sales", source.first_known(), until):
-        told += batch.num_source_rows
+        delivered += batch.num_source_rows
     with assay.lake.read() as con:
         row = con.execute(
             """
@@ -50,12 +50,12 @@ def read_losses(assay: Assay, until: datetime) -> Losses:
             """
         ).fetchone()
     assert row is not None
-    return Losses(told, *row)
+    return Losses(delivered, *row)
 
 
-def count(assay: Assay, sql: str, *, since: datetime, now: datetime) -> float:
-    """The one number of a query that may use `$since` (start of the fault) and `$now`; 0 for null."""
-    given = {name: at for name, at in (("since", since), ("now", now)) if f"${name}" in sql}
+def count(assay: Assay, sql: str, *, since: datetime, as_of: datetime) -> float:
+    """The one number of a query that may use `$since` (start of the fault) and `$as_of`; 0 for null."""
+    given = {name: at for name, at in (("since", since), ("as_of", as_of)) if f"${name}" in sql}
     with assay.lake.read() as con:
         row = con.execute(sql, given).fetchone()
     return float(row[0] or 0) if row else 0.0

@@ -1,4 +1,4 @@
-"""The market every drill starts from, on the eve of the fault.
+"""The market every drill starts from, on the day before the fault.
 
 Here: its size, building it once, and copying it into a scratch home whose future holds a fault. Not here: the passes.
 The concept: a fault changes nothing before its day, so the homes of all drills are the same until then.
@@ -24,7 +24,7 @@ COLLECTIONS, SEED = 24, 9
 seed is one whose manias and wash storms on `FAULT_DAY` strike collections that trade."""
 
 SEED_OF_MANIA = 262
-"""What has become dear sells less often than anything else: here a struck value still sells about once a day."""
+"""What has become dear sells less often than anything else: with this seed an affected value still sells daily."""
 
 REFITS = 2
 """Walk-forward refits: enough to calibrate intervals, few enough to train in seconds."""
@@ -60,11 +60,11 @@ def drill_settings(
 
 
 def build_market(folder: Path, seed: int = SEED, say: Callable[[str], None] = lambda _: None) -> Path:
-    """The home on the eve of the fault: built, trained, scored and watched once. An existing one is used as it is.
+    """The home before the fault: built, trained, scored and watched once. An existing one is used as it is.
 
     Returns:
-        The home, a folder inside `folder`. It appears whole: a killed build leaves only a `.part` beside it. Who asks
-        while another process builds it waits.
+        The home, a folder inside `folder`. It appears whole: a killed build leaves only a `.part` next to it. A second
+        caller waits while another process builds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     home = folder / f"market-{COLLECTIONS}-{seed}-{FAULT_DAY}"

@@ -1,4 +1,4 @@
-"""The worst that can happen to a message: its endpoint is down for an hour, and then its sender dies too early.
+"""The worst case of a message: its endpoint is down for an hour, and then its sender is killed too early.
 
 Here: an hour of refused attempts, a deliverer that is killed after its message has arrived and before it can record
 that, and the deliverer after it. Not here: delivery itself (`orchestration.alerts.delivery`).
@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestration.states import UNDELIVERED, sql_list
+
 if TYPE_CHECKING:
     from orchestration.reliability.drills.endpoint import Receiver
     from orchestration.settings import Settings
@@ -21,12 +23,12 @@ if TYPE_CHECKING:
 DOWN_FOR = timedelta(hours=1)
 TRY_EVERY = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(minutes=30)
-"""After the endpoint is back: the longest backoff (15 minutes) and the lease of the dead deliverer (2 minutes) fit."""
+"""After the endpoint is back: the longest backoff (15 minutes) and the killed deliverer's lease (2 minutes) fit."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """What became of the message.
+class OutageResult:
+    """The result of the outage for the message.
 
     Attributes:
         until: When it was recorded as sent (the drill's clock).
@@ -41,8 +43,10 @@ class Told:
     held: bool
 
 
-def endpoint_fails_and_deliverer_dies(settings: Settings, receiver: Receiver, start: datetime) -> Told:
-    """Play the hour, the kill and the recovery, from the first refused attempt at `start` on."""
+def endpoint_fails_and_deliverer_is_killed(
+    settings: Settings, receiver: Receiver, start: datetime
+) -> OutageResult:
+    """Run the hour, the kill and the recovery, from the first refused attempt at `start` on."""
     from orchestration.alerts.configured_channels import open_channels
     from orchestration.alerts.delivery import deliver
     from orchestration.alerts.policy import policy_of
@@ -56,20 +60,20 @@ def endpoint_fails_and_deliverer_dies(settings: Settings, receiver: Receiver, st
         deliver(outbox, channels, at, policy)
     refused = receiver.refused
     receiver.is_down = False
-    at, code = _first_deliverer_dies(settings, receiver, at)
+    at, code = _first_deliverer_is_killed(settings, receiver, at)
     arrived = len(receiver.messages)
     waiting = _waiting(outbox)
     while _waiting(outbox) and at < start + DOWN_FOR + LONGEST_WAIT:
         at += TRY_EVERY
         deliver(outbox, channels, at, policy)
     repeats = len(receiver.arrivals) - len(receiver.messages)
-    return Told(
+    return OutageResult(
         until=at,
         what=f"{refused} attempts refused in an hour; the first deliverer after it was killed with {arrived} "
         f"message(s) arrived and none recorded; the next sent again under the same id ({repeats} repeat, "
         f"{len(receiver.messages)} message(s) in all)",
         expectation=(
-            "a deliverer dies between sending and recording, and the message arrives under one id",
+            "a deliverer is killed between sending and recording, and the message arrives under one id",
             f"exit {code}, {waiting} unrecorded then, {_waiting(outbox)} waiting now, {repeats} repeat",
         ),
         held=code == -signal.SIGKILL
@@ -80,7 +84,7 @@ def endpoint_fails_and_deliverer_dies(settings: Settings, receiver: Receiver, st
     )
 
 
-def _first_deliverer_dies(
+def _first_deliverer_is_killed(
     settings: Settings, receiver: Receiver, at: datetime
 ) -> tuple[datetime, int | None]:
     """Start deliverers, a minute of the drill's clock apart, until one has sent something: that one is killed."""
@@ -106,7 +110,7 @@ def _waiting(outbox: object) -> int:
     from orchestration.alerts.store import Outbox
 
     assert isinstance(outbox, Outbox)
-    rows = outbox.rows("select count(*) as n from deliveries where state in ('pending', 'sending')")
+    rows = outbox.rows(f"select count(*) as n from deliveries where state in ({sql_list(*UNDELIVERED)})")
     return int(rows[0]["n"])
 
 

@@ -1,7 +1,7 @@
 """One pass over a scratch home: what the schedules run, and then what the sensors do.
 
 Here: the order, and what the pass changed in the outbox. Not here: any of the work: the jobs and the sensors are those
-of the code location, on a clock that is set. A drill lets a day pass in seconds, so its clock shows market time.
+of the code location, on a clock that is set. A drill lets a day pass in seconds, so its clock shows `as_of`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from orchestration.alerts.store import Outbox, stamp
 from orchestration.clock import Clock, SetClock
+from orchestration.states import Severity
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -21,15 +22,15 @@ if TYPE_CHECKING:
     from orchestration.settings import Settings
 
 DELIVERY_EVERY = timedelta(minutes=1)
-"""The delivery sensor looks this often: what a pass raised leaves within it."""
+"""The delivery sensor runs this often: what a pass raised is sent within it."""
 
 
 @dataclass(frozen=True)
 class Incident:
-    """An incident as the outbox keeps it; times are the drill's clock (market time)."""
+    """An incident as the outbox keeps it; times are the drill's clock (`as_of`)."""
 
     key: str
-    severity: str
+    severity: Severity
     title: str
     runbook: str
     command: str
@@ -42,7 +43,7 @@ class Pass:
     """What one pass did.
 
     Attributes:
-        now: Market time: everything known before it was ingested.
+        as_of: Everything known before it was ingested.
         opened: Incidents it opened.
         resolved: Keys of incidents it resolved.
         trained: Training decisions by action, of what was due by schedule.
@@ -50,7 +51,7 @@ class Pass:
         seconds: Wall-clock time it took.
     """
 
-    now: datetime
+    as_of: datetime
     opened: tuple[Incident, ...]
     resolved: tuple[str, ...]
     trained: dict[str, int]
@@ -65,18 +66,18 @@ def run_pass(settings: Settings, instance: dg.DagsterInstance) -> Pass:
     from orchestration.runs.main_job import run_everything
 
     began = time.monotonic()
-    now = Assay(settings).as_of
-    clock = SetClock(now)
+    as_of = Assay(settings).as_of
+    clock = SetClock(as_of)
     summary = run_everything(open_location(settings, clock), instance)
     tick(settings, instance, "alert_failed_checks", clock)
     clock.forward(DELIVERY_EVERY)
     tick(settings, instance, "deliver_alerts", clock)
     retrained = _retrain_what_waits(settings, instance, clock)
     outbox = Outbox.of(settings.home_path)
-    opened = [incident for incident in incidents(outbox) if incident.opened_at == now]
-    resolved = outbox.rows("select key from incidents where resolved_at = ? order by key", stamp(now))
+    opened = [incident for incident in incidents(outbox) if incident.opened_at == as_of]
+    resolved = outbox.rows("select key from incidents where resolved_at = ? order by key", stamp(as_of))
     return Pass(
-        now,
+        as_of,
         tuple(opened),
         tuple(row["key"] for row in resolved),
         summary.trained,
@@ -128,7 +129,7 @@ def incidents(outbox: Outbox) -> list[Incident]:
     return [
         Incident(
             row["key"],
-            row["severity"],
+            Severity(row["severity"]),
             row["title"],
             row["runbook"],
             row["command"],

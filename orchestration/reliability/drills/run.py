@@ -16,7 +16,7 @@ from orchestration.reliability.drills.catalogue import Drill
 from orchestration.reliability.drills.endpoint import Receiver, receiving
 from orchestration.reliability.drills.evidence import count, read_losses
 from orchestration.reliability.drills.market import FAULT_DAY, build_market, drill_settings, scratch_home
-from orchestration.reliability.drills.outage_of_alerts import endpoint_fails_and_deliverer_dies
+from orchestration.reliability.drills.outage_of_alerts import endpoint_fails_and_deliverer_is_killed
 from orchestration.reliability.drills.passes import DELIVERY_EVERY, Pass, incidents, run_pass
 from orchestration.reliability.drills.timeline import (
     DrillResult,
@@ -29,6 +29,13 @@ from orchestration.reliability.drills.timeline import (
 from orchestration.reliability.replay import replay_quarantine
 from orchestration.resources import Assay
 from orchestration.settings import Settings
+from orchestration.states import DrillStep, NoticeKind
+
+_STEP_OF = {
+    NoticeKind.OPENED: DrillStep.ALERTED,
+    NoticeKind.REMINDER: DrillStep.REMINDED,
+    NoticeKind.RESOLVED: DrillStep.RESOLVED,
+}
 
 
 @dataclass
@@ -40,7 +47,7 @@ class _Notes:
     expectations: list[Expectation] = field(default_factory=list)
     seconds: float = 0.0
 
-    def write(self, step: str, at: datetime, since: datetime | None, what: str) -> None:
+    def write(self, step: DrillStep, at: datetime, since: datetime | None, what: str) -> None:
         self.moments.append(Moment(step, at, None if since is None else at - since, what))
 
     def expect(self, what: str, found: str, *, held: bool) -> None:
@@ -56,8 +63,8 @@ def run_drill(
         drill: Which.
         markets: Folder of the homes before the fault. The one that the drill starts from is built when it is missing,
             copied, and stays as it is.
-        home: A folder that does not exist yet; it is left for the caller to look at or remove.
-        say: Told what is going on, for people.
+        home: A folder that does not exist yet; it is left for the caller to inspect or remove.
+        say: Called with progress messages.
 
     Raises:
         StageFailedError: a stage of the pipeline failed: no fault may do that.
@@ -66,15 +73,17 @@ def run_drill(
     faults = f"{name}@{FAULT_DAY}{':' + magnitude if magnitude else ''}" if name else ""
     scratch_home(build_market(markets, drill.seed, say), home, drill.seed, faults)
     with receiving() as receiver:
-        eve = drill_settings(home, days=FAULT_DAY, seed=drill.seed, faults=faults, alert_urls=receiver.url)
-        fault_at = Assay(eve).as_of
+        before_fault = drill_settings(
+            home, days=FAULT_DAY, seed=drill.seed, faults=faults, alert_urls=receiver.url
+        )
+        fault_at = Assay(before_fault).as_of
         notes = _Notes(fault_at)
-        notes.write("injected", fault_at, None, f"{faults}: {drill.shows}" if faults else drill.shows)
+        notes.write(DrillStep.INJECTED, fault_at, None, f"{faults}: {drill.shows}" if faults else drill.shows)
         for day in drill.passes:
-            settings = eve.model_copy(update={"days": FAULT_DAY + day})
+            settings = before_fault.model_copy(update={"days": FAULT_DAY + day})
             say(f"{drill.name}: day {day} of {drill.passes[-1]}")
             _one_pass(drill, settings, receiver, day, notes)
-        last = eve.model_copy(update={"days": FAULT_DAY + drill.passes[-1]})
+        last = before_fault.model_copy(update={"days": FAULT_DAY + drill.passes[-1]})
         _judge(drill, last, receiver, notes)
     moments = tuple(sorted(notes.moments, key=lambda moment: moment.at))
     return DrillResult(drill.name, drill.shows, moments, tuple(notes.expectations), notes.seconds, str(home))
@@ -84,50 +93,51 @@ def _one_pass(drill: Drill, settings: Settings, receiver: Receiver, day: int, no
     prepare_home(settings)
     fails_now = drill.endpoint_down and day == drill.arrives_day
     receiver.is_down = fails_now
-    heard = len(receiver.messages)
+    before = len(receiver.messages)
     with open_instance(settings) as instance:
         done = run_pass(settings, instance)
     notes.seconds += done.seconds
     _write_pass(done, notes)
     if fails_now:
-        said = endpoint_fails_and_deliverer_dies(settings, receiver, done.now + DELIVERY_EVERY)
-        notes.expect(*said.expectation, held=said.held)
-        notes.write("alerted", said.until, done.now, said.what)
-    for message in receiver.messages[heard:]:
+        result = endpoint_fails_and_deliverer_is_killed(settings, receiver, done.as_of + DELIVERY_EVERY)
+        notes.expect(*result.expectation, held=result.held)
+        notes.write(DrillStep.ALERTED, result.until, done.as_of, result.what)
+    for message in receiver.messages[before:]:
         if not fails_now:
-            step = {"opened": "alerted", "reminder": "reminded", "resolved": "told over"}[message.kind]
-            notes.write(step, done.now + DELIVERY_EVERY, done.now, message.title)
+            notes.write(_STEP_OF[message.kind], done.as_of + DELIVERY_EVERY, done.as_of, message.title)
     if drill.replay and day == drill.arrives_day:
         report = replay_quarantine(Assay(settings).lake, drill.replay)
         renamed = ", ".join(f"--rename {old}={new}" for old, new in drill.replay.items())
         notes.write(
-            "acted",
-            done.now,
-            done.now,
+            DrillStep.ACTED,
+            done.as_of,
+            done.as_of,
             f"assay replay {renamed}: {report.replayed} rows let in, {report.still_open} stay",
         )
-    for act in drill.acts:
-        if act.by_day == day:
-            found = count(Assay(settings), act.sql, since=notes.fault_at, now=done.now)
-            notes.write("acted", done.now, notes.fault_at, act.words.format(n=found))
+    for action in drill.actions:
+        if action.by_day == day:
+            found = count(Assay(settings), action.sql, since=notes.fault_at, as_of=done.as_of)
+            notes.write(DrillStep.ACTED, done.as_of, notes.fault_at, action.words.format(n=found))
             notes.expect(
-                f"act: {act.words.format(n=act.at_least)} or more",
-                act.words.format(n=found),
-                held=found >= act.at_least,
+                f"action: {action.words.format(n=action.at_least)} or more",
+                action.words.format(n=found),
+                held=found >= action.at_least,
             )
 
 
 def _write_pass(done: Pass, notes: _Notes) -> None:
     for incident in done.opened:
         words = f"{incident.severity} {incident.key}: {incident.title} (docs/runbook/{incident.runbook}.md)"
-        notes.write("detected", done.now, notes.fault_at, words)
+        notes.write(DrillStep.DETECTED, done.as_of, notes.fault_at, words)
     if done.trained:
         counts = ", ".join(f"{n} {action}" for action, n in sorted(done.trained.items()))
-        notes.write("acted", done.now, notes.fault_at, f"models: {counts}")
+        notes.write(DrillStep.ACTED, done.as_of, notes.fault_at, f"models: {counts}")
     if done.retrained:
-        notes.write("acted", done.now, notes.fault_at, f"trained out of turn: {', '.join(done.retrained)}")
+        notes.write(
+            DrillStep.ACTED, done.as_of, notes.fault_at, f"trained out of turn: {', '.join(done.retrained)}"
+        )
     if done.resolved:
-        notes.write("recovered", done.now, notes.fault_at, ", ".join(done.resolved))
+        notes.write(DrillStep.RECOVERED, done.as_of, notes.fault_at, ", ".join(done.resolved))
 
 
 def _judge(drill: Drill, settings: Settings, receiver: Receiver, notes: _Notes) -> None:

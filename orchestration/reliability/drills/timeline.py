@@ -2,7 +2,7 @@
 
 Here: the timeline and its judgement, from passes, incidents, arrivals and evidence. Not here: making them (`run`), what
 is expected (`catalogue`). Nothing is judged from what a drill did itself: detection and recovery are rows of the
-outbox, alerts are what arrived at the endpoint, acts are counted in the lake.
+outbox, alerts are what arrived at the endpoint, actions are counted in the lake.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from orchestration.states import DrillStep, NoticeKind, Severity
+
 if TYPE_CHECKING:
     from orchestration.reliability.drills.catalogue import Drill
     from orchestration.reliability.drills.endpoint import Arrival
@@ -22,9 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Moment:
-    """One line of the timeline: a step, its market time, how long after the step it answers to, and what happened."""
+    """One line of the timeline: a step, its `as_of`, the time since the step it follows, and what happened."""
 
-    step: str
+    step: DrillStep
     at: datetime
     lag: timedelta | None
     what: str
@@ -66,17 +68,17 @@ class DrillResult:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types; times as ISO text, lags in hours."""
-        told = asdict(self)
-        for moment in told["moments"]:
+        document = asdict(self)
+        for moment in document["moments"]:
             moment["at"] = moment["at"].isoformat()
             lag = moment.pop("lag")
             moment["lag_h"] = None if lag is None else lag / timedelta(hours=1)
-        return {**told, "passed": self.passed}
+        return {**document, "passed": self.passed}
 
 
 def judge_incidents(drill: Drill, found: Sequence[Incident], arrived_at: datetime) -> list[Expectation]:
     """Detected in the first pass that could, nothing else noticed, everything over at the end."""
-    told = [
+    detected = [
         f"{incident.key} ({incident.severity})" for incident in found if incident.key in drill.detected_by
     ]
     expected = []
@@ -85,17 +87,17 @@ def judge_incidents(drill: Drill, found: Sequence[Incident], arrived_at: datetim
         expected.append(
             Expectation(
                 f"detected in the first pass after the data arrived, by {' or '.join(drill.detected_by)}",
-                ", ".join(told) or "not detected",
+                ", ".join(detected) or "not detected",
                 bool(in_time),
             )
         )
-    strangers = [i.key for i in found if not i.key.startswith((*drill.detected_by, *drill.also_noticed))]
-    paging = [i.key for i in found if i.severity == "page"]
+    unexpected = [i.key for i in found if not i.key.startswith((*drill.detected_by, *drill.also_noticed))]
+    paging = [i.key for i in found if i.severity == Severity.PAGE]
     if drill.watch_only:
-        expected.append(Expectation("nobody is woken", ", ".join(paging) or "no page", not paging))
+        expected.append(Expectation("nothing pages", ", ".join(paging) or "no page", not paging))
     else:
         expected.append(
-            Expectation("no incident about anything else", ", ".join(strangers) or "none", not strangers)
+            Expectation("no incident about anything else", ", ".join(unexpected) or "none", not unexpected)
         )
     open_at_end = [i for i in found if i.resolved_at is None]
     lasting = tuple(prefix for prefix in drill.outlasts if prefix not in drill.detected_by)
@@ -107,18 +109,20 @@ def judge_incidents(drill: Drill, found: Sequence[Incident], arrived_at: datetim
 
 
 def judge_messages(found: Sequence[Incident], messages: Sequence[Arrival]) -> list[Expectation]:
-    """Each incident was told once and its recovery once, whoever sent it how often."""
+    """Each incident was sent once and its recovery once, however often it was tried."""
     incidents = Counter(incident.key for incident in found)
     over = Counter(incident.key for incident in found if incident.resolved_at is not None)
-    opened = Counter(key for message in messages if message.kind == "opened" for key in message.keys)
-    closed = Counter(key for message in messages if message.kind == "resolved" for key in message.keys)
+    opened = Counter(key for message in messages if message.kind == NoticeKind.OPENED for key in message.keys)
+    closed = Counter(
+        key for message in messages if message.kind == NoticeKind.RESOLVED for key in message.keys
+    )
     return [
         Expectation(
             "each incident alerts exactly once",
             _compare(incidents, opened),
             incidents == opened,
         ),
-        Expectation("each recovery is told exactly once", _compare(over, closed), over == closed),
+        Expectation("each recovery is sent exactly once", _compare(over, closed), over == closed),
     ]
 
 
@@ -130,10 +134,10 @@ def _compare(expected: Counter[str], found: Counter[str]) -> str:
 
 
 def judge_losses(losses: Losses) -> Expectation:
-    """Every row the source told is in the lake or in quarantine, once."""
+    """Every row the source delivered is in the lake or in quarantine, once."""
     return Expectation(
         "nothing is lost",
-        f"{losses.told} sale rows told = {losses.accepted} in the lake + {losses.in_quarantine} in quarantine; "
-        f"reconciliation difference {losses.difference}",
+        f"{losses.delivered} sale rows delivered = {losses.accepted} in the lake + {losses.in_quarantine} in "
+        f"quarantine; reconciliation difference {losses.difference}",
         losses.lost == 0,
     )

@@ -28,12 +28,12 @@ def outbox(tmp_path: Path) -> Outbox:
 @pytest.fixture
 def alert() -> Callable[..., Alert]:
     def build(key: str = "slo/raw_sales_fresh", severity: str = "page", **changed: object) -> Alert:
-        told: dict[str, object] = {
+        texts: dict[str, object] = {
             "title": f"{key} is burning",
             "body": "14.4 times the budget in the last hour.",
             "runbook": "run-failed",
             "command": "assay status",
         }
-        return Alert(key=key, severity=severity, **{**told, **changed})  # type: ignore[arg-type]
+        return Alert(key=key, severity=severity, **{**texts, **changed})  # type: ignore[arg-type]
 
     return build

@@ -1,4 +1,4 @@
-"""A real HTTP endpoint on this machine that does what it is told: takes, fails, throttles, hangs."""
+"""A real HTTP endpoint on this machine that behaves as a test sets it: takes, fails, throttles, hangs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Endpoint:
-    """What the endpoint does next, and what it has seen."""
+    """What the endpoint does next, and the requests so far."""
 
     url: str = ""
     status: int = 200

@@ -1,4 +1,4 @@
-"""Each incident is told once and recovers once, to a real HTTP endpoint that fails, throttles, hangs and recovers.
+"""Each incident and its recovery are sent once, to a real HTTP endpoint that fails, throttles, hangs and recovers.
 
 Time is an argument: an outage of an hour is sixty passes with a later `now`.
 """
@@ -37,7 +37,7 @@ def ids(endpoint):
     return [request["delivery_id"] for request in endpoint.accepted]
 
 
-def test_an_incident_is_told_once_and_its_recovery_once(outbox, endpoint, alert, tmp_path):
+def test_an_incident_is_sent_once_and_its_recovery_once(outbox, endpoint, alert, tmp_path):
     channels = [LogChannel(tmp_path / "alerts.log"), AppriseChannel(endpoint.url)]
     for minute in range(5):
         raise_alert(outbox, alert(), START + minute * MINUTE)
@@ -98,7 +98,7 @@ def test_retry_after_is_honoured_for_everything_at_the_endpoint(outbox, endpoint
     assert sorted(endpoint.titles()) == ["[PAGE] slo/a is burning", "[PAGE] slo/b is burning"]
 
 
-def test_throttling_alone_never_kills_a_message(outbox, endpoint, alert):
+def test_throttling_alone_never_makes_a_dead_letter(outbox, endpoint, alert):
     endpoint.status, endpoint.headers = 429, {"Retry-After": "30"}
     channels = [AppriseChannel(endpoint.url)]
     raise_alert(outbox, alert(), START)
@@ -125,7 +125,7 @@ def test_a_hanging_endpoint_does_not_delay_another(outbox, endpoint, second_endp
     assert len(second_endpoint.accepted) == 4
 
 
-SENDS_AND_DIES = """
+SENDS_AND_EXITS = """
 import os, sys
 from datetime import datetime
 from pathlib import Path
@@ -136,7 +136,7 @@ from orchestration.alerts.store import Outbox
 
 home, url, now = Path(sys.argv[1]), sys.argv[2], datetime.fromisoformat(sys.argv[3])
 
-class Dying:
+class ExitsAfterSending:
     def __init__(self, channel):
         self.channel, self.endpoint, self.label = channel, channel.endpoint, channel.label
     def send(self, message, *, is_repeat):
@@ -144,13 +144,13 @@ class Dying:
         os._exit(9)
 
 channel = AppriseChannel(url) if url != "log" else LogChannel(home / "alerts.log")
-delivery.deliver(Outbox.of(home), [Dying(channel)], now)
+delivery.deliver(Outbox.of(home), [ExitsAfterSending(channel)], now)
 """
 
 
 def _killed_between_sending_and_recording(home: Path, url: str, now: datetime) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SENDS_AND_DIES, str(home), url, now.isoformat()],
+        [sys.executable, "-c", SENDS_AND_EXITS, str(home), url, now.isoformat()],
         check=False,
         timeout=60,
         cwd=Path(__file__).parents[3],
@@ -165,7 +165,7 @@ def test_killed_between_sending_and_recording_the_endpoint_sees_one_id(outbox, e
 
     channels = [AppriseChannel(endpoint.url)]
     deliver(outbox, channels, START + MINUTE)
-    assert len(endpoint.accepted) == 1, "the claim of the dead still holds"
+    assert len(endpoint.accepted) == 1, "the claim of the killed deliverer still holds"
     now = passes(outbox, channels, START + 2 * MINUTE, 10)
     resolve_alert(outbox, alert().key, now)
     passes(outbox, channels, now, 3)
@@ -185,7 +185,7 @@ def test_killed_between_writing_and_recording_the_log_has_the_line_once(outbox, 
     assert outbox.rows("select state from deliveries")[0]["state"] == "sent"
 
 
-def test_a_line_that_was_cut_by_a_crash_does_not_swallow_the_next(outbox, alert, tmp_path):
+def test_a_line_that_was_cut_by_a_crash_does_not_lose_the_next(outbox, alert, tmp_path):
     log = LogChannel(tmp_path / "alerts.log")
     log.path.write_text('{"delivery_id": "cut')
     raise_alert(outbox, alert(), START)
@@ -209,7 +209,7 @@ def test_deliverers_at_the_same_time_send_nothing_twice(outbox, endpoint, alert,
     assert len((tmp_path / "alerts.log").read_text().splitlines()) == 12
 
 
-def test_a_message_that_is_refused_dies_alone_and_says_so_elsewhere(outbox, endpoint, alert, tmp_path):
+def test_a_refused_message_becomes_a_dead_letter_and_others_go_on(outbox, endpoint, alert, tmp_path):
     log = LogChannel(tmp_path / "alerts.log")
     channels = [log, AppriseChannel(endpoint.url)]
     endpoint.refuse_containing = "poison"
@@ -227,10 +227,10 @@ def test_a_message_that_is_refused_dies_alone_and_says_so_elsewhere(outbox, endp
     assert retry_dead(outbox, now) == 1
     passes(outbox, channels, now, 3)
     assert endpoint.titles()[1:] == ["[PAGE] slo/poison is burning"]
-    assert '"kind": "resolved"' in log.path.read_text(), "the endpoint takes messages again, and that is told"
+    assert '"kind": "resolved"' in log.path.read_text(), "the endpoint takes messages again, and that is sent"
 
 
-def test_any_text_arrives_as_it_was_but_for_what_would_act_on_a_terminal(outbox, endpoint, alert, tmp_path):
+def test_any_text_arrives_as_it_was_except_for_control_characters(outbox, endpoint, alert, tmp_path):
     log = LogChannel(tmp_path / "alerts.log")
     title = "Кошки 🐒 «collection» \u202e <b>&amp;</b> 100 % %s {0}"
     raise_alert(outbox, alert("gate/猫", title=title, body="half a pair: \ud83d\x00 end"), START)
@@ -246,7 +246,7 @@ def test_a_url_that_apprise_cannot_use_is_named_without_its_secret():
     assert "secret-token" not in str(caught.value)
 
 
-def test_a_damaged_outbox_says_so_and_what_to_do(outbox, alert):
+def test_a_damaged_outbox_is_reported_with_what_to_do(outbox, alert):
     for suffix in ("-wal", "-shm"):
         outbox.path.with_name(outbox.path.name + suffix).unlink(missing_ok=True)
     outbox.path.write_bytes(b"this is not a database " * 500)

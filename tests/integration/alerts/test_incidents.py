@@ -1,4 +1,4 @@
-"""What becomes one message and what becomes none: grouping, reminders, recovery, flapping, order, forgetting."""
+"""Which incidents become a message: grouping, reminders, recovery, flapping, order, forgetting."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def test_alerts_of_a_group_are_one_message_and_recover_with_one(outbox, log, ale
     assert log.after(START + 27 * HOUR) == []
 
 
-def test_one_alert_of_a_group_speaks_for_itself(outbox, log, alert):
+def test_one_alert_of_a_group_keeps_its_own_title(outbox, log, alert):
     sync_alerts(outbox, "gate", gate(alert, ["punks"]), START)
     assert log.after(START) == [("opened", "punks failed the gate")]
 
 
-def test_a_later_member_of_a_group_is_told_without_repeating_the_others(outbox, log, alert):
+def test_a_later_member_of_a_group_is_sent_without_repeating_the_others(outbox, log, alert):
     sync_alerts(outbox, "gate", gate(alert, ["a", "b"]), START)
     log.after(START)
     sync_alerts(outbox, "gate", gate(alert, ["a", "b", "c"]), START + HOUR)
@@ -84,15 +84,15 @@ def test_pages_are_repeated_every_four_hours_tickets_daily_infos_never(outbox, l
         raise_alert(outbox, alert(f"slo/{severity}", severity), START)
     first = log.after(START)
     assert [title for _, title in first] == [f"slo/{s} is burning" for s in ("page", "ticket", "info")]
-    told = {"page": 0, "ticket": 0, "info": 0}
+    reminders = {"page": 0, "ticket": 0, "info": 0}
     for minutes in range(10, 49 * 60, 10):
         for kind, title in log.after(START + minutes * MINUTE):
             assert kind == "reminder"
-            told[title.removeprefix("slo/").removesuffix(" is burning")] += 1
-    assert told == {"page": 12, "ticket": 2, "info": 0}
+            reminders[title.removeprefix("slo/").removesuffix(" is burning")] += 1
+    assert reminders == {"page": 12, "ticket": 2, "info": 0}
 
 
-def test_what_got_worse_is_said_at_once(outbox, log, alert):
+def test_an_incident_that_got_worse_is_sent_at_once(outbox, log, alert):
     raise_alert(outbox, alert(severity="ticket"), START)
     log.after(START)
     raise_alert(outbox, alert(severity="page"), START + 5 * MINUTE)
@@ -102,13 +102,13 @@ def test_what_got_worse_is_said_at_once(outbox, log, alert):
     assert log.after(START + 6 * MINUTE) == []
 
 
-def test_what_came_and_went_between_two_passes_is_told_and_recovers(outbox, log, alert):
+def test_an_incident_between_two_passes_is_sent_and_recovers(outbox, log, alert):
     raise_alert(outbox, alert(), START)
     resolve_alert(outbox, alert().key, START + timedelta(seconds=10))
     assert [kind for kind, _ in log.after(START + MINUTE)] == ["opened", "resolved"]
 
 
-def test_what_comes_back_at_once_is_not_told_again_unless_it_stays(outbox, log, alert):
+def test_an_incident_that_comes_back_at_once_is_not_sent_again_unless_it_stays(outbox, log, alert):
     raise_alert(outbox, alert(), START)
     log.after(START)
     resolve_alert(outbox, alert().key, START + HOUR)
@@ -117,7 +117,7 @@ def test_what_comes_back_at_once_is_not_told_again_unless_it_stays(outbox, log, 
     raise_alert(outbox, alert(), START + HOUR + 2 * MINUTE)
     assert log.after(START + HOUR + 3 * MINUTE) == []
     resolve_alert(outbox, alert().key, START + HOUR + 4 * MINUTE)
-    assert log.after(START + HOUR + 5 * MINUTE) == [], "it was never told, so its end is not either"
+    assert log.after(START + HOUR + 5 * MINUTE) == [], "it was never sent, so its end is not either"
 
     raise_alert(outbox, alert(), START + HOUR + 6 * MINUTE)
     assert log.after(START + HOUR + 7 * MINUTE) == []
@@ -127,19 +127,19 @@ def test_what_comes_back_at_once_is_not_told_again_unless_it_stays(outbox, log, 
     assert "come back 2 time(s)" in log.lines()[-1]["body"]
 
 
-def test_what_keeps_coming_back_is_told(outbox, log, alert):
-    told = []
+def test_an_incident_that_keeps_coming_back_is_sent(outbox, log, alert):
+    sent = []
     for minute in range(0, 30, 3):
         raise_alert(outbox, alert(), START + minute * MINUTE)
-        told += log.after(START + minute * MINUTE)
+        sent += log.after(START + minute * MINUTE)
         resolve_alert(outbox, alert().key, START + (minute + 1) * MINUTE)
-        told += log.after(START + (minute + 1) * MINUTE)
-    assert [kind for kind, _ in told] == ["opened", "resolved"] * 4, (
+        sent += log.after(START + (minute + 1) * MINUTE)
+    assert [kind for kind, _ in sent] == ["opened", "resolved"] * 4, (
         "every third return, each with its recovery"
     )
 
 
-def test_a_monitor_resolves_only_what_it_looked_at(outbox, log, alert):
+def test_a_monitor_resolves_only_its_scope(outbox, log, alert):
     raise_alert(outbox, alert("slo/a"), START)
     raise_alert(outbox, alert("slow/b"), START)
     done = sync_alerts(outbox, "slo", [], START + HOUR)
@@ -157,7 +157,7 @@ def test_an_alert_that_names_no_runbook_page_is_refused():
         Alert("a/b", "critical", "title", "body", "run-failed", "assay status")  # type: ignore[arg-type]
 
 
-def test_what_is_over_is_forgotten_after_the_retention_and_what_is_open_is_not(outbox, log, alert):
+def test_resolved_incidents_are_removed_after_the_retention_and_open_ones_are_not(outbox, log, alert):
     raise_alert(outbox, alert("slo/over", "info"), START)
     raise_alert(outbox, alert("slo/open", "info"), START)
     log.after(START)

@@ -108,40 +108,40 @@ def test_no_text_of_the_settings_shows_a_secret_and_a_child_process_gets_them(mo
     settings = load_settings()
     for text in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.lake_config())):
         assert "Pl4nted" not in unquote(text)
-    told = settings.as_environment()
-    assert {name: told[name] for name in _environment(tmp_path)} == _environment(tmp_path)
+    environment = settings.as_environment()
+    assert {name: environment[name] for name in _environment(tmp_path)} == _environment(tmp_path)
 
 
-def test_a_run_that_dies_of_a_secret_leaves_it_in_no_history_and_no_alert(
+def test_a_run_that_fails_with_a_secret_leaves_it_in_no_history_and_no_alert(
     monkeypatch, tmp_path, endpoint, capfd
 ):
-    """Whatever an error holds: this one has every secret in it, plain and encoded."""
+    """The error holds every secret, plain and encoded."""
     home = tmp_path / "home"
     for name, value in _environment(home, alerts=endpoint.url).items():
         monkeypatch.setenv(name, value)
     settings = load_settings()
     prepare_home(settings)
-    told = " ".join([*PASSWORDS, *(f"{value!r}" for value in _environment(home).values())])
+    secrets = " ".join([*PASSWORDS, *(f"{value!r}" for value in _environment(home).values())])
 
     @dg.op
-    def dies(context):
-        context.log.info(f"about to use {told}")
+    def fails(context):
+        context.log.info(f"about to use {secrets}")
         try:
-            raise ConnectionError(told)  # noqa: TRY301 - a chain is what is tested
+            raise ConnectionError(secrets)  # noqa: TRY301 - a chain is what is tested
         except ConnectionError as error:
-            raise RuntimeError(f"could not connect: {told}") from error
+            raise RuntimeError(f"could not connect: {secrets}") from error
 
     @dg.job(logger_defs=build_defs(settings).loggers, executor_def=dg.in_process_executor)
     def failing() -> None:
-        dies()
+        fails()
 
     now = datetime.fromisoformat("2026-03-01T12:00:00")
     with open_instance(settings) as instance:
         config = {"loggers": {"console": {"config": {"log_level": "DEBUG"}}}}
         result = failing.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
         assert not result.success
-        raise_alert(Outbox.of(home), run_failure_alert(result.dagster_run, f"failed: {told}"), now)
-    logging.getLogger("orchestration.test").warning("%s", masked(told))
+        raise_alert(Outbox.of(home), run_failure_alert(result.dagster_run, f"failed: {secrets}"), now)
+    logging.getLogger("orchestration.test").warning("%s", masked(secrets))
     deliver(Outbox.of(home), open_channels(settings), now)
     assert len(endpoint.seen) == 1
     printed = capfd.readouterr()

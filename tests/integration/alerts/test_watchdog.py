@@ -1,4 +1,4 @@
-"""The watchdog on a real Dagster instance: what is dead is told, what is well is not, the dead-man URL is called."""
+"""The watchdog on a real Dagster instance: what has failed alerts, what works does not, the dead-man URL is called."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LIMITS = HealthLimits(free_share=0.0, free_bytes=0)
 
 
 class Guarded:
-    """A home with a lake and an instance, in which things can be made to happen, and its watchdog."""
+    """A home with a lake and an instance, with made-up heartbeats, ticks and runs, and its watchdog."""
 
     def __init__(self, folder, monkeypatch, **settings):
         monkeypatch.setenv("DAGSTER_HOME", str(folder / "dagster"))
@@ -94,7 +94,7 @@ class Guarded:
         result = watch(self.settings, [self.log, *channels], now, limits=LIMITS, **options)
         return SimpleNamespace(keys=[alert.key for alert in result.alerts], result=result)
 
-    def told(self):
+    def messages(self):
         return self.log.path.read_text().splitlines() if self.log.path.exists() else []
 
 
@@ -105,10 +105,10 @@ def guarded(tmp_path, monkeypatch):
 
 def test_a_home_without_schedules_is_well_without_a_daemon(guarded):
     assert guarded.found().keys == []
-    assert guarded.told() == []
+    assert guarded.messages() == []
 
 
-def test_a_dead_daemon_is_told_once_and_its_return_once(guarded):
+def test_a_stopped_daemon_alerts_once_and_recovers_once(guarded):
     guarded.beat(NOW)
     assert guarded.found(expect_daemon=True).keys == []
     for minute in (10, 15):
@@ -116,7 +116,7 @@ def test_a_dead_daemon_is_told_once_and_its_return_once(guarded):
     guarded.beat(NOW + 40 * MINUTE)
     for minute in (40, 41):
         assert guarded.found(NOW + minute * MINUTE, expect_daemon=True).keys == []
-    kinds = ["resolved" if '"kind": "resolved"' in line else "opened" for line in guarded.told()]
+    kinds = ["resolved" if '"kind": "resolved"' in line else "opened" for line in guarded.messages()]
     assert kinds == ["opened", "resolved"]
 
 
@@ -139,14 +139,14 @@ def test_sensors_and_schedules_that_stopped_or_fail_are_named(guarded):
         "watchdog/automation/stopped",
     ]
     assert "it broke" in next(a.body for a in found.result.alerts if a.key.endswith("failing"))
-    assert len(guarded.told()) == 1, "one message for the three"
+    assert len(guarded.messages()) == 1, "one message for the three"
 
     assert guarded.found(NOW + 10 * MINUTE).keys == ["watchdog/daemon"], (
-        "the daemon's death explains the others"
+        "the stopped daemon explains the others"
     )
 
 
-def test_a_stuck_run_is_told(guarded):
+def test_a_stuck_run_alerts(guarded):
     with guarded.instance() as instance:
         run = instance.create_run_for_job(
             dg.job(name="everything")(lambda: None), status=dg.DagsterRunStatus.STARTED
@@ -156,20 +156,20 @@ def test_a_stuck_run_is_told(guarded):
     assert guarded.found(soon + timedelta(hours=4)).keys == [f"watchdog/run/{run.run_id}"]
 
 
-def test_an_endpoint_that_takes_nothing_is_told_to_the_others(guarded, endpoint, alert):
+def test_an_endpoint_that_takes_nothing_alerts_at_the_others(guarded, endpoint, alert):
     endpoint.status = 500
     channel = AppriseChannel(endpoint.url)
     raise_alert(Outbox.of(guarded.settings.home_path), alert(), NOW)
     assert guarded.found(NOW, [channel]).keys == []
     assert guarded.found(NOW + 20 * MINUTE, [channel]).keys == [f"watchdog/delivery/{channel.endpoint}"]
-    assert any("Alerts do not reach JSON 127.0.0.1" in line for line in guarded.told())
+    assert any("Alerts do not reach JSON 127.0.0.1" in line for line in guarded.messages())
     endpoint.status = 200
     deliver(Outbox.of(guarded.settings.home_path), [channel], NOW + 40 * MINUTE)
     assert guarded.found(NOW + 41 * MINUTE, [channel]).keys == []
     assert endpoint.titles() == ["[PAGE] slo/raw_sales_fresh is burning"]
 
 
-def test_a_lake_that_cannot_be_read_is_told(guarded):
+def test_a_lake_that_cannot_be_read_alerts(guarded):
     catalog = guarded.settings.lake_config().catalog_path
     for file in catalog.parent.glob(catalog.name + "*"):
         file.unlink()
@@ -180,13 +180,13 @@ def test_a_lake_that_cannot_be_read_is_told(guarded):
     assert not catalog.exists(), "the watchdog makes no lake where there was one"
 
 
-def test_a_full_disk_is_told(guarded):
+def test_a_full_disk_alerts(guarded):
     full = HealthLimits(free_share=1.01)
     result = watch(guarded.settings, [guarded.log], NOW, limits=full)
     assert [alert.key for alert in result.alerts] == ["watchdog/disk"]
 
 
-def test_a_broken_outbox_is_told_directly_and_not_at_every_round(guarded, endpoint):
+def test_a_broken_outbox_is_sent_directly_and_not_at_every_round(guarded, endpoint):
     channel = AppriseChannel(endpoint.url)
     path = guarded.settings.home_path / "alerts.db"
     path.write_bytes(b"not a database " * 1000)
@@ -199,7 +199,7 @@ def test_a_broken_outbox_is_told_directly_and_not_at_every_round(guarded, endpoi
         "[PAGE] The alert outbox is broken: no alert can be kept",
         "[RESOLVED] The alert outbox is broken: no alert can be kept",
     ]
-    assert len(guarded.told()) == 2
+    assert len(guarded.messages()) == 2
 
 
 def test_the_dead_man_url_is_called_only_when_all_is_well(tmp_path, monkeypatch):

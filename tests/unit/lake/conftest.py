@@ -1,4 +1,4 @@
-"""Lakes as they were made before their folders were marked, and files that are nobody's or somebody else's."""
+"""Lakes as they were made before their folders were marked, and files that belong to no lake or to another one."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def old_lake(home: Path, data_path: Path) -> int:
 
 
 def foreign_file(path: Path, age_days: float = 10) -> Path:
-    """Somebody's Parquet file."""
+    """A Parquet file of another program."""
     path.parent.mkdir(parents=True, exist_ok=True)
     duckdb.sql(f"copy (select 42 as answer) to '{path}' (format parquet)")
     os.utime(path, (time.time() - age_days * DAY_S,) * 2)
@@ -70,7 +70,7 @@ def foreign_file(path: Path, age_days: float = 10) -> Path:
 
 
 def our_name(age_days: float, suffix: str = "") -> str:
-    """A name as DuckLake draws it, at an instant some days ago."""
-    instant = f"{int((time.time() - age_days * DAY_S) * 1000):012x}"
+    """A name as DuckLake generates it, at a time some days ago."""
+    milliseconds = f"{int((time.time() - age_days * DAY_S) * 1000):012x}"
     rest = uuid.uuid4().hex
-    return f"ducklake-{instant[:8]}-{instant[8:]}-7{rest[:3]}-a{rest[3:6]}-{rest[6:18]}{suffix}.parquet"
+    return f"ducklake-{milliseconds[:8]}-{milliseconds[8:]}-7{rest[:3]}-a{rest[3:6]}-{rest[6:18]}{suffix}.parquet"

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake.cleanup import remove_dead_files, why_kept
+from lake.cleanup import remove_unreferenced_files, why_kept
 from lake.config import LakeConfig
 from lake.connection import Lake
 from lake.errors import DataPathError, UnsafeCleanupError
@@ -38,7 +38,7 @@ def marked_days_ago(lake: Lake, days: float) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "since": since}))
 
 
-def test_files_of_others_beside_and_below_the_data_path_survive(tmp_path: Path) -> None:
+def test_files_of_others_next_to_and_below_the_data_path_are_kept(tmp_path: Path) -> None:
     data_path = tmp_path / "exports"
     precious = [
         foreign_file(data_path / name)
@@ -50,7 +50,7 @@ def test_files_of_others_beside_and_below_the_data_path_survive(tmp_path: Path) 
         )
     ]
     lake = written_lake(tmp_path, str(data_path))
-    precious.append(foreign_file(tmp_path / "beside.parquet"))
+    precious.append(foreign_file(tmp_path / "next_to_the_folder.parquet"))
     precious.append(foreign_file(Path(lake.data_folder) / "raw" / "numbers" / "inside.parquet"))
     report = maintain(lake, keep_snapshots=[], retention_days=0)
     assert [path for path in precious if not path.exists()] == []
@@ -79,7 +79,7 @@ def test_an_old_lake_among_files_of_others_deletes_none_of_them(tmp_path: Path) 
     assert rows(lake) == 100
 
 
-def test_only_old_orphans_of_our_own_writes_go(tmp_path: Path) -> None:
+def test_only_old_orphans_of_our_own_writes_are_deleted(tmp_path: Path) -> None:
     lake = written_lake(tmp_path)
     marked_days_ago(lake, 20)
     table = Path(lake.data_folder) / "raw" / "numbers"
@@ -120,7 +120,7 @@ def test_nothing_behind_a_link_is_deleted(tmp_path: Path) -> None:
     assert rows(lake) == 100
 
 
-def test_expired_files_behind_a_link_stay_and_are_reported(tmp_path: Path) -> None:
+def test_expired_files_behind_a_link_are_kept_and_reported(tmp_path: Path) -> None:
     lake = written_lake(tmp_path)
     raw = Path(lake.data_folder) / "raw"
     raw.rename(tmp_path / "elsewhere")
@@ -145,7 +145,7 @@ def test_a_folder_that_is_itself_a_link_is_cleaned_as_any_other(tmp_path: Path) 
     assert list((tmp_path / "big_disk").rglob("*.parquet")) == []
 
 
-def test_a_live_file_offered_for_deletion_stops_the_clean_up(tmp_path: Path) -> None:
+def test_a_referenced_file_offered_for_deletion_stops_the_clean_up(tmp_path: Path) -> None:
     """As in ducklake 815 and 1105, made by hand in DuckLake's own table."""
     lake = written_lake(tmp_path)
     (live,) = Path(lake.data_folder).rglob("*.parquet")
@@ -160,7 +160,7 @@ def test_a_live_file_offered_for_deletion_stops_the_clean_up(tmp_path: Path) -> 
     assert rows(lake) == 100
 
 
-def test_maintenance_stops_before_it_begins_where_the_marker_became_anothers(tmp_path: Path) -> None:
+def test_maintenance_does_not_start_when_the_marker_is_another_lakes(tmp_path: Path) -> None:
     lake = written_lake(tmp_path)
     marker = Path(lake.data_folder) / MARKER
     marker.write_text(json.dumps({**json.loads(marker.read_text()), "lake_id": "another"}))
@@ -203,7 +203,7 @@ def test_a_stopped_clean_up_is_finished_by_the_next(tmp_path: Path, monkeypatch:
         st.just("ducklake-0f0f0f0f-0000-4000-8000-000000000000.parquet"),
     ),
 )
-def test_whatever_is_removed_has_our_name_our_place_and_our_age(folders: list[str], name: str) -> None:
+def test_every_removed_file_has_our_name_our_place_and_our_age(folders: list[str], name: str) -> None:
     now = datetime.now(UTC)
     marked_at = now - timedelta(days=30)
     inside = "/".join([*folders, name])
@@ -217,7 +217,7 @@ def test_whatever_is_removed_has_our_name_our_place_and_our_age(folders: list[st
         assert marked_at <= datetime.fromtimestamp(drawn_ms / 1000, UTC) <= now - timedelta(days=1)
 
 
-def test_what_lies_outside_is_never_removed() -> None:
+def test_a_file_outside_of_the_folder_is_never_removed() -> None:
     assert why_kept(None, {"raw"}, NOW - timedelta(days=30), NOW) == "outside of the folder"
 
 
@@ -241,7 +241,7 @@ def test_two_lakes_that_shared_a_data_path_before_markers_do_not_delete_each_oth
         rows(other)
 
 
-def test_an_object_store_whose_paths_come_back_spelt_otherwise_is_left_alone(tmp_path: Path) -> None:
+def test_an_object_store_that_lists_paths_in_another_spelling_is_not_cleaned(tmp_path: Path) -> None:
     """DuckLake takes every live file for an orphan there: fsspec's memory store answers with another spelling."""
     fsspec = pytest.importorskip("fsspec")
     store = fsspec.filesystem("memory")
@@ -270,9 +270,9 @@ def test_an_object_store_whose_paths_come_back_spelt_otherwise_is_left_alone(tmp
         rows(second)
 
 
-def test_remove_dead_files_needs_nothing_but_a_connection_and_the_marker(tmp_path: Path) -> None:
+def test_remove_unreferenced_files_needs_nothing_but_a_connection_and_the_marker(tmp_path: Path) -> None:
     lake = written_lake(tmp_path)
     marker = lake.owned_folder()
     with lake.maintaining("clean") as con:
-        done = remove_dead_files(con, marker, lake.data_folder, datetime.now(UTC))
+        done = remove_unreferenced_files(con, marker, lake.data_folder, datetime.now(UTC))
     assert (done.files_deleted, done.orphans_deleted, done.kept) == (0, 0, ())

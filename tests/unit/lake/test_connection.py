@@ -88,7 +88,7 @@ def test_maintenance_keeps_named_snapshots_and_all_rows(lake: Lake) -> None:
         pass
 
 
-def test_maintenance_spares_what_the_marts_have_not_seen(tmp_path: Path) -> None:
+def test_maintenance_keeps_snapshots_that_the_marts_have_not_processed(tmp_path: Path) -> None:
     lake = Lake(LakeConfig(tmp_path, memory_limit="500MB"), [MART_WATERMARK])
     with lake.write("create") as con:
         con.execute("create table raw.numbers as select range as n from range(50)")
@@ -107,7 +107,7 @@ def test_maintenance_spares_what_the_marts_have_not_seen(tmp_path: Path) -> None
     assert new == (50, 50)
 
 
-def test_wrong_settings_say_what_is_allowed(tmp_path: Path) -> None:
+def test_the_error_for_wrong_settings_names_what_is_allowed(tmp_path: Path) -> None:
     with pytest.raises(CatalogUrlError, match="postgresql://"):
         LakeConfig(tmp_path, catalog_url="mysql://somewhere/db")
     with pytest.raises(ValueError, match="4GB"):

@@ -25,8 +25,8 @@ STEPS = ("link", "replace", "unlink")
 
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("before", [*STEPS, "nothing"])
-def test_killed_at_any_step_the_next_start_goes_on(tmp_path: Path, old: bool, before: str) -> None:
-    """A process that dies before each call that changes a file of the marker, and after the last."""
+def test_after_a_kill_at_any_step_the_next_start_continues(tmp_path: Path, old: bool, before: str) -> None:
+    """A process that is killed before each call that changes a file of the marker, and after the last."""
     if old:
         old_lake(tmp_path / "home", tmp_path / "exports")
         moved_marker = ""
@@ -34,19 +34,19 @@ def test_killed_at_any_step_the_next_start_goes_on(tmp_path: Path, old: bool, be
         written(tmp_path / "here", tmp_path / "exports")
         (tmp_path / "here").rename(tmp_path / "home")  # so that the marker is rewritten
         moved_marker = "assay-lake"
-    dying = (
+    killed = (
         "import os, pathlib, sys\n"
         "from pathlib import Path\n"
         "from lake.config import LakeConfig\n"
         "from lake.connection import Lake\n"
         "step = sys.argv[3]\n"
-        "def die(*_, **__): os._exit(9)\n"
-        "if step == 'link': os.link = die\n"
-        "elif step != 'nothing': setattr(pathlib.Path, step, die)\n"
+        "def exit_at_once(*_, **__): os._exit(9)\n"
+        "if step == 'link': os.link = exit_at_once\n"
+        "elif step != 'nothing': setattr(pathlib.Path, step, exit_at_once)\n"
         "Lake(LakeConfig(Path(sys.argv[1]), data_path=sys.argv[2])).data_folder\n"
         "os._exit(9)\n"
     )
-    command = [sys.executable, "-c", dying, str(tmp_path / "home"), str(tmp_path / "exports"), before]
+    command = [sys.executable, "-c", killed, str(tmp_path / "home"), str(tmp_path / "exports"), before]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
     assert done.returncode == 9
     lake = opened(tmp_path / "home", tmp_path / "exports")
@@ -73,7 +73,9 @@ def test_a_lake_killed_between_catalog_and_marker_is_finished(
 
 
 @pytest.mark.parametrize("left", [None, b""])
-def test_a_lost_or_empty_marker_comes_back_where_the_files_are(tmp_path: Path, left: bytes | None) -> None:
+def test_a_lost_or_empty_marker_is_written_again_where_the_files_are(
+    tmp_path: Path, left: bytes | None
+) -> None:
     marker = Path(written(tmp_path / "home", tmp_path / "exports").data_folder) / MARKER
     before = json.loads(marker.read_text())
     marker.unlink()
@@ -85,7 +87,7 @@ def test_a_lost_or_empty_marker_comes_back_where_the_files_are(tmp_path: Path, l
     assert after["since"] > before["since"]
 
 
-def test_a_marker_that_is_none_is_not_overwritten(tmp_path: Path) -> None:
+def test_an_invalid_marker_is_not_overwritten(tmp_path: Path) -> None:
     marker = Path(written(tmp_path / "home", tmp_path / "exports").data_folder) / MARKER
     marker.write_text("my notes")
     with pytest.raises(DataPathError, match="my notes"):
@@ -93,7 +95,7 @@ def test_a_marker_that_is_none_is_not_overwritten(tmp_path: Path) -> None:
     assert marker.read_text() == "my notes"
 
 
-def test_a_data_path_that_is_not_mounted_is_refused_and_not_begun_anew(tmp_path: Path) -> None:
+def test_a_data_path_that_is_not_mounted_is_refused_and_not_created(tmp_path: Path) -> None:
     written(tmp_path / "home", tmp_path / "exports")
     (tmp_path / "exports").rename(tmp_path / "unmounted")
     with pytest.raises(DataPathError, match="mount or move them there"):
@@ -105,7 +107,7 @@ def read_only(*_: object, **__: object) -> None:
     raise OSError(errno.EROFS, "Read-only file system")
 
 
-def test_where_nothing_can_be_written_reading_goes_on_and_nothing_is_deleted(
+def test_without_write_access_reading_works_and_nothing_is_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     old_lake(tmp_path / "home", tmp_path / "exports")
@@ -121,7 +123,7 @@ def test_where_nothing_can_be_written_reading_goes_on_and_nothing_is_deleted(
     assert rows(lake) == 100
 
 
-def test_a_new_lake_says_that_its_data_path_cannot_be_written(
+def test_the_error_of_a_new_lake_names_the_data_path_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storage.Storage, "_partial", staticmethod(read_only))

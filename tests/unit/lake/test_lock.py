@@ -45,7 +45,9 @@ def start_holder(home: Path, seconds: float) -> subprocess.Popen[str]:
     return process
 
 
-def test_the_second_writer_waits_and_says_for_whom(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_second_writer_waits_and_names_the_holder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     holder = start_holder(tmp_path, 1.5)
     with (
         caplog.at_level(logging.WARNING, logger="lake.lock"),
@@ -57,7 +59,7 @@ def test_the_second_writer_waits_and_says_for_whom(tmp_path: Path, caplog: pytes
     assert "ingest sales of May" in caplog.text
 
 
-def test_waiting_ends_with_the_holder_named(tmp_path: Path) -> None:
+def test_the_timeout_error_names_the_holder(tmp_path: Path) -> None:
     holder = start_holder(tmp_path, 30)
     try:
         with (
@@ -102,7 +104,7 @@ def test_the_lock_is_reentrant_in_a_thread_and_exclusive_between_threads(tmp_pat
     assert order == ["outer", "other"]
 
 
-def test_an_extension_that_cannot_be_had_names_both_attempts() -> None:
+def test_the_error_for_a_missing_extension_names_both_attempts() -> None:
     import duckdb
 
     with duckdb.connect() as con:

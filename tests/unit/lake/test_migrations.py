@@ -59,7 +59,7 @@ READ = (
     "from ml.tables.registry import TABLES;"
     "print(Lake(LakeConfig(Path(sys.argv[1]), lock_timeout_s=0), TABLES).snapshot_id())"
 )
-"""A process that reads a lake and waits for nobody."""
+"""A process that reads a lake without waiting for the lock."""
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +127,10 @@ def test_a_derived_table_with_other_columns_is_emptied_with_its_state(home: Path
 def test_a_second_opening_does_nothing_and_waits_for_no_writer(home: Path) -> None:
     before = opened(home).snapshot_id()
     with opened(home).writing("a long build"):
-        told = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", READ, str(home)], capture_output=True, text=True, check=True
         )
-    assert int(told.stdout) == before
+    assert int(result.stdout) == before
 
 
 def test_two_processes_that_open_it_at_once_migrate_it_once(home: Path) -> None:
@@ -148,7 +148,7 @@ def test_two_processes_that_open_it_at_once_migrate_it_once(home: Path) -> None:
         assert con.execute("select count(*) from ops.lake_version").fetchone() == (1,)
 
 
-def test_killed_between_two_steps_it_goes_on_where_it_stopped(home: Path, steps: list[Step]) -> None:
+def test_after_a_kill_between_two_steps_it_continues(home: Path, steps: list[Step]) -> None:
     taken: list[int] = []
 
     def kill(_: object) -> None:
@@ -192,7 +192,7 @@ def test_a_newer_lake_is_refused_with_the_command_that_rebuilds(home: Path) -> N
 
 
 def test_a_column_of_another_type_is_refused_and_nothing_is_changed(home: Path) -> None:
-    with Lake(LakeConfig(home)).write("a home that nobody can explain") as con:
+    with Lake(LakeConfig(home)).write("a home with an unknown column type") as con:
         con.execute("drop table ops.champions")
         con.execute("create table ops.champions (collection varchar, version varchar)")
     expected = r"column version of ops.champions to be bigint; found varchar.*assay run --home"
@@ -204,23 +204,23 @@ def test_a_column_of_another_type_is_refused_and_nothing_is_changed(home: Path) 
         assert "grade" not in stored_columns(con)["predictions.token_estimates"]
 
 
-def test_the_command_line_says_it_in_one_message(home: Path) -> None:
+def test_the_command_line_shows_one_message(home: Path) -> None:
     with opened(home).write("as a later version does") as con:
         con.execute("update ops.lake_version set version = version + 1")
     prepare_home(load_settings(home=home))
     assay = Path(sys.executable).parent / "assay"
-    told = subprocess.run(
+    result = subprocess.run(
         [str(assay), "why", "apes", "--home", str(home)], capture_output=True, text=True, check=False
     )
-    assert told.returncode == 2, told.stderr
-    assert "assay: Expected a lake of version" in told.stderr
-    assert "Traceback" not in told.stderr
+    assert result.returncode == 2, result.stderr
+    assert "assay: Expected a lake of version" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_while_a_migration_is_due_a_reader_waits_for_the_writer(home: Path) -> None:
     code = READ.replace("lock_timeout_s=0", "lock_timeout_s=0.1")
     with Lake(LakeConfig(home)).writing("an old process that writes"):
-        told = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", code, str(home)], capture_output=True, text=True, check=False
         )
-    assert LakeLockedError.__name__ in told.stderr
+    assert LakeLockedError.__name__ in result.stderr

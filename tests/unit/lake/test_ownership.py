@@ -53,7 +53,7 @@ def test_one_function_decides_the_folder(data_path: str | None, made_at: str | N
         ("/data/", "/database/x.parquet", None),
     ],
 )
-def test_what_lies_in_a_folder(folder: str, path: str, inside: str | None) -> None:
+def test_relative_path_of_a_file_in_a_folder(folder: str, path: str, inside: str | None) -> None:
     assert relative_path(folder, path) == inside
 
 
@@ -102,7 +102,7 @@ def test_a_lake_that_was_made_elsewhere_is_refused_where_another_is(tmp_path: Pa
     assert rows(opened(tmp_path / "second")) == 100
 
 
-def test_two_homes_that_begin_at_once_on_one_data_path_never_share_it(tmp_path: Path) -> None:
+def test_two_homes_that_start_at_once_on_one_data_path_never_share_it(tmp_path: Path) -> None:
     def begin(name: str) -> int | DataPathError:
         try:
             return rows(written(tmp_path / name, tmp_path / "exports"))
@@ -141,7 +141,7 @@ def test_a_copied_home_with_its_files_inside_is_a_backup_that_opens(tmp_path: Pa
 
 
 @pytest.mark.parametrize("outside", [False, True])
-def test_a_moved_home_takes_its_files_along(tmp_path: Path, outside: bool) -> None:
+def test_a_moved_home_finds_its_files(tmp_path: Path, outside: bool) -> None:
     data_path = tmp_path / "exports" if outside else None
     written(tmp_path / "here", data_path)
     (tmp_path / "here").rename(tmp_path / "there")
@@ -161,7 +161,7 @@ def test_a_home_moved_while_another_lake_took_its_address_opens(tmp_path: Path) 
     assert rows(opened(tmp_path / "there", tmp_path / "exports")) == 100
 
 
-def test_what_cannot_be_read_at_the_old_address_may_still_be_in_use(tmp_path: Path) -> None:
+def test_an_unreadable_catalog_at_the_old_address_may_still_be_in_use(tmp_path: Path) -> None:
     written(tmp_path / "here", tmp_path / "exports")
     (tmp_path / "here").rename(tmp_path / "there")
     (tmp_path / "here" / "lake").mkdir(parents=True)

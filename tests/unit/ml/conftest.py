@@ -90,7 +90,9 @@ def fill(lake: Lake, seed: int = 3) -> None:
         con.execute(
             """
             create or replace table marts.dim_collections as
-            select collection, 'ethereum' as "chain", null::timestamp as covered_until from sizes
+            select collection, 'ethereum' as "chain", null::timestamp as covered_until,
+                null::varchar as contract, null::varchar as name
+            from sizes
             """
         )
         con.execute(

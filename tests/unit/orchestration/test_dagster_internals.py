@@ -15,6 +15,8 @@ from orchestration import dagster_internals as internals
     ("method", "parameters"),
     [
         (internals.SqliteEventLogStorage.store_event, ["self", "event"]),
+        (internals.SqliteEventLogStorage._connect, ["self", "shard"]),
+        (internals.SqliteEventLogStorage.conn_string_for_shard, ["self", "shard_name"]),
         (internals.SqliteScheduleStorage.create_tick, ["self", "tick_data"]),
         (internals.SqliteScheduleStorage.update_tick, ["self", "tick"]),
         (internals.DagsterSqliteStorage.__init__, ["self", "base_dir", "inst_data"]),
@@ -45,7 +47,7 @@ def test_a_schedule_s_times_are_strictly_after_the_start_and_in_order():
     assert [next(times).timestamp() for _ in range(2)] == [start + 3600, start + 7200]
 
 
-def test_the_words_for_states_are_there():
+def test_the_names_of_states_are_there():
     assert {"SUCCEEDED", "FAILED"} <= {s.name for s in internals.AssetCheckExecutionRecordStatus}
     assert "FAILURE" in {s.name for s in internals.TickStatus}
     assert {"RUNNING", "DECLARED_IN_CODE"} <= {s.name for s in internals.InstigatorStatus}

@@ -21,7 +21,7 @@ def test_a_home_refuses_another_market(tmp_path):
         prepare_home(load_settings(home=tmp_path, seed=2))
 
 
-def test_a_second_run_is_told_who_holds_the_home(tmp_path):
+def test_a_second_run_names_the_holder_of_the_home(tmp_path):
     holder = subprocess.Popen(
         [
             sys.executable,
@@ -42,27 +42,27 @@ def test_a_second_run_is_told_who_holds_the_home(tmp_path):
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
-    told: list[str] = []
+    messages: list[str] = []
     with (
         pytest.raises(HomeError, match=f"process {holder.pid}"),
-        run_lock(tmp_path, 0.2, on_wait=told.append),
+        run_lock(tmp_path, 0.2, on_wait=messages.append),
     ):
         pass
-    assert str(holder.pid) in told[0]
+    assert str(holder.pid) in messages[0]
     holder.kill()
     holder.wait()
     with run_lock(tmp_path, 5):
-        pass  # a killed holder leaves nothing behind
+        pass  # a killed holder leaves no lock
 
 
-def test_runs_of_dead_processes_are_buried_and_of_live_ones_are_not(tmp_path):
+def test_orphaned_runs_are_marked_as_failed_and_live_ones_are_not(tmp_path):
     settings = load_settings(home=tmp_path)
     prepare_home(settings)
     with open_instance(settings) as instance:
-        dead = instance.add_run(_started_run({PROCESS_TAG: f"{os.uname().nodename}/999999999/1"}))
+        orphaned = instance.add_run(_started_run({PROCESS_TAG: f"{os.uname().nodename}/999999999/1"}))
         alive = instance.add_run(_started_run({}))
         assert fail_orphaned_runs(instance) == 1
-        assert instance.get_run_by_id(dead.run_id).status == dg.DagsterRunStatus.FAILURE
+        assert instance.get_run_by_id(orphaned.run_id).status == dg.DagsterRunStatus.FAILURE
         assert instance.get_run_by_id(alive.run_id).status == dg.DagsterRunStatus.STARTED
 
 

@@ -1,4 +1,4 @@
-"""What the parts of a home ask of one another."""
+"""The parts of a home do not block each other."""
 
 from concurrent.futures import ThreadPoolExecutor
 

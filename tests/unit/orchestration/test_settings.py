@@ -13,7 +13,7 @@ def _clean_environment(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "expected"),
     [
         ("ASSAY_SOURCE", "excel", "'simulator' or 'files'"),
         ("ASSAY_COLLECTIONS", "0", "greater than or equal to 1"),
@@ -24,12 +24,12 @@ def _clean_environment(monkeypatch):
         ("ASSAY_LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'"),
     ],
 )
-def test_a_wrong_value_names_the_variable_and_what_is_allowed(monkeypatch, variable, value, told):
+def test_a_wrong_value_names_the_variable_and_what_is_allowed(monkeypatch, variable, value, expected):
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError) as error:
         load_settings()
     assert variable in str(error.value)
-    assert told in str(error.value)
+    assert expected in str(error.value)
 
 
 def test_a_misspelt_variable_is_refused_with_a_suggestion(monkeypatch):
@@ -50,10 +50,10 @@ def test_options_win_over_the_environment(monkeypatch):
 
 
 def test_child_processes_see_the_same_settings(monkeypatch, tmp_path):
-    told = load_settings(home=tmp_path, collections=11, as_of="2025-03-01T00:00:00+02:00")
-    for name, value in told.as_environment().items():
+    parent = load_settings(home=tmp_path, collections=11, as_of="2025-03-01T00:00:00+02:00")
+    for name, value in parent.as_environment().items():
         monkeypatch.setenv(name, value)
-    assert load_settings() == told
+    assert load_settings() == parent
 
 
 def test_a_home_remembers_its_market(tmp_path):

@@ -18,7 +18,7 @@ def root() -> Path:
 def committed() -> Callable[..., list[Path]]:
     """List the repository's own files with one of the given suffixes (all of them without a suffix)."""
     if not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout: there is no list of committed files to look at")
+        pytest.skip("not a git checkout: there is no list of committed files")
     listing = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,

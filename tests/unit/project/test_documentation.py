@@ -1,4 +1,4 @@
-"""What the documentation tells a newcomer to type or to open exists, and what is cited can be read."""
+"""Commands, links and citations in the documentation exist."""
 
 import ast
 import re
@@ -50,14 +50,14 @@ def test_every_link_between_pages_resolves(root: Path, pages: list[Path]) -> Non
 
 def test_every_make_command_in_the_documentation_is_a_target(root: Path, pages: list[Path]) -> None:
     targets = set(MAKE_TARGET.findall((root / "Makefile").read_text(encoding="utf-8")))
-    told = {
+    documented = {
         (str(page.relative_to(root)), command)
         for page in pages
         for command in MAKE_COMMAND.findall(page.read_text(encoding="utf-8"))
     }
     assert {"run", "ui", "test", "lint", "bench", "clean", "lock", "setup", "help"} <= targets
-    assert {command for page, command in told if page == "README.md"} >= {"run", "ui"}
-    unknown = sorted((page, command) for page, command in told if command not in targets)
+    assert {command for page, command in documented if page == "README.md"} >= {"run", "ui"}
+    unknown = sorted((page, command) for page, command in documented if command not in targets)
     assert not unknown, f"not in the Makefile: {unknown}"
 
 
@@ -84,7 +84,7 @@ def test_every_page_of_the_documentation_can_be_reached_from_the_readme(
     assert not unreachable, f"no path of links leads to {unreachable}"
 
 
-def test_every_decision_record_has_its_four_parts(root: Path) -> None:
+def test_every_decision_record_has_its_four_sections(root: Path) -> None:
     records = sorted((root / "docs" / "adr").glob("[0-9]*.md"))
     numbers = [int(record.name[:4]) for record in records]
     assert numbers == list(range(1, len(records) + 1)), (
@@ -104,7 +104,7 @@ def _texts(files: list[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def _is_piece_of_a_path(text: str, cited: re.Match[str]) -> bool:
-    """`"page.md"` in code names a file of a folder that stands beside it: no citation."""
+    """`"page.md"` in code names a file of a folder that is named next to it: no citation."""
     return "/" not in cited[0] and text[cited.start() - 1 : cited.end() + 1] == f'"{cited[0]}"'
 
 
@@ -141,9 +141,7 @@ def test_sections_of_the_domain_that_are_cited_exist(
     assert not {(file, section) for file, section in cited if section not in sections}
 
 
-def test_the_page_of_constants_says_what_the_code_says(
-    root: Path, committed: Callable[..., list[Path]]
-) -> None:
+def test_the_page_of_constants_agrees_with_the_code(root: Path, committed: Callable[..., list[Path]]) -> None:
     """By name, wherever the code keeps it: a default of a config class, a constant of a module, a variable of dbt."""
     known: dict[tuple[str, str], list[object]] = {}
 
@@ -168,11 +166,11 @@ def test_the_page_of_constants_says_what_the_code_says(
             learn("module", ast.parse(file.read_text(encoding="utf-8")).body)
     variables = yaml.safe_load((root / "dbt_project" / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
     known |= {("dbt variable", name): [value] for name, value in variables.items()}
-    told = CONSTANT.findall((root / "docs" / "constants.md").read_text(encoding="utf-8"))
-    assert len(told) > 50
+    documented = CONSTANT.findall((root / "docs" / "constants.md").read_text(encoding="utf-8"))
+    assert len(documented) > 50
     wrong = {
         f"{name} of {owner}: {value} on the page, {known.get((inner or owner, name))} in the code"
-        for name, owner, inner, value in told
+        for name, owner, inner, value in documented
         if ast.literal_eval(value.strip()) not in known.get((inner or owner, name), [])
     }
     assert not wrong, wrong

@@ -33,17 +33,17 @@ def options() -> dict[str, set[str]]:
 def test_documented_commands_and_options_exist(
     root: Path, committed: Callable[..., list[Path]], options: dict[str, set[str]]
 ) -> None:
-    told = [
+    documented = [
         (page.relative_to(root), name, rest)
         for page in committed(".md")
         for pattern in (COMMAND_LINE, MAKE_RUN)
         for name, rest in pattern.findall(page.read_text(encoding="utf-8"))
         if name != "--help"
     ]
-    assert {name for _, name, _ in told} >= {"run", "rollback", "replay", "settings"}
+    assert {name for _, name, _ in documented} >= {"run", "rollback", "replay", "settings"}
     unknown = [
         f"{page}: assay {name} {option}"
-        for page, name, rest in told
+        for page, name, rest in documented
         for option in OPTION.findall(rest) or [""]
         if name not in options or (option and option not in options[name])
     ]

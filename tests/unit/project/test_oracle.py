@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.oracle import Compared, rows_by_size
 from benchmarks.oracle_posterior import Observed, Truths, posterior_log_value
 
-TOLD = Truths(daily_sd=0.04, step_sd=0.048, decay=0.5 ** (1 / 40), noise=0.05, has_traits=True)
+KNOWN = Truths(daily_sd=0.04, step_sd=0.048, decay=0.5 ** (1 / 40), noise=0.05, has_traits=True)
 
 
 def market(seed: int, sales: int) -> tuple[Observed, np.ndarray]:
@@ -20,20 +20,20 @@ def market(seed: int, sales: int) -> tuple[Observed, np.ndarray]:
     premium[[6, 7, 14, 23]] = (0.8, 1.2, 0.5, 1.0)
     effect = premium[values].sum(axis=1) + rng.normal(0, 0.05, tokens)
     day = np.sort(rng.uniform(0, 60, sales))
-    slow = np.cumsum(rng.normal(0, 1, sales) * TOLD.daily_sd * np.sqrt(np.diff(day, prepend=0)))
+    slow = np.cumsum(rng.normal(0, 1, sales) * KNOWN.daily_sd * np.sqrt(np.diff(day, prepend=0)))
     swing = np.zeros(sales)
     for i in range(1, sales):
-        swing[i] = TOLD.decay * swing[i - 1] + rng.normal(0, TOLD.step_sd)
+        swing[i] = KNOWN.decay * swing[i - 1] + rng.normal(0, KNOWN.step_sd)
     token = rng.integers(0, tokens, sales)
-    log_price = slow + swing + effect[token] + TOLD.noise * np.clip(rng.standard_t(3, sales), -30, 30)
+    log_price = slow + swing + effect[token] + KNOWN.noise * np.clip(rng.standard_t(3, sales), -30, 30)
     seen = Observed(day, log_price, token, values, -np.log(np.tile(share, 3)), float(day[-1]))
     return seen, slow[-1] + swing[-1] + effect
 
 
-def test_the_oracle_recovers_values_it_was_never_told() -> None:
+def test_the_oracle_recovers_unknown_values() -> None:
     found = [market(seed, 250) for seed in range(3)]
     errors = np.concatenate(
-        [posterior_log_value(seen, TOLD, np.random.default_rng(0), 120) - truth for seen, truth in found]
+        [posterior_log_value(seen, KNOWN, np.random.default_rng(0), 120) - truth for seen, truth in found]
     )
     naive = np.concatenate([np.median(seen.log_price[-30:]) - truth for seen, truth in found])
     assert np.median(np.abs(errors)) < 0.08

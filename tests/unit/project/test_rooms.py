@@ -1,17 +1,17 @@
-"""House rules a linter cannot see: who may look at the hidden truth, how long a file is, its name."""
+"""Rules that no linter checks: which files may read the hidden truth, how long a file is, its name."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-LONGEST_FILE = 350  # lines; STYLE asks for about 300, and a second idea is what makes a file longer
+LONGEST_FILE = 350  # lines; CONTRIBUTING.md asks for about 300; a longer file usually has two subjects
 TRUTH = re.compile(r"""\btruth\.["\w]|["']truth["']|(?:schema|name):\s*["']?truth\b""")
-DECLARATION = Path("ml/tables/raw.py")  # says what the tables of `truth` are, and reads none
-EMPTY_NAMES = {"utils", "util", "helpers", "helper", "manager", "misc", "common"}
+DECLARATION = Path("ml/tables/raw.py")  # declares the tables of `truth`, and reads none
+NONDESCRIPTIVE_NAMES = {"utils", "util", "helpers", "helper", "manager", "misc", "common"}
 
 
-def _inside(root: Path, files: list[Path], *rooms: str) -> list[Path]:
-    return [file for file in files if file.relative_to(root).parts[0] in rooms]
+def _inside(root: Path, files: list[Path], *packages: str) -> list[Path]:
+    return [file for file in files if file.relative_to(root).parts[0] in packages]
 
 
 def test_no_model_mart_or_feature_reads_the_hidden_truth(
@@ -28,21 +28,21 @@ def test_no_model_mart_or_feature_reads_the_hidden_truth(
     assert not readers, "schema `truth` is for the report only:\n" + "\n".join(readers)
 
 
-def test_a_file_is_one_idea_that_can_be_read_in_a_sitting(
-    root: Path, committed: Callable[..., list[Path]]
-) -> None:
+def test_no_file_is_longer_than_the_limit(root: Path, committed: Callable[..., list[Path]]) -> None:
     too_long = {
         str(file.relative_to(root)): lines
         for file in committed(".py", ".sql")
         if (lines := len(file.read_text(encoding="utf-8").splitlines())) > LONGEST_FILE
     }
-    assert not too_long, f"more than {LONGEST_FILE} lines, so a second idea is in it: {too_long}"
+    assert not too_long, (
+        f"more than {LONGEST_FILE} lines, so it has probably two subjects; split it: {too_long}"
+    )
 
 
-def test_a_module_is_named_for_what_it_is(root: Path, committed: Callable[..., list[Path]]) -> None:
-    empty = [
+def test_no_module_has_a_name_without_content(root: Path, committed: Callable[..., list[Path]]) -> None:
+    nondescriptive = [
         str(file.relative_to(root))
         for file in committed(".py", ".sql")
-        if EMPTY_NAMES & {part.removesuffix(file.suffix) for part in file.relative_to(root).parts}
+        if NONDESCRIPTIVE_NAMES & {part.removesuffix(file.suffix) for part in file.relative_to(root).parts}
     ]
-    assert not empty, f"a name says what is in it: {empty}"
+    assert not nondescriptive, f"expected a name that describes the content: {nondescriptive}"

@@ -22,8 +22,8 @@ def test_every_runbook_that_the_code_names_is_a_page(
     assert not missing, f"alerts name a runbook that is not in docs/runbook: {missing}"
 
 
-def test_every_runbook_says_what_it_promises(root: Path) -> None:
-    """Each says what you see, why it happens, what to do and how you know that it is over."""
+def test_every_runbook_has_the_four_sections(root: Path) -> None:
+    """Each page has what you see, why it happens, what to do and how you know that it is over."""
     for page in sorted((root / "docs" / "runbook").glob("*.md")):
         if page.name == "README.md":
             continue

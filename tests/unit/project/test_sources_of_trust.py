@@ -1,4 +1,4 @@
-"""What is committed can be installed anywhere and says nothing about the machine it was written on."""
+"""What is committed can be installed anywhere and contains nothing about the machine it was written on."""
 
 import re
 import tomllib
@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:work|root|Users|home/\w|tmp/\w)[\w./-]*")
-# These lines say what a path looks like on the reader's machine, not where something is on ours.
+# These lines show a path on the reader's machine, not one on ours.
 EXAMPLE_PATH = re.compile(r"/(?:home|Users)/(?:me|you|user)\b")
 REGISTRY_HOST = re.compile(r"(?:pypi|npmjs|pythonhosted|debian)\.(?:org|com|net)", re.IGNORECASE)
 
@@ -66,7 +66,9 @@ def test_the_lock_pins_every_package_by_hash(locked: dict[str, list[tuple[Requir
 
 def test_the_lock_records_no_download_address(lock: str) -> None:
     addresses = [line for line in lock.splitlines() if "://" in line or "index-url" in line or " @ " in line]
-    assert not addresses, f"run `make lock`; the lock must not say where a file came from: {addresses[:5]}"
+    assert not addresses, (
+        f"run `make lock`; the lock must not contain where a file came from: {addresses[:5]}"
+    )
 
 
 def test_the_lock_satisfies_the_project(root: Path, locked: dict[str, list[tuple[Requirement, int]]]) -> None:

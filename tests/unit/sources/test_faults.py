@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from sources.replay import replay
 from sources.simulator.config import FAULTS
 from sources.simulator.source import SimulatorSource, open_simulator
-from sources.validation import replay
 from tests.unit.sources.conftest import SMALL, ask, read_all
 
 DAY = 20

@@ -11,12 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sources.contract import RAW_TABLES
-from sources.files.reading import (
-    EmptyDirectoryError,
-    MissingColumnError,
-    MissingSalesError,
-    UnreadableFileError,
-)
+from sources.files.errors import EmptyDirectoryError, MissingSalesError, NothingReadError
 from sources.files.source import FilesSource
 from sources.registry import UnknownSourceError, open_source
 from sources.simulator.source import SimulatorSource
@@ -100,7 +95,7 @@ def test_bad_rows_are_set_aside_and_every_row_is_accounted_for(tmp_path: Path) -
     assert (report.rows, report.emitted, report.rejected) == (10, 4, 6)
 
 
-def test_the_price_column_s_name_says_the_currency_when_nothing_else_does(tmp_path: Path) -> None:
+def test_the_price_column_s_name_gives_the_currency_when_nothing_else_does(tmp_path: Path) -> None:
     source = files(tmp_path, sales__csv=FOUR_COLUMNS.replace("price", "price_usd"))
     assert set(read_all(source, "sales")[0].column("currency").to_pylist()) == {"USD"}
 
@@ -140,7 +135,8 @@ def test_integer_tokens_and_zoned_times_in_parquet(tmp_path: Path) -> None:
     source = files(tmp_path, sales__parquet=table)
     rows, rejected = read_all(source, "sales")
     assert rows.column("token_id").to_pylist() == ["1"]
-    assert rows.column("event_time").to_pylist() == [datetime(2025, 3, 1)]  # noqa: DTZ001
+    # Every time of the file is a midnight: only the day is known.
+    assert rows.column("event_time").to_pylist() == [datetime(2025, 3, 1, 12)]  # noqa: DTZ001
     assert rejected.column("source_row").to_pylist() == ["sales.parquet:1"]
 
 
@@ -202,32 +198,35 @@ def test_a_broken_file_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
     assert "no raw table" in ignored.note
 
 
-def test_a_directory_that_cannot_serve_says_what_to_put_there(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_serve_is_refused_with_what_to_put_there(tmp_path: Path) -> None:
     with pytest.raises(EmptyDirectoryError, match="found no directory"):
         FilesSource(tmp_path / "nowhere")
     with pytest.raises(EmptyDirectoryError, match=r"sales\.csv"):
         FilesSource(tmp_path)
-    with pytest.raises(MissingSalesError, match=r"found traits\.csv"):
-        files(tmp_path, traits__csv="collection,token_id,trait_type\n")
+    source = files(tmp_path, traits__csv="collection,token_id,trait_type\n")
+    with pytest.raises(MissingSalesError, match=r"traits\.csv"):
+        source.first_known()
 
 
 @pytest.mark.parametrize("body", [b"PAR1\x00\x01", b""])
 def test_unreadable_sales_stop_with_the_file_named(tmp_path: Path, body: bytes) -> None:
     source = files(tmp_path, sales__parquet=body)
-    with pytest.raises(UnreadableFileError, match=r"sales\.parquet: expected a complete Parquet file"):
+    with pytest.raises(NothingReadError, match=r"sales\.parquet: expected a complete Parquet file"):
         source.watermark()
 
 
 def test_sales_without_a_price_column_name_the_spellings(tmp_path: Path) -> None:
     source = files(tmp_path, sales__csv="collection,token_id,timestamp,cost\na,1,2025-01-01,1\n")
-    with pytest.raises(MissingColumnError, match=r"price_native, price, price_eth.*found columns collection"):
+    with pytest.raises(NothingReadError, match=r"price_native, .*price, .*found columns collection"):
         source.watermark()
 
 
 def test_sales_with_a_header_only_are_an_empty_market(tmp_path: Path) -> None:
     source = files(tmp_path, sales__csv="collection,token_id,timestamp,price\n")
-    assert read_all(source, "sales")[0].num_rows == 0
+    assert source.everything()["sales"].rows.num_rows == 0
     assert source.inventory()[0].rows == 0
+    with pytest.raises(NothingReadError):
+        source.watermark()
 
 
 def test_the_registry_knows_its_sources(tmp_path: Path) -> None:
@@ -252,7 +251,7 @@ def test_a_row_known_in_the_far_future_does_not_move_the_watermark(tmp_path: Pat
     assert source.watermark() < NOW
     rows, rejected = read_all(source, "sales")
     assert rows.num_rows == 1
-    assert set(rejected.column("reason").to_pylist()) == {"future_timestamp"}
+    assert set(rejected.column("reason").to_pylist()) == {"future_timestamp", "unparsable_timestamp"}
 
 
 def test_numbers_too_large_for_a_time_cost_their_row_only(tmp_path: Path) -> None:
@@ -285,7 +284,7 @@ def test_columns_with_any_name_are_kept_for_the_payload(tmp_path: Path) -> None:
     assert {payload[n] for n in ("broken", "ordinal", "a b", "it's")} == {"x", "y", "q", "r"}
 
 
-def test_a_column_told_twice_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_column_that_occurs_twice_is_refused_by_name(tmp_path: Path) -> None:
     source = files(tmp_path, sales__csv="collection,token_id,timestamp,price,Price\na,1,2025-01-01,1,2\n")
-    with pytest.raises(UnreadableFileError, match="price more than once"):
+    with pytest.raises(NothingReadError, match="price more than once"):
         source.watermark()

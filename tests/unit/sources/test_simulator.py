@@ -17,7 +17,7 @@ from tests.unit.sources.conftest import SMALL, ask, read_all, read_by_day
 
 
 @pytest.mark.parametrize("table", RAW_TABLES)
-def test_every_row_passes_the_door_unchanged(small_market: SimulatorSource, table: str) -> None:
+def test_every_row_passes_validation_unchanged(small_market: SimulatorSource, table: str) -> None:
     rows, rejected = read_all(small_market, table)
     end = small_market.watermark()
     judged = validate(table, rows, now=end, undated_known_at=end, always=RAW_TABLES[table].names)
@@ -44,7 +44,7 @@ def test_rows_come_in_known_order_and_inside_the_window(small_market: SimulatorS
         assert ((known >= np.datetime64(start)) & (known < np.datetime64(end))).all()
 
 
-def test_going_back_tells_the_same_story(small_market: SimulatorSource) -> None:
+def test_reading_an_earlier_window_again_gives_the_same_rows(small_market: SimulatorSource) -> None:
     source = open_simulator(**SMALL)
     first = source.first_known()
     late = read_all(source, "sales", first + timedelta(days=35), first + timedelta(days=36))[0]
@@ -164,7 +164,7 @@ def test_an_order_is_made_before_it_ends(small_market: SimulatorSource) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"collections": 0}, "collections: expected a whole number 1 to"),
         ({"size": 3}, "found size"),
@@ -174,6 +174,6 @@ def test_an_order_is_made_before_it_ends(small_market: SimulatorSource) -> None:
         ({"start": "yesterday"}, "YYYY-MM-DD"),
     ],
 )
-def test_impossible_settings_say_what_is_possible(options: dict, says: str) -> None:
-    with pytest.raises(SimulatorConfigError, match=says):
+def test_the_error_for_an_impossible_setting_names_the_possible_values(options: dict, message: str) -> None:
+    with pytest.raises(SimulatorConfigError, match=message):
         open_simulator(**options)

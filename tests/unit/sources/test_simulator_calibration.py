@@ -18,9 +18,9 @@ def test_statistics_of_a_market_too_small_to_have_them_are_missing_not_zero(
     small_market: SimulatorSource,
 ) -> None:
     tables = market(small_market, end=small_market.first_known().replace(day=3))
-    told = statistics(tables["sales"], tables["listings"])
-    assert told["error of trailing median of 5"][0] is None
-    assert told["clean sales per collection, median"][0] is not None
+    found = statistics(tables["sales"], tables["listings"])
+    assert found["error of trailing median of 5"][0] is None
+    assert found["clean sales per collection, median"][0] is not None
 
 
 @pytest.mark.golden
@@ -32,7 +32,7 @@ def test_the_simulator_is_calibrated_to_the_real_bundle() -> None:
     real = market(open_source("files", directory=_DATA))
     simulated = market(open_source("simulator", collections=100, days=365))
     table = compare(real, simulated)
-    told = {r["statistic"]: (r["real"], r["simulated"]) for r in table.to_pylist()}
+    found = {r["statistic"]: (r["real"], r["simulated"]) for r in table.to_pylist()}
     allowed = {
         "premium over p20 of 50: share below 1.25x": 0.12,
         "premium over p20 of 50: share 1.25x to 2x": 0.35,
@@ -45,10 +45,12 @@ def test_the_simulator_is_calibrated_to_the_real_bundle() -> None:
         "repeat sale within 7 days against the index, robust sd per sale": 0.25,
         "sales in bundles": 0.5,
         "round trips within 7 days (same token back to its seller)": 0.6,
-        "rows that tell a sale already told": 0.5,
+        "rows that report a sale again": 0.5,
         "zero prices": 0.6,
     }
     off = {
-        name: told[name] for name, share in allowed.items() if abs(told[name][1] / told[name][0] - 1) > share
+        name: found[name]
+        for name, share in allowed.items()
+        if abs(found[name][1] / found[name][0] - 1) > share
     }
     assert not off, "\n".join(lines(table))

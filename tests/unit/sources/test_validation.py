@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from sources.contract import RAW_TABLES, UnknownTableError
-from sources.validation import REASONS, replay, validate
+from sources.replay import replay
+from sources.validation import REASONS, validate
 
 NOW = datetime(2026, 1, 1)  # noqa: DTZ001 - UTC without a zone, as everywhere in raw
 UNDATED = datetime(2025, 12, 31)  # noqa: DTZ001
@@ -59,13 +60,17 @@ def judge(*rows: dict[str, object], table: str = "sales", **options: object):
         ({"price_native": "inf"}, "not_finite", "price_native"),
         ({"currency": "UNKNOWN"}, "unknown_currency", "currency"),
         ({"currency": None}, "null_key", "currency"),
-        ({"side": "stolen"}, "unknown_value", "side"),
+        ({"chain": "etherium"}, "unknown_chain", "chain"),
+        ({"token_id": "1.157e+77"}, "inexact_token", "token_id"),
+        ({"token_id": "12.5"}, "inexact_token", "token_id"),
+        ({"quantity": "12.5"}, "wrong_type", "quantity"),
+        ({"event_time": "2025-06-01 12:00:00 EST"}, "unparsable_timestamp", "event_time"),
         ({"buyer": "0x12"}, "malformed_hex", "buyer"),
         ({"tx_hash": "0x" + "zz" * 32}, "malformed_hex", "tx_hash"),
         ({"quantity": "-1"}, "out_of_range", "quantity"),
     ],
 )
-def test_a_bad_row_says_what_was_expected_and_keeps_its_payload(
+def test_a_bad_row_names_what_was_expected_and_keeps_its_payload(
     changes: dict[str, object], reason: str, column: str
 ) -> None:
     batch = judge(sale(), sale(**changes, source_row="test:2"))

@@ -1,4 +1,4 @@
-"""The figures of a report say what is true of ledgers whose truth is known."""
+"""The figures of a report are the true ones for ledgers whose truth is known."""
 
 from collections.abc import Callable
 from typing import Any
@@ -72,7 +72,7 @@ def test_sales_that_are_not_clean_are_scored_apart(
     assert document["not_clean"]["wash"]["n"] + document["not_clean"]["other"]["n"] == dirty.sum()
 
 
-def test_each_collection_votes_once_and_a_tiny_one_not_at_all(ledger_of: Build) -> None:
+def test_each_collection_counts_once_and_a_tiny_one_not_at_all(ledger_of: Build) -> None:
     window = accuracy_of(ledger_of((300,) * 8 + (3000, 20)), QUICK)["window"]
     vote = window["contest"]["beating"]["best_simple"]
     assert (vote["wins"], vote["n"], window["contest"]["too_small"]) == (9, 9, 1)
@@ -83,26 +83,26 @@ def test_each_collection_votes_once_and_a_tiny_one_not_at_all(ledger_of: Build) 
     assert buckets["too_small"] == 1
 
 
-def test_a_month_whose_intervals_failed_is_told_from_luck(
+def test_a_month_whose_intervals_failed_is_distinguished_from_luck(
     ledger_of: Build, replaced: Callable[[pa.Table, str, Any], pa.Table]
 ) -> None:
     ledger = ledger_of((800,) * 12)
     march = pc.equal(pc.month(ledger["event_time"]), 3).to_numpy(zero_copy_only=False)
     price = ledger["price_eth"].to_numpy().copy()
     price[march] *= np.exp(np.random.default_rng(3).normal(0, 0.2, march.sum()))
-    told = accuracy_of(replaced(ledger, "price_eth", price), QUICK)["window"]["coverage_cells"]
-    wrong = {cell["month"] for cell in told["cells"] if not cell["explained_by_noise"]}
+    cells = accuracy_of(replaced(ledger, "price_eth", price), QUICK)["window"]["coverage_cells"]
+    wrong = {cell["month"] for cell in cells["cells"] if not cell["explained_by_noise"]}
     assert wrong == {"2024-03"}
-    assert told["summary"]["80"]["outside"] > told["summary"]["80"]["beyond_noise"], (
+    assert cells["summary"]["80"]["outside"] > cells["summary"]["80"]["beyond_noise"], (
         "luck alone leaves ±2 points"
     )
 
 
 def test_sums_need_the_mean(ledger_of: Build) -> None:
-    told = accuracy_of(ledger_of((600,) * 10, noise=0.5), QUICK)["window"]["portfolio"]
-    assert told["portfolios"] == 100
-    assert told["series"]["expected"]["sum_ratio"] == pytest.approx(1.0, abs=0.04)
-    assert told["series"]["model"]["sum_ratio"] == pytest.approx(np.exp(-(0.5**2) / 2), abs=0.04)
+    sums = accuracy_of(ledger_of((600,) * 10, noise=0.5), QUICK)["window"]["portfolio"]
+    assert sums["portfolios"] == 100
+    assert sums["series"]["expected"]["sum_ratio"] == pytest.approx(1.0, abs=0.04)
+    assert sums["series"]["model"]["sum_ratio"] == pytest.approx(np.exp(-(0.5**2) / 2), abs=0.04)
 
 
 def test_the_same_sales_in_another_order_give_the_same_document(ledger: pa.Table) -> None:
@@ -110,10 +110,12 @@ def test_the_same_sales_in_another_order_give_the_same_document(ledger: pa.Table
     assert accuracy_of(ledger.take(pa.array(order)), QUICK) == accuracy_of(ledger, QUICK)
 
 
-def test_chains_are_told_apart(ledger: pa.Table, replaced: Callable[[pa.Table, str, Any], pa.Table]) -> None:
+def test_chains_are_reported_apart(
+    ledger: pa.Table, replaced: Callable[[pa.Table, str, Any], pa.Table]
+) -> None:
     chain = ["wax" if name.as_py() > "c005" else "ethereum" for name in ledger["collection"]]
     chains = accuracy_of(replaced(ledger, "chain", chain), QUICK)["headline"]["chains"]
-    assert {name: told["contest"]["collections"] for name, told in chains.items()} == {
+    assert {name: part["contest"]["collections"] for name, part in chains.items()} == {
         "ethereum": 6,
         "wax": 6,
     }

@@ -21,7 +21,7 @@ NOWHERE = Provenance("", "none", "none", "none")
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 
-def _silent(ledger: pa.Table) -> pa.Table:
+def _without_estimates(ledger: pa.Table) -> pa.Table:
     for name in ("estimate_eth", "lower_eth", "upper_eth", "lower_90_eth", "upper_90_eth", "expected_eth"):
         place = ledger.schema.get_field_index(name)
         ledger = ledger.set_column(place, name, pa.nulls(ledger.num_rows, pa.float64()))
@@ -29,13 +29,13 @@ def _silent(ledger: pa.Table) -> pa.Table:
 
 
 @pytest.mark.parametrize("case", ["empty", "one sale", "no estimate", "one collection", "nothing clean"])
-def test_a_ledger_with_little_to_tell_still_has_a_report(
+def test_a_ledger_with_few_figures_still_has_a_report(
     case: str, ledger: pa.Table, replaced: Replace, tmp_path: Path
 ) -> None:
     odd = {
         "empty": LEDGER_SCHEMA.empty_table(),
         "one sale": ledger.slice(250, 1),
-        "no estimate": _silent(ledger),
+        "no estimate": _without_estimates(ledger),
         "one collection": ledger.slice(0, 300),
         "nothing clean": replaced(ledger, "is_arms_length", [False] * ledger.num_rows),
     }[case]

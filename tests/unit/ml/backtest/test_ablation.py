@@ -17,7 +17,7 @@ VARIANTS = (Variant("full"), Variant("blind", ("index",)), Variant("unneeded", (
 
 
 def market(n: int = 1200, late: float = 0.0) -> SaleFrame:
-    """Two collections; the index feature tells the gap, the others nothing; `late` spoils the last 30 %."""
+    """Two collections; the index feature explains the gap, the others nothing; `late` spoils the last 30 %."""
     rng = np.random.default_rng(3)
     features = rng.normal(0, 0.3, (n, 3)).astype(np.float32)
     collection = np.arange(n) % 2

@@ -1,4 +1,4 @@
-"""A backtest says of every sale what would have been said then: no more, no less, and the same when interrupted."""
+"""A backtest gives every sale the estimate that production would have made then, also when it was interrupted."""
 
 from __future__ import annotations
 
@@ -135,13 +135,13 @@ def test_interrupted_and_run_again_it_gives_the_same_rows_and_repeats_no_finishe
         walk(con, tmp_path, say=stop_after_two)
     finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/period-*")}
     assert len(finished) == 4
-    heard: list[str] = []
-    pd.testing.assert_frame_equal(walk(con, tmp_path, say=heard.append), ledger)
-    assert heard[0].startswith("2 of 4 refit periods")
+    lines: list[str] = []
+    pd.testing.assert_frame_equal(walk(con, tmp_path, say=lines.append), ledger)
+    assert lines[0].startswith("2 of 4 refit periods")
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
 
 
-def test_interrupted_and_robbed_of_its_models_it_begins_again(
+def test_interrupted_and_without_its_models_it_begins_again(
     con: duckdb.DuckDBPyConnection, ledger: pd.DataFrame, tmp_path: Path
 ) -> None:
     def stop_after_two(message: str) -> None:
@@ -151,9 +151,9 @@ def test_interrupted_and_robbed_of_its_models_it_begins_again(
     with pytest.raises(InterruptedError):
         walk(con, tmp_path, say=stop_after_two)
     shutil.rmtree(next(tmp_path.glob("*/artifacts")))
-    heard: list[str] = []
-    pd.testing.assert_frame_equal(walk(con, tmp_path, say=heard.append), ledger)
-    assert heard[0].startswith("beginning again")
+    lines: list[str] = []
+    pd.testing.assert_frame_equal(walk(con, tmp_path, say=lines.append), ledger)
+    assert lines[0].startswith("beginning again")
 
 
 def test_another_question_does_not_take_these_parts_for_an_answer(

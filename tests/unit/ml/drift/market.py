@@ -12,7 +12,7 @@ from lake.tables import create_missing
 from ml.features.schema import FEATURES
 from ml.tables.registry import TABLES
 
-START = datetime(2024, 1, 1)  # noqa: DTZ001 - the lake's instants are naive UTC
+START = datetime(2024, 1, 1)  # noqa: DTZ001 - the lake's times are naive UTC
 NOW = START + timedelta(days=60)
 NAMES = [f.name for f in FEATURES]
 

@@ -15,9 +15,9 @@ from tests.unit.ml.drift.market import NOW, add, market, sales
 DAY = timedelta(days=1)
 
 
-def _pass(con, now=NOW, config=None):
-    done = score_drift(con, now, config or DriftConfig())
-    keep_scores(con, now, config or DriftConfig())
+def _pass(con, as_of=NOW, config=None):
+    done = score_drift(con, as_of, config or DriftConfig())
+    keep_scores(con, as_of, config or DriftConfig())
     return done
 
 
@@ -41,7 +41,7 @@ def test_too_few_sales_are_a_state_and_not_a_verdict():
     assert row == ("too_few", 0, 0, None)
 
 
-def test_a_new_collection_beside_an_old_one_is_too_few_and_disturbs_nothing():
+def test_a_new_collection_next_to_an_old_one_is_too_few_and_changes_nothing():
     con = market(sales(n=300), sales("new", n=3, seed=1))
     _pass(con)
     assert set(_states(con, "new").values()) == {"too_few"}
@@ -54,7 +54,7 @@ def test_no_sales_are_a_pass_without_scores():
     assert empty.execute("select count(*) from monitoring.drift_status").fetchone() == (0,)
 
 
-def test_a_feature_nobody_knows_is_too_few_and_one_that_is_not_told_any_more_has_drifted():
+def test_an_unknown_feature_is_too_few_and_one_that_is_no_longer_reported_has_drifted():
     frame = sales(n=300)
     frame["rarity_pct"] = np.nan
     frame.loc[230:, "ask_gap"] = np.nan
@@ -70,7 +70,7 @@ def test_a_feature_nobody_knows_is_too_few_and_one_that_is_not_told_any_more_has
     assert worst == ("drifted", 1, 1, "ask_gap")
 
 
-def test_covariate_prior_and_concept_are_told_apart():
+def test_covariate_prior_and_concept_are_distinguished():
     frame = sales(n=300)
     con = market(frame)
     con.execute("update predictions.prior_walk_forward set prediction_log = prediction_log + 4"
@@ -108,19 +108,19 @@ def test_what_becomes_known_later_changes_no_score():
     )
     for con in (before, whole):
         score_drift(con, NOW - 10 * DAY, DriftConfig())
-    told = [
+    results = [
         con.execute(f"select * exclude evaluated_at from {FRESH} order by collection, feature").fetchall()
         for con in (before, whole)
     ]
     # DuckDB adds in the order in which its threads come: the last digit may differ.
     rounded = [
-        [tuple(round(v, 12) if isinstance(v, float) else v for v in row) for row in rows] for rows in told
+        [tuple(round(v, 12) if isinstance(v, float) else v for v in row) for row in rows] for rows in results
     ]
     assert rounded[0] == rounded[1]
-    assert told[0]
+    assert results[0]
 
 
-def test_a_silent_collection_is_neither_tested_nor_reported():
+def test_an_inactive_collection_is_neither_tested_nor_reported():
     con = market(sales(n=300), sales("c1", n=300, seed=1))
     _pass(con)
     assert len(con.execute("from monitoring.drift_status").fetchall()) == 3

@@ -41,7 +41,7 @@ def test_ks_and_psi_are_those_computed_by_hand():
     assert found.psi == pytest.approx(by_hand)
 
 
-def test_the_reference_tells_the_ordinary_distance_and_kolmogorov_the_p_value():
+def test_the_reference_gives_the_ordinary_distance_and_kolmogorov_the_p_value():
     frame = sales(n=70, seed=3)
     con = market(frame)
     score_drift(con, NOW, TENS)

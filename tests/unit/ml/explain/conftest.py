@@ -28,7 +28,7 @@ from tests.unit.ml.features.market import make_sales, make_traits, write_marts
 
 NOW = datetime(2024, 4, 10)  # noqa: DTZ001 - the lake's naive UTC
 OWN, POOLED, COLD, FEW = "c0", "c1", "c2", "c3"
-"""Collections by who speaks for them; `COLD` has no traits and no champion, `FEW` two sales."""
+"""Collections by what prices them; `COLD` has no traits and no champion, `FEW` two sales."""
 PREMIUM = 0.7
 """Log premium in `OWN` of a hat, which the index learns, and of pairs of traits, which only its own model can."""
 
@@ -63,7 +63,7 @@ def sales_and_traits() -> tuple[pd.DataFrame, pd.DataFrame]:
     return sales, traits
 
 
-def build(con: duckdb.DuckDBPyConnection, sales: pd.DataFrame, traits: pd.DataFrame, now: datetime) -> None:
+def build(con: duckdb.DuckDBPyConnection, sales: pd.DataFrame, traits: pd.DataFrame, as_of: datetime) -> None:
     """Marts, index and features."""
     write_marts(con, sales, traits)
     con.execute("alter table marts.fct_sales add column if not exists buyer varchar")
@@ -77,11 +77,11 @@ def build(con: duckdb.DuckDBPyConnection, sales: pd.DataFrame, traits: pd.DataFr
     )
     con.execute(
         "create or replace table marts.dim_trait_values as select distinct collection, type as trait_type,"
-        " dense_rank() over (partition by collection order by type) - 1 as type_code from traits_told"
+        " dense_rank() over (partition by collection order by type) - 1 as type_code from traits_known"
     )
     update_index(con)
     update_sale_features(con)
-    build_token_features(con, now)
+    build_token_features(con, as_of)
 
 
 @pytest.fixture(scope="package")
@@ -92,7 +92,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Market:
     registry = ChampionRegistry(f"sqlite:///{home}/mlflow.db", artifacts)
     sales, traits = sales_and_traits()
     with lake.write("market") as con:
-        con.register("traits_told", traits)
+        con.register("traits_known", traits)
         build(con, sales, traits, NOW)
     with lake.read() as con:
         outcome = train_pooled(con, artifacts, run_id="run-0", config=CONFIG)

@@ -1,4 +1,4 @@
-"""An explanation adds up to the price that was given, and every share in it means what it says."""
+"""An explanation adds up to the price that was given, and every share in it is what its label states."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ml.explain.errors import ExplainError, PriorForgottenError, UnknownNameErro
 from ml.explain.explain import Explanations, explain
 from ml.explain.tables import write_explanations
 from ml.features.build import build_token_features
-from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
+from ml.states import Tier
 from ml.tables.registry import TABLES
 from tests.unit.ml.explain.conftest import COLD, FEW, NOW, OWN, POOLED, Market
 
 
-def told(market: Market, collection: str, *tokens: str, k: int = 5) -> Explanations:
+def explained(market: Market, collection: str, *tokens: str, k: int = 5) -> Explanations:
     with market.lake.read() as con:
         return explain(con, market.artifacts, collection, tokens or None, k=k)
 
 
 @pytest.mark.parametrize(
-    ("collection", "tier"), [(OWN, TIER_OWN), (POOLED, TIER_POOLED), (COLD, TIER_POOLED)]
+    ("collection", "tier"), [(OWN, Tier.OWN), (POOLED, Tier.POOLED), (COLD, Tier.POOLED)]
 )
 def test_parts_add_up_to_the_stored_estimate(market: Market, collection: str, tier: str) -> None:
-    found = told(market, collection)
+    found = explained(market, collection)
     assert found.used.tier == tier
     assert found.consistent
     assert found.notes == ()
@@ -40,8 +40,8 @@ def test_parts_add_up_to_the_stored_estimate(market: Market, collection: str, ti
     assert np.abs(parts.eth_effect.sum() / stored - 1).max() < 1e-6
 
 
-def test_one_token_is_told_what_all_are_told(market: Market) -> None:
-    one, everything = told(market, OWN, "7"), told(market, OWN)
+def test_one_token_is_explained_as_among_all(market: Market) -> None:
+    one, everything = explained(market, OWN, "7"), explained(market, OWN)
     ours = everything.components.to_pandas().query("token_id == '7'")
     theirs = one.components.to_pandas()
     assert list(theirs.label) == list(ours.label)
@@ -54,7 +54,7 @@ def test_one_token_is_told_what_all_are_told(market: Market) -> None:
 
 
 def test_a_trait_is_priced_by_its_value_and_against_the_average_token(market: Market) -> None:
-    parts = told(market, POOLED).components.to_pandas().query("component == 'index_trait'")
+    parts = explained(market, POOLED).components.to_pandas().query("component == 'index_trait'")
     by_label = parts.groupby("label").log_effect
     assert set(by_label.groups) >= {"hat: 0", "eyes: 1", "mouth: 2"}
     assert abs(parts.groupby("token_id").log_effect.sum().mean()) < 1e-9
@@ -64,7 +64,7 @@ def test_a_trait_is_priced_by_its_value_and_against_the_average_token(market: Ma
 
 
 def test_the_dear_hat_shows_in_the_price_of_its_owners(market: Market) -> None:
-    parts = told(market, OWN).components.to_pandas()
+    parts = explained(market, OWN).components.to_pandas()
     hats = parts[parts.component.isin(["index_trait", "own_model_trait"]) & parts.label.str.startswith("hat")]
     worth = hats.groupby("label").log_effect.mean()
     assert worth.idxmax() == "hat: 0"
@@ -72,7 +72,7 @@ def test_the_dear_hat_shows_in_the_price_of_its_owners(market: Market) -> None:
 
 
 def test_comparables_are_other_tokens_sold_before_and_moved_to_this_one(market: Market) -> None:
-    found = told(market, OWN, "3", k=4)
+    found = explained(market, OWN, "3", k=4)
     rows = found.comparables.to_pandas()
     assert list(rows["rank"]) == [1, 2, 3, 4]
     assert "3" not in set(rows.sold_token_id)
@@ -104,7 +104,7 @@ def test_tokens_with_the_same_traits_compare_best(copied: Market) -> None:
                 " where collection = $1 and token_id = '3'",
                 [POOLED],
             )
-    found = told(copied, POOLED, "3").comparables.to_pandas()
+    found = explained(copied, POOLED, "3").comparables.to_pandas()
     same = found.similarity > 1 - 1e-9
     assert "4" in set(found[same].sold_token_id)
     assert same.is_monotonic_decreasing
@@ -118,8 +118,8 @@ def test_without_any_model_the_index_explains_itself(copied: Market) -> None:
         con.execute("delete from ops.champions")
         con.execute("delete from ops.prior_folds")
         con.execute("delete from ops.rarity_effect")
-    found = told(copied, OWN, "7")
-    assert found.used.tier == TIER_INDEX
+    found = explained(copied, OWN, "7")
+    assert found.used.tier == Tier.INDEX
     assert "not valued yet" in found.notes[0]
     with copied.lake.read() as con:
         base = con.execute(
@@ -131,7 +131,7 @@ def test_without_any_model_the_index_explains_itself(copied: Market) -> None:
 
 
 def test_a_token_without_a_value_gets_the_reason_and_the_facts(market: Market) -> None:
-    found = told(market, FEW)
+    found = explained(market, FEW)
     assert found.components.num_rows == found.comparables.num_rows == 0
     sold = found.tokens.to_pandas().dropna(subset=["last_sale_eth"]).iloc[0]
     document = as_document(found, sold.token_id)
@@ -142,29 +142,29 @@ def test_a_token_without_a_value_gets_the_reason_and_the_facts(market: Market) -
     assert document["floor_eth"] > 0
 
 
-def test_features_that_moved_on_are_said_and_not_mixed(copied: Market, later: timedelta) -> None:
-    with copied.lake.write("a later instant") as con:
+def test_newer_features_are_reported_and_not_mixed(copied: Market, later: timedelta) -> None:
+    with copied.lake.write("a later time") as con:
         build_token_features(con, NOW + later, only_changed=False)
-    found = told(copied, OWN, "7")
+    found = explained(copied, OWN, "7")
     assert not found.consistent
     assert str(NOW) in found.notes[-1]
     assert str(NOW + later) in found.notes[-1]
     document = as_document(found, "7")
-    assert document["interval_80_eth"] is None  # it belongs to the other instant
+    assert document["interval_80_eth"] is None  # it belongs to the other time
     assert document["estimate_eth"] != document["stored_estimate_eth"]
 
 
-def test_an_index_that_moved_on_is_not_split_wrongly(copied: Market) -> None:
+def test_a_newer_index_is_not_split_wrongly(copied: Market) -> None:
     with copied.lake.write("noises of another state") as con:
         con.execute("update features.hedonic_index set noise_a = noise_a * 20 where collection = $1", [OWN])
-    found = told(copied, OWN, "7")
+    found = explained(copied, OWN, "7")
     assert "traits are shown as one" in found.notes[0]
     assert "Its traits" in found.components["label"].to_pylist()
     assert found.consistent  # the sum is still the estimate
 
 
 def test_lines_for_people_keep_the_sum(market: Market) -> None:
-    document = as_document(told(market, OWN, "7"), "7")
+    document = as_document(explained(market, OWN, "7"), "7")
     steps = document["steps"]
     assert len(steps) < len(document["components"])
     assert sum(step["eth_effect"] for step in steps) == pytest.approx(document["estimate_eth"], rel=1e-9)
@@ -178,12 +178,12 @@ def test_lines_for_people_keep_the_sum(market: Market) -> None:
 
 def test_unknown_names_are_answered_with_close_ones(market: Market) -> None:
     with pytest.raises(UnknownNameError, match=r"did you mean c0"):
-        told(market, "C0")
+        explained(market, "C0")
     with pytest.raises(UnknownNameError, match=r"no token '77' in c0"):
-        told(market, OWN, "77")
+        explained(market, OWN, "77")
 
 
-def test_a_home_where_nothing_was_built_says_so(market: Market, tmp_path: Path) -> None:
+def test_a_home_where_nothing_was_built_is_an_error(market: Market, tmp_path: Path) -> None:
     with (
         Lake(LakeConfig(home=tmp_path), TABLES).read() as con,
         pytest.raises(ExplainError, match="assay run"),
@@ -195,12 +195,12 @@ def test_estimates_of_a_forgotten_prior_are_not_explained_by_another(copied: Mar
     with copied.lake.write("folds are gone") as con:
         con.execute("delete from ops.prior_folds")
     with pytest.raises(PriorForgottenError, match="assay run"):
-        told(copied, POOLED, "3")
+        explained(copied, POOLED, "3")
 
 
 def test_writing_replaces_the_collection_and_leaves_others(copied: Market) -> None:
     for collection in (OWN, POOLED, OWN):
-        found = told(copied, collection)
+        found = explained(copied, collection)
         with copied.lake.write("explain") as con:
             rows = write_explanations(con, found)
     with copied.lake.read() as con:

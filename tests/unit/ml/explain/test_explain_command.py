@@ -10,38 +10,39 @@ from typer.testing import CliRunner
 
 from orchestration.cli.app import app
 from orchestration.cli.render.explanation import eth
+from orchestration.errors import HomeError
 from orchestration.home import prepare_home
 from orchestration.settings import SettingsError, load_settings
 from tests.unit.ml.explain.conftest import OWN, Market
 
 
 def assay(market: Market, *words: str) -> Result:
-    """What the command line said, and what it raised."""
+    """What the command line printed, and what it raised."""
     home = market.lake.config.home
     prepare_home(load_settings(home=home))
     return CliRunner().invoke(app, ["explain", *words, "--home", str(home)], env={"COLUMNS": "110"})
 
 
 def printed(market: Market, *words: str) -> str:
-    """What the command line said; it must have succeeded."""
+    """What the command line printed; it must have succeeded."""
     result = assay(market, *words)
     assert result.exit_code == 0, result.exception
     return result.stdout
 
 
 def test_the_owner_reads_price_parts_sales_and_track_record(copied: Market) -> None:
-    told = json.loads(printed(copied, OWN, "7", "--json"))
-    assert sum(step["eth_effect"] for step in told["steps"]) == pytest.approx(told["estimate_eth"])
+    document = json.loads(printed(copied, OWN, "7", "--json"))
+    assert sum(step["eth_effect"] for step in document["steps"]) == pytest.approx(document["estimate_eth"])
 
     for_people = printed(copied, OWN, "7", "--k", "2")
     for expected in (
         f"{OWN} #7",
-        f"{eth(told['estimate_eth'])} ETH",
+        f"{eth(document['estimate_eth'])} ETH",
         "A typical token of the collection today",
         "hat: ",
         "This token: last sold for",
-        f"#{told['comparables'][0]['sold_token_id']}",
-        told["model"]["version"],
+        f"#{document['comparables'][0]['sold_token_id']}",
+        document["model"]["version"],
         "Track record: on the last",
     ):
         assert expected in for_people
@@ -65,9 +66,9 @@ def test_a_whole_collection_can_be_kept(copied: Market) -> None:
         ((OWN,), "either a token or --all"),
     ],
 )
-def test_a_typing_error_is_answered_with_what_comes_close(
+def test_a_typing_error_is_answered_with_similar_names(
     copied: Market, words: tuple[str, ...], answer: str
 ) -> None:
     raised = assay(copied, *words).exception
-    assert isinstance(raised, SettingsError), "what the entry point tells without a traceback"
+    assert isinstance(raised, SettingsError | HomeError), "what the entry point reports without a traceback"
     assert answer in str(raised)

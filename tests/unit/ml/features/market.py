@@ -44,7 +44,7 @@ shares as (
         row_number() over (partition by collection order by type, value) - 1 as code
     from counted
 ),
-told as (
+listed as (
     select
         collection, token_id, list(value order by type) as trait_values,
         list(code::integer order by type) as trait_codes, list(information order by type) as trait_information,
@@ -61,7 +61,7 @@ select
     case when rarity_score is not null
         then percent_rank() over (partition by tokens.collection order by rarity_score) end as rarity_pct
 from (select collection, token_id from traits union select collection, token_id from marts.fct_sales) as tokens
-left join told using (collection, token_id)
+left join listed using (collection, token_id)
 """  # fmt: skip
 
 
@@ -75,7 +75,7 @@ from (select distinct collection, type, value from traits)
 
 
 def make_sales(seed: int = 0, sizes: tuple[int, ...] = (60, 25, 8, 2), tokens: int = 15) -> pd.DataFrame:
-    """Sales of a few collections, some in one transaction, some told a day late, some of uncertain time."""
+    """Sales of a few collections, some in one transaction, some reported a day late, some of uncertain time."""
     rng = np.random.default_rng(seed)
     parts = []
     for number, n in enumerate(sizes):
@@ -171,7 +171,8 @@ def write_marts(
     )
     con.execute(
         "create or replace table marts.dim_collections as"
-        ' select distinct collection, "chain", null::timestamp as covered_until from marts.fct_sales'
+        ' select distinct collection, "chain", null::timestamp as covered_until,'
+        " null::varchar as contract, null::varchar as name from marts.fct_sales"
     )
     con.execute(_STATES)
     con.execute(_TOKENS)

@@ -1,4 +1,4 @@
-"""Intervals keep their promise by tier, return to it after a change of regime, and never look ahead."""
+"""Intervals keep their promise by tier, return to it after a change of regime, and never use later sales."""
 
 import numpy as np
 import pytest
@@ -62,23 +62,23 @@ def test_intervals_of_the_past_do_not_know_the_future() -> None:
     assert (after[2010:] > before[2010:]).all()
 
 
-def test_sales_of_one_instant_do_not_see_one_another() -> None:
+def test_sales_of_one_time_do_not_see_one_another() -> None:
     known = np.repeat(np.arange(400, dtype=np.int64), 10)
     error, tier = np.random.default_rng(4).normal(size=4000), np.zeros(4000, np.int8)
     half_80, _ = prequential_half_widths(error, np.ones(4000), tier, known, known, CONFIG)
-    by_instant = half_80.reshape(400, 10)
-    np.testing.assert_array_equal(by_instant, np.repeat(by_instant[:, :1], 10, axis=1))
-    error[3990:] = 1e6  # the last instant cannot widen itself, and the order within one does not matter
+    by_time = half_80.reshape(400, 10)
+    np.testing.assert_array_equal(by_time, np.repeat(by_time[:, :1], 10, axis=1))
+    error[3990:] = 1e6  # the last time cannot widen itself, and the order within one does not matter
     error[:3990].reshape(399, 10)[:] = error[:3990].reshape(399, 10)[:, ::-1]
     again, _ = prequential_half_widths(error, np.ones(4000), tier, known, known, CONFIG)
     np.testing.assert_allclose(again, half_80)
 
 
-def test_a_sale_reported_late_teaches_from_when_it_was_known() -> None:
+def test_a_sale_reported_late_counts_from_when_it_was_known() -> None:
     n = 600
     known, error, tier = np.arange(n) * 10, np.full(n, 0.1), np.zeros(n, np.int8)
     as_of = known - 1
-    as_of[-1] = 5000  # happened at 5000, told at 5990: its interval is that of its own time
+    as_of[-1] = 5000  # happened at 5000, reported at 5990: its interval is that of its own time
     half_80, _ = prequential_half_widths(error, np.ones(n), tier, known, as_of, CONFIG)
     assert half_80[-1] == half_80[500]  # that of the sale valued at 4999
 
@@ -91,7 +91,7 @@ def test_too_few_sales_give_no_interval(rows: int) -> None:
     assert np.isnan(half_80).all()
 
 
-def test_a_sale_without_a_scale_gets_no_interval_and_teaches_nothing() -> None:
+def test_a_sale_without_a_scale_gets_no_interval_and_is_not_learnt_from() -> None:
     rng = np.random.default_rng(5)
     n = 2000
     known, error, tier = np.arange(n) * 10, rng.normal(size=n), np.zeros(n, np.int8)

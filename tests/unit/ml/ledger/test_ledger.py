@@ -1,4 +1,4 @@
-"""A sale stands beside what had been said before it, in history and in life."""
+"""A sale has the estimate that was made before it, in a backtest and in production."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import duckdb
 import pandas as pd
 import pytest
 
-from ml.ledger.estimate_ledger import LIVE, TABLE, WALK_FORWARD, update_estimate_ledger
+from ml.ledger.estimate_ledger import TABLE, update_estimate_ledger
 from ml.ledger.ledger import LEDGER_SCHEMA, ledger_rows
+from ml.states import Origin
 from tests.unit.ml.features.market import make_sales, write_marts
 
 NOW = datetime(2024, 6, 1)  # noqa: DTZ001
@@ -30,8 +31,10 @@ def con() -> duckdb.DuckDBPyConnection:
     return con
 
 
-def say(con: duckdb.DuckDBPyConnection, sale: str, shift: str, estimate: float, version: str) -> None:
-    """An estimate of a sale's token, made at the sale's as-of instant moved by an interval."""
+def record_estimate(
+    con: duckdb.DuckDBPyConnection, sale: str, shift: str, estimate: float, version: str
+) -> None:
+    """An estimate of a sale's token, made at the sale's as-of time moved by an interval."""
     con.execute(
         f"insert into estimates select collection, token_id, as_of + interval '{shift}', {estimate}, {estimate} / 1.1,"
         f" {estimate} * 1.1, {estimate} / 1.2, {estimate} * 1.2, {estimate}, null, null, 'pooled', null, '{version}',"
@@ -46,20 +49,20 @@ def rows(con: duckdb.DuckDBPyConnection, where: str = "true") -> pd.DataFrame:
     return con.execute("select * from ledger").df().set_index("sale_id", drop=False)
 
 
-def test_the_latest_estimate_not_after_the_sale_speaks(con: duckdb.DuckDBPyConnection) -> None:
-    say(con, "s30", "-20 days", 9.0, "old")
-    say(con, "s30", "0 seconds", 2.0, "at the instant")
-    say(con, "s30", "1 microsecond", 5.0, "too late")
+def test_the_latest_estimate_not_after_the_sale_counts(con: duckdb.DuckDBPyConnection) -> None:
+    record_estimate(con, "s30", "-20 days", 9.0, "old")
+    record_estimate(con, "s30", "0 seconds", 2.0, "at the time")
+    record_estimate(con, "s30", "1 microsecond", 5.0, "too late")
     row = rows(con, "sale_id = 's30'").loc["s30"]
     assert (row.estimate_eth, row.model_version, row.tier, row.grade) == (
         2.0,
-        "at the instant",
+        "at the time",
         "pooled",
         "A",
     )
 
 
-def test_a_sale_without_an_estimate_stays_and_says_why(con: duckdb.DuckDBPyConnection) -> None:
+def test_a_sale_without_an_estimate_stays_with_the_reason(con: duckdb.DuckDBPyConnection) -> None:
     found = rows(con)
     assert len(found) == con.execute("select count(*) from marts.fct_sales").fetchone()[0]  # type: ignore[index]
     assert found.estimate_eth.isna().all()
@@ -82,14 +85,14 @@ def test_listed_is_a_live_ask_known_before_the_sale(con: duckdb.DuckDBPyConnecti
         )
 
     wanted = ["s20", "s21", "s23", "s24", "s26", "s28"]
-    live, cancelled, filled_later, expired, same_instant, _never = wanted
+    live, cancelled, filled_later, expired, same_time, _never = wanted
     order(live, "o1", "created", "-1 day")
     order(cancelled, "o2", "created", "-2 days")
     order(cancelled, "o2", "cancelled", "-1 day")
     order(filled_later, "o3", "created", "-1 day")
     order(filled_later, "o3", "filled", "1 second")
     order(expired, "o4", "created", "-3 days", valid="-1 day")
-    order(same_instant, "o5", "created", "0 seconds")
+    order(same_time, "o5", "created", "0 seconds")
     con.execute("update marts.fct_sales set token_id = sale_id where sale_id in (select unnest(?))", [wanted])
     con.execute(
         "update marts.fct_listings set token_id = case order_id when 'o1' then 's20' when 'o2' then 's21'"
@@ -123,16 +126,16 @@ def content(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     return con.execute(f"select * from {TABLE} order by sale_id").df()
 
 
-def test_every_sale_is_entered_once_whoever_spoke(home: duckdb.DuckDBPyConnection) -> None:
+def test_every_sale_is_entered_once_whatever_priced_it(home: duckdb.DuckDBPyConnection) -> None:
     first = update_estimate_ledger(home, NOW)
     found = content(home)
     sales = home.execute("select * from marts.fct_sales order by sale_id").df()
     assert list(found.sale_id) == list(sales.sale_id)
     assert first.live + first.walk_forward == first.rows == len(sales)
     after = (sales.as_of >= pd.Timestamp("2024-02-15")) & sales.collection.isin(["c0", "c1"])
-    assert list(found.origin == LIVE) == list(after)
-    assert set(found[found.origin == LIVE].model_version) == {"c0@1", "c1@1"}
-    walked = found[(found.origin == WALK_FORWARD) & found.is_arms_length & (found.sales_seen >= 3)]
+    assert list(found.origin == Origin.LIVE) == list(after)
+    assert set(found[found.origin == Origin.LIVE].model_version) == {"c0@1", "c1@1"}
+    walked = found[(found.origin == Origin.WALK_FORWARD) & found.is_arms_length & (found.sales_seen >= 3)]
     assert set(walked.tier) == {"pooled"}
     again = update_estimate_ledger(home, NOW)
     assert (again.live, again.walk_forward, again.removed) == (0, 0, 0)
@@ -144,7 +147,7 @@ def test_a_ledger_filled_day_by_day_is_the_one_filled_at_once(home: duckdb.DuckD
     at_once = content(home)
     own = home.execute("select sale_id from predictions.prior_walk_forward").df().sale_id
     borrowed = at_once[
-        (at_once.origin == WALK_FORWARD) & ~at_once.sale_id.isin(own) & at_once.estimate_eth.notna()
+        (at_once.origin == Origin.WALK_FORWARD) & ~at_once.sale_id.isin(own) & at_once.estimate_eth.notna()
     ]
     assert len(borrowed), "a sale without a prediction of its own, of a token that had one before"
     home.execute(f"delete from {TABLE}")
@@ -169,7 +172,7 @@ def test_a_late_sale_is_entered_and_a_corrected_one_entered_again(home: duckdb.D
     assert found.set_index("sale_id").price_eth[early.sale_id.iloc[1]] == 77
 
 
-def test_a_later_scoring_does_not_rewrite_what_was_said(home: duckdb.DuckDBPyConnection) -> None:
+def test_a_later_scoring_does_not_rewrite_earlier_estimates(home: duckdb.DuckDBPyConnection) -> None:
     update_estimate_ledger(home, NOW)
     found = content(home)
     home.execute("update predictions.prior_walk_forward set prediction_log = 9")

@@ -12,7 +12,7 @@ DAY_0 = datetime(2022, 1, 1)  # noqa: DTZ001 - the lake's naive UTC
 
 @pytest.fixture
 def con() -> duckdb.DuckDBPyConnection:
-    """Three sales of one collection; the second and third share a transaction, hence an instant."""
+    """Three sales of one collection; the second and third share a transaction, hence a time."""
     con = duckdb.connect()
     con.execute("create schema features")
     con.execute("create schema marts")

@@ -57,7 +57,7 @@ def test_any_name_of_a_type_finds_its_column_again(names: list[str], data: st.Da
     model = fit_local(inputs(rows, tuple(names)), residual, LocalConfig(iterations=5), time.monotonic() + 60)
     order = data.draw(st.permutations(names))
     mixed = [["gold", *row] for row in rows]
-    again = inputs(mixed, ("\ttype nobody knew", *order))
+    again = inputs(mixed, ("\ttype not seen before", *order))
     np.testing.assert_array_equal(
         predict_local(model, inputs(rows, tuple(names))), predict_local(model, again)
     )

@@ -11,7 +11,8 @@ import pytest
 
 from ml.ledger.estimate_ledger import TABLE as LEDGER
 from ml.monitoring.error_buckets import BUCKETS, update_mape_buckets
-from ml.monitoring.online_error import ALL, DEGRADED, OK, TABLE, TOO_FEW, OnlineConfig, update_online_metrics
+from ml.monitoring.online_error import ALL, TABLE, OnlineConfig, update_online_metrics
+from ml.states import ErrorState
 from tests.unit.ml.monitoring.ledger_of_errors import START, add_sales, make_ledger
 
 NOW = START + timedelta(days=120)
@@ -44,34 +45,34 @@ def test_a_model_that_went_wrong_is_degraded_and_one_that_did_not_is_not(
     update = update_online_metrics(con, NOW)
     assert update.degraded == ("apes",)
     apes = row(con, "apes")
-    assert apes["state"] == DEGRADED
+    assert apes["state"] == ErrorState.DEGRADED
     assert apes["n"] >= 50
     assert apes["mdape_low"] < apes["mdape"] < apes["mdape_high"]
     assert apes["mdape"] > 3 * apes["past_mdape"]
-    assert row(con, "birds")["state"] == OK
+    assert row(con, "birds")["state"] == ErrorState.OK
 
 
-def test_a_market_that_is_harder_for_everybody_is_no_broken_model(con: duckdb.DuckDBPyConnection) -> None:
+def test_a_market_that_is_harder_for_every_model_is_no_broken_model(con: duckdb.DuckDBPyConnection) -> None:
     past(con, "apes")
     add_sales(con, "apes", 60, SINCE, NOW, harder=2.5)
     update_online_metrics(con, NOW)
     apes = row(con, "apes")
     assert apes["z_past"] > OnlineConfig().noise_z
     assert apes["mdape"] > 1.5 * apes["past_mdape"]
-    assert apes["state"] == OK
+    assert apes["state"] == ErrorState.OK
 
 
-def test_sales_of_a_week_in_which_nobody_valued_say_nothing_about_a_model(
+def test_sales_of_a_week_without_scoring_are_not_held_against_a_model(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
     past(con, "apes")
-    # Beside the sales of the first two days stands what a daily run would have left there, too.
+    # With the sales of the first two days is what a daily run would have left there, too.
     add_sales(con, "apes", 60, SINCE, SINCE + timedelta(days=2), valued_at=SINCE)
     add_sales(con, "apes", 140, SINCE + timedelta(days=2, hours=1), NOW, bias=0.6, valued_at=SINCE)
     update = update_online_metrics(con, NOW)
     assert update.degraded == ()
     apes, every = row(con, "apes"), row(con, ALL)
-    assert apes["state"] == every["state"] == OK
+    assert apes["state"] == every["state"] == ErrorState.OK
     assert apes["outdated"] == every["outdated"] == 140
 
 
@@ -83,7 +84,7 @@ def test_an_estimate_that_is_old_because_nothing_sold_is_judged(con: duckdb.Duck
     update_online_metrics(con, NOW)
     every = row(con, ALL)
     assert (every["n"], every["outdated"]) == (60, 0)
-    assert every["state"] == DEGRADED
+    assert every["state"] == ErrorState.DEGRADED
 
 
 @pytest.mark.parametrize(("before", "recent"), [(200, 19), (39, 60)])
@@ -93,7 +94,7 @@ def test_too_few_sales_decide_nothing_however_bad(
     add_sales(con, "apes", before, START, NOW - timedelta(days=40))
     add_sales(con, "apes", recent, SINCE, NOW, bias=2.0)
     assert update_online_metrics(con, NOW).degraded == ()
-    assert row(con, "apes")["state"] == TOO_FEW
+    assert row(con, "apes")["state"] == ErrorState.TOO_FEW
 
 
 def test_sixty_sales_of_one_sweep_count_as_one_piece_of_evidence(con: duckdb.DuckDBPyConnection) -> None:
@@ -141,11 +142,11 @@ def test_the_row_over_all_holds_every_sale(con: duckdb.DuckDBPyConnection) -> No
         add_sales(con, f"c{number}", 100, NOW - timedelta(days=6), NOW, seed=number)
     update = update_online_metrics(con, NOW)
     every = con.execute(f"select median(abs(estimate_eth / price_eth - 1)) from {LEDGER}").fetchone()
-    told = row(con, ALL)
-    assert told["n"] == 800
+    overall = row(con, ALL)
+    assert overall["n"] == 800
     assert every is not None
-    assert told["mdape"] == pytest.approx(every[0]) == update.overall
-    assert told["coverage_80"] == pytest.approx(0.8, abs=0.05)
+    assert overall["mdape"] == pytest.approx(every[0]) == update.overall
+    assert overall["coverage_80"] == pytest.approx(0.8, abs=0.05)
 
 
 def test_errors_that_grow_week_by_week_are_a_trend(con: duckdb.DuckDBPyConnection) -> None:
@@ -193,7 +194,7 @@ def test_every_model_with_enough_sales_is_in_one_bucket_of_each_week(con: duckdb
     assert sum(newest) == 2
 
 
-def test_without_a_ledger_there_is_nothing_to_say() -> None:
+def test_without_a_ledger_there_is_nothing_to_report() -> None:
     empty = duckdb.connect()
     make_ledger(empty)
     assert update_online_metrics(empty, NOW).collections == 0

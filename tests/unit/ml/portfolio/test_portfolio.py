@@ -1,4 +1,4 @@
-"""The interval of a sum knows that errors move together; tokens without a value are told and not counted."""
+"""The interval of a sum knows that errors move together; tokens without a value are listed and not counted."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -155,7 +155,7 @@ def test_a_portfolio_is_narrower_than_its_bounds_added_and_wider_than_independen
     remember(lake, 300)
     with lake.read() as con:
         after = value_portfolio(con, tokens_of(con, "0xAB"))
-        assert read_risk(con, NOW - timedelta(days=11)) == {}  # nothing was measured yet at that instant
+        assert read_risk(con, NOW - timedelta(days=11)) == {}  # nothing was measured yet at that time
         assert set(read_risk(con, NOW)) == {ALL_MARKETS, "ethereum"}
     assert (before.method, after.method) == (METHOD_BOUNDS, METHOD_RISK)
     assert before.sum_eth == after.sum_eth == pytest.approx(3 * 1.05)

@@ -1,6 +1,6 @@
 """One way to price: scoring, the backtest, the comparison of champions and the explanation give the same numbers.
 
-The same tokens of one market are valued at one instant by all four. Each token has a planted sale at that instant, so
+The same tokens of one market are valued at one time by all four. Each token has a planted sale at that time, so
 that those who price sales price the same tokens; the planted sales see nothing of one another. The market has
 collections of every tier, tokens without traits, and then one change at a time.
 """
@@ -9,48 +9,36 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
-import duckdb
-import numpy as np
 import pandas as pd
 import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
-from ml.backtest.data import Window, first_rows, microseconds, read_history, read_window_sales
-from ml.backtest.parts import BacktestChampion
-from ml.backtest.pricing import InForce, price_period
-from ml.backtest.prior import mean_correction, predict_history
-from ml.explain.explain import explain
 from ml.features.build import update_sale_features
 from ml.index.update import update_index
 from ml.ledger.estimate_ledger import TABLE as LEDGER
-from ml.models.frames import FeatureSet
-from ml.models.index_fallback import learn_index_fallback
-from ml.pricing.scoring import ScoringConfig, score
 from ml.pricing.tiers import TierRules
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
 from ml.registry.champions import ChampionRegistry
 from ml.registry.mirror import read_champions
-from ml.retraining.contest import CannotPriceError, Pricer, read_unseen
+from ml.retraining.contest import CannotPriceError
+from ml.states import Tier
 from ml.tables.registry import TABLES
 from ml.training.collections import record_training, train_collections
 from ml.training.gate import GateConfig
 from ml.training.pooled import train_pooled
 from ml.training.pooled_tables import record_pooled
-from ml.training.walk_forward import Fold
 from tests.unit.ml.explain.conftest import CONFIG, NOW, OWN, POOLED, TRAINING, Market, build
 from tests.unit.ml.explain.conftest import sales_and_traits as explained_market
 from tests.unit.ml.features.market import make_sales, write_marts
 from tests.unit.ml.monitoring.ledger_of_errors import make_ledger
+from tests.unit.ml.pricing.ways_to_price import FEATURES, backtested, compared, explained, live
 
 NO_CHAMPION, FEW, YOUNG = "c2", "c3", "y1"
 """Collections that the live prior, nothing and the index price."""
-FEATURES = FeatureSet.declared()
-AFTER = NOW + timedelta(days=1)
 
 
 def sales_and_traits() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -62,7 +50,7 @@ def sales_and_traits() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def planted(sales: pd.DataFrame) -> pd.DataFrame:
-    """One sale of every token at the instant, each in a transaction of its own."""
+    """One sale of every token at that time, each in a transaction of its own."""
     tokens = sales[["collection", "token_id"]].drop_duplicates().reset_index(drop=True)
     names = [f"planted-{i}" for i in range(len(tokens))]
     return tokens.assign(
@@ -73,12 +61,12 @@ def planted(sales: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The market, trained on what was known before the instant, and then the planted sales."""
+    """The market, trained on what was known before that time, and then the planted sales."""
     home = tmp_path_factory.mktemp("parity")
     lake, artifacts = Lake(LakeConfig(home=home), TABLES), ArtifactStore(home / "artifacts")
     sales, traits = sales_and_traits()
     with lake.write("market") as con:
-        con.register("traits_told", traits)
+        con.register("traits_known", traits)
         build(con, sales, traits, NOW)
     with lake.read() as con:
         outcome = train_pooled(con, artifacts, run_id="run-0", config=CONFIG)
@@ -99,7 +87,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_marts(con, pd.concat([sales, planted(sales)], ignore_index=True), traits)
         update_index(con)
         update_sale_features(con)
-        # A token and a sale of it at one instant have the same features up to rounding: here to the last digit.
+        # A token and a sale of it at one time have the same features up to rounding: here to the last digit.
         copied = ", ".join(f'"{name}" = s."{name}"' for name in ("base_log", *FEATURES.names))
         con.execute(
             f"""
@@ -123,89 +111,6 @@ def market(made: Path, tmp_path: Path) -> Market:
     home = tmp_path / "home"
     shutil.copytree(made, home)
     return Market(Lake(LakeConfig(home=home), TABLES), ArtifactStore(home / "artifacts"))
-
-
-def live(market: Market, rules: TierRules) -> pd.DataFrame:
-    with market.lake.write("score") as con:
-        score(con, market.artifacts, NOW, 7, config=ScoringConfig(tiers=rules))
-    with market.lake.read() as con:
-        return con.execute(
-            """
-            select collection, token_id, tier, no_value_reason, prior_version, estimate_eth,
-                lower_80_eth as lower_eth, upper_80_eth as upper_eth, lower_90_eth, upper_90_eth, expected_eth
-            from predictions.token_estimates
-            where (collection, token_id) in (select (collection, token_id) from marts.fct_sales)
-            order by all
-            """
-        ).df()
-
-
-def backtested(market: Market, rules: TierRules) -> pd.DataFrame:
-    """What the backtest says with the models of the lake in force."""
-    with market.lake.read() as con:
-        start, end = microseconds(NOW), microseconds(AFTER)
-        window = Window(NOW, AFTER)
-        history = read_history(con, FEATURES, start, end, CONFIG.min_market_sales)
-        rows = read_window_sales(con, FEATURES, window, history, 1)
-        folds = _folds(con)
-        walked = predict_history(history, folds, CONFIG, market.artifacts)
-        champions = {
-            key: BacktestChampion(champion, champion.model_version, 0)
-            for key, champion in read_champions(con).items()
-        }
-        known = history.known_before(start)
-        learnt = {
-            name: learn_index_fallback(
-                con,
-                first_rows(history.frame, known).rows(history.market[:known] == name),
-                CONFIG.index_fallback,
-                NOW,
-            )
-            for name in history.markets
-        }
-        means = {name: mean_correction(history, walked, name, start, CONFIG) for name in history.markets}
-        force = InForce(folds, champions, {k: v for k, v in means.items() if v is not None}, learnt)
-        table = price_period(
-            con, rows, history, walked, force, FEATURES, CONFIG, rules, market.artifacts, threads=1
-        )
-    columns = [
-        "collection", "token_id", "tier", "no_value_reason", "prior_version", "estimate_eth", "lower_eth", "upper_eth",
-        "lower_90_eth", "upper_90_eth", "expected_eth",
-    ]  # fmt: skip
-    return table.to_pandas()[columns].sort_values(["collection", "token_id"], ignore_index=True)
-
-
-def _folds(con: duckdb.DuckDBPyConnection) -> dict[str, list[Fold]]:
-    found = con.execute(
-        "select market, fold, epoch_us(cutoff), sales, prior_sha, scale_sha from ops.prior_folds order by 1, 2"
-    ).fetchall()
-    folds: dict[str, list[Fold]] = {}
-    for row in found:
-        folds.setdefault(row[0], []).append(Fold(*row))
-    return folds
-
-
-def compared(market: Market, collection: str) -> pd.Series:
-    """What the comparison of champions says of a collection with a champion."""
-    with market.lake.read() as con:
-        champion = read_champions(con)[collection]
-        sales = read_unseen(con, {collection: NOW - timedelta(seconds=1)}, AFTER, FEATURES, 1000)[collection]
-        tokens = [
-            row[0]
-            for row in con.execute(
-                "select token_id from features.sale_features where collection = $1 and sale_id like 'planted-%'"
-                " order by seq",
-                [collection],
-            ).fetchall()
-        ]
-        estimate = np.exp(Pricer(con, market.artifacts, FEATURES).estimate_log(champion, sales))
-    return pd.Series(estimate, pd.Index(tokens)).sort_index()
-
-
-def explained(market: Market, collection: str) -> pd.Series:
-    with market.lake.read() as con:
-        tokens = explain(con, market.artifacts, collection, k=1, threads=1).tokens.to_pandas()
-    return tokens.set_index("token_id").explained_eth
 
 
 def nothing(_: Market) -> None:
@@ -261,15 +166,15 @@ LATE_GATE = TierRules(gate=GateConfig(pooled_min_sales=50))
 @pytest.mark.parametrize(
     ("change", "rules", "own_tier"),
     [
-        pytest.param(nothing, TierRules(), TIER_OWN, id="nothing changed"),
-        pytest.param(ADDED, TierRules(), TIER_OWN, id="a trait type added"),
-        pytest.param(REMOVED, TierRules(), TIER_OWN, id="a trait type removed"),
-        pytest.param(HIDDEN, TierRules(), TIER_OWN, id="no sold token has traits"),
-        pytest.param(REVEALED, TierRules(), TIER_OWN, id="a token revealed"),
-        pytest.param(lost_booster, TierRules(), TIER_POOLED, id="a booster lost"),
-        pytest.param(OLD_FEATURES, TierRules(), TIER_POOLED, id="a champion of other features"),
-        pytest.param(UNCALIBRATED, TierRules(), TIER_OWN, id="a prior without calibration"),
-        pytest.param(nothing, LATE_GATE, TIER_OWN, id="another gate"),
+        pytest.param(nothing, TierRules(), Tier.OWN, id="nothing changed"),
+        pytest.param(ADDED, TierRules(), Tier.OWN, id="a trait type added"),
+        pytest.param(REMOVED, TierRules(), Tier.OWN, id="a trait type removed"),
+        pytest.param(HIDDEN, TierRules(), Tier.OWN, id="no sold token has traits"),
+        pytest.param(REVEALED, TierRules(), Tier.OWN, id="a token revealed"),
+        pytest.param(lost_booster, TierRules(), Tier.POOLED, id="a booster lost"),
+        pytest.param(OLD_FEATURES, TierRules(), Tier.POOLED, id="a champion of other features"),
+        pytest.param(UNCALIBRATED, TierRules(), Tier.OWN, id="a prior without calibration"),
+        pytest.param(nothing, LATE_GATE, Tier.OWN, id="another gate"),
     ],
 )
 def test_all_four_price_alike(
@@ -280,9 +185,9 @@ def test_all_four_price_alike(
     tiers = scored.groupby("collection").tier.agg(set)
     late = rules is LATE_GATE
     assert tiers[OWN] == {own_tier}
-    assert tiers[POOLED] == {TIER_POOLED}
-    assert tiers[NO_CHAMPION] == {TIER_INDEX if late else TIER_POOLED}
-    assert (tiers[YOUNG], tiers[FEW]) == ({TIER_INDEX}, {TIER_NONE})
+    assert tiers[POOLED] == {Tier.POOLED}
+    assert tiers[NO_CHAMPION] == {Tier.INDEX if late else Tier.POOLED}
+    assert (tiers[YOUNG], tiers[FEW]) == ({Tier.INDEX}, {Tier.NONE})
     assert scored.lower_eth.notna().sum() == scored.estimate_eth.notna().sum() > 90
 
     pd.testing.assert_frame_equal(backtested(market, rules), scored, check_exact=True)
@@ -292,7 +197,7 @@ def test_all_four_price_alike(
         pd.testing.assert_series_equal(shown, estimate, check_exact=True, check_names=False)
     for collection in (OWN, POOLED, YOUNG):
         estimate = scored[scored.collection == collection].set_index("token_id").estimate_eth
-        if collection == OWN and own_tier != TIER_OWN:
+        if collection == OWN and own_tier != Tier.OWN:
             with pytest.raises(CannotPriceError):
                 compared(market, collection)
         else:
@@ -301,7 +206,7 @@ def test_all_four_price_alike(
             )
 
 
-def test_the_instant_is_after_everything_the_models_have_seen(made: Path) -> None:
+def test_the_time_is_after_everything_the_models_have_seen(made: Path) -> None:
     with Lake(LakeConfig(home=made), TABLES).read() as con:
         newest: datetime = con.execute(
             "select max(known_at) from marts.fct_sales where sale_id not like 'planted-%'"

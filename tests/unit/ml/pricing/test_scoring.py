@@ -9,7 +9,7 @@ from ml.compute.matrix import FeatureMismatchError
 from ml.pricing.rescoring import collections_to_score
 from ml.pricing.score_report import ScoreReport
 from ml.pricing.scoring import score
-from ml.registry.champion import TIER_INDEX, TIER_NONE, TIER_OWN, TIER_POOLED
+from ml.states import Tier
 from tests.unit.ml.conftest import END, FEATURES, Market
 from tests.unit.ml.training.test_collections import mirrored, train
 
@@ -27,7 +27,7 @@ def run(market: Market, **options: Any) -> ScoreReport:
 
 
 def see(market: Market, as_of: datetime, collection: str = "%") -> None:
-    """Token features as built for another instant."""
+    """Token features as built for another time."""
     with market.lake.write("features") as con:
         con.execute(
             "update features.token_features set as_of = $1 where collection like $2", [as_of, collection]
@@ -43,7 +43,7 @@ def test_every_token_gets_an_estimate_or_a_reason(priced: Market) -> None:
     train(priced)
     report = run(priced)
     assert report.tokens == 7 * 40
-    assert report.collections_by_tier == {TIER_OWN: 1, TIER_POOLED: 3, TIER_INDEX: 1, TIER_NONE: 2}
+    assert report.collections_by_tier == {Tier.OWN: 1, Tier.POOLED: 3, Tier.INDEX: 1, Tier.NONE: 2}
     assert report.tokens_by_reason == {"fewer_than_3_sales": 40, "silent_over_90_days": 40}
     assert not rows(
         priced,
@@ -57,7 +57,7 @@ def test_every_token_gets_an_estimate_or_a_reason(priced: Market) -> None:
         """,
     )
     facts = "select distinct floor_eth > 0 from predictions.token_estimates where collection = 'gone'"
-    assert rows(priced, facts) == [(True,)]  # silent, but its floor is still told
+    assert rows(priced, facts) == [(True,)]  # inactive, but its floor is still given
 
 
 def test_the_own_model_prices_what_only_it_can_know(priced: Market) -> None:
@@ -77,7 +77,7 @@ def test_the_own_model_prices_what_only_it_can_know(priced: Market) -> None:
     assert abs(found["birds"]) < 0.05
 
 
-def test_a_rerun_adds_no_history_and_a_later_instant_does(priced: Market) -> None:
+def test_a_rerun_adds_no_history_and_a_later_time_does(priced: Market) -> None:
     train(priced)
     first = run(priced)
     before = rows(priced, "select * from predictions.token_estimates order by all")
@@ -99,7 +99,7 @@ def test_a_part_can_be_scored_alone(priced: Market) -> None:
 
 def test_without_any_model_the_index_answers(market: Market) -> None:
     report = run(market)
-    assert report.collections_by_tier == {TIER_INDEX: 5, TIER_NONE: 2}
+    assert report.collections_by_tier == {Tier.INDEX: 5, Tier.NONE: 2}
 
 
 def test_a_lost_booster_is_replaced_by_the_next_tier_and_reported(priced: Market) -> None:
@@ -108,7 +108,7 @@ def test_a_lost_booster_is_replaced_by_the_next_tier_and_reported(priced: Market
     priced.artifacts.path(sha).unlink()
     report = run(priced)
     assert list(report.replaced_champions) == ["apes"]
-    assert report.collections_by_tier[TIER_POOLED] == 4
+    assert report.collections_by_tier[Tier.POOLED] == 4
 
 
 def apes(market: Market) -> dict[str, float]:
@@ -129,8 +129,8 @@ def apes(market: Market) -> dict[str, float]:
         ),
         ("a type is added behind the others", "list_append(trait_values, 'big')", ("eyes", "hat", "zodiac")),
         ("the types change places", "list_reverse(trait_values)", ("hat", "eyes")),
-        ("a type nobody has is removed", "trait_values[1:1]", ("eyes",)),
-        ("a type nobody has is swapped for another", "trait_values", ("eyes", "zodiac")),
+        ("a type that no token has is removed", "trait_values[1:1]", ("eyes",)),
+        ("a type that no token has is swapped for another", "trait_values", ("eyes", "zodiac")),
     ],
 )
 def test_a_booster_finds_its_traits_by_name(
@@ -163,7 +163,7 @@ def test_a_trait_that_is_gone_is_absent_for_every_token(
     assert not report.replaced_champions
     found = apes(priced)
     assert found["4"] / found["5"] < 1.1, change  # the laser of token 4 is not known any more
-    assert report.collections_by_tier[TIER_OWN] == 1
+    assert report.collections_by_tier[Tier.OWN] == 1
 
 
 def write_traits(market: Market, traits: str, types: tuple[str, ...]) -> None:
@@ -185,7 +185,7 @@ def test_a_booster_of_an_earlier_version_is_replaced_by_the_next_tier(priced: Ma
         con.execute("update ops.champions set local_sha = $1", [priced.artifacts.put_model(unnamed)])
     report = run(priced)
     assert "found the column '0'" in report.replaced_champions["apes"]
-    assert TIER_OWN not in report.tokens_by_tier
+    assert Tier.OWN not in report.tokens_by_tier
 
 
 def test_features_of_another_fingerprint_are_refused(priced: Market) -> None:
@@ -193,7 +193,7 @@ def test_features_of_another_fingerprint_are_refused(priced: Market) -> None:
         run(priced, features=dataclasses.replace(FEATURES, fingerprint="features-9"))
 
 
-def test_a_source_that_ended_does_not_make_a_collection_silent(priced: Market) -> None:
+def test_a_source_that_ended_does_not_make_a_collection_inactive(priced: Market) -> None:
     train(priced)
     with priced.lake.write("the source ended with the last sale") as con:
         con.execute(
@@ -215,7 +215,7 @@ def test_only_what_changed_is_scored_again(priced: Market) -> None:
         con.execute("update ops.champions set version = version + 1 where collection = 'apes'")
     with priced.lake.read() as con:
         assert collections_to_score(con, END, FEATURES) == ["apes", "birds"]
-        # Ninety days later everything that had a value has been silent for too long.
+        # Ninety days later everything that had a value has been inactive for too long.
         assert len(collections_to_score(con, END + timedelta(days=91), FEATURES) or []) == 5
 
 
@@ -230,3 +230,28 @@ def test_a_collection_without_a_champion_follows_the_live_prior(priced: Market) 
         con.execute("update ops.prior_folds set prior_version = 'newer'")
     with priced.lake.read() as con:
         assert collections_to_score(con, END, FEATURES) == ["cats"]
+
+
+def test_a_price_that_no_token_can_be_worth_is_none_and_stops_no_other(priced: Market) -> None:
+    train(priced)
+    run(priced)
+    (usual,) = rows(priced, "select count(*) from predictions.token_estimates where estimate_eth is not null")
+    victim = rows(
+        priced, "select collection, token_id from predictions.token_estimates where tier = 'pooled' limit 1"
+    )[0]
+    with priced.lake.write("a level of a billion ETH") as con:
+        con.execute(
+            "update features.token_features set base_log = 21 where collection = $1 and token_id = $2",
+            [*victim],
+        )
+    report = run(priced)
+    assert report.tokens_by_reason["implausible_value"] == 1
+    found = rows(
+        priced,
+        "select collection, token_id, tier, upper_90_eth, grade from predictions.token_estimates"
+        " where no_value_reason = 'implausible_value'",
+    )
+    assert found == [(*victim, Tier.NONE, None, None)]
+    assert rows(
+        priced, "select count(*) from predictions.token_estimates where estimate_eth is not null"
+    ) == [(usual[0] - 1,)]

@@ -12,8 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_POOLED, Champion
+from ml.registry.champion import Champion
 from ml.registry.champions import PREFIX, ChampionRegistry, model_name
+from ml.states import Tier
 
 NOW = datetime(2026, 1, 1)  # noqa: DTZ001 - the lake keeps naive UTC
 HOSTILE = [
@@ -43,7 +44,7 @@ HOSTILE = [
 
 
 def champion(collection: str, weight: float = 0.0) -> Champion:
-    return Champion(collection, TIER_POOLED, "prior", None, weight, "index", "features", NOW, 1)
+    return Champion(collection, Tier.POOLED, "prior", None, weight, "index", "features", NOW, 1)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_any_name_is_promoted_twice_and_rolled_back(registry: ChampionRegistry, 
     second = registry.promote(champion(name, 0.25 + start), first)
     assert (second.version, second.previous_version) == (first.version + 1, first.version)
     assert registry.champions()[name] == second
-    again = registry.promote(champion(name, 0.25 + start), first)  # its lake had not heard of it
+    again = registry.promote(champion(name, 0.25 + start), first)  # its lake did not know it
     assert again.version == second.version
     assert registry.rollback(name, second).version == first.version
     assert registry.champions()[name].identity() == first.identity()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ml.pricing.scoring import score
-from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
 from ml.registry.lost_files import RULE_LOST, LostFile, lost_files
+from ml.states import Tier
 from ml.training.due import collections_due, prior_due
 from ml.training.pooled import train_pooled
 from ml.training.pooled_tables import record_pooled
@@ -57,7 +57,7 @@ FOLDS = "select * from ops.prior_folds order by all"
 
 
 @pytest.mark.slow
-def test_whichever_file_is_lost_it_is_told_valued_without_and_fitted_again(priced: Market) -> None:
+def test_whichever_file_is_lost_it_is_reported_valued_without_and_fitted_again(priced: Market) -> None:
     train(priced)
     value(priced)
     assert lost(priced) == []
@@ -68,7 +68,7 @@ def test_whichever_file_is_lost_it_is_told_valued_without_and_fitted_again(price
         (truncate if number % 2 else remove)(path)
         (found,) = lost(priced)
         assert str(path) in found.problem
-        tiers = value(priced)  # nothing fails, and nobody loses the value
+        tiers = value(priced)  # nothing fails, and no token loses its value
         assert sum(tiers.values()) - tiers["none"] == 5
         with priced.lake.read() as con:
             why, due = (
@@ -78,18 +78,20 @@ def test_whichever_file_is_lost_it_is_told_valued_without_and_fitted_again(price
         assert ("is lost" in str(why)) != (found.role == "booster")
         if found.role == "booster":
             assert due == [found.owner] == ["apes"]
-            assert tiers == {TIER_POOLED: 4, TIER_INDEX: 1, "none": 2}
+            assert tiers == {Tier.POOLED: 4, Tier.INDEX: 1, "none": 2}
             assert train(priced, f"again-{number}", keys=due).counts() == {"kept": 1}
         else:
-            assert (TIER_OWN in tiers) == (not found.in_force)
+            assert (Tier.OWN in tiers) == (not found.in_force)
             train_prior(priced, f"again-{number}")
         assert path.read_bytes() == content[path]
-    assert value(priced) == {TIER_OWN: 1, TIER_POOLED: 3, TIER_INDEX: 1, "none": 2}
+    assert value(priced) == {Tier.OWN: 1, Tier.POOLED: 3, Tier.INDEX: 1, "none": 2}
     assert (rows(priced, ESTIMATES), rows(priced, FOLDS), mirrored(priced)) == (before, folds, champions)
-    told = rows(priced, f"select collection, action, reason from ops.decision_log where rule = '{RULE_LOST}'")
-    assert len(told) == 7
-    assert {(row[0], row[1]) for row in told} == {("(pooled prior) ethereum", "refitted"), ("apes", "kept")}
-    assert all(any(str(path) in reason for _, _, reason in told) for path in content)
+    logged = rows(
+        priced, f"select collection, action, reason from ops.decision_log where rule = '{RULE_LOST}'"
+    )
+    assert len(logged) == 7
+    assert {(row[0], row[1]) for row in logged} == {("(pooled prior) ethereum", "refitted"), ("apes", "kept")}
+    assert all(any(str(path) in reason for _, _, reason in logged) for path in content)
 
 
 def test_all_files_lost_at_once_leave_the_index_and_come_back(priced: Market) -> None:
@@ -98,7 +100,7 @@ def test_all_files_lost_at_once_leave_the_index_and_come_back(priced: Market) ->
     before = rows(priced, ESTIMATES)
     for path in files(priced):
         remove(path)
-    assert value(priced) == {TIER_INDEX: 5, "none": 2}
+    assert value(priced) == {Tier.INDEX: 5, "none": 2}
     train_prior(priced)
     train(priced, "again")
     assert lost(priced) == []

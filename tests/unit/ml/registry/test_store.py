@@ -10,8 +10,8 @@ import pytest
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champions import ChampionRegistry
 
-# Dies, without a goodbye, at the n-th statement that touches a table which a migration is copying.
-DIES = """
+# Ends without any cleanup at the n-th statement that touches a table which a migration is copying.
+ENDS_ABRUPTLY = """
 import os, sys
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -34,8 +34,8 @@ store.prepare(sys.argv[1])
 @pytest.mark.parametrize("statement", [1, 4, 30])
 def test_a_start_killed_between_migrations_leaves_no_half_made_store(tmp_path, statement):
     url = f"sqlite:///{tmp_path}/mlflow.sqlite"
-    died = subprocess.run([sys.executable, "-c", DIES, url, str(statement)], check=False)
-    assert died.returncode == 9
+    ended = subprocess.run([sys.executable, "-c", ENDS_ABRUPTLY, url, str(statement)], check=False)
+    assert ended.returncode == 9
     assert not (tmp_path / "mlflow.sqlite").exists()
     assert ChampionRegistry(url, ArtifactStore(tmp_path / "artifacts")).champions() == {}
 

@@ -22,7 +22,7 @@ NOW = START + timedelta(days=120)
 BROKE = NOW - timedelta(days=6)
 
 
-class Town:
+class QueueMarket:
     """A ledger and estimates; `monitor` is the part of a pass that is about models."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -48,109 +48,109 @@ class Town:
         record(self.con, [], [decision])
 
     def monitor(self, days: float = 0) -> dict[str, tuple[str, str, int]]:
-        now = NOW + timedelta(days=days)
-        update_online_metrics(self.con, now)
-        measure_effects(self.con, now)
-        refresh_queue(self.con, now)
+        as_of = NOW + timedelta(days=days)
+        update_online_metrics(self.con, as_of)
+        measure_effects(self.con, as_of)
+        refresh_queue(self.con, as_of)
         rows = self.con.execute(f"select collection, state, kind, attempts from {QUEUE}").fetchall()
         return {name: (state, kind, attempts) for name, state, kind, attempts in rows}
 
 
 @pytest.fixture
-def town() -> Town:
-    return Town(duckdb.connect())
+def market() -> QueueMarket:
+    return QueueMarket(duckdb.connect())
 
 
 def test_on_the_lake_it_is_the_same(tmp_path: Path) -> None:
     lake = Lake(LakeConfig(home=tmp_path))
-    with lake.write("a town from degradation to recovery") as con:
-        town = Town(con)
-        town.collection("apes", 10)
-        assert town.monitor() == {"apes": ("queued", "retrain", 0)}
-        town.trained("apes", "run-1")
-        town.sales("apes", (1, 4), version="apes@2")
-        assert town.monitor(4) == {"apes": ("done", "retrain", 1)}
+    with lake.write("a market from degradation to recovery") as con:
+        market = QueueMarket(con)
+        market.collection("apes", 10)
+        assert market.monitor() == {"apes": ("queued", "retrain", 0)}
+        market.trained("apes", "run-1")
+        market.sales("apes", (1, 4), version="apes@2")
+        assert market.monitor(4) == {"apes": ("done", "retrain", 1)}
     with lake.read() as con:
         assert read_queue(con, NOW).queued == ()
 
 
-def test_the_queue_is_by_value_at_stake_times_degradation(town: Town) -> None:
-    town.collection("small", 10)
-    town.collection("large", 1000)
-    town.collection("well", 5000, bias=0)
-    town.monitor()
-    assert read_queue(town.con, NOW).queued == ("large", "small")
-    reason = town.con.execute(f"select reason from {QUEUE} where collection = 'large'").fetchone()
+def test_the_queue_is_by_value_at_stake_times_degradation(market: QueueMarket) -> None:
+    market.collection("small", 10)
+    market.collection("large", 1000)
+    market.collection("well", 5000, bias=0)
+    market.monitor()
+    assert read_queue(market.con, NOW).queued == ("large", "small")
+    reason = market.con.execute(f"select reason from {QUEUE} where collection = 'large'").fetchone()
     assert reason is not None
     assert "errors grew from" in reason[0]
-    assert town.monitor(0.1) == town.monitor(0.1), "a second pass changes nothing"
+    assert market.monitor(0.1) == market.monitor(0.1), "a second pass changes nothing"
 
 
-def test_a_training_that_helped_ends_it_and_the_effect_is_written_down(town: Town) -> None:
-    town.collection("apes", 10)
-    town.monitor()
-    town.trained("apes", "run-1")
-    assert town.monitor(0.5)["apes"] == ("cooling", "retrain", 1), "nothing is known yet"
-    town.sales("apes", (1, 4), version="apes@2")
-    assert town.monitor(4)["apes"][0] == "done"
-    told = town.con.execute(
+def test_a_training_that_helped_ends_it_and_the_effect_is_written_down(market: QueueMarket) -> None:
+    market.collection("apes", 10)
+    market.monitor()
+    market.trained("apes", "run-1")
+    assert market.monitor(0.5)["apes"] == ("cooling", "retrain", 1), "nothing is known yet"
+    market.sales("apes", (1, 4), version="apes@2")
+    assert market.monitor(4)["apes"][0] == "done"
+    effects = market.con.execute(
         f"select action, verdict, n_after, mdape_before, mdape_after from {EFFECTS} where collection = 'apes'"
     ).fetchall()
-    assert len(told) == 1
-    action, verdict, n, before, after = told[0]
+    assert len(effects) == 1
+    action, verdict, n, before, after = effects[0]
     assert (action, verdict, n) == ("promoted", "helped", 60)
     assert after < before
 
 
-def test_a_training_that_did_not_help_asks_for_new_settings_and_then_for_a_fit(town: Town) -> None:
-    town.collection("apes", 10)
-    town.monitor()
-    town.trained("apes", "run-1")
-    town.sales("apes", (1, 4), version="apes@2", bias=0.7)
-    assert town.monitor(4)["apes"] == ("queued", "retune", 1)
-    mark_retuned(town.con, ["apes"])
-    assert town.monitor(4.1)["apes"] == ("queued", "retrain", 1)
+def test_a_training_that_did_not_help_asks_for_new_settings_and_then_for_a_fit(market: QueueMarket) -> None:
+    market.collection("apes", 10)
+    market.monitor()
+    market.trained("apes", "run-1")
+    market.sales("apes", (1, 4), version="apes@2", bias=0.7)
+    assert market.monitor(4)["apes"] == ("queued", "retune", 1)
+    mark_retuned(market.con, ["apes"])
+    assert market.monitor(4.1)["apes"] == ("queued", "retrain", 1)
 
 
-def test_a_training_that_changed_no_champion_was_in_vain_after_its_cooldown(town: Town) -> None:
-    town.collection("apes", 10)
-    town.monitor()
-    town.trained("apes", "run-1", "kept")
-    assert town.monitor(1)["apes"] == ("cooling", "retrain", 1)
-    assert town.monitor(4)["apes"] == ("queued", "retune", 1)
+def test_a_training_that_changed_no_champion_is_queued_again_after_its_cooldown(market: QueueMarket) -> None:
+    market.collection("apes", 10)
+    market.monitor()
+    market.trained("apes", "run-1", "kept")
+    assert market.monitor(1)["apes"] == ("cooling", "retrain", 1)
+    assert market.monitor(4)["apes"] == ("queued", "retune", 1)
 
 
-def test_a_collection_that_recovered_by_itself_needs_nothing(town: Town) -> None:
-    town.collection("apes", 10)
-    town.monitor()
-    town.sales("apes", (1, 20))
-    assert town.monitor(20)["apes"][0] == "done"
+def test_a_collection_that_recovered_by_itself_needs_nothing(market: QueueMarket) -> None:
+    market.collection("apes", 10)
+    market.monitor()
+    market.sales("apes", (1, 20))
+    assert market.monitor(20)["apes"][0] == "done"
 
 
-def test_a_run_that_died_gives_its_collections_back(town: Town) -> None:
-    town.collection("apes", 10)
-    town.monitor()
-    assert mark_launched(town.con, ["apes", "unknown"], "run-1", NOW) == 1
-    assert mark_launched(town.con, ["apes"], "run-1", NOW) == 0
-    assert release(town.con, ["run-1"]) == 1
-    assert town.monitor(0.1)["apes"] == ("queued", "retrain", 1)
+def test_a_killed_run_gives_its_collections_back(market: QueueMarket) -> None:
+    market.collection("apes", 10)
+    market.monitor()
+    assert mark_launched(market.con, ["apes", "unknown"], "run-1", NOW) == 1
+    assert mark_launched(market.con, ["apes"], "run-1", NOW) == 0
+    assert release(market.con, ["run-1"]) == 1
+    assert market.monitor(0.1)["apes"] == ("queued", "retrain", 1)
 
 
-def test_drift_alone_is_trained_once_and_then_done(town: Town) -> None:
+def test_drift_alone_is_trained_once_and_then_done(market: QueueMarket) -> None:
     from ml.drift.tables import STATUS
 
-    town.collection("apes", 10, bias=0)
+    market.collection("apes", 10, bias=0)
     for name in ("apes", "(market) ethereum"):
-        town.con.execute(
+        market.con.execute(
             f"insert into {STATUS} by name select $1 as collection, 'drifted' as state, 3 as drifted,"
             " 'rarity' as worst_feature, $2::timestamp as window_start, $3::timestamp as window_end",
             [name, BROKE, NOW],
         )
-    assert town.monitor() == {"apes": ("queued", "retrain", 0)}
-    town.trained("apes", "run-1")
-    assert town.monitor(1)["apes"][0] == "cooling"
-    assert town.monitor(4)["apes"][0] == "done"
-    assert town.monitor(5)["apes"][0] == "done", "the same windows do not ask again"
+    assert market.monitor() == {"apes": ("queued", "retrain", 0)}
+    market.trained("apes", "run-1")
+    assert market.monitor(1)["apes"][0] == "cooling"
+    assert market.monitor(4)["apes"][0] == "done"
+    assert market.monitor(5)["apes"][0] == "done", "the same windows do not ask again"
 
 
 def test_too_few_sales_after_a_decision_measure_no_effect() -> None:
@@ -169,7 +169,7 @@ def test_sales_of_days_without_a_run_measure_no_effect() -> None:
     con = duckdb.connect()
     make_ledger(con)
     add_sales(con, "apes", 100, START, NOW)
-    # Nobody values after the decision: from the third day on, its sales say nothing.
+    # No scoring runs after the decision: from the third day on, its sales do not count.
     valued: dict[str, Any] = {"version": "apes@2", "valued_at": NOW + timedelta(hours=1)}
     add_sales(con, "apes", 5, NOW + timedelta(hours=2), NOW + timedelta(hours=9), **valued)
     add_sales(con, "apes", 40, NOW + timedelta(days=3), NOW + timedelta(days=8), bias=2.0, **valued)

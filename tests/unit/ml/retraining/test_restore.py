@@ -20,7 +20,7 @@ from ml.models.local import LocalConfig, LocalInputs, fit_local
 from ml.models.traits import Traits
 from ml.monitoring.online_error import update_online_metrics
 from ml.registry.artifacts import ArtifactStore
-from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED, Champion
+from ml.registry.champion import Champion
 from ml.registry.champions import ChampionRegistry
 from ml.registry.mirror import read_champions, record
 from ml.retraining.contest import compare
@@ -28,6 +28,7 @@ from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.queue import mark_trained
 from ml.retraining.restore import Finding, Suspect, examine, restore, suspects
 from ml.retraining.tables import QUEUE
+from ml.states import Tier
 from ml.tables.registry import TABLES
 from ml.training.pooled import train_pooled
 from ml.training.pooled_tables import record_pooled
@@ -40,9 +41,9 @@ NAME = "apes"
 
 
 def plant(market: Market, *, shift: float | None) -> Champion:
-    """A newest champion whose booster adds `shift` to every estimate; None: one as good as what reigned before.
+    """A newest champion whose booster adds `shift` to every estimate; None: one as good as the champion before.
 
-    Both are said to have seen nothing after `LEARNT_UNTIL`, so that later sales are unseen by them.
+    Both are recorded as having seen nothing after `LEARNT_UNTIL`, so that later sales are unseen by them.
     """
     with market.lake.read() as con:
         current = read_champions(con, [NAME])[NAME]
@@ -50,7 +51,7 @@ def plant(market: Market, *, shift: float | None) -> Champion:
     older = replace(current, weight=0.99 * current.weight, trained_until=LEARNT_UNTIL, version=0)
     older = market.registry.promote(older, current)
     newest = replace(
-        older, tier=TIER_OWN, local_sha=sha, weight=1.0 if shift else 0.98 * current.weight, version=0
+        older, tier=Tier.OWN, local_sha=sha, weight=1.0 if shift else 0.98 * current.weight, version=0
     )
     newest = market.registry.promote(newest, older)
     with market.lake.write("plant") as con:
@@ -88,11 +89,11 @@ def enter_ledger(
         update_online_metrics(con, END)
 
 
-def act(market: Market, policy: RetrainingPolicy | None = None, now: datetime = END) -> Finding:
+def act(market: Market, policy: RetrainingPolicy | None = None, as_of: datetime = END) -> Finding:
     with market.lake.read() as con:
-        decisions = examine(con, market.registry, [NAME], now, policy=policy, features=FEATURES)
+        decisions = examine(con, market.registry, [NAME], as_of, policy=policy, features=FEATURES)
     with market.lake.write("restore") as con:
-        (finding,) = restore(con, market.registry, decisions, "run-9", now)
+        (finding,) = restore(con, market.registry, decisions, "run-9", as_of)
     return finding
 
 
@@ -133,10 +134,10 @@ def test_a_planted_worse_champion_is_found_and_its_predecessor_restored(trained:
     assert finding.contest.rival < finding.contest.champion
     with trained.lake.read() as con:
         assert read_champions(con)[NAME].version == planted.previous_version
-        told = con.execute(
+        logged = con.execute(
             "select action, rule, challenger, champion, decided_at from ops.decision_log where run_id = 'run-9'"
         ).fetchall()
-    assert told == [
+    assert logged == [
         ("rolled_back", "previous_better", f"{NAME}@{planted.previous_version}", planted.model_version, END)
     ]
     assert trained.registry.aliases()[NAME]["champion"] == planted.previous_version
@@ -153,12 +154,12 @@ def test_a_champion_that_is_as_good_stays(trained: Market) -> None:
 def test_few_unseen_sales_decide_nothing(trained: Market) -> None:
     plant(trained, shift=0.8)
     enter_ledger(trained)
-    finding = act(trained, now=LEARNT_UNTIL + timedelta(days=1))
+    finding = act(trained, as_of=LEARNT_UNTIL + timedelta(days=1))
     assert finding.action == "none"
     assert "30 decide" in finding.reason
 
 
-def test_a_version_whose_file_is_gone_is_said_and_not_restored(trained: Market) -> None:
+def test_a_version_whose_file_is_gone_is_reported_and_not_restored(trained: Market) -> None:
     planted = plant(trained, shift=0.8)
     enter_ledger(trained)
     trained.artifacts.path(str(planted.local_sha)).unlink()
@@ -206,7 +207,7 @@ def test_what_training_did_not_help_falls_back_a_tier(trained: Market) -> None:
     assert finding.action == "fell_back"
     with trained.lake.read() as con:
         champion = read_champions(con)[NAME]
-    assert champion.tier == TIER_POOLED
+    assert champion.tier == Tier.POOLED
     assert champion.local_sha is None
     assert champion.previous_version == planted.version
 
@@ -217,12 +218,12 @@ def _newest(con: duckdb.DuckDBPyConnection) -> datetime:
     return row[0]
 
 
-def test_a_lower_tier_that_is_worse_is_no_answer(trained: Market) -> None:
+def test_a_lower_tier_that_is_worse_is_not_taken(trained: Market) -> None:
     """The prior alone is far better than the index here, and the index is all that is left below it."""
     with trained.lake.read() as con:
         current = read_champions(con, [NAME])[NAME]
     enter_ledger(trained)
-    pooled = replace(current, tier=TIER_POOLED, local_sha=None, weight=0.0, trained_until=LEARNT_UNTIL)
+    pooled = replace(current, tier=Tier.POOLED, local_sha=None, weight=0.0, trained_until=LEARNT_UNTIL)
     with trained.lake.write("trained again") as con:
         record(con, [replace(pooled, previous_version=None)], [])
         con.execute(f"update {LEDGER} set med_5_eth = price_eth")
@@ -232,7 +233,7 @@ def test_a_lower_tier_that_is_worse_is_no_answer(trained: Market) -> None:
         mark_trained(con, [NAME], "run-8", END, 72)
     finding = act(trained)
     assert finding.action == "none"
-    assert TIER_INDEX in finding.reason
+    assert Tier.INDEX in finding.reason
 
 
 def test_equal_sales_of_one_hour_are_one_piece_of_evidence() -> None:

@@ -12,12 +12,12 @@ CANDIDATES = [
 ]
 
 
-def test_those_that_were_asked_for_come_first_and_do_not_rest() -> None:
+def test_requested_collections_come_first_and_do_not_rest() -> None:
     chosen = share_budget(CANDIDATES, 100, RULE, {"c": LATER, "class c": LATER}, first=("c",))
     assert [worth.collection for worth, _ in chosen] == ["c", "a"]
     assert sum(seconds for _, seconds in chosen) == 100
 
 
-def test_nobody_gets_less_than_a_study_needs() -> None:
+def test_no_collection_gets_less_than_a_study_needs() -> None:
     chosen = share_budget(CANDIDATES, 30, RULE, {}, first=("c",))
     assert [worth.collection for worth, _ in chosen] == ["c"]

@@ -19,7 +19,7 @@ EVERY = pytest.mark.parametrize("declared", TABLES, ids=lambda t: t.name)
 
 
 @EVERY
-def test_a_declaration_says_everything(declared: Table) -> None:
+def test_a_declaration_is_complete(declared: Table) -> None:
     schema, _, name = declared.name.partition(".")
     assert schema in SCHEMAS
     assert name
@@ -34,7 +34,7 @@ def test_a_declaration_says_everything(declared: Table) -> None:
 def test_no_table_is_declared_twice() -> None:
     assert len({declared.name for declared in TABLES}) == len(TABLES)
     with pytest.raises(LookupError, match="declared in ml/tables"):
-        table("ops.unheard_of")
+        table("ops.unknown_table")
 
 
 def test_tables_and_arrow_schemas_are_those_declared() -> None:
@@ -51,9 +51,9 @@ def test_tables_and_arrow_schemas_are_those_declared() -> None:
 
 def test_words_do_not_change_the_fingerprint_and_columns_do() -> None:
     one = Table("ops.one", "words", (), "as a whole", TABLES[0].columns)
-    told = Table("ops.one", "other words", (), "never", TABLES[0].columns)
+    reworded = Table("ops.one", "other words", (), "never", TABLES[0].columns)
     wider = Table("ops.one", "words", (), "as a whole", TABLES[0].columns[:-1])
-    assert fingerprint([one]) == fingerprint([told])
+    assert fingerprint([one]) == fingerprint([reworded])
     assert fingerprint([one]) != fingerprint([wider])
 
 
@@ -61,7 +61,7 @@ def test_dbt_agrees_about_sources_and_marts() -> None:
     models = ROOT / "dbt_project" / "models"
     sources = yaml.safe_load((models / "sources.yml").read_text())["sources"]
     marts = yaml.safe_load((models / "marts" / "_marts.yml").read_text())["models"]
-    told = {
+    in_dbt = {
         f"{source['schema']}.{t['name']}": [(c["name"], c["data_type"]) for c in t["columns"]]
         for source in sources
         for t in source["tables"]
@@ -69,7 +69,7 @@ def test_dbt_agrees_about_sources_and_marts() -> None:
     declared = {
         t.name: [(c.name, c.type) for c in t.columns] for t in TABLES if t.name.startswith(("raw.", "marts."))
     }
-    assert told == declared
+    assert in_dbt == declared
 
 
 @pytest.mark.parametrize(("path", "marker"), [(PAGE, "tables"), (COLUMNS_PAGE, "columns")])
@@ -79,7 +79,7 @@ def test_the_pages_of_tables_and_columns_are_up_to_date(path: Path, marker: str)
     assert {t.name.split(".")[0] for t in TABLES} == set(re.findall(rf"<!-- {marker}: (\w+) -->", page))
 
 
-def test_the_page_of_columns_lists_every_column_or_says_where_it_is() -> None:
+def test_the_page_of_columns_lists_every_column_or_names_its_place() -> None:
     page = COLUMNS_PAGE.read_text(encoding="utf-8")
     for declared in TABLES:
         part = page.split(f"\n### {declared.name}\n")[1].split("\n###")[0]
@@ -91,10 +91,10 @@ def test_the_page_of_columns_lists_every_column_or_says_where_it_is() -> None:
 
 
 def test_no_cell_is_taken_for_html_or_ends_early() -> None:
-    told = COLUMNS_PAGE.read_text(encoding="utf-8")
-    assert "row:&lt;source_row>" in told
-    assert "`index <market>`" in told
-    assert all(line.count(" | ") == 2 for line in told.splitlines() if line.startswith("| `"))
+    page = COLUMNS_PAGE.read_text(encoding="utf-8")
+    assert "row:&lt;source_row>" in page
+    assert "`index <market>`" in page
+    assert all(line.count(" | ") == 2 for line in page.splitlines() if line.startswith("| `"))
 
 
 def test_only_the_registry_makes_tables() -> None:

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from ml.models.local import LocalConfig
-from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
 from ml.registry.mirror import adopt_moved_aliases, read_champions, rollback
+from ml.states import Tier
 from ml.training.collections import (
     FailureBudgetExceededError,
     TrainingConfig,
@@ -56,10 +56,10 @@ def test_every_collection_gets_the_champion_its_data_supports(priced: Market) ->
     report = train(priced, on_result=lambda outcome: arrived.append(outcome.collection))
     champions = mirrored(priced)
     assert sorted(arrived) == sorted(KEYS)
-    assert champions["apes"].tier == TIER_OWN  # only its own model can see the laser premium
+    assert champions["apes"].tier == Tier.OWN  # only its own model can see the laser premium
     assert champions["apes"].weight > 0
-    assert {champions[name].tier for name in ("birds", "cats", "dogs")} == {TIER_POOLED}
-    assert champions["eels"].tier == TIER_INDEX
+    assert {champions[name].tier for name in ("birds", "cats", "dogs")} == {Tier.POOLED}
+    assert champions["eels"].tier == Tier.INDEX
     assert "foxes" not in champions
     assert champions == priced.registry.champions()
     assert report.counts() == {"promoted": 6, "skipped": 1}
@@ -139,7 +139,7 @@ def test_the_failure_budget_is_a_limit() -> None:
         TrainingReport(failed, 0.0, 0.0, 3).check_failure_budget()
 
 
-def test_rollback_swaps_champion_and_previous_and_says_so(priced: Market) -> None:
+def test_rollback_swaps_champion_and_previous_and_is_logged(priced: Market) -> None:
     train(priced)
     first = mirrored(priced)["apes"]
     train(priced, "run-2", keys=["apes"], features=dataclasses.replace(FEATURES, fingerprint="features-2"))
@@ -153,7 +153,7 @@ def test_rollback_swaps_champion_and_previous_and_says_so(priced: Market) -> Non
     assert ("apes", "rolled_back") in {row[:2] for row in decisions(priced)}
 
 
-def test_a_rollback_killed_before_the_lake_heard_of_it_is_finished_by_the_next(priced: Market) -> None:
+def test_a_rollback_killed_before_it_reached_the_lake_is_finished_by_the_next(priced: Market) -> None:
     train(priced)
     train(priced, "run-2", keys=["apes"], features=dataclasses.replace(FEATURES, fingerprint="features-2"))
     priced.registry.rollback("apes", mirrored(priced)["apes"])  # nothing of it in the lake

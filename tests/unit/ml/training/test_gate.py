@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ml.registry.champion import TIER_INDEX, TIER_OWN, TIER_POOLED
+from ml.states import Tier
 from ml.training.gate import GateConfig, Verdict, choose_weight, judge
 
 RNG = np.random.default_rng(5)
@@ -26,7 +26,7 @@ def verdict(
 
 def test_a_challenger_that_beats_the_baselines_is_promoted_with_its_numbers() -> None:
     found = verdict(0.10, 0.15)
-    assert (found.action, found.rule, found.tier) == ("promoted", "beats_baselines", TIER_OWN)
+    assert (found.action, found.rule, found.tier) == ("promoted", "beats_baselines", Tier.OWN)
     assert found.numbers["strongest_baseline"] == "med_5"
     assert found.numbers["n"] == 60
 
@@ -47,7 +47,7 @@ def test_a_champion_is_not_compared_on_too_few_unseen_sales() -> None:
 
 def test_clear_contradiction_by_a_baseline_falls_back_or_keeps_the_champion() -> None:
     first = verdict(0.20, 0.10)
-    assert (first.action, first.tier) == ("fell_back", TIER_INDEX)
+    assert (first.action, first.tier) == ("fell_back", Tier.INDEX)
     assert verdict(0.20, 0.10, has_champion=True).action == "rejected"
 
 
@@ -55,12 +55,12 @@ def test_twenty_noisy_sales_do_not_displace_the_prior() -> None:
     noise = RNG.normal(scale=0.3, size=20)
     own = np.abs(noise)
     found = judge(200, False, own + 0.01, own + 0.01, {"med_5": np.abs(noise[::-1])}, None, False, CONFIG)
-    assert (found.action, found.rule, found.tier) == ("promoted", "not_contradicted", TIER_POOLED)
+    assert (found.action, found.rule, found.tier) == ("promoted", "not_contradicted", Tier.POOLED)
 
 
 @pytest.mark.parametrize(
     ("sales", "n", "rule", "tier"),
-    [(4, 0, "too_few_sales", TIER_INDEX), (40, 0, "shared_evidence", TIER_POOLED)],
+    [(4, 0, "too_few_sales", Tier.INDEX), (40, 0, "shared_evidence", Tier.POOLED)],
 )
 def test_small_collections_get_the_tier_their_data_supports(sales: int, n: int, rule: str, tier: str) -> None:
     found = verdict(0.1, 0.2, n=n, sales=sales)

@@ -58,7 +58,7 @@ def test_a_planted_future_changes_no_earlier_prediction(store: ArtifactStore, wa
     assert not np.allclose(again.prediction_log[~earlier], walked.prediction_log[~earlier])
 
 
-def test_a_sale_is_priced_by_models_fitted_before_its_as_of_instant(walked: WalkForward) -> None:
+def test_a_sale_is_priced_by_models_fitted_before_its_as_of_time(walked: WalkForward) -> None:
     sales = frame()
     cutoffs = np.array([0, *(fold.cutoff for fold in walked.folds)])
     assert (sales.as_of[walked.fold > 0] >= cutoffs[walked.fold[walked.fold > 0]]).all()
@@ -66,7 +66,7 @@ def test_a_sale_is_priced_by_models_fitted_before_its_as_of_instant(walked: Walk
         assert fold.rows == (sales.known_at < fold.cutoff).sum()
 
 
-def test_before_the_first_fold_the_index_speaks_and_after_it_the_prior_is_better(walked: WalkForward) -> None:
+def test_before_the_first_fold_the_index_prices_and_after_it_the_prior_is_better(walked: WalkForward) -> None:
     sales = frame()
     first = walked.fold == 0
     np.testing.assert_array_equal(walked.prediction_log[first], sales.base_log[first])

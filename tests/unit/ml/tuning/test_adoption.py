@@ -150,7 +150,7 @@ def test_a_tuned_booster_serves_at_once_and_its_past_is_priced_without_it(market
         assert con.execute(history).fetchall() == before
 
 
-def test_a_study_that_pays_is_adopted_told_and_not_repeated(market: Market):
+def test_a_study_that_pays_is_adopted_reported_and_not_repeated(market: Market):
     poor = PriorConfig(iterations=120, learning_rate=0.015, depth=3, quantile=0.44, threads=1)
     weak = replace(POOLED, min_market_sales=500, walk_forward=replace(POOLED.walk_forward, prior=poor))
     journal = Journal(market.lake, "run-t")

@@ -37,7 +37,7 @@ def test_a_gain_beyond_noise_is_adopted_with_its_numbers():
 
 
 def test_a_gain_that_one_collection_had_in_one_week_is_not_evidence():
-    """Paired sale by sale it would be four thousand witnesses; resampled together it is one."""
+    """Paired sale by sale it would be four thousand observations; resampled together it is one."""
     base = np.abs(_errors(np.random.default_rng(0), 0.2))
     after = base.copy()
     after[:2000] *= 0.9
@@ -71,7 +71,7 @@ def test_windows_are_nested_in_time():
     assert known[searched].max() < windows.later_from <= as_of[judged].min()
 
 
-def test_too_few_sales_say_so():
+def test_too_few_sales_are_a_reason():
     with pytest.raises(TooFewSalesError, match="expected at least 100 sales in every window"):
         split_windows(np.arange(300) * DAY, np.arange(300) * DAY, WindowConfig())
 

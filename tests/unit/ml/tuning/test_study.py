@@ -8,12 +8,9 @@ import numpy.typing as npt
 import pytest
 
 from ml.models.prior import PriorConfig
+from ml.states import TrialState
 from ml.tuning.spaces import POOLED_SPACE, current
 from ml.tuning.study import (
-    COMPLETE,
-    FAILED,
-    PRUNED,
-    STOPPED,
     BudgetSpentError,
     Deadline,
     StudyConfig,
@@ -93,7 +90,11 @@ def test_the_budget_ends_a_running_fit_and_its_trial_is_finished_next_time():
         "s", POOLED_SPACE, Bowl(clock), start=[NOW], config=StudyConfig(seconds=7.5, trials=50), clock=clock
     )
     assert clock.seconds <= 9.0
-    assert [trial.state for trial in first.trials] == [COMPLETE, COMPLETE, STOPPED]
+    assert [trial.state for trial in first.trials] == [
+        TrialState.COMPLETE,
+        TrialState.COMPLETE,
+        TrialState.STOPPED,
+    ]
     assert first.out_of_time
     again = Bowl()
     second = run_study(
@@ -106,7 +107,7 @@ def test_the_budget_ends_a_running_fit_and_its_trial_is_finished_next_time():
         clock=again.clock,
     )
     assert again.asked[0] == first.trials[-1].params
-    assert second.trials[3].state == COMPLETE
+    assert second.trials[3].state == TrialState.COMPLETE
 
 
 def test_a_poisoned_trial_fails_with_its_reason_and_the_study_goes_on():
@@ -116,7 +117,7 @@ def test_a_poisoned_trial_fails_with_its_reason_and_the_study_goes_on():
             return errors * np.nan if len(self.asked) == 2 else errors
 
     result = run_study("s", POOLED_SPACE, Poisoned(), start=[NOW], config=StudyConfig(trials=5))
-    assert [trial.state for trial in result.trials].count(FAILED) == 1
+    assert [trial.state for trial in result.trials].count(TrialState.FAILED) == 1
     assert "expected a finite error, found nan" in (result.trials[1].reason or "")
     assert result.best is not None
     assert result.best.number != 1
@@ -124,12 +125,12 @@ def test_a_poisoned_trial_fails_with_its_reason_and_the_study_goes_on():
 
 def test_a_hopeless_trial_is_given_up_before_its_last_fold():
     result = run_study("s", POOLED_SPACE, Bowl(), start=[NOW], config=StudyConfig(trials=40, startup=4))
-    pruned = [trial for trial in result.trials if trial.state == PRUNED]
+    pruned = [trial for trial in result.trials if trial.state == TrialState.PRUNED]
     assert pruned
     assert all(trial.pruned_step == len(trial.folds) < Bowl.folds and trial.reason for trial in pruned)
     assert result.best is not None
     assert result.best.value == min(
-        t.value for t in result.trials if t.state == COMPLETE and t.value is not None
+        t.value for t in result.trials if t.state == TrialState.COMPLETE and t.value is not None
     )
 
 

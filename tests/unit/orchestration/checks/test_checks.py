@@ -1,4 +1,4 @@
-"""Checks pass on good rows and fail on planted bad ones, saying which and what to do."""
+"""Checks pass on good rows and fail on planted bad ones, and name them and the command."""
 
 from datetime import date, datetime, timedelta
 
@@ -9,7 +9,8 @@ import pytest
 from lake.tables import create_missing
 from ml.tables.registry import TABLES
 from orchestration.checks.definition import CheckContext, share_against_before
-from orchestration.checks.factory import judge, result_of, spec_of
+from orchestration.checks.factory import evaluation_of, judge, result_of, spec_of
+from orchestration.dagster_internals import serialize_value
 from orchestration.graph import CHECK_GROUPS
 from orchestration.models.checks import record_failures
 
@@ -21,7 +22,7 @@ BY_NAME = {check.name: check for check in CHECKS}
 
 @pytest.fixture
 def con():
-    """A database of which the catalog is called like the lake's, with empty raw tables."""
+    """A database whose catalog has the lake's name, with empty raw tables."""
     con = duckdb.connect(config={"threads": 1})
     con.execute("attach ':memory:' as lake")
     con.execute("use lake")
@@ -52,17 +53,22 @@ def sell(con, rows: int, **changes: str) -> None:
         "source_row": "'sales:' || i",
         **changes,
     }
-    told = ", ".join(f"{sql} as {name}" for name, sql in values.items())
-    con.execute(f"insert into raw.sales by name select {told} from range({rows}) t(i)")
+    columns = ", ".join(f"{sql} as {name}" for name, sql in values.items())
+    con.execute(f"insert into raw.sales by name select {columns} from range({rows}) t(i)")
 
 
-def test_every_check_says_how_bad_it_is_and_what_to_do(root_of_docs):
+def test_every_check_has_a_severity_and_a_command(root_of_docs):
     specs = [spec_of(check) for check in CHECKS]
     assert len({(spec.asset_key, spec.name) for spec in specs}) == len(specs) >= 25
     for spec in specs:
         assert spec.metadata["severity"] in ("error", "warn")
         assert spec.metadata["what_to_do"].startswith("assay ")
         assert (root_of_docs / spec.metadata["runbook"]).is_file(), spec.metadata["runbook"]
+
+
+def test_dagster_can_store_every_finding(con):
+    for check in CHECKS:
+        assert check.name in serialize_value(evaluation_of(check, find(con, check.name)))
 
 
 def test_rows_that_meet_the_contract_pass_and_each_broken_rule_fails(con):
@@ -173,7 +179,7 @@ def test_prices_far_from_the_recent_median_fail(con):
 
 def test_a_share_on_few_events_is_not_judged(con):
     measure = share_against_before(
-        "select 9, 9, 0, 100 where $now is not null", least=0.1, times=3, min_events=10
+        "select 9, 9, 0, 100 where $as_of is not null", least=0.1, times=3, min_events=10
     )
     assert measure(CheckContext(con, NOW)).passed
 
@@ -213,7 +219,7 @@ def test_many_estimates_that_moved_by_more_than_half_fail(con):
 
 
 @pytest.mark.parametrize(("inside", "passed"), [(0.80, True), (0.74, True), (0.60, False), (0.97, False)])
-def test_intervals_that_break_their_promise_beyond_chance_fail(con, inside, passed):
+def test_intervals_outside_their_coverage_beyond_chance_fail(con, inside, passed):
     con.execute(
         "create or replace table monitoring.estimate_ledger as"
         " select true as is_arms_length, 0.5 as lower_eth, 2.0 as upper_eth,"
@@ -229,7 +235,7 @@ def test_a_home_where_nothing_was_built_yet_fails_no_check(con, name):
     assert find(con, name).passed
 
 
-def test_a_collection_left_failed_names_the_command_and_is_made_good_by_training(con):
+def test_a_collection_left_failed_names_the_command_and_passes_after_training(con):
     from ml.training.collections import TrainingOutcome
 
     def outcome(collection: str, status: str) -> TrainingOutcome:
@@ -243,7 +249,7 @@ def test_a_collection_left_failed_names_the_command_and_is_made_good_by_training
     assert find(con, "no_partition_left_failed").passed
 
 
-def test_a_value_told_twice_in_the_history_fails(con):
+def test_a_value_twice_in_the_history_fails(con):
     con.execute(
         "create or replace table predictions.estimate_history as"
         " select 'apes' as collection, i::varchar as token_id, 'm' as"

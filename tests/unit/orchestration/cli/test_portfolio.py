@@ -1,4 +1,4 @@
-"""`assay portfolio` says what it expected before it opens anything."""
+"""`assay portfolio` refuses wrong input before it opens anything."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def test_one_of_owner_and_tokens_is_wanted(tmp_path: Path) -> None:
             portfolio(owner=owner, tokens=tokens, home=tmp_path)
 
 
-def test_a_folder_that_is_no_home_and_a_file_without_columns_are_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_home_and_a_file_without_columns_are_refused(tmp_path: Path) -> None:
     listing = tmp_path / "mine.csv"
     listing.write_text("collection,token\napes,1\n")
     with pytest.raises(HomeError, match="is no Assay home"):

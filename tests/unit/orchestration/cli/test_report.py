@@ -21,7 +21,7 @@ def ledger(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_report_is_written_beside_the_ledger_and_where_asked(ledger: Path, tmp_path: Path) -> None:
+def test_the_report_is_written_next_to_the_ledger_and_where_asked(ledger: Path, tmp_path: Path) -> None:
     page = tmp_path / "docs" / "accuracy.md"
     result = CliRunner().invoke(
         app, ["report", str(ledger), "--markdown", str(page), "--command", "assay backtest --from then"]
@@ -42,7 +42,7 @@ def test_json_is_the_document_and_nothing_else(ledger: Path) -> None:
     assert json.loads(result.stdout)["data"]["rows"] == 0
 
 
-def test_what_is_no_ledger_is_told_with_exit_code_2(tmp_path: Path) -> None:
+def test_a_file_that_is_no_ledger_gives_exit_code_2(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["report", str(tmp_path / "nothing.parquet")])
     assert result.exit_code == 2
     assert "expected a Parquet ledger" in result.output

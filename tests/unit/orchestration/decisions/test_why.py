@@ -1,4 +1,4 @@
-"""The story of a collection: in order, with what came of each decision, and honest where there is nothing."""
+"""The history of a collection: in order, with the effect of each decision, and a message where there is nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ml.registry.mirror import Decision, record
 from ml.tables.registry import TABLES
 from orchestration.alerts.outbox import Alert, raise_alert
 from orchestration.alerts.store import Outbox
-from orchestration.decisions.reading import read_story
+from orchestration.decisions.reading import read_history
 from orchestration.errors import HomeError
 from orchestration.home import prepare_home
 from orchestration.settings import load_settings
@@ -61,7 +61,7 @@ def home(tmp_path_factory):
     lake = Lake(LakeConfig(home=folder), TABLES)
     with lake.write("a market with a past") as con:
         con.execute(
-            "create or replace table marts.dim_collections as"
+            "insert into marts.dim_collections by name"
             " select * from (values ('apes', 'ethereum'), ('quiet-apes', 'ethereum')) t(collection, chain)"
         )
         record(
@@ -95,12 +95,12 @@ def home(tmp_path_factory):
     return folder, lake
 
 
-def test_the_story_is_told_in_order_and_about_this_collection_only(home):
+def test_the_history_is_in_order_and_about_this_collection_only(home):
     folder, lake = home
     with lake.read() as con:
-        story = read_story(con, folder, "apes", NOW)
-    told = [(event.kind, event.what) for event in story.events]
-    assert told == [
+        history = read_history(con, folder, "apes", NOW)
+    events = [(event.kind, event.what) for event in history.events]
+    assert events == [
         ("prior", "promoted"),
         ("decision", "promoted"),
         ("queue", "retrain, queued"),
@@ -109,25 +109,25 @@ def test_the_story_is_told_in_order_and_about_this_collection_only(home):
         ("decision", "kept"),
         ("alert", "ticket, open"),
     ]
-    assert [event.at for event in story.events[:-1]] == sorted(event.at for event in story.events[:-1])
-    assert story.events[1].numbers == {"candidate": 0.1, "n": 200}
-    assert story.events[1].rule == "beats_baselines"
+    assert [event.at for event in history.events[:-1]] == sorted(event.at for event in history.events[:-1])
+    assert history.events[1].numbers == {"candidate": 0.1, "n": 200}
+    assert history.events[1].rule == "beats_baselines"
 
 
-def test_a_decision_says_what_its_estimates_did_until_the_next_one(home):
+def test_a_decision_has_the_errors_of_its_estimates_until_the_next_one(home):
     folder, lake = home
     with lake.read() as con:
-        first, second, rejected, kept = read_story(con, folder, "apes", NOW).decisions
+        first, second, rejected, kept = read_history(con, folder, "apes", NOW).decisions
     assert (first.effect.sales, round(first.effect.mdape, 9), first.effect.mdape_before) == (18, 0.1, None)
     assert round(first.effect.median_5, 9) == 0.5
-    # Three sales measure nothing, and the story does not pretend.
+    # Three sales are too few to measure an effect.
     assert (second.effect.sales, second.effect.mdape) == (3, None)
     assert second.effect.mdape_before == first.effect.mdape
     assert rejected.effect is None
     assert kept.effect is None
 
 
-def test_an_effect_that_a_monitoring_pass_has_recorded_is_the_one_told(home):
+def test_an_effect_that_a_monitoring_pass_has_recorded_is_the_one_shown(home):
     folder, lake = home
     with lake.write("record an effect") as con:
         con.execute(
@@ -140,33 +140,33 @@ def test_an_effect_that_a_monitoring_pass_has_recorded_is_the_one_told(home):
             {"at": START + timedelta(days=20)},
         )
     with lake.read() as con:
-        effect = read_story(con, folder, "apes", NOW).decisions[1].effect
+        effect = read_history(con, folder, "apes", NOW).decisions[1].effect
     assert (effect.mdape, effect.mdape_before, effect.verdict) == (0.2, 0.3, "helped")
 
 
-def test_a_collection_without_decisions_says_so(home):
+def test_a_collection_without_decisions_is_reported_as_such(home):
     folder, _ = home
     done = why(folder, "quiet-apes")
     assert done.returncode == 0, done.stderr
     assert "Nothing was decided about this collection itself yet." in done.stdout
-    assert "beats_baselines" in done.stdout  # its market's prior is part of its story
+    assert "beats_baselines" in done.stdout  # its market's prior is part of its history
 
 
 def test_an_unknown_collection_is_answered_with_what_comes_close(home):
     folder, lake = home
     with lake.read() as con, pytest.raises(HomeError, match="did you mean apes"):
-        read_story(con, folder, "appes", NOW)
+        read_history(con, folder, "appes", NOW)
     done = why(folder, "appes")
     assert done.returncode == 2
     assert "did you mean apes" in done.stderr
 
 
-def test_machines_get_the_same_story(home):
+def test_json_has_the_same_history(home):
     folder, _ = home
-    told = json.loads(why(folder, "apes", "--json").stdout)
-    assert (told["collection"], told["market"], told["decided"]) == ("apes", "ethereum", 4)
-    assert told["events"][1]["models"] == [None, "apes@1"]
-    assert "ops.tuned_settings" in told["not_kept"]
+    document = json.loads(why(folder, "apes", "--json").stdout)
+    assert (document["collection"], document["market"], document["decided"]) == ("apes", "ethereum", 4)
+    assert document["events"][1]["models"] == [None, "apes@1"]
+    assert "ops.tuned_settings" in document["not_kept"]
 
 
 def why(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""Each day once, exactly what the source said, also after corrections and in any order."""
+"""Each day once, exactly as the source delivers it, also after corrections and in any order."""
 
 from datetime import datetime
 
@@ -24,12 +24,12 @@ def market(tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
 
-    def told(rows):
+    def source_of(rows):
         (folder / "sales.csv").write_text(HEADER + "\n".join(rows) + "\n")
         return open_source("files", directory=folder)
 
     lake = open_lake(load_settings(home=tmp_path / "home", source="files", data_dir=folder))
-    return lake, told
+    return lake, source_of
 
 
 def _ingest(lake, source, start=START, end=END, **options):
@@ -42,10 +42,10 @@ def _prices(lake):
 
 
 def test_rows_are_written_once_and_bad_ones_are_kept_with_their_reason(market):
-    lake, told = market
-    report = _ingest(lake, told(ROWS))
+    lake, source_of = market
+    report = _ingest(lake, source_of(ROWS))
     assert (report.rows, report.quarantined) == (3, 1)
-    again = _ingest(lake, told(ROWS))
+    again = _ingest(lake, source_of(ROWS))
     assert (again.days, again.rows) == (0, 0)
     assert _prices(lake) == [(1.5,), (2.5,), (3.5,)]
     with lake.read() as con:
@@ -55,10 +55,10 @@ def test_rows_are_written_once_and_bad_ones_are_kept_with_their_reason(market):
 
 
 def test_a_corrected_day_replaces_exactly_that_day(market):
-    lake, told = market
-    _ingest(lake, told(ROWS))
+    lake, source_of = market
+    _ingest(lake, source_of(ROWS))
     corrected = [ROWS[0].replace("1.5", "1.75"), ROWS[1], ROWS[2].replace("-4", "4"), ROWS[3]]
-    report = _ingest(lake, told(corrected))
+    report = _ingest(lake, source_of(corrected))
     assert report.days == 2
     assert _prices(lake) == [(1.75,), (2.5,), (4.0,), (3.5,)]
     with lake.read() as con:
@@ -66,34 +66,34 @@ def test_a_corrected_day_replaces_exactly_that_day(market):
 
 
 def test_windows_in_any_order_give_the_same_table(market):
-    lake, told = market
+    lake, source_of = market
     middle = datetime(2024, 1, 20)  # noqa: DTZ001
-    _ingest(lake, told(ROWS), middle, END)
-    _ingest(lake, told(ROWS), START, middle)
+    _ingest(lake, source_of(ROWS), middle, END)
+    _ingest(lake, source_of(ROWS), START, middle)
     assert _prices(lake) == [(1.5,), (2.5,), (3.5,)]
 
 
 def test_an_append_only_source_is_not_asked_again(market):
-    lake, told = market
-    _ingest(lake, told(ROWS))
-    report = _ingest(lake, told(ROWS[:1]), append_only=True)
+    lake, source_of = market
+    _ingest(lake, source_of(ROWS))
+    report = _ingest(lake, source_of(ROWS[:1]), append_only=True)
     assert report.days == 0
     assert len(_prices(lake)) == 3
 
 
-def test_an_append_only_source_tells_the_rest_of_a_day_that_an_instant_had_cut(market):
-    lake, told = market
+def test_an_append_only_source_delivers_the_rest_of_a_day_that_as_of_had_cut(market):
+    lake, source_of = market
     cut = datetime(2024, 1, 1, 10, 30)  # noqa: DTZ001
-    _ingest(lake, told(ROWS), START, cut, append_only=True)
+    _ingest(lake, source_of(ROWS), START, cut, append_only=True)
     assert _prices(lake) == [(1.5,)]
-    assert _ingest(lake, told(ROWS), START, cut, append_only=True).days == 0
-    _ingest(lake, told(ROWS), append_only=True)
+    assert _ingest(lake, source_of(ROWS), START, cut, append_only=True).days == 0
+    _ingest(lake, source_of(ROWS), append_only=True)
     assert _prices(lake) == [(1.5,), (2.5,), (3.5,)]
-    assert _ingest(lake, told(ROWS[:1]), append_only=True).days == 0
+    assert _ingest(lake, source_of(ROWS[:1]), append_only=True).days == 0
 
 
 def test_an_append_only_source_fills_months_that_were_skipped(market):
-    lake, told = market
-    _ingest(lake, told(ROWS), datetime(2024, 2, 1), END, append_only=True)  # noqa: DTZ001
-    _ingest(lake, told(ROWS), append_only=True)
+    lake, source_of = market
+    _ingest(lake, source_of(ROWS), datetime(2024, 2, 1), END, append_only=True)  # noqa: DTZ001
+    _ingest(lake, source_of(ROWS), append_only=True)
     assert _prices(lake) == [(1.5,), (2.5,), (3.5,)]

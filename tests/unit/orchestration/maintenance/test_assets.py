@@ -1,4 +1,4 @@
-"""The daily maintenance, whatever the home already holds and whatever lies beside its files."""
+"""The daily maintenance, with an existing lake or none, and with foreign files next to its own."""
 
 from pathlib import Path
 
@@ -24,11 +24,11 @@ def test_a_home_without_models_can_be_maintained(tmp_path):
 
 
 @pytest.mark.parametrize("old", [False, True])
-def test_the_job_spares_the_files_of_others_and_names_them(tmp_path: Path, old: bool):
+def test_the_job_keeps_foreign_files_and_names_them(tmp_path: Path, old: bool):
     exports = tmp_path / "exports"
     if old:
         old_lake(tmp_path / "home", exports)
-    precious = [
+    foreign = [
         foreign_file(exports / name)
         for name in (
             "precious.parquet",
@@ -41,13 +41,13 @@ def test_the_job_spares_the_files_of_others_and_names_them(tmp_path: Path, old: 
     with dg.DagsterInstance.ephemeral() as instance:
         done = build_defs(settings).resolve_job_def("maintain").execute_in_process(instance=instance)
     assert done.success
-    assert [path for path in precious if not path.exists()] == []
+    assert [path for path in foreign if not path.exists()] == []
     metadata = done.asset_materializations_for_node("lake_maintenance")[0].metadata
     assert metadata["files_not_ours"].value == (4 if old else 1)
     assert "x.parquet: not a name that this lake gives" in str(metadata["first_not_ours"].value)
 
 
-def test_a_command_on_anothers_data_path_ends_in_one_sentence(
+def test_a_command_on_the_data_path_of_another_lake_ends_with_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     exports = str(tmp_path / "exports")
@@ -58,7 +58,7 @@ def test_a_command_on_anothers_data_path_ends_in_one_sentence(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    told = capfd.readouterr().err
-    assert "Traceback" not in told
-    assert told.splitlines()[-1].startswith(f"assay: The data path {exports}/ belongs to another lake")
+    message = capfd.readouterr().err
+    assert "Traceback" not in message
+    assert message.splitlines()[-1].startswith(f"assay: The data path {exports}/ belongs to another lake")
     assert not (tmp_path / "second" / "lake" / "catalog.sqlite").exists()

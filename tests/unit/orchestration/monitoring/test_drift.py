@@ -24,7 +24,7 @@ from tests.unit.ml.drift.market import NOW, sales
 
 @pytest.fixture(scope="module")
 def assay(tmp_path_factory):
-    """A lake in which the target of two collections of three has moved, and one champion has learnt it."""
+    """A lake in which the target of two collections of three has moved, and one champion was trained on it."""
     settings = load_settings(home=tmp_path_factory.mktemp("home"), collections=2, days=60)
     prepare_home(settings)
     assay = Assay(settings)
@@ -60,15 +60,15 @@ def _metadata(result):
     return result.asset_materializations_for_node("drift_scores")[0].metadata
 
 
-def test_the_asset_tells_what_drifted_and_links_a_page(assay, materialized):
-    told = _metadata(materialized)
-    assert told["collections_drifted"].value == 2
-    assert told["tests"].value > 150
-    pages = {name: value.value for name, value in told.items() if name.startswith("report ")}
+def test_the_asset_reports_what_drifted_and_links_a_page(assay, materialized):
+    metadata = _metadata(materialized)
+    assert metadata["collections_drifted"].value == 2
+    assert metadata["tests"].value > 150
+    pages = {name: value.value for name, value in metadata.items() if name.startswith("report ")}
     assert set(pages) == {"report moved/1", "report moved/2"}
     folder = assay.settings.home_path / "reports" / "drift"
     found = sorted(str(page) for page in folder.rglob("*.html"))
-    assert sorted(pages.values()) == found, "a page per drifted collection, one folder deep whatever its name"
+    assert sorted(pages.values()) == found, "a page per drifted collection, one folder deep for any name"
     assert all("target_gap" in page.read_text(encoding="utf-8") for page in folder.rglob("*.html"))
 
 
@@ -80,7 +80,7 @@ def test_the_check_warns_when_drift_is_widespread(assay, materialized):
     assert "2 of 3 tested collections drifted" in result.description
 
 
-def test_who_drifted_is_told_until_its_champion_has_learnt_it(assay, materialized, tmp_path):
+def test_a_drifted_collection_alerts_until_its_champion_has_learnt_it(assay, materialized, tmp_path):
     assert materialized.success
     with assay.lake.read() as con:
         alerts = drift_alerts(con)
@@ -111,7 +111,7 @@ def test_pages_past_their_retention_are_removed(assay, materialized):
     assert list(folder.iterdir()) == []
 
 
-def test_a_page_that_fails_costs_the_page_and_says_so(assay, materialized):
+def test_a_page_that_fails_is_reported_and_does_not_fail_the_asset(assay, materialized):
     from ml.drift.reports import report_path
 
     folder = assay.settings.home_path / "reports" / "drift"
@@ -123,10 +123,10 @@ def test_a_page_that_fails_costs_the_page_and_says_so(assay, materialized):
     assert not blocked.exists()
     blocked.write_text("a file where the folder should be")
     result = dg.materialize([drift_scores], resources={"assay": assay})
-    told = _metadata(result)
+    metadata = _metadata(result)
     assert result.success
-    assert "FileExistsError" in told["report moved/1"].value
-    assert told["report moved/2"].value.endswith(".html")
+    assert "FileExistsError" in metadata["report moved/1"].value
+    assert metadata["report moved/2"].value.endswith(".html")
 
 
 def test_any_name_has_a_page_and_an_alert_whose_command_can_be_pasted(tmp_path):
@@ -147,9 +147,9 @@ def test_any_name_has_a_page_and_an_alert_whose_command_can_be_pasted(tmp_path):
         con.execute("create or replace table features.sale_features as select * from frame")
         con.execute("create or replace table marts.dim_collections as"
                     " select distinct collection, 'ethereum' as chain from features.sale_features")  # fmt: skip
-    told = _metadata(dg.materialize([drift_scores], resources={"assay": assay}))
+    metadata = _metadata(dg.materialize([drift_scores], resources={"assay": assay}))
     pages = list((settings.home_path / "reports" / "drift").glob("*/*.html"))
-    assert {str(page) for page in pages} == {v.value for k, v in told.items() if k.startswith("report ")}
+    assert {str(page) for page in pages} == {v.value for k, v in metadata.items() if k.startswith("report ")}
     assert len(pages) == len(hostile)
     for page in pages:
         assert len(page.parent.name.encode()) <= 100

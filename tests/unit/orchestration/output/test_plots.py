@@ -1,4 +1,4 @@
-"""A picture that fails costs itself: the asset goes on, its metadata say why, the log has the traceback."""
+"""A picture that fails does not fail its asset: the asset goes on, its metadata say why, the log has the traceback."""
 
 import dagster as dg
 
@@ -14,14 +14,14 @@ def with_a_picture() -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={"picture": plots.drawn("The picture", _draw)})
 
 
-def test_the_asset_goes_on_and_tells_what_failed():
+def test_the_asset_goes_on_and_names_what_failed():
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize([with_a_picture], instance=instance)
         assert result.success
         (event,) = result.asset_materializations_for_node("with_a_picture")
-        told = event.metadata["picture"].value
-        assert told.startswith("The picture could not be drawn: ValueError: no \\`picture\\`")
-        assert "pw" not in told
+        text = event.metadata["picture"].value
+        assert text.startswith("The picture could not be drawn: ValueError: no \\`picture\\`")
+        assert "pw" not in text
         logged = [record.user_message for record in instance.all_logs(result.run_id) if record.level == 30]
         assert any("The picture could not be drawn" in message for message in logged)
 

@@ -1,4 +1,4 @@
-"""A name is shown literally, and does nothing, at every boundary that it crosses."""
+"""A name is shown literally, without any effect, wherever it is printed or written."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from orchestration.output.terminal import TerminalConsole, TidyFormatter, styled
 from orchestration.partitions import collection_key, collection_of
 from tests.names import HOSTILE, names
 
-ACTING = re.compile(
+CONTROL = re.compile(
     "[" + "".join(re.escape(chr(c)) for c in range(0x3000) if unicodedata.category(chr(c)) in ("Cc", "Cf", "Zl", "Zp"))
     .replace("\u200c", "").replace("\u200d", "") + "]"
 )  # fmt: skip
 
 
 @given(names)
-def test_no_character_of_a_line_acts(name: str) -> None:
-    assert not ACTING.search(visible(name))
-    assert not ACTING.search(visible(name, lines=True).replace("\n", "").replace("\t", ""))
+def test_no_character_of_a_line_controls_the_terminal(name: str) -> None:
+    assert not CONTROL.search(visible(name))
+    assert not CONTROL.search(visible(name, lines=True).replace("\n", "").replace("\t", ""))
     assert visible(visible(name)) == visible(name)
 
 
@@ -106,7 +106,7 @@ def test_every_name_has_a_short_file_name_of_its_own(found: list[str]) -> None:
         assert len(file.encode()) <= 100
 
 
-def test_a_plain_name_is_its_own_file_name_and_nobody_elses() -> None:
+def test_a_plain_name_is_its_own_file_name_and_of_no_other() -> None:
     assert safe_file_name("sim-00004") == "sim-00004"
     forged = safe_file_name("A B")
     assert safe_file_name(forged) != forged, "a name must not be able to take the folder of another"
@@ -121,7 +121,7 @@ def test_the_terminal_gets_no_control_character_and_no_markup(name: str) -> None
     for shown in (name, styled((name, "bold")), table, Panel("x", title=styled(visible(name)))):
         console.print(shown)
     printed = out.getvalue()
-    assert not ACTING.search(printed.replace("\n", ""))
+    assert not CONTROL.search(printed.replace("\n", ""))
     if not name.isspace() and "\n" not in name and "\t" not in name:
         assert visible(name).strip() in printed
 
@@ -141,7 +141,7 @@ def test_a_log_line_and_its_traceback_are_shown_literally() -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_command_means_the_name_in_a_shell(name: str, tmp_path) -> None:
     command = assay_command("retrain", name, "other", reason="it's why")
-    assert not ACTING.search(command)
+    assert not CONTROL.search(command)
     done = subprocess.run(
         ["bash", "-c", f"assay() {{ printf '%s\\0' \"$@\"; }}; {command}"],
         capture_output=True,
@@ -174,5 +174,5 @@ def test_an_alert_can_be_printed_and_two_names_are_two_incidents(name: str, othe
         assay_command("why", name),
     )
     for text in (alert.key, alert.title, alert.command, alert.body.replace("\n", "").replace("\t", "")):
-        assert not ACTING.search(text)
+        assert not CONTROL.search(text)
     assert (incident_key("drift", name) == incident_key("drift", other)) == (name == other)

@@ -1,4 +1,4 @@
-"""What the main job refuses before it touches anything."""
+"""What the main job refuses before it changes anything."""
 
 from datetime import datetime
 
@@ -14,18 +14,21 @@ from orchestration.settings import load_settings
 NEWEST, EARLIER = datetime(2026, 1, 1), datetime(2025, 12, 1)  # noqa: DTZ001 - the lake keeps naive UTC
 
 
-def test_an_instant_before_what_the_home_knows_is_refused(tmp_path):
+def test_an_as_of_before_the_newest_sale_is_refused(tmp_path):
     settings = load_settings(home=tmp_path, collections=10, days=30, as_of=EARLIER)
     with open_lake(settings).write("a sale") as con:
         con.execute(
             "insert into raw.sales by name select 'apes' as collection, ?::timestamp as known_at", [NEWEST]
         )
     prepare_home(settings)
-    with open_instance(settings) as instance, pytest.raises(HomeError, match="knows sales until 2026-01-01"):
+    with (
+        open_instance(settings) as instance,
+        pytest.raises(HomeError, match="has sales known until 2026-01-01"),
+    ):
         run_everything(open_location(settings), instance)
 
 
-def test_an_instant_before_the_source_begins_is_refused(tmp_path):
+def test_an_as_of_before_the_source_begins_is_refused(tmp_path):
     settings = load_settings(home=tmp_path, collections=10, days=30, as_of=datetime(2001, 1, 1))  # noqa: DTZ001
     prepare_home(settings)
     with open_instance(settings) as instance, pytest.raises(HomeError, match="after the source's first row"):

@@ -1,4 +1,4 @@
-"""Error budgets against numbers worked out by hand."""
+"""Error budgets against numbers calculated by hand."""
 
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ MONTH = timedelta(days=30)
 
 
 def every(count: int):
-    """The same count whatever the age."""
+    """The same count for any age."""
     return lambda _age: count
 
 
@@ -49,7 +49,7 @@ def test_the_page_ends_when_the_failure_does():
     assert found.state == "burning"
 
 
-def test_a_slow_burn_is_a_ticket_and_tells_when_the_budget_ends():
+def test_a_slow_burn_is_a_ticket_and_gives_the_time_to_exhaustion():
     found = judge(samples(72, good=every(98)))
     assert found.burn[DAY * 3] == pytest.approx(2)
     # Three of thirty days at twice the sustainable rate: a fifth is spent, and the rest lasts 12 days.
@@ -94,10 +94,10 @@ def test_fewer_events_than_make_a_rate_are_no_data():
     assert judge([]).state == "no_data"
 
 
-def test_what_has_not_been_seen_for_three_days_is_no_data_whatever_it_was():
+def test_without_events_for_three_days_the_state_is_no_data():
     old = [s for s in samples(240, good=every(0)) if s.evaluated_at <= NOW - 4 * DAY]
-    silent = [Sample("slo", NOW, NOW - HOUR, 0, 0)]
-    assert judge(old + silent).state == "no_data"
+    without_events = [Sample("slo", NOW, NOW - HOUR, 0, 0)]
+    assert judge(old + without_events).state == "no_data"
 
 
 def test_windows_are_never_shorter_than_the_distance_between_evaluations():
@@ -109,6 +109,6 @@ def test_windows_are_never_shorter_than_the_distance_between_evaluations():
     assert found.state == "page"
 
 
-def test_samples_after_now_are_not_looked_at():
+def test_samples_after_as_of_are_not_used():
     late = Sample("slo", NOW + HOUR, NOW, 0, 100)
     assert burn_rate([*samples(3), late], NOW, HOUR, 0.99) == 0

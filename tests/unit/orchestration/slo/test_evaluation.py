@@ -36,20 +36,20 @@ def sell(con, source: str, start: datetime, end: datetime, every: timedelta, lat
     )
 
 
-def status(con, name: str, now: datetime = NOW):
+def status(con, name: str, as_of: datetime = NOW):
     """One pass over one SLO, kept."""
-    found = evaluate(con, [SLOS[name]], now, read_samples(con, now))
-    store(con, found, now)
+    found = evaluate(con, [SLOS[name]], as_of, read_samples(con, as_of))
+    store(con, found, as_of)
     return found[0]
 
 
-def test_a_source_that_tells_as_usual_is_good(con):
+def test_a_source_that_delivers_as_usual_is_good(con):
     sell(con, "a", NOW - 20 * DAY, NOW - HOUR, HOUR)
     found = status(con, "sales_arrive")
     assert (found.sample.good, found.sample.valid, found.state) == (1, 1, "ok")
 
 
-def test_a_source_that_falls_silent_pages_at_the_next_evaluation_and_recovers(con):
+def test_a_source_that_stops_pages_at_the_next_evaluation_and_recovers(con):
     sell(con, "a", NOW - 20 * DAY, NOW - DAY, HOUR)
     sell(con, "b", NOW - 20 * DAY, NOW - HOUR, HOUR)
     found = status(con, "sales_arrive")
@@ -69,14 +69,14 @@ def test_a_source_that_has_ended_does_not_page_for_ever(con):
     assert (found.state, found.sample.valid) == ("no_data", 0)
 
 
-def test_a_source_that_hardly_tells_anything_has_no_pace(con):
+def test_a_source_that_rarely_delivers_has_no_pace(con):
     sell(con, "rare", NOW - 29 * DAY, NOW - 9 * DAY, 2 * DAY)
     assert status(con, "sales_arrive").state == "no_data"
 
 
 def test_late_sales_are_counted_once(con):
     sell(con, "a", NOW - 10 * DAY, NOW - HOUR, HOUR)
-    # A first evaluation looks three days back.
+    # A first evaluation covers three days.
     assert status(con, "sales_in_time", NOW).sample.good == 72
     sell(con, "a", NOW - 2 * DAY, NOW - 2 * DAY + 9 * HOUR, HOUR / 3, late=2 * DAY)
     later = status(con, "sales_in_time", NOW + 10 * HOUR)
@@ -84,7 +84,7 @@ def test_late_sales_are_counted_once(con):
     assert later.state == "ticket"
 
 
-def test_evaluating_twice_at_one_instant_keeps_one_sample(con):
+def test_evaluating_twice_for_one_as_of_keeps_one_sample(con):
     sell(con, "a", NOW - 10 * DAY, NOW - HOUR, HOUR)
     first, second = status(con, "sales_in_time"), status(con, "sales_in_time")
     assert first.sample == second.sample
@@ -102,7 +102,7 @@ def test_rows_that_lost_their_shape_page(con):
     assert (found.sample.good, found.sample.valid, found.state) == (48, 88, "page")
 
 
-def test_a_table_without_rows_is_no_data_and_says_which(con):
+def test_a_table_without_rows_is_no_data_and_is_named(con):
     found = status(con, "online_mdape")
     assert found.state == "no_data"
     assert found.sample.note == "monitoring.estimate_ledger has no rows yet"
@@ -117,18 +117,18 @@ def ledger(con, prices: str, sales: int = 300):
     )
 
 
-def test_error_and_coverage_of_the_ledger_are_worked_out_by_hand(con):
+def test_error_and_coverage_of_the_ledger_match_a_calculation_by_hand(con):
     # Four in five at 1.25: error 20 %, inside. One in five at 2: error 50 %, outside.
     ledger(con, "case when i % 5 = 0 then 2.0 else 1.25 end")
     error, covered = status(con, "online_mdape"), status(con, "interval_coverage")
     assert error.sample.value == pytest.approx(0.2)
     assert covered.sample.value == pytest.approx(0.8)
     assert (error.state, covered.state) == ("ok", "ok")
-    # The median of five said 1.3: 4 % off where the estimate was 20 % off.
+    # The median of five is 1.3: 4 % off where the estimate is 20 % off.
     assert status(con, "online_error_beats_median").state == "ticket"
 
 
-def test_few_sales_say_nothing_about_the_error(con):
+def test_with_few_sales_the_error_is_not_judged(con):
     ledger(con, "5.0", sales=99)
     found = status(con, "online_mdape")
     assert (found.state, found.sample.note) == ("no_data", "99 events, fewer than 100")
@@ -147,8 +147,8 @@ def test_alerts_follow_the_last_evaluation(con):
 
 def test_sql_that_does_not_run_or_lacks_a_column_names_the_slo(con):
     for sql in ("select nothing from raw.sales", "select 1 as good from raw.sales limit 1"):
-        told = SLOS["sales_in_time"].model_dump()
-        wrong = Slo.model_validate({**told, "name": "broken", "sli": {**told["sli"], "sql": sql}})
+        definition = SLOS["sales_in_time"].model_dump()
+        wrong = Slo.model_validate({**definition, "name": "broken", "sli": {**definition["sli"], "sql": sql}})
         with pytest.raises(SloDefinitionError, match=r"^broken: sli\.sql: expected"):
             evaluate(con, [wrong], NOW)
 

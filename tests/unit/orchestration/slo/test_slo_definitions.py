@@ -33,7 +33,7 @@ def refuse(tmp_path, text: str) -> str:
     return str(refused.value).replace(str(path), "slos.yaml")
 
 
-def test_the_slos_of_this_repository_load_and_cover_what_was_promised():
+def test_the_slos_of_this_repository_load_and_cover_every_subject():
     slos = {slo.name: slo for slo in load_slos()}
     assert len(slos) >= 15
     assert {
@@ -57,7 +57,7 @@ def test_a_good_file_loads(tmp_path):
     ("change", "line", "field", "expected"),
     [
         (("objective: 0.99", "objective: 99"), 11, "objective", "between 0 and 1"),
-        (("severity: page", "severity: high"), 13, "severity", "page (wakes somebody) or ticket"),
+        (("severity: page", "severity: high"), 13, "severity", "page (wakes the person on call) or ticket"),
         (("    owner: team:data-engineering\n", ""), 2, "owner", "team:<name>"),
         (("kind: value", "kind: gauge"), 5, "sli.kind", "ratio (good, valid) or value"),
         (("      at_most: 26\n", ""), 4, "sli", "a value needs at_most or at_least"),
@@ -74,27 +74,27 @@ def test_a_good_file_loads(tmp_path):
         (("objective: 0.99", "objective: 0.99\n    pager: yes"), 12, "pager", "only name"),
     ],
 )
-def test_a_wrong_field_is_told_with_its_line(tmp_path, change, line, field, expected):
+def test_a_wrong_field_is_named_with_its_line(tmp_path, change, line, field, expected):
     assert change[0] in GOOD
-    told = refuse(tmp_path, GOOD.replace(*change))
-    assert told.startswith(f"slos.yaml:{line}: sales_arrive: {field}: expected "), told
-    assert expected in told
-    assert ", found " in told
+    message = refuse(tmp_path, GOOD.replace(*change))
+    assert message.startswith(f"slos.yaml:{line}: sales_arrive: {field}: expected "), message
+    assert expected in message
+    assert ", found " in message
 
 
-def test_every_problem_is_told_at_once(tmp_path):
-    told = refuse(tmp_path, GOOD.replace("0.99", "1.5").replace("page", "loud"))
-    assert [line.split(":")[1] for line in told.splitlines()] == ["11", "13"]
+def test_every_problem_is_reported_at_once(tmp_path):
+    message = refuse(tmp_path, GOOD.replace("0.99", "1.5").replace("page", "loud"))
+    assert [line.split(":")[1] for line in message.splitlines()] == ["11", "13"]
 
 
-def test_a_name_used_twice_is_told_with_both_lines(tmp_path):
-    told = refuse(tmp_path, GOOD + GOOD.removeprefix("slos:\n"))
-    assert told.startswith(
+def test_a_name_used_twice_is_named_with_both_lines(tmp_path):
+    message = refuse(tmp_path, GOOD + GOOD.removeprefix("slos:\n"))
+    assert message.startswith(
         "slos.yaml:16: sales_arrive: name: expected a name used once, found it on line 2 too"
     )
 
 
-def test_text_that_is_no_yaml_is_told_with_its_line(tmp_path):
+def test_text_that_is_no_yaml_is_named_with_its_line(tmp_path):
     assert refuse(tmp_path, "slos:\n  - name: [a\n    b: c\n").startswith("slos.yaml:3: expected YAML")
 
 

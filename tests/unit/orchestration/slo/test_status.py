@@ -1,4 +1,4 @@
-"""`assay status`: what it prints, what machines get, and when it fails."""
+"""`assay status`: what it prints, its JSON, and its exit code."""
 
 import json
 from datetime import timedelta
@@ -36,30 +36,30 @@ def invoke(assay, *options: str):
     return CliRunner().invoke(app, ["status", "--home", str(assay.settings.home_path), *options])
 
 
-def test_a_home_nobody_has_watched_is_evaluated_on_the_spot(assay):
+def test_a_home_that_was_never_watched_is_evaluated_at_once(assay):
     done = invoke(assay)
     assert done.exit_code == 1, done.output
     assert "nothing has watched this home yet" in done.output
     assert "sales_arrive: docs/runbook/source-silent.md · assay run" in done.output
 
 
-def test_machines_get_every_slo_with_its_numbers_and_the_exit_code_says_that_one_pages(assay):
+def test_json_has_every_slo_with_its_numbers_and_the_exit_code_is_1_when_one_pages(assay):
     with open_instance(assay.settings) as instance:
         watch_slos(assay.lake, load_slos(), assay.as_of, instance)
     done = invoke(assay, "--json")
-    told = json.loads(done.stdout)
-    assert (done.exit_code, told["pages"], told["stored"]) == (1, ["sales_arrive"], True)
-    rows = {row["slo"]: row for row in told["slos"]}
+    document = json.loads(done.stdout)
+    assert (done.exit_code, document["pages"], document["stored"]) == (1, ["sales_arrive"], True)
+    rows = {row["slo"]: row for row in document["slos"]}
     assert set(rows) == {slo.name for slo in load_slos()}
-    assert told["slos"][0]["slo"] == "sales_arrive", "most urgent first"
+    assert document["slos"][0]["slo"] == "sales_arrive", "most urgent first"
     assert rows["sales_arrive"]["burn_1h"] == pytest.approx(20)
     assert rows["online_mdape"]["state"] == "no_data"
-    assert told["watermark"] == assay.as_of.isoformat()
-    assert told["open_alerts"] is None
+    assert document["watermark"] == assay.as_of.isoformat()
+    assert document["open_alerts"] is None
 
 
-def test_it_ends_well_when_nothing_pages(assay):
-    with assay.lake.write("it tells again") as con:
+def test_the_exit_code_is_0_when_nothing_pages(assay):
+    with assay.lake.write("it delivers again") as con:
         con.execute("update raw.sales set known_at = known_at + interval 23 hour")
     with open_instance(assay.settings) as instance:
         watch_slos(assay.lake, load_slos(), assay.as_of, instance)

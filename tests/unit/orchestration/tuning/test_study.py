@@ -1,4 +1,4 @@
-"""The command around a study: its budget in words, one at a time, and its picture."""
+"""The command around a study: its budget as text, one at a time, and its picture."""
 
 import base64
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_a_second_study_of_a_home_is_refused_and_the_next_one_let_in(tmp_path: P
         pass
 
 
-def test_a_home_without_features_is_told_what_makes_them(tmp_path: Path) -> None:
+def test_a_home_without_features_gets_the_command_that_makes_them(tmp_path: Path) -> None:
     assay = Assay(load_settings(home=tmp_path))
     with pytest.raises(HomeError, match="`assay run` makes them"):
         tune_home(assay, run_id="test", level="pooled", seconds=10.0)

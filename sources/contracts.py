@@ -1,0 +1,48 @@
+"""Contracts whose address alone does not name a collection, as data.
+
+Here: contracts that keep many collections, and contracts that stand for another one. Not here: how a row finds its
+collection (`sources.files.identity`). A user adds contracts in the mapping file (docs/how-to/own-files.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class SharedContract:
+    """One contract that keeps many collections.
+
+    Attributes:
+        chain: Chain of the contract.
+        address: Address, lower case.
+        label: Prefix of a project's collection key when it has no name of its own.
+        by: What distinguishes the collections: `project` = token_id // `size`; `name` = the name a row gives.
+        size: Token ids of one project (`by="project"`).
+    """
+
+    chain: str
+    address: str
+    label: str
+    by: Literal["project", "name"] = "project"
+    size: int = 1_000_000
+
+
+SHARED_CONTRACTS: tuple[SharedContract, ...] = (
+    # project = token_id // 1,000,000 (docs.artblocks.io); the first is the contract of projects 0 to 2.
+    SharedContract("ethereum", "0x059edd72cd353df5106d2b9cc5ab83a52287ac3a", "artblocks"),
+    SharedContract("ethereum", "0xa7d8d9ef8d8ce8992df33d8b8cf4aebabd5bd270", "artblocks"),
+    SharedContract("ethereum", "0x99a9b7c1116f9ceeb1652de04d5969cce509b069", "artblocks"),
+    # Shops in which anybody mints: only the name says which collection a token belongs to.
+    SharedContract("ethereum", "0x495f947276749ce646f68ac8c248420045cb7b5e", "opensea-shared", by="name"),
+    SharedContract("polygon", "0x2953399124f0cbb46d2cbacd8a89cf0599974963", "opensea-shared", by="name"),
+    SharedContract("ethereum", "0xd07dc4262bcdbf85190c01c996b4c06a461d2430", "rarible-1155", by="name"),
+    SharedContract("ethereum", "0x60f80121c31a0d46b5279700f9df786054aa5ee5", "rarible-721", by="name"),
+)
+
+SAME_AS: dict[tuple[str, str], str] = {
+    # Wrapped Cryptopunks hold one punk each, under the same number.
+    ("ethereum", "0xb7f7f6c52f2e2fdb1963eab30438024864c313f6"): "0xb47e3cd837ddf8e4c57f05d70ab865de6e193bbb",
+}
+"""(chain, address) of a wrapper → the contract whose tokens it holds under the same ids."""

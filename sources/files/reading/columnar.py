@@ -1,0 +1,27 @@
+"""Parquet and Arrow files of any writer. Here: the two formats. Not here: their types (`tables`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.parquet as pq
+
+from sources.files.reading.tables import FileRows, numbered, plain_table
+
+
+def read_columnar(path: Path, kind: str) -> FileRows:
+    """Read a Parquet file (`kind` parquet) or an Arrow file (arrow).
+
+    Raises:
+        pa.ArrowException, OSError: If it is no complete file of its format.
+    """
+    table = feather.read_table(path) if kind == "arrow" else _read_parquet(path)
+    rows, repeated = plain_table(table)
+    return FileRows(numbered(rows), repeated=repeated)
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    with pq.ParquetFile(path) as file:
+        return file.read()

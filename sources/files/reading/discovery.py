@@ -1,0 +1,118 @@
+"""The files of a folder and of its subfolders, and of which format each is.
+
+Here: names and first bytes. Not here: reading them (`text`, `documents`, `columnar`), and what they hold
+(`sources.files.recognition`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
+
+MAPPING_FILE = "assay.yaml"
+"""A user's own column names, beside the files (docs/how-to/own-files.md)."""
+
+FORMAT_BY_SUFFIX: dict[str, str] = {
+    ".csv": "text", ".tsv": "text", ".tab": "text", ".psv": "text", ".txt": "text",
+    ".json": "json", ".jsonl": "json", ".ndjson": "json",
+    ".parquet": "parquet", ".pq": "parquet", ".parq": "parquet",
+    ".feather": "arrow", ".arrow": "arrow", ".ipc": "arrow",
+}  # fmt: skip
+PACKED = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".lz4")
+_HIVE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.+)")
+_NO_DATA = (
+    ".md",
+    ".rst",
+    ".html",
+    ".pdf",
+    ".png",
+    ".jpg",
+    ".py",
+    ".sql",
+    ".ipynb",
+    ".log",
+    ".yaml",
+    ".yml",
+    ".toml",
+)
+_SHEETS = (".xlsx", ".xls", ".ods")
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One file of the folder.
+
+    Attributes:
+        path: Where it is.
+        name: Its path within the folder, with "/".
+        format: `text`, `json`, `parquet` or `arrow`; empty for files that are left out.
+        reason: Why it is left out.
+        partition: Columns that the names of its folders hold (`chain=ethereum/`).
+    """
+
+    path: Path
+    name: str
+    format: str
+    reason: str = ""
+    partition: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Names that may say what it holds, the nearest first: its own, then its folders'."""
+        parts = [plain_stem(part) for part in reversed(Path(self.name).parts)]
+        return tuple(part for part in parts if not _HIVE.fullmatch(part))
+
+
+def plain_stem(name: str) -> str:
+    """A file's name without the suffixes that say its format and packing."""
+    known = (*FORMAT_BY_SUFFIX, *PACKED, ".snappy", ".zlib", ".crc")
+    while True:
+        stem, dot, suffix = name.rpartition(".")
+        if not stem or f"{dot}{suffix}".lower() not in known:
+            return name
+        name = stem
+
+
+def find_files(directory: Path) -> list[DataFile]:
+    """All files below a folder by name, without those that no person put there (hidden ones, `_SUCCESS`)."""
+    found = []
+    for path in sorted(directory.rglob("*")):
+        within = path.relative_to(directory)
+        if any(part.startswith((".", "_")) for part in within.parts) or not path.is_file():
+            continue
+        if within.as_posix() != MAPPING_FILE and path.suffix.lower() != ".crc":
+            found.append(_describe(path, within))
+    return found
+
+
+def _describe(path: Path, within: Path) -> DataFile:
+    suffixes = [s.lower() for s in path.suffixes]
+    if suffixes and suffixes[-1] in PACKED:
+        suffixes.pop()
+    suffix = suffixes[-1] if suffixes else ""
+    partition = {m[1]: unquote(m[2]) for part in within.parts[:-1] if (m := _HIVE.fullmatch(part))}
+    kind = FORMAT_BY_SUFFIX.get(suffix, "")
+    if _starts_with(path, b"PAR1"):
+        kind = "parquet"
+    reason = "" if kind else _why_not(path, suffix)
+    return DataFile(path, within.as_posix(), kind, reason, partition)
+
+
+def _why_not(path: Path, suffix: str) -> str:
+    if suffix in _SHEETS:
+        return "a spreadsheet: save the sheet as CSV"
+    if suffix == ".zip" or _starts_with(path, b"PK\x03\x04"):
+        return "a zip archive: unpack it here"
+    if suffix in _NO_DATA:
+        return "no data format"
+    return f"no format we read ({', '.join(FORMAT_BY_SUFFIX)}, also packed as {', '.join(PACKED[::2])})"
+
+
+def _starts_with(path: Path, magic: bytes) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(magic)) == magic
+    except OSError:
+        return False

@@ -1,0 +1,156 @@
+"""JSON: documents, arrays, lines, and answers of an API whose rows are under a key.
+
+Here: finding the rows and flattening them (`token.contract` of an answer is the column `token.contract`). Not here:
+what the columns mean. Numbers are taken over as text, so that an id of 78 digits keeps them all.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from sources.files.errors import UnreadableFileError
+from sources.files.reading.encodings import as_utf8, unpack
+from sources.files.reading.tables import ROW, FileRows, unique_names
+from sources.values import connect, quote, quote_name
+
+_MAX_DEPTH = 5
+_ITSELF = "$"
+_MAX_COLUMNS = 300
+
+
+def read_document(path: Path) -> FileRows:
+    """Read a JSON or JSON Lines file into one row for each object.
+
+    Rows are numbered by line when every line is an object that is a row, else by position from 0.
+
+    Raises:
+        UnreadableFileError: If it is no JSON, or no list of objects is in it.
+    """
+    content, _, _ = as_utf8(path)
+    if content is None:
+        with unpack(path) as stream:
+            content = bytes(stream.read())
+    con = connect()
+    try:
+        broken = _load(con, content.decode("utf-8-sig", "replace"), path.name)
+        by_line, where = _rows(con, path.name)
+        number = "line" if by_line else "row_number() over (order by line, position) - 1"
+        con.execute(
+            f"create temp table numbered as select {number} as n, j from found order by line, position"
+        )
+        table = _flatten(con)
+    finally:
+        con.close()
+    names, repeated = unique_names(table.column_names)
+    notes = (f"rows are under {where}",) if where else ()
+    return FileRows(table.rename_columns(names), broken, notes, repeated)
+
+
+def _load(con: duckdb.DuckDBPyConnection, content: str, name: str) -> tuple[tuple[int, str, str, str], ...]:
+    """Temp table `documents` (line, j); returns lines that are no JSON."""
+    stripped = content.strip()
+    if not stripped:
+        raise UnreadableFileError(f"{name}: expected JSON, found an empty file; write the file again")
+    lines = pa.table({"text": pa.array(content.split("\n"), pa.string())})
+    con.register("lines", lines)
+    con.execute(
+        """create temp table parsed as select line, text, try_cast(text as json) as j from (
+            select row_number() over () as line, text from lines) where trim(text, ' \r\t') <> ''"""
+    )
+    counted = con.execute("select count(*), count(j) from parsed").fetchone()
+    assert counted is not None
+    if counted[1] >= 1 and counted[1] * 2 > counted[0] and counted[0] > 1:
+        con.execute("create temp table documents as select line, j from parsed where j is not null")
+        wrong = con.execute("select line, left(text, 200) from parsed where j is null").fetchall()
+        return tuple((int(line), "wrong_field_count", "a JSON object", text) for line, text in wrong)
+    try:
+        con.execute("create temp table documents as select 1 as line, $text::json as j", {"text": stripped})
+    except duckdb.Error as error:
+        raise UnreadableFileError(
+            f"{name}: expected JSON or one JSON object per line, found: {str(error).splitlines()[0][:160]};"
+            " write the file again"
+        ) from None
+    return ()
+
+
+def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, str]:
+    """Temp table `found` (line, position, j), one row per object; whether a line is a row, and the key of the rows."""
+    sample = [json.loads(j) for (j,) in con.execute("select j from documents limit 20").fetchall()]
+    several = con.execute("select count(*) from documents").fetchone()
+    lines = bool(several and several[0] > 1)
+    # Lines that are objects are rows, unless they are answers: lists of objects are then their largest part.
+    path = _path_of_rows(sample[0])
+    if lines and path and path != _ITSELF and not _is_answer(sample[0], path):
+        path = ""
+    if path is None:
+        raise UnreadableFileError(
+            f"{name}: expected a list of objects, or one under a key, found {type(sample[0]).__name__};"
+            " save the list of rows"
+        )
+    if path == "":
+        con.execute("create temp table found as select line, 0 as position, j from documents")
+        return lines, ""
+    con.execute(
+        f"""create temp table found as select line, unnest(range(len(items))) as position, unnest(items) as j
+        from (select line, json_extract(j, {quote(path + "[*]")}) as items from documents)"""
+    )
+    return False, path.removeprefix("$").lstrip(".").replace('"', "")
+
+
+def _is_answer(document: Any, path: str) -> bool:
+    """Whether the list is the document's point: there is hardly anything beside it."""
+    return path.count('."') == 1 and len(document) <= 4
+
+
+def _path_of_rows(document: Any) -> str | None:
+    """JSON path of the list of rows: the document itself, or the longest list of objects or lists under a key.
+
+    Empty when the document is a row itself; None when there are no rows.
+    """
+    if isinstance(document, list):
+        return _ITSELF if document else None
+    if not isinstance(document, dict):
+        return None
+    lists = sorted(_lists(document, "$", 3), key=lambda item: -item[1])
+    return lists[0][0] if lists else ""
+
+
+def _lists(document: dict[str, Any], path: str, depth: int) -> list[tuple[str, int]]:
+    found = []
+    for key, value in document.items():
+        below = f'{path}."{key}"'
+        if isinstance(value, list) and value and isinstance(value[0], dict | list):
+            found.append((below, len(value)))
+        elif isinstance(value, dict) and depth > 1:
+            found += _lists(value, below, depth - 1)
+    return found
+
+
+def _flatten(con: duckdb.DuckDBPyConnection) -> pa.Table:
+    """The found objects as columns of text: objects within them by their path, lists as JSON."""
+    row = con.execute("select json_group_structure(j) from numbered").fetchone()
+    structure = json.loads(row[0]) if row and row[0] else {}
+    leaves = _leaves(structure, "$", "", _MAX_DEPTH)[:_MAX_COLUMNS]
+    selected = ", ".join(
+        f"json_extract_string(j, {quote(path)}) as {quote_name(name)}" for path, name in leaves
+    )
+    query = f"select {selected + ', ' if selected else ''}n as {ROW} from numbered order by n"
+    return con.execute(query).to_arrow_table()
+
+
+def _leaves(structure: Any, path: str, name: str, depth: int) -> list[tuple[str, str]]:
+    if isinstance(structure, dict) and depth:
+        return [
+            leaf
+            for key, value in structure.items()
+            for leaf in _leaves(value, f'{path}."{key}"', f"{name}.{key}" if name else key, depth - 1)
+        ]
+    if isinstance(structure, list) and not name:
+        # Rows that are lists, as CoinGecko's [time, price].
+        return [(f"$[{i}]", f"column_{i + 1}") for i in range(6)]
+    return [(path, name)] if name else []

@@ -1,0 +1,269 @@
+"""Which raw table a file holds, and which column is what.
+
+Here: the choice. Not here: the names (`aliases`, `exports`), a user's own (`mapping_file`), and reading the columns
+(`candidates`). A file is recognised by its name where that names a table, and by its columns otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+
+from sources.currencies import SYMBOL_BY_SPELLING
+from sources.files.aliases import (
+    FILE_PATTERNS,
+    FILE_WORDS,
+    IGNORED,
+    TABLES,
+    plain_name,
+    priced_in,
+)
+from sources.files.errors import MissingColumnError
+from sources.files.exports import EXPORTS, Export
+from sources.files.mapping_file import OwnNames
+from sources.files.reading.discovery import DataFile
+from sources.files.reading.tables import ROW
+
+_HELPERS = ("date", "time_of_day")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the columns of a file are.
+
+    Attributes:
+        table: Raw table it holds.
+        kind: What it is, for people.
+        columns: Role → column of the file.
+        constants: Role → value for every row.
+        price_currency: Currency of the prices, where the file or a column's name says it for all rows.
+        native_currency: Whether prices are in the chain's own coin.
+        prefix: Put before each collection's name.
+        trait_column: Column that is a trait of the token, besides the table's own rows.
+        known_contracts_only: Whether rows of contracts that no other file knows are refused.
+        summed: Columns that together are the price in base units.
+    """
+
+    table: str
+    kind: str
+    columns: dict[str, str]
+    constants: dict[str, str] = field(default_factory=dict)
+    price_currency: str | None = None
+    native_currency: bool = False
+    prefix: str = ""
+    trait_column: str | None = None
+    known_contracts_only: bool = False
+    summed: tuple[str, ...] = ()
+
+    @property
+    def used(self) -> set[str]:
+        """Columns of the file that have a role."""
+        return {*self.columns.values(), *self.summed, *((self.trait_column,) if self.trait_column else ())}
+
+
+def recognise(
+    file: DataFile, names: Sequence[str], repeated: frozenset[str], own: OwnNames
+) -> tuple[Plan | None, str]:
+    """What a file's columns are, or why the file is left out.
+
+    Args:
+        file: The file; its name may say which table it holds.
+        names: Its columns.
+        repeated: Names, lower case, that several of its columns have.
+        own: A user's own names.
+
+    Returns:
+        A plan, or None and the reason.
+
+    Raises:
+        MissingColumnError: If the file's name says which table it holds and its columns do not fit, or a name that is
+            needed stands over two columns.
+    """
+    for pattern, why in IGNORED.items():
+        if any(fnmatch(stem.lower(), pattern) for stem in file.stems[:1]):
+            return None, why
+    mine = own.of(file.name)
+    if mine.leave_out:
+        return None, "the mapping file leaves it out"
+    plain = _plain(names)
+    named = mine.table or named_table(file)
+    export = next((e for e in EXPORTS if e.fits(frozenset(plain)) and named in (None, e.table)), None)
+    if export is not None and named is None and export.table == "exchange_rates":
+        named = "exchange_rates"
+    table = named or (export.table if export else _by_columns(file, plain))
+    if table is None:
+        return None, _why_unknown(plain)
+    plan = _plan(file, table, export, plain, mine.columns)
+    _refuse_repeated(plan, repeated, file.name)
+    missing = [group for group in TABLES[table].needs if not _has(plan, group)]
+    if missing:
+        raise MissingColumnError(_missing(file.name, table, missing[0], names))
+    return plan, ""
+
+
+def _plain(names: Sequence[str]) -> dict[str, str]:
+    """Plain name → column; the first one has it."""
+    found: dict[str, str] = {}
+    for name in names:
+        if name != ROW:
+            found.setdefault(plain_name(name), name)
+    return found
+
+
+def named_table(file: DataFile) -> str | None:
+    """The table that a file's name, or a folder's, says it is meant for."""
+    for stem in file.stems:
+        for pattern, table in FILE_PATTERNS:
+            if fnmatch(stem.lower(), pattern):
+                return table
+    return None
+
+
+def _by_columns(file: DataFile, plain: Mapping[str, str]) -> str | None:
+    """The table whose needs the columns meet and that a word of the name, or a column only it has, points to."""
+    words = {word for stem in file.stems for word in re.split(r"[^a-z]+", stem.lower())}
+    fitting = [t for t in TABLES if all(_any_alias(t, group, plain) for group in TABLES[t].needs)]
+    hinted = [t for t in fitting if t in {FILE_WORDS[w] for w in words if w in FILE_WORDS}]
+    if hinted:
+        return hinted[0]
+    has_parties = _any_alias("sales", ("buyer", "seller", "tx_hash"), plain)
+    if "token_traits" in fitting:
+        return "token_traits"
+    if "sales" in fitting and has_parties and not _any_alias("listings", ("order_id", "valid_until"), plain):
+        return "sales"
+    if "transfers" in fitting and "sales" not in fitting:
+        both = all(_any_alias("transfers", (role,), plain) for role in ("from_address", "to_address"))
+        return "transfers" if both else None
+    if "listings" in fitting and _any_alias("listings", ("order_id", "valid_until"), plain):
+        return "listings"
+    if "exchange_rates" in fitting and not _any_alias("sales", ("token_id",), plain):
+        return "exchange_rates"
+    return None
+
+
+def _any_alias(table: str, roles: Sequence[str], plain: Mapping[str, str]) -> bool:
+    aliases = TABLES[table].aliases
+    if any(n in plain for role in roles for n in aliases[role]):
+        return True
+    return "price" in roles and any(priced_in(n) for n in plain)
+
+
+def _plan(
+    file: DataFile, table: str, export: Export | None, plain: Mapping[str, str], own: Mapping[str, str]
+) -> Plan:
+    fixed = dict(export.roles) if export else {}
+    columns = {role: plain[n] for role, n in fixed.items() if n in plain}
+    for role, aliases in TABLES[table].aliases.items():
+        if role not in columns and fixed.get(role) != "":
+            found = next((n for n in aliases if n in plain), None)
+            if found is not None:
+                columns[role] = plain[found]
+    currency = _stated_price(table, columns, plain, export)
+    columns = columns | _own_columns(own, plain, file.name)
+    if "price" in own:
+        currency = priced_in(plain_name(own["price"]))
+        columns.pop("price_native", None)
+    wax = table == "sales" and fnmatch(file.stems[0].lower(), "sales_wax*")
+    if wax and "usd" in columns:
+        columns["price"], currency = columns["usd"], "USD"
+    constants = dict(export.constants) if export else {}
+    if wax:
+        constants["chain"] = "wax"
+    if table == "exchange_rates" and "symbol" not in columns and (symbol := _symbol_of(file)):
+        constants["symbol"] = symbol
+    kind = export.name if export else table.replace("_", " ")
+    return Plan(
+        table,
+        kind,
+        _without_helpers(columns, own),
+        constants,
+        currency,
+        bool(export and export.native_currency),
+        "wax-" if wax else "",
+        plain.get("name") if wax else None,
+        bool(export and export.known_contracts_only),
+        tuple(plain[c] for c in export.summed if c in plain) if export else (),
+    )
+
+
+def _stated_price(
+    table: str, columns: dict[str, str], plain: Mapping[str, str], export: Export | None
+) -> str | None:
+    """Make the price column whose name states its unit the price; returns the unit."""
+    if "rate" in TABLES[table].aliases or "price" not in TABLES[table].aliases:
+        return None
+    if "price_native" in columns:
+        columns["price"] = columns.pop("price_native")
+        return None
+    if export is not None and ("price" in columns or "price_raw" in columns or export.summed):
+        return None
+    stated = {n: unit for n in plain if (unit := priced_in(n)) is not None}
+    preferred = [n for n, unit in stated.items() if unit != "USD" and n != "price_wei"]
+    for name in sorted(preferred, key=lambda n: (stated[n] != "ETH", n)):
+        columns["price"] = plain[name]
+        return stated[name]
+    if "price" not in columns and "price_raw" not in columns and "usd" in columns:
+        columns["price"] = columns.pop("usd")
+        return "USD"
+    return None
+
+
+def _own_columns(own: Mapping[str, str], plain: Mapping[str, str], file: str) -> dict[str, str]:
+    found = {}
+    for role, name in own.items():
+        if plain_name(name) not in plain:
+            raise MissingColumnError(
+                f"{file}: expected the column {name!r} that the mapping file names for {role}, found columns"
+                f" {', '.join(plain.values())}; correct the mapping file"
+            )
+        found[role] = plain[plain_name(name)]
+    return found
+
+
+def _without_helpers(columns: dict[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """A day and a time of day in two columns stay two roles only where the time has no better column."""
+    time = columns.get("event_time")
+    both = "date" in columns and "time_of_day" in columns and columns["date"] != columns["time_of_day"]
+    halves = (columns.get("date"), columns.get("time_of_day"))
+    if both and time in halves and "event_time" not in own:
+        return columns | {"event_time": columns["date"]}
+    return {role: name for role, name in columns.items() if role not in _HELPERS}
+
+
+def _symbol_of(file: DataFile) -> str | None:
+    """The one currency that a file's name names, for prices without a column of symbols."""
+    words = re.split(r"[^A-Za-z0-9]+", file.stems[0])
+    symbols = {SYMBOL_BY_SPELLING[w.upper()] for w in words if w.upper() in SYMBOL_BY_SPELLING} - {"USD"}
+    return symbols.pop() if len(symbols) == 1 else None
+
+
+def _has(plan: Plan, group: Sequence[str]) -> bool:
+    if "price" in group and plan.summed:
+        return True
+    return any(role in plan.columns or role in plan.constants for role in group)
+
+
+def _refuse_repeated(plan: Plan, repeated: frozenset[str], file: str) -> None:
+    twice = sorted({name for name in plan.used if name.lower() in repeated})
+    if twice:
+        raise MissingColumnError(
+            f"{file}: expected every column once (upper and lower case are the same), found"
+            f" {', '.join(twice)} more than once; rename or drop one"
+        )
+
+
+def _missing(file: str, table: str, group: Sequence[str], names: Sequence[str]) -> str:
+    options = [n for role in group for n in TABLES[table].aliases[role]]
+    listed = ", ".join(options[:12]) + (", …" if len(options) > 12 else "")
+    return (
+        f"{file}: expected a column for {' or '.join(group)} (one of {listed}), found columns"
+        f" {', '.join(n for n in names if n != ROW)}; rename or add it, or name it in assay.yaml"
+    )
+
+
+def _why_unknown(plain: Mapping[str, str]) -> str:
+    found = ", ".join(list(plain.values())[:12])
+    patterns = ", ".join(p for p, _ in FILE_PATTERNS)
+    return f"no raw table is called so ({patterns}) and the columns ({found}) are those of none"

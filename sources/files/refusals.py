@@ -1,0 +1,72 @@
+"""Refusing rows that broke no rule by themselves, but beside the others.
+
+Here: taking typed rows out and into quarantine. Not here: why (`price_checks`, `rate_checks`, `identity`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sources.contract import QUARANTINE, raw_table
+from sources.validation import quarantine
+from sources.values import connect, quote_name
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why some rows are refused.
+
+    Attributes:
+        reason: Machine word of `sources.validation.REASONS`.
+        column: Column that broke the rule.
+        expected: What the rule expects.
+    """
+
+    reason: str
+    column: str
+    expected: str
+
+
+def refuse(
+    table: str, rows: pa.Table, wrong: pa.ChunkedArray, why: Refusal, found: pa.ChunkedArray | None = None
+) -> tuple[pa.Table, pa.Table]:
+    """Split typed rows.
+
+    Args:
+        table: Raw table of the rows.
+        rows: Rows in the table's schema, other columns beside it.
+        wrong: Whether a row is refused; null counts as false.
+        why: Reason, column and expectation.
+        found: What was found, by row; default: the column.
+
+    Returns:
+        The rows that stay, and the refused ones: `rows` (as they were) beside the quarantine's columns, see `Refused`.
+    """
+    mask = pc.fill_null(wrong, False)
+    if not pc.any(mask, min_count=0).as_py():
+        return rows, QUARANTINE.schema.empty_table().append_column("_file", pa.array([], pa.int32()))
+    bad = rows.filter(mask)
+    stated = (found if found is not None else rows.column(why.column)).filter(mask)
+    con = connect()
+    try:
+        con.register("bad", bad)
+        names = ", ".join(f"{quote_name(n)} := {quote_name(n)}" for n in raw_table(table).names)
+        payload = con.execute(f"select to_json(struct_pack({names}))::varchar as p from bad").to_arrow_table()
+    finally:
+        con.close()
+    n = bad.num_rows
+    refused = quarantine(
+        table,
+        source=bad.column("source").cast(pa.string()),
+        source_row=bad.column("source_row"),
+        reason=pa.array([why.reason] * n),
+        column_name=pa.array([why.column] * n),
+        expected=pa.array([why.expected] * n),
+        found=stated.cast(pa.string()),
+        payload=payload.column("p"),
+        known_at=bad.column("known_at"),
+    )
+    return rows.filter(pc.invert(mask)), refused.append_column("_file", bad.column("_file"))
