@@ -245,8 +245,11 @@ def _unauthorized(found: str) -> Problem:
 
 
 def _too_large(limit: int, found: int) -> Problem:
+    # The rest of the body stays unread, so the connection cannot be used again.
     return Problem(
-        "too-large", f"expected a body of at most {limit:,} bytes, found {found:,}; send it in parts"
+        "too-large",
+        f"expected a body of at most {limit:,} bytes, found {found:,}; send it in parts",
+        headers={"connection": "close"},
     )
 
 

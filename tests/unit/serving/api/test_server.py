@@ -83,7 +83,8 @@ def test_a_real_server_answers_names_of_any_kind(changing: Market, tmp_path: Pat
 
 def test_raw_sockets_that_speak_no_http_do_no_harm(changing: Market, tmp_path: Path) -> None:
     sent = (
-        b"\x00" * 100, b"A" * 300_000, b"GET /v1/tokens/\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+        b"\x00" * 100, b"A" * 300_000, b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /v1/tokens/\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n",
         b"GET /v1/status HTTP/1.1\r\nhost: x\r\ncontent-length: -5\r\n\r\n", b"POST /v1/estimates:batch HTTP/1.1\r\n",
         b"GET /v1/../../etc/passwd HTTP/1.1\r\nhost: x\r\n\r\n", b"GET http://evil/ HTTP/1.1\r\nhost: x\r\n\r\n",
     )  # fmt: skip
