@@ -32,16 +32,21 @@ def number(column: str) -> str:
 
 def token_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """What the answers of a collection's tokens are made from, by collection."""
+    # Each table on its own: joining them row by row would cost more than all the rest of a small publication.
     return _digests(
         con,
-        f"""
-        select e.collection, count(*) || ':' || coalesce(sum(hash(e)::hugeint), 0) || ':'
-            || coalesce(sum(hash(e.token_id, h.owner)::hugeint) filter (h.owner is not null), 0) || ':'
-            || coalesce(any_value(hash(c."chain", c.contract, c.name)), 0)
-        from predictions.token_estimates as e
-        left join ({_OWNERS}) as h on e.collection = h.collection and e.token_id = h.token_id
+        """
+        select e.collection, e.told || ':' || coalesce(h.told, '') || ':'
+            || coalesce(hash(c."chain", c.contract, c.name), 0)
+        from (
+            select collection, count(*) || ':' || sum(hash(t)::hugeint) as told
+            from predictions.token_estimates as t group by collection
+        ) as e
+        left join (
+            select collection, count(*) || ':' || sum(hash(token_id, owner, held_since)::hugeint) as told
+            from marts.fct_holdings group by collection
+        ) as h on e.collection = h.collection
         left join marts.dim_collections as c on e.collection = c.collection
-        group by e.collection
         """,
     )
 
@@ -133,7 +138,7 @@ def history_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterato
 
 _OWNERS = """
     select collection, token_id, lower(max_by(owner, (held_since, owner))) as owner from marts.fct_holdings
-    group by collection, token_id
+    where collection in (select collection from _wanted) group by collection, token_id
 """
 
 
