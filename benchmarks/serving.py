@@ -1,7 +1,7 @@
 """What an answer costs: the look-up of one token against a bare ASGI answer of the same bytes, batches, publications.
 
 Here: a store of made-up tokens, the application called in this process, and a real server under an even load. Not
-here: making a home (`runs`).
+here: the client (`even_load`), making a home (`runs`).
 
 Concept: times mean little on a shared machine, ratios to something measured in the same minute do. Two of them: CPU
 seconds of a call of the application (no sockets, no client), and latency of a real server at a fixed rate. Requests are
@@ -11,7 +11,6 @@ sent when they are due, whether or not others were answered: a client that waite
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import random
@@ -26,12 +25,14 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import psutil
 
+from benchmarks.even_load import even_load, ready
+
 if TYPE_CHECKING:
     from benchmarks.__main__ import Figures
 
 COLLECTIONS = 200
 CALLS = 5_000
-RATE, SECONDS, CONNECTIONS = 1_000, 10, 16
+RATE, SECONDS = 1_000, 10
 CHANGED = 0.01
 """Share of the collections that another day changes."""
 
@@ -246,9 +247,9 @@ def serve_and_load(kind: str, folder: Path, paths: list[bytes]) -> dict[str, flo
     process = subprocess.Popen(command, env={**os.environ, "BENCHMARK_FOLDER": str(folder)})
     try:
         asyncio.run(ready(port, paths[0]))
-        asyncio.run(even_load(port, paths[: RATE * 2]))
+        asyncio.run(even_load(port, paths[: RATE * 2], RATE))
         before = server_usage(process.pid)
-        latencies, failed = asyncio.run(even_load(port, paths))
+        latencies, failed = asyncio.run(even_load(port, paths, RATE))
         after = server_usage(process.pid)
     finally:
         process.terminate()
@@ -270,54 +271,6 @@ def server_usage(pid: int) -> tuple[float, float]:
         times += used.user + used.system
         memory += process.memory_full_info().uss
     return times, memory
-
-
-async def ready(port: int, path: bytes) -> None:
-    """Wait for the first answer."""
-    for _ in range(600):
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            await answered(reader, writer, path)
-            writer.close()
-            return
-        await asyncio.sleep(0.05)
-    raise RuntimeError("expected the server to answer within 30 s, it did not")
-
-
-async def even_load(port: int, paths: list[bytes]) -> tuple[list[float], int]:
-    """Seconds from when each request was due to its answer, and how many failed."""
-    latencies: list[float] = []
-    failed = 0
-    start = time.perf_counter() + 0.2
-
-    async def connection(number: int) -> None:
-        nonlocal failed
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for place in range(number, len(paths), CONNECTIONS):
-            due = start + place / RATE
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            try:
-                await answered(reader, writer, paths[place])
-                latencies.append(time.perf_counter() - due)
-            except (OSError, asyncio.IncompleteReadError, ValueError):
-                failed += 1
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.close()
-
-    await asyncio.gather(*(connection(number) for number in range(CONNECTIONS)))
-    return latencies, failed
-
-
-async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: bytes) -> bytes:
-    """One request on an open connection; the body of its answer."""
-    writer.write(b"GET %b HTTP/1.1\r\nhost: localhost\r\n\r\n" % path)
-    head = await reader.readuntil(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 200"):
-        raise ValueError(f"expected status 200, found {head[:40]!r}")
-    length = next(
-        int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")
-    )
-    return await reader.readexactly(length)
 
 
 def make_bare() -> Any:

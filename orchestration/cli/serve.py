@@ -55,7 +55,7 @@ def serve(
 
 
 def api_config(settings: Settings) -> ApiConfig:
-    """What the API is told of a home's settings."""
+    """The settings of the API, from those of the home."""
     from serving.api.config import ApiConfig
     from serving.store.publication import FOLDER
 

@@ -138,19 +138,19 @@ def _add_problems(app: FastAPI) -> None:
     async def not_as_described(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         found = error.errors()
-        told = [
+        errors = [
             {"at": ".".join(map(str, one["loc"])), "expected": str(one["msg"])} for one in found[:MAX_ERRORS]
         ]
         if any(one["type"] == "json_invalid" for one in found):
             return _as_response(
                 Problem("invalid-body", "expected a body that is JSON, found other text; see /openapi.json")
             )
-        where = ", ".join(one["at"] for one in told)
+        where = ", ".join(one["at"] for one in errors)
         return _as_response(
             Problem(
                 "invalid-request",
                 f"expected what /openapi.json describes, found something else at {where}; see `errors`",
-                {"errors": told},
+                {"errors": errors},
             )
         )
 
@@ -163,7 +163,7 @@ def _add_problems(app: FastAPI) -> None:
         }.get(kind, "expected a request as /openapi.json describes, found one that cannot be read")
         return _as_response(Problem(kind, detail, headers=dict(error.headers or {})))
 
-    async def failed(_: Request, error: Exception) -> Response:  # noqa: ARG001 - told in the log by the gate
+    async def failed(_: Request, error: Exception) -> Response:  # noqa: ARG001 - logged by the gate
         return _as_response(internal_problem())
 
     app.add_exception_handler(Exception, failed)

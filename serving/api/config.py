@@ -1,4 +1,4 @@
-"""What the API is told at start. Here: the values. Not here: where they come from (`orchestration.settings`)."""
+"""The settings of the API. Here: the values. Not here: where they come from (`orchestration.settings`)."""
 
 from __future__ import annotations
 

@@ -79,8 +79,8 @@ class Gate:
             )
             return
         if quick is not None:
-            status, told, body = quick
-            await send({"type": "http.response.start", "status": status, "headers": told})
+            status, response_headers, body = quick
+            await send({"type": "http.response.start", "status": status, "headers": response_headers})
             await send({"type": "http.response.body", "body": body})
             self._metrics.observe(ROUTE, "GET", status, time.perf_counter() - began)
             return
@@ -150,7 +150,7 @@ class Gate:
             )
         except _ClientGoneError:
             return
-        except Exception:  # noqa: BLE001 - the boundary: told in the log, not to the client
+        except Exception:  # noqa: BLE001 - the boundary: logged, not sent to the client
             _log.exception("a request failed")
             problem = internal_problem()
         else:
@@ -179,9 +179,9 @@ class _Response:
 
 async def _read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes:
     """The whole body, of which no more than the limit is ever held."""
-    told = headers.get(b"content-length", b"0")
+    content_length = headers.get(b"content-length", b"0")
     parts: list[bytes] = []
-    size, more = int(told) if told.isdigit() else 0, True
+    size, more = int(content_length) if content_length.isdigit() else 0, True
     if size > limit:
         raise ProblemError(_too_large(limit, size))
     size = 0
@@ -198,7 +198,7 @@ async def _read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) 
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Gives the body that was read, then what the server says."""
+    """Gives the body that was read, then what the server reports."""
     given = False
 
     async def replayed() -> Message:
@@ -262,7 +262,7 @@ async def _send_problem(send: Send, problem: Problem, is_head: bool) -> None:
 
 
 def _route(scope: Scope) -> str:
-    """The route's template; one word for all paths that are none, so that nobody can make labels."""
+    """The route's template; one word for all paths that are none, so that clients cannot create labels."""
     return getattr(scope.get("route"), "path", "none")
 
 

@@ -42,10 +42,10 @@ def quick_answer(
     if body is None:
         return None
     now = service.now()
-    told = service.headers(edition, now)
-    if is_known(headers.get(b"if-none-match"), told[0][1]):
-        return 304, told, b""
+    response_headers = service.headers(edition, now)
+    if is_known(headers.get(b"if-none-match"), response_headers[0][1]):
+        return 304, response_headers, b""
     whole = answer(body, edition.pointer, now)
     if len(whole) >= COMPRESSED_FROM:
         return None
-    return 200, [(b"content-type", JSON), (b"content-length", b"%d" % len(whole)), *told], whole
+    return 200, [(b"content-type", JSON), (b"content-length", b"%d" % len(whole)), *response_headers], whole

@@ -3,7 +3,7 @@
 Here: the file of keys. Not here: how often a key may ask (`limiting`).
 
 Concept: a key is 256 random bits. Nobody can guess it or try all of them, so its plain SHA-256 is kept, and a slow
-password hash would protect nothing and cost more than an answer. The key itself is told once, when it is made.
+password hash would protect nothing and cost more than an answer. The key itself is shown once, when it is made.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class KeyFile:
 
 
 class _Changing:
-    """The keys, while nobody else changes them."""
+    """The keys, while no other process changes them."""
 
     def __init__(self, file: KeyFile) -> None:
         self._file, self._lock = file, FileLock(file._path.with_name(f"{FILE}.lock"))

@@ -147,9 +147,11 @@ def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:
 
 def _by_label(name: str, about: str, labels: tuple[str, ...], rows: Any) -> GaugeMetricFamily:
     family = GaugeMetricFamily(name, about, labels=labels)
-    for told, value in rows:
+    for labels_of_row, value in rows:
         if value is not None:
-            family.add_metric([told] if isinstance(told, str) else list(told), float(value))
+            family.add_metric(
+                [labels_of_row] if isinstance(labels_of_row, str) else list(labels_of_row), float(value)
+            )
     return family
 
 

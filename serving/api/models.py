@@ -17,7 +17,7 @@ Eth = Annotated[float | None, Field(description="ETH")]
 Interval = Annotated[
     tuple[float, float] | None, Field(description="Lower and upper end, ETH; null without one")
 ]
-Instant = Annotated[str | None, Field(description="ISO 8601, UTC")]
+Timestamp = Annotated[str | None, Field(description="ISO 8601, UTC")]
 
 
 def _unicode(text: str) -> str:
@@ -34,9 +34,7 @@ Name = Annotated[str, Field(min_length=1, max_length=50_000), AfterValidator(_un
 class Answer(BaseModel):
     """What every answer carries."""
 
-    as_of: str = Field(
-        description="The instant the answer is for: nothing known later was used. ISO 8601, UTC"
-    )
+    as_of: str = Field(description="The time the answer is for: nothing known later was used. ISO 8601, UTC")
     publication: str = Field(description="Version of the store; all of an answer is from one version")
     age_s: int = Field(description="Age of the data, whole seconds")
     stale: bool = Field(description="Whether they are older than the service level allows")
@@ -60,7 +58,7 @@ class TokenList(BaseModel):
 
 
 class Estimate(BaseModel):
-    """What a token is worth, or why that is not said."""
+    """What a token is worth, or why there is no value."""
 
     collection: str
     token_id: str
@@ -80,7 +78,7 @@ class Estimate(BaseModel):
     model_version: str | None
     prior_version: str | None
     snapshot_id: int | None = Field(description="Lake snapshot the features were read from")
-    feature_watermark: Instant = Field(description="Arrival of the newest sale that was used")
+    feature_watermark: Timestamp = Field(description="Arrival of the newest sale that was used")
     as_of: str
 
 

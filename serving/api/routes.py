@@ -60,7 +60,7 @@ COMMON: dict[int | str, dict[str, Any]] = {
     },
 }
 POSTED: dict[int | str, dict[str, Any]] = {
-    **{status: told for status, told in COMMON.items() if status not in (304, 404, 409)},
+    **{status: described for status, described in COMMON.items() if status not in (304, 404, 409)},
     413: {**_PROBLEM, "description": "The body is too large"},
 }
 
@@ -237,10 +237,10 @@ def _parts(request: Request) -> tuple[Service, Edition, float]:
 
 
 def _reply(request: Request, service: Service, edition: Edition, now: float, body: bytes) -> Response:
-    told = service.headers(edition, now)
+    response_headers = service.headers(edition, now)
     if request.method == "GET":
-        headers = {name.decode(): value.decode() for name, value in told}
-        if is_known(request.headers.get("if-none-match"), told[0][1]):
+        headers = {name.decode(): value.decode() for name, value in response_headers}
+        if is_known(request.headers.get("if-none-match"), response_headers[0][1]):
             return Response(status_code=304, headers=headers)
     else:
         headers = {"cache-control": "no-store"}

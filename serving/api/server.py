@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from serving.api.gate import Application
 
 CONFIG_VARIABLE = "SERVING_API_CONFIG"
-"""Environment variable by which a worker process is told its settings."""
+"""Environment variable by which a worker process gets its settings."""
 
 HEADER_LIMIT_BYTES = 128 * 1024
 """Of a request's line and headers: a name of 10 kB is three times as long percent-encoded."""
 
 
 def run(config: ApiConfig) -> None:
-    """Serve until the process is told to stop (SIGINT or SIGTERM)."""
+    """Serve until the process is stopped (SIGINT or SIGTERM)."""
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings

@@ -50,6 +50,8 @@ def is_known(if_none_match: bytes | str | None, tag: bytes) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _matches(told: str, tag: str) -> bool:
+def _matches(header: str, tag: str) -> bool:
     wanted = tag.removeprefix("W/")
-    return told.strip() == "*" or any(part.strip().removeprefix("W/") == wanted for part in told.split(","))
+    return header.strip() == "*" or any(
+        part.strip().removeprefix("W/") == wanted for part in header.split(",")
+    )

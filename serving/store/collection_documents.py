@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from serving.store.lake_reader import instant, number
+from serving.store.lake_reader import iso_utc, number
 
 
 def slug(name: str) -> str:
@@ -75,28 +75,28 @@ _SQL = f"""
         'liquidity': {{
             'sales': d.n_arms_length, 'sales_7d': coalesce(t.sales_7d, 0)::bigint,
             'sales_30d': coalesce(t.sales_30d, 0)::bigint, 'volume_30d_eth': coalesce(t.volume_30d, 0),
-            'last_sale_at': {instant("d.last_sale_at")}
+            'last_sale_at': {iso_utc("d.last_sale_at")}
         }},
         'grades': {{'A': e.a, 'B': e.b, 'C': e.c, 'D': e.d}},
         'grade': case greatest(e.a, e.b, e.c, e.d) when 0 then null when e.a then 'A' when e.b then 'B'
             when e.c then 'C' else 'D' end,
         'model': {{
-            'version': e.model_version, 'prior_version': e.prior_version, 'trained_until': {instant("m.trained_until")}
+            'version': e.model_version, 'prior_version': e.prior_version, 'trained_until': {iso_utc("m.trained_until")}
         }},
         'recent_error': case when o.collection is not null then {{
             'state': o.state, 'sales': o.n, 'mdape': {number("o.mdape")}, 'mdape_low': {number("o.mdape_low")},
             'mdape_high': {number("o.mdape_high")}, 'coverage_80': {number("o.coverage_80")},
-            'median_5_mdape': {number("o.med_5_mdape")}, 'window_end': {instant("o.window_end")}
+            'median_5_mdape': {number("o.med_5_mdape")}, 'window_end': {iso_utc("o.window_end")}
         }} end,
         'drift': case when f.collection is not null then {{
             'state': f.state, 'worst_feature': f.worst_feature, 'worst_kind': f.worst_kind,
-            'score': {number("f.score")}, 'evaluated_at': {instant("f.evaluated_at")}
+            'score': {number("f.score")}, 'evaluated_at': {iso_utc("f.evaluated_at")}
         }} end,
         'freshness': {{
-            'covered_until': {instant("d.covered_until")}, 'feature_watermark': {instant("e.feature_watermark")},
-            'valued_at': {instant("e.as_of")}
+            'covered_until': {iso_utc("d.covered_until")}, 'feature_watermark': {iso_utc("e.feature_watermark")},
+            'valued_at': {iso_utc("e.as_of")}
         }},
-        'as_of': {instant("e.as_of")}
+        'as_of': {iso_utc("e.as_of")}
     }})::varchar
     from estimates as e
     left join marts.dim_collections as d on e.collection = d.collection

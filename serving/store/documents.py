@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from serving.store.lake_reader import instant, number
+from serving.store.lake_reader import iso_utc, number
 
 ACCURACY, STATUS, RISK = "accuracy", "status", "risk"
 
@@ -37,22 +37,22 @@ def as_json(value: Any) -> bytes:
 
 def _accuracy(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     report = con.execute(
-        f"select {instant('as_of')}, document from monitoring.accuracy_report limit 1"
+        f"select {iso_utc('as_of')}, document from monitoring.accuracy_report limit 1"
     ).fetchone()
     online = _rows(
         con,
         f"""
         select collection, state, n as sales, {number("mdape")} as mdape, {number("mdape_low")} as mdape_low,
             {number("mdape_high")} as mdape_high, {number("mape")} as mape, {number("coverage_80")} as coverage_80,
-            {number("med_5_mdape")} as median_5_mdape, {instant("window_start")} as window_start,
-            {instant("window_end")} as window_end
+            {number("med_5_mdape")} as median_5_mdape, {iso_utc("window_start")} as window_start,
+            {iso_utc("window_end")} as window_end
         from monitoring.online_metrics where collection = 'all' order by window_end desc limit 1
         """,
     )
     buckets = _rows(
         con,
         f"""
-        select {instant("window_start")} as week, bucket, models, sales from monitoring.mape_buckets
+        select {iso_utc("window_start")} as week, bucket, models, sales from monitoring.mape_buckets
         order by window_start, bucket_number
         """,
     )
@@ -69,7 +69,7 @@ def _status(con: duckdb.DuckDBPyConnection, market_time: datetime) -> dict[str, 
         con,
         f"""
         select count(*) as tokens, count(estimate_eth) as tokens_valued, count(distinct collection) as collections,
-            {instant("max(as_of)")} as newest_estimate, {instant("max(feature_watermark)")} as newest_sale_used
+            {iso_utc("max(as_of)")} as newest_estimate, {iso_utc("max(feature_watermark)")} as newest_sale_used
         from predictions.token_estimates
         """,
     )[0]
@@ -79,7 +79,7 @@ def _status(con: duckdb.DuckDBPyConnection, market_time: datetime) -> dict[str, 
         "sources": _rows(
             con,
             f"""
-            select table_name as "table", source, {instant("max(day)")} as newest_day, sum(rows)::bigint as rows,
+            select table_name as "table", source, {iso_utc("max(day)")} as newest_day, sum(rows)::bigint as rows,
                 sum(quarantined)::bigint as quarantined
             from ops.ingest_log group by all order by all
             """,
@@ -89,7 +89,7 @@ def _status(con: duckdb.DuckDBPyConnection, market_time: datetime) -> dict[str, 
             f"""
             select slo as name, state, severity, {number("objective")} as objective, {number("sli")} as sli,
                 {number("value")} as value, bound, {number("budget_left")} as budget_left,
-                {instant("evaluated_at")} as evaluated_at
+                {iso_utc("evaluated_at")} as evaluated_at
             from monitoring.slo_status order by slo
             """,
         ),

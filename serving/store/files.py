@@ -42,7 +42,7 @@ class Pointer:
         digest: SHA-256 of its size and sampled blocks (`sample_digest`).
         published_at: When the version was written, seconds since 1970 (wall clock).
         confirmed_at: When it was last seen to equal the lake; the same or later.
-        market_time: The instant up to which the sources had told everything then, ISO 8601 UTC.
+        market_time: As-of time of the home then (the watermark of its source), ISO 8601 UTC.
         lag_s: Seconds of market time that the newest estimate was behind `market_time`.
         stale_after_s: Service level: age in seconds beyond which answers are called stale.
     """
@@ -84,9 +84,9 @@ def read_pointer(folder: Path) -> Pointer:
             "`assay run`"
         ) from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        told = found.get("format") if isinstance(found, dict) else type(found).__name__
+        found_format = found.get("format") if isinstance(found, dict) else type(found).__name__
         raise StoreFormatError(
-            f"expected a store of format {FORMAT}, found {told}; publish again with this version: `assay run`"
+            f"expected a store of format {FORMAT}, found {found_format}; publish again with this version: `assay run`"
         )
     try:
         return Pointer(**{field.name: found[field.name] for field in fields(Pointer)})

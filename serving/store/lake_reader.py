@@ -20,7 +20,7 @@ HISTORY_DAYS = 365
 ROWS_AT_ONCE = 20_000
 
 
-def instant(column: str) -> str:
+def iso_utc(column: str) -> str:
     """SQL for a timestamp as ISO 8601 text in UTC."""
     return f"strftime({column}, '%Y-%m-%dT%H:%M:%SZ')"
 
@@ -36,14 +36,14 @@ def token_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return _digests(
         con,
         """
-        select e.collection, e.told || ':' || coalesce(h.told, '') || ':'
+        select e.collection, e.digest || ':' || coalesce(h.digest, '') || ':'
             || coalesce(hash(c."chain", c.contract, c.name), 0)
         from (
-            select collection, count(*) || ':' || sum(hash(t)::hugeint) as told
+            select collection, count(*) || ':' || sum(hash(t)::hugeint) as digest
             from predictions.token_estimates as t group by collection
         ) as e
         left join (
-            select collection, count(*) || ':' || sum(hash(token_id, owner, held_since)::hugeint) as told
+            select collection, count(*) || ':' || sum(hash(token_id, owner, held_since)::hugeint) as digest
             from marts.fct_holdings group by collection
         ) as h on e.collection = h.collection
         left join marts.dim_collections as c on e.collection = c.collection
@@ -69,10 +69,10 @@ def record_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
         con,
         """
         select w.collection, count(*) || ':' || max(w.seq) || ':' || sum(hash(w)::hugeint) || ':'
-            || coalesce(any_value(l.told), '')
+            || coalesce(any_value(l.digest), '')
         from predictions.prior_walk_forward as w
         left join (
-            select collection, count(*) || ':' || sum(hash(sale_id, prediction_log)::hugeint) as told
+            select collection, count(*) || ':' || sum(hash(sale_id, prediction_log)::hugeint) as digest
             from predictions.local_walk_forward group by collection
         ) as l on w.collection = l.collection
         group by w.collection
@@ -98,7 +98,7 @@ def token_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterator[
         'no_value_reason': e.no_value_reason, 'floor_eth': {number("e.floor_eth")},
         'last_sale_eth': {number("e.last_sale_eth")}, 'owner': h.owner,
         'model_version': e.model_version, 'prior_version': e.prior_version, 'snapshot_id': e.snapshot_id,
-        'feature_watermark': {instant("e.feature_watermark")}, 'as_of': {instant("e.as_of")}
+        'feature_watermark': {iso_utc("e.feature_watermark")}, 'as_of': {iso_utc("e.as_of")}
     }}"""
     sql = f"""
         select w.id, e.token_id, epoch_us(e.as_of), coalesce({number("e.estimate_eth")}, -1.0),
@@ -115,7 +115,7 @@ def token_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterator[
 def history_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterator[list[tuple[Any, ...]]]:
     """Rows of the store's table `history` for these collections, in the order of its key, in batches."""
     body = f"""{{
-        'as_of': {instant("e.as_of")}, 'estimate_eth': {number("e.estimate_eth")},
+        'as_of': {iso_utc("e.as_of")}, 'estimate_eth': {number("e.estimate_eth")},
         'interval_80_eth': {_pair("e.lower_80_eth", "e.upper_80_eth")},
         'expected_eth': {number("e.expected_eth")}, 'grade': e.grade, 'tier': e.tier,
         'model_version': e.model_version, 'prior_version': e.prior_version

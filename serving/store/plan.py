@@ -36,7 +36,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Stored:
-    """What a version says about one collection: its number, digests and documents."""
+    """What a version has about one collection: its number, digests and documents."""
 
     id: int
     tokens: str
@@ -70,7 +70,7 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the version before says all of it already."""
+        """Whether the previous version has all of it already."""
         return not (self.gone or self.tokens or self.history or self.records or self.others_changed)
 
 
@@ -82,10 +82,10 @@ def plan_changes(contents: Contents, base: Path | None) -> Plan:
     if base is not None:
         con = open_immutable(base)
         try:
-            for number, name, *told in con.execute(
+            for number, name, *columns in con.execute(
                 "select id, name, tokens_digest, history_digest, record_digest, record, body from collections"
             ):
-                stored[name] = Stored(number, *told)
+                stored[name] = Stored(number, *columns)
             documents = dict(con.execute("select name, body from documents"))
             for name, token in con.execute(
                 "select c.name, e.token from explanations e join collections c on c.id = e.collection"

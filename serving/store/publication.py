@@ -4,7 +4,7 @@ Here: what changed, and in which order a version comes to be. Not here: SQL over
 `collection_documents`, `documents`), statements on the store (`version_writer`), swapping files (`files`).
 
 Concept: the last version is copied, the rows of changed collections are brought up to date, and the result becomes the
-next version as a whole. What changed is told by digests that each version keeps of what it was made from. Publishing
+next version as a whole. Digests show what changed: each version keeps those of what it was made from. Publishing
 to a store that is missing, damaged or of another format writes everything, and the result is the same.
 """
 
@@ -90,7 +90,7 @@ def publish(
     Args:
         con: A read connection of the lake, best at one snapshot.
         folder: Folder of the store; made if it is not there.
-        market_time: The instant up to which the sources have told everything (UTC, naive).
+        market_time: As-of time of the home: the watermark of its source (UTC, naive).
         artifacts: Where model files are; None publishes no reasons.
         config: Settings.
         now: Seconds since 1970; the machine's clock when None.
@@ -204,7 +204,7 @@ def _next_version(folder: Path) -> str:
 
 
 def _lag_s(con: duckdb.DuckDBPyConnection, market_time: datetime) -> float:
-    """Seconds that the newest estimate is behind what the sources have told (service level `estimates_fresh`)."""
+    """Seconds that the newest estimate is behind the newest arrival (service level `estimates_fresh`)."""
     row = con.execute(
         """
         select greatest(epoch(

@@ -4,7 +4,7 @@ Here: the choice, and calling `ml.explain`. Not here: the explanation (`ml.expla
 
 Concept: explaining costs a fraction of a second for a collection, nearly the same for one token as for all
 ([ADR 14](docs/adr/0014-reasons.md)). So the most valuable tokens of the most valuable collections have their reasons
-in the store. For any other token `assay explain` says them.
+in the store. For any other token `assay explain` gives them.
 """
 
 from __future__ import annotations

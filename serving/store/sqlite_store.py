@@ -281,7 +281,7 @@ class SqliteStore:
 
 
 def open_immutable(path: Path) -> sqlite3.Connection:
-    """A connection to a file that nobody changes: no locks, no journal, memory-mapped."""
+    """A connection to a file that never changes: no locks, no journal, memory-mapped."""
     con = sqlite3.connect(
         f"file:{quote(str(path))}?mode=ro&immutable=1",
         uri=True,

@@ -89,7 +89,7 @@ class VersionWriter:
             f"rows_{table}": self._con.execute(f"select count(*) from {table}").fetchone()[0]
             for table in ("collections", "documents", "explanations")
         }
-        told = {
+        meta = {
             "format": FORMAT,
             "version": version,
             "published_at": now,
@@ -97,7 +97,7 @@ class VersionWriter:
             **counts,
         }
         self._con.executemany(
-            "insert or replace into meta values (?, ?)", [(k, str(v)) for k, v in told.items()]
+            "insert or replace into meta values (?, ?)", [(k, str(v)) for k, v in meta.items()]
         )
         self._con.execute("commit")
 
@@ -126,7 +126,7 @@ class VersionWriter:
             aliases = [(name, "name")]
             if document["contract"]:
                 aliases.append((document["contract"].lower(), "contract"))
-            # Also a slug that several share: who asks by it is shown all of them, and nobody takes another's over.
+            # Also a slug that several share: a request by it lists all of them, and none takes over another's.
             if document["slug"]:
                 aliases.append((document["slug"], "slug"))
             self._replace_aliases(number, aliases)
@@ -186,5 +186,5 @@ class VersionWriter:
 
 def _record(found: Any) -> dict[str, Any]:
     """A track record as the other documents write instants."""
-    told = found.as_dict()
-    return told | {name: told[name].split(".")[0] + "Z" for name in ("since", "until")}
+    record = found.as_dict()
+    return record | {name: record[name].split(".")[0] + "Z" for name in ("since", "until")}

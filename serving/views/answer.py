@@ -34,12 +34,12 @@ def answer(document: bytes, pointer: Pointer, now: float) -> bytes:
 def etag(pointer: Pointer, now: float) -> str:
     """Weak entity tag of every answer of a version: they change with it, and when they become stale.
 
-    Weak, because the age in the body moves on while what is told stays the same (RFC 9110, section 8.8.1).
+    Weak, because the age in the body moves on while the content stays the same (RFC 9110, section 8.8.1).
     """
     return f'W/"{pointer.version}-{"stale" if pointer.age_s(now) > pointer.stale_after_s else "fresh"}"'
 
 
-def market_instant(pointer: Pointer) -> str:
+def as_of_text(pointer: Pointer) -> str:
     """The as-of of answers about everything, ISO 8601 in UTC."""
     return pointer.market_time.split(".")[0] + "Z"
 

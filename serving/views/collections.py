@@ -7,7 +7,7 @@ from typing import Any
 
 from serving.store.documents import as_json
 from serving.store.protocol import CollectionName, Edition
-from serving.views.answer import answer, array, market_instant
+from serving.views.answer import answer, array, as_of_text
 from serving.views.cursors import cursor_of, key_of
 from serving.views.errors import AmbiguousCollectionError, UnknownCollectionError
 
@@ -72,7 +72,7 @@ def page_answer(name: str, items: bytes, following: str | None, edition: Edition
     """A page: its items under their name, the next cursor and as-of."""
     return answer(
         b'{"%b":%b,"next_cursor":%b,"as_of":%b}'
-        % (name.encode(), items, as_json(following), as_json(market_instant(edition.pointer))),
+        % (name.encode(), items, as_json(following), as_json(as_of_text(edition.pointer))),
         edition.pointer,
         now,
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from serving.store.documents import RISK, as_json
 from serving.store.protocol import Edition
-from serving.views.answer import answer, array, market_instant
+from serving.views.answer import answer, array, as_of_text
 from serving.views.collections import find_collection
 from serving.views.errors import UnknownWalletError, ViewError
 
@@ -61,7 +61,7 @@ def _answer(edition: Edition, document: dict[str, Any], bodies: list[bytes], now
     body = b'%b,"positions":%b,"as_of":%b}' % (
         as_json(document)[:-1],
         array(bodies),
-        as_json(market_instant(edition.pointer)),
+        as_json(as_of_text(edition.pointer)),
     )
     return answer(body, edition.pointer, now)
 

@@ -20,8 +20,8 @@ def status_answer(store: Store, edition: Edition, now: float) -> bytes:
     pointer = edition.pointer
     served = {
         "version": pointer.version,
-        "published_at": _instant(pointer.published_at),
-        "confirmed_at": _instant(pointer.confirmed_at),
+        "published_at": _iso_utc(pointer.published_at),
+        "confirmed_at": _iso_utc(pointer.confirmed_at),
         "stale_after_s": pointer.stale_after_s,
         "refused": store.refusal(),
     }
@@ -38,5 +38,5 @@ def _document(edition: Edition, name: str) -> bytes:
     return body
 
 
-def _instant(seconds: float) -> str:
+def _iso_utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

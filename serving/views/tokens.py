@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from serving.store.documents import as_json
 from serving.store.protocol import CollectionName, Edition, TokenQuery
-from serving.views.answer import answer, array, market_instant
+from serving.views.answer import answer, array, as_of_text
 from serving.views.collections import find_collection, page_answer, shown
 from serving.views.cursors import cursor_of, key_of
 from serving.views.errors import NotExplainedError, UnknownTokenError, ViewError
@@ -60,7 +60,7 @@ def history_answer(
         head,
         array(row[2] for row in page),
         as_json(following),
-        as_json(market_instant(edition.pointer)),
+        as_json(as_of_text(edition.pointer)),
     )
     return answer(body, edition.pointer, now)
 
@@ -72,7 +72,7 @@ def explanation_answer(edition: Edition, identifier: str, token: str, by: str | 
     if body is None:
         raise NotExplainedError(
             "expected published reasons of this token, found none: they are published of the most valuable tokens; "
-            "`assay explain COLLECTION TOKEN` on the machine of the home says them of any"
+            "`assay explain COLLECTION TOKEN` on the machine of the home gives them for any"
         )
     return answer(body, edition.pointer, now)
 
@@ -103,7 +103,7 @@ def batch_answer(edition: Edition, asked: Sequence[tuple[str, str]], now: float)
             items.append(bodies[place])
         else:
             items.append(_problem(identifier, token, unknown_token(identifier, token)))
-    body = b'{"estimates":%b,"as_of":%b}' % (array(items), as_json(market_instant(edition.pointer)))
+    body = b'{"estimates":%b,"as_of":%b}' % (array(items), as_json(as_of_text(edition.pointer)))
     return answer(body, edition.pointer, now)
 
 

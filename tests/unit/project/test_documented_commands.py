@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -24,10 +25,13 @@ SETTINGS_TABLE = re.compile(r"<!-- settings:.*?-->\n(.*?)<!-- /settings -->", re
 def options() -> dict[str, set[str]]:
     """Every subcommand of `assay` with its options."""
     group = typer.main.get_command(app)
-    return {
-        name: {o for p in command.params for o in p.opts if o.startswith("--")}
-        for name, command in vars(group)["commands"].items()
-    }
+    return {name: _options_of(command) for name, command in vars(group)["commands"].items()}
+
+
+def _options_of(command: Any) -> set[str]:
+    """The options of a command and of the commands below it (`assay api keys create`)."""
+    own = {o for p in command.params for o in p.opts if o.startswith("--")}
+    return own.union(*map(_options_of, vars(command).get("commands", {}).values()))
 
 
 def test_documented_commands_and_options_exist(

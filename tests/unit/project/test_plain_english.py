@@ -16,6 +16,7 @@ FOLDERS = (
     "sources",
     "lake",
     "ml",
+    "serving",
     "orchestration",
     "benchmarks",
     "tests/automation",

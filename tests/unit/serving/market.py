@@ -97,7 +97,7 @@ class Market:
             return publish(con, folder, self.as_of, now=now)
 
 
-def publish_when_told(
+def publish_when_started(
     home: Path, folder: Path, as_of: datetime, ready: Event, start: Event, done: Event
 ) -> None:
     """In a process of its own: open the lake, wait, publish. It may be killed at any moment."""

@@ -41,17 +41,19 @@ def test_a_read_answers_in_the_described_form(client: TestClient, path: str, mod
     model.model_validate(response.json())
     known = set(model.model_fields)
     assert model.model_config.get("extra") == "allow" or response.json().keys() <= known
-    told = response.json()
-    assert (told["age_s"], told["stale"]) == (3600, False)
-    assert response.headers["etag"] == f'W/"{told["publication"]}-fresh"'
+    result = response.json()
+    assert (result["age_s"], result["stale"]) == (3600, False)
+    assert response.headers["etag"] == f'W/"{result["publication"]}-fresh"'
     assert response.headers["cache-control"] == "public, max-age=30"
 
 
 @pytest.mark.parametrize(("path", "model"), READS)
-def test_who_has_the_version_is_told_so(client: TestClient, path: str, model: type[BaseModel]) -> None:
+def test_a_client_that_has_the_version_gets_304(
+    client: TestClient, path: str, model: type[BaseModel]
+) -> None:
     tag = client.get(path).headers["etag"]
-    for told in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
-        again = client.get(path, headers={"if-none-match": told})
+    for result in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
+        again = client.get(path, headers={"if-none-match": result})
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == tag
     assert client.get(path, headers={"if-none-match": '"other"'}).status_code == 200
@@ -130,21 +132,21 @@ def test_a_portfolio_is_its_tokens_sum(client: TestClient) -> None:
         "/v1/portfolio:value", json={"tokens": [*LISTED["tokens"], LISTED["tokens"][0], unknown]}
     )
     models.PortfolioAnswer.model_validate(response.json())
-    told = response.json()
-    assert (told["tokens"], told["tokens_valued"], told["value_eth"]) == (3, 1, 2.05)
-    assert told["interval_80_eth"] == [1.8, 2.3]
-    assert [row["reason"] for row in told["without_value"]] == ["fewer_than_3_sales", "unknown-token"]
+    result = response.json()
+    assert (result["tokens"], result["tokens_valued"], result["value_eth"]) == (3, 1, 2.05)
+    assert result["interval_80_eth"] == [1.8, 2.3]
+    assert [row["reason"] for row in result["without_value"]] == ["fewer_than_3_sales", "unknown-token"]
 
 
 @pytest.mark.parametrize("spelling", [str, str.lower, str.upper])
 def test_a_wallet_is_its_positions(client: TestClient, spelling: Callable[[str], str]) -> None:
-    told = client.get(f"/v1/wallets/{spelling(WHALE)}").json()
-    assert told["tokens"] == told["tokens_valued"] == len(told["positions"]) == 2 * len(NAMES)
-    values = [position["estimate_eth"] for position in told["positions"]]
+    result = client.get(f"/v1/wallets/{spelling(WHALE)}").json()
+    assert result["tokens"] == result["tokens_valued"] == len(result["positions"]) == 2 * len(NAMES)
+    values = [position["estimate_eth"] for position in result["positions"]]
     assert values == sorted(values, reverse=True)
-    assert told["value_eth"] == pytest.approx(sum(p["expected_eth"] for p in told["positions"]))
-    assert told["interval_80_eth"][0] < told["value_eth"] < told["interval_80_eth"][1]
-    assert told["interval_method"] == "common risk"
+    assert result["value_eth"] == pytest.approx(sum(p["expected_eth"] for p in result["positions"]))
+    assert result["interval_80_eth"][0] < result["value_eth"] < result["interval_80_eth"][1]
+    assert result["interval_method"] == "common risk"
 
 
 def test_pages_together_are_the_whole_in_order(client: TestClient) -> None:
@@ -228,7 +230,7 @@ def test_too_old_data_are_not_served(folder: Path, client_of: Callable[..., Test
         assert client.get("/healthz").status_code == 200
 
 
-def test_without_a_store_everything_but_health_says_what_to_do(
+def test_without_a_store_every_answer_but_health_names_the_remedy(
     tmp_path: Path, client_of: Callable[..., TestClient]
 ) -> None:
     with client_of(tmp_path) as client:
@@ -240,7 +242,7 @@ def test_without_a_store_everything_but_health_says_what_to_do(
         assert "assay_store_up 0.0" in client.get("/metrics").text
 
 
-def test_metrics_tell_requests_and_data(folder: Path, client_of: Callable[..., TestClient]) -> None:
+def test_metrics_describe_requests_and_data(folder: Path, client_of: Callable[..., TestClient]) -> None:
     with client_of(folder) as client:
         client.get("/v1/tokens/Apes/1")
         client.get("/v1/tokens/Apes/none")

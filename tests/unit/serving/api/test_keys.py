@@ -88,7 +88,7 @@ def test_a_key_is_256_bits_and_kept_as_a_digest_that_only_the_owner_reads(tmp_pa
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
 
 
-def test_an_unknown_id_and_a_broken_file_are_told(tmp_path: Path) -> None:
+def test_an_unknown_id_and_a_broken_file_are_reported(tmp_path: Path) -> None:
     keys = KeyFile(tmp_path)
     with pytest.raises(KeyFileError, match="assay api keys list"):
         keys.revoke("nobody")
@@ -144,7 +144,7 @@ def test_a_limit_that_is_none_is_refused(text: str) -> None:
         parse_limit(text)
 
 
-def test_a_storage_that_cannot_be_used_is_told_without_its_address() -> None:
-    with pytest.raises(LimitError, match="cannot be used") as told:
+def test_a_storage_that_cannot_be_used_is_reported_without_its_address() -> None:
+    with pytest.raises(LimitError, match="cannot be used") as result:
         Limiter("", "", "nonsense://user:secret@host")
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(result.value)

@@ -81,7 +81,7 @@ def test_a_real_server_answers_names_of_any_kind(changing: Market, tmp_path: Pat
         assert process.wait(20) == 0
 
 
-def test_raw_sockets_that_speak_no_http_do_no_harm(changing: Market, tmp_path: Path) -> None:
+def test_bytes_that_are_not_http_do_no_harm(changing: Market, tmp_path: Path) -> None:
     sent = (
         b"\x00" * 100, b"A" * 300_000, b"GET / HTTP/9.9\r\n\r\n",
         b"GET /v1/tokens/\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n",
@@ -117,11 +117,11 @@ def test_versions_swapped_under_load_give_no_failed_and_no_mixed_answer(
                     client.get("/v1/tokens/Apes/1"),
                     client.post("/v1/estimates:batch", json=asked),
                 ):
-                    told = response.json()
-                    instants = {one["as_of"] for one in told.get("estimates", [told])}
-                    if response.status_code != 200 or len(instants) != 1:
+                    result = response.json()
+                    times = {one["as_of"] for one in result.get("estimates", [result])}
+                    if response.status_code != 200 or len(times) != 1:
                         wrong.append(response.text)
-                    seen.add(told["publication"])
+                    seen.add(result["publication"])
 
     with serving(tmp_path / "store") as (client, _):
         threads = [threading.Thread(target=load, args=(str(client.base_url),)) for _ in range(2)]

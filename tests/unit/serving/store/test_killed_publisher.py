@@ -12,7 +12,7 @@ import pytest
 from serving.store import files
 from serving.store.protocol import TokenQuery
 from serving.store.sqlite_store import SqliteEdition, SqliteStore, open_immutable
-from tests.unit.serving.market import Market, publish_when_told
+from tests.unit.serving.market import Market, publish_when_started
 
 KILLS = 50
 COLLECTIONS, TOKENS = 20, 100
@@ -31,7 +31,7 @@ def test_a_publisher_killed_at_random_moments_leaves_one_whole_version(tmp_path:
         before = files.read_pointer(folder).version
         ready, start, done = context.Event(), context.Event(), context.Event()
         process = context.Process(
-            target=publish_when_told, args=(market.home, folder, market.as_of, ready, start, done)
+            target=publish_when_started, args=(market.home, folder, market.as_of, ready, start, done)
         )
         process.start()
         ready.wait()
