@@ -12,9 +12,13 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
+from ml.portfolio.valuation import tokens_of, value_portfolio
 from orchestration.definitions import build_defs
 from orchestration.home import open_instance
 from orchestration.settings import load_settings
+from serving.store.protocol import TokenQuery
+from serving.store.sqlite_store import SqliteStore
+from serving.views.portfolio import wallet_answer
 from tests.homes import finished_market
 from tests.lake_content import content, differences
 
@@ -70,6 +74,37 @@ def test_the_json_has_its_documented_fields(home):
     assert promised <= set(summary)
     assert {"name", "seconds", "rows"} == set(summary["stages"][0])
     assert all(row["difference"] == 0 for row in summary["reconciliation"])
+
+
+def test_the_published_store_has_what_the_lake_has(home):
+    folder, _ = home
+    edition = SqliteStore(folder / "serving").current()
+    with _lake(folder).read() as con:
+        rows = con.execute(
+            "select collection, token_id, estimate_eth, grade, no_value_reason from predictions.token_estimates"
+        ).fetchall()
+        owner = con.execute("select mode(owner) from marts.fct_holdings").fetchone()[0]
+        portfolio = value_portfolio(con, tokens_of(con, owner))
+    numbers = {name: edition.resolve(name, "name")[0].id for name in {row[0] for row in rows}}
+    published = edition.estimates([(numbers[row[0]], row[1]) for row in rows])
+    for collection, token, *expected in rows:
+        answer = json.loads(published[numbers[collection], token])
+        assert [answer[name] for name in ("estimate_eth", "grade", "no_value_reason")] == expected
+    wallet = json.loads(wallet_answer(edition, owner, now=0.0))
+    assert wallet["value_eth"] == pytest.approx(portfolio.sum_eth)
+    assert wallet["interval_80_eth"] == pytest.approx([portfolio.lower_80_eth, portfolio.upper_80_eth])
+    assert wallet["interval_method"] == portfolio.method
+
+
+def test_published_explanations_add_up_to_the_published_estimate(home):
+    folder, _ = home
+    edition = SqliteStore(folder / "serving").current()
+    best = json.loads(edition.collections("value", True, None, 1)[0][2])
+    (number,) = (found.id for found in edition.resolve(best["collection"], "name"))
+    for token in edition.tokens(number, TokenQuery(by="value", descending=True, limit=25)):
+        explanation = json.loads(edition.explanation(number, token.token))
+        assert explanation["consistent"]
+        assert sum(step["eth_effect"] for step in explanation["steps"]) == pytest.approx(token.rank_eth)
 
 
 def test_nothing_in_an_estimate_was_known_at_or_after_its_as_of(home):

@@ -34,11 +34,11 @@ def test_a_publisher_killed_at_random_moments_leaves_one_whole_version(tmp_path:
             target=publish_when_started, args=(market.home, folder, market.as_of, ready, start, done)
         )
         process.start()
-        ready.wait()
+        assert ready.wait(120), "the publisher did not start"
         began = time.monotonic()
         start.set()
         if attempt == 0:  # how long it takes when nobody kills it
-            done.wait()
+            assert done.wait(120)
             took = time.monotonic() - began
         else:
             time.sleep(rng.uniform(0, 1.1 * took))
