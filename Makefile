@@ -70,11 +70,11 @@ drills: $(PREPARED) ## Run every incident drill and a quiet month on scratch hom
 	@$(BIN)/assay drill all $(ARGS)
 
 # Unit tests that are not slow beside lint: one core each.
-check: $(PREPARED) ## Run the quick unit tests and lint, for the inner loop (under three minutes)
+check: $(PREPARED) ## Run the quick unit tests and lint, for the inner loop (some minutes)
 	@$(MAKE) --no-print-directory -j 2 check-tests lint
 
 check-tests: $(PREPARED)
-	ASSAY_THREADS=1 $(BIN)/python -m pytest tests/unit -m "not slow" $(ARGS)
+	ASSAY_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/unit -m "not slow" $(ARGS)
 
 lint: lint-style lint-types lint-imports $(LINTED_SQL) ## Check style, types, SQL and the import rules; changes nothing
 

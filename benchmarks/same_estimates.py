@@ -90,12 +90,12 @@ def main(
     """Compare two homes; exit with 1 when they differ."""
     found = compare(home_a, home_b)
     for one in found:
-        found = (
+        outcome = (
             "same"
             if one.same
             else f"{one.only_a} only in A, {one.only_b} only in B: {', '.join(one.columns)}"
         )
-        typer.echo(f"{one.table:<36} {one.rows_a:>9,} {one.rows_b:>9,}  {found}")
+        typer.echo(f"{one.table:<36} {one.rows_a:>9,} {one.rows_b:>9,}  {outcome}")
     raise typer.Exit(not all(one.same for one in found))
 
 

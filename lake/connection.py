@@ -12,7 +12,7 @@ from lake.config import CATALOG_ALIAS, SCHEMAS, LakeConfig
 from lake.errors import LakeError, UnknownSnapshotError
 from lake.extensions import open_database
 from lake.lock import write_lock
-from lake.migrations import is_current, migrate
+from lake.migrations import STEPS, Step, is_current, migrate
 from lake.ownership import Marker, claim, data_folder, owned, refuse_other_lakes
 from lake.postgres import SECRET
 from lake.storage import quoted
@@ -33,11 +33,15 @@ class Lake:
     Args:
         config: Where the lake is and what it may use.
         tables: Every table that the lake has once it is open (`ml.tables.registry`); none leaves tables to the caller.
+        steps: How a lake of an earlier version gets there.
     """
 
-    def __init__(self, config: LakeConfig, tables: Sequence[Table] = ()) -> None:
+    def __init__(
+        self, config: LakeConfig, tables: Sequence[Table] = (), steps: Sequence[Step] = STEPS
+    ) -> None:
         self.config = config
         self.tables = tuple(tables)
+        self.steps = tuple(steps)
         self._ready = False
         self._folder = data_folder(config, None)
 
@@ -222,7 +226,7 @@ class Lake:
                     if schema not in present:
                         con.execute(f"create schema if not exists {schema}")
             if self.tables:
-                migrate(con, self.tables, self.config.home)
+                migrate(con, self.tables, self.config.home, self.steps)
         finally:
             con.close()
 
@@ -243,7 +247,7 @@ class Lake:
             if not set(SCHEMAS) <= _schemas(con):
                 return False
             con.execute(f"use {CATALOG_ALIAS}")
-            return not self.tables or is_current(con, self.tables, self.config.home)
+            return not self.tables or is_current(con, self.tables, self.config.home, self.steps)
         except duckdb.Error:
             # A catalog another process is just creating, or one that a kill left half made: decide under the
             # lock.

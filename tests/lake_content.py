@@ -49,14 +49,14 @@ def content(lake: Lake, schemas: Iterable[str] = SCHEMAS) -> Content:
 
 
 def differences(one: Content, other: Content, tolerance: float = 1e-6) -> list[str]:
-    """What differs, one line each; empty when the homes say the same."""
-    told = [f"{t} only on one side" for t in sorted(set(one) ^ set(other))]
+    """What differs, one line each; empty when the homes hold the same."""
+    lines = [f"{t} only on one side" for t in sorted(set(one) ^ set(other))]
     for table in sorted(set(one) & set(other)):
         for name in one[table]:
             a, b = one[table][name], other[table].get(name)
             if not _same(a, b, tolerance):
-                told.append(f"{table}.{name}: {a} against {b}")
-    return told
+                lines.append(f"{table}.{name}: {a} against {b}")
+    return lines
 
 
 def _same(a: object, b: object, tolerance: float) -> bool:

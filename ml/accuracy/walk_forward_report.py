@@ -140,7 +140,7 @@ def record_accuracy(
 
     Args:
         con: A write connection.
-        as_of: Market time at which it was made.
+        as_of: As-of time at which it was made.
         document: From `accuracy_report`.
         basis: From `accuracy_basis`, on the connection on which the document was made.
     """

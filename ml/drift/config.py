@@ -31,7 +31,7 @@ class DriftConfig:
         least_ks: Kolmogorov–Smirnov distance below which nothing is called drift, however certain.
         least_psi: The same for the PSI above what sampling alone gives.
         active_days: A collection without a sale for as many days is not tested.
-        keep_days: Retention of the scores, in market time.
+        keep_days: Retention of the scores, in as-of time.
     """
 
     window_sales: tuple[tuple[int, int], ...] = ((0, 20), (600, 40), (3000, 80))

@@ -56,7 +56,7 @@ def write_reports(
     Args:
         con: a read connection, after the scores were kept.
         folder: pages go to `<folder>/<collection's file name>/<window_end>.html`.
-        as_of: market time, for the retention.
+        as_of: as-of time, for the retention.
         worst: how many collections.
         config: windows and retention.
     """

@@ -47,7 +47,7 @@ def score_drift(
 
     Args:
         con: a connection of the lake.
-        as_of: market time; nothing known from then on is used.
+        as_of: as-of time; nothing known from then on is used.
         config: thresholds.
     """
     began = time.monotonic()
@@ -86,7 +86,7 @@ def score_rows(
         con: any connection.
         rows: a query or table with collection, market, seq, known_at, readings.
         due: a table with what `windows_sql` gives.
-        as_of: market time.
+        as_of: time of the data; nothing known at or after it is used.
         config: thresholds.
     """
     con.execute(f"create or replace temp table {FRESH} as {drift_sql(rows, due, config)}", {"as_of": as_of})

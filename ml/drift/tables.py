@@ -26,7 +26,7 @@ def store(con: duckdb.DuckDBPyConnection, scores: str, as_of: datetime, config: 
     Args:
         con: a write connection, inside the caller's transaction.
         scores: a table with the columns of monitoring.drift_scores, one window per collection.
-        as_of: market time.
+        as_of: time of the data; nothing known at or after it is used.
         config: retention.
     """
     con.execute(

@@ -54,7 +54,7 @@ def update_estimate_ledger(con: duckdb.DuckDBPyConnection, as_of: datetime) -> L
 
     Args:
         con: A write connection of the lake.
-        as_of: Market time (naive UTC).
+        as_of: As-of time (naive UTC).
     """
     began = time.monotonic()
     removed = _count(con, _REMOVE_SQL)

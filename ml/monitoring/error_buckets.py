@@ -30,7 +30,7 @@ WEEKS = 26
 
 
 def update_mape_buckets(con: duckdb.DuckDBPyConnection, as_of: datetime) -> int:
-    """Count the weeks before market time `as_of` again, in the caller's transaction; returns rows."""
+    """Count the weeks before as-of time `as_of` again, in the caller's transaction; returns rows."""
     con.execute(f"delete from {TABLE}")
     number = " ".join(f"when mape <= {edge} then {i}" for i, edge in enumerate(EDGES))
     names = ", ".join(f"({i}, '{name}')" for i, name in enumerate(BUCKETS))

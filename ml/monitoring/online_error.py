@@ -68,7 +68,7 @@ class OnlineConfig:
         confidence: Coverage of the interval of the median.
         trend_weeks: Weeks of the trend test.
         trend_min_sales: Sales a week needs to count in it.
-        keep_days: Market time for which rows are kept; the newest of a collection stays.
+        keep_days: As-of time for which rows are kept; the newest of a collection stays.
     """
 
     current_days: float = CURRENT_DAYS
@@ -114,7 +114,7 @@ class OnlineUpdate:
 def update_online_metrics(
     con: duckdb.DuckDBPyConnection, as_of: datetime, config: OnlineConfig | None = None
 ) -> OnlineUpdate:
-    """Evaluate all collections at market time `as_of` and keep what changed, in the caller's transaction.
+    """Evaluate all collections at as-of time `as_of` and keep what changed, in the caller's transaction.
 
     Args:
         con: A write connection of the lake.

@@ -132,7 +132,7 @@ def read_unseen(
     Args:
         con: A read connection with features.sale_features, the ledger and marts.dim_tokens.
         since: Collection to the newest `known_at` that one of its models was trained on.
-        as_of: Market time.
+        as_of: Time of the data: nothing known at or after it is used.
         features: Columns to read.
         most: Newest sales of each collection.
     """

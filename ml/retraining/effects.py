@@ -29,7 +29,7 @@ def measure_effects(
 
     Args:
         con: A write connection of the lake; the caller's transaction.
-        as_of: Market time.
+        as_of: Time of the data: nothing known at or after it is used.
         policy: Guards.
     """
     policy = policy or RetrainingPolicy()

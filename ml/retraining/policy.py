@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RetrainingPolicy:
-    """Limits and thresholds; days and hours are market time.
+    """Limits and thresholds; days and hours are as-of time.
 
     Attributes:
         enabled: False: nothing is launched, replaced by its previous version or moved to a lower tier; the queue is
@@ -20,7 +20,7 @@ class RetrainingPolicy:
         stale_days: A judgement of errors whose newest sale is older does not put a collection into the queue.
         effect_sales: Clean sales before and after a decision without which its effect is not measured.
         effect_most_sales: Sales on each side that are used.
-        effect_days: Market time before a decision of which sales count.
+        effect_days: As-of time before a decision of which sales count.
         effect_z: Standard errors from which an effect is more than noise.
         contest_sales: Sales that neither model has seen without which none is put back.
         contest_most_sales: Newest such sales that are priced.

@@ -36,7 +36,7 @@ class QueueSummary:
         retune: Collections that wait for new settings.
         launched: In a run.
         cooling: Trained, waiting for sales.
-        spent_today: Collections launched on this day of market time.
+        spent_today: Collections launched on this day of as-of time.
     """
 
     queued: tuple[str, ...]
@@ -49,11 +49,11 @@ class QueueSummary:
 def refresh_queue(
     con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingPolicy | None = None
 ) -> QueueSummary:
-    """Bring the queue up to what is known at market time `as_of`, in the caller's transaction; idempotent.
+    """Bring the queue up to what is known at as-of time `as_of`, in the caller's transaction; idempotent.
 
     Args:
         con: A write connection of the lake.
-        as_of: Market time.
+        as_of: Time of the data: nothing known at or after it is used.
         policy: Limits and weights.
     """
     policy = policy or RetrainingPolicy()

@@ -127,7 +127,7 @@ def examine(
         con: A read connection.
         registry: Where previous versions are described.
         keys: Collections; those without a champion are left out.
-        as_of: Market time.
+        as_of: Time of the data: nothing known at or after it is used.
         policy: Thresholds.
         features: Features the lake holds; those declared now when None.
     """
@@ -177,7 +177,7 @@ def restore(
         registry: The registry of record.
         decisions: From `examine`.
         run_id: The run that decides.
-        as_of: Market time, written as the time of the decisions.
+        as_of: As-of time, written as the time of the decisions.
     """
     findings = []
     for key, decision in decisions.items():

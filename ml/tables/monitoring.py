@@ -58,7 +58,7 @@ ONLINE_METRICS = Table(
         collection varchar Collection, or all
         window_start timestamp When the oldest sale of the window became known
         window_end timestamp When the newest sale of the window became known
-        evaluated_at timestamp Market time of the evaluation
+        evaluated_at timestamp As-of time of the evaluation
         n bigint Sales in the window
         outdated bigint Sales of the last days left out because no scoring ran in time; null in older rows
         clusters bigint Distinct hours of the sales
@@ -103,7 +103,7 @@ ACCURACY_REPORT = Table(
     (),
     "as a whole",
     columns("""
-        as_of timestamp Market time
+        as_of timestamp As-of time
         document varchar The report as JSON; errors are fractions of the price
         basis varchar Digest of the predictions it is about: another one makes it due; null in older rows
     """),
@@ -113,9 +113,9 @@ DRIFT_SCORES = Table(
     "monitoring.drift_scores",
     "One row per distribution of one full window.",
     ("collection", "window_sales", "number", "feature"),
-    "per window; rows older than 180 days of market time are forgotten",
+    "per window; rows older than 180 days of as-of time are forgotten",
     columns("""
-        evaluated_at timestamp Market time of the evaluation
+        evaluated_at timestamp As-of time of the evaluation
         window_start timestamp When the oldest sale of the window became known
         window_end timestamp When the newest sale of the window became known
         collection varchar Collection, or (market) CHAIN
@@ -142,7 +142,7 @@ DRIFT_STATUS = Table(
     "per collection",
     columns("""
         collection varchar Collection, or (market) CHAIN
-        evaluated_at timestamp Market time of the evaluation
+        evaluated_at timestamp As-of time of the evaluation
         window_start timestamp When the oldest sale of the window became known
         window_end timestamp When the newest sale of the window became known
         window_sales bigint Size of the window, sales
@@ -167,7 +167,7 @@ SLO_SAMPLES = Table(
     "per evaluation; rows older than 400 days are forgotten",
     columns("""
         slo varchar Service level
-        evaluated_at timestamp Market time of the evaluation
+        evaluated_at timestamp As-of time of the evaluation
         since timestamp Start of what was counted
         good double Good events of [since, evaluated_at)
         valid double Valid events of [since, evaluated_at)
@@ -184,7 +184,7 @@ SLO_STATUS = Table(
     "as a whole",
     columns("""
         slo varchar Service level
-        evaluated_at timestamp Market time of the evaluation
+        evaluated_at timestamp As-of time of the evaluation
         state varchar ok, burning, ticket, page, exhausted or no_data
         severity varchar Of the alert it raises: page or ticket
         owner varchar Who answers for it

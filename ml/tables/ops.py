@@ -92,7 +92,7 @@ DECISION_LOG = Table(
     ("collection", "decided_at", "run_id"),
     "never: rows are appended",
     columns("""
-        decided_at timestamp Market time: the newest known_at in the data
+        decided_at timestamp As-of time: the newest known_at in the data
         run_id varchar Run that decided
         collection varchar Collection, (pooled prior) <market>, or (tuning) and the scope of a study
         action varchar promoted, rejected, kept, fell_back, rolled_back, refitted; of a study tuned or not_tuned
@@ -116,12 +116,12 @@ RETRAIN_QUEUE = Table(
         value_eth double Sum of its estimates, ETH
         severity double Expected excess error, fraction of the price
         priority double value_eth times severity, ETH: what is trained first
-        first_seen timestamp Market time when the need was first seen
-        last_seen timestamp Market time when it was last seen
+        first_seen timestamp As-of time when the need was first seen
+        last_seen timestamp As-of time when it was last seen
         attempts bigint Trainings launched for it
-        launched_at timestamp Market time of the last launch; null if never
-        last_trained timestamp Market time of the last training; null if never
-        cooling_until timestamp Not launched again before, market time; null if it is free
+        launched_at timestamp As-of time of the last launch; null if never
+        last_trained timestamp As-of time of the last training; null if never
+        cooling_until timestamp Not launched again before, as-of time; null if it is free
         run_id varchar Run that was launched for it, or trained it, last; null if none
         state varchar queued, launched, cooling or done
     """),
@@ -134,10 +134,10 @@ DECISION_EFFECTS = Table(
     "per decision",
     columns("""
         collection varchar Collection
-        decided_at timestamp When it was decided, market time
+        decided_at timestamp When it was decided, as-of time
         run_id varchar Run that decided
         action varchar What was decided, as in ops.decision_log
-        measured_at timestamp Market time of the measurement
+        measured_at timestamp As-of time of the measurement
         n_before bigint Clean sales before
         mdape_before double Median absolute error before, fraction
         med_5_before double The same of the baseline med_5, fraction
@@ -172,7 +172,7 @@ TRAINING_FAILURES = Table(
     "per collection",
     columns("""
         collection varchar Collection
-        failed_at timestamp Market time
+        failed_at timestamp As-of time
         run_id varchar Run that failed
         reason varchar Why
     """),

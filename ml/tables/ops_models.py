@@ -136,7 +136,7 @@ TUNED_SETTINGS = Table(
         gain_low double Lower end of its 95 % interval, fraction
         gain_high double Upper end of its 95 % interval, fraction
         later_from timestamp Start of the later window
-        decided_at timestamp Market time: the newest known_at in the data
+        decided_at timestamp As-of time: the newest known_at in the data
         expires timestamp The scope is not studied again before
         trials bigint Trials of the study
         seconds double What it cost, wall clock

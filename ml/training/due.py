@@ -33,7 +33,7 @@ class DueConfig:
     """When training is due.
 
     Attributes:
-        refresh_days: The pooled stage is due again when the newest sale is this many days of market time ahead of
+        refresh_days: The pooled stage is due again when the newest sale is this many days of as-of time ahead of
             what it last saw: predictions and interval calibration are renewed, and what is due is refitted.
     """
 
@@ -79,7 +79,7 @@ def prior_due(
         return None
     for market, cutoff, sales, _, _, rows, newest in live:
         if newest is not None and newest - cutoff > timedelta(days=walk.refit_days):
-            return f"the live prior of {market} is older than {walk.refit_days:.0f} days of market time"
+            return f"the live prior of {market} is older than {walk.refit_days:.0f} days of as-of time"
         if newest is not None and _adopted_since(adopted.get(market, ()), cutoff, newest):
             return f"tuned settings of {market} were adopted after its live prior was fitted"
         if rows - sales > walk.refit_growth * sales:

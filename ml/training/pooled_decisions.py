@@ -34,17 +34,21 @@ def judge_recipe(
     new, old = result.folds[-1], result.folds[-2] if len(result.folds) > 1 else None
     better = len(priced) > 0 and error < errors[strongest]
     action, rule = (Action.PROMOTED, "beats_baselines") if better else (Action.REJECTED, "baseline_better")
-    if len(priced) == 0:  # the very first prior: there is nothing yet to judge it on
-        action, rule = Action.PROMOTED, "first_prior"
+    reason = f"walk-forward mean |log error| {error:.4f} against {errors[strongest]:.4f} of {strongest} on the newest "
+    reason += f"{len(priced)} sales"
+    numbers = {"n": len(priced), "candidate": error, **errors}
+    if len(priced) == 0:
+        # No number of an error: there is none, and 0 would be the best of all.
+        action, rule, numbers = Action.PROMOTED, "first_prior", {"n": 0}
+        reason = "the first prior of the market: no sale is left to compare it on"
     return Decision(
         decided_at=timestamp(int(frame.known_at[-1])),
         run_id=run_id,
         collection=f"{POOLED} {new.market}",
         action=action,
         rule=rule,
-        reason=f"walk-forward mean |log error| {error:.4f} against {errors[strongest]:.4f} of {strongest} "
-        f"on the newest {len(priced)} sales",
-        numbers={"n": len(priced), "candidate": error, **errors},
+        reason=reason,
+        numbers=numbers,
         challenger=prior_version(new.prior_sha),
         champion=prior_version(old.prior_sha) if old else None,
     )

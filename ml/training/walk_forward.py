@@ -47,7 +47,7 @@ class WalkForwardConfig:
     Attributes:
         refits: Folds with a fitted prior when history is walked for the first time, in addition to the live one.
         first_share: Share of all sales before the first fit.
-        refit_days: A live prior older than this, in days of market time, is refitted.
+        refit_days: A live prior older than this, in days of as-of time, is refitted.
         refit_growth: A live prior is refitted when the sales since its cutoff exceed this share of those
             before.
         prior: Settings of the prior.

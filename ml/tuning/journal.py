@@ -42,7 +42,7 @@ class Journal:
             return best_of_last_study(con, kind, scope, study)
 
     def standing(self, recipe: str, kind: str) -> dict[str, datetime]:
-        """Until when the verdict on each scope stands, in the market time of that scope."""
+        """Until when the verdict on each scope stands, in the as-of time of that scope."""
         with self.lake.read() as con:
             return standing(con, recipe, kind)
 

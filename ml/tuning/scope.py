@@ -39,7 +39,7 @@ class TuningConfig:
         judge_share: Share of the budget kept for the later window.
         min_trials: Trials with a score below which a study decides nothing: the next call continues it.
         rows: Rows a fit of the search may use; the judgement uses what production uses.
-        expire_days: Days of market time for which a verdict stands.
+        expire_days: Days of as-of time for which a verdict stands.
     """
 
     study: StudyConfig = field(default_factory=StudyConfig)

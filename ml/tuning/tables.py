@@ -39,7 +39,7 @@ class Verdict:
         reason: The same for people.
         numbers: What was measured on the later window (see `judgement.Gain`); empty without a comparison.
         later_from: Where the later window begins.
-        decided_at: Newest `known_at` in the data (market time).
+        decided_at: Newest `known_at` in the data (as-of time).
         expires: Until when the verdict stands: the scope is not tuned again before.
         trials: Trials of the study.
         seconds: What it cost.
@@ -150,7 +150,7 @@ def write_verdict(con: duckdb.DuckDBPyConnection, verdict: Verdict, run_id: str)
 
 
 def standing(con: duckdb.DuckDBPyConnection, recipe: str, kind: str) -> dict[str, datetime]:
-    """Until when the verdict on each scope stands, in the market time of that scope.
+    """Until when the verdict on each scope stands, in the as-of time of that scope.
 
     Sources end at different times: whether a verdict still stands is asked with the newest sale of the scope, not of
     the lake, or a chain whose data ended years ago would be studied again on the same sales for ever.

@@ -27,7 +27,7 @@ class WorthRule:
         min_seconds: A study shorter than this finds nothing; fewer are then run.
         bands: Upper ends of the size classes, in sales.
         class_studies: Studies of a class, none of which paid, after which the class rests.
-        class_rest_days: Days of market time for which it rests.
+        class_rest_days: Days of as-of time for which it rests.
     """
 
     min_sales: int = 1000

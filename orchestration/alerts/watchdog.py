@@ -155,7 +155,8 @@ def _send_directly(
     if alert is None and memory is None:
         return
     every = policy_of(settings).reminder_every[Severity.PAGE].total_seconds()
-    sent_at: dict[str, str] = {} if memory is None else memory["told"]
+    # Earlier versions wrote the key "told".
+    sent_at: dict[str, str] = {} if memory is None else memory.get("sent_at", memory.get("told", {}))
     since = stamp(now) if memory is None else memory["since"]
     for channel in channels:
         last = sent_at.get(channel.endpoint)
@@ -177,7 +178,7 @@ def _send_directly(
     else:
         # In one step: half a file, left by a kill or a full disk, would stop every round after it.
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({"since": since, "told": sent_at}))
+        partial.write_text(json.dumps({"since": since, "sent_at": sent_at}))
         partial.replace(path)
 
 

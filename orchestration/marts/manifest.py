@@ -36,19 +36,20 @@ def prepared_manifest() -> Manifest:
     return load_manifest(_PARTIAL_PARSE)
 
 
-def is_current() -> bool:
+def is_current(project: Path = DBT_PROJECT) -> bool:
     """Whether the parsed project is there, of the installed dbt, and younger than every file of the project."""
     from importlib.metadata import version
 
-    if not (_MANIFEST.exists() and _PARTIAL_PARSE.exists()):
+    manifest, partial_parse = (project / "target" / path.name for path in (_MANIFEST, _PARTIAL_PARSE))
+    if not (manifest.exists() and partial_parse.exists()):
         return False
-    with _MANIFEST.open() as file:
+    with manifest.open() as file:
         if f'"dbt_version": "{version("dbt-core")}"' not in file.read(500):
             return False
-    parsed = min(_MANIFEST.stat().st_mtime, _PARTIAL_PARSE.stat().st_mtime)
+    parsed = min(manifest.stat().st_mtime, partial_parse.stat().st_mtime)
     # Folders too: a file that was removed is seen by the folder's time.
-    files = [path for folder in _SOURCES for path in (DBT_PROJECT / folder).rglob("*")]
-    return all(path.stat().st_mtime <= parsed for path in [DBT_PROJECT / "dbt_project.yml", *files])
+    files = [path for folder in _SOURCES for path in (project / folder).rglob("*")]
+    return all(path.stat().st_mtime <= parsed for path in [project / "dbt_project.yml", *files])
 
 
 def prepare_manifest() -> Path:

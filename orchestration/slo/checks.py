@@ -16,7 +16,9 @@ def _measure_of(slo: Slo) -> Measure:
         if row is None:
             return Finding(True, note="no data: not evaluated yet")
         status = dict(zip(names, row, strict=True))
-        numbers = {name: value for name, value in status.items() if isinstance(value, float)}
+        # Severity, runbook and command are those of the check itself.
+        own = {"slo", "severity", "runbook", "command", "note"}
+        numbers = {k: v for k, v in status.items() if k not in own and isinstance(v, str | float)}
         return Finding(
             status["state"] not in ALERTING,
             numbers,

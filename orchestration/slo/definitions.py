@@ -216,7 +216,8 @@ def allowed_share(name: str) -> float:
     """
     for slo in load_slos():
         if slo.name == name:
-            return 1 - slo.objective
+            # Rounded: 1 - 0.99 is 0.010000000000000009.
+            return round(1 - slo.objective, 9)
     raise LookupError(f"expected the name of an SLO of {SLOS_FILE.name}, found {name!r}")
 
 

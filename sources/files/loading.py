@@ -134,7 +134,7 @@ class DirectoryTables:
         except (UnreadableFileError, MissingColumnError) as error:
             table = plan.table if plan else _meant_for(file)
             parts.rejected[table].append(self._bad_file(number, table, file, error))
-            return FileReport(file.name, table, note=str(error))
+            return FileReport(file.name, table, note=str(error).removeprefix(f"{file.name}: "))
         unused = tuple(n for n in read.rows.column_names if n != ROW and n not in plan.used)
         return FileReport(
             file.name,

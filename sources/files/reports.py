@@ -44,6 +44,7 @@ def left_out(reports: list[FileReport]) -> list[str]:
     """One line for each file that was not read, and for each set of columns that is not used, each named once."""
     lines = [f"{r.file}: left out: {r.note}" for r in reports if r.table is None]
     lines += [f"{r.file}: could not be used: {r.note}" for r in reports if r.table is not None and r.note]
+    lines += [f"{r.file}: no rows" for r in reports if r.rows == 0]
     by_columns: dict[tuple[str, ...], list[str]] = {}
     for report in reports:
         if report.unused:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 from benchmarks.same_estimates import Difference, compare
 from lake.config import LakeConfig
 from lake.connection import Lake
+from ml.tables.registry import TABLES
 
 
 def home(folder: Path, rows: str) -> Path:
@@ -38,3 +41,22 @@ def test_a_column_that_one_home_lacks_is_named(tmp_path: Path) -> None:
     (found,) = compare(a, b, ("features.numbers",))
     assert found.columns == ("y",)
     assert not found.same
+
+
+def test_the_command_prints_a_row_per_table_and_ends_with_1_when_homes_differ(tmp_path: Path) -> None:
+    homes = [tmp_path / name for name in "abc"]
+    for folder, level in zip(homes, (0.5, 0.5, 0.25), strict=True):
+        with Lake(LakeConfig(home=folder, memory_limit="500MB"), TABLES).write("test") as con:
+            con.execute(
+                "insert into features.hedonic_index by name select 's1' as sale_id, 'apes' as collection,"
+                " $1::double as a_mean",
+                [level],
+            )
+    command = [sys.executable, "-m", "benchmarks.same_estimates"]
+    same, different = (
+        subprocess.run([*command, str(homes[0]), str(other)], capture_output=True, text=True, check=False)
+        for other in homes[1:]
+    )
+    assert (same.returncode, different.returncode) == (0, 1), different.stderr
+    assert [line.split()[-1] for line in same.stdout.splitlines()] == ["same"] * 7
+    assert "1 only in A, 1 only in B: a_mean" in different.stdout

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lake import connection, migrations
 from lake.config import LakeConfig
 from lake.connection import Lake
 from lake.errors import LakeLockedError, LakeVersionError
@@ -82,24 +81,14 @@ def home(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "home"))
 
 
-def opened(home: Path, tables: tuple[Table, ...] = TABLES, **settings: float) -> Lake:
-    return Lake(LakeConfig(home, memory_limit="500MB", **settings), tables)  # type: ignore[arg-type]
+def opened(
+    home: Path, tables: tuple[Table, ...] = TABLES, steps: Sequence[Step] = STEPS, **settings: float
+) -> Lake:
+    return Lake(LakeConfig(home, memory_limit="500MB", **settings), tables, steps)  # type: ignore[arg-type]
 
 
 def declared() -> dict[str, dict[str, str]]:
     return {table.name: {c.name: c.type for c in table.columns} for table in TABLES}
-
-
-@pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Step]]:
-    """The steps that a lake is opened with, to be changed by a test."""
-    chosen = list(STEPS)
-    current, migrate = migrations.is_current, migrations.migrate
-    monkeypatch.setattr(
-        connection, "is_current", lambda con, tables, home: current(con, tables, home, chosen)
-    )
-    monkeypatch.setattr(connection, "migrate", lambda con, tables, home: migrate(con, tables, home, chosen))
-    return chosen
 
 
 def test_an_earlier_home_keeps_its_rows_and_gets_what_was_added(home: Path) -> None:
@@ -148,27 +137,26 @@ def test_two_processes_that_open_it_at_once_migrate_it_once(home: Path) -> None:
         assert con.execute("select count(*) from ops.lake_version").fetchone() == (1,)
 
 
-def test_after_a_kill_between_two_steps_it_continues(home: Path, steps: list[Step]) -> None:
+def test_after_a_kill_between_two_steps_it_continues(home: Path) -> None:
     taken: list[int] = []
 
     def kill(_: object) -> None:
         raise KeyboardInterrupt
 
-    first, second = steps[0], steps[1]
-    steps[0] = replace(first, apply=lambda con: (taken.append(1), first.apply(con))[1])
-    steps[1] = replace(second, apply=kill)
+    first, second, *others = STEPS
+    counted = replace(first, apply=lambda con: (taken.append(1), first.apply(con))[1])
     with pytest.raises(KeyboardInterrupt):
-        opened(home).snapshot_id()
-    steps[1] = second
-    with opened(home).read() as con:
+        opened(home, steps=[counted, replace(second, apply=kill), *others]).snapshot_id()
+    with opened(home, steps=[counted, second, *others]).read() as con:
         assert con.execute("select version from ops.lake_version").fetchall() == [(len(STEPS),)]
         assert "prior_version" not in stored_columns(con)["ops.rarity_effect"]
     assert taken == [1], "the first step was not taken again"
 
 
-def test_a_later_step_renames_a_column_and_keeps_its_values(home: Path, steps: list[Step]) -> None:
+def test_a_later_step_renames_a_column_and_keeps_its_values(home: Path) -> None:
     opened(home).snapshot_id()
-    steps.append(Step(3, "A test's rename.", rename_column("ops.rarity_effect", "sales", "sales_seen")))
+    rename = rename_column("ops.rarity_effect", "sales", "sales_seen")
+    steps = [*STEPS, Step(len(STEPS) + 1, "A test's rename.", rename)]
     renamed = tuple(
         replace(
             table,
@@ -180,7 +168,7 @@ def test_a_later_step_renames_a_column_and_keeps_its_values(home: Path, steps: l
         else table
         for table in TABLES
     )
-    with opened(home, renamed).read() as con:
+    with opened(home, renamed, steps).read() as con:
         assert con.execute("select sales_seen from ops.rarity_effect").fetchall() == [(70,)]
 
 

@@ -288,3 +288,15 @@ def test_a_column_that_occurs_twice_is_refused_by_name(tmp_path: Path) -> None:
     source = files(tmp_path, sales__csv="collection,token_id,timestamp,price,Price\na,1,2025-01-01,1,2\n")
     with pytest.raises(NothingReadError, match="price more than once"):
         source.watermark()
+
+
+def test_an_empty_file_and_one_of_a_header_are_named_once_and_stop_nothing(tmp_path):
+    (tmp_path / "sales.csv").write_text(
+        "collection,token_id,timestamp,price\napes,1,2024-01-01T10:00:00,1.5\n"
+    )
+    (tmp_path / "sales_empty.csv").touch()
+    (tmp_path / "sales_header.csv").write_text("collection,token_id,timestamp,price\n")
+    lines = FilesSource(tmp_path).left_out()
+    assert [line for line in lines if line.startswith("sales_header.csv")] == ["sales_header.csv: no rows"]
+    (empty,) = [line for line in lines if line.startswith("sales_empty.csv")]
+    assert empty.count("sales_empty.csv") == 1

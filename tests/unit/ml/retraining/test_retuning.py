@@ -4,7 +4,7 @@ from datetime import datetime
 
 from ml.tuning.worth import Worth, WorthRule, share_budget
 
-NOW = datetime(2024, 5, 1)  # noqa: DTZ001 - market time is naive UTC
+NOW = datetime(2024, 5, 1)  # noqa: DTZ001 - as-of time is naive UTC
 LATER = datetime(2024, 7, 1)  # noqa: DTZ001
 RULE = WorthRule(studies=2, min_seconds=10)
 CANDIDATES = [

@@ -11,7 +11,7 @@ from orchestration.marts import manifest
 
 
 @pytest.fixture
-def parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def parsed(tmp_path: Path) -> Path:
     """A project that was parsed a minute after it was last changed."""
     from importlib.metadata import version
 
@@ -24,32 +24,29 @@ def parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in tmp_path.rglob("*"):
         at = 1_600_000_060 if path.parent.name == "target" else 1_600_000_000
         os.utime(path, (at, at))
-    monkeypatch.setattr(manifest, "DBT_PROJECT", tmp_path)
-    monkeypatch.setattr(manifest, "_MANIFEST", tmp_path / "target/manifest.json")
-    monkeypatch.setattr(manifest, "_PARTIAL_PARSE", tmp_path / "target/partial_parse.msgpack")
     return tmp_path
 
 
 def test_nothing_changed(parsed: Path) -> None:
-    assert manifest.is_current()
+    assert manifest.is_current(parsed)
 
 
 @pytest.mark.parametrize("name", ["models/marts/a.sql", "macros/m.sql", "dbt_project.yml"])
 def test_a_file_changed(parsed: Path, name: str) -> None:
     (parsed / name).write_text("select 1")
-    assert not manifest.is_current()
+    assert not manifest.is_current(parsed)
 
 
 def test_a_file_was_removed(parsed: Path) -> None:
     (parsed / "models/marts/a.sql").unlink()
-    assert not manifest.is_current()
+    assert not manifest.is_current(parsed)
 
 
 def test_never_parsed(parsed: Path) -> None:
     (parsed / "target/partial_parse.msgpack").unlink()
-    assert not manifest.is_current()
+    assert not manifest.is_current(parsed)
 
 
 def test_parsed_by_another_dbt(parsed: Path) -> None:
     (parsed / "target/manifest.json").write_text('{"metadata": {"dbt_version": "1.0.0"}}')
-    assert not manifest.is_current()
+    assert not manifest.is_current(parsed)
