@@ -102,14 +102,14 @@ class VersionWriter:
         self._con.execute("commit")
 
     def _write_collections(self, con: duckdb.DuckDBPyConnection, contents: Contents, plan: Plan) -> None:
-        from ml.explain.track_record import track_record
+        from ml.explain.track_record import track_records
 
         due = set(plan.records)
+        found = track_records(con, plan.records) if due else {}
         for name, document in contents.collections.items():
             before = plan.stored.get(name)
             if before is None or name in due:
-                found = track_record(con, name)
-                record = as_json(_record(found)).decode() if found else "null"
+                record = as_json(_record(found[name])).decode() if name in found else "null"
             else:
                 record = before.record
             digests = [
