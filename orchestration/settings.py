@@ -118,9 +118,10 @@ class Settings(BaseSettings):
         72, ge=0, description="hours of `as_of` before a collection is trained out of turn again"
     )
     publish_reasons: int = Field(
-        5,
+        0,
         ge=0,
-        description="collections, the most valuable first, whose best tokens are published with reasons",
+        description="collections, the most valuable first, whose best tokens are published with reasons; about "
+        "half a second of CPU each",
     )
     api_host: str = Field("127.0.0.1", description="address that assay serve binds")
     api_port: int = Field(8000, ge=1, le=65_535, description="port that assay serve binds")
@@ -139,6 +140,9 @@ class Settings(BaseSettings):
     )
     api_cors_origins: str = Field(
         "", description="comma-separated origins of web pages that may read the API; * for all"
+    )
+    api_explain: bool = Field(
+        True, description="let the API compute reasons that are not published, when they are asked for"
     )
     api_refuse_after_h: float = Field(
         720, gt=0, description="hours of age beyond which the API answers nothing rather than old values"

@@ -59,6 +59,9 @@ def api_config(settings: Settings) -> ApiConfig:
     from serving.api.config import ApiConfig
     from serving.store.publication import FOLDER
 
+    lake = settings.lake_config()
+    # A copy of the published store has none, and opening it would make one.
+    has_lake = lake.is_postgres or lake.catalog_path.exists()
     origins = tuple(origin.strip() for origin in settings.api_cors_origins.split(",") if origin.strip())
     return ApiConfig(
         folder=settings.home_path / FOLDER,
@@ -71,6 +74,7 @@ def api_config(settings: Settings) -> ApiConfig:
         limits_url="" if settings.api_limits_url is None else settings.api_limits_url.get_secret_value(),
         cors_origins=origins,
         refuse_after_s=settings.api_refuse_after_h * 3600,
+        lake=lake if settings.api_explain and has_lake else None,
     )
 
 

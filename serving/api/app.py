@@ -25,6 +25,7 @@ from serving.api.metrics import CONTENT_TYPE, Metrics
 from serving.api.problems import MEDIA_TYPE, Problem, internal_problem, problem_of
 from serving.api.routes import COMMON, router
 from serving.api.service import Service
+from serving.explainer.client import ExplainerError
 from serving.store.errors import StoreError
 from serving.store.protocol import Store
 from serving.store.sqlite_store import SqliteStore
@@ -132,7 +133,7 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics) -> None:
 
 def _add_problems(app: FastAPI) -> None:
     async def no_answer(_: Request, error: Exception) -> Response:
-        assert isinstance(error, ViewError | StoreError)
+        assert isinstance(error, ViewError | StoreError | ExplainerError)
         return _as_response(problem_of(error))
 
     async def not_as_described(_: Request, error: Exception) -> Response:
@@ -169,6 +170,7 @@ def _add_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, failed)
     app.add_exception_handler(ViewError, no_answer)
     app.add_exception_handler(StoreError, no_answer)
+    app.add_exception_handler(ExplainerError, no_answer)
     app.add_exception_handler(RequestValidationError, not_as_described)
     app.add_exception_handler(HTTPException, refused)
 

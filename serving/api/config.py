@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from lake.config import LakeConfig
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class ApiConfig:
         time_limit_s: Seconds one request may take.
         refuse_after_s: Age of the data in seconds beyond which nothing is served.
         max_age_s: Seconds that caches may keep an answer.
+        lake: Where reasons that are not published are computed from; None: nowhere.
     """
 
     folder: Path
@@ -41,10 +44,12 @@ class ApiConfig:
     time_limit_s: float = 10.0
     refuse_after_s: float = 30 * 86_400.0
     max_age_s: int = 30
+    # Its address of a catalog may hold a password.
+    lake: LakeConfig | None = field(default=None, repr=False)
 
     def to_json(self) -> str:
         """As text, for a worker process."""
-        return json.dumps({**asdict(self), "folder": str(self.folder)})
+        return json.dumps(asdict(self), default=str)
 
     @classmethod
     def from_json(cls, text: str) -> ApiConfig:
@@ -55,5 +60,6 @@ class ApiConfig:
                 **found,
                 "folder": Path(found["folder"]),
                 "cors_origins": tuple(found["cors_origins"]),
+                "lake": None if found["lake"] is None else LakeConfig(**found["lake"]),
             }
         )

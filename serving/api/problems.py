@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from serving.explainer.client import ExplainerBusyError, ExplainerError
 from serving.store.errors import (
     StoreDamagedError,
     StoreError,
@@ -32,6 +33,9 @@ STATUS_AND_TITLE: dict[str, tuple[int, str]] = {
     "unknown-token": (404, "There is no such token"),
     "unknown-wallet": (404, "No holdings are known of this address"),
     "not-explained": (404, "The reasons of this token are not published"),
+    "explanation-behind": (503, "The reasons are of an estimate that is not published yet"),
+    "explainer-busy": (503, "The reasons are not ready yet"),
+    "not-explained-now": (503, "The reasons cannot be computed now"),
     "method-not-allowed": (405, "The path does not take this method"),
     "ambiguous-collection": (409, "Several collections are meant"),
     "too-large": (413, "The body is too large"),
@@ -107,9 +111,14 @@ def internal_problem() -> Problem:
     return Problem("internal", "expected an answer, found an error of ours; it is in the log of the server")
 
 
-def problem_of(error: ViewError | StoreError) -> Problem:
-    """The problem that an error of a view or of the store is."""
+def problem_of(error: ViewError | StoreError | ExplainerError) -> Problem:
+    """The problem that an error of a view, of the store or of the explainer is."""
+    later = {"retry-after": str(RETRY_AFTER_S)}
     if isinstance(error, ViewError):
-        return Problem(error.kind, str(error), error.extra)
+        headers = later if STATUS_AND_TITLE[error.kind][0] == 503 else {}
+        return Problem(error.kind, str(error), error.extra, headers)
+    if isinstance(error, ExplainerError):
+        kind = "explainer-busy" if isinstance(error, ExplainerBusyError) else "not-explained-now"
+        return Problem(kind, str(error), headers=later)
     kind = _STORE_KINDS.get(type(error), "store-unavailable")
-    return Problem(kind, str(error), headers={"retry-after": str(RETRY_AFTER_S)})
+    return Problem(kind, str(error), headers=later)

@@ -22,6 +22,7 @@ from serving.views import collections as collection_views
 from serving.views import portfolio as portfolio_views
 from serving.views import state as state_views
 from serving.views import tokens as token_views
+from serving.views.errors import NotExplainedError
 
 # Paths are routed percent-encoded (`gate`), so names are decoded here.
 CollectionId = Annotated[
@@ -152,11 +153,16 @@ async def get_token(request: Request, collection: CollectionId, token: TokenId, 
 async def get_explanation(
     request: Request, collection: CollectionId, token: TokenId, by: By = None
 ) -> Response:
-    """The parts of the estimate, comparable sales, and how far to trust it; published of the most valuable tokens."""
+    """The parts of the estimate, comparable sales, and how far to trust it: published, or computed when asked for."""
     service, edition, now = _parts(request)
-    return _reply(
-        request, service, edition, now, token_views.explanation_answer(edition, collection, token, by, now)
-    )
+    try:
+        body = token_views.explanation_answer(edition, collection, token, by, now)
+    except NotExplainedError as error:
+        if service.explainer is None:
+            raise
+        document = await service.explainer.explain(edition.pointer.version, error.collection, token)
+        body = token_views.computed_explanation(edition, error.collection, token, document, now)
+    return _reply(request, service, edition, now, body)
 
 
 @get("/tokens/{collection}/{token}/history", models.HistoryPage, "tokens", "Past estimates of a token")

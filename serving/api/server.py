@@ -7,7 +7,10 @@ Measured under load granian answers with a third of uvicorn's 99th percentile ([
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+from multiprocessing.connection import wait
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from serving.api.config import ApiConfig
@@ -49,4 +52,13 @@ def make_application() -> Application:
     """The application of a worker process."""
     from serving.api.app import build_app
 
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
     return build_app(ApiConfig.from_json(os.environ[CONFIG_VARIABLE]))
+
+
+def _end_with(sentinel: int) -> None:
+    """End this process when its parent ends: one that was killed cannot say so, and nothing may keep the port."""
+    wait([sentinel])
+    os._exit(1)

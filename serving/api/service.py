@@ -1,6 +1,6 @@
 """What all routes share: the store, the clock, and the headers of an answer.
 
-Here: those. Not here: routes, keys or limits.
+Here: those, and where reasons that are not published come from. Not here: routes, keys or limits.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from serving.api.config import ApiConfig
+from serving.explainer.client import Explainer
 from serving.store.protocol import Edition, Store
 from serving.views.answer import etag
 
@@ -29,6 +30,9 @@ class Service:
 
     def __init__(self, config: ApiConfig, store: Store, clock: Callable[[], float] = time.time) -> None:
         self.config, self.store, self.now = config, store, clock
+        self.explainer = (
+            None if config.lake is None else Explainer(config.lake, patience_s=0.8 * config.time_limit_s)
+        )
         scope = b"public" if config.anonymous else b"private"
         self._cache_control = b"%b, max-age=%d" % (scope, config.max_age_s)
 

@@ -35,6 +35,28 @@ def as_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
 
 
+_TIMES = frozenset(
+    (
+        *("as_of", "watermark", "since", "until", "sold_at"),
+        *("collection_last_sale_at", "trained_until", "market_model_trained_until"),
+    )
+)
+
+
+def with_iso_times(value: Any) -> Any:
+    """The same with its times as all answers write them: `2026-01-01 00:00:00.5` is 2026-01-01T00:00:00Z."""
+    if isinstance(value, list):
+        return [with_iso_times(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: f"{item.split('.')[0].replace(' ', 'T')}Z"
+        if name in _TIMES and isinstance(item, str)
+        else with_iso_times(item)
+        for name, item in value.items()
+    }
+
+
 def _accuracy(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     report = con.execute(
         f"select {iso_utc('as_of')}, document from monitoring.accuracy_report limit 1"

@@ -2,9 +2,9 @@
 
 Here: the choice, and calling `ml.explain`. Not here: the explanation (`ml.explain`), or the store's tables.
 
-Concept: explaining costs a fraction of a second for a collection, nearly the same for one token as for all
-([ADR 14](docs/adr/0014-reasons.md)). So the most valuable tokens of the most valuable collections have their reasons
-in the store. For any other token `assay explain` gives them.
+Concept: explaining costs about half a second for a collection, nearly the same for one token as for all
+([ADR 14](docs/adr/0014-reasons.md)). So none are published unless asked for: `serving.explainer` computes them on
+demand. A store that is copied to where there is no lake has those of the most valuable tokens, if so configured.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import UTC
 import duckdb
 
 from ml.registry.artifacts import ArtifactStore
-from serving.store.documents import as_json
+from serving.store.documents import as_json, with_iso_times
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ReasonsConfig:
         comparables: Comparable sales for each token.
     """
 
-    collections: int = 20
+    collections: int = 0
     tokens: int = 25
     comparables: int = 5
 
@@ -82,12 +82,5 @@ def explain_tokens(
     explained = explain(con, artifacts, collection, tokens, config.comparables)
     seconds = 0.0 if explained.as_of is None else explained.as_of.replace(tzinfo=UTC).timestamp()
     for token in tokens:
-        document = as_document(explained, token)
-        for name in ("as_of", "watermark", "collection_last_sale_at"):
-            document[name] = _iso(document[name])
+        document = with_iso_times(as_document(explained, token))
         yield token, round(seconds * 1_000_000), as_json(document)
-
-
-def _iso(text: str | None) -> str | None:
-    """`2026-01-01 00:00:00` as the other answers write it."""
-    return None if text is None else text.replace(" ", "T") + "Z"

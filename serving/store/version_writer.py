@@ -11,12 +11,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import duckdb
 
 from ml.registry.artifacts import ArtifactStore
-from serving.store.documents import as_json
+from serving.store.documents import as_json, with_iso_times
 from serving.store.plan import Contents, Plan, collection_body
 from serving.store.reasons import ReasonsConfig, explain_tokens, reasons_digest
 from serving.store.schema import FORMAT, INDEXES, create_statements
@@ -109,7 +108,7 @@ class VersionWriter:
         for name, document in contents.collections.items():
             before = plan.stored.get(name)
             if before is None or name in due:
-                record = as_json(_record(found[name])).decode() if name in found else "null"
+                record = as_json(with_iso_times(found[name].as_dict())).decode() if name in found else "null"
             else:
                 record = before.record
             digests = [
@@ -182,9 +181,3 @@ class VersionWriter:
     def _upsert(self, table: str, row: tuple[object, ...]) -> None:
         self._con.execute(f"insert or replace into {table} values ({', '.join('?' * len(row))})", row)
         self.rows[table] += 1
-
-
-def _record(found: Any) -> dict[str, Any]:
-    """A track record as the other documents write instants."""
-    record = found.as_dict()
-    return record | {name: record[name].split(".")[0] + "Z" for name in ("since", "until")}

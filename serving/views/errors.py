@@ -45,9 +45,23 @@ class UnknownWalletError(ViewError):
 
 
 class NotExplainedError(ViewError):
-    """The reasons of this token are not in the store."""
+    """The reasons of this token are not in the store.
+
+    Attributes:
+        collection: Name of its collection.
+    """
 
     kind = "not-explained"
+
+    def __init__(self, message: str, collection: str) -> None:
+        super().__init__(message)
+        self.collection = collection
+
+
+class ExplanationBehindError(ViewError):
+    """Reasons were computed, but of another estimate than the one that is served."""
+
+    kind = "explanation-behind"
 
 
 class NotPublishedError(ViewError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from serving.store.protocol import CollectionName, Edition, TokenQuery
 from serving.views.answer import answer, array, as_of_text
 from serving.views.collections import find_collection, page_answer, shown
 from serving.views.cursors import cursor_of, key_of
-from serving.views.errors import NotExplainedError, UnknownTokenError, ViewError
+from serving.views.errors import ExplanationBehindError, NotExplainedError, UnknownTokenError, ViewError
 
 
 def token_answer(edition: Edition, identifier: str, token: str, by: str | None, now: float) -> bytes:
@@ -71,10 +72,35 @@ def explanation_answer(edition: Edition, identifier: str, token: str, by: str | 
     body = edition.explanation(found.id, token)
     if body is None:
         raise NotExplainedError(
-            "expected published reasons of this token, found none: they are published of the most valuable tokens; "
-            "`assay explain COLLECTION TOKEN` on the machine of the home gives them for any"
+            "expected published reasons of this token, found none; "
+            "`assay explain COLLECTION TOKEN` on the machine of the home gives them for any",
+            found.name,
         )
     return answer(body, edition.pointer, now)
+
+
+def computed_explanation(edition: Edition, collection: str, token: str, document: bytes, now: float) -> bytes:
+    """Reasons that were computed when they were asked for, if they are those of the estimate that is served.
+
+    Args:
+        edition: What is served.
+        collection: Name of the collection.
+        token: Token id, known to exist.
+        document: The reasons, from the newest state of the lake.
+        now: Seconds since 1970.
+
+    Raises:
+        ExplanationBehindError: The lake has another estimate by now.
+    """
+    found = find_collection(edition, collection, "name")
+    served = json.loads(edition.token(found.id, token) or b"{}")
+    computed = json.loads(document)
+    if computed["stored_estimate_eth"] != served.get("estimate_eth"):
+        raise ExplanationBehindError(
+            "expected the reasons of the estimate that is served, found those of a newer one that is not published "
+            "yet; ask again later"
+        )
+    return answer(document, edition.pointer, now)
 
 
 def batch_answer(edition: Edition, asked: Sequence[tuple[str, str]], now: float) -> bytes:

@@ -6,17 +6,24 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from lake.config import LakeConfig
 from lake.connection import Lake
 from ml.portfolio.valuation import tokens_of, value_portfolio
+from ml.registry.artifacts import ArtifactStore
 from orchestration.definitions import build_defs
 from orchestration.home import open_instance
 from orchestration.settings import load_settings
+from serving.api.app import build_app
+from serving.api.config import ApiConfig
 from serving.store.protocol import TokenQuery
+from serving.store.publication import PublicationConfig, publish
+from serving.store.reasons import ReasonsConfig
 from serving.store.sqlite_store import SqliteStore
 from serving.views.portfolio import wallet_answer
 from tests.homes import finished_market
@@ -96,15 +103,26 @@ def test_the_published_store_has_what_the_lake_has(home):
     assert wallet["interval_method"] == portfolio.method
 
 
-def test_published_explanations_add_up_to_the_published_estimate(home):
+def test_reasons_add_up_to_the_published_estimate_computed_on_demand_and_published(home, tmp_path):
     folder, _ = home
-    edition = SqliteStore(folder / "serving").current()
-    best = json.loads(edition.collections("value", True, None, 1)[0][2])
-    (number,) = (found.id for found in edition.resolve(best["collection"], "name"))
-    for token in edition.tokens(number, TokenQuery(by="value", descending=True, limit=25)):
-        explanation = json.loads(edition.explanation(number, token.token))
-        assert explanation["consistent"]
-        assert sum(step["eth_effect"] for step in explanation["steps"]) == pytest.approx(token.rank_eth)
+    config = PublicationConfig(reasons=ReasonsConfig(collections=1, tokens=5))
+    with _lake(folder).read() as con:
+        publish(
+            con, tmp_path, datetime.fromisoformat("2026-01-01"), ArtifactStore(folder / "artifacts"), config
+        )
+    edition = SqliteStore(tmp_path).current()
+    best = json.loads(edition.collections("value", True, None, 1)[0][2])["collection"]
+    (number,) = (found.id for found in edition.resolve(best, "name"))
+    asked = ApiConfig(folder / "serving", lake=_lake(folder).config, time_limit_s=300.0)
+    with TestClient(build_app(asked)) as client:
+        for token in edition.tokens(number, TokenQuery(by="value", descending=True, limit=5)):
+            published = json.loads(edition.explanation(number, token.token))
+            answer = client.get(f"/v1/tokens/{best}/{token.token}/explanation")
+            assert answer.status_code == 200
+            assert {name: answer.json()[name] for name in published} == published
+            assert published["consistent"]
+            assert sum(step["eth_effect"] for step in published["steps"]) == pytest.approx(token.rank_eth)
+            assert published["watermark"].endswith("Z")
 
 
 def test_nothing_in_an_estimate_was_known_at_or_after_its_as_of(home):

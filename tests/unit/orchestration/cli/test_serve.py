@@ -14,6 +14,7 @@ from orchestration.cli.app import app
 from orchestration.cli.serve import api_config, serve
 from orchestration.errors import HomeError
 from orchestration.home import prepare_home
+from orchestration.resources import open_lake
 from orchestration.settings import SettingsError, load_settings
 from serving.api.keys import KeyFile
 
@@ -74,6 +75,18 @@ def test_settings_reach_the_api(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (config.host, config.anonymous, config.refuse_after_s) == ("127.0.0.1", False, 7200)
     assert config.cors_origins == ("https://a.example", "https://b.example")
     assert type(config).from_json(config.to_json()) == config
+
+
+def test_reasons_are_computed_only_where_there_is_a_lake(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(home=home)
+    assert api_config(settings).lake is None
+    assert not settings.lake_config().catalog_path.exists()
+    open_lake(settings).snapshot_id()
+    config = api_config(settings)
+    assert config.lake == settings.lake_config()
+    assert type(config).from_json(config.to_json()) == config
+    monkeypatch.setenv("ASSAY_API_EXPLAIN", "false")
+    assert api_config(load_settings(home=home)).lake is None
 
 
 def test_help_imports_no_server() -> None:

@@ -153,6 +153,23 @@ def test_a_killed_server_leaves_the_store_whole(changing: Market, tmp_path: Path
     assert {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()} == before
 
 
+def answers(client: httpx.Client) -> bool:
+    """Whether a server is there, asked after a moment."""
+    time.sleep(0.05)
+    try:
+        return client.get("/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_no_worker_outlives_a_killed_server(changing: Market, tmp_path: Path) -> None:
+    with serving(tmp_path / "store") as (client, process):
+        assert client.get("/healthz").status_code == 200
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert any(not answers(client) for _ in range(600))
+
+
 def test_the_description_is_served_as_3_1(changing: Market, tmp_path: Path) -> None:
     with serving(tmp_path / "store") as (client, _):
         described = client.get("/openapi.json").json()
