@@ -41,6 +41,7 @@ class Part(StrEnum):
     oracle = "oracle"
     monitoring = "monitoring"
     drift = "drift"
+    serving = "serving"
 
 
 class Figures:
@@ -141,6 +142,13 @@ def measure_watching(figures: Figures, scratch: Path, home: Path | None, sizes: 
         shutil.rmtree(made)
 
 
+def measure_answers(figures: Figures, scratch: Path, tokens: int) -> None:
+    """Publishing, and answering one token against a bare answer of the same bytes."""
+    from benchmarks.serving import measure_serving
+
+    measure_serving(figures, scratch, tokens)
+
+
 def measure_noise_floor(figures: Figures, home: Path) -> None:
     """The error that no model can go below on a finished home of real data."""
     from benchmarks.noise_floor import measure
@@ -209,6 +217,7 @@ def main(
             help="Collections of the markets of the part `drift`; its size test has ten times as many."
         ),
     ] = 40,
+    serving_tokens: Annotated[int, typer.Option(help="Tokens of the store of the part `serving`.")] = 100_000,
     as_json: Annotated[
         Path | None, typer.Option("--json", help="Also write the figures to this file.")
     ] = None,
@@ -237,6 +246,8 @@ def main(
             measure_watching(figures, scratch, home, scale or [300])
         if Part.drift in parts:
             measure_drift(figures, scratch, drift_collections)
+        if Part.serving in parts:
+            measure_answers(figures, scratch, serving_tokens)
     if as_json:
         as_json.write_text(json.dumps({"machine": machine, "figures": figures.rows}, indent=1) + "\n")
 

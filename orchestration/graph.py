@@ -35,7 +35,7 @@ from orchestration.monitoring.drift_assets import DRIFT_ASSETS
 from orchestration.monitoring.jobs import monitor
 from orchestration.predictions.assets import PREDICTION_ASSETS
 from orchestration.predictions.checks import PREDICTIONS
-from orchestration.predictions.jobs import score
+from orchestration.predictions.jobs import publish, score
 from orchestration.retraining.assets import RETRAINING_ASSETS
 from orchestration.retraining.restoring import restore_champions
 from orchestration.retraining.sensors import build_retraining_sensors
@@ -69,6 +69,7 @@ JOBS: list[Any] = [
     maintain,
     tune,
     monitor,
+    publish,
 ]
 
 

@@ -133,6 +133,36 @@ class Settings(BaseSettings):
     retrain_cooldown_h: float = Field(
         72, ge=0, description="hours of `as_of` before a collection is trained out of turn again"
     )
+    publish_reasons: int = Field(
+        0,
+        ge=0,
+        description="collections, the most valuable first, whose best tokens are published with reasons; about "
+        "half a second of CPU each",
+    )
+    api_host: str = Field("127.0.0.1", description="address that assay serve binds")
+    api_port: int = Field(8000, ge=1, le=65_535, description="port that assay serve binds")
+    api_workers: int = Field(1, ge=1, le=64, description="processes of assay serve that answer")
+    api_anonymous: bool = Field(
+        True, description="let everybody read without a key, within a limit of their own"
+    )
+    api_key_limit: str = Field(
+        "6000/minute", description="requests of one API key, e.g. 100/second; empty: unlimited"
+    )
+    api_anonymous_limit: str = Field(
+        "600/minute", description="requests of one address without a key; empty: unlimited"
+    )
+    api_limits_url: SecretStr | None = Field(
+        None, description="where several processes count requests together (redis://…); default each its own"
+    )
+    api_cors_origins: str = Field(
+        "", description="comma-separated origins of web pages that may read the API; * for all"
+    )
+    api_explain: bool = Field(
+        True, description="let the API compute reasons that are not published, when they are asked for"
+    )
+    api_refuse_after_h: float = Field(
+        720, gt=0, description="hours of age beyond which the API answers nothing rather than old values"
+    )
     enable_schedules: bool = Field(False, description="turn on all schedules and sensors")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "CRITICAL",

@@ -148,3 +148,13 @@ def coverage(error_log: FloatArray, half_width: FloatArray) -> float:
     if not usable.any():
         return float("nan")
     return float((np.abs(error_log[usable]) <= half_width[usable]).mean())
+
+
+def coverage_by_group(
+    error_log: FloatArray, half_width: FloatArray, group: IntArray, groups: int
+) -> FloatArray:
+    """`coverage` of each group, shape (groups,); NaN for a group without intervals."""
+    usable = np.isfinite(half_width) & np.isfinite(error_log)
+    inside = usable & (np.abs(error_log) <= half_width)
+    counts, hits = (np.bincount(group[rows], minlength=groups) for rows in (usable, inside))
+    return np.divide(hits, counts, out=np.full(groups, np.nan), where=counts > 0)

@@ -22,6 +22,9 @@ import numpy.typing as npt
 Float = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.integer]
 
+ALL_MARKETS = "all"
+"""Stands for every market together: what a market with too few portfolios borrows."""
+
 
 @dataclass(frozen=True)
 class RiskConfig:

@@ -15,17 +15,12 @@ from datetime import datetime
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
-from ml.portfolio.past import ALL_MARKETS, read_risk
-from ml.portfolio.risk import PortfolioRisk, RiskConfig, log_variance, sum_interval
+from ml.portfolio.interval import portfolio_interval
+from ml.portfolio.past import read_risk
+from ml.portfolio.risk import RiskConfig
 from ml.states import NoValue
-
-METHOD_RISK = "common risk"
-METHOD_TOKEN = "the token's own"
-METHOD_BOUNDS = "bounds added"
-METHOD_NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,7 @@ def value_portfolio(
     total = float(sum(row["expected_eth"] for row in valued))
     as_of = max((row["as_of"] for row in valued), default=None)
     risks = read_risk(con, as_of) if as_of is not None else {}
-    lower, upper, method = _interval(valued, total, risks, config)
+    lower, upper, method = portfolio_interval(valued, total, risks, config)
     shown = [{name: row[name] for name in _SHOWN} for row in valued]
     return PortfolioValue(shown, unvalued, total, lower, upper, method, as_of)
 
@@ -130,32 +125,3 @@ def _estimates(con: duckdb.DuckDBPyConnection, tokens: list[tuple[str, str]]) ->
         return rows.to_arrow_table().to_pylist()
     finally:
         con.unregister("_asked")
-
-
-def _interval(
-    valued: list[dict[str, Any]], total: float, risks: dict[str, PortfolioRisk], config: RiskConfig
-) -> tuple[float | None, float | None, str]:
-    if not valued or any(row["upper_80_eth"] is None for row in valued):
-        return None, None, METHOD_NONE
-    if len(valued) == 1:
-        return valued[0]["lower_80_eth"], valued[0]["upper_80_eth"], METHOD_TOKEN
-    shared = risks.get(ALL_MARKETS)
-    used = {row["market"]: risks.get(row["market"], shared) for row in valued}
-    known = {market: risk for market, risk in used.items() if risk is not None}
-    if len(known) < len(used):
-        lower, upper = (float(sum(row[name] for row in valued)) for name in ("lower_80_eth", "upper_80_eth"))
-        return lower, upper, METHOD_BOUNDS
-    place = {market: number for number, market in enumerate(known)}
-    codes: dict[str, int] = {}
-    expected = np.array([row["expected_eth"] for row in valued])
-    variance = log_variance(
-        expected,
-        np.array([np.log(row["upper_80_eth"] / row["estimate_eth"]) for row in valued]),
-        np.array([codes.setdefault(row["collection"], len(codes)) for row in valued]),
-        list(known.values()),
-        np.array([place[row["market"]] for row in valued]),
-        config,
-    )
-    quantile = max(risk.quantile_80 for risk in known.values())
-    lower, upper = sum_interval(total, variance, quantile)
-    return lower, upper, METHOD_RISK

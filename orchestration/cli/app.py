@@ -24,6 +24,7 @@ from orchestration.cli.files import files
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.cli.portfolio import portfolio
 from orchestration.cli.report import report
+from orchestration.cli.serve import api, serve
 from orchestration.cli.sources import sources
 from orchestration.cli.status import status
 from orchestration.cli.tune import tune
@@ -203,6 +204,8 @@ app.command("tune")(tune)
 app.command("why")(why)
 app.command("drill")(drill)
 app.command("ablate")(ablate)
+app.command("serve")(serve)
+app.add_typer(api, name="api")
 app.add_typer(files, name="files")
 app.add_typer(sources, name="sources")
 

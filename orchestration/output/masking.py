@@ -18,7 +18,13 @@ from collections.abc import Iterator
 from functools import lru_cache
 from urllib.parse import quote, quote_plus, unquote
 
-SECRET_VARIABLES = ("ASSAY_CATALOG_URL", "ASSAY_MLFLOW_URL", "ASSAY_ALERT_URLS", "ASSAY_DEADMAN_URL")
+SECRET_VARIABLES = (
+    "ASSAY_CATALOG_URL",
+    "ASSAY_MLFLOW_URL",
+    "ASSAY_ALERT_URLS",
+    "ASSAY_DEADMAN_URL",
+    "ASSAY_API_LIMITS_URL",
+)
 """Settings that hold credentials. Their whole values are secret, and so are the parts that give access."""
 
 URL_SEPARATOR = re.compile(r"\s*,\s*(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")

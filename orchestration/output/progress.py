@@ -30,6 +30,7 @@ STAGES = {
     "token_features": "token features",
     "token_estimates": "estimates",
     "walk_forward_accuracy": "accuracy",
+    "published_estimates": "publication",
     "tuning_study": "tuning",
     "estimate_ledger": "monitoring",
     "online_metrics": "monitoring",

@@ -1,4 +1,4 @@
-"""The job `score`. Here: the selection. Not here: what its assets do (`orchestration.predictions.assets`)."""
+"""The jobs `score` and `publish`. Here: the selections. Not here: what their assets do (`orchestration.predictions.assets`)."""
 
 import dagster as dg
 
@@ -6,4 +6,10 @@ score = dg.define_asset_job(
     "score",
     dg.AssetSelection.assets("token_features", "token_estimates"),
     description="Value every token with the champions. Loads models, trains none.",
+)
+
+publish = dg.define_asset_job(
+    "publish",
+    dg.AssetSelection.assets("published_estimates"),
+    description="Write what the API answers from. Last, because it says also how fresh and how right estimates are.",
 )

@@ -1,4 +1,4 @@
-"""The main job: ingest → build → train what is due → score → monitor, each a Dagster run on the home's instance.
+"""The main job: ingest → build → train what is due → score → monitor → publish, each a Dagster run on the home.
 
 Here: the order, and continuing from what is there. Not here: what any step does. The command line, the job
 `everything` and its schedule all come through `run_everything`.
@@ -50,11 +50,12 @@ def run_everything(
         trained = _train_what_is_due(runner, say)
         runner.run("score")
         runner.run("monitor")
+        runner.run("publish")
         return _summarise(runner, trained, as_of)
 
 
 def run_refresh(location: CodeLocation, instance: dg.DagsterInstance) -> dict[str, float]:
-    """The hourly path: ingest, build, score with the current champions, monitor. Trains nothing.
+    """The hourly path: ingest, build, score with the current champions, monitor, publish. Trains nothing.
 
     Returns:
         Seconds by stage.
@@ -67,6 +68,7 @@ def run_refresh(location: CodeLocation, instance: dg.DagsterInstance) -> dict[st
         _ingest_and_build(runner)
         runner.run("score")
         runner.run("monitor")
+        runner.run("publish")
         return {stage.name: stage.seconds for stage in runner.stages.values()}
 
 

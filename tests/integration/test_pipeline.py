@@ -6,15 +6,26 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from lake.config import LakeConfig
 from lake.connection import Lake
+from ml.portfolio.valuation import tokens_of, value_portfolio
+from ml.registry.artifacts import ArtifactStore
 from orchestration.definitions import build_defs
 from orchestration.home import open_instance
 from orchestration.settings import load_settings
+from serving.api.app import build_app
+from serving.api.config import ApiConfig
+from serving.store.protocol import TokenQuery
+from serving.store.publication import PublicationConfig, publish
+from serving.store.reasons import ReasonsConfig
+from serving.store.sqlite_store import SqliteStore
+from serving.views.portfolio import wallet_answer
 from tests.homes import finished_market
 from tests.lake_content import content, differences
 
@@ -70,6 +81,48 @@ def test_the_json_has_its_documented_fields(home):
     assert promised <= set(summary)
     assert {"name", "seconds", "rows"} == set(summary["stages"][0])
     assert all(row["difference"] == 0 for row in summary["reconciliation"])
+
+
+def test_the_published_store_has_what_the_lake_has(home):
+    folder, _ = home
+    edition = SqliteStore(folder / "serving").current()
+    with _lake(folder).read() as con:
+        rows = con.execute(
+            "select collection, token_id, estimate_eth, grade, no_value_reason from predictions.token_estimates"
+        ).fetchall()
+        owner = con.execute("select mode(owner) from marts.fct_holdings").fetchone()[0]
+        portfolio = value_portfolio(con, tokens_of(con, owner))
+    numbers = {name: edition.resolve(name, "name")[0].id for name in {row[0] for row in rows}}
+    published = edition.estimates([(numbers[row[0]], row[1]) for row in rows])
+    for collection, token, *expected in rows:
+        answer = json.loads(published[numbers[collection], token])
+        assert [answer[name] for name in ("estimate_eth", "grade", "no_value_reason")] == expected
+    wallet = json.loads(wallet_answer(edition, owner, now=0.0))
+    assert wallet["value_eth"] == pytest.approx(portfolio.sum_eth)
+    assert wallet["interval_80_eth"] == pytest.approx([portfolio.lower_80_eth, portfolio.upper_80_eth])
+    assert wallet["interval_method"] == portfolio.method
+
+
+def test_reasons_add_up_to_the_published_estimate_computed_on_demand_and_published(home, tmp_path):
+    folder, _ = home
+    config = PublicationConfig(reasons=ReasonsConfig(collections=1, tokens=5))
+    with _lake(folder).read() as con:
+        publish(
+            con, tmp_path, datetime.fromisoformat("2026-01-01"), ArtifactStore(folder / "artifacts"), config
+        )
+    edition = SqliteStore(tmp_path).current()
+    best = json.loads(edition.collections("value", True, None, 1)[0][2])["collection"]
+    (number,) = (found.id for found in edition.resolve(best, "name"))
+    asked = ApiConfig(folder / "serving", lake=_lake(folder).config, time_limit_s=300.0)
+    with TestClient(build_app(asked)) as client:
+        for token in edition.tokens(number, TokenQuery(by="value", descending=True, limit=5)):
+            published = json.loads(edition.explanation(number, token.token))
+            answer = client.get(f"/v1/tokens/{best}/{token.token}/explanation")
+            assert answer.status_code == 200
+            assert {name: answer.json()[name] for name in published} == published
+            assert published["consistent"]
+            assert sum(step["eth_effect"] for step in published["steps"]) == pytest.approx(token.rank_eth)
+            assert published["watermark"].endswith("Z")
 
 
 def test_nothing_in_an_estimate_was_known_at_or_after_its_as_of(home):

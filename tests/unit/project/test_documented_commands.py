@@ -30,7 +30,7 @@ def options() -> dict[str, set[str]]:
         for name, command in group.commands.items():
             if hasattr(command, "commands"):
                 commands |= found(command, f"{before}{name} ")
-            else:
+            if not hasattr(command, "commands") or command.invoke_without_command:
                 commands[before + name] = {o for p in command.params for o in p.opts if o.startswith("--")}
         return commands
 
@@ -38,8 +38,8 @@ def options() -> dict[str, set[str]]:
 
 
 def _command(words: list[str], options: dict[str, set[str]]) -> str | None:
-    """The command that a line names: its first word, or its first two; None if there is no such command."""
-    return next((name for name in (" ".join(words[:n]) for n in (1, 2)) if name in options), None)
+    """The command that a line names: the most of its first words that name one; None if there is no such command."""
+    return next((name for name in (" ".join(words[:n]) for n in (3, 2, 1)) if name in options), None)
 
 
 def test_documented_commands_and_options_exist(

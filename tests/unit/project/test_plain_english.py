@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDERS = ("sources", "lake", "ml", "orchestration", "benchmarks", "tests")
+FOLDERS = ("sources", "lake", "ml", "serving", "orchestration", "benchmarks", "tests")
 """Folders that are checked; add a folder once its names are plain."""
 
 BANNED = {
