@@ -50,6 +50,29 @@ def relative_path(folder: str, path: str) -> str | None:
     return relative
 
 
+def write_whole(target: Path, text: str) -> None:
+    """Write a file in one step, so that a reader or a kill finds the old text or the new one, never a part of it.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    _partial(target, text).replace(target)
+
+
+def _partial(target: Path, text: str) -> Path:
+    partial = target.with_name(f"{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with partial.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+    return partial
+
+
 class Storage:
     """One folder or prefix.
 
@@ -89,7 +112,7 @@ class Storage:
             return True
         target = Path(self.folder) / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._partial(target, text)
+        partial = _partial(target, text)
         try:
             # Unlike a rename, a link never replaces an existing file.
             os.link(partial, target)
@@ -118,8 +141,7 @@ class Storage:
                 "(format csv, header false, quote '', escape '', delimiter '\x01')"
             )
             return
-        target = Path(self.folder) / name
-        self._partial(target, text).replace(target)
+        write_whole(Path(self.folder) / name, text)
 
     def has(self, name: str) -> bool:
         """Whether a file exists."""
@@ -128,20 +150,6 @@ class Storage:
             path = self.folder + name
             return bool(self._rows(f"from glob({quoted(f'{path[:-1]}[{path[-1]}]')})"))
         return (Path(self.folder) / name).exists()
-
-    @staticmethod
-    def _partial(target: Path, text: str) -> Path:
-        partial = target.with_name(f"{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
-        try:
-            with partial.open("x") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise
-        return partial
 
     def _rows(self, statement: str) -> list[tuple[object, ...]]:
         con = self.connect()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
+from lake.storage import write_whole
 from lake.tables import is_empty
 from orchestration.errors import HomeError
 
@@ -148,10 +149,7 @@ def write_results(assay: Assay) -> Path:
     target = assay.settings.home_path / RESULT_FILE
     target.parent.mkdir(exist_ok=True)
     with assay.lake.read() as con:
-        document = json.dumps(tuning_results(con), indent=2) + "\n"
-    partial = target.with_suffix(".partial")
-    partial.write_text(document, encoding="utf-8")
-    partial.replace(target)
+        write_whole(target, json.dumps(tuning_results(con), indent=2) + "\n")
     return target
 
 
