@@ -17,6 +17,7 @@ from sources.chains import CHAIN_BY_SPELLING, EVM_CHAINS
 
 NULL_WORDS = (
     "null", "none", "nil", "<nil>", "<null>", "(null)", "nan", "<na>", "na", "n/a", "#n/a", "\\n", "nat",
+    "undefined",
     "-", "--", "—", "–", "?",
 )  # fmt: skip
 """Words, lower case, that say that there is no value."""
@@ -99,7 +100,8 @@ def token_id(raw: str, clean: str, dtype: pa.DataType, chain_sql: str) -> str:
         return f"case when {whole} then {raw}::bigint::varchar end"
     if pa.types.is_integer(dtype):
         return f"case when {raw} >= 0 then {raw}::varchar end"
-    bare = f"regexp_replace({clean}, '^(=\"|[#''])|\"$', '', 'g')"
+    # ="12" and '12 are what spreadsheets make of it, ["12"] is a list of one.
+    bare = f"regexp_replace({clean}, '^(=\"|[#'']|\\[\"?)|\"?\\]$|\"$', '', 'g')"
     evm = "[" + ", ".join(quote(c) for c in EVM_CHAINS) + "]"
     return f"""case
         when regexp_full_match({raw}, '{PLAIN_TOKEN}') then {raw}

@@ -158,7 +158,8 @@ def _number(column: str, mark: str) -> tuple[str, str]:
 def _currency(plan: Plan, unit: str, chain: str, default_currency: str) -> str:
     """SQL: a unit beside the number, else the column's name, else the currency columns, else the chain's coin."""
     own = "getvariable('chains')[regexp_replace(lower(chain), '[ _]+', '-', 'g')]"
-    where = f"coalesce({own}, {quote(chain)})" if "chain" in plan.columns else quote(chain)
+    here = quote(plan.constants.get("chain", chain))
+    where = f"coalesce({own}, {here})" if "chain" in plan.columns else here
     if plan.price_currency is not None:
         return f"coalesce({unit}, {quote(plan.price_currency)})"
     coins = ", ".join(f"{quote(k)}: {quote(v)}" for k, v in COIN_OF.items())
@@ -178,7 +179,9 @@ def _raw_price(plan: Plan, texts: dict[str, str]) -> str:
     parts = [f"part_{i}" for i in range(len(plan.summed))] or ["price_raw"]
     total = " + ".join(f"coalesce(try_cast({p} as double), 0)" for p in parts)
     places = "getvariable('decimals')[getvariable('spelling')[upper(paid_in)]]"
-    if "decimals" in texts:
+    if plan.places is not None:
+        places = str(plan.places)
+    elif "decimals" in texts:
         places = f"coalesce(try_cast(try_cast(decimals as double) as integer), {places})"
     given = f"{parts[0]} is not null"
     readable = f"try_cast({parts[0]} as double) is not null and {places} is not null"
