@@ -168,7 +168,8 @@ def _currency(plan: Plan, unit: str, chain: str, default_currency: str) -> str:
         return f"coalesce({unit}, {coin})"
     stated = [c for c in ("currency", "currency_address") if c in plan.columns]
     if stated:
-        return f"coalesce({unit}, {', '.join(stated)})"
+        # A currency that only has an address is the chain's own coin where it has none.
+        return f"coalesce({', '.join([unit, *stated, *([coin] if stated == ['currency_address'] else [])])})"
     # Without a word on it a price is in ether where ether is the coin; on Polygon and its like it may be in either.
     own_coin = f"case when list_contains(['MATIC', 'BNB', 'AVAX'], {coin}) then null else {coin} end"
     return f"coalesce({unit}, case when {where} = {quote(chain)} then {quote(default_currency)} else {own_coin} end)"
