@@ -54,8 +54,9 @@ _MINUTES = """case when zone[1] in ('+', '-') then
     (case when zone[1] = '-' then -1 else 1 end)
     * (zone[2:3]::integer * 60 + coalesce(try_cast(regexp_extract(zone, '(\\d{2})$', 1) as integer), 0)
         * (length(zone) > 3)::integer) end"""
-_DAY_ONLY = f"""(not contains(x, ':') and not regexp_full_match(x, '{_NUMBER}')
-    and not regexp_full_match(x, '.*T\\d{{4,6}}Z?|{_COMPACT_TIME}|{_HEX_TIME}|[3-5]\\d{{4}}\\.\\d+')) or regexp_full_match(x, '{_COMPACT}')"""
+_WITH_TIME = rf"{_NUMBER}|.*T\d{{4,6}}Z?|{_COMPACT_TIME}|{_HEX_TIME}|[3-5]\d{{4}}\.\d+"
+_DAY_ONLY = f"""(not contains(x, ':') and not regexp_full_match(x, '{_WITH_TIME}'))
+    or regexp_full_match(x, '{_COMPACT}')"""
 
 
 def _formats(days: list[str]) -> str:
@@ -135,7 +136,9 @@ def _of_whole_column(con: duckdb.DuckDBPyConnection) -> tuple[bool, bool]:
     ).fetchone()
     assert row is not None
     if row[2]:
-        usual = con.execute(f"select bool_or(regexp_full_match(raw, '{_FAST}')) from parts where x is null").fetchone()
+        usual = con.execute(
+            f"select bool_or(regexp_full_match(raw, '{_FAST}')) from parts where x is null"
+        ).fetchone()
         if usual is not None and usual[0]:
             return False, False
     return bool(row[0]), bool(row[1])

@@ -60,7 +60,13 @@ def needs_cleaning(source: str) -> str:
     """Whether `text` or `word` would change a text."""
     words = "[" + ", ".join(quote(w) for w in NULL_WORDS) + "]"
     outer = f"regexp_matches({source}, '^[{_BLANKS}]|[{_BLANKS}]$')"
-    return f"{source} = '' or {outer} or (length({source}) < 10 and list_contains({words}, lower({source})))"
+    null_word = f"(length({source}) < 10 and list_contains({words}, lower({source})))"
+    return f"{source} = '' or {outer} or {has_nul(source)} or {null_word}"
+
+
+def has_nul(source: str) -> str:
+    """Whether a text holds the character NUL, which no system after us keeps."""
+    return f"contains({source}, chr(0))"
 
 
 def word(clean: str) -> str:

@@ -34,7 +34,8 @@ _ASSET: dict[str, tuple[str, ...]] = {
     "token_id": (
         "token_id", "tokenid", "asset_token_id", "asset_id", "nft_id", "nft_token_id", "token_token_id",
         "nft_identifier", "asset_identifier", "token_id_string", "tokenid_string", "erc721_token_id", "identifier",
-        "mint", "mint_address", "token_mint", "token_id_binary", "token_ids", "inscription_id", "punk_id", "token_number",
+        "mint", "mint_address", "token_mint", "token_id_binary", "token_ids", "inscription_id",
+        "punk_id", "token_number",
     ),
     "source": ("source",),
 }  # fmt: skip
@@ -75,7 +76,8 @@ _MONEY: dict[str, tuple[str, ...]] = {
     ),
     "price_raw": (
         "price_raw", "raw_price", "amount_raw", "price_wei", "total_price_wei", "sale_price_wei", "price_in_wei",
-        "price_amount_raw", "payment_quantity", "wei", "original_amount_raw", "amount_in_wei", "value_wei", "amount_wei",
+        "price_amount_raw", "payment_quantity", "wei", "original_amount_raw", "amount_in_wei", "value_wei",
+        "amount_wei",
     ),
     "usd": (
         "price_usd", "usd_price", "amount_usd", "price_in_usd", "sale_price_usd", "usd_amount", "usd_value",
@@ -231,7 +233,8 @@ FILE_WORDS: dict[str, str] = {
     "transfers": "transfers", "listing": "listings", "listings": "listings", "bids": "listings", "asks": "listings",
     "rates": "exchange_rates", "prices": "exchange_rates", "price": "exchange_rates", "rate": "exchange_rates",
     "usd": "exchange_rates", "traits": "token_traits", "attributes": "token_traits", "trait": "token_traits",
-    "collections": "collections", "collection": "collections", "bid": "listings", "ask": "listings", "offers": "listings",
+    "collections": "collections", "collection": "collections", "bid": "listings", "ask": "listings",
+    "offers": "listings",
 }  # fmt: skip
 """A word in a file's name that makes a table likelier when the columns fit it."""
 
@@ -250,29 +253,6 @@ UNCERTAINTY_S: dict[str, float] = {
     "approx_week": 302400.0,
 }
 """Half-width in seconds of each timestamp precision (the event time is the middle of the interval)."""
-
-SALE_EVENTS: dict[str, str | None] = {
-    **dict.fromkeys(("mint", "minted", "primary", "primary_sale"), "primary"),
-    **dict.fromkeys((
-        "sale", "sales", "trade", "traded", "bought", "sold", "buy", "buynow", "buy_now", "purchase", "purchased",
-        "successful", "success", "bid_won", "redeem", "item_sold", "accept_bid", "acceptbid", "bid_accepted", "accept_offer",
-        "acceptoffer", "offer_accepted", "take_ask", "take_bid", "takerask", "takerbid", "taker_ask", "taker_bid", "filled",
-        "order_filled", "orderfilled", "orders_matched", "ordersmatched", "match", "matched", "executesale", "execute_sale",
-        "auction_won", "auction_settled", "auction_sale", "won", "nft_sale", "resale", "secondary_sale", "sell", "instant_sell",
-        "instantsell", "pool_buy", "pool_sell", "swap", "ok", "executed",
-    )),
-}  # fmt: skip
-"""Words of an `event` column that name a sale → the market of it, where they say it."""
-
-OTHER_EVENTS: tuple[str, ...] = (
-    "transfer", "created", "list", "listed", "listing", "ask", "bid", "offer", "order", "cancel", "cancelled",
-    "canceled", "bid_entered", "bid_withdrawn", "offer_entered", "collection_offer", "trait_offer", "approve", "burn",
-    "item_listed", "item_cancelled", "item_transferred", "item_received_bid", "ask_cancel", "bid_cancel", "delist",
-    "cancelbid", "cancel_bid", "cancel_listing", "offered", "offer_withdrawn", "bids", "bidding", "withdrawn", "transferred",
-    "airdrop", "unlist", "unlisted", "expired", "stake", "unstake", "deposit", "approval",
-)  # fmt: skip
-"""Words of an `event` column that name no sale: such a row is refused. So is a word of neither kind, where others of the
-column name sales."""
 
 BASE_UNITS: dict[str, tuple[str, int]] = {
     "gwei": ("ETH", 9), "lamports": ("SOL", 9), "lamport": ("SOL", 9), "mutez": ("XTZ", 6), "satoshis": ("BTC", 8),

@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from sources.contract import raw_table
 from sources.distinct import words
-from sources.files.aliases import OTHER_EVENTS, SALE_EVENTS
+from sources.files.events import OTHER_EVENTS, SALE_EVENTS
 from sources.files.money import money_of
+from sources.files.plan import Plan
 from sources.files.reading.tables import PART, ROW
-from sources.files.recognition import Plan
 from sources.files.times import clocks_of
 from sources.values import connect, quote, quote_name
 
@@ -114,7 +114,9 @@ def candidates_of(
         rows = rows.append_column(name, column)
     taken = {c.lower() for c in columns}
     extras = {
-        n: quote_name(n) for n in rows.column_names if n.lower() not in taken and n not in (ROW, PART) and n not in added
+        n: quote_name(n)
+        for n in rows.column_names
+        if n.lower() not in taken and n not in (ROW, PART) and n not in added
     }
     # What was delivered is kept under its own name as long as no contract column is called so.
     for column, name in list(originals.items()):
@@ -234,7 +236,9 @@ def _market(plan: Plan) -> dict[str, str]:
     columns: dict[str, str] = {}
     if "is_primary" in plan.columns:
         flag = quote_name(plan.columns["is_primary"])
-        stated.append(f"case when list_contains(['true', 't', 'yes', '1'], lower({flag}::varchar)) then 'primary' end")
+        stated.append(
+            f"case when list_contains(['true', 't', 'yes', '1'], lower({flag}::varchar)) then 'primary' end"
+        )
     if "event" in plan.columns:
         words = ", ".join(f"{quote(k)}: {quote(v)}" for k, v in SALE_EVENTS.items() if v)
         event = "regexp_replace(lower(_w_event), '[ -]+', '_', 'g')"

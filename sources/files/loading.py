@@ -25,12 +25,13 @@ from sources.files.identity import identify
 from sources.files.keys import with_keys
 from sources.files.long_rows import long_rows
 from sources.files.mapping_file import OwnNames
+from sources.files.plan import Plan
 from sources.files.price_checks import check_prices
-from sources.files.rate_checks import symbols_of, with_distinct_symbols
+from sources.files.rate_checks import named_by_rates, symbols_of, with_distinct_symbols
 from sources.files.reading.discovery import DataFile, plain_stem
 from sources.files.reading.files import read_file
 from sources.files.reading.tables import ROW, FileRows
-from sources.files.recognition import Plan, named_table, recognise
+from sources.files.recognition import named_table, recognise
 from sources.files.refusals import Refusal, refuse
 from sources.files.reports import FileReport
 from sources.files.row_sets import in_known_order, nothing, numbered, packed
@@ -236,6 +237,7 @@ class DirectoryTables:
             parts.rejected[table].append(out)
         rates = rows["exchange_rates"]
         for table in ("sales", "listings"):
+            rows[table] = named_by_rates(rows[table], rates)
             rows[table], out = check_prices(table, rows[table], rates, symbols_of(rates))
             parts.rejected[table].append(out)
         seen = [

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sources.files.plan import Plan
 from sources.files.reading.tables import PART, ROW, FileRows
-from sources.files.recognition import Plan
 from sources.values import is_text
 
 _TYPES = ("trait_type", "traitType", "key", "trait", "name", "attribute", "type", "property")
@@ -44,7 +44,9 @@ def long_rows(plan: Plan, read: FileRows) -> tuple[Plan, FileRows]:
 
 def _of_columns(kept: pa.Table, rows: pa.Table, wide: Mapping[str, str], what: str, value: str) -> pa.Table:
     size, names = rows.num_rows, list(wide)
-    values = [rows.column(n) if is_text(rows.column(n).type) else rows.column(n).cast(pa.string()) for n in names]
+    values = [
+        rows.column(n) if is_text(rows.column(n).type) else rows.column(n).cast(pa.string()) for n in names
+    ]
     # Column by column, then in the order of the file's rows.
     order = np.arange(size * len(names)).reshape(len(names), size).T.ravel()
     long = kept.take(pa.array(np.repeat(np.arange(size), len(names))))
@@ -95,7 +97,9 @@ def attributes_of(cell: str) -> list[tuple[str | None, str | None]] | None:
 
 def _pairs(stated: Any) -> list[tuple[str | None, str | None]] | None:
     if isinstance(stated, dict):
-        within = next((stated[k] for k in ("attributes", "traits") if isinstance(stated.get(k), list | dict)), None)
+        within = next(
+            (stated[k] for k in ("attributes", "traits") if isinstance(stated.get(k), list | dict)), None
+        )
         if within is not None:
             return _pairs(within)
         return [(str(k), _text(v)) for k, v in stated.items() if not isinstance(v, list | dict)]
@@ -115,4 +119,10 @@ def _text(value: Any) -> str | None:
         return str(value).lower()
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
-    return value if isinstance(value, str) else str(value) if isinstance(value, int | float) else json.dumps(value)
+    return (
+        value
+        if isinstance(value, str)
+        else str(value)
+        if isinstance(value, int | float)
+        else json.dumps(value)
+    )

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sources.chains import CHAIN_BY_SPELLING, COIN_OF
 from sources.currencies import DECIMALS, MAX_PRICE, SYMBOL_BY_SPELLING
-from sources.files.recognition import Plan
+from sources.files.plan import Plan
 from sources.values import cleaned, connect, is_text, quote, quote_name
 
 _PLAIN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fnmatch import fnmatch
 
 from sources.currencies import SYMBOL_BY_SPELLING
@@ -24,52 +24,12 @@ from sources.files.aliases import (
 from sources.files.errors import MissingColumnError
 from sources.files.exports import EXPORTS, Export
 from sources.files.mapping_file import OwnNames
+from sources.files.plan import Plan
 from sources.files.reading.discovery import DataFile
 from sources.files.reading.tables import ROW
 from sources.files.shapes import attributes_column, prefixed_columns, rate_columns, trait_columns
 
 _HELPERS = ("date", "time_of_day")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the columns of a file are.
-
-    Attributes:
-        table: Raw table it holds.
-        kind: What it is, for people.
-        columns: Role → column of the file.
-        constants: Role → value for every row.
-        price_currency: Currency of the prices, where the file or a column's name says it for all rows.
-        native_currency: Whether prices are in the chain's own coin.
-        prefix: Put before each collection's name.
-        trait_column: Column that is a trait of the token, besides the table's own rows.
-        known_contracts_only: Whether rows of contracts that no other file knows are refused.
-        summed: Columns that together are the price in base units.
-        places: Decimal places from the prices' base unit to the currency, where a column's name says it.
-        attributes: Column whose cells are lists of traits.
-        wide: Column → the trait, or currency, whose values it holds.
-    """
-
-    table: str
-    kind: str
-    columns: dict[str, str]
-    constants: dict[str, str] = field(default_factory=dict)
-    price_currency: str | None = None
-    native_currency: bool = False
-    prefix: str = ""
-    trait_column: str | None = None
-    known_contracts_only: bool = False
-    summed: tuple[str, ...] = ()
-    places: int | None = None
-    attributes: str | None = None
-    wide: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def used(self) -> set[str]:
-        """Columns of the file that have a role."""
-        more = (c for c in (self.trait_column, self.attributes) if c)
-        return {*self.columns.values(), *self.summed, *self.wide, *more}
 
 
 def recognise(
@@ -119,8 +79,7 @@ def _plain(names: Sequence[str]) -> dict[str, str]:
         if name != ROW:
             found.setdefault(plain_name(name), name)
     for name, column in list(found.items()):
-        if name.endswith("_utc"):
-            found.setdefault(name.removesuffix("_utc"), column)
+        found.setdefault(name.removesuffix("_utc"), column)
     return found
 
 
@@ -171,11 +130,15 @@ def _by_columns(file: DataFile, plain: Mapping[str, str]) -> str | None:
 
 
 def _has_shape(plain: Mapping[str, str], meant: set[str]) -> bool:
-    """Whether the columns are those of a table of traits, or of rates if it is called so, with several facts in a row."""
+    """Whether the columns are those of a table of traits, or of rates if it is called so, with several facts a row."""
     of_tokens = all(_any_alias("token_traits", group, plain) for group in TABLES["token_traits"].needs[:-1])
     if of_tokens and (attributes_column(plain) or prefixed_columns(plain) or "token_traits" in meant):
         return True
-    return "exchange_rates" in meant and _any_alias("exchange_rates", ("event_time",), plain) and bool(rate_columns(plain))
+    return (
+        "exchange_rates" in meant
+        and _any_alias("exchange_rates", ("event_time",), plain)
+        and bool(rate_columns(plain))
+    )
 
 
 def _any_alias(table: str, roles: Sequence[str], plain: Mapping[str, str]) -> bool:
@@ -212,9 +175,18 @@ def _plan(
     constants = dict(export.constants) if export else {}
     if wax:
         constants["chain"] = "wax"
-    if table == "exchange_rates" and "symbol" not in columns and "rate" in columns and (symbol := _symbol_of(file)):
+    if (
+        table == "exchange_rates"
+        and "symbol" not in columns
+        and "rate" in columns
+        and (symbol := _symbol_of(file))
+    ):
         constants["symbol"] = symbol
-    if table == "listings" and (side := _side_of(file)) and ("side" not in columns or plain_name(columns["side"]) == "kind"):
+    if (
+        table == "listings"
+        and (side := _side_of(file))
+        and ("side" not in columns or plain_name(columns["side"]) == "kind")
+    ):
         columns.pop("side", None)
         constants["side"] = side
     kind = export.name if export else table.replace("_", " ")
@@ -281,7 +253,9 @@ def _symbol_of(file: DataFile) -> str | None:
     """The one currency that a file's name names, for prices without a column of symbols."""
     words = [w.upper() for w in re.split(r"[^A-Za-z0-9]+", file.stems[0])]
     # A pair is the price of its first half: ETHUSDT.
-    words = [re.sub(r"^(.{2,})(USDT|USDC|USD)$", r"\1", w) if w not in SYMBOL_BY_SPELLING else w for w in words]
+    words = [
+        re.sub(r"^(.{2,})(USDT|USDC|USD)$", r"\1", w) if w not in SYMBOL_BY_SPELLING else w for w in words
+    ]
     symbols = {SYMBOL_BY_SPELLING[w] for w in words if w in SYMBOL_BY_SPELLING} - {"USD"}
     return symbols.pop() if len(symbols) == 1 else None
 

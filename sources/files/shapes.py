@@ -25,6 +25,7 @@ _NO_TRAIT = re.compile(
     r"|.*(_at|_date|_time|timestamp|date|time|block.*)|source|external.*|background_color|dna|edition|compiler"
 )
 
+
 def attributes_column(plain: Mapping[str, str]) -> str | None:
     """The column that holds lists of attributes, of plain names → columns."""
     return next((plain[n] for n in ATTRIBUTES if n in plain), None)
@@ -35,7 +36,9 @@ def prefixed_columns(plain: Mapping[str, str]) -> dict[str, str]:
     aliases = TABLES["token_traits"].aliases
     known = {n for names in aliases.values() for n in names} | {"trait_count", "attribute_count", *ATTRIBUTES}
     found = {c: _WIDE.fullmatch(c.strip()) for n, c in plain.items() if n not in known}
-    return {c: m[1] for c, m in found.items() if m and not re.fullmatch(r"types?|values?|counts?", m[1].lower())}
+    return {
+        c: m[1] for c, m in found.items() if m and not re.fullmatch(r"types?|values?|counts?", m[1].lower())
+    }
 
 
 def trait_columns(plain: Mapping[str, str], taken: set[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from sources.contract import TIMESTAMP
 from sources.files.aliases import UNCERTAINTY_S
-from sources.files.recognition import Plan
+from sources.files.plan import Plan
 from sources.instants import ReadTimes, read_times
 from sources.values import is_text, quote, quote_name
 

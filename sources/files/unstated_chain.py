@@ -10,7 +10,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.files.recognition import Plan
+from sources.files.plan import Plan
 from sources.values import is_text
 
 _BASE58 = r"^[1-9A-HJ-NP-Za-km-z]{32,44}$"

@@ -78,7 +78,9 @@ def _load(con: duckdb.DuckDBPyConnection, content: str, name: str) -> tuple[tupl
         con.execute("create temp table documents as select 1 as line, $text::json as j", {"text": stripped})
     except duckdb.Error as error:
         if several := _one_after_another(stripped):
-            con.register("texts", pa.table({"line": pa.array([n for n, _ in several]), "j": [t for _, t in several]}))
+            con.register(
+                "texts", pa.table({"line": pa.array([n for n, _ in several]), "j": [t for _, t in several]})
+            )
             con.execute("create temp table documents as select line, j::json as j from texts")
             return ()
         raise UnreadableFileError(
@@ -90,7 +92,10 @@ def _load(con: duckdb.DuckDBPyConnection, content: str, name: str) -> tuple[tupl
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, str]:
     """Temp table `found` (line, position, j), one row per object; whether a line is a row, and the key of the rows."""
-    sample = [json.loads(j, parse_int=_Digits, parse_float=_Digits) for (j,) in con.execute("select j from documents limit 20").fetchall()]
+    sample = [
+        json.loads(j, parse_int=_Digits, parse_float=_Digits)
+        for (j,) in con.execute("select j from documents limit 20").fetchall()
+    ]
     several = con.execute("select count(*) from documents").fetchone()
     lines = bool(several and several[0] > 1)
     if not lines and (named := _reshape(con, sample[0])):
@@ -99,7 +104,10 @@ def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, str]:
         # A list of answers, each with its list of rows.
         path = _path_of_rows(sample[0][0]) if sample[0] else None
         if path and all(_path_of_rows(item) == path and _is_answer(item, path) for item in sample[0]):
-            con.execute("create or replace temp table documents as select line, unnest(json_extract(j, '$[*]')) as j from documents")
+            con.execute(
+                "create or replace temp table documents as"
+                " select line, unnest(json_extract(j, '$[*]')) as j from documents"
+            )
             lines, sample = True, sample[0]
     # Lines that are objects are rows, unless they are answers: lists of objects are then their largest part.
     path = _path_of_rows(sample[0])
@@ -121,7 +129,7 @@ def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, str]:
 
 
 def _one_after_another(text: str) -> list[tuple[int, str]]:
-    """Documents that follow one another over several lines, with the line on which each begins; empty when they do not."""
+    """Documents that follow one another, with the line on which each begins; empty when it is something else."""
     decoder, found, at, line = json.JSONDecoder(), [], 0, 1
     while at < len(text):
         try:
@@ -146,7 +154,9 @@ def _reshape(con: duckdb.DuckDBPyConnection, document: Any) -> str:
     rows, shape = _as_rows(document)
     if rows:
         con.register("rows", pa.table({"j": [json.dumps(row) for row in rows]}))
-        con.execute("create temp table found as select 1 as line, row_number() over () - 1 as position, j::json as j from rows")
+        con.execute(
+            "create temp table found as select 1 as line, row_number() over () - 1 as position, j::json as j from rows"
+        )
     return shape if rows else ""
 
 
@@ -156,7 +166,9 @@ def _as_rows(document: Any) -> tuple[list[dict[str, Any]], str]:
     values = list(document.values())
     if len(values) > 1 and all(isinstance(v, dict) and v for v in values):
         keys = values[0].keys()
-        same = all(v.keys() == keys for v in values) and not any(isinstance(x, dict) for v in values for x in v.values())
+        same = all(v.keys() == keys for v in values) and not any(
+            isinstance(x, dict) for v in values for x in v.values()
+        )
         if same and all(k.isdigit() for k in keys):
             return [{n: column[k] for n, column in document.items()} for k in keys], "columns"
         if len(values) > 2 and len({frozenset(v) for v in values}) <= 3 and len(keys) > 2:
@@ -174,7 +186,8 @@ def _as_rows(document: Any) -> tuple[list[dict[str, Any]], str]:
 def _names(items: list[Any]) -> list[str]:
     """Names of columns: texts, or objects with a name each."""
     names = [i.get("name") or i.get("label") if isinstance(i, dict) else i for i in items]
-    return names if all(isinstance(n, str) for n in names) and len(set(names)) == len(names) else []
+    texts = [n for n in names if isinstance(n, str)]
+    return texts if len(set(texts)) == len(names) else []
 
 
 def _is_answer(document: Any, path: str) -> bool:

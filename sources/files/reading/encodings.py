@@ -147,7 +147,9 @@ def _title_lines(lines: list[str]) -> int:
     widths = {s: [_fields(line, s) for line in lines if line.strip()] for s in _SEPARATORS}
     # The most frequent number of fields by a separator, if most lines have it.
     usual = {s: Counter(w[-50:]).most_common(1)[0] for s, w in widths.items() if w}
-    fitting = {s: n for s, (n, times) in usual.items() if n > 2 and times > 0.5 * len(widths[s][-50:]) and times > 2}
+    fitting = {
+        s: n for s, (n, times) in usual.items() if n > 2 and times > 0.5 * len(widths[s][-50:]) and times > 2
+    }
     for at, line in enumerate(lines[:_MOST_TITLES]):
         for separator, fields in fitting.items():
             filled = sum(bool(f.strip(' "')) for f in line.split(separator))

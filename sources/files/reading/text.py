@@ -208,7 +208,7 @@ def _bytes(text: str) -> bytes:
 
 
 def _spelled(text: str) -> str:
-    """A text in which bytes that are no UTF-8 are written as \\xe9."""
+    """A text in which bytes that are no UTF-8 are written as a backslash, x and two hex digits."""
     return "".join(f"\\x{ord(c) - _BYTES:02x}" if ord(c) >= _BYTES + 128 else c for c in text)
 
 
