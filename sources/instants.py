@@ -43,7 +43,7 @@ _FORMATS = [
         "", " %H:%M:%S", " %I:%M:%S %p", " %H:%M", " %I:%M %p", ", %H:%M:%S", ", %I:%M:%S %p", ", %H:%M", ", %I:%M %p",
         "T%H%M%S", "T%H%M%SZ",
     )
-]  # fmt: skip
+] + ["%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S UTC %Y", "%a %b %d %H:%M:%S GMT %Y"]  # fmt: skip
 _CLOCKS = ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p", " %H:%M:%S.%g")
 
 

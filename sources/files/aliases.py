@@ -178,6 +178,9 @@ TABLES: dict[str, Table] = {
             **_ASSET,
             **_TIME,
             **_MONEY,
+            "event_time": (
+                *_TIME["event_time"], "listing_time", "listed_at", "valid_from", "start_time", "listing_date",
+            ),
             "order_id": ("order_id", "order_hash"),
             "event_kind": ("event_kind", "event_type"),
             "side": ("side", "order_side", "order_type", "kind"),

@@ -135,7 +135,7 @@ class DirectoryTables:
                 return FileReport(file.name, None, note=why)
             unused = tuple(n for n in read.rows.column_names if n != ROW and n not in plan.used)
             plan, noted = with_chain(plan, read.rows)
-            told = plan
+            stated = plan
             plan, read = long_rows(plan, read)
             notes = (*noted, *self._judge(number, file, plan, read, parts))
         except (UnreadableFileError, MissingColumnError) as error:
@@ -147,7 +147,7 @@ class DirectoryTables:
             plan.table,
             read.num_rows,
             kind=plan.kind,
-            columns=told.columns,
+            columns=stated.columns,
             unused=unused,
             notes=(*read.notes, *notes),
         )

@@ -112,8 +112,6 @@ def _by_columns(file: DataFile, plain: Mapping[str, str]) -> str | None:
     hinted = [t for t in fitting if t in meant]
     if hinted:
         return hinted[0]
-    if "sales" not in fitting and _has_shape(plain, meant):
-        return "exchange_rates" if "exchange_rates" in meant and rate_columns(plain) else "token_traits"
     has_parties = _any_alias("sales", ("buyer", "seller", "tx_hash"), plain)
     if "token_traits" in fitting:
         return "token_traits"
@@ -126,6 +124,8 @@ def _by_columns(file: DataFile, plain: Mapping[str, str]) -> str | None:
         return "listings"
     if "exchange_rates" in fitting and not _any_alias("sales", ("token_id",), plain):
         return "exchange_rates"
+    if "sales" not in fitting and _has_shape(plain, meant):
+        return "exchange_rates" if "exchange_rates" in meant and rate_columns(plain) else "token_traits"
     return None
 
 
@@ -172,6 +172,13 @@ def _plan(
     wax = table == "sales" and fnmatch(file.stems[0].lower(), "sales_wax*")
     if wax and "usd" in columns:
         columns["price"], currency = columns["usd"], "USD"
+    if (
+        table == "sales"
+        and not {"price", "price_raw"} & columns.keys()
+        and {"amount", "symbol"} <= plain.keys()
+    ):
+        # An amount is a price where a symbol says of what; alone it may be a number of tokens.
+        columns["price"], columns["currency"] = plain["amount"], plain["symbol"]
     constants = dict(export.constants) if export else {}
     if wax:
         constants["chain"] = "wax"

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from sources.currencies import SYMBOL_BY_SPELLING
 from sources.files.aliases import TABLES
 
-ATTRIBUTES = (
-    "attributes", "traits", "raw_metadata_attributes", "raw_metadata_traits", "metadata_attributes",
-    "token_attributes", "nft_attributes", "normalized_metadata_attributes", "nft_traits", "token_traits", "metadata",
-    "raw_metadata", "metadata_json", "properties",
-)  # fmt: skip
-"""Columns that hold a list of attributes, or a token's whole metadata."""
+_ATTRIBUTES = (
+    re.compile(r"(.*_)?(attributes|traits)(_json|_list)?"),
+    re.compile(r"(.*_)?metadata(_json|_raw)?|properties"),
+)
+"""Columns that hold a list of attributes, or a token's whole metadata, best first."""
 
 _WIDE = re.compile(r"(?:traits?|attributes?|attrs?|properties)[_.: /-]+(.+)", re.IGNORECASE)
 _NO_TRAIT = re.compile(
@@ -28,13 +27,13 @@ _NO_TRAIT = re.compile(
 
 def attributes_column(plain: Mapping[str, str]) -> str | None:
     """The column that holds lists of attributes, of plain names → columns."""
-    return next((plain[n] for n in ATTRIBUTES if n in plain), None)
+    return next((plain[n] for kind in _ATTRIBUTES for n in plain if kind.fullmatch(n)), None)
 
 
 def prefixed_columns(plain: Mapping[str, str]) -> dict[str, str]:
     """Columns such as `trait_Hat` or `attributes.Hat` → trait."""
     aliases = TABLES["token_traits"].aliases
-    known = {n for names in aliases.values() for n in names} | {"trait_count", "attribute_count", *ATTRIBUTES}
+    known = {n for names in aliases.values() for n in names} | {"trait_count", "attribute_count"}
     found = {c: _WIDE.fullmatch(c.strip()) for n, c in plain.items() if n not in known}
     return {
         c: m[1] for c, m in found.items() if m and not re.fullmatch(r"types?|values?|counts?", m[1].lower())
