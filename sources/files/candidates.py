@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from sources.contract import raw_table
 from sources.distinct import words
-from sources.files.aliases import OTHER_EVENTS, SALE_EVENTS
+from sources.files.events import OTHER_EVENTS, SALE_EVENTS
 from sources.files.money import money_of
-from sources.files.reading.tables import ROW
-from sources.files.recognition import Plan
+from sources.files.plan import Plan
+from sources.files.reading.tables import PART, ROW
 from sources.files.times import clocks_of
 from sources.values import connect, quote, quote_name
 
@@ -47,7 +47,7 @@ _CLEANED = (
     "collection", "contract", "chain", "tx_hash", "log_index", "sub_index", "event", "sale_type", "seller",
     "known_at",
 )  # fmt: skip
-_ZERO = "(0x|\\\\x)?0{40}"
+_ZERO = "(0x|\\\\x)?(0{24})?0{40}"
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,9 @@ def candidates_of(
         rows = rows.append_column(name, column)
     taken = {c.lower() for c in columns}
     extras = {
-        n: quote_name(n) for n in rows.column_names if n.lower() not in taken and n != ROW and n not in added
+        n: quote_name(n)
+        for n in rows.column_names
+        if n.lower() not in taken and n not in (ROW, PART) and n not in added
     }
     # What was delivered is kept under its own name as long as no contract column is called so.
     for column, name in list(originals.items()):
@@ -129,7 +131,8 @@ def candidates_of(
         for role, column in clean.items():
             rows = rows.append_column(f"_w_{role}", column)
         con.register("src", rows)
-        origin = f"{quote(file + ':')} || {quote_name(ROW)} as _source_row"
+        part = f" || '#' || {quote_name(PART)}" if PART in rows.column_names else ""
+        origin = f"{quote(file + ':')} || {quote_name(ROW)}{part} as _source_row"
         read = con.execute(f"select {selected} from (select *, {origin} from src)").to_arrow_table()
     finally:
         con.close()
@@ -171,8 +174,16 @@ def _common(plan: Plan, source: str, chain: str) -> dict[str, str]:
     label = "null::varchar"
     if "collection" in plan.columns:
         label = f"{quote(plan.prefix)} || _w_collection" if plan.prefix else "_w_collection"
+    contract = "_w_contract" if "contract" in plan.columns else "null::varchar"
+    if label != "null::varchar":
+        # A "name" that is an address is the contract.
+        is_address = f"coalesce(regexp_full_match({label}, '0x[0-9a-fA-F]{{40}}'), false)"
+        if "contract" not in plan.columns:
+            columns["contract"] = f"case when {is_address} then {label} end"
+        label = f"case when not {is_address} then {label} end"
+        contract = columns.get("contract", contract)
     columns["_label"] = label
-    columns["collection"] = f"coalesce({label}, _w_contract)" if "contract" in plan.columns else label
+    columns["collection"] = f"coalesce({label}, {contract}::varchar)"
     return columns
 
 
@@ -224,12 +235,21 @@ def _market(plan: Plan) -> dict[str, str]:
     """Primary or secondary, where the row, its event or its seller says so; and whether the event is no sale."""
     stated = ["_w_sale_type"] if "sale_type" in plan.columns else []
     columns: dict[str, str] = {}
+    if "is_primary" in plan.columns:
+        flag = quote_name(plan.columns["is_primary"])
+        stated.append(
+            f"case when list_contains(['true', 't', 'yes', '1'], lower({flag}::varchar)) then 'primary' end"
+        )
     if "event" in plan.columns:
         words = ", ".join(f"{quote(k)}: {quote(v)}" for k, v in SALE_EVENTS.items() if v)
         event = "regexp_replace(lower(_w_event), '[ -]+', '_', 'g')"
         stated.append(f"map {{{words}}}[{event}]")
         others = "[" + ", ".join(quote(w) for w in OTHER_EVENTS) + "]"
-        columns["_no_sale"] = f"coalesce(list_contains({others}, {event}), false)"
+        sales = "[" + ", ".join(quote(w) for w in SALE_EVENTS) + "]"
+        known = f"coalesce(list_contains({sales}, {event}), false)"
+        # A word that we do not know says nothing, unless others beside it name sales.
+        strange = f"({event} is not null and not {known} and bool_or({known}) over ())"
+        columns["_no_sale"] = f"coalesce(list_contains({others}, {event}) or {strange}, false)"
     if "seller" in plan.columns:
         stated.append(f"case when regexp_full_match(lower(_w_seller), '{_ZERO}') then 'primary' end")
     columns["sale_type"] = f"coalesce({', '.join(stated)})" if stated else "null::varchar"

@@ -111,7 +111,7 @@ EXPORTS: tuple[Export, ...] = (
         "Etherscan NFT trades",
         "sales",
         ("txn_hash", "unix_timestamp|unixtimestamp", "token_id", "price"),
-        {"price": "price"},
+        {"price": "price", "collection": "nft"},
     ),
     Export(
         "Etherscan token transfers (API)",

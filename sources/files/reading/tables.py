@@ -17,6 +17,9 @@ from sources.values import connect
 ROW = "_row_of_file"
 """Row number: position counted from 0 in Parquet and in a JSON document, line counted from 1 in text and JSON lines."""
 
+PART = "_part_of_row"
+"""Position, from 1, of a fact within a row that holds several."""
+
 
 @dataclass(frozen=True)
 class FileRows:
