@@ -229,9 +229,7 @@ class Lake:
         finally:
             con.close()
 
-    def _attached(
-        self, *, read_only: bool = False, snapshot: int | None = None
-    ) -> duckdb.DuckDBPyConnection:
+    def _attached(self, *, read_only: bool = False, snapshot: int | None = None) -> duckdb.DuckDBPyConnection:
         """A connection in the lake, with all its threads once the catalog is read."""
         con = self._connect()
         try:
