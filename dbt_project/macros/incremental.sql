@@ -38,9 +38,13 @@
 {%- endmacro %}
 
 
-{# The post-hook of incremental models: keep the hash, in the transaction of the build, if it is another one. #}
+{#
+    The post-hook of incremental models: keep the hash, in the transaction of the build, if it is another one, or if the
+    table is.
+#}
 {% macro remember_text() -%}
-    {%- if execute and model.config.materialized == "incremental" and stored_comment() != text_hash() -%}
+    {%- if execute and model.config.materialized == "incremental"
+        and (stored_comment() != text_hash() or not is_incremental()) -%}
         comment on table {{ this }} is '{{ text_hash() }}'
     {%- endif -%}
 {%- endmacro %}
