@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +16,8 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-ASSAY = str(Path(sys.executable).parent / "assay")
+from tests.command import assay
+
 BUNDLE = (
     Path(os.environ.get("ASSAY_TEST_DATA", Path(__file__).resolve().parents[1].parent / "shared" / "data"))
     / "nft"
@@ -55,12 +54,7 @@ def finished_market(factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     """A simulated market after `assay run`, and the JSON that it has printed. To be read, or copied."""
 
     def make(folder: Path) -> None:
-        done = subprocess.run(
-            [ASSAY, "run", "--json", "--home", str(folder / "home"), *FINISHED],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = assay("run", "--json", "--home", str(folder / "home"), *FINISHED)
         assert done.returncode == 0, done.stderr[-3000:]
         (folder / "run.json").write_text(done.stdout)
 

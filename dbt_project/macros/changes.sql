@@ -14,10 +14,6 @@
 {% macro mark_changes() %}
     {%- if not execute or flags.WHICH not in ["run", "build"] -%}{{ return("select 1") }}{%- endif -%}
     {%- set db = target.database -%}
-    {%- do run_query("create schema if not exists " ~ db ~ ".ops") -%}
-    {%- do run_query(
-        "create table if not exists " ~ db ~ ".ops.mart_watermark (snapshot_id bigint, finished_at timestamp)"
-    ) -%}
     {%- set now = run_query("select id from ducklake_current_snapshot('" ~ db ~ "')").columns[0].values()[0] | int -%}
     {%- set since = last_processed_snapshot() -%}
     {%- if flags.FULL_REFRESH -%}{%- set since = none -%}{%- endif -%}
@@ -26,9 +22,16 @@
         "changes in raw: " ~ ("everything" if since is none else "snapshots " ~ (since + 1) ~ " to " ~ now), info=true
     ) -%}
     {%- set statements -%}
-        create or replace table {{ db }}.ops.mart_run as
+        -- one transaction, and no new tables: after each of those every connection reads the whole catalog again
+        begin transaction;
+        delete from {{ db }}.ops.mart_run;
+        insert into {{ db }}.ops.mart_run by name
         select {{ now }}::bigint as snapshot_id, {{ since is none }} as is_full, now() at time zone 'UTC' as started_at;
+        delete from {{ db }}.ops.dirty_collections;
+        delete from {{ db }}.ops.dirty_entities;
+        delete from {{ db }}.ops.dirty_tokens;
         {% if since is none %}{{ everything_is_dirty() }}{% else %}{{ dirty_since(since + 1, now) }}{% endif %}
+        commit;
     {%- endset -%}
     {{ return(statements) }}
 {% endmacro %}
@@ -71,24 +74,21 @@
 
 {% macro everything_is_dirty() %}
     {%- set db = target.database %}
-    create or replace table {{ db }}.ops.dirty_collections as
+    insert into {{ db }}.ops.dirty_collections by name
     select
         collection,
         timestamp '1970-01-01' as from_known_at
     from {{ source("raw", "sales") }}
     group by collection;
 
-    create or replace table {{ db }}.ops.dirty_entities as
+    insert into {{ db }}.ops.dirty_entities by name
     {% for entity in ["listings", "token_traits"] %}
     select '{{ entity }}' as entity, collection, timestamp '1970-01-01' as from_known_at
     from {{ source("raw", entity) }}
     group by collection
     {{ "union all" if not loop.last }}
     {% endfor %};
-
-    -- empty: a full run does not select single tokens
-    create or replace table {{ db }}.ops.dirty_tokens as
-    select collection, token_id from {{ source("raw", "sales") }} where false;
+    -- no rows in dirty_tokens: a full run does not select single tokens
 {% endmacro %}
 
 
@@ -114,7 +114,7 @@
     select collection, token_id, known_at, side
     from {{ change_feed("listings", first, last) }};
 
-    create or replace table {{ db }}.ops.dirty_entities as
+    insert into {{ db }}.ops.dirty_entities by name
     select 'listings' as entity, collection, min(known_at) as from_known_at
     from (
         select collection, known_at from changed_listings
@@ -130,12 +130,12 @@
     from {{ change_feed("token_traits", first, last) }}
     group by collection;
 
-    create or replace table {{ db }}.ops.dirty_tokens as
+    insert into {{ db }}.ops.dirty_tokens by name
     select collection, token_id from changed_sales
     union
     select collection, token_id from {{ change_feed("transfers", first, last) }};
 
-    create or replace table {{ db }}.ops.dirty_collections as
+    insert into {{ db }}.ops.dirty_collections by name
     with touched as (
         select collection, known_at from changed_sales
         union all

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
 import tempfile
 from contextlib import closing, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 _SCHEME = "sqlite:///"
+EMPTY = Path(__file__).parent / "__pycache__" / f"mlflow-{version('mlflow-skinny')}.sqlite"
+"""A store without models, as this version of MLflow makes it; kept like compiled code, and made again when missing."""
 
 
-def prepare(url: str) -> None:
+def prepare(url: str, empty: Path = EMPTY) -> None:
     """Make a missing SQLite store and let it commit fast; does nothing for any other URL.
 
     Args:
         url: An MLflow registry URI.
+        empty: The file of a store without models; made when it is missing.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow  # noqa: F401 - sets the level of its logger, which the next line is to outlast
@@ -30,26 +35,44 @@ def prepare(url: str) -> None:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     if url.startswith(_SCHEME):
         database = Path(url.removeprefix(_SCHEME))
-        _make(database)
+        _make(database, empty)
         _commit_without_waiting_for_the_disk(database)
 
 
-def _make(database: Path) -> None:
+def _make(database: Path, empty: Path) -> None:
     """Build the schema next to the database and link it into place.
 
     MLflow makes its tables by fifty migrations that SQLite does not undo: killed between two of them, it leaves a file
     that no later start can migrate. A link, unlike a rename, never replaces the store that another process made first.
+    The migrations take 1–2 s, so their result is kept and copied.
     """
     if database.exists():
         return
-    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-
     database.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=database.parent, prefix=f".{database.name}-") as scratch:
         made = Path(scratch) / database.name
-        SqlAlchemyStore(f"{_SCHEME}{made}").engine.dispose()
+        if empty.exists():
+            shutil.copyfile(empty, made)
+        else:
+            _migrate(made)
+            _keep(made, empty)
         with suppress(FileExistsError):
             os.link(made, database)
+
+
+def _migrate(database: Path) -> None:
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(f"{_SCHEME}{database}").engine.dispose()
+
+
+def _keep(made: Path, empty: Path) -> None:
+    """Keep an empty store for the next home. An installation that cannot be written to does without."""
+    part = empty.with_name(f"{empty.name}.{os.getpid()}")
+    with suppress(OSError):
+        empty.parent.mkdir(exist_ok=True)
+        shutil.copyfile(made, part)
+        part.replace(empty)
 
 
 def _commit_without_waiting_for_the_disk(database: Path) -> None:

@@ -1,4 +1,4 @@
-"""The jobs `score` and `publish`. Here: the selections. Not here: what their assets do (`orchestration.predictions.assets`)."""
+"""The jobs `score` and `publish`. Here: the selections. Not here: their assets (`orchestration.predictions.assets`)."""
 
 import dagster as dg
 

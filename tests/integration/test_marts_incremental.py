@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from lake.connection import Lake, current_snapshot
+from orchestration.marts.dbt_runner import environment
 from tests.integration.marts_market import (
     START,
     Marts,
@@ -78,15 +79,27 @@ def test_days_in_random_order_equal_a_full_refresh(
         write_rows(lake, rows, delivered_by)
         marts.dbt("run")
     assert only_tails_were_built(lake)
+    assert executed(tmp_path, "fct_sales") == "select 'unchanged'"
     reorganise(lake)
     marts.dbt("run")
     before = lake.snapshot_id()
     marts.dbt("run", "--full-refresh")
+    assert "insert into" in executed(tmp_path, "fct_sales")
     with lake.read() as con:
         assert current_snapshot(con) > before
         problems = [difference for table in MODELS if (difference := differing_rows(con, table, before))]
         assert not problems, "\n".join(problems)
         every_rule_had_work_to_do(con)
+    marts.dbt("run")
+    assert executed(tmp_path, "fct_sales") == "select 'unchanged'", "nothing is new after a full refresh"
+    with environment({"ASSAY_DBT_SHARED": "other macros"}):
+        marts.dbt("run")
+    assert "insert into" in executed(tmp_path, "fct_sales")
+
+
+def executed(scratch: Path, model: str) -> str:
+    """The statement that dbt has run last for a model."""
+    return (scratch / "target" / "run" / "assay" / "models" / "marts" / f"{model}.sql").read_text().strip()
 
 
 def stragglers(market: dict[str, list[Row]]) -> list[dict[str, list[Row]]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -16,8 +14,9 @@ from lake.config import LakeConfig
 from lake.connection import Lake
 from ml.portfolio.valuation import tokens_of, value_portfolio
 from ml.registry.artifacts import ArtifactStore
-from orchestration.definitions import build_defs
-from orchestration.home import open_instance
+from orchestration.definitions import build_defs, open_location
+from orchestration.home import open_instance, prepare_home
+from orchestration.runs.main_job import ingest_and_build
 from orchestration.settings import load_settings
 from serving.api.app import build_app
 from serving.api.config import ApiConfig
@@ -26,20 +25,11 @@ from serving.store.publication import PublicationConfig, publish
 from serving.store.reasons import ReasonsConfig
 from serving.store.sqlite_store import SqliteStore
 from serving.views.portfolio import wallet_answer
+from tests.command import assay
 from tests.homes import finished_market
 from tests.lake_content import content, differences
 
-ASSAY = str(Path(sys.executable).parent / "assay")
-
 pytestmark = pytest.mark.slow
-
-
-def _run(home: Path, *options: str) -> dict:
-    done = subprocess.run(
-        [ASSAY, "run", "--json", "--home", str(home), *options], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -182,11 +172,16 @@ def _decisions(home: Path) -> int:
 def test_more_days_give_the_facts_and_features_of_a_run_from_scratch(home, tmp_path):
     """Incremental equals full, through every stage that has no model in it."""
     folder, _ = home
-    _run(folder, "--days", "124")
-    _run(tmp_path, "--collections", "12", "--days", "124")
     stages = ("raw", "marts", "features")
-    at_once, day_by_day = (content(_lake(home), stages) for home in (tmp_path, folder))
-    # A collection without a new sale keeps the features of its last build (with that `as_of`).
+    found = []
+    for longer in (folder, tmp_path):
+        settings = load_settings(home=longer, collections=12, days=124)
+        prepare_home(settings)
+        with open_instance(settings) as instance:
+            ingest_and_build(open_location(settings), instance)
+        found.append(content(_lake(longer), stages))
+    day_by_day, at_once = found
+    # Tokens are only given features when they are valued.
     for tables in (at_once, day_by_day):
         del tables["features.token_features"]
     assert differences(at_once, day_by_day) == []
@@ -199,12 +194,7 @@ def test_a_training_out_of_turn_learns_the_sales_since_the_last_prediction_of_th
             "select collection from features.sale_features group by 1 order by count(*) desc limit 1"
         ).fetchone()
         assert _newest(con, "predictions.prior_walk_forward") < _newest(con, "features.sale_features")
-    done = subprocess.run(
-        [ASSAY, "retrain", busiest, "--reason", "a test", "--home", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = assay("retrain", busiest, "--reason", "a test", "--home", str(folder))
     assert done.returncode == 0, done.stderr[-3000:]
     with _lake(folder).read() as con:
         assert _newest(con, "predictions.prior_walk_forward") == _newest(con, "features.sale_features")
@@ -229,11 +219,6 @@ def test_tuning_keeps_its_trials_and_its_verdict_or_the_reason_for_none(home):
 
 
 def _tune(home: Path, budget: str) -> list[dict]:
-    done = subprocess.run(
-        [ASSAY, "tune", "--json", "--home", str(home), "--scope", "pooled", "--budget", budget],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = assay("tune", "--json", "--home", str(home), "--scope", "pooled", "--budget", budget)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)

@@ -1,3 +1,11 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_scope",
+        replaces="true",
+    )
+}}
+
 {%- set reasons = [
     "superseded",
     "duplicate",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champions import ChampionRegistry
+from ml.registry.store import prepare
 
 # Ends without any cleanup at the n-th statement that touches a table which a migration is copying.
 ENDS_ABRUPTLY = """
 import os, sys
+from pathlib import Path
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from ml.registry import store
@@ -27,17 +31,42 @@ def count(connection, cursor, statement, *rest):
         if left == 0:
             os._exit(9)
 
-store.prepare(sys.argv[1])
+store.prepare(sys.argv[1], Path(sys.argv[3]))
 """
 
 
 @pytest.mark.parametrize("statement", [1, 4, 30])
 def test_a_start_killed_between_migrations_leaves_no_half_made_store(tmp_path, statement):
-    url = f"sqlite:///{tmp_path}/mlflow.sqlite"
-    ended = subprocess.run([sys.executable, "-c", ENDS_ABRUPTLY, url, str(statement)], check=False)
-    assert ended.returncode == 9
+    url, empty = f"sqlite:///{tmp_path}/mlflow.sqlite", tmp_path / "empty.sqlite"
+    command = [sys.executable, "-c", ENDS_ABRUPTLY, url, str(statement), str(empty)]
+    assert subprocess.run(command, check=False).returncode == 9
     assert not (tmp_path / "mlflow.sqlite").exists()
+    assert not empty.exists()
     assert ChampionRegistry(url, ArtifactStore(tmp_path / "artifacts")).champions() == {}
+
+
+def test_a_store_is_the_same_made_by_migrations_or_copied(tmp_path):
+    empty = tmp_path / "empty.sqlite"
+    for name in ("first", "second"):
+        prepare(f"sqlite:///{tmp_path}/{name}.sqlite", empty)
+        assert empty.exists()
+    assert dump(tmp_path / "first.sqlite") == dump(tmp_path / "second.sqlite")
+    for name in ("first", "second"):
+        client = ChampionRegistry(f"sqlite:///{tmp_path}/{name}.sqlite", ArtifactStore(tmp_path / "a")).client
+        client.create_registered_model(f"assay.{name}")
+        assert [model.name for model in client.search_registered_models()] == [f"assay.{name}"]
+
+
+def test_where_nothing_can_be_kept_each_store_is_made_by_migrations(tmp_path):
+    (tmp_path / "no folder").write_text("")
+    prepare(f"sqlite:///{tmp_path}/mlflow.sqlite", tmp_path / "no folder" / "empty.sqlite")
+    url = f"sqlite:///{tmp_path}/mlflow.sqlite"
+    assert ChampionRegistry(url, ArtifactStore(tmp_path / "artifacts")).champions() == {}
+
+
+def dump(database):
+    with closing(sqlite3.connect(database)) as con:
+        return list(con.iterdump())
 
 
 def test_two_starts_at_once_share_one_store(tmp_path):
