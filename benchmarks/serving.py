@@ -1,7 +1,7 @@
 """What an answer costs: the look-up of one token against a bare ASGI answer of the same bytes, batches, publications.
 
 Here: a store of made-up tokens, the application called in this process, and a real server under an even load. Not
-here: the client (`even_load`), making a home (`runs`).
+here: the client (`even_load`), making a home (`benchmarks.runs`).
 
 Concept: times mean little on a shared machine, ratios to something measured in the same minute do. Two of them: CPU
 seconds of a call of the application (no sockets, no client), and latency of a real server at a fixed rate. Requests are

@@ -1,6 +1,6 @@
 """DuckDB instances that are kept open for readers of the newest state.
 
-Here: which are kept, when one is opened anew, and a connection of it. Not here: how one is opened (`connection`).
+Here: which are kept, when one is opened anew, and a connection of it. Not here: how one is opened (`lake.connection`).
 
 Concept: opening an instance makes DuckLake read its whole catalog, 0.05 s; another connection of an open one costs a
 tenth, and sees what was committed since by asking for the newest snapshot with each statement. Temporary tables and

@@ -7,7 +7,6 @@ message says what is allowed.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from datetime import datetime
@@ -22,7 +21,8 @@ from lake.config import LakeConfig
 from lake.errors import CatalogUrlError
 from lake.postgres import PostgresAddress
 from orchestration.clock import naive_utc
-from orchestration.output.masking import SECRET_VARIABLES, learn_secret
+from orchestration.output.masking import learn_secret
+from orchestration.output.setting_errors import explain, unknown_variable
 from sources.protocol import SourceError
 
 if TYPE_CHECKING:
@@ -294,14 +294,17 @@ def load_settings(**overrides: object) -> Settings:
     Raises:
         SettingsError: naming each bad variable, the value found and what is allowed.
     """
-    _refuse_unknown_variables()
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | TEST_VARIABLES
+    if unknown := unknown_variable(PREFIX, known, TEST_VARIABLES):
+        raise SettingsError(unknown)
     given = {name: value for name, value in overrides.items() if value is not None}
     remembered = _remembered_by_home(given)
     try:
         return Settings(**{**remembered, **given})  # type: ignore[arg-type]
     except ValidationError as error:
+        about = {name: field.description or "" for name, field in Settings.model_fields.items()}
         # Not chained: pydantic's error still holds the values that it does not show.
-        raise SettingsError(_explain(error)) from None
+        raise SettingsError(explain(error, PREFIX, about)) from None
 
 
 def _remembered_by_home(given: dict[str, object]) -> dict[str, object]:
@@ -342,28 +345,3 @@ def _as_text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _refuse_unknown_variables() -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | TEST_VARIABLES
-    for name in sorted(os.environ):
-        # Variables with a second prefix (ASSAY_LAKE_*) are set by Assay itself for dbt.
-        if name.startswith(PREFIX) and name not in known and not name.startswith("ASSAY_LAKE_"):
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise SettingsError(
-                f"{name} is not a setting{hint}\nAllowed: {', '.join(sorted(known - TEST_VARIABLES))}"
-            )
-
-
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors():
-        field = str(problem["loc"][0]) if problem["loc"] else ""
-        about = Settings.model_fields[field].description if field in Settings.model_fields else ""
-        name = PREFIX + field.upper() if field else "settings"
-        found = f" (found {problem['input']!r})" if field and name not in SECRET_VARIABLES else ""
-        message = problem["msg"].removeprefix("Value error, ")
-        # What concerns several settings names them itself.
-        lines.append((f"{name}: {message}{found}" if field else message) + (f" — {about}" if about else ""))
-    return "\n".join(lines)

@@ -6,7 +6,7 @@ select
         raw_rows.*,
         coalesce(configured.priority, 1) as priority
     from {{ source("raw", table) }} as raw_rows
-    left join {{ source("ops", "sources") }} as configured on raw_rows.delivered_by = configured.name
+    left join {{ target.database }}.ops.sources as configured on raw_rows.delivered_by = configured.name
 {%- endmacro %}
 
 

@@ -1,7 +1,7 @@
 """Which configured sources a home holds: kept at each ingestion, and removed by a command.
 
 Here: `ops.sources`, and taking a source with all its rows out of a home. Not here: what can be set
-(`sources.configuration`), writing rows (`ingest`).
+(`sources.configuration`), writing rows (`orchestration.ingestion.ingest`).
 """
 
 from __future__ import annotations

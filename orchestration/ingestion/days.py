@@ -1,6 +1,6 @@
 """Days of arrival in the raw tables: which differ from the log, and replacing them.
 
-Here: SQL inside the caller's transaction. Not here: which days are asked for (`ingest`).
+Here: SQL inside the caller's transaction. Not here: which days are asked for (`orchestration.ingestion.ingest`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Words of exports for what happened: which name a sale, and which name something else.
 
-Here: the words, as data. Not here: what becomes of a row (`candidates`).
+Here: the words, as data. Not here: what becomes of a row (`sources.files.candidates`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One row for each fact of a table whose rows hold several (see `shapes`).
+"""One row for each fact of a table whose rows hold several (see `sources.files.shapes`).
 
 Here: a column for each trait or currency, and lists of attributes, as long rows. Not here: what the facts mean
-(`candidates`).
+(`sources.files.candidates`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the columns of a file are.
 
-Here: the result of recognising a file. Not here: the choice (`recognition`).
+Here: the result of recognising a file. Not here: the choice (`sources.files.recognition`).
 """
 
 from __future__ import annotations

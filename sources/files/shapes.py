@@ -1,6 +1,6 @@
 """Columns of tables whose rows hold several facts: one for each trait or currency, or a list of attributes in a cell.
 
-Here: recognising such columns. Not here: one row for each fact (`long_rows`).
+Here: recognising such columns. Not here: one row for each fact (`sources.files.long_rows`).
 """
 
 from __future__ import annotations
