@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -224,7 +223,7 @@ class Settings(BaseSettings):
         default = DEFAULT_HOME if self.sources is not None else self.source_configs[0].home
         return (self.home or Path(default)).expanduser().resolve()
 
-    @cached_property
+    @property
     def source_configs(self) -> tuple[SourceConfig, ...]:
         """The configured sources: those that `sources` lists, or the only one that the other settings describe.
 
