@@ -16,6 +16,7 @@ from ml.portfolio.valuation import tokens_of, value_portfolio
 from ml.registry.artifacts import ArtifactStore
 from orchestration.definitions import build_defs, open_location
 from orchestration.home import open_instance, prepare_home
+from orchestration.runs.job_runner import JobRunner
 from orchestration.runs.main_job import ingest_and_build
 from orchestration.settings import load_settings
 from serving.api.app import build_app
@@ -178,7 +179,7 @@ def test_more_days_give_the_facts_and_features_of_a_run_from_scratch(home, tmp_p
         settings = load_settings(home=longer, collections=12, days=124)
         prepare_home(settings)
         with open_instance(settings) as instance:
-            ingest_and_build(open_location(settings), instance)
+            ingest_and_build(JobRunner(open_location(settings), instance))
         found.append(content(_lake(longer), stages))
     day_by_day, at_once = found
     # Tokens are only given features when they are valued.
