@@ -1,8 +1,8 @@
 """The shared cases through source, marts and estimates, in this process: many cases are one market.
 
 A case by itself is a whole run of half a minute. Here each case is read by a source of its own, its collections,
-sources and nameless transactions get the case's name, and the job runs once on all of them. Cases whose rates differ from those
-of the others are a market of their own. `make cases` runs the shared program, one home for each case.
+sources and nameless transactions get the case's name, and the job runs once on all of them. Cases whose rates differ
+from those of the others are a market of their own. `make cases` runs the shared program, one home for each case.
 """
 
 from __future__ import annotations
