@@ -243,7 +243,7 @@ def test_a_currency_that_is_an_address_has_the_rate_of_its_contract(tmp_path: Pa
     assert one["currency"] == "PRIME"
 
 
-def test_ids_that_can_only_be_of_one_chain_say_it(tmp_path: Path) -> None:
+def test_ids_that_can_only_be_of_one_chain_give_it(tmp_path: Path) -> None:
     source = read(tmp_path, sales__csv=f"collection,mint,timestamp,price\nCats,{MINT},2025-03-01,2\n")
     (one,) = read_all(source, "sales")[0].to_pylist()
     assert (one["chain"], one["token_id"], one["currency"]) == ("solana", MINT, "SOL")
@@ -257,7 +257,7 @@ def test_base_units_in_the_name_of_a_column(tmp_path: Path) -> None:
     assert (one["price_native"], one["currency"]) == (1.5, "ETH")
 
 
-def test_an_unknown_event_among_sales_is_no_sale_and_alone_says_nothing(tmp_path: Path) -> None:
+def test_an_unknown_event_among_sales_is_no_sale_and_alone_means_nothing(tmp_path: Path) -> None:
     header = "collection,token_id,timestamp,price,event\n"
     source = read(
         tmp_path, sales__csv=header + "Cats,1,2025-03-01,1,Sold\nCats,2,2025-03-01,9,Gift Wrapped\n"
@@ -270,7 +270,7 @@ def test_an_unknown_event_among_sales_is_no_sale_and_alone_says_nothing(tmp_path
     )
 
 
-def test_a_flag_or_a_padded_zero_address_says_that_a_sale_is_primary(tmp_path: Path) -> None:
+def test_a_flag_or_a_padded_zero_address_makes_a_sale_primary(tmp_path: Path) -> None:
     zero = "0x" + "0" * 64
     found = sales(
         tmp_path,
