@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sources.contract import raw_table
 from sources.distinct import words
@@ -20,7 +21,7 @@ from sources.files.money import money_of
 from sources.files.plan import Plan
 from sources.files.reading.tables import PART, ROW
 from sources.files.times import clocks_of
-from sources.values import connect, quote, quote_name
+from sources.values import connect, is_text, quote, quote_name
 
 KEPT: dict[str, tuple[str, ...]] = {
     "sales": ("_label", "_chain_given", "_has_tx", "_has_log", "_has_sub", "_usd", "_no_sale", "_row"),
@@ -91,7 +92,7 @@ def candidates_of(
     """
     clocks = clocks_of(plan, rows, zone)
     originals, notes = dict(clocks.originals), list(clocks.notes)
-    columns = _common(plan, source, chain)
+    columns = _common(plan, rows, source, chain)
     added = dict(clocks.added)
     columns |= clocks.sql
     if "price" in plan.columns or "price_raw" in plan.columns or plan.summed:
@@ -124,18 +125,27 @@ def candidates_of(
         if name not in extras:
             extras[f"_given_{column}"] = quote_name(name)
             originals[column] = f"_given_{column}"
-    selected = ", ".join(f"{sql} as {quote_name(name)}" for name, sql in (columns | extras).items())
     con = connect()
     try:
         clean = words(con, {r: rows.column(n) for r, n in plan.columns.items() if r in _CLEANED})
         for role, column in clean.items():
             rows = rows.append_column(f"_w_{role}", column)
+        # Columns that go on as they are do not pass through the database.
+        kept = {quote_name(n): n for n in rows.column_names} | {f"_w_{role}": f"_w_{role}" for role in clean}
+        made = {name: sql for name, sql in (columns | extras).items() if sql not in kept}
         con.register("src", rows)
         part = f" || '#' || {quote_name(PART)}" if PART in rows.column_names else ""
         origin = f"{quote(file + ':')} || {quote_name(ROW)}{part} as _source_row"
-        read = con.execute(f"select {selected} from (select *, {origin} from src)").to_arrow_table()
+        selected = ", ".join(f"{sql} as {quote_name(name)}" for name, sql in made.items())
+        computed = con.execute(f"select {selected} from (select *, {origin} from src)").to_arrow_table()
     finally:
         con.close()
+    read = pa.table(
+        {
+            name: computed.column(name) if name in made else rows.column(kept[sql])
+            for name, sql in (columns | extras).items()
+        }
+    )
     return Candidates(read, {c: n for c, n in originals.items() if n in read.column_names}, tuple(notes))
 
 
@@ -150,7 +160,7 @@ def _nothing(name: str) -> str:
     return f"null::{kinds[name]}" if name in kinds else "false"
 
 
-def _common(plan: Plan, source: str, chain: str) -> dict[str, str]:
+def _common(plan: Plan, rows: pa.Table, source: str, chain: str) -> dict[str, str]:
     """SQL of every contract column that is read or fixed without thought."""
     names = set(raw_table(plan.table).names)
     columns = {r: quote_name(n) for r, n in plan.columns.items() if r not in _SELDOM and r in names}
@@ -175,7 +185,7 @@ def _common(plan: Plan, source: str, chain: str) -> dict[str, str]:
     if "collection" in plan.columns:
         label = f"{quote(plan.prefix)} || _w_collection" if plan.prefix else "_w_collection"
     contract = "_w_contract" if "contract" in plan.columns else "null::varchar"
-    if label != "null::varchar":
+    if "collection" in plan.columns and _may_be_addresses(rows.column(plan.columns["collection"])):
         # A "name" that is an address is the contract.
         is_address = f"coalesce(regexp_full_match({label}, '0x[0-9a-fA-F]{{40}}'), false)"
         if "contract" not in plan.columns:
@@ -183,8 +193,16 @@ def _common(plan: Plan, source: str, chain: str) -> dict[str, str]:
         label = f"case when not {is_address} then {label} end"
         contract = columns.get("contract", contract)
     columns["_label"] = label
-    columns["collection"] = f"coalesce({label}, {contract}::varchar)"
+    columns["collection"] = (
+        label if contract == "null::varchar" else f"coalesce({label}, {contract}::varchar)"
+    )
     return columns
+
+
+def _may_be_addresses(names: pa.ChunkedArray) -> bool:
+    return is_text(names.type) and bool(
+        pc.any(pc.match_substring_regex(names, "^ *0[xX]"), min_count=0).as_py()
+    )
 
 
 def _of_table(plan: Plan, now: datetime) -> dict[str, str]:

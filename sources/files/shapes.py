@@ -19,9 +19,9 @@ _ATTRIBUTES = (
 
 _WIDE = re.compile(r"(?:traits?|attributes?|attrs?|properties)[_.: /-]+(.+)", re.IGNORECASE)
 _NO_TRAIT = re.compile(
-    r"(unnamed|index|level)_?\d*|id|name|nft_name|title|description|symbol|standard|type|schema(_name)?"
-    r"|.*(image|uri|url|link|hash|address|owner|rank|score|rarity|count|total|price|volume|supply|animation|media).*"
-    r"|.*(_at|_date|_time|timestamp|date|time|block.*)|source|external.*|background_color|dna|edition|compiler"
+    r"unnamed_?\d*|index|level_\d+|id|name|nft_name|title|description|symbol|standard|schema(_name)?|source|dna|edition"
+    r"|compiler|background_color|(.*_)?(image|uri|url|link|hash|address|owner|rank|score|rarity|count|total|price|volume"
+    r"|supply|animation|external|media|block|date|time|timestamp|at)(_.*)?"
 )
 
 

@@ -42,10 +42,10 @@ def read_text(path: Path) -> FileRows:
     if layout.blanks:
         content = _without_blanks(path, content, layout)
     names, repeated = unique_names(layout.names)
-    table, broken_at = _parse(path, content, layout, names)
+    table, broken_at, has_bytes = _parse(path, content, layout, names)
     lines, broken = _numbers(path, content, layout, table.num_rows, broken_at)
     notes = [] if encoding == "utf-8" else [f"read as {encoding.upper()}"]
-    table, undecodable, guess = _decode(table)
+    table, undecodable, guess = _decode(table) if has_bytes else (table, {}, "")
     notes += [guess] if guess else []
     rows = table.append_column(ROW, pa.array(lines))
     if undecodable:
@@ -71,10 +71,12 @@ def _without_blanks(path: Path, content: bytes | None, layout: Layout) -> bytes:
     return re.sub(re.escape(mark) + b" +" + quote, mark + quote, whole)
 
 
-def _parse(path: Path, content: bytes | None, layout: Layout, names: list[str]) -> tuple[pa.Table, Broken]:
-    """The table and the broken lines; their numbers count records from 1 (Arrow's own, skipped lines not counted).
+def _parse(
+    path: Path, content: bytes | None, layout: Layout, names: list[str]
+) -> tuple[pa.Table, Broken, bool]:
+    """The table, the broken lines and whether there are bytes that are no UTF-8, which are characters of `_BYTES` then.
 
-    Bytes that are no UTF-8 are characters of `_BYTES`.
+    The lines' numbers count records from 1 (Arrow's own, skipped lines not counted).
     """
     broken: Broken = []
 
@@ -107,14 +109,15 @@ def _parse(path: Path, content: bytes | None, layout: Layout, names: list[str]) 
 
     try:
         with _open(path, content) as stream:
-            return attempt(stream, careful=False), broken
+            return attempt(stream, careful=False), broken, False
     except pa.ArrowInvalid as error:
         if "Empty CSV" in str(error):
-            return pa.table({name: pa.array([], pa.string()) for name in names}), broken
+            return pa.table({name: pa.array([], pa.string()) for name in names}), broken, False
     # Arrow hands a line over as text: one that is no UTF-8 would end the reading, and one cell must not.
     with _open(path, content) as stream:
-        valid = bytes(stream.read()).decode("utf-8", _KEEP_BYTES).encode()
-    return attempt(io.BytesIO(valid), careful=True), broken
+        given = bytes(stream.read())
+    valid = given.decode("utf-8", _KEEP_BYTES).encode()
+    return attempt(io.BytesIO(valid), careful=True), broken, len(valid) != len(given)
 
 
 def _numbers(
