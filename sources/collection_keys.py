@@ -44,12 +44,17 @@ def decide(keys: Sequence[CollectionKey]) -> list[CollectionKey]:
         keys: All keys of a home in the order in which they were seen.
     """
     names: dict[tuple[str, str], set[tuple[str, ...]]] = {}
+    held: dict[str | None, tuple[str, ...]] = {}
     for key in keys:
         if key.contract is not None:
             names.setdefault((key.chain, key.given), set()).add(_asset(key))
+            held.setdefault(key.collection, _asset(key))
     groups: dict[tuple[str, ...], list[int]] = {}
     for position, key in enumerate(keys):
-        groups.setdefault(_meant(key, names.get((key.chain, key.given), set())), []).append(position)
+        bearers = names.get((key.chain, key.given), set())
+        # What was decided stays when another contract takes the same name later.
+        before = held.get(key.collection) if key.collection is not None else None
+        groups.setdefault(_meant(key, {before} if before in bearers else bearers), []).append(position)
     result = list(keys)
     taken: set[str] = set()
     undecided = []

@@ -37,6 +37,12 @@ def test_an_impostor_gets_a_key_of_its_own_and_a_bare_name_joins_neither() -> No
     ]
 
 
+def test_an_impostor_that_comes_later_takes_no_rows_from_a_collection() -> None:
+    before = decide([key("a", "apes", "0x1"), key("c", "apes")])
+    after = decide([*before, key("b", "apes", "0x2")])
+    assert [k.collection for k in after] == ["apes", "apes", "apes-0x2"]
+
+
 def test_one_contract_on_two_chains_is_two_collections() -> None:
     there = CollectionKey("b", "polygon", "apes", "0x1")
     assert homes(key("a", "apes", "0x1"), there) == ["apes", "apes-0x1"]
@@ -69,7 +75,7 @@ KEYS = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=1000, deadline=None)
 @given(KEYS, st.integers(0, 12))
 def test_keys_are_stable_and_one_contract_is_one_collection(keys: list[CollectionKey], seen: int) -> None:
     first = decide(keys[:seen])
