@@ -16,6 +16,7 @@ class ApiConfig:
 
     Attributes:
         folder: Folder of the store.
+        keys: Folder of the API keys.
         host: Address to bind.
         port: Port to bind.
         workers: Processes that answer.
@@ -32,6 +33,7 @@ class ApiConfig:
     """
 
     folder: Path
+    keys: Path
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 1
@@ -59,6 +61,7 @@ class ApiConfig:
             **{
                 **found,
                 "folder": Path(found["folder"]),
+                "keys": Path(found["keys"]),
                 "cors_origins": tuple(found["cors_origins"]),
                 "lake": None if found["lake"] is None else LakeConfig(**found["lake"]),
             }

@@ -28,9 +28,8 @@ BODIES = ("/v1/estimates:batch", "/v1/portfolio:value")
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_every_operation_keeps_to_its_description(folder: Path, mode: GenerationMode) -> None:
     """Requests as described and requests that are not, of every operation, checked by Schemathesis."""
-    app = build_app(
-        ApiConfig(folder, anonymous_limit="", max_body_bytes=50_000_000), clock=lambda: PUBLISHED + 60
-    )
+    config = ApiConfig(folder, folder.parent / "api", anonymous_limit="", max_body_bytes=50_000_000)
+    app = build_app(config, clock=lambda: PUBLISHED + 60)
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) == 14

@@ -46,7 +46,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(folder: Path, **settings: object) -> Iterator[tuple[httpx.Client, subprocess.Popen]]:
-    config = ApiConfig(folder, port=free_port(), **{"anonymous_limit": "", **settings})
+    config = ApiConfig(folder, folder.parent / "api", port=free_port(), **{"anonymous_limit": "", **settings})
     process = subprocess.Popen([sys.executable, "-c", START, config.to_json()], stderr=subprocess.PIPE)
     client = httpx.Client(base_url=f"http://127.0.0.1:{config.port}", timeout=30)
     try:
