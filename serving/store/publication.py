@@ -33,9 +33,6 @@ from serving.store.version_writer import VersionWriter
 STALE_AFTER_S = 26 * 3600.0
 """Service level `estimates_fresh`: 26 hours."""
 
-FOLDER = "serving"
-"""Folder of the store within a home."""
-
 
 @dataclass(frozen=True)
 class PublicationConfig:
