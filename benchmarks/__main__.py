@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import tempfile
 from enum import StrEnum
@@ -23,11 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe_machine
+from benchmarks.real_data import BUNDLE
 from benchmarks.runs import Run, assay_run, code_location_seconds
 
-DATA = (
-    Path(os.environ.get("ASSAY_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "nft"
-)
 console = Console(width=120)
 
 
@@ -75,10 +72,10 @@ def measure_default_run(figures: Figures, scratch: Path) -> None:
 
 def measure_real_data(figures: Figures, scratch: Path) -> None:
     """The bundle of real sales, if it is there."""
-    if not DATA.exists():
-        console.print(f"  real data skipped: expected {DATA.name} under ASSAY_TEST_DATA", highlight=False)
+    if not BUNDLE.exists():
+        console.print(f"  real data skipped: expected {BUNDLE.name} under ASSAY_TEST_DATA", highlight=False)
         return
-    run = assay_run(scratch / "real", "--source", "files", "--data-dir", str(DATA))
+    run = assay_run(scratch / "real", "--source", "files", "--data-dir", str(BUNDLE))
     figures.add("real data, whole job", f"{run.elapsed_s:.0f} s", "< 600 s")
     figures.add("  peak memory", f"{run.report['peak_rss_mb']:.0f} MB")
     figures.add(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from filelock import FileLock, Timeout
 
+from lake.storage import write_whole
 from orchestration.errors import HomeError
 from orchestration.settings import MARKET_FILE, SOURCES_FILE
 
@@ -50,9 +50,7 @@ def prepare_home(settings: Settings) -> Path:
     dagster_home.mkdir(parents=True, exist_ok=True)
     source, target = REPOSITORY / "dagster.yaml", dagster_home / "dagster.yaml"
     if not target.exists() or target.read_text() != source.read_text():
-        temporary = target.with_suffix(f".{os.getpid()}")
-        shutil.copyfile(source, temporary)
-        temporary.replace(target)
+        write_whole(target, source.read_text())
     _check_market(home / MARKET_FILE, settings)
     return home
 
@@ -118,9 +116,7 @@ def _check_market(path: Path, settings: Settings) -> None:
 
 
 def _write_market(path: Path, market: dict[str, str | int]) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(market, indent=2) + "\n")
-    temporary.replace(path)
+    write_whole(path, json.dumps(market, indent=2) + "\n")
 
 
 def add_source(settings: Settings, entry: dict[str, Any]) -> Path:

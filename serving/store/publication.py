@@ -206,7 +206,7 @@ def _lag_s(con: duckdb.DuckDBPyConnection, market_time: datetime) -> float:
         """
         select greatest(epoch(
             least((select max(covered_until) from marts.dim_collections), $now::timestamp)
-            - (select max(as_of) from predictions.token_estimates)
+            - (select max(as_of) from predictions.token_estimates where estimate_eth is not null)
         ), 0)
         """,
         {"now": market_time},
