@@ -71,7 +71,7 @@ def test_where_nothing_can_be_kept_or_read_each_store_is_made_by_migrations(tmp_
     assert not list(tmp_path.glob("*.tmp"))
 
 
-def test_the_kept_store_can_be_read_by_whoever_can_read_the_code_and_a_home_by_its_owner_only(tmp_path):
+def test_the_kept_store_can_be_read_by_all_who_can_read_the_code_and_a_home_by_its_owner_only(tmp_path):
     empty = tmp_path / "empty.sqlite"
     before = os.umask(0o077)  # as `prepare_home` sets it
     try:
@@ -93,7 +93,7 @@ def test_two_starts_that_find_no_kept_store_both_work_and_keep_a_whole_one(tmp_p
         for name in ("first", "second")
     ]
     assert [process.wait() for process in started] == [0, 0]
-    # The order of MLflow's indexes and constraints differs from process to process: statements are compared by their letters.
+    # MLflow's indexes and constraints come in another order each time: statements are compared by their letters.
     kept, first, second = (
         sorted(sorted(statement) for statement in dump(tmp_path / f"{name}.sqlite"))
         for name in ("empty", "first", "second")

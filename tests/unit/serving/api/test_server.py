@@ -121,11 +121,13 @@ def test_a_client_that_stops_in_the_middle_of_its_request_is_answered_in_time(
     changing: Market, tmp_path: Path
 ) -> None:
     head = b"POST /v1/estimates:batch HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"
-    with serving(tmp_path / "store", time_limit_s=0.5) as (client, _):
-        with socket.create_connection(("127.0.0.1", client.base_url.port), timeout=20) as raw:
-            raw.sendall(head)
-            assert client.get("/v1/tokens/Apes/1").status_code == 200
-            answer = raw.recv(100_000)
+    with (
+        serving(tmp_path / "store", time_limit_s=0.5) as (client, _),
+        socket.create_connection(("127.0.0.1", client.base_url.port), timeout=20) as raw,
+    ):
+        raw.sendall(head)
+        assert client.get("/v1/tokens/Apes/1").status_code == 200
+        answer = raw.recv(100_000)
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"urn:assay:problem:timeout" in answer
 
