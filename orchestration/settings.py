@@ -138,6 +138,11 @@ class Settings(BaseSettings):
         description="collections, the most valuable first, whose best tokens are published with reasons; about "
         "half a second of CPU each",
     )
+    serving_store: SecretStr | None = Field(
+        None,
+        description="PostgreSQL URL of the published store, for several API machines (postgresql://…); "
+        "default SQLite files under the home",
+    )
     api_host: str = Field("127.0.0.1", description="address that assay serve binds")
     api_port: int = Field(8000, ge=1, le=65_535, description="port that assay serve binds")
     api_workers: int = Field(1, ge=1, le=64, description="processes of assay serve that answer")
@@ -179,6 +184,18 @@ class Settings(BaseSettings):
         if value is not None:
             try:
                 PostgresAddress.of(value.get_secret_value())
+            except CatalogUrlError as error:
+                raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("serving_store")
+    @classmethod
+    def _store_is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                PostgresAddress.of(
+                    value.get_secret_value(), "The address of the published store", f"{PREFIX}SERVING_STORE"
+                )
             except CatalogUrlError as error:
                 raise ValueError(str(error)) from error
         return value
@@ -262,6 +279,15 @@ class Settings(BaseSettings):
         assert self.sources is not None
         path = self.sources.expanduser().resolve()
         return path.name if self.home is not None and path.parent == self.home_path else str(path)
+
+    @property
+    def store_location(self) -> Path | str:
+        """Where estimates are published to and served from: a folder of the home, or a PostgreSQL URL."""
+        from serving.store.files import FOLDER
+
+        return (
+            self.home_path / FOLDER if self.serving_store is None else self.serving_store.get_secret_value()
+        )
 
     def lake_config(self) -> LakeConfig:
         """The lake of this home."""

@@ -27,8 +27,8 @@ from serving.api.routes import COMMON, router
 from serving.api.service import Service
 from serving.explainer.client import ExplainerError
 from serving.store.errors import StoreError
+from serving.store.location import open_store
 from serving.store.protocol import Store
-from serving.store.sqlite_store import SqliteStore
 from serving.views.errors import ViewError
 
 DESCRIPTION = """What every NFT of thousands of collections is worth, how sure that is, and how right it has been.
@@ -47,13 +47,13 @@ def build_app(
 
     Args:
         config: Settings.
-        store: Where editions come from; the SQLite files of `config.folder` when None.
+        store: Where editions come from; `config.store` when None.
         clock: Seconds since 1970.
 
     Raises:
         LimitError: A limit cannot be read.
     """
-    service = Service(config, store or SqliteStore(config.folder, config.refuse_after_s, clock), clock)
+    service = Service(config, store or open_store(config.store, config.refuse_after_s, clock), clock)
     metrics = Metrics(service)
     limiter = Limiter(config.key_limit, config.anonymous_limit, config.limits_url)
     routes = build_routes(service, metrics)

@@ -15,7 +15,8 @@ class ApiConfig:
     """Settings of one API.
 
     Attributes:
-        folder: Folder of the store.
+        folder: Folder of the store in SQLite files.
+        store_url: Address of a store in PostgreSQL, used in place of the folder; empty: the folder.
         keys: Folder of the API keys.
         host: Address to bind.
         port: Port to bind.
@@ -47,8 +48,14 @@ class ApiConfig:
     time_limit_s: float = 10.0
     refuse_after_s: float = 30 * 86_400.0
     max_age_s: int = 30
+    store_url: str = field(default="", repr=False)
     # Its address of a catalog may hold a password.
     lake: LakeConfig | None = field(default=None, repr=False)
+
+    @property
+    def store(self) -> Path | str:
+        """Where the store is (`serving.store.location`)."""
+        return self.store_url or self.folder
 
     def to_json(self) -> str:
         """As text, for a worker process."""

@@ -8,6 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import lru_cache
+from typing import ParamSpec, TypeVar
+
+from starlette.concurrency import run_in_threadpool
 
 from serving.api.config import ApiConfig
 from serving.explainer.client import Explainer
@@ -17,6 +20,8 @@ from serving.views.answer import etag
 JSON = b"application/json"
 
 RawHeaders = list[tuple[bytes, bytes]]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Service:
@@ -35,6 +40,12 @@ class Service:
         )
         scope = b"public" if config.anonymous else b"private"
         self._cache_control = b"%b, max-age=%d" % (scope, config.max_age_s)
+
+    async def look_up(self, view: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call what reads a few rows: here when they are in files, in a thread when another machine has them."""
+        if self.store.is_remote:
+            return await run_in_threadpool(view, *args, **kwargs)
+        return view(*args, **kwargs)
 
     def headers(self, edition: Edition, now: float) -> RawHeaders:
         """Headers of an answer from this edition."""

@@ -13,11 +13,15 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from ml.registry.artifacts import ArtifactStore
 from serving.store.documents import as_json, with_iso_times
+
+if TYPE_CHECKING:
+    from serving.store.plan import Contents, Plan
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,50 @@ def chosen_tokens(con: duckdb.DuckDBPyConnection, config: ReasonsConfig) -> dict
 def reasons_digest(tokens_digest: str, tokens: list[str], config: ReasonsConfig) -> str:
     """Changes when the estimates of the collection or the choice of tokens do."""
     return hashlib.sha256(repr((tokens_digest, tokens, config)).encode()).hexdigest()
+
+
+def changed_reasons(
+    con: duckdb.DuckDBPyConnection,
+    contents: Contents,
+    plan: Plan,
+    stored: dict[int, str],
+    artifacts: ArtifactStore,
+    config: ReasonsConfig,
+) -> tuple[dict[int, list[tuple[Any, ...]]], dict[str, str]]:
+    """The rows of the table `explanations` that take the place of those that are there, by collection.
+
+    Args:
+        con: A read connection of the lake.
+        contents: What the lake holds.
+        plan: The numbers of collections.
+        stored: Digest of the reasons that are there, by collection.
+        artifacts: Where model files are.
+        config: How many.
+
+    Returns:
+        Rows by the number of each collection whose reasons change, none where they go; and why some are missing.
+    """
+    from ml.compute.matrix import FeatureMismatchError
+    from ml.explain.errors import ExplainError
+    from ml.registry.artifacts import ArtifactLostError
+
+    wanted = {plan.ids[name] for name in contents.explained}
+    changed: dict[int, list[tuple[Any, ...]]] = {number: [] for number in stored.keys() - wanted}
+    unexplained = {}
+    for name, tokens in contents.explained.items():
+        number, digest = plan.ids[name], reasons_digest(contents.tokens[name], tokens, config)
+        if stored.get(number) == digest:
+            continue
+        try:
+            changed[number] = [
+                (number, token, digest, as_of, body)
+                for token, as_of, body in explain_tokens(con, artifacts, name, tokens, config)
+            ]
+        except (ExplainError, FeatureMismatchError, ArtifactLostError) as error:
+            # Estimates without reasons are still estimates; yesterday's reasons would be about other ones.
+            changed[number] = []
+            unexplained[name] = str(error)
+    return changed, unexplained
 
 
 def explain_tokens(
