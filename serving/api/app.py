@@ -6,7 +6,8 @@ Here: `build_app`. Not here: starting a server (`server`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -72,6 +73,12 @@ def build_app(
 
 def build_routes(service: Service, metrics: Metrics) -> FastAPI:
     """The routes with their description, without the gate."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.store.close()
+
     # The pages that draw the description load scripts from elsewhere: left out.
     app = FastAPI(
         title="Assay",
@@ -80,6 +87,7 @@ def build_routes(service: Service, metrics: Metrics) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=lifespan,
     )
     app.state.service = service
     app.include_router(router)

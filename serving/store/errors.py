@@ -38,7 +38,9 @@ class PublicationBusyError(PublicationError):
 
 
 class StoreUnreachableError(StoreError):
-    """The database of the store cannot be asked now."""
+    """The database of the store cannot be asked now. `detail` is what it said, for logs and not for answers."""
+
+    detail = ""
 
 
 class StoreAddressError(StoreError):

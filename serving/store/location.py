@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from serving.store.errors import StoreAddressError
 from serving.store.file_target import file_target
 from serving.store.protocol import Store
 from serving.store.sqlite_store import SqliteStore
@@ -32,6 +33,7 @@ def open_store(
     """
     if isinstance(location, Path):
         return SqliteStore(location, refuse_after_s, clock)
+    _require_client()
     from serving.store.postgres_store import PostgresStore
 
     return PostgresStore(location, refuse_after_s, clock)
@@ -47,6 +49,18 @@ def open_target(location: Path | str, timeout_s: float) -> AbstractContextManage
     """
     if isinstance(location, Path):
         return file_target(location, timeout_s)
+    _require_client()
     from serving.store.postgres_target import postgres_target
 
     return postgres_target(location, timeout_s)
+
+
+def _require_client() -> None:
+    try:
+        import psycopg  # noqa: F401
+        import psycopg_pool  # noqa: F401
+    except ImportError as error:
+        raise StoreAddressError(
+            f"expected the package {error.name} for a store in PostgreSQL, found it missing; "
+            "`pip install 'assay[postgres]'` installs it"
+        ) from None

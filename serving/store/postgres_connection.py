@@ -81,7 +81,7 @@ def connect(parameters: dict[str, Any], *, autocommit: bool) -> psycopg.Connecti
 
 
 def as_store_error(error: Exception, parameters: dict[str, Any]) -> StoreError:
-    """An error of PostgreSQL or its client as one of the store; the details are logged."""
+    """An error of PostgreSQL or its client as one of the store."""
     if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
         return StoreMissingError(
             "expected a published store in the database, found none; `assay run` publishes one"
@@ -94,17 +94,24 @@ def as_store_error(error: Exception, parameters: dict[str, Any]) -> StoreError:
         return StoreError("expected an answer in time, the query took longer; ask for fewer rows")
     found = shown(error, parameters)
     if isinstance(error, errors.InsufficientPrivilege):
-        _log.warning("the store in PostgreSQL cannot be used: %s", found)
-        return StoreUnreachableError(
+        unreachable = StoreUnreachableError(
             "expected a user of the database who may use the published store, found one who may not; grant it "
             "(docs/how-to/several-api-machines.md)"
         )
-    reason = next((meaning for words, meaning in _REASONS if words in found), "no server answers")
-    _log.warning("the store in PostgreSQL cannot be asked: %s", found)
-    return StoreUnreachableError(
-        f"expected the database of the published store to answer, found that {reason}; start it or correct {SETTING}, "
-        "then it is served without a restart"
-    )
+    else:
+        reason = next((meaning for words, meaning in _REASONS if words in found), "no server answers")
+        unreachable = StoreUnreachableError(
+            f"expected the database of the published store to answer, found that {reason}; start it or correct "
+            f"{SETTING}, then it is served without a restart"
+        )
+    unreachable.detail = found
+    return unreachable
+
+
+def log_detail(error: StoreError) -> None:
+    """Write what the database said into the log."""
+    if isinstance(error, StoreUnreachableError) and error.detail:
+        _log.warning("the store in PostgreSQL cannot be used: %s", error.detail)
 
 
 def shown(error: Exception, parameters: dict[str, Any]) -> str:

@@ -171,10 +171,15 @@ class PostgresEdition:
 
     def _all(self, sql: str, values: Sequence[Any]) -> list[Any]:
         rows = self._ask(sql, values)
-        if uptime() - self.seen_at > GOOD_FOR_S:
+        # Nothing found may mean that the whole store was replaced; rows that are left, that some were removed.
+        is_there = rows or self._ask(
+            f"select 1 from {SCHEMA}.publications where number = %s and version = %s",
+            (self._number, self.pointer.version),
+        )
+        if not is_there or uptime() - self.seen_at > GOOD_FOR_S:
             raise StoreUnreachableError(
-                f"expected version {self.pointer.version} to be current within the last {GOOD_FOR_S:g} s, found that "
-                "it may be removed by now; ask again"
+                f"expected version {self.pointer.version} to be kept while it is read, found that another one took its "
+                "place; ask again"
             )
         return rows
 

@@ -26,7 +26,7 @@ from serving.store.errors import (
     StoreTooOldError,
     StoreUnreachableError,
 )
-from serving.store.postgres_connection import as_store_error, connect, connection_parameters
+from serving.store.postgres_connection import as_store_error, connect, connection_parameters, log_detail
 from serving.store.postgres_edition import PostgresEdition, uptime
 from serving.store.postgres_schema import SCHEMA, SCHEMA_PREFIX
 from serving.store.postgres_target import POINTER_COLUMNS, pointer_of
@@ -183,6 +183,8 @@ class PostgresStore:
 
     def _fail(self, error: StoreError) -> None:
         """Answer nothing until the next look; connections are made anew then."""
+        if str(error) != str(self._error):
+            log_detail(error)
         self._error, self._edition = error, None
         watch, pool = self._watch, self._pool
         self._watch = self._pool = None

@@ -19,10 +19,10 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from serving.store.errors import PublicationBusyError
+from serving.store.errors import PublicationBusyError, StoreUnreachableError
 from serving.store.files import KEPT_VERSIONS, Pointer
 from serving.store.plan import Base, Stored
-from serving.store.postgres_connection import as_store_error, connect, connection_parameters
+from serving.store.postgres_connection import as_store_error, connect, connection_parameters, log_detail
 from serving.store.postgres_schema import (
     CURRENT,
     PUBLICATIONS,
@@ -101,11 +101,11 @@ class PostgresTarget:
         self, changes: Changes, base: Base | None, stamp: Stamp, timed: Callable[[str], None]
     ) -> Written:
         """Write what differs, list the version, remove what no kept version has, commit."""
+        number = self._next_number()
         if base is None:
             self._con.execute(f"drop schema if exists {SCHEMA} cascade")
             for statement in create_statements():
                 self._con.execute(statement)
-        number = self._one(f"select coalesce(max(number), 0) + 1 from {SCHEMA}.publications")
         writer = PostgresWriter(self._con, number, is_new=base is None)
         unexplained = writer.write(changes)
         if base is None:
@@ -136,6 +136,17 @@ class PostgresTarget:
         names = ("version", "bytes", "published_at", "confirmed_at", "market_time", "lag_s", "stale_after_s")
         found = dict(zip(names, row, strict=True))
         return Written(pointer_of([found[name] for name in POINTER_COLUMNS]), dict(writer.rows), unexplained)
+
+    def _next_number(self) -> int:
+        """Higher than any before: rows of a store that takes another's place belong to none of its versions."""
+        if self._one(f"select (to_regnamespace('{SCHEMA}') is null)::integer"):
+            return 1
+        try:
+            with self._con.transaction():
+                return self._one(f"select coalesce(max(number), 0) + 1 from {SCHEMA}.publications")
+        except (errors.UndefinedTable, errors.UndefinedColumn):
+            # The list is gone. Publications are hours apart, so this is beyond all that were counted from 1.
+            return self._one("select (extract(epoch from clock_timestamp()) / 10)::integer")
 
     def _list(self, number: int, version: str, stamp: Stamp, collections: int) -> None:
         self._con.execute(
@@ -188,21 +199,23 @@ def postgres_target(url: str, timeout_s: float) -> Iterator[PostgresTarget]:
         StoreError: The database cannot be used.
     """
     parameters = connection_parameters(url, application_name="assay publish")
-    con = connect(parameters, autocommit=False)
     try:
-        try:
-            # At least 1 ms: 0 would wait without end.
-            con.execute(f"set local lock_timeout = {max(1, round(timeout_s * 1000))}")
-            con.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
-            con.execute("set local lock_timeout = 0")
-        except errors.LockNotAvailable:
-            raise PublicationBusyError(timeout_s) from None
-        yield PostgresTarget(con)
-        con.commit()
+        with connect(parameters, autocommit=False) as con:
+            try:
+                # At least 1 ms: 0 would wait without end.
+                con.execute(f"set local lock_timeout = {max(1, round(timeout_s * 1000))}")
+                con.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+                con.execute("set local lock_timeout = 0")
+            except errors.LockNotAvailable:
+                raise PublicationBusyError(timeout_s) from None
+            yield PostgresTarget(con)
     except psycopg.Error as error:
-        raise as_store_error(error, parameters) from error
-    finally:
-        con.close()
+        found = as_store_error(error, parameters)
+        log_detail(found)
+        raise found from None
+    except StoreUnreachableError as error:
+        log_detail(error)
+        raise
 
 
 def pointer_of(row: Any) -> Pointer:
