@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lake.config import LakeConfig
@@ -140,8 +140,7 @@ class Settings(BaseSettings):
     )
     serving_store: SecretStr | None = Field(
         None,
-        description="PostgreSQL URL of the published store, for several API machines (postgresql://…); "
-        "default SQLite files under the home",
+        description="PostgreSQL URL of the published store (postgresql://…); default files under the home",
     )
     api_host: str = Field("127.0.0.1", description="address that assay serve binds")
     api_port: int = Field(8000, ge=1, le=65_535, description="port that assay serve binds")
@@ -178,23 +177,14 @@ class Settings(BaseSettings):
     def _naive_utc(cls, value: datetime | None) -> datetime | None:
         return None if value is None else naive_utc(value)
 
-    @field_validator("catalog_url")
+    @field_validator("catalog_url", "serving_store")
     @classmethod
-    def _catalog_is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            try:
-                PostgresAddress.of(value.get_secret_value())
-            except CatalogUrlError as error:
-                raise ValueError(str(error)) from error
-        return value
-
-    @field_validator("serving_store")
-    @classmethod
-    def _store_is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+    def _address_is_postgres(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        what = "lake's catalog" if info.field_name == "catalog_url" else "published store's"
         if value is not None:
             try:
                 PostgresAddress.of(
-                    value.get_secret_value(), "The address of the published store", f"{PREFIX}SERVING_STORE"
+                    value.get_secret_value(), f"The {what} address", f"{PREFIX}{info.field_name}".upper()
                 )
             except CatalogUrlError as error:
                 raise ValueError(str(error)) from error
@@ -279,15 +269,6 @@ class Settings(BaseSettings):
         assert self.sources is not None
         path = self.sources.expanduser().resolve()
         return path.name if self.home is not None and path.parent == self.home_path else str(path)
-
-    @property
-    def store_location(self) -> Path | str:
-        """Where estimates are published to and served from: a folder of the home, or a PostgreSQL URL."""
-        from serving.store.files import FOLDER
-
-        return (
-            self.home_path / FOLDER if self.serving_store is None else self.serving_store.get_secret_value()
-        )
 
     def lake_config(self) -> LakeConfig:
         """The lake of this home."""

@@ -120,6 +120,7 @@ def publish_home(assay: Assay) -> "PublicationReport":
     from datetime import UTC
 
     from ml.registry.artifacts import ArtifactStore
+    from orchestration.home import store_location
     from serving.store.publication import PublicationConfig, publish
     from serving.store.reasons import ReasonsConfig
 
@@ -131,7 +132,7 @@ def publish_home(assay: Assay) -> "PublicationReport":
     with assay.lake.read(assay.lake.snapshot_id()) as con:
         return publish(
             con,
-            assay.settings.store_location,
+            store_location(assay.settings),
             assay.as_of,
             ArtifactStore(home / "artifacts"),
             config,

@@ -61,7 +61,7 @@ def connection_parameters(url: str, **more: Any) -> dict[str, Any]:
         StoreAddressError: The URL cannot be read; the message shows no part of it.
     """
     try:
-        address = PostgresAddress.of(url, "The address of the published store", SETTING)
+        address = PostgresAddress.of(url, "The published store's address", SETTING)
     except CatalogUrlError as error:
         raise StoreAddressError(str(error)) from None
     secret = {} if address.password is None else {"password": address.password}

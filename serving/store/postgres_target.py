@@ -76,16 +76,18 @@ class PostgresTarget:
             return None, "expected a version in the list of publications, found none"
         pointer, (collections, market) = pointer_of(newest), newest[len(POINTER_COLUMNS) :]
         rows = self._current(
-            "collections",
-            "name, id, tokens_digest, history_digest, record_digest, convert_from(record, 'UTF8'), body",
+            "collections", "name, id, tokens_digest, history_digest, record_digest, record, body"
         )
-        stored = {name.decode("utf-8", "surrogatepass"): Stored(*others) for name, *others in rows}
+        stored = {
+            _text(name): Stored(number, tokens, history, records, _text(record), body)
+            for name, number, tokens, history, records, record, body in rows
+        }
         if len(stored) != collections:
             return None, f"expected {collections:,} collections in the store, found {len(stored):,}"
         names = {found.id: name for name, found in stored.items()}
         explained: dict[str, set[str]] = {}
         for number, token in self._current("explanations", "collection, token"):
-            explained.setdefault(names[number], set()).add(token.decode("utf-8", "surrogatepass"))
+            explained.setdefault(names[number], set()).add(_text(token))
         documents = dict(self._current("documents", "name, body"))
         return Base(pointer, stored, documents, explained, market), None
 
@@ -221,3 +223,7 @@ def postgres_target(url: str, timeout_s: float) -> Iterator[PostgresTarget]:
 def pointer_of(row: Any) -> Pointer:
     """A row of the list of versions (`POINTER_COLUMNS` first) as a pointer; there is no file."""
     return Pointer(format=FORMAT, file="", digest="", **dict(zip(POINTER_COLUMNS, row, strict=False)))
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogatepass")

@@ -78,8 +78,9 @@ def query(url: str, sql: str) -> list[tuple[Any, ...]]:
 
 
 def test_each_publication_has_the_rows_of_the_one_in_files(
-    changing: Market, tmp_path: Path, database: str
+    changing: Market, tmp_path: Path, new_database: Callable[..., str]
 ) -> None:
+    database = new_database("template template0 encoding 'LATIN1' locale 'C'")
     for change in (lambda _: None, *CHANGES):
         change(changing)
         assert changing.publish(database).is_new
@@ -241,7 +242,7 @@ def test_a_publisher_killed_at_random_moments_leaves_one_whole_version(tmp_path:
 
 
 def test_versions_published_while_they_are_read_give_no_failed_and_no_mixed_answer(
-    changing: Market, database: str, new_database: Callable[..., str]
+    changing: Market, database: str
 ) -> None:
     """All tokens of a version have the same as-of, so two reads that mixed versions would show two."""
     changing.publish(database)
