@@ -17,7 +17,6 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lake.config import LakeConfig
-from lake.errors import CatalogUrlError
 from lake.postgres import PostgresAddress
 from orchestration.clock import naive_utc
 from orchestration.output.masking import learn_secret
@@ -181,13 +180,9 @@ class Settings(BaseSettings):
     @classmethod
     def _address_is_postgres(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         what = "lake's catalog" if info.field_name == "catalog_url" else "published store's"
+        setting = f"{PREFIX}{info.field_name}".upper()
         if value is not None:
-            try:
-                PostgresAddress.of(
-                    value.get_secret_value(), f"The {what} address", f"{PREFIX}{info.field_name}".upper()
-                )
-            except CatalogUrlError as error:
-                raise ValueError(str(error)) from error
+            PostgresAddress.of(value.get_secret_value(), f"The {what} address", setting)
         return value
 
     @field_validator("deadman_url")
