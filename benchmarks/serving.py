@@ -19,12 +19,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import psutil
 
+from benchmarks import h2load
 from benchmarks.even_load import even_load, ready
 
 if TYPE_CHECKING:
@@ -32,12 +34,27 @@ if TYPE_CHECKING:
 
 COLLECTIONS = 200
 CALLS = 5_000
-RATE, SECONDS = 1_000, 10
+CLIENT = "h2load" if h2load.is_installed() else "in Python"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a server is asked: requests a second, for so many seconds."""
+
+    rate: int = 1_000
+    seconds: int = 10
+
+    def __str__(self) -> str:
+        return f"{self.rate:,} requests/s for {self.seconds} s"
+
+
 CHANGED = 0.01
 """Share of the collections that another day changes."""
 
 
-def measure_serving(figures: Figures, scratch: Path, tokens: int, store: str = "") -> None:
+def measure_serving(
+    figures: Figures, scratch: Path, tokens: int, store: str = "", load: Load | None = None
+) -> None:
     """Publications, calls of the application, and a server under load.
 
     Args:
@@ -45,16 +62,18 @@ def measure_serving(figures: Figures, scratch: Path, tokens: int, store: str = "
         scratch: A folder of its own.
         tokens: Tokens of the store.
         store: URL of an empty PostgreSQL database that is compared; empty: none.
+        load: What servers are asked.
     """
     folder = scratch / "serving"
     lake = made_up_lake(tokens)
     measure_publication(figures, lake, folder)
     measure_calls(figures, folder, tokens)
-    measure_server(figures, folder, tokens)
+    load = load or Load()
+    measure_server(figures, folder, tokens, load)
     if store:
         from benchmarks.serving_postgres import measure_postgres
 
-        measure_postgres(figures, folder, store, tokens)
+        measure_postgres(figures, folder, store, tokens, load)
 
 
 def made_up_lake(tokens: int) -> duckdb.DuckDBPyConnection:
@@ -152,14 +171,14 @@ def measure_calls(figures: Figures, folder: Path, tokens: int) -> None:
     figures.add("  batch of 100 tokens, p99", f"{1e3 * seconds[98]:.1f} ms", "≤ 20 ms")
 
 
-def measure_server(figures: Figures, folder: Path, tokens: int) -> None:
+def measure_server(figures: Figures, folder: Path, tokens: int, load: Load) -> None:
     """Real servers one after the other, the bare one first and last, at the same even rate."""
-    paths = random_paths(tokens, RATE * SECONDS)
-    bare = [serve_and_load("bare", folder, paths)]
-    found = serve_and_load("api", folder, paths)
-    bare.append(serve_and_load("bare", folder, paths))
+    paths = random_paths(tokens, load.rate * load.seconds)
+    bare = [serve_and_load("bare", folder, paths, load)]
+    found = serve_and_load("api", folder, paths, load)
+    bare.append(serve_and_load("bare", folder, paths, load))
     middle = {name: (bare[0][name] + bare[1][name]) / 2 for name in bare[0]}
-    figures.add(f"server at {RATE} requests/s for {SECONDS} s: failed", f"{found['failed']:.0f}", "0")
+    figures.add(f"server at {load}, client {CLIENT}: failed", f"{found['failed']:.0f}", "0")
     figures.add("  CPU a request, bare ASGI answer in granian", f"{1e6 * middle['cpu']:.0f} µs")
     figures.add(
         "  CPU a request, one token",
@@ -243,8 +262,8 @@ async def batch_seconds(application: Any, bodies: list[bytes]) -> list[float]:
     return found
 
 
-def serve_and_load(kind: str, location: Path | str, paths: list[bytes]) -> dict[str, float]:
-    """Start a server in a process of its own, send the requests at `RATE`, and look at what it took."""
+def serve_and_load(kind: str, location: Path | str, paths: list[bytes], load: Load) -> dict[str, float]:
+    """Start a server in a process of its own, send the requests at an even rate, and look at what it took."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -252,9 +271,12 @@ def serve_and_load(kind: str, location: Path | str, paths: list[bytes]) -> dict[
     process = subprocess.Popen(command, env={**os.environ, "BENCHMARK_STORE": str(location)})
     try:
         asyncio.run(ready(port, paths[0]))
-        asyncio.run(even_load(port, paths[: RATE * 2], RATE))
+        asyncio.run(even_load(port, paths[: load.rate * 2], load.rate))
         before = server_usage(process.pid)
-        latencies, failed = asyncio.run(even_load(port, paths, RATE))
+        if h2load.is_installed():
+            latencies, failed = h2load.h2load(port, paths, load.rate, load.seconds)
+        else:
+            latencies, failed = asyncio.run(even_load(port, paths, load.rate))
         after = server_usage(process.pid)
     finally:
         process.terminate()

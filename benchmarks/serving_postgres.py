@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.serving import (
     COLLECTIONS,
-    RATE,
-    SECONDS,
+    Load,
     made_up_lake,
     measure_publication,
     random_paths,
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 LOOK_UPS = 5_000
 
 
-def measure_postgres(figures: Figures, folder: Path, url: str, tokens: int) -> None:
+def measure_postgres(figures: Figures, folder: Path, url: str, tokens: int, load: Load) -> None:
     """Publications to the database, then look-ups in it and in the files of `folder`.
 
     Args:
@@ -35,6 +34,7 @@ def measure_postgres(figures: Figures, folder: Path, url: str, tokens: int) -> N
         folder: A store in files with as many tokens.
         url: An empty database.
         tokens: Tokens of both.
+        load: What servers are asked.
     """
     from serving.store.location import open_store
 
@@ -44,12 +44,10 @@ def measure_postgres(figures: Figures, folder: Path, url: str, tokens: int) -> N
         store = open_store(location)
         measure_look_ups(figures, name, store.current(), tokens)
         store.close()
-    paths = random_paths(tokens, RATE * SECONDS)
+    paths = random_paths(tokens, load.rate * load.seconds)
     for name, location in (("SQLite", folder), ("PostgreSQL", url)):
-        found = serve_and_load("api", location, paths)
-        figures.add(
-            f"API over {name}, {RATE} requests/s for {SECONDS} s: failed", f"{found['failed']:.0f}", "0"
-        )
+        found = serve_and_load("api", location, paths, load)
+        figures.add(f"API over {name}, {load}: failed", f"{found['failed']:.0f}", "0")
         figures.add("  CPU a request, without the database's", f"{1e6 * found['cpu']:.0f} µs")
         figures.add("  p50; p99", f"{1e3 * found['p50']:.1f} ms; {1e3 * found['p99']:.1f} ms")
 
