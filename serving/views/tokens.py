@@ -137,7 +137,7 @@ def unknown_token(collection: str, token: str) -> UnknownTokenError:
     """The error of a token that its collection does not have."""
     return UnknownTokenError(
         f"expected a token of the collection {shown(collection)}, found {shown(token)}; "
-        "GET /v1/collections/{id}/tokens lists them"
+        "the list of its tokens has their ids"
     )
 
 
