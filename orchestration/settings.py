@@ -138,6 +138,13 @@ class Settings(BaseSettings):
         description="collections, the most valuable first, whose best tokens are published with reasons; about "
         "half a second of CPU each",
     )
+    publish_asked: int = Field(
+        20,
+        ge=0,
+        le=1_000,
+        description="tokens whose reasons were asked for most, which are published with reasons; about half a second "
+        "of CPU for each of their collections",
+    )
     api_host: str = Field("127.0.0.1", description="address that assay serve binds")
     api_port: int = Field(8000, ge=1, le=65_535, description="port that assay serve binds")
     api_workers: int = Field(1, ge=1, le=64, description="processes of assay serve that answer")

@@ -124,7 +124,8 @@ def publish_home(assay: Assay) -> "PublicationReport":
     from serving.store.reasons import ReasonsConfig
 
     home = assay.settings.home_path
-    config = PublicationConfig(reasons=ReasonsConfig(collections=assay.settings.publish_reasons))
+    reasons = ReasonsConfig(collections=assay.settings.publish_reasons, asked=assay.settings.publish_asked)
+    config = PublicationConfig(reasons=reasons)
     with assay.lake.read(assay.lake.snapshot_id()) as con:
         return publish(
             con,

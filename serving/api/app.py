@@ -80,6 +80,7 @@ def build_routes(service: Service, metrics: Metrics) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=lambda _: service.asked.written_every(service.config.count_every_s),
     )
     app.state.service = service
     app.include_router(router)

@@ -155,7 +155,7 @@ async def get_explanation(
 ) -> Response:
     """The parts of the estimate, comparable sales, and how far to trust it: published, or computed when asked for."""
     service, edition, now = _parts(request)
-    body = await reasons_answer(edition, collection, token, by, now, service.explainer)
+    body = await reasons_answer(edition, collection, token, by, now, service.explainer, service.asked.count)
     return _reply(request, service, edition, now, body)
 
 

@@ -1,4 +1,4 @@
-"""What all routes share: the store, the clock, and the headers of an answer.
+"""What all routes share: the store, the clock, which reasons are asked for, and the headers of an answer.
 
 Here: those, and where reasons that are not published come from. Not here: routes, keys or limits.
 """
@@ -11,6 +11,8 @@ from functools import lru_cache
 
 from serving.api.config import ApiConfig
 from serving.explainer.client import Explainer
+from serving.store.asked import FOLDER as ASKED
+from serving.store.asked import AskedTokens
 from serving.store.protocol import Edition, Store
 from serving.views.answer import etag
 
@@ -33,6 +35,7 @@ class Service:
         self.explainer = (
             None if config.lake is None else Explainer(config.lake, patience_s=0.8 * config.time_limit_s)
         )
+        self.asked = AskedTokens(config.folder / ASKED, clock)
         scope = b"public" if config.anonymous else b"private"
         self._cache_control = b"%b, max-age=%d" % (scope, config.max_age_s)
 

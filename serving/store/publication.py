@@ -21,6 +21,8 @@ from filelock import FileLock
 
 from ml.registry.artifacts import ArtifactStore
 from serving.store import files
+from serving.store.asked import FOLDER as ASKED
+from serving.store.asked import most_asked
 from serving.store.collection_documents import read_collections
 from serving.store.documents import read_documents
 from serving.store.errors import PublicationError, StoreError, StoreMissingError
@@ -112,7 +114,8 @@ def _publish(
 ) -> PublicationReport:
     seconds: dict[str, float] = {}
     began = time.perf_counter()
-    contents = read_contents(con, market_time, artifacts, config.reasons)
+    wanted = most_asked(folder / ASKED, config.reasons.asked, now)
+    contents = read_contents(con, market_time, artifacts, config.reasons, wanted)
     previous, anew = previous_version(folder)
     base = None if previous is None else folder / previous.file
     plan = plan_changes(contents, base)
@@ -162,8 +165,9 @@ def read_contents(
     market_time: datetime,
     artifacts: ArtifactStore | None,
     reasons: ReasonsConfig,
+    asked: list[tuple[str, str]],
 ) -> Contents:
-    """What the lake holds now, as digests and documents.
+    """What the lake holds now, as digests and documents, and whose reasons are wanted.
 
     Raises:
         PublicationError: It has no estimates.
@@ -179,7 +183,7 @@ def read_contents(
         history=history_digests(con),
         records=record_digests(con),
         documents=read_documents(con, market_time),
-        explained={} if artifacts is None else chosen_tokens(con, reasons),
+        explained={} if artifacts is None else chosen_tokens(con, reasons, asked),
     )
 
 

@@ -71,7 +71,7 @@ def edition(home: Path) -> SqliteEdition:
     return SqliteStore(home / "serving").current()
 
 
-def test_every_tool_reads_only_and_says_what_it_answers(assistant: Assistant) -> None:
+def test_every_tool_reads_only_and_describes_its_answer(assistant: Assistant) -> None:
     tools = assistant.tools()
     assert {tool.name for tool in tools} == TOOLS
     for tool in tools:
@@ -134,8 +134,8 @@ def test_collections_are_found_by_a_part_of_their_name(assistant: Assistant) -> 
 
 def test_why_a_model_was_retrained(assistant: Assistant) -> None:
     why = assistant.ask("why_retrained", collection="Apes")
-    told = [(d["about"], d["action"], d["candidate"], d["model_before"]) for d in why["model_history"]]
-    assert told == [
+    listed = [(d["about"], d["action"], d["candidate"], d["model_before"]) for d in why["model_history"]]
+    assert listed == [
         ("collection", "rejected", "Apes@2", "Apes@1"),
         ("collection", "promoted", "Apes@1", "Apes@0"),
         ("market", "refitted", "p1", None),
@@ -162,7 +162,7 @@ def test_accuracy_and_status_are_those_of_the_store(assistant: Assistant, editio
 
 
 @pytest.mark.parametrize(
-    ("tool", "arguments", "said"),
+    ("tool", "arguments", "expected"),
     [
         (
             "value_token",
@@ -183,11 +183,11 @@ def test_accuracy_and_status_are_those_of_the_store(assistant: Assistant, editio
         ("drop_tables", {}, ("drop_tables",)),
     ],
 )
-def test_what_cannot_be_answered_says_what_to_do(
-    assistant: Assistant, tool: str, arguments: dict[str, Any], said: tuple[str, ...]
+def test_an_error_gives_what_to_do(
+    assistant: Assistant, tool: str, arguments: dict[str, Any], expected: tuple[str, ...]
 ) -> None:
     message = assistant.refusal(tool, **arguments)
-    for part in said:
+    for part in expected:
         assert part in message
     assert "Traceback" not in message
     assert "GET /" not in message

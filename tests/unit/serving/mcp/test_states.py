@@ -27,7 +27,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_store_that_is_missing_stale_damaged_or_too_old_is_said_to_be(home: Path) -> None:
+def test_a_store_that_is_missing_stale_damaged_or_too_old_is_reported_as_such(home: Path) -> None:
     market, store = Market(home), home / "serving"
     market.open(("Apes",))
     with (
@@ -86,7 +86,7 @@ def test_nothing_but_the_protocol_is_printed(home: Path) -> None:
     assert "waits for its client" in log
 
 
-def test_without_its_package_one_sentence_says_how_to_install_it(home: Path) -> None:
+def test_without_its_package_one_sentence_explains_how_to_install_it(home: Path) -> None:
     absent = f"import sys; sys.modules['mcp'] = None; {COMMAND}"
     done = subprocess.run(
         [sys.executable, "-c", absent, "mcp", "--home", str(home)],
