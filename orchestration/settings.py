@@ -137,6 +137,13 @@ class Settings(BaseSettings):
         description="collections, the most valuable first, whose best tokens are published with reasons; about "
         "half a second of CPU each",
     )
+    publish_asked: int = Field(
+        20,
+        ge=0,
+        le=1_000,
+        description="tokens whose reasons were asked for most, which are published with reasons; about half a second "
+        "of CPU for each of their collections",
+    )
     serving_store: SecretStr | None = Field(
         None,
         description="PostgreSQL URL of the published store (postgresql://…); default files under the home",

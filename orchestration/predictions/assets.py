@@ -121,12 +121,14 @@ def publish_home(assay: Assay) -> "PublicationReport":
 
     from ml.registry.artifacts import ArtifactStore
     from orchestration.home import store_location
+    from serving.store import asked, files
     from serving.store.publication import PublicationConfig, publish
     from serving.store.reasons import ReasonsConfig
 
     home = assay.settings.home_path
     config = PublicationConfig(
-        reasons=ReasonsConfig(collections=assay.settings.publish_reasons),
+        reasons=ReasonsConfig(collections=assay.settings.publish_reasons, asked=assay.settings.publish_asked),
+        asked=home / files.FOLDER / asked.FOLDER,
         market=json.dumps(assay.settings.market, sort_keys=True),
     )
     with assay.lake.read(assay.lake.snapshot_id()) as con:

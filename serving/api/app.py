@@ -76,7 +76,8 @@ def build_routes(service: Service, metrics: Metrics) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with service.asked.written_every(service.config.count_every_s):
+            yield
         service.store.close()
 
     # The pages that draw the description load scripts from elsewhere: left out.

@@ -31,6 +31,7 @@ class ApiConfig:
             waited for, and its queries end by a limit of their own (`SqliteEdition`).
         refuse_after_s: Age of the data in seconds beyond which nothing is served.
         max_age_s: Seconds that caches may keep an answer.
+        count_every_s: Seconds between two writes of which reasons were asked for.
         lake: Where reasons that are not published are computed from; None: nowhere.
     """
 
@@ -49,6 +50,7 @@ class ApiConfig:
     refuse_after_s: float = 30 * 86_400.0
     max_age_s: int = 30
     store_url: str = field(default="", repr=False)
+    count_every_s: float = 60.0
     # Its address of a catalog may hold a password.
     lake: LakeConfig | None = field(default=None, repr=False)
 

@@ -22,7 +22,7 @@ from serving.views import collections as collection_views
 from serving.views import portfolio as portfolio_views
 from serving.views import state as state_views
 from serving.views import tokens as token_views
-from serving.views.errors import NotExplainedError
+from serving.views.reasons import reasons_answer
 
 # Paths are routed percent-encoded (`gate`), so names are decoded here.
 CollectionId = Annotated[
@@ -153,15 +153,9 @@ async def get_explanation(
 ) -> Response:
     """The parts of the estimate, comparable sales, and how far to trust it: published, or computed when asked for."""
     service, edition, now = _parts(request)
-    try:
-        body = await service.look_up(token_views.explanation_answer, edition, collection, token, by, now)
-    except NotExplainedError as error:
-        if service.explainer is None:
-            raise
-        document = await service.explainer.explain(edition.pointer.version, error.collection, token)
-        body = await service.look_up(
-            token_views.computed_explanation, edition, error.collection, token, document, now
-        )
+    body = await reasons_answer(
+        edition, collection, token, by, now, service.explainer, service.asked.count, service.look_up
+    )
     return _reply(request, service, edition, now, body)
 
 

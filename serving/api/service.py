@@ -1,4 +1,4 @@
-"""What all routes share: the store, the clock, and the headers of an answer.
+"""What all routes share: the store, the clock, which reasons are asked for, and the headers of an answer.
 
 Here: those, and where reasons that are not published come from. Not here: routes, keys or limits.
 """
@@ -14,6 +14,8 @@ from starlette.concurrency import run_in_threadpool
 
 from serving.api.config import ApiConfig
 from serving.explainer.client import Explainer
+from serving.store.asked import FOLDER as ASKED
+from serving.store.asked import AskedTokens
 from serving.store.protocol import Edition, Store
 from serving.views.answer import etag
 
@@ -38,6 +40,7 @@ class Service:
         self.explainer = (
             None if config.lake is None else Explainer(config.lake, patience_s=0.8 * config.time_limit_s)
         )
+        self.asked = AskedTokens(config.folder / ASKED, clock)
         scope = b"public" if config.anonymous else b"private"
         self._cache_control = b"%b, max-age=%d" % (scope, config.max_age_s)
 

@@ -18,6 +18,8 @@ from pathlib import Path
 import duckdb
 
 from ml.registry.artifacts import ArtifactStore
+from serving.store.asked import FOLDER as ASKED
+from serving.store.asked import Token, most_asked
 from serving.store.collection_documents import read_collections
 from serving.store.documents import read_documents
 from serving.store.errors import PublicationError
@@ -38,12 +40,14 @@ class PublicationConfig:
     Attributes:
         stale_after_s: Age in seconds beyond which readers call the data stale.
         reasons: How many reasons are published.
+        asked: Folder in which the API counts whose reasons are asked for; None: within the store, if that is a folder.
         lock_timeout_s: Seconds to wait for another publication.
         market: Which market this is; a database that holds another one's answers is refused. Empty: not compared.
     """
 
     stale_after_s: float = STALE_AFTER_S
     reasons: ReasonsConfig = field(default_factory=ReasonsConfig)
+    asked: Path | None = None
     lock_timeout_s: float = 1800.0
     market: str = ""
 
@@ -96,6 +100,7 @@ def publish(
         StoreError: The database cannot be used.
     """
     config = config or PublicationConfig()
+    folder = config.asked or (location / ASKED if isinstance(location, Path) else None)
     with open_target(location, config.lock_timeout_s) as target:
         stamp = Stamp(
             time.time() if now is None else now,
@@ -104,7 +109,8 @@ def publish(
             config.stale_after_s,
             config.market,
         )
-        return _publish(con, target, stamp, artifacts, config.reasons)
+        asked = most_asked(folder, config.reasons.asked, stamp.now) if folder else []
+        return _publish(con, target, stamp, artifacts, config.reasons, asked)
 
 
 def _publish(
@@ -113,6 +119,7 @@ def _publish(
     stamp: Stamp,
     artifacts: ArtifactStore | None,
     reasons: ReasonsConfig,
+    asked: list[Token],
 ) -> PublicationReport:
     seconds: dict[str, float] = {}
     began = time.perf_counter()
@@ -121,7 +128,7 @@ def _publish(
         nonlocal began
         seconds[stage], began = time.perf_counter() - began, time.perf_counter()
 
-    contents = read_contents(con, stamp.market_time, artifacts, reasons)
+    contents = read_contents(con, stamp.market_time, artifacts, reasons, asked)
     base, anew = target.base()
     if base is not None and stamp.market and base.market not in ("", stamp.market):
         raise PublicationError(
@@ -159,8 +166,9 @@ def read_contents(
     market_time: datetime,
     artifacts: ArtifactStore | None,
     reasons: ReasonsConfig,
+    asked: list[Token],
 ) -> Contents:
-    """What the lake holds now, as digests and documents.
+    """What the lake holds now, as digests and documents, and whose reasons are wanted.
 
     Raises:
         PublicationError: It has no estimates.
@@ -176,7 +184,7 @@ def read_contents(
         history=history_digests(con),
         records=record_digests(con),
         documents=read_documents(con, market_time),
-        explained={} if artifacts is None else chosen_tokens(con, reasons),
+        explained={} if artifacts is None else chosen_tokens(con, reasons, asked),
     )
 
 

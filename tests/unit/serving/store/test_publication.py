@@ -10,7 +10,7 @@ import pytest
 
 from serving.store import files
 from serving.store.errors import PublicationError
-from serving.store.schema import TABLES
+from serving.store.schema import FORMAT, TABLES
 from serving.store.sqlite_store import SqliteStore, open_immutable
 from tests.unit.serving.market import CHANGES, LONG_NAME, PUBLISHED, SMALL, Market
 
@@ -109,7 +109,7 @@ def test_a_harmed_store_is_published_anew(changing: Market, tmp_path: Path, harm
         file.unlink()
     else:
         text = (tmp_path / files.POINTER).read_text()
-        harmed = "{" if harm == "no json" else text.replace('"format": 1', '"format": 0')
+        harmed = "{" if harm == "no json" else text.replace(f'"format": {FORMAT}', '"format": 0')
         (tmp_path / files.POINTER).write_text(harmed)
     report = changing.publish(tmp_path)
     assert report.anew is not None
