@@ -31,10 +31,10 @@ def mcp(home: Home = None) -> None:
             "expected the package mcp, found none; install the extra: `.venv/bin/pip install -e '.[mcp]'`"
         ) from error
     from serving.mcp.tools import Tools
-    from serving.store.sqlite_store import SqliteStore
+    from serving.store.location import open_store
 
     config = api_config(settings)
     # Standard output is the protocol's alone.
     complain(f"Assay MCP server · home {settings.home_path} · waits for its client on standard input")
     explainer = None if config.lake is None else Explainer(config.lake, patience_s=50.0)
-    build_server(Tools(SqliteStore(config.folder, config.refuse_after_s), explainer)).run()
+    build_server(Tools(open_store(config.store, config.refuse_after_s), explainer)).run()
