@@ -21,11 +21,13 @@ from serving.api.gate import Application, Gate
 from serving.api.hot_path import COMPRESSED_FROM
 from serving.api.keys import KeyFile
 from serving.api.limiting import Limiter
-from serving.api.metrics import CONTENT_TYPE, Metrics
 from serving.api.problems import MEDIA_TYPE, Problem, internal_problem, problem_of
 from serving.api.routes import COMMON, router
 from serving.api.service import Service
 from serving.explainer.client import ExplainerError
+from serving.metrics.exposition import Metrics
+from serving.metrics.families import CONTENT_TYPE
+from serving.metrics.worker import Worker
 from serving.store.errors import StoreError
 from serving.store.protocol import Store
 from serving.store.sqlite_store import SqliteStore
@@ -41,7 +43,10 @@ MAX_ERRORS = 10
 
 
 def build_app(
-    config: ApiConfig, store: Store | None = None, clock: Callable[[], float] = time.time
+    config: ApiConfig,
+    store: Store | None = None,
+    clock: Callable[[], float] = time.time,
+    worker: Worker | None = None,
 ) -> Application:
     """The whole API as one ASGI application.
 
@@ -49,16 +54,17 @@ def build_app(
         config: Settings.
         store: Where editions come from; the SQLite files of `config.folder` when None.
         clock: Seconds since 1970.
+        worker: Which process of a server this is; None: it is none.
 
     Raises:
         LimitError: A limit cannot be read.
     """
     service = Service(config, store or SqliteStore(config.folder, config.refuse_after_s, clock), clock)
-    metrics = Metrics(service)
+    metrics = Metrics(service.store, config.keys, worker, clock)
     limiter = Limiter(config.key_limit, config.anonymous_limit, config.limits_url)
     routes = build_routes(service, metrics)
     compressed = GZipMiddleware(routes, minimum_size=COMPRESSED_FROM, compresslevel=5)
-    gate: Any = Gate(compressed, service, KeyFile(config.keys), limiter, metrics)
+    gate: Any = Gate(compressed, service, KeyFile(config.keys), limiter, metrics.requests)
     if config.cors_origins:
         gate = CORSMiddleware(
             gate,
@@ -80,6 +86,7 @@ def build_routes(service: Service, metrics: Metrics) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=lambda _: metrics.running(),
     )
     app.state.service = service
     app.include_router(router)
