@@ -36,13 +36,13 @@ def run(config: ApiConfig) -> None:
     from granian.http import HTTP1Settings
 
     from serving.metrics.request_log import FILE, RequestLog, Server
-    from serving.metrics.worker import tell_workers
+    from serving.metrics.worker import announce
     from serving.metrics.worker_folder import WorkerFolder
 
     os.environ[CONFIG_VARIABLE] = config.to_json()
     server = Server(f"{os.getpid()}-{time.time_ns()}", f"{config.host}:{config.port}", time.time())
     folder = WorkerFolder.make(config.keys / WORKERS, config.workers) if config.workers > 1 else None
-    tell_workers(server, folder)
+    announce(server, folder)
     Granian(
         "serving.api.server:make_application",
         address=config.host,

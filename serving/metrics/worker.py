@@ -1,6 +1,6 @@
 """Who this process is: a worker of a server, or an application on its own.
 
-Here: what the server tells its workers, by environment variables. Not here: starting either (`serving.api.server`).
+Here: what the server says to its workers, by environment variables. Not here: starting either (`serving.api.server`).
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Worker:
         return found
 
 
-def tell_workers(server: Server, folder: WorkerFolder | None) -> None:
+def announce(server: Server, folder: WorkerFolder | None) -> None:
     """For the processes that this one starts."""
-    told = {"server": asdict(server), "workers": 1 if folder is None else folder.workers}
-    os.environ[SERVER_VARIABLE] = json.dumps(told)
+    message = {"server": asdict(server), "workers": 1 if folder is None else folder.workers}
+    os.environ[SERVER_VARIABLE] = json.dumps(message)
     if folder is None:
         os.environ.pop(FOLDER_VARIABLE, None)
     else:
@@ -63,12 +63,12 @@ def tell_workers(server: Server, folder: WorkerFolder | None) -> None:
 
 
 def this_worker() -> Worker:
-    """This process, as its server has told; before any metric is made."""
-    told = json.loads(os.environ[SERVER_VARIABLE])
-    server = Server(**told["server"])
-    if told["workers"] == 1:
+    """This process, as its server has said; before any metric is made."""
+    message = json.loads(os.environ[SERVER_VARIABLE])
+    server = Server(**message["server"])
+    if message["workers"] == 1:
         return Worker(1, server)
-    folder = WorkerFolder(Path(os.environ[FOLDER_VARIABLE]), told["workers"])
+    folder = WorkerFolder(Path(os.environ[FOLDER_VARIABLE]), message["workers"])
     number = folder.claim()
     share_files(number)
     return Worker(number, server, folder)
