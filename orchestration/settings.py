@@ -172,6 +172,10 @@ class Settings(BaseSettings):
     api_refuse_after_h: float = Field(
         720, gt=0, description="hours of age beyond which the API answers nothing rather than old values"
     )
+    api_expected: bool = Field(
+        False,
+        description="judge the API as down also after it was stopped; otherwise only after it has crashed",
+    )
     enable_schedules: bool = Field(False, description="turn on all schedules and sensors")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "CRITICAL",

@@ -22,11 +22,13 @@ from serving.api.gate import Application, Gate
 from serving.api.hot_path import COMPRESSED_FROM
 from serving.api.keys import KeyFile
 from serving.api.limiting import Limiter
-from serving.api.metrics import CONTENT_TYPE, Metrics
 from serving.api.problems import MEDIA_TYPE, Problem, internal_problem, problem_of
 from serving.api.routes import COMMON, router
 from serving.api.service import Service
 from serving.explainer.client import ExplainerError
+from serving.metrics.exposition import Metrics
+from serving.metrics.families import CONTENT_TYPE
+from serving.metrics.worker import Worker
 from serving.store.errors import StoreError
 from serving.store.location import open_store
 from serving.store.protocol import Store
@@ -42,7 +44,10 @@ MAX_ERRORS = 10
 
 
 def build_app(
-    config: ApiConfig, store: Store | None = None, clock: Callable[[], float] = time.time
+    config: ApiConfig,
+    store: Store | None = None,
+    clock: Callable[[], float] = time.time,
+    worker: Worker | None = None,
 ) -> Application:
     """The whole API as one ASGI application.
 
@@ -50,16 +55,17 @@ def build_app(
         config: Settings.
         store: Where editions come from; `config.store` when None.
         clock: Seconds since 1970.
+        worker: Which process of a server this is; None: it is none.
 
     Raises:
         LimitError: A limit cannot be read.
     """
     service = Service(config, store or open_store(config.store, config.refuse_after_s, clock), clock)
-    metrics = Metrics(service)
+    metrics = Metrics(service.store, config.keys, worker, clock)
     limiter = Limiter(config.key_limit, config.anonymous_limit, config.limits_url)
     routes = build_routes(service, metrics)
     compressed = GZipMiddleware(routes, minimum_size=COMPRESSED_FROM, compresslevel=5)
-    gate: Any = Gate(compressed, service, KeyFile(config.keys), limiter, metrics)
+    gate: Any = Gate(compressed, service, KeyFile(config.keys), limiter, metrics.requests)
     if config.cors_origins:
         gate = CORSMiddleware(
             gate,
@@ -76,7 +82,7 @@ def build_routes(service: Service, metrics: Metrics) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with service.asked.written_every(service.config.count_every_s):
+        async with service.asked.written_every(service.config.count_every_s), metrics.running():
             yield
         service.store.close()
 

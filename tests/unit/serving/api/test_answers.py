@@ -268,7 +268,7 @@ def test_metrics_describe_requests_and_data(folder: Path, client_of: Callable[..
         f"assay_http_request_seconds_count{{{route}}} 2.0",
         "assay_store_up 1.0",
         "assay_store_age_seconds 3600.0",
-        f"assay_tokens {12.0 * len(NAMES)}",
+        f"assay_store_tokens {12.0 * len(NAMES)}",
     ):
         assert line in text
 
