@@ -22,6 +22,7 @@ from serving.api.gate import Application, Gate
 from serving.api.hot_path import COMPRESSED_FROM
 from serving.api.keys import KeyFile
 from serving.api.limiting import Limiter
+from serving.api.page import HEADERS, page, wants_page
 from serving.api.problems import MEDIA_TYPE, Problem, internal_problem, problem_of
 from serving.api.routes import COMMON, router
 from serving.api.service import Service
@@ -99,6 +100,7 @@ def build_routes(service: Service, metrics: Metrics) -> FastAPI:
     app.state.service = service
     app.include_router(router)
     _add_operations(app, service, metrics)
+    _add_page(app)
     _add_problems(app)
     plain = app.openapi
 
@@ -144,6 +146,20 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics) -> None:
     )
     def read_metrics() -> Response:
         return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+
+def _add_page(app: FastAPI) -> None:
+    made: list[str] = []
+
+    async def for_people(request: Request) -> Response:
+        if not wants_page(request.headers.get("accept")):
+            raise HTTPException(404)
+        if not made:
+            made.append(page(app.openapi()))
+        return Response(made[0], media_type="text/html", headers=HEADERS)
+
+    for path in ("/", "/docs"):
+        app.get(path, include_in_schema=False)(for_people)
 
 
 def _add_problems(app: FastAPI) -> None:
