@@ -28,13 +28,17 @@ def mcp(home: Home = None) -> None:
         if str(error.name).partition(".")[0] != "mcp":
             raise
         raise SettingsError(
-            "expected the package mcp, found none; install the extra: `.venv/bin/pip install -e '.[mcp]'`"
+            "expected the package mcp, found it missing; `make setup` or `pip install 'assay[mcp]'` installs it"
         ) from error
     from serving.mcp.tools import Tools
-    from serving.store.location import open_store
+    from serving.store.location import StoreAddressError, open_store
 
     config = api_config(settings)
+    try:
+        store = open_store(config.store, config.refuse_after_s)
+    except StoreAddressError as error:
+        raise SettingsError(str(error)) from error
     # Standard output is the protocol's alone.
     complain(f"Assay MCP server · home {settings.home_path} · waits for its client on standard input")
     explainer = None if config.lake is None else Explainer(config.lake, patience_s=50.0)
-    build_server(Tools(open_store(config.store, config.refuse_after_s), explainer)).run()
+    build_server(Tools(store, explainer)).run()

@@ -6,6 +6,7 @@ says (`serving.views`). All of them read; none changes anything.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -68,8 +69,13 @@ class Tools:
 
     async def explain_token(self, collection: str, token: str, by: str | None) -> Document:
         """The parts of an estimate."""
-        edition = self.store.current()
-        return json.loads(await reasons_answer(edition, collection, token, by, self.clock(), self.explainer))
+        edition = await asyncio.to_thread(self.store.current)
+        now = self.clock()
+        return json.loads(
+            await reasons_answer(
+                edition, collection, token, by, now, self.explainer, look_up=asyncio.to_thread
+            )
+        )
 
     def accuracy(self) -> Document:
         """How right estimates have been."""

@@ -96,7 +96,7 @@ def test_without_its_package_one_sentence_explains_how_to_install_it(home: Path)
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        "assay: expected the package mcp, found none; install the extra: `.venv/bin/pip install -e '.[mcp]'`"
+        "assay: expected the package mcp, found it missing; `make setup` or `pip install 'assay[mcp]'` installs it"
     ]
 
 
