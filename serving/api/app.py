@@ -6,7 +6,8 @@ Here: `build_app`. Not here: starting a server (`server`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -29,8 +30,8 @@ from serving.metrics.exposition import Metrics
 from serving.metrics.families import CONTENT_TYPE
 from serving.metrics.worker import Worker
 from serving.store.errors import StoreError
+from serving.store.location import open_store
 from serving.store.protocol import Store
-from serving.store.sqlite_store import SqliteStore
 from serving.views.errors import ViewError
 
 DESCRIPTION = """What every NFT of thousands of collections is worth, how sure that is, and how right it has been.
@@ -52,14 +53,14 @@ def build_app(
 
     Args:
         config: Settings.
-        store: Where editions come from; the SQLite files of `config.folder` when None.
+        store: Where editions come from; `config.store` when None.
         clock: Seconds since 1970.
         worker: Which process of a server this is; None: it is none.
 
     Raises:
         LimitError: A limit cannot be read.
     """
-    service = Service(config, store or SqliteStore(config.folder, config.refuse_after_s, clock), clock)
+    service = Service(config, store or open_store(config.store, config.refuse_after_s, clock), clock)
     metrics = Metrics(service.store, config.keys, worker, clock)
     limiter = Limiter(config.key_limit, config.anonymous_limit, config.limits_url)
     routes = build_routes(service, metrics)
@@ -78,6 +79,13 @@ def build_app(
 
 def build_routes(service: Service, metrics: Metrics) -> FastAPI:
     """The routes with their description, without the gate."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.asked.written_every(service.config.count_every_s), metrics.running():
+            yield
+        service.store.close()
+
     # The pages that draw the description load scripts from elsewhere: left out.
     app = FastAPI(
         title="Assay",
@@ -86,7 +94,7 @@ def build_routes(service: Service, metrics: Metrics) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lambda _: metrics.running(),
+        lifespan=lifespan,
     )
     app.state.service = service
     app.include_router(router)

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from serving.api.hot_path import ROUTE, quick_answer
+from serving.api.hot_path import PREFIX, ROUTE, quick_answer
 from serving.api.keys import KeyFile, KeyFileError
 from serving.api.limiting import Limiter
 from serving.api.problems import Problem, ProblemError, internal_problem
@@ -76,8 +76,8 @@ class Gate:
             if raw_path not in OPEN_PATHS:
                 self._admit(scope, headers)
             quick = (
-                quick_answer(self._service, scope, raw_path, headers)  # type: ignore[arg-type]
-                if scope["method"] == "GET"
+                await self._service.look_up(quick_answer, self._service, scope, raw_path, headers)  # type: ignore[arg-type]
+                if scope["method"] == "GET" and raw_path.startswith(PREFIX)
                 else None
             )
         except Exception as error:  # noqa: BLE001 - the boundary: logged, not sent to the client
