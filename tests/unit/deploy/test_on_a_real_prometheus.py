@@ -25,6 +25,8 @@ from tests.unit.deploy.test_files import DEPLOY, tool
 from tests.unit.orchestration.exporter.monitored_home import monitored_home
 from tests.unit.serving.servers import free_port
 
+pytestmark = pytest.mark.slow
+
 ASSAY = (sys.executable, "-c", "from orchestration.cli.app import main; main()")
 MAY_BE_EMPTY = {
     "Errors by route": "a server without errors has none",

@@ -126,7 +126,7 @@ def test_a_home_that_is_gone_keeps_its_last_numbers_and_shows_their_age(
     assert not (tmp_path / "home" / "lake").exists(), "reading must not make a lake"
 
 
-def test_before_anything_was_read_it_says_so() -> None:
+def test_before_anything_was_read_nothing_is_readable() -> None:
     found = read(HomeCollector({"lake": Part(list)}))
     assert found("assay_home_readable", part="lake") == 0
     assert found("assay_home_age_seconds", part="lake") is None
