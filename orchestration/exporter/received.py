@@ -1,6 +1,6 @@
 """Alerts of Prometheus become incidents of the outbox, so that they reach the channels of Assay's own alerts.
 
-Here: what Alertmanager posts (its webhook, version 4), and the incidents. Not here: receiving it (`web`), delivery.
+Here: what Alertmanager posts (its webhook, version 4), and the incidents. Not here: HTTP, delivery.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The web server of `assay metrics`: GET /metrics, and POST /alertmanager from this machine.
 
-Here: HTTP. Not here: the numbers (`reader`), or what an alert becomes (`received`).
+Here: HTTP. Not here: the numbers (`orchestration.exporter.reader`), or what an alert becomes
+(`orchestration.exporter.received`).
 """
 
 from __future__ import annotations

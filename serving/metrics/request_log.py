@@ -86,10 +86,16 @@ class RequestLog:
             )
 
     def stop(self, server: Server, at: float) -> None:
-        """A server has ended as it was told to; nothing if it never answered."""
-        if self.path.exists():
+        """A server has ended in an orderly way; nothing if it never answered. What cannot be written is logged."""
+        if not self.path.exists():
+            return
+        try:
             with self._transaction() as con:
                 con.execute("update servers set stopped_at = ? where server = ?", (at, server.id))
+        except (sqlite3.Error, OSError):
+            _log.exception(
+                "the request log %s cannot be written: this stop will look like a crash", self.path
+            )
 
     def add(self, server: Server, worker: int, minute: int, grown: dict[str, RouteTotals]) -> None:
         """A worker was there in a minute, and this is what it answered.

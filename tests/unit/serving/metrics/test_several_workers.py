@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -121,6 +122,18 @@ def test_requests_of_all_workers_are_one_sum_which_survives_a_killed_worker(stor
         )
     assert stopped > 0
     assert 5 <= requests <= 45, "what the killed worker had not written yet is not in the log"
+
+
+def test_a_log_that_cannot_be_written_stops_no_server(store: Path, tmp_path: Path) -> None:
+    shutil.copytree(store, tmp_path / "store")
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "requests.sqlite").write_bytes(b"no database" * 1000)
+    with serving(tmp_path / "store") as (client, process):
+        assert client.get("/v1/tokens/Apes/1").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate(timeout=20)[1].decode()
+    assert process.returncode == 0
+    assert errors.count("requests.sqlite cannot be written") >= 2, "when it began, and when it stopped"
 
 
 def test_folders_of_servers_that_were_killed_are_removed_and_those_of_others_are_not(tmp_path: Path) -> None:
