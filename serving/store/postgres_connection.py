@@ -48,6 +48,7 @@ _REASONS = (
     ("too many", "it has no free connection"),
     ("remaining connection slots", "it has no free connection"),
     ("does not exist", "there is no such database"),
+    ("No space left", "its disk is full"),
 )
 """What a refused connection says, in English, and what it means."""
 
@@ -99,7 +100,9 @@ def as_store_error(error: Exception, parameters: dict[str, Any]) -> StoreError:
             "(docs/how-to/several-api-machines.md)"
         )
     else:
-        reason = next((meaning for words, meaning in _REASONS if words in found), "no server answers")
+        state = getattr(error, "sqlstate", None)
+        others = f"it failed (SQLSTATE {state})" if state else "no server answers"
+        reason = next((meaning for words, meaning in _REASONS if words in found), others)
         unreachable = StoreUnreachableError(
             f"expected the database of the published store to answer, found that {reason}; start it or correct "
             f"{SETTING}, then it is served without a restart"
