@@ -27,6 +27,8 @@ _ONE_AT_A_TIME = threading.Lock()
 """dbt keeps its flags, adapter, connection and loggers in module globals."""
 _START_OF_A_NODE = "LogStartLine"
 """dbt turns an error raised in the handler of this event into an error of the node, and goes on."""
+QUICK = ("--no-write-json", "--no-send-anonymous-usage-stats")
+"""Nobody reads the files about the project and the results that dbt would write (1 s of JSON at each build)."""
 
 
 class DbtStoppedError(RuntimeError):
@@ -58,9 +60,7 @@ class DbtInvocation:
         where = [part for option, folder in folders.items() for part in (f"--{option}", str(folder))]
         # At its default, debug, dbt spends a quarter of a small build on its log.
         levels = ["--log-level", "none", "--log-level-file", os.environ.get("DBT_LOG_LEVEL_FILE", "info")]
-        # Nobody reads the files of the project and of the results that dbt would write (1 s of JSON).
-        quick = ["--no-write-json", "--no-send-anonymous-usage-stats"]
-        self._arguments = [*command, *where, *levels, *quick]
+        self._arguments = [*command, *where, *levels, *QUICK]
         self._manifest = manifest
         self._env = env
         self._events: SimpleQueue[Event | None] = SimpleQueue()
