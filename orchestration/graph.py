@@ -6,6 +6,7 @@ the subjects).
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -73,8 +74,9 @@ JOBS: list[Any] = [
 ]
 
 
+@cache
 def build_assets() -> list[Any]:
-    """Every asset, with the freshness policies that SLOs give them."""
+    """Every asset, with the freshness policies that SLOs give them. They know no home, so all homes share them."""
     return with_freshness(
         [
             *RAW_ASSETS,
@@ -92,8 +94,9 @@ def build_assets() -> list[Any]:
     )
 
 
+@cache
 def build_checks() -> list[dg.AssetChecksDefinition]:
-    """Every check, a group per subject."""
+    """Every check, a group per subject; shared like the assets."""
     return [check_group(name, checks) for name, checks in CHECK_GROUPS.items()]
 
 

@@ -48,7 +48,9 @@ def drawn(what: str, draw: Callable[[], dg.MarkdownMetadataValue]) -> dg.Markdow
 def _figure(title: str) -> tuple[Figure, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 3.2), dpi=80, layout="constrained")
+    # Fixed margins: to fit them to the texts, Matplotlib would draw everything once more.
+    figure = Figure(figsize=(7, 3.2), dpi=80)
+    figure.subplots_adjust(left=0.1, bottom=0.18, right=0.98, top=0.9)
     axes = figure.subplots()
     axes.set_title(plot_text(title), fontsize=10, color=INK, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
