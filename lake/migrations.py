@@ -102,6 +102,12 @@ STEPS: tuple[Step, ...] = (
         "The end of what the sources of a collection cover has a plain name.",
         rename_column("marts.dim_collections", "told_until", "covered_until"),
     ),
+    Step(
+        4,
+        "What was called the floor was a percentile of old sales: the floor is now the lowest live ask, its proxy is "
+        "moved to the time of the estimate, and both are computed again with every estimate.",
+        drop_columns("predictions.token_estimates", "floor_eth"),
+    ),
 )
 
 

@@ -35,6 +35,10 @@ _ESTIMATE_COLUMNS = (
     "as_of",
     "feature_watermark",
     "grade",
+    "lowest_ask_eth",
+    "lowest_ask_at",
+    "live_asks",
+    "floor_proxy_eth",
 )
 
 
@@ -81,16 +85,16 @@ def read_facts(con: duckdb.DuckDBPyConnection, collection: str, until: datetime 
     ).to_arrow_table()
 
 
-def read_floor(
+def read_sales_known(
     con: duckdb.DuckDBPyConnection, collection: str, until: datetime | None
-) -> tuple[float | None, datetime | None, int]:
-    """The floor proxy (20th percentile of the last 50 sales, ETH), the last sale's time, and the number of sales."""
+) -> tuple[datetime | None, int]:
+    """The time of the collection's newest arm's-length sale, and how many are known."""
     row = con.execute(
         """
-        select arg_max(p20_50, seq), arg_max(event_time, seq), coalesce(max(seq), 0)
+        select arg_max(event_time, seq), coalesce(max(seq), 0)
         from marts.fct_collection_state
         where collection = $1 and ($2::timestamp is null or known_at < $2)
         """,
         [collection, until],
     ).fetchone()
-    return row if row is not None else (None, None, 0)
+    return row if row is not None else (None, 0)

@@ -73,7 +73,10 @@ TOKEN_ESTIMATES = Table(
         as_of timestamp Time the value is for; nothing known later was used
         feature_watermark timestamp Arrival of the newest sale of the collection that was used
         snapshot_id bigint Lake snapshot the features were read from
-        floor_eth double Fact: 20th percentile of the last 50 sales, ETH; null without a sale
+        lowest_ask_eth double Fact: lowest live ask of the collection at as_of, its floor, ETH; null if none is known
+        lowest_ask_at timestamp Fact: when that ask was made
+        live_asks bigint Fact: tokens of the collection with a live ask at as_of; null if none is known
+        floor_proxy_eth double Fact: 20th percentile of the last 50 sales, moved to as_of by the index, ETH or null
         last_sale_eth double Fact: the token's own last arm's-length price, ETH; null if it never sold
         grade varchar A (surest) to D by the width of the 80 % interval; null without one, and in rows older than grades
     """),
@@ -86,17 +89,23 @@ TOKEN_ESTIMATES = Table(
     ),
 )
 
+_NOT_IN_HISTORY = (
+    "no_value_reason",
+    "feature_fingerprint",
+    "lowest_ask_eth",
+    "lowest_ask_at",
+    "live_asks",
+    "floor_proxy_eth",
+    "last_sale_eth",
+)
+
 ESTIMATE_HISTORY = Table(
     "predictions.estimate_history",
     "One row per valued token, as_of and model version: every estimate that was ever published, without reason, "
     "fingerprint and facts.",
     ("collection", "token_id", "as_of", "model_version", "prior_version"),
     "never: rows are appended",
-    tuple(
-        column
-        for column in TOKEN_ESTIMATES.columns
-        if column.name not in ("no_value_reason", "feature_fingerprint", "floor_eth", "last_sale_eth")
-    ),
+    tuple(column for column in TOKEN_ESTIMATES.columns if column.name not in _NOT_IN_HISTORY),
 )
 
 EXPLANATIONS = Table(
