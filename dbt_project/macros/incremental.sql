@@ -39,7 +39,7 @@
 {% macro scope_is_empty(scope) %}
     {%- set ops = target.database ~ ".ops" -%}
     {%- set counts = [] -%}
-    {%- for table in ["dirty_collections", "dirty_tokens"] if table in scope -%}
+    {%- for table in ["dirty_collections", "dirty_tokens", "dirty_positions"] if table in scope -%}
         {%- do counts.append("(select count(*) from " ~ ops ~ "." ~ table ~ ")") -%}
     {%- endfor -%}
     {%- for entity in ["listings", "token_traits"] if "dirty.entity = '" ~ entity ~ "'" in scope -%}

@@ -16,6 +16,7 @@ final as (
         known_at,
         lower(from_address) as from_address,
         lower(to_address) as to_address,
+        coalesce(quantity, 1) as quantity,
         source,
         source_row
     from source
