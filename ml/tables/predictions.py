@@ -150,6 +150,87 @@ COMPARABLES = Table(
     derived=True,
 )
 
+WALLET_VALUATIONS = Table(
+    "predictions.wallet_valuations",
+    "One row per wallet and day on which its holdings, their cost or their value changed: what it held was worth, by "
+    "the estimates of that time.",
+    ("wallet", "as_of"),
+    "per day of `as_of`; earlier days stay",
+    columns("""
+        wallet varchar Address
+        as_of timestamp Time of the valuation
+        tokens bigint Tokens held (marts.fct_wallet_positions); 0 once when nothing is held any more
+        units bigint Units of them
+        tokens_valued bigint Of the tokens, those with an estimate
+        value_eth double Sum of their means, all units, ETH
+        lower_80_eth double Lower end of the 80 % interval of that sum, ETH; null without one
+        upper_80_eth double Upper end of the 80 % interval of that sum, ETH; null without one
+        floor_eth double Sum of the floors of their collections (lowest ask, or the proxy), ETH
+        tokens_with_cost bigint Tokens whose cost is known
+        cost_eth double What these cost, ETH
+        value_with_cost_eth double Sum of the means of those that have a known cost, ETH
+    """),
+)
+
+WALLET_POSITIONS = Table(
+    "predictions.wallet_positions",
+    "One row per owner of `wallets.yaml` and token held: moves between the owner's wallets realise nothing, and cost "
+    "and date go along.",
+    ("owner", "collection", "token_id"),
+    "as a whole",
+    columns("""
+        owner varchar Name in wallets.yaml
+        method varchar How lots were matched: fifo, lifo, hifo, average
+        collection varchar Collection
+        token_id varchar Token within the collection
+        wallet varchar Wallet of the owner that got it last
+        quantity bigint Units held
+        cost_wei decimal(38,0) What they cost, wei; null if the cost of any is unknown
+        cost_usd double The same in US dollars then
+        acquired_at timestamp When the newest lot came; null when untraced
+        basis_status varchar known, minted, carried, airdropped, unknown
+        unknown_basis_reason varchar Why the cost is unknown
+        acquisition_tx_hash varchar Transaction that brought the lot
+    """),
+    derived=True,
+)
+
+REALIZED_GAINS = Table(
+    "predictions.realized_gains",
+    "One row per disposal of an owner of `wallets.yaml` and lot that it took units from. A gain is null, never 0, "
+    "where cost or proceeds are unknown.",
+    ("owner", "disposal_id", "acquisition_id"),
+    "as a whole",
+    columns("""
+        owner varchar Name in wallets.yaml
+        method varchar How lots were matched: fifo, lifo, hifo, average
+        disposal_id varchar Disposal (marts.fct_disposals)
+        acquisition_id varchar Lot (marts.fct_acquisitions), or untraced and the disposal
+        collection varchar Collection
+        token_id varchar Token within the collection
+        quantity bigint Units
+        wallet varchar Wallet that gave them
+        acquisition_kind varchar bought, minted, received, airdropped, untraced
+        disposal_kind varchar sold, sent, burned, unseen
+        acquired_at timestamp When the lot came; null when untraced
+        disposed_at timestamp When it went
+        holding_days bigint Days between; null when untraced
+        is_long_term boolean Held for more than 365 days
+        cost_wei decimal(38,0) Cost of these units, wei; null when unknown
+        proceeds_wei decimal(38,0) Proceeds of these units after fees, wei; null when not sold
+        fees_wei decimal(38,0) Fees and royalties, wei; null when unknown
+        gain_wei decimal(38,0) proceeds_wei less cost_wei; null when unknown
+        cost_usd double Cost in US dollars at the rate of the acquisition
+        proceeds_usd double Proceeds in US dollars at the rate of the disposal
+        gain_usd double proceeds_usd less cost_usd
+        basis_status varchar known, minted, carried, airdropped, unknown
+        no_gain_reason varchar Why gain_wei is null
+        acquisition_tx_hash varchar Transaction that brought the lot
+        disposal_tx_hash varchar Transaction that gave it away
+    """),
+    derived=True,
+)
+
 TABLES = (
     PRIOR_WALK_FORWARD,
     LOCAL_WALK_FORWARD,
@@ -157,4 +238,7 @@ TABLES = (
     ESTIMATE_HISTORY,
     EXPLANATIONS,
     COMPARABLES,
+    WALLET_VALUATIONS,
+    WALLET_POSITIONS,
+    REALIZED_GAINS,
 )

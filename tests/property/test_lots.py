@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml.portfolio.gains import gain_rows
+from ml.portfolio.ledger import read_ledger
 from sources.contract import RAW_TABLES
 from tests.integration.marts_market import Marts, new_lake
 from tests.integration.moves_market import ZERO
 from tests.property.wallet_events import live
-from tests.property.wallet_lives import WALLETS, Market
+from tests.property.wallet_lives import WALLETS, Market, as_one_owner
 
 MODELS = (
     "staging/stg_exchange_rates",
@@ -147,6 +149,45 @@ def test_the_marts_agree_with_the_oracle(build: Build, seed: int, steps: int) ->
         "select count(*) from marts.fct_realized_gains where gain_wei is null and no_gain_reason is null"
         " or gain_wei is not null and no_gain_reason is not null"
     ).fetchone() == (0,)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    steps=st.integers(1, 60),
+    wallets=st.sets(st.sampled_from(WALLETS), min_size=1, max_size=4),
+)
+def test_moves_between_own_wallets_realise_nothing(
+    build: Build, seed: int, steps: int, wallets: set[str]
+) -> None:
+    market = live(seed, steps)
+    together, owner = as_one_owner(market, wallets), min(wallets)
+    ledger = read_ledger(build(market), sorted(wallets))
+
+    expected = Counter(together.gains)
+    got = Counter(
+        (
+            owner,
+            *(
+                row[name]
+                for name in ("collection", "token_id", "quantity", "acquisition_kind", "disposal_kind")
+            ),
+            *(row[name] for name in ("acquired_at", "disposed_at", "cost_wei", "proceeds_wei", "gain_wei")),
+            row["no_gain_reason"],
+        )
+        for row in gain_rows(ledger)
+    )
+    assert got == expected, differing(expected, got)
+
+    held = {
+        token: [(lot.kind, lot.at, lot.held, lot.cost_of(lot.gone, lot.quantity)) for lot in lots if lot.held]
+        for (_, token), lots in together.lots.items()
+    }
+    kept = {
+        token: [(lot.lot.kind, lot.lot.at, lot.held, lot.cost_wei) for lot in lots]
+        for token, lots in ledger.held.items()
+    }
+    assert kept == {token: lots for token, lots in held.items() if lots}
 
 
 def test_an_empty_market_has_no_lot(build: Build) -> None:

@@ -7,7 +7,7 @@ happens (`wallet_events`).
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -63,6 +63,7 @@ class Market:
         lots: Lots of every wallet and token, oldest first.
         acquired: Every lot with its wallet and token.
         gains: Expected rows of fct_realized_gains, without ids.
+        log: What came and went, in order, with the transaction's number.
         in_custody: Owner of each single token that a contract holds, and whether it is wrapped.
         deposits: Units of a multiple token that a wallet has in a contract.
     """
@@ -72,6 +73,7 @@ class Market:
     lots: dict[tuple[str, Token], list[Lot]] = field(default_factory=lambda: defaultdict(list))
     acquired: list[tuple[str, Token, Lot]] = field(default_factory=list)
     gains: list[tuple[Any, ...]] = field(default_factory=list)
+    log: list[tuple[Any, ...]] = field(default_factory=list)
     in_custody: dict[Token, str] = field(default_factory=dict)
     deposits: dict[tuple[str, Token], int] = field(default_factory=lambda: defaultdict(int))
     number: int = 0
@@ -96,6 +98,10 @@ class Market:
 
     def get(self, wallet: str, token: Token, lot: Lot) -> None:
         """A wallet gets units."""
+        self.log.append(("get", self.number, self.at, wallet, token, lot))
+        self._get(wallet, token, lot)
+
+    def _get(self, wallet: str, token: Token, lot: Lot) -> None:
         self.lots[wallet, token].append(lot)
         self.acquired.append((wallet, token, lot))
 
@@ -103,9 +109,10 @@ class Market:
         self, wallet: str, token: Token, units: int, kind: str, proceeds: int | None, why: str | None
     ) -> None:
         """A wallet gives units away, the oldest first; what it was not known to have is untraced."""
+        self.log.append(("give", self.number, self.at, wallet, token, units, kind, proceeds, why))
         missing = units - self.held(wallet, token)
         if missing > 0:
-            self.get(wallet, token, Lot("untraced", None, missing, None, "no_record_of_acquisition"))
+            self._get(wallet, token, Lot("untraced", None, missing, None, "no_record_of_acquisition"))
         given = 0
         for lot in self.lots[wallet, token]:
             taken = min(lot.held, units - given)
@@ -175,3 +182,32 @@ class Market:
 def wei(eth: float) -> int:
     """A price with at most six decimals in wei."""
     return round(eth * 10**6) * 10**12
+
+
+def as_one_owner(market: Market, wallets: set[str]) -> Market:
+    """The life of several wallets as that of one owner, whom the first of them stands for: own moves are none."""
+    owner = min(wallets)
+    together = Market(Random(0))
+    entries = iter([*market.log, None])
+    entry = next(entries)
+    while entry is not None:
+        following = next(entries)
+        kind, together.number, together.at, wallet, token, *rest = entry
+        inside = (
+            kind == "give"
+            and following is not None
+            and following[0] == "get"
+            and {wallet, following[3]} <= wallets
+            and (following[1], following[4]) == (together.number, token)
+        )
+        if inside:
+            following = next(entries)
+            missing = rest[0] - together.held(owner, token)
+            if missing > 0:  # it was the owner's before, and no row shows how it came
+                together.get(owner, token, Lot("untraced", None, missing, None, "no_record_of_acquisition"))
+        elif wallet in wallets and kind == "give":
+            together.give(owner, token, *rest)
+        elif wallet in wallets:
+            together.get(owner, token, replace(rest[0], gone=0))
+        entry = following
+    return together

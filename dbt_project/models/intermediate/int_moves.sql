@@ -30,7 +30,8 @@ multiple as (
         - sum(case when to_wallet = {{ zero_address() }} then quantity else 0 end) > 1
 ),
 
--- at one time, a move by who gets the token at that time comes after that
+-- At one time, a move by who gets the token at that time comes after that: sources number the logs of a transaction in
+-- any order, and give the time of a day.
 followers as (
     select distinct
         later.collection,
@@ -44,7 +45,6 @@ followers as (
             later.collection = earlier.collection
             and later.token_id = earlier.token_id
             and later.event_time = earlier.event_time
-            and later.tx_hash <> earlier.tx_hash
             and later.from_wallet = earlier.to_wallet
             and later.to_wallet <> earlier.from_wallet
     where later.from_wallet <> ''

@@ -181,6 +181,7 @@ final as (
         known_at,
         tx_hash,
         log_index,
+        place_in_tx,
         quantity,
         sum(quantity) over (
             partition by collection, token_id, wallet

@@ -33,6 +33,7 @@ final as (
         known_at,
         tx_hash,
         log_index,
+        place_in_tx,
         quantity,
         (sum(quantity) over in_order)::bigint as until_unit,
         price_wei,
