@@ -21,6 +21,7 @@ from orchestration.cli.backtest import backtest
 from orchestration.cli.drill import drill
 from orchestration.cli.explain import explain
 from orchestration.cli.files import files
+from orchestration.cli.gains import gains
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.cli.portfolio import portfolio
 from orchestration.cli.report import report
@@ -196,6 +197,7 @@ app.command("explain")(explain)
 app.command("backtest")(backtest)
 app.command("report")(report)
 app.command("portfolio")(portfolio)
+app.command("gains")(gains)
 app.command("alerts")(alerts)
 app.command("watchdog")(watchdog)
 app.command("tune")(tune)
