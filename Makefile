@@ -34,7 +34,7 @@ DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run ui test cases drills check check-tests lint lint-style lint-types lint-imports format bench lock \
+.PHONY: help setup run ui serve test cases drills check check-tests lint lint-style lint-types lint-imports format bench lock \
 	clean clean-state
 
 help: ## List the commands
@@ -52,6 +52,9 @@ run: $(PREPARED) ## Run the whole job, print the estimates' accuracy, exit (run 
 
 ui: $(PREPARED) ## Start the Dagster UI and daemon on the same state (Ctrl-C stops them)
 	@$(BIN)/assay ui $(ARGS)
+
+serve: $(PREPARED) ## Serve the published estimates over HTTP (Ctrl-C stops it)
+	@$(BIN)/assay serve $(ARGS)
 
 # One DuckDB thread per process: on tables this small a second one costs more than it gains. In the folders' order
 # the long tests come first, so that the two workers end at about the same time.
@@ -99,7 +102,7 @@ bench: $(PREPARED) ## Measure, and print the performance table with machine and 
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: $(UV) ## Resolve pyproject.toml again into requirements.lock (ARGS=--upgrade: newest allowed)
-	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 		--override requirements-overrides.txt --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --quiet $(ARGS) --output-file requirements.lock
 

@@ -21,6 +21,7 @@ def simulated_rows(folder: Path, collections: int, days: int, seed: int, faults:
     """Make a simulated market up to its features in a folder; returns SQL that reads its monitored values."""
     from orchestration.definitions import open_location
     from orchestration.home import open_instance, prepare_home
+    from orchestration.runs.job_runner import JobRunner
     from orchestration.runs.main_job import ingest_and_build
     from orchestration.settings import load_settings
 
@@ -31,7 +32,7 @@ def simulated_rows(folder: Path, collections: int, days: int, seed: int, faults:
         prepare_home(settings)
         with open_instance(settings) as instance:
             location = open_location(settings)
-            ingest_and_build(location, instance)
+            ingest_and_build(JobRunner(location, instance))
         with location.assay.lake.read() as con:
             con.execute(f"copy ({subject_rows()}) to '{target}' (format parquet)")
     return f"from read_parquet('{target}')"

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import psutil
 
-PACKAGES = ("dagster", "dbt-core", "dbt-duckdb", "duckdb", "catboost", "numpy", "numba", "mlflow-skinny")
+PACKAGES = (
+    "dagster",
+    "dbt-core",
+    "dbt-duckdb",
+    "duckdb",
+    "catboost",
+    "numpy",
+    "numba",
+    "mlflow-skinny",
+    "granian",
+    "fastapi",
+)
 
 
 def describe_machine() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What watching costs: one monitoring pass over a finished home, and the ticks of the sensors that act.
 
-Here: the measurement, in a process of its own so that its memory is its own. Not here: making the home (`runs`).
+Here: the measurement, in a process of its own so that its memory is its own. Not here: making the home
+(`benchmarks.runs`).
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """How close Assay comes to an oracle that knows how the simulated market was made.
 
 Here: what the oracle knows, and the comparison with Assay's estimates against the hidden truth. Not here: its
-posterior (`oracle_posterior`), running Assay (`benchmarks.runs`) and the market itself (`sources.simulator`).
+posterior (`benchmarks.oracle_posterior`), running Assay (`benchmarks.runs`) and the market itself
+(`sources.simulator`).
 
 The oracle knows what no model knows: the family of trait premiums, each collection's volatility and noise, the
-half-life of the swing. It does not know any level or premium: it infers them (`oracle_posterior`) from the same sales
-that Assay saw. It does not use listings, the selection of cheap tokens, or other collections' levels.
+half-life of the swing. It does not know any level or premium: it infers them (`benchmarks.oracle_posterior`) from the
+same sales that Assay saw. It does not use listings, the selection of cheap tokens, or other collections' levels.
 
     python -m benchmarks.oracle HOME        compare a finished simulated home
 """

@@ -1,6 +1,7 @@
 """The oracle's posterior of one simulated collection, by Gibbs sampling.
 
-Here: the model of a sale and its sampler. Not here: what the oracle knows and what it is compared with (`oracle`).
+Here: the model of a sale and its sampler. Not here: what the oracle knows and what it is compared with
+(`benchmarks.oracle`).
 
     ln price = slow level (Brownian in days) + swing (AR(1) in sales) + premiums of the traits + token + t₃ noise
 

@@ -1,4 +1,4 @@
-"""Whether two homes of one market and seed say the same: estimates, walk-forward predictions and accuracy, row by row.
+"""Whether two homes of one market and seed are equal: estimates, walk-forward predictions and accuracy, row by row.
 
     python -m benchmarks.same_estimates HOME_A HOME_B
 
@@ -18,6 +18,7 @@ import typer
 
 from lake.config import LakeConfig
 from lake.connection import Lake
+from lake.errors import LakeError
 
 TABLES = (
     "features.hedonic_index",
@@ -28,14 +29,21 @@ TABLES = (
     "predictions.token_estimates",
     "monitoring.accuracy_report",
 )
-"""What an estimate comes from, the estimates, and how right they were."""
-BOOKKEEPING = ("snapshot_id", "run_id", "computed_at", "made_at", "updated_at")
-"""When a row came to be, which two runs differ in."""
+"""The inputs of the estimates, the estimates, and their accuracy."""
+BOOKKEEPING = ("snapshot_id",)
+"""Columns that record when a row was written: they differ between any two runs, and are not compared."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What two homes say differently in one table."""
+    """The result of the comparison of one table.
+
+    Attributes:
+        table: `schema.table`.
+        rows_a, rows_b: Rows of each home.
+        only_a, only_b: Rows that the other home does not have.
+        columns: Columns that only one home has, or whose values differ.
+    """
 
     table: str
     rows_a: int
@@ -46,12 +54,22 @@ class Difference:
 
     @property
     def same(self) -> bool:
-        """Nothing, that is."""
+        """Whether the rows and columns of both homes are equal."""
         return not (self.only_a or self.only_b or self.columns)
 
 
 def compare(home_a: Path, home_b: Path, tables: tuple[str, ...] = TABLES) -> list[Difference]:
-    """Each table of both homes, compared row by row; a table that one home does not have is an error."""
+    """Each table of both homes, compared row by row; a table that one home does not have is an error.
+
+    Raises:
+        LakeError: A folder has no catalog. It is left as it is: opening a lake would make one there.
+    """
+    for home in (home_a, home_b):
+        if not LakeConfig(home=home).catalog_path.exists():
+            raise LakeError(
+                f"Expected a home with a lake, found no {LakeConfig(home=home).catalog_path}; name a folder that "
+                "`assay run --home` has made."
+            )
     lakes = [Lake(LakeConfig(home=home)) for home in (home_a, home_b)]
     with lakes[0].read() as a, lakes[1].read() as b:
         return [_compare(table, _rows(a, table), _rows(b, table)) for table in tables]
@@ -88,7 +106,10 @@ def main(
     home_b: Annotated[Path, typer.Argument(help="Home made by the code after.", exists=True)],
 ) -> None:
     """Compare two homes; exit with 1 when they differ."""
-    found = compare(home_a, home_b)
+    try:
+        found = compare(home_a, home_b)
+    except LakeError as error:
+        raise typer.BadParameter(str(error)) from error
     for one in found:
         outcome = (
             "same"

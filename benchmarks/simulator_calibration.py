@@ -1,7 +1,7 @@
 """Compare the simulated market with the real one: the same statistics of both.
 
 Here: the statistics, as SQL over raw sales and listings, and the comparison. Not here: the numbers the
-simulator is set to (`config`). Run it on a directory the files source can read:
+simulator is set to (`sources.simulator.config`). Run it on a directory the files source can read:
 
     python -m benchmarks.simulator_calibration DIR
 

@@ -57,7 +57,7 @@ def remove_unreferenced_files(
 
     Args:
         con: A connection in autocommit mode, under the write lock.
-        marker: The marker of the folder, just read (`ownership.owned`).
+        marker: The marker of the folder, just read (`lake.ownership.owned`).
         folder: The lake's folder, with trailing slash.
         now: Time that ages are counted from (UTC).
 

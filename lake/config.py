@@ -41,7 +41,7 @@ class LakeConfig:
         home: Folder that holds everything the installation keeps (`$ASSAY_HOME`).
         catalog_url: None for a SQLite catalog under ``home``; otherwise
             ``postgresql://user:password@host:port/db``.
-        data_path: Where Parquet files go, in a private folder (`ownership.data_folder`): a folder or an
+        data_path: Where Parquet files go, in a private folder (`lake.ownership.data_folder`): a folder or an
             object-store prefix. None for ``home/lake/data``.
         memory_limit: What one DuckDB instance may use, such as ``4GB``; it spills to ``home/tmp`` beyond
             that.
@@ -99,7 +99,7 @@ class LakeConfig:
 
     @property
     def data_root(self) -> str:
-        """The data path with a trailing slash; `ownership.data_folder` gives the lake's own folder in it."""
+        """The data path with a trailing slash; `lake.ownership.data_folder` gives the lake's own folder in it."""
         path = self.data_path if self.data_path is not None else str(self.folder / "data")
         return path if path.endswith("/") else f"{path}/"
 

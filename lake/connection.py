@@ -13,6 +13,7 @@ from lake.errors import LakeError, UnknownSnapshotError
 from lake.extensions import open_database
 from lake.lock import write_lock
 from lake.migrations import STEPS, Step, is_current, migrate
+from lake.open_readers import forget_all, reading_connection
 from lake.ownership import Marker, claim, data_folder, owned, refuse_other_lakes
 from lake.postgres import SECRET
 from lake.storage import quoted
@@ -23,9 +24,9 @@ from lake.transaction import transaction
 class Lake:
     """One lake, opened as often as needed.
 
-    Every ``read`` and ``write`` is a DuckDB instance of its own with the catalog attached as ``lake`` and in
-    use, so a table is addressed as ``schema.table``. Opening costs about 0.09 s, in a process's first time 0.4 s
-    (`extensions`).
+    Every ``read`` and ``write`` is a DuckDB connection with the catalog attached as ``lake`` and in use, so a table is
+    addressed as ``schema.table``. A write, and a read of an earlier snapshot, is a DuckDB instance of its own, which
+    costs about 0.05 s, in a process's first time 0.4 s (`extensions`); readers of the newest state share one.
 
     The first use in a process creates what is missing and migrates a lake of an earlier version, under the lock; when
     nothing has to be done that is one query, without the lock.
@@ -70,19 +71,20 @@ class Lake:
             LakeVersionError: If the lake is of a newer version, or of an earlier one that cannot be migrated.
         """
         self._ensure_created()
-        con = self._connect()
         try:
-            try:
-                con.execute(self._attach_statement(read_only=True, snapshot=snapshot))
-            except duckdb.Error as error:
-                if snapshot is None or "snapshot" not in str(error).lower():
-                    raise
-                raise UnknownSnapshotError(
-                    f"Expected snapshot {snapshot} in the lake; never written, or expired by maintenance. "
-                    f"`from lake.snapshots()` lists what can be read."
-                ) from error
-            con.execute(f"use {CATALOG_ALIAS}")
+            con = self._newest() if snapshot is None else self._attached(read_only=True, snapshot=snapshot)
+        except duckdb.Error as error:
+            if snapshot is None or "snapshot" not in str(error).lower():
+                raise
+            raise UnknownSnapshotError(
+                f"Expected snapshot {snapshot} in the lake; never written, or expired by maintenance. "
+                f"`from lake.snapshots()` lists what can be read."
+            ) from error
+        try:
             yield con
+        except (duckdb.FatalException, duckdb.InternalException):
+            forget_all()
+            raise
         finally:
             con.close()
 
@@ -147,7 +149,8 @@ class Lake:
             self.config.extensions,
             {
                 "memory_limit": self.config.memory_limit,
-                "threads": self.config.threads,
+                # DuckLake reads its catalog in many small statements: more threads cost twice the CPU time.
+                "threads": 1,
                 "preserve_insertion_order": False,
                 "temp_directory": str(self.config.temp_directory),
             },
@@ -230,14 +233,32 @@ class Lake:
         finally:
             con.close()
 
-    def _attached(self) -> duckdb.DuckDBPyConnection:
+    def _attached(self, *, read_only: bool = False, snapshot: int | None = None) -> duckdb.DuckDBPyConnection:
+        """A connection in the lake, with all its threads once the catalog is read."""
         con = self._connect()
         try:
-            con.execute(self._attach_statement())
+            con.execute(self._attach_statement(read_only=read_only, snapshot=snapshot))
             con.execute(f"use {CATALOG_ALIAS}")
+            con.execute(f"set threads = {self.config.threads}")
         except BaseException:
             con.close()
             raise
+        return con
+
+    def _newest(self) -> duckdb.DuckDBPyConnection:
+        """A reading connection; with an SQLite catalog of an instance that stays open (a server closes idle ones)."""
+        if self.config.is_postgres:
+            return self._attached(read_only=True)
+        attached = self._attach_statement(read_only=True)
+        con = reading_connection((self.config, attached), self.config.catalog_path, self._reader)
+        con.execute("set TimeZone = 'UTC'")
+        con.execute(f"use {CATALOG_ALIAS}")
+        return con
+
+    def _reader(self) -> duckdb.DuckDBPyConnection:
+        con = self._attached(read_only=True)
+        # The operating system has the files in memory anyway: an instance that stays open would keep a second copy.
+        con.execute("set enable_external_file_cache = false")
         return con
 
     def _has_tables(self) -> bool:

@@ -1,7 +1,7 @@
 """Migrate the lake of an earlier version to this one: numbered small steps, then the tables as declared.
 
 Here: the version of a lake, the steps, and what is done with tables that differ from their declaration. Not here: when
-a lake is checked and migrated (`connection`).
+a lake is checked and migrated (`lake.connection`).
 
 Concept: `ops.lake_version` has one row: the number of the last step that was taken and a hash of all declared tables.
 Each step is one transaction that also writes its number, so after a kill between two steps the next opening continues.
@@ -86,6 +86,55 @@ def rename_column(table: str, old: str, new: str) -> Callable[[duckdb.DuckDBPyCo
     return apply
 
 
+_RAW_TABLES = (
+    "sales",
+    "transfers",
+    "listings",
+    "token_traits",
+    "exchange_rates",
+    "collections",
+    "quarantine",
+)
+_ID_BEFORE = "md5(concat_ws('|', chain, tx_hash, log_index, sub_index))"
+_ID_NOW = (
+    "md5(concat_ws('|', chain, tx_hash, log_index, sub_index, collection, token_id,"
+    " case when starts_with(tx_hash, 'row:') then delivered_by end))"
+)
+
+
+def _several_sources(con: duckdb.DuckDBPyConnection) -> None:
+    """Give rows the source that delivered them, and sales their new identifiers."""
+    present = stored_columns(con)
+    if "raw.sales" not in present or "delivered_by" in present["raw.sales"]:
+        return
+    # A home had one source.
+    row = con.execute("select any_value(source) from ops.ingest_log").fetchone()
+    for table in (f"raw.{name}" for name in _RAW_TABLES):
+        if table in present:
+            con.execute(f"alter table {table} add column delivered_by varchar")
+            con.execute(f"update {table} set delivered_by = $source", {"source": row[0] if row else None})
+    con.execute(
+        f"create temp table new_sale_ids as select distinct {_ID_BEFORE} as old_id, {_ID_NOW} as new_id, collection,"
+        " token_id from raw.sales"
+    )
+    for table, columns in present.items():
+        schema = table.partition(".")[0]
+        if "sale_id" not in columns or schema not in ("predictions", "monitoring"):
+            continue
+        same = [c for c in ("collection", "token_id") if c in columns]
+        # Two tokens under one old identifier cannot be told apart where a table does not name the token.
+        con.execute(
+            f"update {table} as t set sale_id = n.new_id from (select old_id, any_value(new_id) as new_id"
+            f"{''.join(f', {c}' for c in same)} from new_sale_ids group by old_id{''.join(f', {c}' for c in same)}"
+            f" having count(distinct new_id) = 1) as n where t.sale_id = n.old_id"
+            + "".join(f" and t.{c} = n.{c}" for c in same)
+        )
+    con.execute("drop table new_sale_ids")
+    # The marts are built again as a whole.
+    if "ops.mart_watermark" in present:
+        con.execute("delete from ops.mart_watermark")
+
+
 STEPS: tuple[Step, ...] = (
     Step(
         1,
@@ -99,11 +148,18 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         3,
-        "The end of what the sources of a collection cover has a plain name.",
+        "The time until which sources cover a collection is called covered_until, no longer told_until: renamed, "
+        "because a mart with other columns than declared is emptied, and then all marts are built again.",
         rename_column("marts.dim_collections", "told_until", "covered_until"),
     ),
     Step(
         4,
+        "A home can have several sources: each raw row names the one that delivered it, and the identifier of a sale "
+        "has its collection and token in it.",
+        _several_sources,
+    ),
+    Step(
+        5,
         "What was called the floor was a percentile of old sales: the floor is now the lowest live ask, its proxy is "
         "moved to the time of the estimate, and both are computed again with every estimate.",
         drop_columns("predictions.token_estimates", "floor_eth"),

@@ -4,7 +4,7 @@ One data path holds one lake. Its files are in a folder of its own with a marker
 Opening the lake compares the two before anything is read or written, so that two lakes never share a folder and
 maintenance never finds another lake's files. Lakes made before markers existed stay where they are and get one
 (ADR 23). Here: the folder, its marker, and refusing another lake's. Not here: which files maintenance may remove
-(`cleanup`).
+(`lake.cleanup`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The address of a PostgreSQL catalog, and the password apart from it.
 
-Here: reading the URL as libpq does, and what DuckDB is given. Not here: attaching (`connection`, `lock`).
+Here: reading the URL as libpq does, and what DuckDB is given. Not here: attaching (`lake.connection`, `lake.lock`).
 
 Concept: DuckDB repeats the address that it was given in its messages. So it gets one without the password, and the
 password as a DuckDB secret, which no message shows.

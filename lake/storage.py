@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -18,6 +18,11 @@ import duckdb
 def quoted(text: str) -> str:
     """A text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def sql_list(words: Iterable[str]) -> str:
+    """The words as a list for `in` of an SQL text."""
+    return "(" + ", ".join(map(quoted, words)) + ")"
 
 
 def is_object_store(path: str) -> bool:
@@ -43,6 +48,61 @@ def relative_path(folder: str, path: str) -> str | None:
     if not is_object_store(folder) and Path(path).resolve() != Path(folder).resolve() / relative:
         return None
     return relative
+
+
+def write_whole(target: Path, content: str | bytes) -> None:
+    """Write a file in one step: a reader, or a kill, finds the old content or the new one, never a part of it.
+
+    Args:
+        target: The file.
+        content: Bytes, or text that is written as UTF-8.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    with _partial(target, content) as partial:
+        partial.replace(target)
+
+
+def place_new(finished: Path, target: Path) -> bool:
+    """Give a finished file its name unless there is a file of that name, in one step; False if there is one.
+
+    Args:
+        finished: A file in the same file system. It may be there afterwards or not.
+        target: Its name. Of several processes that place a file there, the first succeeds.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    try:
+        # Unlike a rename, a link never replaces an existing file.
+        os.link(finished, target)
+    except FileExistsError:
+        return False
+    except OSError:
+        # A file system without hard links (FAT, some network mounts): a kill in between leaves an empty file.
+        try:
+            target.open("x").close()
+        except FileExistsError:
+            return False
+        finished.replace(target)
+    return True
+
+
+@contextmanager
+def _partial(target: Path, content: str | bytes) -> Iterator[Path]:
+    """The content in a file next to the target, under a name of its own; removed at the end if it is still there."""
+    partial = target.with_name(f"{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with partial.open("xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield partial
+    finally:
+        # Where nothing can be written nothing can be removed either; the first error is the one to raise.
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 class Storage:
@@ -84,22 +144,8 @@ class Storage:
             return True
         target = Path(self.folder) / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._partial(target, text)
-        try:
-            # Unlike a rename, a link never replaces an existing file.
-            os.link(partial, target)
-        except FileExistsError:
-            return False
-        except OSError:
-            # A file system without hard links (FAT, some network mounts).
-            try:
-                with target.open("x") as file:
-                    file.write(text)
-            except FileExistsError:
-                return False
-        finally:
-            partial.unlink(missing_ok=True)
-        return True
+        with _partial(target, text) as partial:
+            return place_new(partial, target)
 
     def replace(self, name: str, text: str) -> None:
         """Write a file; an existing one is replaced.
@@ -113,8 +159,7 @@ class Storage:
                 "(format csv, header false, quote '', escape '', delimiter '\x01')"
             )
             return
-        target = Path(self.folder) / name
-        self._partial(target, text).replace(target)
+        write_whole(Path(self.folder) / name, text)
 
     def has(self, name: str) -> bool:
         """Whether a file exists."""
@@ -123,20 +168,6 @@ class Storage:
             path = self.folder + name
             return bool(self._rows(f"from glob({quoted(f'{path[:-1]}[{path[-1]}]')})"))
         return (Path(self.folder) / name).exists()
-
-    @staticmethod
-    def _partial(target: Path, text: str) -> Path:
-        partial = target.with_name(f"{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
-        try:
-            with partial.open("x") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise
-        return partial
 
     def _rows(self, statement: str) -> list[tuple[object, ...]]:
         con = self.connect()

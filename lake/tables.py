@@ -1,7 +1,7 @@
 """What a table of the lake is: declared once; everything else is derived from the declaration.
 
 Here: columns, tables, their DDL and Arrow schema, and creating those that are missing. Not here: which tables there are
-(`ml.tables`), nor how a lake made by an earlier version gets there (`migrations`).
+(`ml.tables`), nor how a lake made by an earlier version gets there (`lake.migrations`).
 
 Concept: the lake has no constraints except "not null", so a key and the scope in which rows are replaced are
 conventions that writers follow: they delete a scope, then insert it. All tables exist once a lake is open, so code
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
+
+from lake.storage import sql_list
 
 _ARROW: dict[str, pa.DataType] = {
     "varchar": pa.string(),
@@ -71,8 +73,7 @@ class ColumnRule:
         """SQL that is true for a row that breaks the rule."""
         broken = [f'"{self.name}" is null'] if self.required else []
         if self.allowed:
-            words = ", ".join("'" + word.replace("'", "''") + "'" for word in self.allowed)
-            broken.append(f'"{self.name}" not in ({words})')
+            broken.append(f'"{self.name}" not in {sql_list(self.allowed)}')
         if self.low is not None:
             broken.append(f'"{self.name}" not between {self.low!r} and {self.high!r}')
         return f"coalesce({' or '.join(broken)}, false)" if broken else "false"
@@ -91,6 +92,7 @@ class Table:
         derived: Whether it can be computed again from other tables: with other columns than declared it is then dropped
             and made empty.
         state: Tables that record how far this one is computed; emptied with it, so that it is computed again.
+        state_rows: SQL that is true for the rows of those tables that are about this one.
         rules: What checks demand of its rows.
     """
 
@@ -101,6 +103,7 @@ class Table:
     columns: tuple[Column, ...]
     derived: bool = False
     state: tuple[str, ...] = ()
+    state_rows: str = "true"
     rules: tuple[ColumnRule, ...] = ()
 
     @property
@@ -166,6 +169,11 @@ def create_missing(con: duckdb.DuckDBPyConnection, tables: Iterable[Table]) -> l
     for table in missing:
         con.execute(table.ddl())
     return [table.name for table in missing]
+
+
+def is_empty(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Whether a table has no row: nothing was ever computed, or nothing is left."""
+    return con.execute(f"select 1 from {table} limit 1").fetchone() is None
 
 
 def relations(con: duckdb.DuckDBPyConnection) -> set[str]:

@@ -19,8 +19,8 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        # DuckDB may have ended the transaction already; then there is nothing to roll back.
-        with suppress(duckdb.TransactionException):
+        # DuckDB may have ended the transaction already, or closed the connection: the first error is the one to raise.
+        with suppress(duckdb.Error):
             con.execute("rollback")
         raise
     con.execute("commit")

@@ -6,7 +6,6 @@ it can be compared with a stored value and put into SQL; a word is never renamed
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -25,6 +24,7 @@ class NoValue(StrEnum):
     FEW_SALES = "fewer_than_3_sales"
     INACTIVE = "silent_over_90_days"
     NO_FEATURES = "no_features"
+    NOT_VALUED = "not_valued"
     IMPLAUSIBLE = "implausible_value"
     SET_ASIDE = "set_aside"
     NOT_ESTIMATED = "not_estimated_before"
@@ -67,11 +67,6 @@ class Action(StrEnum):
     FAILED = "failed"
 
 
-def sql_list(words: Iterable[StrEnum]) -> str:
-    """The words as a list for `in` of an SQL text."""
-    return "(" + ", ".join(f"'{word}'" for word in words) + ")"
-
-
 CHAMPION_CHANGES = (Action.PROMOTED, Action.FELL_BACK, Action.ROLLED_BACK)
 """Actions after which another champion prices the collection."""
 
@@ -110,6 +105,14 @@ class QueueKind(StrEnum):
 
     RETRAIN = "retrain"
     RETUNE = "retune"
+
+
+class EffectVerdict(StrEnum):
+    """What a change of the champion did to the errors of a collection (`ops.decision_effects`)."""
+
+    HELPED = "helped"
+    HURT = "hurt"
+    NO_DIFFERENCE = "no_difference"
 
 
 class Origin(StrEnum):

@@ -12,6 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
+def naive_utc(at: datetime) -> datetime:
+    """The same time in UTC without a zone, as the lake keeps it; a time without a zone is UTC already."""
+    return at if at.tzinfo is None else at.astimezone(UTC).replace(tzinfo=None)
+
+
 class Clock(Protocol):
     """Gives the current time."""
 

@@ -1,8 +1,9 @@
 """What is materialized because something else was: one condition, and its sensor. Off unless enabled.
 
-Here: the condition and why it is what it is. Not here: schedules (`schedules`), training out of turn (`retraining`).
-Three thousand partitions depend on every table, and `eager()` would ask for all of them at a refresh. So only the
-monitoring assets have a condition, none of which is partitioned: a tick requests them in one run or not at all.
+Here: the condition and why it is what it is. Not here: schedules (`orchestration.schedules`), training out of turn
+(`orchestration.retraining`). Three thousand partitions depend on every table, and `eager()` would ask for all of them
+at a refresh. So only the monitoring assets have a condition, none of which is partitioned: a tick requests them in one
+run or not at all.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import (
@@ -32,6 +33,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 
 __all__ = [
     # The default storage in its default folders, to mask secrets on the way in (`runs.run_history`).
+    "INDEX_SHARD_NAME",
     "SQLITE_BUSY_TIMEOUT_SECONDS",
     # The result of a check evaluation that has ended (`alerts.dagster_events`).
     "AssetCheckExecutionRecordStatus",

@@ -1,7 +1,8 @@
 """The code location: Assay's Dagster definitions, bound to one home.
 
 Here: `open_location` and `build_defs`, which `workspace.yaml`, the command line and the tests all use. Not here: what
-there is (`graph`). Loading must stay under four seconds: anything heavy is imported inside the function that needs it.
+there is (`orchestration.graph`). Loading must stay under four seconds: anything heavy is imported inside the function
+that needs it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The graph: every asset, check, job and sensor of the code location, subject by subject.
 
-Here: the lists. Not here: binding them to a home (`definitions`), or anything they do (the folders of the subjects).
+Here: the lists. Not here: binding them to a home (`orchestration.definitions`), or anything they do (the folders of
+the subjects).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from orchestration.portfolio.assets import PORTFOLIO_ASSETS
 from orchestration.portfolio.checks import PORTFOLIO
 from orchestration.predictions.assets import PREDICTION_ASSETS
 from orchestration.predictions.checks import PREDICTIONS
-from orchestration.predictions.jobs import score
+from orchestration.predictions.jobs import publish, score
 from orchestration.retraining.assets import RETRAINING_ASSETS
 from orchestration.retraining.restoring import restore_champions
 from orchestration.retraining.sensors import build_retraining_sensors
@@ -71,6 +72,7 @@ JOBS: list[Any] = [
     maintain,
     tune,
     monitor,
+    publish,
 ]
 
 

@@ -1,6 +1,6 @@
-"""The resources of assets: the lake, the source, the model store.
+"""The resources of assets: the lake, the sources, the model store.
 
-Here: Dagster resources that open what the settings name. Not here: reading the environment (`settings.py`).
+Here: Dagster resources that open what the settings name. Not here: reading the environment (`orchestration.settings`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     from ml.registry.champions import ChampionRegistry
-    from sources.protocol import Source
+    from sources.configuration import SourceConfig
+    from sources.several import Sources
 
 DBT_PROJECT = Path(__file__).resolve().parent.parent / "dbt_project"
 
@@ -44,9 +45,9 @@ class Assay:
         return open_lake(self.settings)
 
     @property
-    def source(self) -> Source:
-        """The market data source. One object per process: the simulator caches its market."""
-        return open_market(self.settings)
+    def sources(self) -> Sources:
+        """The sources of market data. Opened once per process: the simulator caches its market."""
+        return open_sources(self.settings.source_configs, self.settings.home_path)
 
     @property
     def registry(self) -> ChampionRegistry:
@@ -54,14 +55,17 @@ class Assay:
         return open_registry(self.settings)
 
     @property
-    def append_only(self) -> bool:
-        """Whether the source never changes a day it has delivered. A user's files may be corrected at any time."""
-        return self.settings.source == "simulator"
-
-    @property
     def as_of(self) -> datetime:
         """Nothing known at or after this time is ingested: the watermark, or the setting `as_of` if earlier."""
-        watermark = self.source.watermark()
+        watermark = self.sources.watermark()
+        if self.sources.problems:
+            # What a source has delivered before stays known while it cannot be read.
+            with self.lake.read() as con:
+                row = con.execute(
+                    "select max(watermark) from ops.sources where list_contains($names, name)",
+                    {"names": list(self.sources.problems)},
+                ).fetchone()
+            watermark = max(watermark, row[0]) if row and row[0] is not None else watermark
         as_of = self.settings.as_of
         return watermark if as_of is None else min(as_of, watermark)
 
@@ -85,20 +89,11 @@ def _open_lake(config: LakeConfig) -> Lake:
 
 
 @lru_cache(maxsize=2)
-def open_market(settings: Settings) -> Source:
-    """The source the settings name."""
-    from sources.registry import open_source
+def open_sources(configs: tuple[SourceConfig, ...], home: Path) -> Sources:
+    """The sources of a home."""
+    from sources.several import Sources
 
-    if settings.source == "files":
-        return open_source("files", directory=settings.data_dir)
-    return open_source(
-        "simulator",
-        collections=settings.collections,
-        days=settings.days,
-        seed=settings.seed,
-        faults=[fault for fault in settings.faults.split(",") if fault],
-        cache_dir=settings.home_path / "simulator",
-    )
+    return Sources(configs, home)
 
 
 @lru_cache(maxsize=2)

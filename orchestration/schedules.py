@@ -1,6 +1,7 @@
 """When things run by themselves. All off unless ASSAY_ENABLE_SCHEDULES is true: one setting enables the set.
 
-Here: cron lines. Not here: what is due (decided by the jobs from the data), or training out of turn (`retraining`).
+Here: cron lines. Not here: what is due (decided by the jobs from the data), or training out of turn
+(`orchestration.retraining`).
 """
 
 from __future__ import annotations

@@ -1,18 +1,17 @@
 """What a user can set: every `ASSAY_*` environment variable, its type, its bounds and its default.
 
 Here: reading and checking the environment, once, at start. Not here: opening what the settings name
-(`resources.py`). A wrong or misspelt variable stops the program before anything is touched, and the
+(`orchestration.resources`). A wrong or misspelt variable stops the program before anything is touched, and the
 message says what is allowed.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,16 +19,27 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from lake.config import LakeConfig
 from lake.errors import CatalogUrlError
 from lake.postgres import PostgresAddress
-from orchestration.output.masking import SECRET_VARIABLES, learn_secret
+from orchestration.clock import naive_utc
+from orchestration.output.masking import learn_secret
+from orchestration.output.setting_errors import explain, unknown_variable
+from sources.protocol import SourceError
+
+if TYPE_CHECKING:
+    from sources.configuration import SourceConfig
 
 PREFIX = "ASSAY_"
 # Read by the test suite only, to find the real market data.
 TEST_VARIABLES = frozenset({"ASSAY_TEST_DATA"})
 
 
-# Each source has its own home by default, so that a simulated market and real data never mix.
-DEFAULT_HOMES = {"simulator": ".assay", "files": ".assay-files"}
+DEFAULT_HOME = ".assay"
+"""Home of several sources, unless the user names one."""
 MARKET_FILE = "market.json"
+SOURCES_FILE = "sources.yaml"
+"""In a home: the sources that `assay sources` has put there."""
+
+# Settings that describe the only source of a home; a file of sources replaces them.
+_ONE_SOURCE = ("source", "data_dir", "collections", "days", "seed", "faults")
 
 
 class SettingsError(ValueError):
@@ -50,8 +60,13 @@ class Settings(BaseSettings):
         None,
         description="folder of everything Assay keeps; default .assay (simulator) or .assay-files (files)",
     )
-    source: Literal["simulator", "files"] = Field("simulator", description="where market data come from")
-    data_dir: Path | None = Field(None, description="folder of Parquet or CSV files, for source=files")
+    sources: Path | None = Field(
+        None, description="YAML file that lists several sources (docs/how-to/several-sources.md)"
+    )
+    source: str = Field("simulator", description="the only source of market data: simulator or files")
+    data_dir: Path | None = Field(
+        None, description="folder of CSV, TSV, JSON or Parquet files, for source=files"
+    )
     collections: int = Field(60, ge=1, le=10_000, description="simulator: number of collections")
     days: int = Field(365, ge=1, le=3_650, description="simulator: days of history")
     seed: int = Field(7, ge=0, description="simulator: seed of the market")
@@ -117,35 +132,46 @@ class Settings(BaseSettings):
     retrain_cooldown_h: float = Field(
         72, ge=0, description="hours of `as_of` before a collection is trained out of turn again"
     )
+    publish_reasons: int = Field(
+        0,
+        ge=0,
+        description="collections, the most valuable first, whose best tokens are published with reasons; about "
+        "half a second of CPU each",
+    )
+    api_host: str = Field("127.0.0.1", description="address that assay serve binds")
+    api_port: int = Field(8000, ge=1, le=65_535, description="port that assay serve binds")
+    api_workers: int = Field(1, ge=1, le=64, description="processes of assay serve that answer")
+    api_anonymous: bool = Field(
+        True, description="let everybody read without a key, within a limit of their own"
+    )
+    api_key_limit: str = Field(
+        "6000/minute", description="requests of one API key, e.g. 100/second; empty: unlimited"
+    )
+    api_anonymous_limit: str = Field(
+        "600/minute", description="requests of one address without a key; empty: unlimited"
+    )
+    api_limits_url: SecretStr | None = Field(
+        None, description="where several processes count requests together (redis://…); default each its own"
+    )
+    api_cors_origins: str = Field(
+        "", description="comma-separated origins of web pages that may read the API; * for all"
+    )
+    api_explain: bool = Field(
+        True, description="let the API compute reasons that are not published, when they are asked for"
+    )
+    api_refuse_after_h: float = Field(
+        720, gt=0, description="hours of age beyond which the API answers nothing rather than old values"
+    )
     enable_schedules: bool = Field(False, description="turn on all schedules and sensors")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "CRITICAL",
         description="least level of Dagster's own log lines on the terminal; progress is shown anyway",
     )
 
-    @field_validator("faults")
-    @classmethod
-    def _faults_parse(cls, value: str) -> str:
-        if value:
-            from sources.protocol import SourceError
-            from sources.simulator.config import Fault
-
-            try:
-                for fault in value.split(","):
-                    Fault.parse(fault)
-            except SourceError as error:
-                raise ValueError(str(error)) from error
-        return value
-
     @field_validator("as_of")
     @classmethod
     def _naive_utc(cls, value: datetime | None) -> datetime | None:
-        """The lake keeps naive UTC."""
-        if value is not None and value.tzinfo is not None:
-            from datetime import UTC
-
-            return value.astimezone(UTC).replace(tzinfo=None)
-        return value
+        return None if value is None else naive_utc(value)
 
     @field_validator("catalog_url")
     @classmethod
@@ -165,9 +191,22 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _files_need_a_folder(self) -> Settings:
-        if self.source == "files" and self.data_dir is None:
-            raise ValueError("source=files needs data_dir (--data-dir DIR or ASSAY_DATA_DIR)")
+    def _sources_are_possible(self) -> Settings:
+        """Fails early when the sources cannot be configured like this."""
+        if self.sources is not None and (given := sorted(self.model_fields_set & set(_ONE_SOURCE))):
+            raise ValueError(
+                f"sources lists every source in a file: leave out {', '.join(given)}, or change the sources of a home "
+                "with `assay sources add` and `assay sources remove`"
+            )
+        from sources.configuration import SourceSettingError
+
+        try:
+            _ = self.source_configs
+        except SourceSettingError as error:
+            about = type(self).model_fields[error.setting].description
+            raise ValueError(f"{PREFIX}{error.setting.upper()}: {error} — {about}") from None
+        except SourceError as error:
+            raise ValueError(str(error)) from None
         return self
 
     @model_validator(mode="after")
@@ -181,25 +220,48 @@ class Settings(BaseSettings):
     @property
     def home_path(self) -> Path:
         """The home, absolute."""
-        return (self.home or Path(DEFAULT_HOMES[self.source])).expanduser().resolve()
+        default = DEFAULT_HOME if self.sources is not None else self.source_configs[0].home
+        return (self.home or Path(default)).expanduser().resolve()
+
+    @property
+    def source_configs(self) -> tuple[SourceConfig, ...]:
+        """The configured sources: those that `sources` lists, or the only one that the other settings describe.
+
+        Raises:
+            sources.protocol.SourceError: One of them is impossible.
+        """
+        from sources.configuration import config_of, read_sources
+
+        if self.sources is not None:
+            return read_sources(self.sources.expanduser().resolve())
+        given = {name: getattr(self, name) for name in _ONE_SOURCE[1:]}
+        return (config_of(self.source, given, name=self.source),)
 
     @property
     def market(self) -> dict[str, str | int]:
         """What fixes the identity of the data in a home: a home refuses another market."""
-        if self.source == "files":
-            assert self.data_dir is not None
-            return {"source": "files", "data_dir": str(self.data_dir.expanduser().resolve())}
-        return {
-            "source": "simulator",
-            "collections": self.collections,
-            "seed": self.seed,
-            "faults": self.faults,
-        }
+        if self.sources is not None:
+            return {"sources": self._sources_as_kept()}
+        return {"source": self.source, **self.source_configs[0].identity}
 
     @property
     def remembered(self) -> dict[str, str | int]:
         """What a home keeps of its settings, so that later commands on it need only its name."""
-        return self.market if self.source == "files" else {**self.market, "days": self.days}
+        if self.sources is not None:
+            return self.market
+        return {"source": self.source, **self.source_configs[0].options}
+
+    @property
+    def described_sources(self) -> str:
+        """The sources for people: `simulator market`, `sources dune, chain`."""
+        names = ", ".join(config.name for config in self.source_configs)
+        return f"sources {names}" if self.sources is not None else f"{names} market"
+
+    def _sources_as_kept(self) -> str:
+        """The file of sources; one inside the home by its name, so that the home can be moved."""
+        assert self.sources is not None
+        path = self.sources.expanduser().resolve()
+        return path.name if self.home is not None and path.parent == self.home_path else str(path)
 
     def lake_config(self) -> LakeConfig:
         """The lake of this home."""
@@ -214,10 +276,12 @@ class Settings(BaseSettings):
 
     def as_environment(self) -> dict[str, str]:
         """The settings as `ASSAY_*` variables, so that a child process (the UI, dbt) sees the same ones."""
-        values = self.model_dump(exclude_none=True)
+        of_one_source = set(_ONE_SOURCE) if self.sources is not None else set()
+        values = self.model_dump(exclude_none=True, exclude=of_one_source)
         values["home"] = self.home_path
-        if self.data_dir is not None:
-            values["data_dir"] = self.data_dir.expanduser().resolve()
+        for name, value in values.items():
+            if isinstance(value, Path):
+                values[name] = value.expanduser().resolve()
         return {PREFIX + name.upper(): _as_text(value) for name, value in values.items()}
 
 
@@ -229,24 +293,38 @@ def load_settings(**overrides: object) -> Settings:
     Raises:
         SettingsError: naming each bad variable, the value found and what is allowed.
     """
-    _refuse_unknown_variables()
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | TEST_VARIABLES
+    if unknown := unknown_variable(PREFIX, known, TEST_VARIABLES):
+        raise SettingsError(unknown)
     given = {name: value for name, value in overrides.items() if value is not None}
     remembered = _remembered_by_home(given)
     try:
         return Settings(**{**remembered, **given})  # type: ignore[arg-type]
     except ValidationError as error:
+        about = {name: field.description or "" for name, field in Settings.model_fields.items()}
         # Not chained: pydantic's error still holds the values that it does not show.
-        raise SettingsError(_explain(error)) from None
+        raise SettingsError(explain(error, PREFIX, about)) from None
 
 
 def _remembered_by_home(given: dict[str, object]) -> dict[str, object]:
     """The market of the home that is meant, without what an option or a variable sets."""
-    source = given.get("source") or os.environ.get(PREFIX + "SOURCE") or "simulator"
-    home = given.get("home") or os.environ.get(PREFIX + "HOME") or DEFAULT_HOMES.get(str(source))
+    from sources.configuration import KINDS
+
+    def stated(name: str) -> object:
+        return given.get(name) or os.environ.get(PREFIX + name.upper())
+
+    if stated("sources"):
+        return {}
+    kind = KINDS.get(str(stated("source") or "simulator"))
+    home = stated("home") or (kind.home if kind else None)
     held = Path(str(home)).expanduser() / MARKET_FILE
     if home is None or not held.exists():
         return {}
     remembered = json.loads(held.read_text())
+    if "sources" in remembered:
+        remembered["sources"] = held.parent / remembered["sources"]
+        # The home of a command that names neither; a relative path in it is relative to the home.
+        return {"home": held.parent, **remembered}
     return {name: value for name, value in remembered.items() if PREFIX + name.upper() not in os.environ}
 
 
@@ -266,26 +344,3 @@ def _as_text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _refuse_unknown_variables() -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | TEST_VARIABLES
-    for name in sorted(os.environ):
-        # Variables with a second prefix (ASSAY_LAKE_*) are set by Assay itself for dbt.
-        if name.startswith(PREFIX) and name not in known and not name.startswith("ASSAY_LAKE_"):
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise SettingsError(
-                f"{name} is not a setting{hint}\nAllowed: {', '.join(sorted(known - TEST_VARIABLES))}"
-            )
-
-
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors():
-        field = str(problem["loc"][0]) if problem["loc"] else ""
-        about = Settings.model_fields[field].description if field in Settings.model_fields else ""
-        name = PREFIX + field.upper() if field else "settings"
-        found = f" (found {problem['input']!r})" if field and name not in SECRET_VARIABLES else ""
-        lines.append(f"{name}: {problem['msg']}{found}" + (f" — {about}" if about else ""))
-    return "\n".join(lines)

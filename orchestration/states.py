@@ -1,7 +1,8 @@
 """The states that orchestration stores, sends and prints: one enumeration for each kind.
 
-Here: their names. Not here: when a state is reached (`slo.budget`, `alerts`, `checks`), and the states of models and
-decisions (`ml`). A member is its stored text, so SQL names it in an f-string: `where state = '{IncidentState.OPEN}'`.
+Here: their names. Not here: when a state is reached (`orchestration.slo.budget`, `orchestration.alerts`,
+`orchestration.checks`), and the states of models and decisions (`ml`). A member is its stored text, so SQL names it in
+an f-string: `where state = '{IncidentState.OPEN}'`.
 """
 
 from __future__ import annotations
@@ -133,8 +134,3 @@ class DrillStep(StrEnum):
     """The incident is over."""
     RESOLVED = "resolved"
     """The message that it is over has arrived."""
-
-
-def sql_list(*states: StrEnum) -> str:
-    """The states as a list for SQL's `in (…)`."""
-    return ", ".join(f"'{state}'" for state in states)

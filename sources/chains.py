@@ -1,7 +1,7 @@
 """The chains we know: names, spellings, kind and coin, as data.
 
 Here: what a chain may be called in a payload and what follows from it. Not here: contracts (`sources.contracts`).
-A spelling that is not here is refused at the door: a typing error must not found a chain of its own.
+A spelling that is not here is refused: a typing error must not make a chain of its own.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Here: the tables as data, and the pyarrow schemas made from them. Not here: the 
 (`sources.validation`), nor how a source gets its rows. The dbt `models/sources.yml` is tested to agree.
 
 All times are UTC without a zone, in microseconds. Every fact has two clocks: `event_time` (when it happened)
-and `known_at` (when we learnt it). A table's key says which rows tell the same fact; raw keeps all tellings.
+and `known_at` (when we learnt it). A table's key says which rows report the same fact; raw keeps all reports.
 """
 
 from __future__ import annotations
@@ -109,15 +109,15 @@ _CLOCKS = (
     _timestamp("known_at", "When we learnt it", required=True),
 )
 _ORIGIN = (
-    _text("source", "Who says so", required=True),
+    _text("source", "Name of the source", required=True),
     _text("source_row", "Names the row in its source, e.g. sales.parquet:123", required=True),
 )
 _KNOWN = _timestamp("known_at", "When we learnt it", required=True)
 
 SALES = RawTable(
     "sales",
-    "One row per telling of a sale of one token",
-    ("chain", "tx_hash", "log_index", "sub_index"),
+    "One row per report of a sale of one token",
+    ("chain", "tx_hash", "log_index", "sub_index", "collection", "token_id"),
     (
         *_ASSET,
         _TOKEN,
@@ -129,7 +129,7 @@ SALES = RawTable(
         _text("currency_address", "Contract of the currency, null for the chain's own coin"),
         _whole("decimals", "Decimals of the currency"),
         _whole("quantity", "Number of units sold (1 for ERC-721)"),
-        _whole("n_in_tx", "Number of sales the source says are in the transaction"),
+        _whole("n_in_tx", "Number of sales in the transaction, by the source"),
         _flag("is_bundle_share", "Whether the price is a share of a bundle's price"),
         _text(
             "side",
@@ -206,7 +206,7 @@ TOKEN_TRAITS = RawTable(
 
 EXCHANGE_RATES = RawTable(
     "exchange_rates",
-    "One row per symbol and instant: the price of one unit in the quote currency",
+    "One row per symbol and time: the price of one unit in the quote currency",
     ("symbol", "quote", "granularity", "event_time"),
     (
         _text("symbol", "Currency symbol", required=True),
@@ -239,7 +239,7 @@ QUARANTINE = RawTable(
     (
         _text("quarantine_id", "md5 of source_row and reason", required=True),
         _text("table_name", "Raw table the row was meant for", required=True),
-        _text("source", "Who says so", required=True),
+        _text("source", "Name of the source", required=True),
         _text("source_row", "Names the row in its source", required=True),
         _text("reason", "Machine word, see sources.validation.REASONS", required=True),
         _text("column_name", "Column that broke the rule"),
@@ -257,7 +257,7 @@ COLLECTION_LEVELS = RawTable(
     ("collection", "day"),
     (
         _text("collection", "Collection", required=True),
-        Column("day", pa.date32(), "Day; the level is the one at its first instant", required=True),
+        Column("day", pa.date32(), "Day; the level is that at its start", required=True),
         _number("log_level", "ln ETH of a token whose effect is 0", required=True),
     ),
 )

@@ -59,6 +59,7 @@ CURRENCIES: tuple[Currency, ...] = (
     Currency("MATIC", 18, 1e9, ("POL", "POLYGON", "WMATIC", "WPOL", "WRAPPED MATIC")),
     Currency("BNB", 18, 1e6, ("WBNB",)),
     Currency("AVAX", 18, 1e7, ("WAVAX",)),
+    Currency("BTC", 8, 1e5, ("XBT", "BITCOIN")),
     Currency("XTZ", 6, 1e8, ("TEZ", "TEZOS")),
 )  # fmt: skip
 

@@ -21,6 +21,13 @@ _ISO = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]+\d{1,2}:\d{2}(:\d{2}([.,]\d{1,9})?)?
 # 1.64123e+09 has lost its last digits; a double in full has not.
 _NUMBER = r"\d{9,19}(\.\d*)?|\d\.\d{9,}[eE]\+?\d{1,2}"
 _COMPACT = r"(19|20)\d{6}"
+_COMPACT_TIME = r"(19|20)\d{12}"
+_HEX_TIME = r"0[xX][0-9a-fA-F]{8}"
+# Days since 1899-12-30, as spreadsheets keep times: 1982 to 2064, which Unix seconds would place in one day of 1970.
+_SERIAL = r"[3-5]\d{4}(\.\d+)?"
+# What browsers add to a time in words: GMT+0000 (Coordinated Universal Time).
+_WORDS = r"\s*\([A-Za-z ]+\)$"
+_NO_SECONDS = r"[^:]*\d:\d{2}( ?[APap][Mm])?( ?(Z|UTC|GMT|[+-]\d{2}:?\d{2}))?"
 # The offset of a zone stands after a time of day only: -03 in 2022-01-03 is a day.
 _ZONE = r"(:\d{2}(?:[.,]\d+)?|\d ?[APap][Mm])\s*(Z|z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})(?: UTC| GMT)?$"
 _DAY_ZONE = r"(\d)\s+(?:UTC|GMT)$"
@@ -33,20 +40,23 @@ _FORMATS = [
         "%a, %d %b %Y", "%a %b %d %Y", "%Y%m%d",
     )
     for time in (
-        "", " %H:%M:%S", " %I:%M:%S %p", " %H:%M", " %I:%M %p", ", %H:%M:%S", ", %I:%M %p", "T%H%M%S", "T%H%M%SZ",
+        "", " %H:%M:%S", " %I:%M:%S %p", " %H:%M", " %I:%M %p", ", %H:%M:%S", ", %I:%M:%S %p", ", %H:%M", ", %I:%M %p",
+        "T%H%M%S", "T%H%M%SZ",
     )
-]  # fmt: skip
+] + ["%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S UTC %Y", "%a %b %d %H:%M:%S GMT %Y"]  # fmt: skip
 _CLOCKS = ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p", " %H:%M:%S.%g")
 
 
-_BODY = f"regexp_replace(regexp_replace(x, '{_ZONE}', '\\1'), '{_DAY_ZONE}', '\\1')"
-_OFFSET = f"nullif(regexp_extract(x, '{_ZONE}', 2), '')"
+_BARE = f"regexp_replace(regexp_replace(rest, '{_WORDS}', ''), '(GMT|UTC)([+-]\\d)', '\\2')"
+_BODY = f"regexp_replace(regexp_replace(rest, '{_ZONE}', '\\1'), '{_DAY_ZONE}', '\\1')"
+_OFFSET = f"nullif(regexp_extract(rest, '{_ZONE}', 2), '')"
 _MINUTES = """case when zone[1] in ('+', '-') then
     (case when zone[1] = '-' then -1 else 1 end)
     * (zone[2:3]::integer * 60 + coalesce(try_cast(regexp_extract(zone, '(\\d{2})$', 1) as integer), 0)
         * (length(zone) > 3)::integer) end"""
-_DAY_ONLY = f"""(not contains(x, ':') and not regexp_full_match(x, '{_NUMBER}')
-    and not regexp_full_match(x, '.*T\\d{{4,6}}Z?')) or regexp_full_match(x, '{_COMPACT}')"""
+_WITH_TIME = rf"{_NUMBER}|.*T\d{{4,6}}Z?|{_COMPACT_TIME}|{_HEX_TIME}|[3-5]\d{{4}}\.\d+"
+_DAY_ONLY = f"""(not contains(x, ':') and not regexp_full_match(x, '{_WITH_TIME}'))
+    or regexp_full_match(x, '{_COMPACT}')"""
 
 
 def _formats(days: list[str]) -> str:
@@ -61,11 +71,15 @@ class ReadTimes:
         moments: UTC, naive, in microseconds; null where there is no time, or none that is certain.
         is_day: Whether a value names a day and no time of day; its instant is then the day's first.
         is_zoned: Whether a value says its zone; the others count as UTC.
+        to_minute: Whether no value of the column names a second.
+        note: What was decided about the whole column, for people.
     """
 
     moments: pa.ChunkedArray
     is_day: pa.ChunkedArray
     is_zoned: pa.ChunkedArray
+    to_minute: bool = False
+    note: str = ""
 
 
 def read_times(column: pa.ChunkedArray) -> ReadTimes:
@@ -75,6 +89,7 @@ def read_times(column: pa.ChunkedArray) -> ReadTimes:
     first, decides for all; without one they are not read.
     """
     con = connect()
+    to_minute, serial = False, False
     try:
         con.register("given", pa.table({"x": column}))
         if is_text(column.type):
@@ -82,11 +97,13 @@ def read_times(column: pa.ChunkedArray) -> ReadTimes:
             usual = f"(case when not regexp_full_match(x, '{_FAST}') then x end)"
             cells = cleaned("given", {"rest": usual}, beside="x as raw")
             con.execute(
-                f"create temp table parts as select raw, rest as x, {_BODY} as body, {_OFFSET} as zone from ({cells})"
+                f"create temp table parts as select raw, rest as x, {_BODY} as body, {_OFFSET} as zone"
+                f" from (select raw, {_BARE} as rest, rest as x from ({cells}))"
             )
-            query = f"""select {_written(_day_first(con))} as t, coalesce({_DAY_ONLY}, false) as d,
+            to_minute, serial = _of_whole_column(con)
+            query = f"""select {_written(_day_first(con), serial=serial)} as t, coalesce({_DAY_ONLY}, false) as d,
                 case when x is null then ends_with(raw, 'Z') or ends_with(raw, 'UTC')
-                    else zone is not null or regexp_full_match(x, '{_NUMBER}') end as z from parts"""
+                    else zone is not null or regexp_full_match(x, '{_NUMBER}|{_HEX_TIME}') end as z from parts"""
         else:
             dated = "true" if pa.types.is_date(column.type) else _compact_number(column.type)
             zoned = (
@@ -94,7 +111,9 @@ def read_times(column: pa.ChunkedArray) -> ReadTimes:
                 or pa.types.is_floating(column.type)
                 or _has_zone(column.type)
             )
-            query = f"""select {moment("x", column.type)} as t, coalesce({dated}, false) as d,
+            serial = _is_serial(con, column.type)
+            value = _SERIAL_TIME if serial else moment("x", column.type)
+            query = f"""select {value} as t, coalesce({dated}, false) as d,
                 {str(zoned).lower()} as z from given"""
         read = con.execute(query).to_arrow_table()
     finally:
@@ -103,7 +122,37 @@ def read_times(column: pa.ChunkedArray) -> ReadTimes:
         read.column("t").cast(pa.timestamp("us")),
         read.column("d"),
         read.column("z").fill_null(fill_value=False),
+        to_minute,
+        "numbers are days since 1899-12-30, as spreadsheets keep them" if serial else "",
     )
+
+
+def _of_whole_column(con: duckdb.DuckDBPyConnection) -> tuple[bool, bool]:
+    """Whether no text names a second, and whether all are a spreadsheet's numbers of days."""
+    row = con.execute(
+        f"""select bool_and(regexp_full_match(x, '{_NO_SECONDS}')), bool_and(regexp_full_match(x, '{_SERIAL}')),
+            count(*) filter (x is null and raw is not null)
+        from parts"""
+    ).fetchone()
+    assert row is not None
+    if row[2]:
+        usual = con.execute(
+            f"select bool_or(regexp_full_match(raw, '{_FAST}')) from parts where x is null"
+        ).fetchone()
+        if usual is not None and usual[0]:
+            return False, False
+    return bool(row[0]), bool(row[1])
+
+
+_SERIAL_TIME = "timestamp '1899-12-30' + to_microseconds(round(x::double * 86400)::bigint * 1000000)"
+
+
+def _is_serial(con: duckdb.DuckDBPyConnection, dtype: pa.DataType) -> bool:
+    """Whether all numbers are a spreadsheet's numbers of days."""
+    if not (pa.types.is_integer(dtype) or pa.types.is_floating(dtype)):
+        return False
+    row = con.execute("select coalesce(bool_and(x >= 30000 and x < 60000), false) from given").fetchone()
+    return row is not None and bool(row[0])
 
 
 def _has_zone(dtype: pa.DataType) -> bool:
@@ -126,17 +175,24 @@ def _day_first(con: duckdb.DuckDBPyConnection) -> bool | None:
     return None if first == second else bool(first)
 
 
-def _written(day_first: bool | None) -> str:
+def _written(day_first: bool | None, *, serial: bool) -> str:
     """SQL of the instant a text names, from `raw`, `x` (cleaned), `body` (without its zone) and `zone`."""
     formats = "[" + ", ".join(f"'{f}'" for f in _FORMATS) + "]"
     slashed = "null::timestamp"
     if day_first is not None:
-        days = ["%d/%m/%Y", "%d/%m/%y"] if day_first else ["%m/%d/%Y", "%m/%d/%y"]
-        slashed = f"try_strptime(regexp_replace(body, '^(\\d+)-(\\d+)-', '\\1/\\2/'), {_formats(days)})"
+        order = "%d/%m/" if day_first else "%m/%d/"
+        written = "regexp_replace(body, '^(\\d+)-(\\d+)-', '\\1/\\2/')"
+        slashed = f"""case when regexp_full_match(body, '[^ ]*[/-]\\d{{4}}( .*)?')
+            then try_strptime({written}, {_formats([order + "%Y"])})
+            else try_strptime({written}, {_formats([order + "%y"])}) end"""
+    spreadsheet = f"when regexp_full_match(x, '{_SERIAL}') then {_SERIAL_TIME}" if serial else ""
     return f"""case
         when x is null then case when regexp_full_match(raw, '{_FAST}')
             then try_cast(rtrim(raw, ' ZUTC') as timestamp) end
         when regexp_full_match(x, '{_COMPACT}') then try_strptime(x, '%Y%m%d')
+        when regexp_full_match(x, '{_COMPACT_TIME}') then try_strptime(x, '%Y%m%d%H%M%S')
+        when regexp_full_match(x, '{_HEX_TIME}') then {unix_time("try_cast(x as bigint)")}
+        {spreadsheet}
         when regexp_full_match(x, '{_NUMBER}') then {unix_time("try_cast(x as double)")}
         else case
             when regexp_full_match(body, '{_ISO}')

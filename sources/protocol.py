@@ -7,12 +7,14 @@ everything at once give the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
+
+from sources.contracts import SharedContract
 
 
 class SourceError(Exception):
@@ -73,3 +75,10 @@ class ReportingSource(Source, Protocol):
 
     def left_out(self) -> list[str]:
         """Lines for people, each naming once what was not used and why."""
+
+
+@runtime_checkable
+class IdentifyingSource(Source, Protocol):
+    """A source whose user named contracts that keep many collections."""
+
+    shared_contracts: Sequence[SharedContract]

@@ -120,7 +120,13 @@ def _typed_text(column: Column, raw: str, clean: str) -> str:
         return values.address(raw, clean)
     if column.name in _HASHES:
         return values.transaction(raw, clean)
-    if column.name in ("currency", "symbol"):
+    if column.name == "symbol":
+        # A pair with the dollar is the rate of its first half.
+        first = (
+            f"regexp_replace(upper({clean}), '^([A-Z0-9]{{2,}})( ?[-/_:.] ?)(USDT?|USDC|US DOLLAR)$', '\\1')"
+        )
+        return f"coalesce(getvariable('spelling')[{first}], {first})"
+    if column.name == "currency":
         return f"coalesce(getvariable('spelling')[upper({clean})], upper({clean}))"
     if column.allowed:
         options = " ".join(f"when {quote(v.lower())} then {quote(v)}" for v in column.allowed)
@@ -148,7 +154,9 @@ def not_canonical(column: Column, value: str) -> str:
         known = tuple(MAX_PRICE)
     if known:
         return f"not list_contains([{', '.join(quote(w) for w in known)}], {value})"
-    return values.needs_cleaning(value) if column.name in _NAMES else f"{value} = ''"
+    return (
+        values.needs_cleaning(value) if column.name in _NAMES else f"{value} = '' or {values.has_nul(value)}"
+    )
 
 
 def rules_of(table: RawTable, delivered: Collection[str], always: Collection[str]) -> list[Rule]:
@@ -183,6 +191,11 @@ def rules_of(table: RawTable, delivered: Collection[str], always: Collection[str
         Rule("null_key", c.name, f"t_{c.name} is null", f"a value in {c.name}")
         for c in table.columns
         if c.required
+    ]
+    rules += [
+        Rule("nul_character", c.name, values.has_nul(f"t_{c.name}"), "a text without the character NUL")
+        for c in table.columns
+        if c.dtype == pa.string() and not c.allowed and c.name in delivered
     ]
     names = set(table.names)
     for c in table.columns:

@@ -1,4 +1,4 @@
-"""Validation at the door: rows that keep the raw contract go on, the others go to quarantine with a reason.
+"""Validation of raw rows: those that keep the raw contract go on, the others go to quarantine with a reason.
 
 Here: the split. Not here: the rules (`sources.rules`), how they are run (`sources.judging`), judging quarantined rows
 again (`sources.replay`), nor how a file's columns get their contract names (`sources.files.candidates`). Zero prices
@@ -43,6 +43,7 @@ REASONS: dict[str, str] = {
     "not_a_token": "a contract that no other file knows as one of tokens",
     "malformed_hex": "an address or hash of the wrong length or alphabet",
     "out_of_range": "a number outside its range",
+    "nul_character": "a text that holds the character NUL",
     "not_utf8": "bytes that are not UTF-8 text",
     "wrong_field_count": "a CSV line with more or fewer fields than the header",
     "unreadable_file": "a file that cannot be read at all",
@@ -176,8 +177,8 @@ def quarantine(table: str, **columns: pa.Array | pa.ChunkedArray) -> pa.Table:
             con.execute(
                 """select md5(coalesce(source_row, '') || ':' || reason) as quarantine_id,
                     $table_name as table_name, coalesce(source, 'unknown') as source,
-                    coalesce(source_row, 'unknown') as source_row, reason, column_name, expected, found,
-                    payload, known_at, 'open' as status from rows""",
+                    coalesce(source_row, 'unknown') as source_row, reason, column_name, expected,
+                    replace(found, chr(0), '\\0') as found, payload, known_at, 'open' as status from rows""",
                 {"table_name": table},
             )
             .to_arrow_table()

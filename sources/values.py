@@ -17,12 +17,13 @@ from sources.chains import CHAIN_BY_SPELLING, EVM_CHAINS
 
 NULL_WORDS = (
     "null", "none", "nil", "<nil>", "<null>", "(null)", "nan", "<na>", "na", "n/a", "#n/a", "\\n", "nat",
+    "undefined",
     "-", "--", "—", "–", "?",
 )  # fmt: skip
 """Words, lower case, that say that there is no value."""
 
 ZERO_ADDRESS = "0x" + "0" * 40
-"""Nobody: the sender of a mint, the receiver of a burn."""
+"""The zero address: the sender of a mint, the receiver of a burn."""
 
 PLAIN_CHAINS = ("ethereum", "wax", "simulated")
 """Names of chains that most rows have, in their canonical form."""
@@ -59,7 +60,13 @@ def needs_cleaning(source: str) -> str:
     """Whether `text` or `word` would change a text."""
     words = "[" + ", ".join(quote(w) for w in NULL_WORDS) + "]"
     outer = f"regexp_matches({source}, '^[{_BLANKS}]|[{_BLANKS}]$')"
-    return f"{source} = '' or {outer} or (length({source}) < 10 and list_contains({words}, lower({source})))"
+    null_word = f"(length({source}) < 10 and list_contains({words}, lower({source})))"
+    return f"{source} = '' or {outer} or {has_nul(source)} or {null_word}"
+
+
+def has_nul(source: str) -> str:
+    """Whether a text holds the character NUL, which no system after us keeps."""
+    return f"contains({source}, chr(0))"
 
 
 def word(clean: str) -> str:
@@ -99,7 +106,8 @@ def token_id(raw: str, clean: str, dtype: pa.DataType, chain_sql: str) -> str:
         return f"case when {whole} then {raw}::bigint::varchar end"
     if pa.types.is_integer(dtype):
         return f"case when {raw} >= 0 then {raw}::varchar end"
-    bare = f"regexp_replace({clean}, '^(=\"|[#''])|\"$', '', 'g')"
+    # ="12" and '12 are what spreadsheets make of it, ["12"] is a list of one.
+    bare = f"regexp_replace({clean}, '^(=\"|[#'']|\\[\"?)|\"?\\]$|\"$', '', 'g')"
     evm = "[" + ", ".join(quote(c) for c in EVM_CHAINS) + "]"
     return f"""case
         when regexp_full_match({raw}, '{PLAIN_TOKEN}') then {raw}
@@ -179,7 +187,7 @@ def _is_number(digits: str, base: int) -> bool:
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB in UTC that knows the functions used here, for the set-wise work of this room."""
+    """An in-memory DuckDB in UTC that knows the functions used here, for set-wise work on values."""
     con = duckdb.connect(config={"threads": 2})
     con.execute("set timezone = 'UTC'")
     for name, base in (("exact_token", 10), ("token_of_hex", 16)):

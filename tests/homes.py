@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -18,11 +16,9 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-ASSAY = str(Path(sys.executable).parent / "assay")
-BUNDLE = (
-    Path(os.environ.get("ASSAY_TEST_DATA", Path(__file__).resolve().parents[1].parent / "shared" / "data"))
-    / "nft"
-)
+from benchmarks.real_data import BUNDLE
+from tests.command import assay
+
 FINISHED = ("--collections", "12", "--days", "120")
 
 
@@ -55,12 +51,7 @@ def finished_market(factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     """A simulated market after `assay run`, and the JSON that it has printed. To be read, or copied."""
 
     def make(folder: Path) -> None:
-        done = subprocess.run(
-            [ASSAY, "run", "--json", "--home", str(folder / "home"), *FINISHED],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = assay("run", "--json", "--home", str(folder / "home"), *FINISHED)
         assert done.returncode == 0, done.stderr[-3000:]
         (folder / "run.json").write_text(done.stdout)
 
@@ -85,6 +76,7 @@ def real_marts(factory: pytest.TempPathFactory) -> Path:
     bundle = real_bundle()
 
     def make(folder: Path) -> None:
+        from orchestration.ingestion.days import insert_rows
         from sources.contract import RAW_TABLES
         from sources.files.source import FilesSource
         from tests.integration.marts_market import Marts, new_lake
@@ -94,9 +86,10 @@ def real_marts(factory: pytest.TempPathFactory) -> Path:
         with lake.write("the real bundle") as con:
             for table in RAW_TABLES:
                 for batch in source.read(table, *window):
-                    rows, rejected = batch.rows, batch.rejected  # noqa: F841 - read by DuckDB
-                    con.execute(f"insert into raw.{table} by name select * from rows")
-                    con.execute("insert into raw.quarantine by name select * from rejected")
+                    con.register("rows", batch.rows)
+                    con.register("rejected", batch.rejected)
+                    insert_rows(con, source.name, table, "select * from rows", {})
+                    insert_rows(con, source.name, "quarantine", "select * from rejected", {})
         Marts(lake, folder).dbt("build", "--exclude-resource-type", "unit_test")
 
     return made_once(factory, "real-marts", make) / "home"

@@ -2,7 +2,8 @@
     Find what changed in raw since the last complete run.
 
     Every mart row depends only on rows known no later than itself (docs/architecture.md, two clocks), so a
-    changed raw row with `known_at` k can touch its collection only from k on. `ops.dirty_collections` holds that k per
+    changed raw row with `known_at` k can touch its collection only from k on. With several sources a report of a
+    preferred one also decides about earlier reports of the same sale. `ops.dirty_collections` holds that k per
     collection, `ops.dirty_entities` the same for listings and traits, `ops.dirty_tokens` the tokens that were sold or
     moved. They stay readable after the run: the index and
     the features replay the same tails.
@@ -13,10 +14,6 @@
 {% macro mark_changes() %}
     {%- if not execute or flags.WHICH not in ["run", "build"] -%}{{ return("select 1") }}{%- endif -%}
     {%- set db = target.database -%}
-    {%- do run_query("create schema if not exists " ~ db ~ ".ops") -%}
-    {%- do run_query(
-        "create table if not exists " ~ db ~ ".ops.mart_watermark (snapshot_id bigint, finished_at timestamp, rules varchar)"
-    ) -%}
     {%- set now = run_query("select id from ducklake_current_snapshot('" ~ db ~ "')").columns[0].values()[0] | int -%}
     {%- set since = last_processed_snapshot() -%}
     {%- if flags.FULL_REFRESH -%}{%- set since = none -%}{%- endif -%}
@@ -25,9 +22,17 @@
         "changes in raw: " ~ ("everything" if since is none else "snapshots " ~ (since + 1) ~ " to " ~ now), info=true
     ) -%}
     {%- set statements -%}
-        create or replace table {{ db }}.ops.mart_run as
+        -- one transaction, and no new tables: after each of those every connection reads the whole catalog again
+        begin transaction;
+        delete from {{ db }}.ops.mart_run;
+        insert into {{ db }}.ops.mart_run by name
         select {{ now }}::bigint as snapshot_id, {{ since is none }} as is_full, now() at time zone 'UTC' as started_at;
+        delete from {{ db }}.ops.dirty_collections;
+        delete from {{ db }}.ops.dirty_entities;
+        delete from {{ db }}.ops.dirty_tokens;
+        delete from {{ db }}.ops.dirty_positions;
         {% if since is none %}{{ everything_is_dirty() }}{% else %}{{ dirty_since(since + 1, now) }}{% endif %}
+        commit;
     {%- endset -%}
     {{ return(statements) }}
 {% endmacro %}
@@ -70,27 +75,21 @@
 
 {% macro everything_is_dirty() %}
     {%- set db = target.database %}
-    create or replace table {{ db }}.ops.dirty_collections as
+    insert into {{ db }}.ops.dirty_collections by name
     select
         collection,
         timestamp '1970-01-01' as from_known_at
     from {{ source("raw", "sales") }}
     group by collection;
 
-    create or replace table {{ db }}.ops.dirty_entities as
+    insert into {{ db }}.ops.dirty_entities by name
     {% for entity in ["listings", "token_traits"] %}
     select '{{ entity }}' as entity, collection, timestamp '1970-01-01' as from_known_at
     from {{ source("raw", entity) }}
     group by collection
     {{ "union all" if not loop.last }}
     {% endfor %};
-
-    -- empty: a full run does not select single tokens
-    create or replace table {{ db }}.ops.dirty_tokens as
-    select collection, token_id from {{ source("raw", "sales") }} where false;
-
-    create or replace table {{ db }}.ops.dirty_positions as
-    select collection, token_id from {{ source("raw", "sales") }} where false;
+    -- no rows in dirty_tokens and dirty_positions: a full run does not select single tokens
 {% endmacro %}
 
 
@@ -102,7 +101,7 @@
 {% macro dirty_since(first, last) %}
     {%- set db = target.database -%}
     create or replace temporary table changed_sales as
-    select chain, tx_hash, collection, token_id, known_at
+    select chain, tx_hash, collection, token_id, event_time, time_uncertainty_s, known_at, delivered_by
     from {{ change_feed("sales", first, last) }};
 
     create or replace temporary table changed_rates as
@@ -116,7 +115,7 @@
     select collection, token_id, known_at, side
     from {{ change_feed("listings", first, last) }};
 
-    create or replace table {{ db }}.ops.dirty_entities as
+    insert into {{ db }}.ops.dirty_entities by name
     select 'listings' as entity, collection, min(known_at) as from_known_at
     from (
         select collection, known_at from changed_listings
@@ -132,12 +131,12 @@
     from {{ change_feed("token_traits", first, last) }}
     group by collection;
 
-    create or replace table {{ db }}.ops.dirty_tokens as
+    insert into {{ db }}.ops.dirty_tokens by name
     select collection, token_id from changed_sales
     union
     select collection, token_id from {{ change_feed("transfers", first, last) }};
 
-    create or replace table {{ db }}.ops.dirty_collections as
+    insert into {{ db }}.ops.dirty_collections by name
     with touched as (
         select collection, known_at from changed_sales
         union all
@@ -147,6 +146,21 @@
         inner join changed_sales as changed
             on sales.chain = changed.chain and sales.tx_hash = changed.tx_hash and sales.known_at >= changed.known_at
         where changed.tx_hash not like 'row:%'
+        {% if has_several_sources() -%}
+        union all
+        -- the reports of other sources of the same sale, also the earlier ones
+        select sales.collection, sales.known_at
+        from {{ source("raw", "sales") }} as sales
+        inner join changed_sales as changed
+            on
+                sales.collection = changed.collection
+                and sales.token_id = changed.token_id
+                and sales.delivered_by <> changed.delivered_by
+        where
+            sales.tx_hash = changed.tx_hash
+            or abs(epoch(sales.event_time) - epoch(changed.event_time))
+            <= sales.time_uncertainty_s + changed.time_uncertainty_s
+        {% endif -%}
         union all
         -- a new rate changes the prices of later sales; the rate of ether also converts every sale to dollars
         select sales.collection, sales.known_at
@@ -165,7 +179,7 @@
     from touched
     group by collection;
 
-    create or replace table {{ db }}.ops.dirty_positions as
+    insert into {{ db }}.ops.dirty_positions by name
     with moved as (
         select collection, token_id from {{ db }}.ops.dirty_tokens
         union

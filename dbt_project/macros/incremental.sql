@@ -17,45 +17,95 @@
     Incremental models that are only built when something changed in their scope, or their text did.
 
     dbt asks a dozen questions per model, and copies no rows in the end. The hash of the text that was last built is
-    kept in the table's comment.
+    kept in the table's comment (`remember_text`, a post-hook).
 #}
 {% materialization incremental, adapter="duckdb" %}
-    {%- set fingerprint = "sql:" ~ local_md5(compiled_code ~ config.require("replaces")) -%}
-    {%- set nothing_changed = is_incremental() and scope_is_empty(config.require("replaces")) -%}
-    {%- if nothing_changed and table_comment() == fingerprint -%}
+    {%- if is_incremental() and scope_is_empty(config.require("replaces")) and stored_comment() == text_hash() -%}
         {% call statement("main") %}select 'unchanged'{% endcall %}
         {{ adapter.commit() }}
         {{ return({"relations": [this.incorporate(type="table")]}) }}
     {%- endif -%}
-    {%- set built = dbt.materialization_incremental_duckdb() -%}
-    {%- if nothing_changed -%}
-        {%- do run_query("comment on table " ~ this ~ " is '" ~ fingerprint ~ "'") -%}
+    {#- With another text the table may have other columns. Marts are declared: the lake brings them up to date. -#}
+    {%- if everything_changed() and this.schema != "marts" and stored_comment() != text_hash() -%}
+        {%- set existing = load_cached_relation(this) -%}
+        {%- if existing is not none -%}{{ drop_relation_if_exists(existing) }}{%- endif -%}
     {%- endif -%}
-    {{ return(built) }}
+    {{ return(dbt.materialization_incremental_duckdb()) }}
 {% endmaterialization %}
+
+
+{#
+    A hash of all that an incremental model is made of: its text, its scope, and what models share (macros, variables).
+    Not of the compiled text, which differs between the first build and the later ones.
+#}
+{% macro text_hash() -%}
+    {{ return("sql:" ~ local_md5(model.raw_code ~ config.require("replaces") ~ env_var("ASSAY_DBT_SHARED", ""))) }}
+{%- endmacro %}
+
+
+{#
+    The post-hook of incremental models: keep the hash, in the transaction of the build, if it is another one, or if the
+    table is.
+#}
+{% macro remember_text() -%}
+    {%- if execute and model.config.materialized == "incremental"
+        and (stored_comment() != text_hash() or not is_incremental()) -%}
+        comment on table {{ this }} is '{{ text_hash() }}'
+    {%- endif -%}
+{%- endmacro %}
 
 
 {# Whether no row of the tables of what changed (changes.sql) is in a scope; the scope names them. #}
 {% macro scope_is_empty(scope) %}
-    {%- set ops = target.database ~ ".ops" -%}
-    {%- set counts = [] -%}
+    {%- if "rows_that_changed" not in graph -%}
+        {%- set ops = target.database ~ ".ops" -%}
+        {%- set counted = {} -%}
+        {%- for row in run_query(
+            "select 'dirty_collections', count(*) from " ~ ops ~ ".dirty_collections union all"
+            ~ " select 'dirty_tokens', count(*) from " ~ ops ~ ".dirty_tokens union all"
+            ~ " select 'dirty_positions', count(*) from " ~ ops ~ ".dirty_positions union all"
+            ~ " select entity, count(*) from " ~ ops ~ ".dirty_entities group by entity"
+        ).rows -%}
+            {%- do counted.update({row[0]: row[1]}) -%}
+        {%- endfor -%}
+        {%- do graph.update({"rows_that_changed": counted}) -%}
+    {%- endif -%}
+    {%- set rows = [] -%}
     {%- for table in ["dirty_collections", "dirty_tokens", "dirty_positions"] if table in scope -%}
-        {%- do counts.append("(select count(*) from " ~ ops ~ "." ~ table ~ ")") -%}
+        {%- do rows.append(graph["rows_that_changed"][table]) -%}
     {%- endfor -%}
     {%- for entity in ["listings", "token_traits"] if "dirty.entity = '" ~ entity ~ "'" in scope -%}
-        {%- do counts.append("(select count(*) from " ~ ops ~ ".dirty_entities where entity = '" ~ entity ~ "')") -%}
+        {%- do rows.append(graph["rows_that_changed"].get(entity, 0)) -%}
     {%- endfor -%}
-    {%- if not counts -%}{{ return(false) }}{%- endif -%}
-    {{ return(run_query("select " ~ counts | join(" + ")).columns[0].values()[0] == 0) }}
+    {{ return(rows | length > 0 and rows | sum == 0) }}
 {% endmacro %}
 
 
-{% macro table_comment() %}
-    {%- set rows = run_query(
-        "select comment from duckdb_tables() where database_name = '" ~ this.database ~ "' and schema_name = '"
-        ~ this.schema ~ "' and table_name = '" ~ this.identifier ~ "'"
-    ).rows -%}
-    {{ return(rows[0][0] if rows | length else none) }}
+{#
+    The comment of the model's table or view when the run began; none if there is none.
+
+    All of them are read at once from DuckLake's own tables: `duckdb_tables()` estimates the size of every table for each
+    question.
+#}
+{% macro stored_comment() %}
+    {%- if "stored_comments" not in graph -%}
+        {%- set catalog = "__ducklake_metadata_" ~ target.database -%}
+        {%- set stored = {} -%}
+        {%- for row in run_query(
+            "with relations as ("
+            ~ "select table_id as object_id, schema_id, table_name as name from " ~ catalog ~ ".ducklake_table"
+            ~ " where end_snapshot is null union all"
+            ~ " select view_id, schema_id, view_name from " ~ catalog ~ ".ducklake_view where end_snapshot is null)"
+            ~ " select schemas.schema_name || '.' || relations.name, tags.value from relations"
+            ~ " join " ~ catalog ~ ".ducklake_schema as schemas using (schema_id)"
+            ~ " join " ~ catalog ~ ".ducklake_tag as tags using (object_id)"
+            ~ " where schemas.end_snapshot is null and tags.end_snapshot is null and tags.key = 'comment'"
+        ).rows -%}
+            {%- do stored.update({row[0]: row[1]}) -%}
+        {%- endfor -%}
+        {%- do graph.update({"stored_comments": stored}) -%}
+    {%- endif -%}
+    {{ return(graph["stored_comments"].get(this.schema ~ "." ~ this.identifier)) }}
 {% endmacro %}
 
 

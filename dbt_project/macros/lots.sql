@@ -39,6 +39,19 @@
 {%- endmacro %}
 
 
+{#
+    The transaction of a row of transfers or sales. Without a hash the row stands for it, and two sources can have a row
+    of one name.
+#}
+{% macro transaction_of(alias) -%}
+    case
+        when starts_with({{ alias }}.tx_hash, 'row:')
+            then concat_ws('@', {{ alias }}.tx_hash, {{ alias }}.delivered_by)
+        else {{ alias }}.tx_hash
+    end
+{%- endmacro %}
+
+
 {# A token whose moves, prices or rules can have changed. #}
 {% macro is_dirty_position(alias) -%}
     ({{ alias }}.collection, {{ alias }}.token_id) in (
@@ -74,7 +87,7 @@
     {%- set rows = load_agate_table() -%}
     {#- dbt shows it as the seed's result -#}
     {%- do store_result("agate_table", response="OK", agate_table=rows) -%}
-    {%- if load_cached_relation(this) is not none and table_comment() == fingerprint -%}
+    {%- if load_cached_relation(this) is not none and stored_comment() == fingerprint -%}
         {% call statement("main") %}select 'unchanged'{% endcall %}
     {%- else -%}
         {% call statement("main") %}

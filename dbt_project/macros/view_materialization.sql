@@ -8,11 +8,7 @@
     {%- set existing = load_cached_relation(this) -%}
     {%- set target_relation = this.incorporate(type="view") -%}
     {%- set fingerprint = "sql:" ~ local_md5(compiled_code) -%}
-    {%- set known = run_query(
-        "select comment from duckdb_views() where database_name = '" ~ this.database ~ "' and schema_name = '"
-        ~ this.schema ~ "' and view_name = '" ~ this.identifier ~ "'"
-    ).rows -%}
-    {%- if known | length and known[0][0] == fingerprint -%}
+    {%- if stored_comment() == fingerprint -%}
         {% call statement("main") %}select 'unchanged'{% endcall %}
     {%- else -%}
         {%- if existing is not none and existing.type != "view" -%}{{ drop_relation_if_exists(existing) }}{%- endif -%}

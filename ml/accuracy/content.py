@@ -1,7 +1,7 @@
 """The report as sections of text and tables, independent of Markdown and HTML.
 
-Here: what stands in which table and the sentences around it. Not here: figures (`document`), drawing (`plots`),
-markup (`pages`).
+Here: what stands in which table and the sentences around it. Not here: figures (`ml.accuracy.document`), drawing
+(`ml.accuracy.plots`), markup (`ml.accuracy.pages`).
 """
 
 from __future__ import annotations

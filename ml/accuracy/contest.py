@@ -1,7 +1,7 @@
 """Collection by collection: in how many Assay beats a baseline, and how large their errors are.
 
 Here: figures per collection, the shares of collections beaten, MAPE buckets. Not here: pooled figures
-(`figures`).
+(`ml.accuracy.figures`).
 
 Concept: pooled figures belong to the largest collections; here each collection counts once. A collection with
 fewer estimates than the minimum is not counted: a block of 20 sales under one constant model shows MAPEs from 9 to

@@ -1,7 +1,8 @@
 """The accuracy of a ledger as one document that JSON can carry.
 
 Here: which samples and groups are reported, and the order of the document. Not here: the figures
-(`figures`, `contest`, `calibration`, `portfolio`) or how they are shown (`markdown`, `plots`).
+(`ml.accuracy.figures`, `ml.accuracy.contest`, `ml.accuracy.calibration`, `ml.accuracy.portfolio`) or how they are
+shown (`ml.text.markdown`, `ml.accuracy.plots`).
 
 Concept: two samples. The headline is the newest share of the clean sales of every collection with enough of them:
 fixed in advance, comparable between versions. The window is every clean sale of the ledger, thin collections and

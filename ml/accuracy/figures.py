@@ -1,7 +1,7 @@
 """The figures of one group of sales: errors, intervals, hit rate, always with those of the baselines.
 
-Here: what stands in one row of every table. Not here: which groups there are (`document`), figures by
-collection (`contest`).
+Here: what stands in one row of every table. Not here: which groups there are (`ml.accuracy.document`), figures by
+collection (`ml.accuracy.contest`).
 
 Concept: model and baselines are scored on the same sales, those the model answered, and a difference of medians
 is drawn in the same bootstrap draws: it can be certain where two separate intervals overlap.

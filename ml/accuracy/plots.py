@@ -1,6 +1,6 @@
 """The pictures of the report: small SVGs that read on white and on black, with a text for those who cannot see them.
 
-Here: what is drawn from the document. Not here: how an SVG is made small and the same every time (`svg`).
+Here: what is drawn from the document. Not here: how an SVG is made small and the same every time (`ml.accuracy.svg`).
 """
 
 from __future__ import annotations

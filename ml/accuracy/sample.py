@@ -1,7 +1,7 @@
 """The one shape that every figure of the report is computed from: sales with the estimates made before them.
 
-Here: the sample, parts of it, and the columns that group it. Not here: where it comes from (`ledger_reader`,
-`ml.accuracy.walk_forward_report`) or what is computed from it.
+Here: the sample, parts of it, and the columns that group it. Not here: where it comes from
+(`ml.accuracy.ledger_reader`, `ml.accuracy.walk_forward_report`) or what is computed from it.
 
 Concept: a sample is a set of parallel arrays, prices and estimates in natural log of ETH. A row without an
 estimate stays in: it is what the hit rate is about.

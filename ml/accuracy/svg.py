@@ -1,6 +1,6 @@
 """How a picture of the report is made: one style, no timestamp, no outside resource, a text inside.
 
-Here: colours, the sheet, the SVG's bytes. Not here: what is drawn (`plots`).
+Here: colours, the sheet, the SVG's bytes. Not here: what is drawn (`ml.accuracy.plots`).
 
 Concept: a figure stands on a page whose background we do not know. Every colour has a contrast of at least 3.5 to
 white and to near-black, and nothing is filled behind the axes. Text stays text: smaller, searchable, readable aloud.

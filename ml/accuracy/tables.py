@@ -1,7 +1,7 @@
 """The tables that several sections of the report share, and what a section is made of.
 
 Here: sections and tables as plain text, and the three tables with many columns. Not here: which section holds which
-(`content`), markup (`pages`).
+(`ml.accuracy.content`), markup (`ml.accuracy.pages`).
 """
 
 from __future__ import annotations

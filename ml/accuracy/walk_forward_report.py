@@ -1,8 +1,8 @@
 """The accuracy that every run publishes: walk-forward predictions of the lake next to the baselines, by chain.
 
-Here: the sample of it (the last share of each sizeable collection in `predictions`), the short document of a run, and
-whether the stored one is still about the predictions that there are.
-Not here: predictions (`walk_forward`), the figures themselves and the full report from a ledger (`accuracy`).
+Here: the sample of it (the last share of each sizeable collection in the argument predictions), the short document of a
+run, and whether the stored one is still about the predictions that there are. Not here: predictions
+(`ml.training.walk_forward`), the figures themselves and the full report from a ledger (`ml.accuracy`).
 
 Concept: a sale judged by a local booster that had not seen it is reported with that booster; no figure was chosen
 after the fact. This document is for the end of a run and has no bootstrap; `assay report` has.
@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from lake.tables import is_empty
 from ml.accuracy.config import MODEL, AccuracyConfig
 from ml.accuracy.contest import contest
 from ml.accuracy.document import jsonable
@@ -127,7 +128,7 @@ def accuracy_basis(con: duckdb.DuckDBPyConnection) -> str:
 
 def accuracy_due(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether there are predictions that the stored report does not include, whichever run made them."""
-    if con.execute(f"select 1 from {_PREDICTIONS[0]} limit 1").fetchone() is None:
+    if is_empty(con, _PREDICTIONS[0]):
         return False
     stored = con.execute(f"select basis from {ACCURACY_REPORT.name}").fetchone()
     return stored is None or stored[0] != accuracy_basis(con)

@@ -1,4 +1,4 @@
-"""Numbers as the report prints them. Here: formats. Not here: what is printed where (`content`)."""
+"""Numbers as the report prints them. Here: formats. Not here: what is printed where (`ml.accuracy.content`)."""
 
 from __future__ import annotations
 

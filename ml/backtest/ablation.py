@@ -1,7 +1,7 @@
 """What each ingredient of the pooled model is worth, on sales earlier than any test.
 
 Here: the variants (features taken away, settings changed), their walk-forward on a development window, the table. Not
-here: the model (`ml.models.prior`), the report that shows the table (`accuracy`).
+here: the model (`ml.models.prior`), the report that shows the table (`ml.accuracy`).
 
 Concept: a choice made on the sample that is then published is too optimistic. Every row here is measured on the
 middle of each sizeable collection; the last 30 %, which the report is about, is never read. Only the point

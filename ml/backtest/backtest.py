@@ -51,7 +51,8 @@ class BacktestConfig:
 
     Attributes:
         refit_days: Days between refits.
-        pooled: The pooled stage; its `walk_forward.refits` folds are laid over the past before the window.
+        pooled: The pooled stage; its folds (`ml.training.walk_forward.WalkForwardConfig.refits`)
+            are laid over the past before the window.
         candidate: How a challenger is made.
         scoring: When there is no value; threads. The gate of the tiers is that of `candidate`.
         new_sales: Sales since it was last judged below which a champion is carried forward.

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lake.storage import sql_list
 from ml.compute.asof_join import sorted_asof_joins
 from ml.compute.matrix import Matrix, column, matrix
 from ml.features.audit import audit_features
@@ -52,8 +53,7 @@ class Window:
         """The window as a condition on the columns of marts.fct_sales."""
         chosen = ""
         if self.collections is not None:
-            quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in self.collections)
-            chosen = f" and collection in ({quoted})"
+            chosen = f" and collection in {sql_list(self.collections)}"
         return (
             f"as_of >= timestamp '{self.start}' and as_of < timestamp '{self.end}' "
             f"and known_at < timestamp '{self.end}'{chosen}"

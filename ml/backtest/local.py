@@ -1,7 +1,7 @@
 """Local boosters of a backtest: judged at each refit on what was known then, by the production gate.
 
 Here: who is judged when, and the champion that follows. Not here: fitting and judging one collection
-(`ml.training.candidate`), or the prior beneath (`prior`).
+(`ml.training.candidate`), or the prior beneath (`ml.backtest.prior`).
 
 Concept: a collection is judged at a refit when it trades in the period that follows and there is enough that its
 champion has not been judged on; otherwise the champion is carried forward as the whole tuple it is, with its own

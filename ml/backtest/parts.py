@@ -1,6 +1,7 @@
 """What a backtest has finished, so that a killed one continues: a folder of parts, one per refit period.
 
-Here: the folder, its manifest, and each period's state and estimates. Not here: computing them (`backtest`).
+Here: the folder, its manifest, and each period's state and estimates. Not here: computing them
+(`ml.backtest.backtest`).
 
 Concept: a period's state file is written last and in one step, so a period is either finished or never happened. The
 folder's name is a digest of all that decides the result (window, settings, the data themselves): another question
@@ -22,6 +23,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lake.storage import write_whole
 from ml.ledger.ledger import ESTIMATE_SCHEMA
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champion import Champion
@@ -94,7 +96,9 @@ class BacktestParts:
         content = json.dumps(question, sort_keys=True, default=str)
         self.folder = root / hashlib.sha256(content.encode()).hexdigest()[:16]
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write(self.folder / "manifest.json", json.dumps(question, sort_keys=True, default=str, indent=2))
+        write_whole(
+            self.folder / "manifest.json", json.dumps(question, sort_keys=True, default=str, indent=2)
+        )
 
     @property
     def artifacts(self) -> ArtifactStore:
@@ -111,7 +115,7 @@ class BacktestParts:
         temporary = target.with_suffix(f".{os.getpid()}")
         pq.write_table(estimates.cast(ESTIMATE_SCHEMA), temporary)
         temporary.replace(target)
-        _write(self._state(period), state.to_json())
+        write_whole(self._state(period), state.to_json())
 
     def state(self, period: int) -> WalkState:
         """The state that a finished period left."""
@@ -156,9 +160,3 @@ class BacktestParts:
 
     def _estimates(self, period: int) -> Path:
         return self.folder / f"period-{period:03}.parquet"
-
-
-def _write(path: Path, content: str) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(content)
-    temporary.replace(path)

@@ -1,7 +1,7 @@
 """The estimates of one refit period of a backtest: each sale priced as of its own time.
 
-Here: what is known of each sale, handed to `ml.pricing`. Not here: fitting (`prior`, `local`), the
-tiers or the prices.
+Here: what is known of each sale, handed to `ml.pricing`. Not here: fitting (`ml.backtest.prior`, `ml.backtest.local`),
+the tiers or the prices.
 
 Concept: the tiers and the price are those of scoring. Only the intervals are computed for many times instead of one:
 each sale gets the state after the last sale known before it. A sale that is not at arm's length gets an interval too,

@@ -1,7 +1,7 @@
 """The pooled prior of a backtest: refitted at each cutoff as production would have, on what was known then.
 
 Here: one refit of every market, and the out-of-fold predictions that follow from the folds so far. Not here: local
-boosters (`local`) and prices (`pricing`).
+boosters (`ml.backtest.local`) and prices (`ml.backtest.pricing`).
 
 Concept: a refit is `walk_forward` on a shortened past. It finds the folds of the refits before, sees that a fit is due
 and fits one; the gate of the pooled stage may turn it away, and then the fold before stays in force. Before the

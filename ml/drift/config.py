@@ -1,6 +1,6 @@
 """The thresholds of drift detection, with their units, in one place.
 
-Here: `DriftConfig`. Not here: the statement that applies it (`statement`). Where the numbers come from is in
+Here: `DriftConfig`. Not here: the statement that applies it (`ml.drift.statement`). Where the numbers come from is in
 docs/adr/0020-drift.md; `python -m benchmarks --only drift` measures what they give.
 """
 

@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lake.storage import write_whole
 from ml.drift.config import DEFAULT_DRIFT, DriftConfig
 from ml.drift.statement import MARKET_PREFIX
 from ml.drift.subjects import SUBJECTS, UNKNOWN, subject_rows
@@ -152,7 +153,5 @@ def _write(path: Path, collection: str, reference: pd.DataFrame, current: pd.Dat
         report = Report([DataDriftPreset(num_method="ks", num_threshold=0.01)])
         page = report.run(current, reference, name=escape(visible(collection))).get_html_str(as_iframe=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Whole or not at all: a page that exists is never written again.
-    part = path.with_suffix(".part")
-    part.write_text(page, encoding="utf-8")
-    part.replace(path)
+    # A page that exists is never written again.
+    write_whole(path, page)

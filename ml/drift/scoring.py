@@ -1,6 +1,7 @@
 """One pass of drift detection over a lake: find full windows that are not scored yet, score them, keep the scores.
 
-Here: the order of the steps. Not here: the statement (`statement`), the tables (`tables`), the reports (`reports`).
+Here: the order of the steps. Not here: the statement (`ml.drift.statement`), the tables (`ml.drift.tables`), the
+reports (`ml.drift.reports`).
 """
 
 from __future__ import annotations

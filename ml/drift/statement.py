@@ -1,7 +1,7 @@
 """The one statement that scores every collection × feature.
 
 Here: windows, distances, p-values, false-discovery control and hysteresis, in SQL. Not here: where the values come
-from (`subjects`), tables (`tables`).
+from (`ml.drift.subjects`), tables (`ml.drift.tables`).
 
 The concept. The three newest windows of a collection are each compared with the twelve before them. Sales of one
 collection depend on one another, so the textbook p-value would find drift everywhere. But each window *within* the

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ml.features.schema import FEATURES
+from ml.states import Origin
 
 Kind = Literal["covariate", "prior", "concept"]
 
@@ -50,12 +51,12 @@ KEY_ROWS = """
 """
 """What `subject_rows` gives without readings: enough to see which windows are full."""
 
-_PREDICTED = """
+_PREDICTED = f"""
     select sale_id, arg_min(prediction_log, later) as prediction_log from (
         select sale_id, prediction_log, 0 as later from predictions.prior_walk_forward
         union all
         select sale_id, ln(estimate_eth) as prediction_log, 1 as later from monitoring.estimate_ledger
-        where estimate_eth > 0 and origin = 'live'
+        where estimate_eth > 0 and origin = '{Origin.LIVE}'
     ) group by sale_id
 """
 

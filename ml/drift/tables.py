@@ -1,6 +1,7 @@
 """The tables of drift: `monitoring.drift_scores` (appended) and `monitoring.drift_status` (one row per collection).
 
-Here: the summary and retention. Not here: columns (`ml.tables.monitoring`), or how a score comes about (`statement`).
+Here: the summary and retention. Not here: columns (`ml.tables.monitoring`), or how a score comes about
+(`ml.drift.statement`).
 """
 
 from __future__ import annotations

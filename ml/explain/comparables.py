@@ -149,6 +149,10 @@ class Shortlist:
     similarity: Float
     apart: Float
 
+    def of_tokens(self, kept: npt.NDArray[np.bool_]) -> Shortlist:
+        """The candidates of some of the tokens."""
+        return Shortlist(self.token[kept], self.sale[kept], self.similarity[kept], self.apart[kept])
+
 
 def shortlist(tokens: Integers, sold: Sold, traits: TokenTraits, params: IndexParams) -> Shortlist:
     """The candidates that similarity and age leave for each token.

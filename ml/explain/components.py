@@ -1,7 +1,7 @@
 """The parts an estimate is made of, and what they are worth in price terms.
 
 Here: the names of components, how a log effect becomes a factor and an amount of ETH, and the form of a row.
-Not here: where effects come from (`index_parts`, `model_parts`).
+Not here: where effects come from (`ml.explain.index_parts`, `ml.explain.model_parts`).
 
 Concept: ln estimate = level + effects, exactly. An effect e is the factor exp(e) whatever else there is. Its share in
 ETH depends on the order of multiplication unless every effect is paid at the same rate: the logarithmic mean of the
@@ -89,11 +89,6 @@ def trait_log(parts: list[Part]) -> Float:
     """What the tokens' traits are worth in all models together, log units, shape (tokens,)."""
     effects = [part.log_effect for part in parts if part.component in TRAIT_COMPONENTS]
     return np.sum(effects, axis=0) if effects else np.zeros_like(parts[0].log_effect)
-
-
-def total_log(parts: list[Part]) -> Float:
-    """Ln estimate: the sum of all parts, shape (tokens,)."""
-    return np.sum([part.log_effect for part in parts], axis=0)
 
 
 def eth_rate(level_log: Float, estimate_log: Float) -> Float:

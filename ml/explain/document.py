@@ -28,7 +28,7 @@ from ml.explain.components import (
 )
 from ml.explain.explain import Explanations
 from ml.explain.facts import REASONS
-from ml.states import Tier
+from ml.states import NoValue, Tier
 
 SMALL_EFFECT = 0.004
 """Log effect (0.4 %) below which a line joins "everything else"."""
@@ -64,7 +64,8 @@ def as_document(explained: Explanations, token_id: str) -> dict[str, Any]:
     estimate = facts["explained_eth"]
     reason = None
     if estimate is None:
-        reason = facts["no_value_reason"] or ("no_features" if used.tier != Tier.NONE else "not_valued")
+        reason = facts["no_value_reason"] or facts["explained_reason"]
+        reason = reason or (NoValue.NO_FEATURES if used.tier != Tier.NONE else NoValue.NOT_VALUED)
     current = estimate is not None and explained.consistent
     return {
         "collection": explained.collection,

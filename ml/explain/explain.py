@@ -1,7 +1,7 @@
 """Why the tokens of a collection have their prices: `explain`.
 
-Here: the one entry point, and what it returns. Not here: each part's arithmetic (`index_parts`, `model_parts`,
-`comparables`), drawing, or writing (`tables`).
+Here: the one entry point, and what it returns. Not here: each part's arithmetic (`ml.explain.index_parts`,
+`ml.explain.model_parts`, `ml.explain.comparables`), drawing, or writing (`ml.explain.tables`).
 
 Concept: the index's parts of all tokens come from one linear solve, the models' from one SHAP call each, so one token
 costs nearly as much as ten thousand. The parts add up to the production prediction, and that is compared with the
@@ -32,7 +32,7 @@ from ml.explain.traits import TokenTraits, read_traits
 from ml.index.params import DEFAULT_PARAMS, IndexParams
 from ml.models.frames import FeatureSet
 from ml.registry.artifacts import ArtifactStore
-from ml.states import Tier
+from ml.states import NoValue, Tier
 
 Float = npt.NDArray[np.float64]
 
@@ -47,7 +47,8 @@ class Explanations:
     Attributes:
         collection: Whose.
         chain: Where it trades.
-        tokens: One row per token: the facts of `facts.read_facts`, `explained_eth` (null without a value),
+        tokens: One row per token: the facts of `ml.explain.facts.read_facts`, `explained_eth` (null without a value),
+            `explained_reason` (why the models behind the explanation give it none, or null),
             `last_sale_indexed_eth` (its last price moved by the level since) and `rarity_pct`.
         components: Rows of `EXPLANATION_SCHEMA`; none for tokens without a value.
         comparables: Rows of `COMPARABLE_SCHEMA`, ranked; none for tokens without a value.
@@ -116,19 +117,21 @@ def explain(
     table = read_token_features(con, collection, features)
     as_of = table["as_of"][0].as_py() if table.num_rows else None
     watermark = table["state_known_at"][0].as_py() if table.num_rows else None
-    last_sale_at, sales = read_sales_known(con, collection, as_of)
+    low_price_eth, last_sale_at, sales = read_sales_known(con, collection, as_of)
+    floor_log = np.log(low_price_eth) if low_price_eth else np.nan
     facts = read_facts(con, collection, as_of).take(pa.array(chosen))
     components, similar = EXPLANATION_SCHEMA.empty_table(), COMPARABLE_SCHEMA.empty_table()
     explained, level_now, notes = np.full(len(chosen), np.nan), None, list(used.notes)
+    reasons = np.full(len(chosen), None, dtype=object)
     if as_of is not None and used.tier != Tier.NONE:
         view = TokenView(traits.subset(traits.positions(table["token_id"].combine_chunks())), table)
-        rows = pc.index_in(facts["token_id"].combine_chunks(), view.traits.token_id)
-        explained_rows = np.flatnonzero(rows.is_valid().to_numpy(zero_copy_only=False))
-        at = rows.drop_null().to_numpy().astype(np.int64)
+        level_now = float(np.median(view.level_log))
+        explained_rows, at = _explainable(facts, view)
+    if as_of is not None and level_now is not None and len(at):
         sold = read_sold(con, collection, view.prefix, as_of, view.traits)
         listed = shortlist(at, sold, view.traits, params)
         compared = np.union1d(at, sold.position[listed.sale])
-        inputs, prices = price_tokens(collection, used, view, compared, features, threads)
+        inputs, prices = price_tokens(collection, used, view, compared, floor_log, features, threads)
         parts, split = token_parts(
             con, collection, used, view, compared, inputs, prices, features, params, threads
         )
@@ -138,6 +141,9 @@ def explain(
             )
         wanted = np.searchsorted(compared, at)
         explained[explained_rows] = prices.eth()["estimate_eth"][wanted]
+        reasons[explained_rows] = prices.reason[wanted]
+        valued = prices.valued[wanted]
+        at, wanted, listed = at[valued], wanted[valued], listed.of_tokens(valued)
         notes += [f"The own model cannot be used: {reason}" for reason in prices.refused.values()]
         components = component_rows(
             parts, wanted, collection, view.traits.token_id.take(pa.array(at)), as_of, used.model_version
@@ -146,12 +152,11 @@ def explain(
         worth[compared] = trait_log(parts)
         pairs = rank_comparables(listed, sold, worth, k)
         similar = comparable_rows(collection, as_of, pairs, sold, view.traits.token_id, view.level_log, worth)
-        level_now = float(np.median(view.level_log))
     consistent, more = _compare(facts, explained, as_of, watermark)
     return Explanations(
         collection=collection,
         chain=chain,
-        tokens=_with_explained(facts, explained, level_now, traits.rarity_pct[chosen]),
+        tokens=_with_explained(facts, explained, reasons, level_now, traits.rarity_pct[chosen]),
         components=components,
         comparables=similar,
         used=used,
@@ -186,6 +191,20 @@ def _positions(tokens: Sequence[str] | None, traits: TokenTraits, collection: st
     return np.unique(where.to_numpy())
 
 
+def _explainable(facts: pa.Table, view: TokenView) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows of the facts whose price can be explained, and the positions of their tokens in the view.
+
+    Not a token without features, and not one that scoring has found to be worth what no token can be worth.
+    """
+    found = pc.index_in(facts["token_id"].combine_chunks(), view.traits.token_id)
+    known = found.is_valid().to_numpy(zero_copy_only=False)
+    implausible = pc.equal(facts["no_value_reason"].combine_chunks(), str(NoValue.IMPLAUSIBLE)).fill_null(
+        False
+    )
+    rows = np.flatnonzero(known & ~implausible.to_numpy(zero_copy_only=False))
+    return rows, found.take(pa.array(rows)).to_numpy().astype(np.int64)
+
+
 def _compare(
     facts: pa.Table, explained: Float, as_of: datetime | None, watermark: datetime | None
 ) -> tuple[bool, list[str]]:
@@ -210,7 +229,13 @@ def _compare(
     return True, []
 
 
-def _with_explained(facts: pa.Table, explained: Float, level_now: float | None, rarity: Float) -> pa.Table:
+def _with_explained(
+    facts: pa.Table,
+    explained: Float,
+    reasons: npt.NDArray[np.object_],
+    level_now: float | None,
+    rarity: Float,
+) -> pa.Table:
     level_then = column(facts, "last_sale_level")
     moved = np.exp(level_now - level_then) if level_now is not None else np.full(len(explained), np.nan)
     indexed = column(facts, "last_sale_eth") * moved
@@ -220,4 +245,4 @@ def _with_explained(facts: pa.Table, explained: Float, level_now: float | None, 
         ("rarity_pct", rarity),
     ):
         facts = facts.append_column(name, pa.array(values, pa.float64(), from_pandas=True))
-    return facts
+    return facts.append_column("explained_reason", pa.array(reasons, pa.string()))

@@ -17,8 +17,8 @@ REASONS = {
     NoValue.INACTIVE: "The collection has not traded for more than 90 days: older prices say little about today.",
     NoValue.NO_FEATURES: "The collection's features are not built yet; `assay run` builds them.",
     NoValue.IMPLAUSIBLE: "Its price or interval came out as one that no token can be worth.",
-    NoValue.SET_ASIDE: "Its collection was set aside because its figures break a rule; `assay status` has the alert.",
-    "not_valued": "The collection was not valued yet; `assay run` values it.",
+    NoValue.SET_ASIDE: "Its collection was set aside because its figures break a rule; `assay alerts` has the alert.",
+    NoValue.NOT_VALUED: "The collection was not valued yet; `assay run` values it.",
 }
 """Stored word to the sentence for owners."""
 
@@ -87,14 +87,17 @@ def read_facts(con: duckdb.DuckDBPyConnection, collection: str, until: datetime 
 
 def read_sales_known(
     con: duckdb.DuckDBPyConnection, collection: str, until: datetime | None
-) -> tuple[datetime | None, int]:
-    """The time of the collection's newest arm's-length sale, and how many are known."""
+) -> tuple[float | None, datetime | None, int]:
+    """Of a collection's arm's-length sales: the 20th percentile of the last 50 in ETH, the newest's time, the number.
+
+    The percentile is what the models compare with; it is not the floor.
+    """
     row = con.execute(
         """
-        select arg_max(event_time, seq), coalesce(max(seq), 0)
+        select arg_max(p20_50, seq), arg_max(event_time, seq), coalesce(max(seq), 0)
         from marts.fct_collection_state
         where collection = $1 and ($2::timestamp is null or known_at < $2)
         """,
         [collection, until],
     ).fetchone()
-    return row if row is not None else (None, 0)
+    return row if row is not None else (None, None, 0)

@@ -1,7 +1,7 @@
 """What the models add to the index: the pooled model by feature group, a collection's own model by trait.
 
-Here: SHAP values of the two boosters, summed up. Not here: the index's parts (`index_parts`), or which models price
-(`models_used`).
+Here: SHAP values of the two boosters, summed up. Not here: the index's parts (`ml.explain.index_parts`), or which
+models price (`ml.explain.models_used`).
 
 Concept: SHAP values of trees (Lundberg et al. 2020) add up to the prediction; grouped into terms that an owner knows,
 they still do. What a model predicts on average over everything is a part of its own: it is not due to the token. The

@@ -88,10 +88,10 @@ def _scored(
 ) -> tuple[str, str | None, str | None, str | None]:
     """Tier, model and prior version and feature fingerprint of a collection's estimates."""
     rows = con.execute(
-        """
+        f"""
         select tier, model_version, prior_version, feature_fingerprint
         from predictions.token_estimates where collection = $1
-        group by all order by count(*) filter (where tier = 'none') > 0, count(*) desc
+        group by all order by count(*) filter (where tier = '{Tier.NONE}') > 0, count(*) desc
         """,
         [collection],
     ).fetchall()

@@ -1,8 +1,8 @@
 """Writing explanations.
 
 Here: predictions.explanations and predictions.comparables. Not here: their columns
-(`ml.tables.predictions`), or what is in them (`components`,
-`comparables`).
+(`ml.tables.predictions`), or what is in them (`ml.explain.components`,
+`ml.explain.comparables`).
 
 Concept: explanations are derived and can be made again at any time, so a collection's rows are replaced as a whole and
 no history is kept.

@@ -1,7 +1,7 @@
 """Tokens of one collection priced again by the models of their estimates, and each price split into parts.
 
 Here: reading the features, pricing, and collecting the parts of index and models. Not here: each part's arithmetic
-(`index_parts`, `model_parts`), or what an explanation shows (`explain`).
+(`ml.explain.index_parts`, `ml.explain.model_parts`), or what an explanation shows (`ml.explain.explain`).
 """
 
 from __future__ import annotations
@@ -59,17 +59,21 @@ def price_tokens(
     used: ModelsUsed,
     view: TokenView,
     at: npt.NDArray[np.int64],
+    floor_log: float,
     features: FeatureSet,
     threads: int,
 ) -> tuple[PricingInputs, Prices]:
-    """The tokens at these rows of the view, priced by the models of the stored estimates."""
+    """The tokens at these rows of the view, priced by the models of the stored estimates.
+
+    The floor (ln ETH, NaN without) and the state of the intervals are those of scoring: by them a price is implausible.
+    """
     n, table = len(at), view.table.take(pa.array(at))
     market = np.full(n, used.lake.market.get(collection, ""), dtype=object)
     inputs = PricingInputs(
         collection=np.full(n, collection, dtype=object),
         market=market,
         base_log=column(table, "base_log"),
-        floor_log=np.full(n, np.nan),
+        floor_log=np.full(n, floor_log),
         rarity=view.traits.rarity_pct[at],
         features=matrix(table, features.names),
         traits=TraitLists.of(table["trait_values"], {collection: tuple(view.traits.types)}),
@@ -82,8 +86,8 @@ def price_tokens(
         np.full(n, None, dtype=object),
         {collection: used.champion} if used.champion is not None else {},
     )
-    none = RowIntervals.of_markets({}, market)
-    return inputs, price(inputs, choices, used.lake.models, none, features, threads)
+    intervals = RowIntervals.of_markets(used.lake.calibrations, market)
+    return inputs, price(inputs, choices, used.lake.models, intervals, features, threads)
 
 
 def token_parts(

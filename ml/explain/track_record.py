@@ -1,6 +1,6 @@
 """How well a collection's prices were predicted so far.
 
-Here: walk-forward errors of one collection next to those of the baselines. Not here: the report over all collections
+Here: walk-forward errors of collections next to those of the baselines. Not here: the report over all collections
 (`ml.accuracy.walk_forward_report`), whose sample this is.
 
 Concept: every sale of the sample was priced by models that had not seen it. The sample is the newest 30 % of the
@@ -9,16 +9,18 @@ collection's sales as in the accuracy report, but at least 20 where there are as
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from ml.accuracy.config import AccuracyConfig
-from ml.compute.matrix import column
-from ml.metrics.formulas import coverage, point_metrics
+from ml.compute.matrix import column, group_codes
+from ml.metrics.formulas import coverage_by_group, mdape_by_group, median_by_group
 from ml.models.collection_reader import BASELINE_COLUMNS
 
 ENOUGH_SALES = 20
@@ -60,38 +62,60 @@ class TrackRecord:
 
 def track_record(con: duckdb.DuckDBPyConnection, collection: str) -> TrackRecord | None:
     """Track record of a collection, or None before any of its sales was walked."""
-    table = con.execute(
-        f"""
-        with numbered as (
-            select *, row_number() over (order by seq desc) as place, count(*) over () as size
-            from predictions.prior_walk_forward where collection = $1
-        )
-        select w.known_at, w.target_log, coalesce(l.prediction_log, w.prediction_log) as model_log,
-            w.base_log, w.half_80,
-            {", ".join(f"w.{source}" for source in BASELINE_COLUMNS.values())}
-        from numbered as w left join predictions.local_walk_forward as l on w.sale_id = l.sale_id
-        where w.place <= greatest($2, ceil($3 * w.size))
-        order by w.seq
-        """,
-        [collection, ENOUGH_SALES, AccuracyConfig().last_share],
-    ).to_arrow_table()
+    return track_records(con, [collection]).get(collection)
+
+
+def track_records(con: duckdb.DuckDBPyConnection, collections: Sequence[str]) -> dict[str, TrackRecord]:
+    """Track records by collection, of those that have walked sales."""
+    con.register("_asked", pa.table({"collection": pa.array(collections, pa.string())}))
+    try:
+        table = con.execute(_SQL, [ENOUGH_SALES, AccuracyConfig().last_share]).to_arrow_table()
+    finally:
+        con.unregister("_asked")
     if table.num_rows == 0:
-        return None
-    price, estimate = column(table, "target_log"), column(table, "model_log")
-    found = point_metrics(estimate, price)
-    covered = coverage(price - estimate, column(table, "half_80"))
+        return {}
+    group, names = group_codes(table["collection"])
+    groups, price, estimate = len(names), column(table, "target_log"), column(table, "model_log")
+    error = estimate - price
+    usable = np.isfinite(error)
+    n = np.bincount(group[usable], minlength=groups)
+    level = median_by_group(np.exp(error[usable]), group[usable], groups)
+    covered = coverage_by_group(error, column(table, "half_80"), group, groups)
+    mdape = mdape_by_group(estimate, price, group, groups)
     others = {"index": "base_log", **BASELINE_COLUMNS}
-    errors = {name: point_metrics(column(table, source), price).mdape for name, source in others.items()}
-    known = table["known_at"]
-    return TrackRecord(
-        n=found.n,
-        since=known[0].as_py(),
-        until=known[-1].as_py(),
-        mdape=found.mdape,
-        level=found.level,
-        coverage_80=_number(covered),
-        baselines={name: _number(value) for name, value in errors.items()},
+    errors = {
+        name: mdape_by_group(column(table, source), price, group, groups) for name, source in others.items()
+    }
+    times = table.group_by("collection").aggregate([("known_at", "min"), ("known_at", "max")])
+    since, until = (
+        dict(zip(times["collection"].to_pylist(), times[f"known_at_{end}"].to_pylist(), strict=True))
+        for end in ("min", "max")
     )
+    return {
+        name: TrackRecord(
+            n=int(n[at]),
+            since=since[name],
+            until=until[name],
+            mdape=float(mdape[at]),
+            level=float(level[at]),
+            coverage_80=_number(covered[at]),
+            baselines={baseline: _number(values[at]) for baseline, values in errors.items()},
+        )
+        for at, name in enumerate(names)
+    }
+
+
+_SQL = f"""
+    with numbered as (
+        select w.*, row_number() over (partition by collection order by seq desc) as place,
+            count(*) over (partition by collection) as size
+        from predictions.prior_walk_forward as w where collection in (select collection from _asked)
+    )
+    select w.collection, w.known_at, w.target_log, coalesce(l.prediction_log, w.prediction_log) as model_log,
+        w.base_log, w.half_80, {", ".join(f"w.{source}" for source in BASELINE_COLUMNS.values())}
+    from numbered as w left join predictions.local_walk_forward as l on w.sale_id = l.sale_id
+    where w.place <= greatest($1, ceil($2 * w.size))
+"""
 
 
 def _number(value: float) -> float | None:

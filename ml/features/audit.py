@@ -1,7 +1,7 @@
 """Features of sales that are not learnt from: what a model would have seen of them.
 
 What is here: the spine of sales outside the index (wash trades, outliers) and their features. What is not: the
-index's answers (``ml.index.queries``), the query (``query``).
+index's answers (``ml.index.queries``), the query (`ml.features.query`).
 
 The concept. An audit must price every sale, also those the pipeline's own rules turned away: a rule that hides its
 misses would make the model seem better. Their spine goes through the one ``feature_query``, and nothing is stored, so

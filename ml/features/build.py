@@ -1,7 +1,7 @@
 """Keep features.sale_features and features.token_features in step with the index.
 
-What is here: the two spines, and the writes. What is not: which collections are outdated (``outdated``), the query
-(``query``).
+What is here: the two spines, and the writes. What is not: which collections are outdated (`ml.features.outdated`), the
+query (`ml.features.query`).
 
 The concept. A spine of past sales is the index's own rows; a spine of tokens is the index's last state,
 moved to the scoring time: the token's own part decays, the level's variance grows. Both go through

@@ -1,7 +1,7 @@
 """The past of a collection and of a token: SQL for ``query``.
 
 What is here: the suppliers ``trail`` (the last sales and how they surprised), ``market`` (counts over days) and ``own``
-(the token's own sales). What is not: the features' formulas (``schema``).
+(the token's own sales). What is not: the features' formulas (`ml.features.schema`).
 
 The concept. Everything trailing is a state after ``seq``, found by equality with the prefix; counts over days and the
 token's own sales have none and are found as of that time.

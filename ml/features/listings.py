@@ -1,7 +1,7 @@
 """Asks and bids that the features of a token may use: SQL for ``query``.
 
 What is here: the suppliers ``asking`` (asks on *other* tokens of the collection) and ``bidding`` (bids on any of
-them). What is not: the features' formulas (``schema``).
+them). What is not: the features' formulas (`ml.features.schema`).
 
 The concept. A token's own ask is the price it will sell at, if it sells, and so is a filled one: both would copy the
 answer. What a token may learn from is what others are asked for.

@@ -1,10 +1,10 @@
 """Which features are outdated.
 
 What is here: the collections to compute again, and the note that they were. What is not:
-computing them (``build``), and the tables (``ml.features.tables``).
+computing them (`ml.features.build`), and the tables (``ml.features.tables``).
 
 The concept. The index keeps a hash of each collection's sales and traits. Next to the features is the hash they
-were computed from (``features.feature_state``): where the two differ, the collection is computed again, and where the
+were computed from (`features.feature_state`): where the two differ, the collection is computed again, and where the
 feature schema differs, everything is.
 """
 

@@ -1,7 +1,7 @@
 """The one query that turns a spine into features, for past sales and for tokens alike.
 
-What is here: the joins. What is not: the features' formulas (``schema``), which rows need computing
-(``build``).
+What is here: the joins. What is not: the features' formulas (`ml.features.schema`), which rows need computing
+(`ml.features.build`).
 
 The concept. A spine row is (collection, token_id, as_of, prefix, owner) with the index's outputs. ``prefix`` is
 the number of the collection's sales it may see: known strictly before ``as_of`` and not of its own

@@ -1,7 +1,7 @@
 """The declared features: name, type, meaning, bounds and the SQL expression, in one place.
 
 What is here: ``FEATURES`` and its fingerprint. What is not: the joins that supply the expressions' aliases
-(``query``), tables (``build``) and checks (``checks``).
+(`ml.features.query`), tables (`ml.features.build`) and checks (`orchestration.features.checks`).
 
 The concept. Every price enters as a gap to the base b, the index's mean for the token at that moment
 (docs/domain.md, section 5.2), so that one model serves collections of any price level. ``base_log`` itself is a key

@@ -135,6 +135,7 @@ SALE_FEATURES = Table(
     (*SALE_KEYS, _BASE, *_FEATURES),
     derived=True,
     state=("features.feature_state",),
+    state_rows="spine = 'sale'",
     rules=(*_RULES, replace(_BASE_RULE, name="target_log")),
 )
 
@@ -149,13 +150,14 @@ TOKEN_KEYS = columns("""
 TOKEN_FEATURES = Table(
     "features.token_features",
     "One row per token of a collection with an index, as of the collection's own time "
-    "([ADR 9](adr/0009-valuation-instant.md)): keys and every feature; built again for what changed, at least every "
+    "([ADR 9](adr/0009-valuation-time.md)): keys and every feature; built again for what changed, at least every "
     "7 days of what the sources cover. A feature is null where nothing was known.",
     ("collection", "token_id"),
     "per collection",
     (*TOKEN_KEYS, _BASE, *_FEATURES),
     derived=True,
     state=("features.feature_state",),
+    state_rows="spine = 'token'",
     rules=_RULES,
 )
 

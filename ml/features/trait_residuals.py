@@ -1,7 +1,7 @@
 """What sales of each trait value have been off by: SQL for ``query``.
 
 What is here: the supplier ``trait_effects``, one row per token and prefix of the spine with traits. What is not: the
-features' formulas (``schema``), and the smooth effect of traits, which the index carries.
+features' formulas (`ml.features.schema`), and the smooth effect of traits, which the index carries.
 
 The concept. The index shares a sale's surprise among tokens in proportion to their similarity; a value that is
 worth more than its rarity implies keeps surprising it. The mean surprise of a value's visible sales, shrunk by five

@@ -1,7 +1,7 @@
 """Read planned collections from DuckDB as arrays, some at a time.
 
-What is here: costs, chunks, and the layout the kernel works on. What is not: the plan (``tables``),
-computing and writing (``update``). The concept: a chunk bounds how many trait codes are in memory at once,
+What is here: costs, chunks, and the layout the kernel works on. What is not: the plan (`ml.index.tables`),
+computing and writing (`ml.index.update`). The concept: a chunk bounds how many trait codes are in memory at once,
 whatever the size of the lake.
 """
 

@@ -1,7 +1,7 @@
 """The append-only Cholesky factor of one collection's hedonic index, compiled and without the GIL.
 
 What is here: the covariance of sales, the factor in column panels, and appending a block of sales. What is
-not: which queries are asked of it (``replay``) and the value of tokens (``valuation``).
+not: which queries are asked of it (`ml.index.replay`) and the value of tokens (`ml.index.valuation`).
 
 The concept. A sale appends one row to the factor L of K = k(window, window) + diag(R). Rows are appended a
 block at a time, so the work is matrix products (42 GFLOP/s on one core here) instead of one memory-bound

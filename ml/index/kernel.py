@@ -1,7 +1,7 @@
 """Entry point of the compiled index: many collections in one call, so that small ones cost no Python.
 
 What is here: the layout of a batch and the loop over its collections. What is not: the replay of one
-collection (``replay``), the value of tokens (``valuation``), tables and threads (``update``).
+collection (`ml.index.replay`), the value of tokens (`ml.index.valuation`), tables and threads (`ml.index.update`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Parameters of the causal Gaussian-process hedonic index, and their fingerprint.
 
 What is here: the two measured variants (fast A, slow B) and the window that fixes which sales a state
-remembers. What is not: any arithmetic on prices (see ``kernel``). The concept: an index value can only be
+remembers. What is not: any arithmetic on prices (see `ml.index.kernel`). The concept: an index value can only be
 compared with another one computed under the same parameters, so every stored state carries
 ``IndexParams.fingerprint()``.
 """

@@ -1,7 +1,7 @@
 """The index as of any time and visibility: its estimate of a token that did not sell at arm's length.
 
 What is here: valuing queries from the stored state of the index, and the queries that sales outside the index
-stand for. What is not: the index itself (``update``), which no query can change.
+stand for. What is not: the index itself (`ml.index.update`), which no query can change.
 
 The concept. A stored sale keeps its noise, and the noises of a window are all the state there is. A query joins
 the replay behind the sales of its collection: it is solved from the factor of the first ``prefix`` of them and

@@ -1,7 +1,7 @@
 """Replay of one collection: the index's estimate of every sale before it was known.
 
 What is here: one-step-ahead predictions at every query's own visibility. What is not: the factor's arithmetic
-(``factor``), tables and threads (``update``).
+(`ml.index.factor`), tables and threads (`ml.index.update`).
 
 The concept. With l = L⁻¹k(window, query) a query's mean is y0 + l·z and its variance k(q, q) − l·l. L is
 triangular, so a query that may see only the first p sales of the window uses the first p entries: one

@@ -1,7 +1,7 @@
 """Which part of which collection has to be computed again.
 
 What is here: SQL that compares ``marts.fct_sales`` with what is stored. What is not: the numbers
-(``update``), and the columns (``ml.features.tables``).
+(`ml.index.update`), and the columns (``ml.features.tables``).
 
 The concept. Every stored row keeps the hash of the sale it was computed from, every collection the hash of
 all its sales and traits. Collections whose hashes differ are compared row by row; their tail from the

@@ -1,7 +1,7 @@
 """Bring the stored index up to date: only what changed, collections in parallel, chunk by chunk.
 
-What is here: DuckDB → arrays → compiled replay → DuckDB. What is not: which rows changed (``tables``) and
-the numbers themselves (``kernel``).
+What is here: DuckDB → arrays → compiled replay → DuckDB. What is not: which rows changed (`ml.index.tables`) and
+the numbers themselves (`ml.index.kernel`).
 
 The concept. Collections are taken largest first, so that the last ones to finish are small; a chunk bounds
 how many trait codes are in memory at once, and the next chunk is read while the threads compute this one. A

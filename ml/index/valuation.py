@@ -1,7 +1,7 @@
 """Value of every token at a collection's last state, in closed form.
 
 What is here: level, trait and token parts of all tokens and their variance, from one factor. What is not:
-the replay that built it (``replay``).
+the replay that built it (`ml.index.replay`).
 
 The concept. With α = K⁻¹(y − y0) a token's mean is a dot product of its covariances with the sales: no
 solve per token. A's covariance is linear in the one-hot traits, so its variance needs one solved column per

@@ -1,7 +1,8 @@
 """Intervals with the promised coverage in every tier: conformal quantiles by tier of predicted premium, kept current.
 
-Here: from out-of-fold errors and their predicted scale to interval half-widths and to the correction from a
-median to a mean. Not here: the scale model itself (`prior`), the loop that moves the quantiles (`tracker`).
+Here: from out-of-fold errors and their predicted scale to interval half-widths and to the correction from a median to
+a mean. Not here: the scale model itself (`ml.models.prior`), the loop that moves the quantiles
+(`ml.intervals.tracker`).
 
 Concept: conformal prediction made conditional on a group (Mondrian). One quantile for everything covers
 49 % instead of 80 % in the top tier (docs/domain.md, section 7); one quantile per tier of *predicted* premium holds in

@@ -1,7 +1,7 @@
 """A letter for how sure an estimate is: A to D from the width of its 80 % interval.
 
-Here: the thresholds and the letter. Not here: the interval (`calibration`), or what each letter's error was measured
-to be (the accuracy report).
+Here: the thresholds and the letter. Not here: the interval (`ml.intervals.calibration`), or what each letter's error
+was measured to be (the accuracy report).
 
 Concept: the letter contains no information beyond the interval; it is for people who read one character. Widths are
 relative, because a price is known to a factor and not to an amount: a half-width h in log units means that eight of

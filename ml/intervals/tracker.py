@@ -1,7 +1,7 @@
 """The online state of the intervals: one quantile per tier, moved by every sale in the order sales became known.
 
-Here: the compiled loop that answers "how wide" for each sale and learns from each sale. Not here: what the
-quantiles are for (`calibration`), or which constants they run with (`calibration.CalibrationConfig`).
+Here: the compiled loop that answers "how wide" for each sale and learns from each sale. Not here: what the quantiles
+are for (`ml.intervals.calibration`), or which constants they run with (`ml.intervals.calibration.CalibrationConfig`).
 
 Concept: adaptive conformal inference (Gibbs & Candès 2021) in the form of quantile tracking (Angelopoulos, Candès &
 Tibshirani 2023). A tier's quantile q of |error| / scale grows when sales miss it more often than promised and shrinks

@@ -1,6 +1,6 @@
 """The live ledger, `monitoring.estimate_ledger`: every sale with the estimate that production had made before it.
 
-Here: which sales have no row yet and which estimates belong to them. Not here: the join (`ledger`).
+Here: which sales have no row yet and which estimates belong to them. Not here: the join (`ml.ledger.ledger`).
 
 Concept: a sale enters once it is known, however late, and keeps the estimate that was made before its as-of time. A
 collection that was scored for the first time after a sale has no such estimate; so that the history of errors does not
@@ -17,8 +17,9 @@ from datetime import datetime
 import duckdb
 
 from ml.ledger.ledger import ledger_rows
-from ml.states import Origin, Tier
+from ml.states import NoValue, Origin, Tier
 from ml.tables.monitoring import ESTIMATE_LEDGER
+from ml.tables.predictions import LEAST_ETH, MOST_ETH
 
 TABLE = ESTIMATE_LEDGER.name
 
@@ -141,7 +142,7 @@ _LIVE_SQL = """
 """
 """What production published at each scoring."""
 
-_WALK_FORWARD_SQL = f"""
+_WALKED_SQL = f"""
     select
         s.collection, s.token_id, s.as_of,
         exp(coalesce(l.prediction_log, w.prediction_log)) as estimate_eth,
@@ -153,16 +154,30 @@ _WALK_FORWARD_SQL = f"""
         case
             when l.sale_id is not null then '{Tier.OWN}' when w.fold > 0 then '{Tier.POOLED}' else '{Tier.INDEX}'
         end as tier,
-        null::varchar as no_value_reason,
         s.collection || '@{Origin.WALK_FORWARD}' as model_version,
         w.prior_version,
-        0::bigint as snapshot_id
+        0::bigint as snapshot_id,
+        coalesce(lower_90_eth, estimate_eth) >= {LEAST_ETH} and coalesce(upper_90_eth, estimate_eth) <= {MOST_ETH}
+            as is_plausible
     from predictions.prior_walk_forward as w
     inner join marts.fct_sales as s on w.sale_id = s.sale_id
     left join predictions.local_walk_forward as l on w.sale_id = l.sale_id and l.weight > 0
 """
+
+_OF_A_VALUE = (
+    "estimate_eth", "lower_eth", "upper_eth", "lower_90_eth", "upper_90_eth", "expected_eth", "index_eth", "prior_eth",
+    "model_version", "prior_version",
+)  # fmt: skip
+
+_WALK_FORWARD_SQL = f"""
+    select
+        collection, token_id, as_of, tier, snapshot_id,
+        {", ".join(f"case when is_plausible then {name} end as {name}" for name in _OF_A_VALUE)},
+        case when not is_plausible then '{NoValue.IMPLAUSIBLE}' end as no_value_reason
+    from ({_WALKED_SQL})
+"""
 """Predictions of each sale, as of its own time, by models fitted before it; no mean was kept for sums.
 
 Of every sale, not of the new ones alone: a wash sale has no prediction of its own, and the newest of its token may be
-that of a sale which was entered long ago.
+that of a sale which was entered long ago. What no token can be worth is no value, as in `ml.pricing.price`.
 """

@@ -1,14 +1,16 @@
 """The ledger: every sale with the estimate that was frozen before it.
 
 Here: the columns, and the one join that serves the backtest (`assay backtest`) and production
-(`monitoring.estimate_ledger`). Not here: where estimates come from (`backtest`, scoring), or what errors mean
-(`accuracy`).
+(`monitoring.estimate_ledger`). Not here: where estimates come from (`ml.backtest`, scoring), or what errors mean
+(`ml.accuracy`).
 
 Concept: an estimate at time t has used only what was known before t, so it may be held against a sale whose as-of time
-is t or later, and the newest such estimate is the one a reader would have had. In a backtest there is an estimate at
-each sale's own as-of time; in production at each scoring. Every sale with a positive price has its row, also one that
-the pipeline's own rules turned away, and one without a value has the reason: what is left out of a ledger cannot be
-missed by its reader.
+is t or later, and the newest such estimate is the last one that was made for its reader. In a backtest there is an
+estimate, or the reason for having none, at each sale's own as-of time. In production there are the values that each
+scoring published, and not their absence: a sale after its token lost its value is held against the last value before,
+and `as_of` shows how old that is. Every sale with a positive price has its row, also one that the pipeline's own rules
+turned away, and one that no estimate precedes has the reason: what is left out of a ledger cannot be missed by its
+reader.
 """
 
 from __future__ import annotations

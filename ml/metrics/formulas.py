@@ -2,7 +2,8 @@
 
 Here: the point metrics of docs/domain.md, section 3 for one sample of (estimate, price) pairs, the same metrics by
 group, and the tiers of predicted premium that every report shows. Not here: where predictions come from
-(`walk_forward`), what they are compared with (`baselines`), or how a report is put together (`report`).
+(`ml.training.walk_forward`), what they are compared with (`ml.metrics.baselines`), or how a report is put together
+(`ml.accuracy`).
 
 Concept: with r = estimate / price the absolute percentage error is |r − 1|. COD and PRD are the assessors'
 measures of dispersion and price-related bias (IAAO Standard on Ratio Studies). A perfect median model with
@@ -54,7 +55,7 @@ class PointMetrics:
     mae_log: float
 
     def as_dict(self) -> dict[str, float | int]:
-        """The metrics as a plain dict; an empty sample gives NaN, which `accuracy.document.jsonable` turns to None."""
+        """The metrics as a plain dict; NaN for an empty sample (`ml.accuracy.document.jsonable` makes it null)."""
         return asdict(self)
 
 
@@ -147,3 +148,13 @@ def coverage(error_log: FloatArray, half_width: FloatArray) -> float:
     if not usable.any():
         return float("nan")
     return float((np.abs(error_log[usable]) <= half_width[usable]).mean())
+
+
+def coverage_by_group(
+    error_log: FloatArray, half_width: FloatArray, group: IntArray, groups: int
+) -> FloatArray:
+    """`coverage` of each group, shape (groups,); NaN for a group without intervals."""
+    usable = np.isfinite(half_width) & np.isfinite(error_log)
+    inside = usable & (np.abs(error_log) <= half_width)
+    counts, hits = (np.bincount(group[rows], minlength=groups) for rows in (usable, inside))
+    return np.divide(hits, counts, out=np.full(groups, np.nan), where=counts > 0)

@@ -1,6 +1,6 @@
 """Sales of many collections as per-collection arrays, read in a few large Arrow reads.
 
-Here: the reading and slicing. Not here: what is done with a collection's arrays (`candidate`).
+Here: the reading and slicing. Not here: what is done with a collection's arrays (`ml.training.candidate`).
 
 Concept: one query per collection would cost more than the fit it feeds. Collections are read in chunks of so
 many sales, each chunk in one query sorted by collection and known order, and cut by offsets without copying
@@ -25,6 +25,9 @@ from ml.models.local import LocalInputs
 from ml.models.traits import TraitLists, read_trait_types
 
 Float = npt.NDArray[np.float64]
+
+WITHOUT_FEATURES = "its sales have no features: it is set aside, or they are not built yet"
+"""Why a collection of which there are predictions is left out."""
 
 BASELINE_COLUMNS = {
     "p20_50": "floor_log",
@@ -88,7 +91,7 @@ def read_collections(
     rows_per_read: int,
     walked: str = "predictions.prior_walk_forward",
 ) -> Iterator[CollectionSales]:
-    """Yield each key's sales, in the order of `keys`.
+    """Yield each key's sales, in the order of `keys`; a key whose sales have no features is left out.
 
     Args:
         con: Read connection.
@@ -161,7 +164,12 @@ _FLOATS = ("target_log", "base_log", "prediction_log", *BASELINE_COLUMNS.values(
 
 
 def collection_slices(names: pa.ChunkedArray, keys: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    """Each key's rows in a table sorted by collection: (key, start, stop), in the order of `keys`."""
+    """Each key's rows in a table sorted by collection: (key, start, stop), in the order of `keys`.
+
+    A key without rows is left out.
+    """
+    if not len(names):
+        return
     runs = pc.run_end_encode(names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names)
     if isinstance(runs, pa.ChunkedArray):
         runs = runs.combine_chunks()

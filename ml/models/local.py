@@ -1,7 +1,7 @@
 """The local model of one collection: what the pooled prior leaves unexplained there.
 
-Here: one booster on out-of-fold residuals with the raw traits as categories, its time limit, and its
-prediction. Not here: whether it is good enough (`gate`), or which collections are fitted when (`training`).
+Here: one booster on out-of-fold residuals with the raw traits as categories, its time limit, and its prediction. Not
+here: whether it is good enough (`ml.training.gate`), or which collections are fitted when (`ml.training`).
 
 Concept: the residual is small and the data few, so the settings are conservative and a weight that shrinks
 with few sales is applied outside the booster (docs/domain.md, section 5.3). A category is the trait value itself, never

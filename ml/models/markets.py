@@ -1,7 +1,7 @@
 """Which pooled prior prices a collection: one market, one prior.
 
 Here: splitting past sales into markets, and looking up the live prior of a collection. Not here: fitting
-(`pooled`).
+(`ml.training.pooled`).
 
 Concept: a market is a chain. Pooling helps because collections resemble one another, and across chains they
 do not: on the real bundle the sales of one chain scatter six times as widely as the other's, and one prior

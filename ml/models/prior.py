@@ -2,7 +2,7 @@
 
 Here: fitting and applying the pooled CatBoost prior and the scale model. Not here: when they are fitted and
 on which rows (`ml.training.walk_forward`), the quantiles that turn a scale into an interval
-(`calibration`).
+(`ml.intervals.calibration`).
 
 Concept: every price enters as a gap to the hedonic index, so that a 0.05 ETH collection informs a 50 ETH
 collection. The prior learns the log price that is left after the index; there is no collection id in it. The

@@ -1,7 +1,7 @@
 """Traits of rows as arrays, by the name of their type.
 
 Here: reading the names of a collection's trait types, and turning lists of trait values into a matrix of codes. Not
-here: what a model does with them (`local`).
+here: what a model does with them (`ml.models.local`).
 
 Concept: `marts.dim_tokens` keeps a token's traits as a list, one value per type of its collection. Types come and go
 (a reveal, a correction), so a position in the list means something only together with the names of that moment.

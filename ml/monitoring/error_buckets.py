@@ -1,6 +1,6 @@
 """How many models err how much, week by week: `monitoring.mape_buckets`.
 
-Here: models by bucket of their mean error. Not here: whether one of them is degraded (`online_error`).
+Here: models by bucket of their mean error. Not here: whether one of them is degraded (`ml.monitoring.online_error`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """How wrong the estimates are now, per collection and over all, and whether that is worse than it was.
 
 Here: rolling errors of the ledger with their noise, degradation, trend; `monitoring.online_metrics`. Not here: the
-ledger (`estimate_ledger`), errors by bucket (`error_buckets`), what is done about it (`ml.retraining`).
+ledger (`ml.ledger.estimate_ledger`), errors by bucket (`ml.monitoring.error_buckets`), what is done about it
+(`ml.retraining`).
 
 Concept: twenty sales under one constant model give anything from 9 to 40 % error (docs/domain.md, section 3), so a
 number alone decides nothing. A collection is degraded when three things hold together: its newest errors rank above its

@@ -1,6 +1,7 @@
 """The statements behind `online_error`: clean sales, their windows, the trend of weeks, the metrics of both sides.
 
-Here: SQL, in the order in which it runs. Not here: what the parameters are and why (`online_error.OnlineConfig`).
+Here: SQL, in the order in which it runs. Not here: what the parameters are and why
+(`ml.monitoring.online_error.OnlineConfig`).
 """
 
 from __future__ import annotations

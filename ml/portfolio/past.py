@@ -1,7 +1,7 @@
 """Past portfolios of real wallets, and what is learnt from them: ops.portfolio_risk.
 
 Here: reading the out-of-fold predictions of what wallets bought or sold in a month, and writing the components. Not
-here: measuring them (`risk`).
+here: measuring them (`ml.portfolio.risk`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,8 @@ import pyarrow as pa
 
 from ml.compute.matrix import column, group_codes
 from ml.intervals.calibration import CalibrationConfig, mean_corrections
-from ml.portfolio.risk import PortfolioRisk, RiskConfig, estimate_risk
+from ml.portfolio.risk import ALL_MARKETS, PortfolioRisk, RiskConfig, estimate_risk
 from ml.tables.writing import append
-
-ALL_MARKETS = "all"
-"""Stands for every market together: used for a market with too few portfolios."""
 
 
 def record_portfolio_risk(con: duckdb.DuckDBPyConnection, config: RiskConfig | None = None) -> None:

@@ -1,7 +1,7 @@
 """How errors of tokens held together move together, and the interval of a sum that follows from it.
 
 Here: components of the variance of standardised errors, by the method of moments, and the interval of a sum. Not here:
-reading past portfolios (`past`), or the tokens of an owner (`valuation`).
+reading past portfolios (`ml.portfolio.past`), or the tokens of an owner (`ml.portfolio.valuation`).
 
 Concept: with z = (ln price − ln estimate) / half-width, Var z = v; two tokens of one collection share the covariance
 `same`, two of different collections of one market share `other`. Both are measured on pairs of sales *within real
@@ -21,6 +21,9 @@ import numpy.typing as npt
 
 Float = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.integer]
+
+ALL_MARKETS = "all"
+"""Stands for every market together: what a market with too few portfolios borrows."""
 
 
 @dataclass(frozen=True)

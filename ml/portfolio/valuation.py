@@ -1,7 +1,7 @@
 """The value of a set of tokens: theirs, their sum, and an interval of the sum.
 
 Here: `value_portfolio` over predictions.token_estimates, and the tokens of an owner. Not here: the risk that errors
-share (`risk`), printing.
+share (`ml.portfolio.risk`), printing.
 
 Concept: an estimate is a median and medians do not add up; `expected_eth` is a mean and does. The interval is the sum's
 own: adding the tokens' bounds would suppose that all errors come together, adding their variances that none do.
@@ -15,17 +15,12 @@ from datetime import datetime
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
-from ml.portfolio.past import ALL_MARKETS, read_risk
-from ml.portfolio.risk import PortfolioRisk, RiskConfig, log_variance, sum_interval
+from ml.portfolio.interval import portfolio_interval
+from ml.portfolio.past import read_risk
+from ml.portfolio.risk import PortfolioRisk, RiskConfig
 from ml.states import NoValue
-
-METHOD_RISK = "common risk"
-METHOD_TOKEN = "the token's own"
-METHOD_BOUNDS = "bounds added"
-METHOD_NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,7 @@ def value_portfolio(
     ]
     total = float(sum(row["expected_eth"] for row in valued))
     newest = max((row["as_of"] for row in valued), default=None)
-    lower, upper, method = _interval(valued, total, _risks(con, as_of), config)
+    lower, upper, method = portfolio_interval(valued, total, _risks(con, as_of), config)
     shown = [{name: row[name] for name in _SHOWN} for row in valued]
     return PortfolioValue(shown, unvalued, total, lower, upper, method, newest)
 
@@ -139,7 +134,7 @@ def _estimates(
     con.register("_asked", asked)
     try:
         source = "predictions.token_estimates" if as_of is None else _HISTORY
-        cursor = con.execute(
+        answer = con.execute(
             f"""
             select a.collection, a.token_id, e.* exclude (collection, token_id),
                 coalesce(c."chain", 'unknown') as market
@@ -150,8 +145,7 @@ def _estimates(
             """,
             {} if as_of is None else {"as_of": as_of},
         )
-        names = [column[0] for column in cursor.description or []]
-        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        rows = answer.to_arrow_table().to_pylist()
     finally:
         con.unregister("_asked")
     for row in rows:
@@ -160,7 +154,7 @@ def _estimates(
             row[name] = None if row[name] is None else held * row[name]
     if as_of is not None:
         rows = [{**row, "no_value_reason": row["no_value_reason"] or NoValue.NOT_ESTIMATED} for row in rows]
-    return [{"grade": None, **row} for row in rows]  # a home made before grades has no such column
+    return [{"grade": None, **row} for row in rows]  # past estimates have no grade
 
 
 def sum_with_interval(
@@ -171,7 +165,7 @@ def sum_with_interval(
 ) -> tuple[float, float | None, float | None]:
     """Sum of the means of valued tokens (rows of `PortfolioValue.tokens`), and the bounds of its 80 % interval."""
     total = float(sum(row["expected_eth"] for row in rows))
-    lower, upper, _ = _interval(rows, total, _risks(con, as_of), config or RiskConfig())
+    lower, upper, _ = portfolio_interval(rows, total, _risks(con, as_of), config or RiskConfig())
     return total, lower, upper
 
 
@@ -184,32 +178,3 @@ def _risks(con: duckdb.DuckDBPyConnection, as_of: datetime | None) -> dict[str, 
         newest = con.execute("select max(as_of) from predictions.token_estimates").fetchone()
         as_of = newest[0] if newest else None
     return {} if as_of is None else read_risk(con, as_of)
-
-
-def _interval(
-    valued: list[dict[str, Any]], total: float, risks: dict[str, PortfolioRisk], config: RiskConfig
-) -> tuple[float | None, float | None, str]:
-    if not valued or any(row["upper_80_eth"] is None for row in valued):
-        return None, None, METHOD_NONE
-    if len(valued) == 1:
-        return valued[0]["lower_80_eth"], valued[0]["upper_80_eth"], METHOD_TOKEN
-    shared = risks.get(ALL_MARKETS)
-    used = {row["market"]: risks.get(row["market"], shared) for row in valued}
-    known = {market: risk for market, risk in used.items() if risk is not None}
-    if len(known) < len(used):
-        lower, upper = (float(sum(row[name] for row in valued)) for name in ("lower_80_eth", "upper_80_eth"))
-        return lower, upper, METHOD_BOUNDS
-    place = {market: number for number, market in enumerate(known)}
-    codes: dict[str, int] = {}
-    expected = np.array([row["expected_eth"] for row in valued])
-    variance = log_variance(
-        expected,
-        np.array([np.log(row["upper_80_eth"] / row["estimate_eth"]) for row in valued]),
-        np.array([codes.setdefault(row["collection"], len(codes)) for row in valued]),
-        list(known.values()),
-        np.array([place[row["market"]] for row in valued]),
-        config,
-    )
-    quantile = max(risk.quantile_80 for risk in known.values())
-    lower, upper = sum_interval(total, variance, quantile)
-    return lower, upper, METHOD_RISK

@@ -1,7 +1,7 @@
 """Writing estimates: the current one of every token, and the append-only history.
 
 Here: two statements that turn prices into predictions.token_estimates and predictions.estimate_history. Not here: the
-prices (`price`), or who is priced (`scoring`).
+prices (`ml.pricing.price`), or who is priced (`ml.pricing.scoring`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
+from ml.features.tables import TOKEN_FEATURES
 from ml.intervals.grades import grade_sql
 from ml.models.frames import FeatureSet
 from ml.states import NoValue
+from ml.tables.set_aside import collections_aside
 
 PREDICTION_SCHEMA = pa.schema(
     [
@@ -62,8 +64,11 @@ def write_estimates(
     if only is None:
         con.execute("delete from predictions.token_estimates")
     else:
+        # Those in scope, and collections that no source reports any more.
         con.execute(
-            "delete from predictions.token_estimates where collection in (select unnest($1))", [list(only)]
+            "delete from predictions.token_estimates where collection in (select unnest($1))"
+            " or collection not in (select collection from marts.dim_collections)",
+            [list(only)],
         )
     con.register("_predictions", predictions)
     try:
@@ -101,7 +106,7 @@ select
         when p.estimate_eth is not null then null
         when _facts.no_value_reason is not null then _facts.no_value_reason
         when p.no_value_reason is not null then p.no_value_reason
-        when t.collection in (select collection from ops.set_aside) then '{NoValue.SET_ASIDE}'
+        when t.collection in ({collections_aside(TOKEN_FEATURES)}) then '{NoValue.SET_ASIDE}'
         else '{NoValue.NO_FEATURES}'
     end as no_value_reason,
     case when p.estimate_eth is not null then c.model_version end as model_version,

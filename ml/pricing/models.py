@@ -1,6 +1,7 @@
 """The models that price: pooled priors, the index fallback, and boosters of single collections.
 
-Here: holding them, and reading those that the lake names. Not here: fitting (`ml.models`), or applying (`price`).
+Here: holding them, and reading those that the lake names. Not here: fitting (`ml.models`), or applying
+(`ml.pricing.price`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The price of a token: `price`, the one place where an estimate and its interval are made.
 
-Here: from features, tiers and models to an estimate. Not here: which tier prices a row (`tiers`), the models
-(`models`), or reading and writing tables.
+Here: from features, tiers and models to an estimate. Not here: which tier prices a row (`ml.pricing.tiers`), the models
+(`ml.pricing.models`), or reading and writing tables.
 
 Concept: ln estimate = index + adjustment + residual. The adjustment is the pooled prior's gap to the index, or the
 effect of rarity where the index prices by itself; the residual is the weighted booster of the collection. Callers that
@@ -70,11 +70,11 @@ class Prices:
         base_log: The index.
         adjustment_log: What the prior, or rarity, adds.
         residual_log: What the collection's own booster adds.
-        estimate_log: Their sum.
+        estimate_log: Their sum; NaN where there is no value, so that nobody uses what is not published.
         prior_log: ln estimate of the pooled prior by itself; NaN where no prior was asked.
-        half_80: Half-width of the 80 % interval; NaN where there is none.
-        half_90: Half-width of the 90 % interval.
-        mean_log: Added to a log estimate before it enters a sum.
+        half_80: Half-width of the 80 % interval; NaN where there is none, or no value.
+        half_90: Half-width of the 90 % interval, likewise.
+        mean_log: Added to a log estimate before it enters a sum; NaN where there is no value.
         refused: Collections whose booster could not be used, with the reason; the pooled prior prices them.
     """
 
@@ -98,7 +98,7 @@ class Prices:
 
     def eth(self) -> dict[str, Float]:
         """Estimate, bounds and mean in ETH; NaN where there is none."""
-        log = np.where(self.valued, self.estimate_log, np.nan)
+        log = self.estimate_log
         return {
             "estimate_eth": np.exp(log),
             "lower_80_eth": np.exp(log - self.half_80),
@@ -153,11 +153,11 @@ def price(
         base_log=inputs.base_log,
         adjustment_log=adjustment,
         residual_log=residual,
-        estimate_log=estimate_log,
+        estimate_log=np.where(priced, estimate_log, np.nan),
         prior_log=prior_log,
-        half_80=half_80,
-        half_90=half_90,
-        mean_log=mean_log,
+        half_80=np.where(priced, half_80, np.nan),
+        half_90=np.where(priced, half_90, np.nan),
+        mean_log=np.where(priced, mean_log, np.nan),
         refused=refused,
     )
 
@@ -167,7 +167,7 @@ def _implausible(estimate_log: Float, half_90: Float, mean_log: Float) -> npt.ND
 
     They get no value, so that a collection whose prices span cents to thousands stops no other one.
     """
-    half = np.where(np.isfinite(half_90), half_90, 0.0)
+    half = np.where(np.isnan(half_90), 0.0, half_90)
     lowest, highest = estimate_log - half, np.maximum(estimate_log + half, estimate_log + mean_log)
     with np.errstate(invalid="ignore"):
         return np.asarray(~((lowest >= np.log(LEAST_ETH)) & (highest <= np.log(MOST_ETH))))

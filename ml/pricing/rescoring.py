@@ -1,11 +1,12 @@
 """Which collections an hourly scoring has to touch.
 
 Here: one comparison of what the estimates were made from with what there is now. Not here: scoring
-(`scoring`).
+(`ml.pricing.scoring`).
 
 Concept: an estimate stays correct as of its time until its inputs change: features built for a
-newer time, another champion, another feature schema, tokens that appeared, or a collection that
-has not traded for too long. Only those collections are worth the work and a row of history.
+newer time, another champion, another feature schema, tokens that appeared, a collection that
+has not traded for too long, or one that was set aside or is not any more. Only those collections are worth the work
+and a row of history.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
+from ml.features.tables import TOKEN_FEATURES
 from ml.models.frames import FeatureSet
 from ml.models.markets import LivePriors
 from ml.pricing.scoring import ScoringConfig
+from ml.states import NoValue
+from ml.tables.set_aside import collections_aside
 
 
 def collections_to_score(
@@ -60,7 +64,9 @@ def collections_to_score(
             select
                 collection, count(*) as tokens, max(as_of) filter (estimate_eth is not null) as as_of,
                 max(model_version) as model_version, max(prior_version) as prior_version,
-                count(estimate_eth) > 0 as has_value, count(floor_proxy_eth) > 0 as has_floor
+                count(estimate_eth) > 0 as has_value, count(floor_proxy_eth) > 0 as has_floor,
+                bool_or(no_value_reason = '{NoValue.SET_ASIDE}') as says_aside,
+                bool_or(no_value_reason = '{NoValue.NO_FEATURES}') as says_no_features
             from predictions.token_estimates group by collection
         ),
 
@@ -77,7 +83,9 @@ def collections_to_score(
             where known_at < $as_of group by collection
         ),
 
-        champions as ({champions})
+        champions as ({champions}),
+
+        aside as ({collections_aside(TOKEN_FEATURES)})
 
         select k.collection
         from known as k
@@ -86,6 +94,7 @@ def collections_to_score(
         left join last_sales as l on k.collection = l.collection
         left join champions as c on k.collection = c.collection
         left join _live as live on k.collection = live.collection
+        left join aside on k.collection = aside.collection
         where
             s.tokens is distinct from k.tokens and k.tokens > 0
             or s.has_value and s.as_of is distinct from f.as_of
@@ -96,6 +105,9 @@ def collections_to_score(
             or s.has_value and c.collection is null and s.prior_version is distinct from live.prior_version
             or s.has_value
             and l.last_sale_at < least($as_of::timestamp, k.covered_until) - to_days($silent_days)
+            -- the reason for having no value is another one now
+            or s.says_aside and aside.collection is null
+            or not s.has_value and s.says_no_features and aside.collection is not null
             or not s.has_value and f.as_of is not null
             and l.last_sale_at >= least($as_of::timestamp, k.covered_until) - to_days($silent_days)
         order by 1

@@ -1,4 +1,7 @@
-"""What a scoring did, in counts. Here: reading them from the estimates just written. Not here: scoring (`scoring`)."""
+"""What a scoring did, in counts.
+
+Here: reading them from the estimates just written. Not here: scoring (`ml.pricing.scoring`).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Scoring: an estimate, or a reason for its absence, for every token, from champions alone.
 
 Here: `score`, which prices the tokens of every collection as of a time and writes predictions.token_estimates and
-predictions.estimate_history. Not here: training of any kind, the tiers (`tiers`), or the price itself (`price`).
+predictions.estimate_history. Not here: training of any kind, the tiers (`ml.pricing.tiers`), or the price itself
+(`ml.pricing.price`).
 
 Concept: every token gets a row: an estimate, or the reason why there is none. A champion whose files or features do not
 fit is replaced by the next tier, and the report lists it. Same inputs, same rows: a rerun adds no history.
@@ -227,8 +228,7 @@ def _prediction_batch(batch: pa.RecordBatch, prices: Prices) -> pa.RecordBatch:
         "tier": pa.array(prices.tier, pa.string()),
         "prior_version": pa.array(prices.prior_version, pa.string()),
         "no_value_reason": pa.array(prices.reason, pa.string()),
-        # No grade without a value.
-        "half_80": pa.array(np.where(prices.valued, prices.half_80, np.nan), from_pandas=True),
+        "half_80": pa.array(prices.half_80, from_pandas=True),
         **eth,
     }
     arrays = [

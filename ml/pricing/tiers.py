@@ -1,7 +1,7 @@
 """Which tier prices a token, and why a token has no value.
 
-Here: the one rule that turns what is known of a collection into a tier. Not here: reading what is known (`scoring`,
-`ml.backtest.pricing`), or the estimate itself (`price`).
+Here: the one rule that turns what is known of a collection into a tier. Not here: reading what is known
+(`ml.pricing.scoring`, `ml.backtest.pricing`), or the estimate itself (`ml.pricing.price`).
 
 Concept: own model → pooled prior → index with rarity → no value. Each step down is for collections whose data support
 no more (docs/architecture.md, cold start).

@@ -1,7 +1,7 @@
 """The champion of a collection: the whole tuple that prices its tokens.
 
 Here: the tuple, its identity, and its forms as a table row and as registry tags. Not here: where it is
-registered (`ml.registry.champions`), how it is judged (`gate`).
+registered (`ml.registry.champions`), how it is judged (`ml.training.gate`).
 
 Concept: what is promoted or rolled back is never a booster alone but index parameters, pooled prior, local
 booster and its weight (possibly 0) and the width of its intervals together. Two champions with the same

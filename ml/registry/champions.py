@@ -1,8 +1,8 @@
 """Champions in the MLflow Model Registry, through its client API only.
 
-Here: registering a champion version, moving the aliases `champion` and `previous`, rolling back, and reading
-all champions. Not here: the embedded store's file (`store`), the lake's mirror (`mirror`), or the decision
-(`ml.training.gate`).
+Here: registering a champion version, moving the aliases `champion` and `previous`, rolling back, and reading all
+champions. Not here: the embedded store's file (`ml.registry.store`), the lake's mirror (`ml.registry.mirror`), or the
+decision (`ml.training.gate`).
 
 Concept: one registered model per collection, one version per approved champion; the version's tags carry the
 whole tuple, so the registry alone can rebuild it. Any MLflow server serves by its URL; SQLite by default.

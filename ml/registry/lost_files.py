@@ -1,10 +1,10 @@
 """Which model files are lost: that the lake's state refers to, and the artefact store does not have whole.
 
 Here: one comparison of ops.prior_folds and ops.champions with the files. Not here: fitting them again
-(`ml.training.walk_forward`, `training`), or what prices meanwhile (`ml.pricing`).
+(`ml.training.walk_forward`, `ml.training`), or what prices meanwhile (`ml.pricing`).
 
 Concept: everything in the artefact store was fitted from the lake, so a lost file is work to do and not an error. Its
-owner is due (`due`): a market for the models of a fold, a collection for its booster.
+owner is due (`ml.training.due`): a market for the models of a fold, a collection for its booster.
 """
 
 from __future__ import annotations

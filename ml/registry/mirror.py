@@ -1,7 +1,7 @@
 """The lake's mirror of the registry: what inference reads set-wise.
 
 Here: reading champions from ops.champions, writing them together with the decisions that made them, rollback,
-and taking over a champion moved by hand in the registry. Not here: the registry itself (`champions`).
+and taking over a champion moved by hand in the registry. Not here: the registry itself (`ml.registry.champions`).
 
 Concept: MLflow is the registry of record and has no efficient set-wise read; the lake has no aliases. A
 promotion is written to the registry first, then to the mirror in one transaction with its decision row.

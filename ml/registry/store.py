@@ -1,27 +1,36 @@
 """The registry's SQLite file: made whole or not at all, and quick to commit to.
 
 Here: what Assay does for the embedded default of MLflow's store before MLflow opens it. Not here: what is registered
-(`champions`); a store on a server is made and migrated by the operator of that server.
+(`ml.registry.champions`); a store on a server is made and migrated by the operator of that server.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
+import stat
 import tempfile
 from contextlib import closing, suppress
+from importlib.metadata import version
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
+from lake.storage import place_new, write_whole
+
 _SCHEME = "sqlite:///"
+EMPTY = Path(cache_from_source(__file__)).with_name(f"mlflow-{version('mlflow-skinny')}.sqlite")
+"""A store without models, as this version of MLflow makes it: kept where Python keeps this file's compiled code."""
 
 
-def prepare(url: str) -> None:
+def prepare(url: str, empty: Path = EMPTY) -> None:
     """Make a missing SQLite store and let it commit fast; does nothing for any other URL.
 
     Args:
         url: An MLflow registry URI.
+        empty: The file of a store without models; made when it is missing.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow  # noqa: F401 - sets the level of its logger, which the next line is to outlast
@@ -30,26 +39,44 @@ def prepare(url: str) -> None:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     if url.startswith(_SCHEME):
         database = Path(url.removeprefix(_SCHEME))
-        _make(database)
+        _make(database, empty)
         _commit_without_waiting_for_the_disk(database)
 
 
-def _make(database: Path) -> None:
+def _make(database: Path, empty: Path) -> None:
     """Build the schema next to the database and link it into place.
 
     MLflow makes its tables by fifty migrations that SQLite does not undo: killed between two of them, it leaves a file
     that no later start can migrate. A link, unlike a rename, never replaces the store that another process made first.
+    The migrations take 1–2 s, so their result is kept and copied (docs/adr/0004-registry.md).
     """
     if database.exists():
         return
-    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-
     database.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=database.parent, prefix=f".{database.name}-") as scratch:
         made = Path(scratch) / database.name
-        SqlAlchemyStore(f"{_SCHEME}{made}").engine.dispose()
-        with suppress(FileExistsError):
-            os.link(made, database)
+        try:
+            shutil.copyfile(empty, made)
+        except OSError:
+            # There is none, or none that this user may read.
+            _migrate(made)
+            _keep(made, empty)
+        place_new(made, database)
+
+
+def _migrate(database: Path) -> None:
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(f"{_SCHEME}{database}").engine.dispose()
+
+
+def _keep(made: Path, empty: Path) -> None:
+    """Keep an empty store for the next home. An installation that cannot be written to does without."""
+    with suppress(OSError):
+        empty.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(empty, made.read_bytes())
+        # For whoever may read the code: a home's files are made for their owner alone.
+        empty.chmod(stat.S_IMODE(Path(__file__).stat().st_mode))
 
 
 def _commit_without_waiting_for_the_disk(database: Path) -> None:

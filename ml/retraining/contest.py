@@ -1,11 +1,12 @@
 """Two models of a collection on the same sales, which neither has seen.
 
 Here: pricing sales with any registered champion from its files, and the paired comparison. Not here: who is compared
-(`restore`), or what a champion is (`ml.registry.champion`).
+(`ml.retraining.restore`), or what a champion is (`ml.registry.champion`).
 
 Concept: sales scatter so widely that two models measured on different sales cannot be distinguished. On the same sales
 the scatter cancels: only the difference of their errors is left. Both get the features that each sale had at its own
-time, so it is the models that are compared and not how fresh their features were. An hour counts once.
+time, so it is the models that are compared and not how fresh their features were. An hour counts once. A price that
+would not be published, because no token can be worth it, is no evidence for or against a model.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from ml.pricing.tiers import TierChoices, usable_champions
 from ml.registry.artifacts import ArtifactLostError, ArtifactStore
 from ml.registry.champion import Champion
 from ml.retraining.policy import RetrainingPolicy
+from ml.states import NoValue
 
 Float = npt.NDArray[np.float64]
 
@@ -46,6 +48,7 @@ class UnseenSales:
         collection: Whose.
         target_log: ln price.
         base_log: The index at each sale's own as-of time.
+        floor_log: ln of the trailing 20th percentile at that time; NaN without.
         med_5_log: ln median of the five sales before; NaN without.
         hour: Hours since the epoch.
         rarity: Rarity percentile, NaN without one.
@@ -55,6 +58,7 @@ class UnseenSales:
     collection: str
     target_log: Float
     base_log: Float
+    floor_log: Float
     med_5_log: Float
     hour: npt.NDArray[np.int64]
     rarity: Float
@@ -69,7 +73,7 @@ class Contest:
     """A paired comparison; errors are mean |log error|.
 
     Attributes:
-        n: Sales.
+        n: Sales that both have a price for.
         hours: Distinct hours among them.
         champion: Error of the current model.
         rival: Error of the other.
@@ -108,8 +112,10 @@ def compare(champion: Float, rival: Float, hour: npt.NDArray[np.int64]) -> Conte
     """|log error| of two models on the same sales, shape (n,); sales of one hour are one piece of evidence.
 
     The standard error is that of a mean over clusters: hours are summed first, so equal sales in one hour do not count
-    as evidence, and independent ones lose nothing.
+    as evidence, and independent ones lose nothing. Sales for which one of them has no error (NaN) are left out.
     """
+    judged = np.isfinite(champion) & np.isfinite(rival)
+    champion, rival, hour = champion[judged], rival[judged], hour[judged]
     difference = champion - rival
     n, (_, code) = len(difference), np.unique(hour, return_inverse=True)
     if n == 0:
@@ -128,6 +134,8 @@ def read_unseen(
     most: int,
 ) -> dict[str, UnseenSales]:
     """Clean sales with features that became known after `since` of each collection and before `as_of`.
+
+    Without those of tokens whose stored value is an implausible one: scoring gives them none.
 
     Args:
         con: A read connection with features.sale_features, the ledger and marts.dim_tokens.
@@ -148,15 +156,21 @@ def read_unseen(
     try:
         table = con.execute(
             f"""
+            with implausible as (
+                select collection, token_id from predictions.token_estimates
+                where no_value_reason = '{NoValue.IMPLAUSIBLE}'
+            )
+
             select
-                s.collection, s.target_log, s.base_log, ln(l.med_5_eth) as _med_5,
+                s.collection, s.target_log, s.base_log, ln(l.p20_50_eth) as _floor, ln(l.med_5_eth) as _med_5,
                 epoch_us(l.event_time) // 3600000000 as _hour, t.rarity_pct as _rarity,
                 coalesce(t.trait_values, []) as _traits {quoted}
             from features.sale_features as s
             inner join _asked on s.collection = _asked.collection
             inner join {LEDGER} as l on s.sale_id = l.sale_id and l.is_arms_length
             left join marts.dim_tokens as t on s.collection = t.collection and s.token_id = t.token_id
-            where s.known_at > _asked.since and s.known_at < $as_of and s.base_log is not null
+            left join implausible as n on s.collection = n.collection and s.token_id = n.token_id
+            where s.known_at > _asked.since and s.known_at < $as_of and s.base_log is not null and n.token_id is null
             qualify row_number() over (partition by s.collection order by s.known_at desc, s.seq desc) <= $most
             order by s.collection, s.seq
             """,
@@ -176,6 +190,7 @@ def _sales_of(key: str, own: pa.Table) -> UnseenSales:
         key,
         column(own, "target_log"),
         column(own, "base_log"),
+        column(own, "_floor"),
         column(own, "_med_5"),
         own["_hour"].to_numpy(),
         column(own, "_rarity"),
@@ -200,7 +215,7 @@ class Pricer:
         self._types = read_trait_types(con)
 
     def log_error(self, champion: Champion, sales: UnseenSales) -> Float:
-        """|ln price − ln estimate| of a champion, shape (n,).
+        """|ln price − ln estimate| of a champion, shape (n,); NaN for a sale that it gives no value.
 
         Raises:
             CannotPriceError: Its prior or booster is gone, or was fitted on other features.
@@ -208,7 +223,7 @@ class Pricer:
         return np.abs(sales.target_log - self.estimate_log(champion, sales))
 
     def estimate_log(self, champion: Champion, sales: UnseenSales) -> Float:
-        """Ln estimate of a champion for each sale, shape (n,).
+        """Ln estimate of a champion for each sale, shape (n,); NaN where it would not be published.
 
         Raises:
             CannotPriceError: Its prior or booster is gone, or was fitted on other features.
@@ -223,14 +238,15 @@ class Pricer:
             collection=np.full(n, sales.collection, dtype=object),
             market=market,
             base_log=sales.base_log,
-            floor_log=np.full(n, np.nan),
+            floor_log=sales.floor_log,
             rarity=sales.rarity,
             features=matrix(sales.table, self._features.names),
             traits=TraitLists.of(sales.table["_traits"], self._types),
         )
-        choices, none = TierChoices.of_champion(champion, n), RowIntervals.of_markets({}, market)
+        choices = TierChoices.of_champion(champion, n)
+        intervals = RowIntervals.of_markets(self._lake.calibrations, market)
         try:
-            prices = price(inputs, choices, models, none, self._features, 1)
+            prices = price(inputs, choices, models, intervals, self._features, 1)
         except ArtifactLostError as error:
             raise CannotPriceError(f"a file of {name} is lost: {error}") from error
         if prices.refused:

@@ -1,6 +1,7 @@
 """The effect of a decision: the errors of the sales after it, compared with those before it.
 
-Here: `ops.decision_effects`. Not here: decisions (`ml.registry.mirror`), or what follows from an effect (`queue`).
+Here: `ops.decision_effects`. Not here: decisions (`ml.registry.mirror`), or what follows from an effect
+(`ml.retraining.queue`).
 
 Concept: a sale after the decision counts when the model that the decision put in place priced it, and on both sides
 when its estimate was current: a week without a run is no effect of a decision. Markets move between before and after;
@@ -14,12 +15,13 @@ from datetime import datetime
 
 import duckdb
 
+from lake.storage import sql_list
 from ml.compute.asof_join import sorted_asof_joins
 from ml.ledger.estimate_ledger import CURRENT_DAYS, with_outdated
 from ml.ledger.estimate_ledger import TABLE as LEDGER
 from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.tables import EFFECTS
-from ml.states import CHAMPION_CHANGES, sql_list
+from ml.states import CHAMPION_CHANGES, EffectVerdict
 
 
 def measure_effects(
@@ -92,7 +94,11 @@ sides as (
 )
 select
     *, $as_of::timestamp as measured_at,
-    case when z <= -$z then 'helped' when z >= $z then 'hurt' else 'no_difference' end as verdict
+    case
+        when z <= -$z then '{EffectVerdict.HELPED}'
+        when z >= $z then '{EffectVerdict.HURT}'
+        else '{EffectVerdict.NO_DIFFERENCE}'
+    end as verdict
 from sides
 where n_before >= $least and n_after >= $least
 """

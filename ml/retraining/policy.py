@@ -1,4 +1,7 @@
-"""How much may be done, and on how much evidence. Here: every limit and threshold of acting. Not here: any decision."""
+"""How many models may be trained or replaced without a person, and on how many sales.
+
+Here: every limit and threshold. Not here: any decision.
+"""
 
 from __future__ import annotations
 

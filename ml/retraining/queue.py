@@ -16,15 +16,18 @@ from datetime import datetime, timedelta
 
 import duckdb
 
+from lake.storage import sql_list
 from ml.drift.statement import MARKET_PREFIX
 from ml.drift.tables import STATUS as DRIFT
+from ml.features.tables import SALE_FEATURES
 from ml.monitoring.online_error import ALL, newest_online
 from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.tables import (
     EFFECTS,
     QUEUE,
 )
-from ml.states import CHAMPION_CHANGES, DriftState, ErrorState, QueueKind, QueueState, sql_list
+from ml.states import CHAMPION_CHANGES, DriftState, EffectVerdict, ErrorState, QueueKind, QueueState
+from ml.tables.set_aside import collections_aside
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,9 @@ class QueueSummary:
     """The queue after a refresh.
 
     Attributes:
-        queued: Collections that wait for a training, most valuable first.
-        retune: Collections that wait for new settings.
+        queued: Collections that wait for a training, most valuable first; those whose sales are set aside have nothing
+            to learn from and are left out until they are back.
+        retune: Collections that wait for new settings, likewise.
         launched: In a run.
         cooling: Trained, waiting for sales.
         spent_today: Collections launched on this day of as-of time.
@@ -65,24 +69,26 @@ def refresh_queue(
         f"delete from {QUEUE} where state = '{QueueState.DONE}' and last_seen < $1::timestamp - to_days($2::int)",
         [as_of, int(policy.forget_days)],
     )
-    con.execute("drop table temp.acting_needs")
-    con.execute("drop table temp.acting_changes")
+    con.execute("drop table temp.found_needs")
+    con.execute("drop table temp.model_changes")
     return read_queue(con, as_of)
 
 
 def read_queue(con: duckdb.DuckDBPyConnection, as_of: datetime) -> QueueSummary:
     """The queue as it stands; empty before the first refresh."""
     rows = con.execute(
-        f"select collection, kind, state, launched_at >= date_trunc('day', $1::timestamp) from {QUEUE}"
-        " order by priority desc, collection",
+        f"select collection, kind, state, collection in ({collections_aside(SALE_FEATURES)}),"
+        f" launched_at >= date_trunc('day', $1::timestamp) from {QUEUE} order by priority desc, collection",
         [as_of],
     ).fetchall()
-    waiting = [(name, kind) for name, kind, state, _ in rows if state == QueueState.QUEUED]
+    waiting = [
+        (name, kind) for name, kind, state, aside, _ in rows if state == QueueState.QUEUED and not aside
+    ]
     return QueueSummary(
         tuple(name for name, kind in waiting if kind == QueueKind.RETRAIN),
         tuple(name for name, kind in waiting if kind == QueueKind.RETUNE),
-        sum(state == QueueState.LAUNCHED for _, _, state, _ in rows),
-        sum(state == QueueState.COOLING for _, _, state, _ in rows),
+        sum(state == QueueState.LAUNCHED for _, _, state, *_ in rows),
+        sum(state == QueueState.COOLING for _, _, state, *_ in rows),
         sum(bool(today) for *_, today in rows),
     )
 
@@ -115,7 +121,7 @@ def mark_trained(
 def mark_retuned(con: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
     """Settings of these were examined: they may be fitted again."""
     con.execute(
-        f"update {QUEUE} set kind = '{QueueKind.RETRAIN}' "
+        f"update {QUEUE} set kind = '{QueueKind.RETRAIN}'"
         f" where state = '{QueueState.QUEUED}' and kind = '{QueueKind.RETUNE}'"
         " and collection in (select unnest($1))",
         [list(keys)],
@@ -143,9 +149,9 @@ def release(con: duckdb.DuckDBPyConnection, ended_runs: Sequence[str]) -> int:
 
 
 def _find_needs(con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingPolicy) -> None:
-    """Temporary tables: `acting_needs`, what was found, with its value; `acting_changes`, runs that changed a model."""
+    """Temporary tables: `found_needs`, what was found, with its value; `model_changes`, runs that changed a model."""
     con.execute(
-        "create or replace temp table acting_changes as"
+        "create or replace temp table model_changes as"
         f" select collection, run_id from ops.decision_log where action in {sql_list(CHAMPION_CHANGES)}"
     )
     degraded = f"""
@@ -173,7 +179,7 @@ def _find_needs(con: duckdb.DuckDBPyConnection, as_of: datetime, policy: Retrain
     """
     con.execute(
         f"""
-        create or replace temp table acting_needs as
+        create or replace temp table found_needs as
         with found as materialized ({degraded} union all by name {drifted}),
         valued as ({values})
         select
@@ -198,16 +204,16 @@ from (
         select
             q.collection, n.reason as need,
             q.state = '{QueueState.COOLING}' and (
-                coalesce(e.verdict = 'helped', false) or not n.erring and q.cooling_until <= $as_of
+                coalesce(e.verdict = '{EffectVerdict.HELPED}', false) or not n.erring and q.cooling_until <= $as_of
             ) as helped,
             q.state = '{QueueState.COOLING}' and coalesce(n.erring, false) and (
-                coalesce(e.verdict <> 'helped', false)
-                or q.cooling_until <= $as_of and q.run_id not in (select run_id from acting_changes
+                coalesce(e.verdict <> '{EffectVerdict.HELPED}', false)
+                or q.cooling_until <= $as_of and q.run_id not in (select run_id from model_changes
                     where collection = q.collection)
             ) as in_vain,
             coalesce(n.value_eth, q.value_eth) as value_eth, coalesce(n.severity, q.severity) as severity
         from {QUEUE} as q
-        left join acting_needs as n on q.collection = n.collection
+        left join found_needs as n on q.collection = n.collection
         left join {EFFECTS} as e on q.collection = e.collection and q.run_id = e.run_id and e.measured_at <= $as_of
         where q.state in ('{QueueState.QUEUED}', '{QueueState.COOLING}')
     )
@@ -231,7 +237,7 @@ where q.collection = r.collection
 
 # A row that is done returns only on sales that all came after its training: older ones were acted on.
 _REENTER_SQL = f"""
-delete from {QUEUE} as q using acting_needs as n
+delete from {QUEUE} as q using found_needs as n
 where q.collection = n.collection and q.state = '{QueueState.DONE}'
     and (q.last_trained is null or n.since >= q.last_trained)
 """
@@ -241,6 +247,6 @@ insert into {QUEUE} by name
 select
     collection, '{QueueKind.RETRAIN}' as kind, reason, value_eth, severity, priority, $as_of::timestamp as first_seen,
     $as_of::timestamp as last_seen, 0 as attempts, '{QueueState.QUEUED}' as state
-from acting_needs
+from found_needs
 where collection not in (select collection from {QUEUE})
 """

@@ -1,7 +1,7 @@
 """Replacing a worse model by its previous version, or moving its collection to a lower tier.
 
 Here: which champions are worth examining (`suspects`), the verdict on each, and carrying it out. Not here: the paired
-comparison (`contest`), or valuing the tokens again (`ml.pricing.scoring`).
+comparison (`ml.retraining.contest`), or valuing the tokens again (`ml.pricing.scoring`).
 
 Concept: a champion is replaced by its predecessor when the predecessor would have been better on sales that neither has
 seen. A collection whose model has been trained again and still loses against the median of five sales beyond noise
@@ -184,7 +184,7 @@ def restore(
         try:
             champion = _carry_out(con, registry, key, decision, run_id, as_of)
         except RegistryError as error:
-            findings.append(Finding(key, "failed", str(error), decision.contest))
+            findings.append(Finding(key, Action.FAILED, str(error), decision.contest))
         else:
             findings.append(Finding(key, decision.action, decision.reason, decision.contest, champion))
     return findings

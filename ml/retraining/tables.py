@@ -1,7 +1,7 @@
 """The tables of retraining: the queue of collections that need something, and the effects of decisions.
 
-Here: their names. Not here: columns (`ml.tables.ops`), the words in them (`ml.states`), who is queued (`queue`), or how
-an effect is measured (`effects`).
+Here: their names. Not here: columns (`ml.tables.ops`), the words in them (`ml.states`), who is queued
+(`ml.retraining.queue`), or how an effect is measured (`ml.retraining.effects`).
 """
 
 from __future__ import annotations

@@ -26,13 +26,14 @@ _KEYS: dict[str, tuple[tuple[str, ...], str]] = {
     "dim_collections": (("collection",), "as a whole"),
     "dim_tokens": (("collection", "token_id"), "per collection or token"),
     "dim_trait_values": (("collection", "trait_code"), "per collection"),
-    "sales_reconciliation": (("source",), "as a whole"),
     "fct_acquisitions": (("acquisition_id",), "per token"),
     "fct_disposals": (("disposal_id",), "per token"),
     "fct_lots": (("acquisition_id",), "per token"),
     "fct_realized_gains": (("disposal_id", "acquisition_id"), "per token"),
     "fct_wallet_positions": (("wallet", "collection", "token_id"), "per token"),
     "moves_reconciliation": (("chain",), "as a whole"),
+    "sales_reconciliation": (("delivered_by", "source"), "as a whole"),
+    "sales_reported_twice": (("other_delivered_by", "other_source", "other_source_row"), "as a whole"),
 }
 """Key, and the scope in which dbt replaces rows."""
 

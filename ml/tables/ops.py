@@ -1,6 +1,6 @@
 """Schema `ops`: what was ingested and built, which decisions were made, and what is still to be done.
 
-Not here: the tables of fitted models and their settings (`ops_models`), which belong to the same schema.
+Not here: the tables of fitted models and their settings (`ml.tables.ops_models`), which belong to the same schema.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ INGEST_LOG = Table(
     "per day",
     columns("""
         table_name varchar Raw table
-        source varchar Adapter that read it
+        source varchar Name of the configured source (ops.sources)
         day date Day of arrival (known_at), UTC
         rows bigint Rows accepted
         quarantined bigint Rows turned away
@@ -165,16 +165,16 @@ DECISION_EFFECTS = Table(
 
 SET_ASIDE = Table(
     "ops.set_aside",
-    "One row per stage and collection that was set aside because its rows broke a rule; the others went on.",
+    "One row per stage and collection that is set aside because its rows break a rule; the others go on.",
     ("stage", "collection"),
     "per stage, by each of its runs",
     columns("""
-        stage varchar Table whose rows broke the rule, such as features.token_features
+        stage varchar Table whose rows break the rule, such as features.token_features
         collection varchar Collection
-        as_of timestamp Time of the data when it was set aside
-        rows bigint Rows that broke a rule
-        column_name varchar One column that broke it
-        value varchar Its value
+        as_of timestamp Time of the data when it was set aside; runs that still find it keep this
+        rows bigint Rows that break a rule
+        column_name varchar Column of one rule that is broken
+        value varchar Its value in one of those rows; null where it is missing
         expected varchar What the rule expects
     """),
 )

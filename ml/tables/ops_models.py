@@ -1,6 +1,6 @@
 """Schema `ops`: fitted models, their calibration and their settings.
 
-Not here: ingestion, builds and decisions (`ops`), which belong to the same schema.
+Not here: ingestion, builds and decisions (`ml.tables.ops`), which belong to the same schema.
 """
 
 from __future__ import annotations

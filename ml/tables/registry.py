@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lake.tables import Table
 from ml.features import tables as features
-from ml.tables import marts, monitoring, ops, ops_models, predictions, raw
+from ml.tables import marts, monitoring, ops, ops_models, ops_sources, predictions, raw
 
 TABLES: tuple[Table, ...] = (
     *raw.TABLES,
@@ -14,6 +14,7 @@ TABLES: tuple[Table, ...] = (
     *monitoring.TABLES,
     *ops.TABLES,
     *ops_models.TABLES,
+    *ops_sources.TABLES,
 )
 """What `lake.connection.Lake` is opened with: all of them exist once it is open."""
 

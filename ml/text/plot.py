@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ml.text.visible import visible
+from ml.text.visible import shortened, visible
 
 LONGEST = 60
 """Characters of a label beyond which it would cover the picture."""
@@ -13,9 +13,7 @@ def plot_text(text: str, longest: int = LONGEST) -> str:
 
     Dollars would begin mathematics, and a label that begins with an underscore is left out of the legend.
     """
-    shown = visible(text)
-    if len(shown) > longest:
-        shown = shown[: longest - 1] + "…"
+    shown = shortened(visible(text), longest)
     if shown.startswith("_"):
         shown = f" {shown}"
     return shown.replace("$", r"\$")

@@ -1,7 +1,7 @@
 """Text in a line that a person reads: a terminal, a log, an alert, a page.
 
-Here: making characters visible that would act instead of being seen. Not here: the rules of a markup (`markdown`) or a
-picture (`plot`), which start from this.
+Here: making characters visible that would act instead of being seen. Not here: the rules of a markup
+(`ml.text.markdown`) or a picture (`ml.text.plot`), which start from this.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ import unicodedata
 _ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # The joiners hold emoji and several scripts together, and move nothing.
 _KEPT = frozenset("\u200c\u200d")
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text, cut to so many characters; what was cut ends in an ellipsis."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def visible(text: str, *, lines: bool = False) -> str:

@@ -1,7 +1,7 @@
 """What the lake knows about collections before they are trained, and whether there is anything new to learn.
 
-Here: one reading for all keys of a run. Not here: training them (`training`), or which collections are asked for
-(`due`).
+Here: one reading for all keys of a run. Not here: training them (`ml.training`), or which collections are asked for
+(`ml.training.due`).
 """
 
 from __future__ import annotations

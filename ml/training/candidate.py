@@ -1,7 +1,7 @@
 """The challenger of one collection: fitted, weighed and judged on its own past.
 
-Here: the work a thread does on one collection, from arrays to a verdict. Not here: the booster (`local`), the
-rules (`gate`), reading and registering (`training`).
+Here: the work a thread does on one collection, from arrays to a verdict. Not here: the booster (`ml.models.local`), the
+rules (`ml.training.gate`), reading and registering (`ml.training`).
 
 Concept: three windows in known order. On the oldest the booster is fitted; on the next its weight is chosen;
 on the newest it is judged. Only an approved booster is then fitted again on everything, with the settings in force

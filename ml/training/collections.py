@@ -1,8 +1,8 @@
 """Training of many collections in one go: read in bulk, fit in threads, judge, register.
 
 Here: `train_collections`, the one function behind backfills and worklists, and `record_training`. Not here: one fit
-(`local`), one decision (`gate`), the work on one collection (`candidate`), what the lake knew before
-(`before_training`), or where threads come from (`backend`).
+(`ml.models.local`), one decision (`ml.training.gate`), the work on one collection (`ml.training.candidate`), what the
+lake knew before (`ml.training.before_training`), or where threads come from (`ml.compute.backend`).
 
 Concept: everything that is not a fit runs while fits run. Data of many collections arrive in a few
 large Arrow reads in the caller's thread while the threads fit; the largest collections go first; registry
@@ -21,7 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from ml.compute.backend import Backend, Raised, ThreadBackend
-from ml.models.collection_reader import read_collections
+from ml.models.collection_reader import WITHOUT_FEATURES, read_collections
 from ml.models.frames import FeatureSet
 from ml.models.tuned_settings import recipe_of_local
 from ml.registry.champion import Champion
@@ -103,7 +103,7 @@ class TrainingReport:
     @property
     def failed(self) -> list[TrainingOutcome]:
         """The failures."""
-        return [o for o in self.outcomes if o.status == "failed"]
+        return [o for o in self.outcomes if o.status == Action.FAILED]
 
     def counts(self) -> dict[str, int]:
         """Number of outcomes by action (promoted, rejected, …), skipped and failed."""
@@ -175,10 +175,13 @@ def train_collections(
         else:
             finish(TrainingOutcome(key, "skipped", state.champions.get(key), None, reason))
 
+    unread = set(due)
+
     def tasks() -> Iterator[CandidateTask]:
         sizes = [state.sales[key] for key in due]
         for sales in read_collections(con, due, sizes, features, config.rows_per_read):
             key = sales.collection
+            unread.discard(key)
             own = replace(config.candidate, adopted=state.adopted.get(key, ()))
             # A champion that cannot price cannot be compared, and must not be kept: as if there were none.
             rival = None if key in lost else state.champions.get(key)
@@ -188,6 +191,8 @@ def train_collections(
 
     for task, result in backend.run(build_candidate, tasks()):
         finish(_conclude(task, result, state, registry, lost.get(task.sales.collection)))
+    for key in sorted(unread):
+        finish(TrainingOutcome(key, "skipped", state.champions.get(key), None, WITHOUT_FEATURES))
     fits = sum(outcome.fit_seconds for outcome in outcomes)
     allowed = max(config.failure_floor, int(config.failure_share * len(keys)))
     return TrainingReport(outcomes, fits, time.perf_counter() - started, allowed)
@@ -222,7 +227,9 @@ def _conclude(
     if isinstance(result, Raised):
         if not isinstance(result.error, Exception):
             raise result.error
-        return TrainingOutcome(key, "failed", current, None, f"{type(result.error).__name__}: {result.error}")
+        return TrainingOutcome(
+            key, Action.FAILED, current, None, f"{type(result.error).__name__}: {result.error}"
+        )
     verdict = result.verdict
     challenger = Champion(
         collection=key,
@@ -244,7 +251,7 @@ def _conclude(
             try:
                 champion = registry.promote(challenger, current)
             except RegistryError as error:
-                return TrainingOutcome(key, "failed", current, None, str(error), result.fit_seconds)
+                return TrainingOutcome(key, Action.FAILED, current, None, str(error), result.fit_seconds)
     if lost is not None:
         rule, reason = RULE_LOST, f"{lost}; trained again: {reason}"
     promoted = champion if action in {Action.PROMOTED, Action.FELL_BACK} else None

@@ -17,12 +17,15 @@ from datetime import datetime, timedelta
 import duckdb
 import pyarrow as pa
 
+from lake.storage import sql_list
+from ml.features.tables import SALE_FEATURES
 from ml.models.frames import FeatureSet
 from ml.models.markets import LivePriors
 from ml.models.prior import MIN_POOLED_ROWS
 from ml.models.tuned_settings import MARKET, Adopted, read_adopted, recipe
 from ml.registry.lost_files import BOOSTER, LostFile
-from ml.states import Action, sql_list
+from ml.states import Action
+from ml.tables.set_aside import collections_aside
 from ml.tables.writing import EPOCH
 from ml.training.collections import TrainingConfig
 from ml.training.pooled import PooledConfig
@@ -138,6 +141,7 @@ def collections_due(
     A collection that was judged on these very predictions under this very prior is not due again: a challenger that
     was rejected would be rejected, and one that a person has rolled back would come back. A champion of other features
     is due all the same: it prices nothing, and a refit of the prior may give the same bytes under the same version.
+    One whose sales are set aside is never due: it has no features to learn from.
 
     Args:
         con: A read connection with predictions.prior_walk_forward.
@@ -168,6 +172,7 @@ def collections_due(
             left join _live as live on w.collection = live.collection
             left join judged
                 on w.collection = judged.collection and live.prior_version is not distinct from judged.prior_version
+            where w.collection not in ({collections_aside(SALE_FEATURES)})
             group by
                 w.collection, live.prior_version, c.collection, c.prior_version, c.feature_fingerprint, c.trained_until,
                 judged.collection

@@ -1,8 +1,7 @@
 """The pooled prior as a product: trained, judged, calibrated and recorded.
 
-Here: `train_pooled`, which turns `features.sale_features` into a live prior, the walk-
-forward table and interval calibration. Not here: folds and fits
-(`ml.training.walk_forward`, `prior`).
+Here: `train_pooled`, which turns `features.sale_features` into a live prior, the walk-forward table and interval
+calibration. Not here: folds and fits (`ml.training.walk_forward`, `ml.models.prior`).
 
 Concept: the walk-forward decides everything. The live prior is the newest fold of the same recipe; the recipe
 is approved only while its out-of-fold errors on the newest sales beat every baseline. Old folds keep their

@@ -1,6 +1,7 @@
 """The decisions of a pooled training: is the recipe good enough, and which lost files were fitted again.
 
-Here: the rows for ops.decision_log. Not here: training (`pooled`) or writing the rows (`pooled_tables`).
+Here: the rows for ops.decision_log. Not here: training (`ml.training.pooled`) or writing the rows
+(`ml.training.pooled_tables`).
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def lost_files_decision(frame: SaleFrame, restored: Sequence[Restored], run_id: 
         decided_at=timestamp(int(frame.known_at[-1])),
         run_id=run_id,
         collection=f"{POOLED} {newest.after.market}",
-        action="refitted",
+        action=Action.REFITTED,
         rule=RULE_LOST,
         reason=f"fitted again from the lake, {'to the same bytes' if same else 'to other bytes'}: {lost}",
         numbers={"folds": [fold.after.number for fold in restored]},

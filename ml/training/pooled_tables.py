@@ -1,7 +1,7 @@
 """Writing what a pooled training found.
 
 Here: predictions.prior_walk_forward, ops.prior_folds, ops.interval_calibration, ops.rarity_effect, in one transaction.
-Not here: finding it (`pooled`).
+Not here: finding it (`ml.training.pooled`).
 """
 
 from __future__ import annotations

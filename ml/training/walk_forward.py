@@ -1,7 +1,7 @@
 """Walk-forward predictions: every past sale priced by models that had only seen what was known before it.
 
 Here: the folds, their fits, and the out-of-fold prediction, scale and interval of every past sale. Not here:
-the models (`ml.models.prior`), the metrics (`metrics`), or the decision which prior is in force
+the models (`ml.models.prior`), the metrics (`ml.metrics`), or the decision which prior is in force
 (`ml.training.pooled`).
 
 Concept: fold k holds the sales whose as-of time lies between two cutoffs; its models are fitted on sales
@@ -14,6 +14,7 @@ lost is fitted again as it was: on what was known before its fold's cutoff, with
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -38,6 +39,8 @@ from ml.registry.artifacts import ArtifactLostError, ArtifactStore
 Float = npt.NDArray[np.float64]
 
 _DAY_US = 86_400_000_000
+PRIORS_AT_ONCE = 2
+"""Priors that are fitted at the same time where there is more than one thread: one fit alone leaves cores idle."""
 
 
 @dataclass(frozen=True)
@@ -194,27 +197,34 @@ def walk_forward(
     scale = np.full(len(frame), np.nan)
     pending: list[tuple[int, Fold | None]] = [(existing.cutoff, existing) for existing in folds]
     pending += [(cutoff, None) for cutoff in due_cutoffs(frame, folds, config)]
-    for position, (cutoff, existing) in enumerate(pending):
-        known = int(np.searchsorted(frame.known_at, cutoff))
-        fit = _Fit(frame, prediction, known, cutoff, config)
-        lost: tuple[str, ...] = ()
-        if existing is None:
-            models = _FoldModels(fit.prior(), fit.scale())
-            stored = _store(models, market, position + 1, cutoff, known, artifacts)
-        else:
-            models, stored, lost = _load(existing, artifacts, fit)
-            restored += [Restored(existing, stored, lost)] if lost else []
-        fitted.append(stored)
-        if on_fold and (existing is None or lost):
-            on_fold(stored)
-        upper = pending[position + 1][0] if position + 1 < len(pending) else np.iinfo(np.int64).max
-        rows = np.flatnonzero((frame.as_of >= cutoff) & (frame.as_of < upper))
-        fold[rows] = position + 1
-        features = frame.features[rows]
-        prediction[rows] = frame.base_log[rows] + predict_gap(models.prior, features, config.prior.threads)
-        if models.scale is not None:
-            premium = _premium(prediction[rows], frame.floor_log[rows])
-            scale[rows] = predict_scale(models.scale, features, premium, config.scale.threads)
+    fits = [
+        _Fit(frame, prediction, int(np.searchsorted(frame.known_at, cutoff)), cutoff, config)
+        for cutoff, _ in pending
+    ]
+    threads = config.prior.threads
+    with ThreadPoolExecutor(min(PRIORS_AT_ONCE, threads), thread_name_prefix="prior") as pool:
+        # A prior needs nothing of the folds before it. A scale model does: it is fitted meanwhile, in this thread.
+        run = pool.map if threads > 1 else map
+        priors = iter(run(_Fit.prior, fits[len(folds) :]))
+        for position, (fit, (cutoff, existing)) in enumerate(zip(fits, pending, strict=True)):
+            lost: tuple[str, ...] = ()
+            if existing is None:
+                models = _FoldModels(next(priors), fit.scale())
+                stored = _store(models, market, position + 1, cutoff, fit.known, artifacts)
+            else:
+                models, stored, lost = _load(existing, artifacts, fit)
+                restored += [Restored(existing, stored, lost)] if lost else []
+            fitted.append(stored)
+            if on_fold and (existing is None or lost):
+                on_fold(stored)
+            upper = pending[position + 1][0] if position + 1 < len(pending) else np.iinfo(np.int64).max
+            rows = np.flatnonzero((frame.as_of >= cutoff) & (frame.as_of < upper))
+            fold[rows] = position + 1
+            features = frame.features[rows]
+            prediction[rows] = frame.base_log[rows] + predict_gap(models.prior, features, threads)
+            if models.scale is not None:
+                premium = _premium(prediction[rows], frame.floor_log[rows])
+                scale[rows] = predict_scale(models.scale, features, premium, config.scale.threads)
     tier = premium_tier(prediction, frame.floor_log)
     half_80, half_90 = prequential_half_widths(
         frame.target_log - prediction, scale, tier, frame.known_at, frame.as_of, config.calibration

@@ -1,7 +1,7 @@
 """Tuning the boosters of the collections that are worth it.
 
 Here: a collection's residuals as a scope, all of them under one budget, and the rest for classes where nothing paid.
-Not here: which collections are worth it (`worth`), the study of one scope (`scope`).
+Not here: which collections are worth it (`ml.tuning.worth`), the study of one scope (`ml.tuning.scope`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from datetime import timedelta
 
 import numpy as np
 
-from ml.models.collection_reader import CollectionSales, read_collections
+from ml.models.collection_reader import WITHOUT_FEATURES, CollectionSales, read_collections
 from ml.models.frames import FeatureSet
 from ml.models.local import LocalConfig
+from ml.models.traits import RaggedTraitsError
 from ml.models.tuned_settings import CLASS, COLLECTION, Adopted, read_adopted, recipe_of_local, settings_at
 from ml.tuning.journal import Journal
 from ml.tuning.judgement import clusters_of
@@ -67,13 +68,17 @@ def tune_collections(
         chosen = share_budget(candidates, seconds, rule, stands, first)
         keys = [worth.collection for worth, _ in chosen]
         sizes = [worth.sales for worth, _ in chosen]
-        sales = list(read_collections(con, keys, sizes, features, sum(sizes) + 1))
+        read = read_collections(con, keys, sizes, features, sum(sizes) + 1)
+        sales = {own.collection: own for own in read}
     outcomes: list[Outcome] = []
-    for (worth, share), own in zip(chosen, sales, strict=True):
+    for worth, share in chosen:
+        if (own := sales.get(worth.collection)) is None:
+            outcomes.append(Outcome(COLLECTION, worth.collection, WITHOUT_FEATURES))
+            continue
         say(f"tuning the booster of {worth.collection} for up to {share:.0f} s")
         try:
             scope = collection_scope(own, recipe, local, adopted.get(worth.collection, ()), config)
-        except TooFewSalesError as error:
+        except (TooFewSalesError, RaggedTraitsError) as error:
             outcomes.append(Outcome(COLLECTION, worth.collection, str(error)))
             continue
         outcomes.append(tune_scope(scope, journal, config.with_seconds(share), clock))

@@ -1,6 +1,6 @@
 """Where a study is remembered while it runs: in the lake, one short transaction per trial.
 
-Here: reading and writing a study's rows through a lake. Not here: the rows (`tables`).
+Here: reading and writing a study's rows through a lake. Not here: the rows (`ml.tuning.tables`).
 
 Concept: a study takes minutes and the lake has one writer. Nothing is held open between trials, so ingestion and
 training go on during a study; a trial that is in the table survives whatever happens next.

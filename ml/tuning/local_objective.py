@@ -1,10 +1,10 @@
 """What a setting of one collection's booster is worth: prior and weighted residual on folds made once.
 
 Here: scoring settings on one collection's folds. Not here: the gate, which decides whether a booster is used at all
-(`ml.training.gate`), or the search (`study`).
+(`ml.training.gate`), or the search (`ml.tuning.study`).
 
 Concept: the booster learns what the prior left over, out of fold, and is added with the weight n / (n + shrink_rows).
-The score is the same mean |log error| as for the prior (see `pooled_objective`), with that weight.
+The score is the same mean |log error| as for the prior (see `ml.tuning.pooled_objective`), with that weight.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Tuning the pooled prior, market by market.
 
-Here: a market's sales as a scope, and all of them under one budget. Not here: the study of one scope (`scope`).
+Here: a market's sales as a scope, and all of them under one budget. Not here: the study of one scope
+(`ml.tuning.scope`).
 
 Concept: small collections are priced by the pooled prior, so its defaults are worth most. Each market is a study of its
 own, as each has a prior of its own; the budget goes where the sum of errors is.

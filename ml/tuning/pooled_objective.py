@@ -1,6 +1,7 @@
 """What a setting of the pooled prior is worth: its walk-forward error on folds that are cut and quantised once.
 
-Here: scoring settings on one market's folds. Not here: where the folds lie (`windows`), or the search (`study`).
+Here: scoring settings on one market's folds. Not here: where the folds lie (`ml.tuning.windows`), or the search
+(`ml.tuning.study`).
 
 Concept: the score is the mean |ln price − ln estimate| over the sales of the folds. It is what the gate compares, so a
 setting that wins here is one the gate can see; it weighs a factor of two in either direction alike; and unlike the

@@ -1,6 +1,6 @@
 """What tuning bought, for machines and for the accuracy report.
 
-Here: the newest verdict of every scope as plain data. Not here: the verdicts (`scope`).
+Here: the newest verdict of every scope as plain data. Not here: the verdicts (`ml.tuning.scope`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import json
 from typing import Any
 
 import duckdb
+
+from ml.models.tuned_settings import MARKET
 
 
 def tuning_results(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
@@ -20,12 +22,12 @@ def tuning_results(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
         `later_from`, `decided_at`, `expires`, `trials`, `seconds`, `params`.
     """
     rows = con.execute(
-        """
+        f"""
         select scope_kind, scope, adopted, rule, reason, params, numbers, later_from, decided_at, expires, trials,
             seconds
         from ops.tuned_settings
         qualify row_number() over (partition by scope_kind, scope order by decided_at desc, study desc) = 1
-        order by scope_kind <> 'market', scope_kind, scope
+        order by scope_kind <> '{MARKET}', scope_kind, scope
         """
     ).fetchall()
     return [_result(*row) for row in rows]

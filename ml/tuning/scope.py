@@ -1,6 +1,7 @@
 """One scope from its folds to a verdict: search, compare on the later window, decide.
 
-Here: what is the same for a market and a collection. Not here: how their folds are made (`markets`, `collections`).
+Here: what is the same for a market and a collection. Not here: how their folds are made (`ml.tuning.markets`,
+`ml.tuning.collections`).
 
 Concept: the budget is cut in two before anything runs: one part searches, the rest is for the comparison. A search
 that used everything up would have found a setting that may not be adopted.

@@ -1,7 +1,7 @@
 """What may be tuned and between which bounds, as data.
 
-Here: the search spaces of the pooled prior and of a collection's booster. Not here: who searches them (`study`), or
-what a setting is worth (`pooled_objective`, `local_objective`).
+Here: the search spaces of the pooled prior and of a collection's booster. Not here: who searches them
+(`ml.tuning.study`), or what a setting is worth (`ml.tuning.pooled_objective`, `ml.tuning.local_objective`).
 
 Concept: a dimension is a field of the config it tunes, so a trial's parameters are laid over the defaults with
 `dataclasses.replace` and a renamed field fails loudly. Bounds enclose the measured recipe (docs/domain.md, section 5)

@@ -1,8 +1,8 @@
 """A study: trials under a budget, remembered one by one, continued where they ended.
 
-Here: the loop around Optuna's `ask` and `tell`, pruning between folds, the budget, and a trial's record. Not here: what
-is searched (`spaces`), what a trial computes (`pooled_objective`, `local_objective`), where records are kept
-(`tables`).
+Here: the loop around Optuna's `ask` and `tell`, pruning between folds, the budget, and a trial's record. Not here:
+what is searched (`ml.tuning.spaces`), what a trial computes (`ml.tuning.pooled_objective`,
+`ml.tuning.local_objective`), where records are kept (`ml.tuning.tables`).
 
 Concept: Optuna's own storage would be a second database next to the lake, and a slow one; the study lives in memory and
 every finished trial is handed to the caller, who writes it down. A study that was killed is given its old trials and

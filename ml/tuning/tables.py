@@ -15,8 +15,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from ml.models.tuned_settings import COLLECTION
 from ml.registry.mirror import Decision, record
-from ml.states import TrialState
+from ml.states import Action, TrialState
 from ml.tables.ops_models import TUNED_SETTINGS, TUNING_TRIALS
 from ml.tables.writing import append
 from ml.tuning.study import Trial
@@ -182,9 +183,9 @@ def _decision(verdict: Verdict, run_id: str) -> Decision:
         decided_at=verdict.decided_at,
         run_id=run_id,
         collection=verdict.scope
-        if verdict.kind == "collection"
+        if verdict.kind == COLLECTION
         else f"(tuning) {verdict.kind} {verdict.scope}",
-        action="tuned" if verdict.adopted else "not_tuned",
+        action=Action.TUNED if verdict.adopted else Action.NOT_TUNED,
         rule=verdict.rule,
         reason=verdict.reason,
         numbers={**verdict.numbers, "params": dict(verdict.params or {}), "trials": verdict.trials},

@@ -1,6 +1,6 @@
 """Which collections deserve a study, and how much of the budget.
 
-Here: the rule, in SQL over what earlier trainings recorded. Not here: the studies (`collections`).
+Here: the rule, in SQL over what earlier trainings recorded. Not here: the studies (`ml.tuning.collections`).
 
 Concept: twelve trials for each small collection bought nothing over one shared conservative setting (22.3 against 22.2
 %, docs/domain.md, section 5). So a collection is tuned only when it has the sales to distinguish settings and an
@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import duckdb
+
+from ml.features.tables import SALE_FEATURES
+from ml.tables.set_aside import collections_aside
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,12 @@ class Worth:
 
 
 def worth_tuning(con: duckdb.DuckDBPyConnection, rule: WorthRule) -> list[Worth]:
-    """Collections with enough sales and a booster that an earlier window gave a weight, most valuable first."""
+    """Collections with enough sales and a booster that an earlier window gave a weight, most valuable first.
+
+    Those whose sales are set aside have no features to fit on.
+    """
     rows = con.execute(
-        """
+        f"""
         with weighed as (
             select sale_id, collection, prediction_log from predictions.local_walk_forward where weight > 0
         )
@@ -72,6 +78,7 @@ def worth_tuning(con: duckdb.DuckDBPyConnection, rule: WorthRule) -> list[Worth]
         left join weighed as l on w.sale_id = l.sale_id
         left join marts.dim_collections as d on w.collection = d.collection
         where w.collection in (select collection from weighed)
+            and w.collection not in ({collections_aside(SALE_FEATURES)})
         group by all
         having priced >= $1
         order by value desc, w.collection

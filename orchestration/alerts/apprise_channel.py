@@ -1,7 +1,8 @@
 """Delivery through Apprise: any of its services by URL.
 
-Here: one channel per URL, and the outcome from the endpoint's answer. Not here: which message is
-sent when (`delivery.py`). URLs hold secrets: an endpoint is known by a digest and a service name, never by its URL.
+Here: one channel per URL, and the outcome from the endpoint's answer. Not here: which message is sent when
+(`orchestration.alerts.delivery`). URLs hold secrets: an endpoint is known by a digest and a service name, never by its
+URL.
 """
 
 from __future__ import annotations

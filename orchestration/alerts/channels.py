@@ -1,7 +1,8 @@
 """What a channel is: the protocol between delivery and an endpoint.
 
-Here: messages, outcomes and the protocol. Not here: the channels (`log_channel`, `apprise_channel`), which of them a
-home has (`configured_channels`), and when something is sent (`delivery`).
+Here: messages, outcomes and the protocol. Not here: the channels (`orchestration.alerts.log_channel`,
+`orchestration.alerts.apprise_channel`), which of them a home has (`orchestration.alerts.configured_channels`), and
+when something is sent (`orchestration.alerts.delivery`).
 """
 
 from __future__ import annotations

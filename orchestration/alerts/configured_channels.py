@@ -1,4 +1,4 @@
-"""The channels that a home has configured. Here: opening them. Not here: sending (`delivery`)."""
+"""The channels that a home has configured. Here: opening them. Not here: sending (`orchestration.alerts.delivery`)."""
 
 from __future__ import annotations
 

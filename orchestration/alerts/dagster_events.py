@@ -1,8 +1,8 @@
 """Alerts about what Dagster itself recorded: failed runs and failed checks.
 
-Here: reading them from the instance. Not here: the sensors that call this (`sensors.py`), what a check measures.
-Both are tickets and not pages: the next run is at most an hour away, and when trouble lasts, the freshness
-objective that it breaks pages.
+Here: reading them from the instance. Not here: the sensors that call this (`orchestration.alerts.sensors`), what a
+check measures. Both are tickets and not pages: the next run is at most an hour away, and when trouble lasts, the
+freshness objective that it breaks pages.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ml.text.visible import shortened
 from orchestration.alerts.outbox import Alert
 from orchestration.states import Severity
 
@@ -37,7 +38,7 @@ def run_failure_alert(run: dg.DagsterRun, message: str | None) -> Alert:
         key=run_key(run.job_name),
         severity=Severity.TICKET,
         title=f"The job {run.job_name} failed",
-        body=f"Run {run.run_id}: {_cut(message or 'no message was recorded')}",
+        body=f"Run {run.run_id}: {shortened(message or 'no message was recorded', _LONGEST_TEXT)}",
         runbook="run-failed",
         command="assay run",
         group="jobs failed",
@@ -92,7 +93,9 @@ def _check_alert(evaluation: dg.AssetCheckEvaluation) -> Alert:
         key=f"{CHECK_SCOPE}/{asset}/{name}",
         severity=Severity.TICKET if evaluation.severity.value == "ERROR" else Severity.INFO,
         title=f"Check {name} of {asset} failed",
-        body=_cut(". ".join(text for text in (evaluation.description, numbers) if text) or "No details."),
+        body=shortened(
+            ". ".join(filter(None, (evaluation.description, numbers))) or "No details.", _LONGEST_TEXT
+        ),
         runbook=_page(metadata.get("runbook")) or "check-failed",
         command=_typed(metadata.get("what_to_do", "assay run")),
         group="checks failed",
@@ -107,7 +110,3 @@ def _typed(command: str) -> str:
 def _page(path: str | None) -> str | None:
     """The name of a page from its path: docs/runbook/drift.md → drift."""
     return path.rsplit("/", 1)[-1].removesuffix(".md") if path else None
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"

@@ -1,9 +1,10 @@
 """Sending what is due, under one id per endpoint, so that a repeat can be recognised.
 
-Here: one delivery pass: plan, claim, send, record. Not here: the words (`notices.py`), the endpoints (`channels.py`).
-A message is claimed with a lease before it is sent and recorded after. A deliverer that is killed in between leaves a
-claim that runs out, and the next one sends the same message under the same id. Nothing is held open while sending, and
-each endpoint is served by a thread of its own, so that one that hangs does not delay the others.
+Here: one delivery pass: plan, claim, send, record. Not here: the words (`orchestration.alerts.notices`), the endpoints
+(`orchestration.alerts.channels`). A message is claimed with a lease before it is sent and recorded after. A deliverer
+that is killed in between leaves a claim that runs out, and the next one sends the same message under the same id.
+Nothing is held open while sending, and each endpoint is served by a thread of its own, so that one that hangs does not
+delay the others.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
+from lake.storage import sql_list
 from orchestration.alerts.channels import Channel, Message, Outcome, endpoints
 from orchestration.alerts.notices import plan
 from orchestration.alerts.outbox import Alert, raise_alert, resolve_alert
@@ -30,7 +32,6 @@ from orchestration.states import (
     NoticeKind,
     SendResult,
     Severity,
-    sql_list,
 )
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ where d.endpoint = :endpoint
     and not exists (
         select 1 from deliveries e join notices m using (notice_id)
         where e.endpoint = d.endpoint and m.thread = n.thread and m.rowid < n.rowid
-            and e.state in ({sql_list(*UNDELIVERED)})
+            and e.state in {sql_list(UNDELIVERED)}
     )
 order by case n.severity when '{Severity.PAGE}' then 0 when '{Severity.TICKET}' then 1 else 2 end,
     d.attempts, n.created_at, n.rowid

@@ -1,7 +1,8 @@
-"""Is what should be running, running? The questions of the watchdog, each answered with alerts.
+"""The examinations of the watchdog: whether what should run runs, as alerts about what does not.
 
-Here: reading Dagster's storage, the outbox, the lake and the disk. Not here: alerting (`watchdog.py`). Nothing here
-loads the code location, so the watchdog works when it is broken. All keys are in the scope `watchdog`.
+Here: reading Dagster's storage, the outbox, the lake and the disk. Not here: alerting
+(`orchestration.alerts.watchdog`). Nothing here loads the code location, so the watchdog works when it is broken. All
+keys are in the scope `watchdog`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lake.storage import sql_list
 from orchestration.alerts.outbox import Alert
 from orchestration.alerts.store import Outbox, stamp
-from orchestration.states import UNDELIVERED, DeliveryState, Severity, sql_list
+from orchestration.states import UNDELIVERED, DeliveryState, Severity
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -196,7 +198,7 @@ def undelivered(
     for endpoint, label in endpoints.items():
         waiting = outbox.rows(
             "select count(*) as n, min(d.created_at) as oldest, max(e.last_error) as error from deliveries d "
-            f"join endpoints e using (endpoint) where endpoint = ? and state in ({sql_list(*UNDELIVERED)}) "
+            f"join endpoints e using (endpoint) where endpoint = ? and state in {sql_list(UNDELIVERED)} "
             "and d.created_at < ?",
             endpoint,
             stamp(now - limits.undelivered),

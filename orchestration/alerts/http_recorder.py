@@ -1,9 +1,10 @@
 """What an HTTP endpoint answered to one Apprise service, which itself returns true or false only.
 
 Here: recording the responses and errors of `requests` for one service object. Not here: what follows from them
-(`apprise_channel`). A status and `Retry-After` never leave the `send()` of a service, and Apprise has more than a
-hundred of them, in modules that all call the `requests` of their own namespace. So the service gets a private copy of
-its module, whose `requests` records; nothing that others use is changed (docs/adr/0017-alert-outbox.md).
+(`orchestration.alerts.apprise_channel`). A status and `Retry-After` never leave the `send()` of a service, and Apprise
+has more than a hundred of them, in modules that all call the `requests` of their own namespace. So the service gets a
+private copy of its module, whose `requests` records; nothing that others use is changed
+(docs/adr/0017-alert-outbox.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The key of an incident about something that has a name. Here: making it. Not here: incidents (`outbox`)."""
+"""The key of an incident about something that has a name.
+
+Here: making it. Not here: incidents (`orchestration.alerts.outbox`).
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Which messages go to which endpoints: turning incidents into notices.
 
-Here: grouping, reminders, recoveries, and the texts. Not here: sending (`delivery.py`).
+Here: grouping, reminders, recoveries, and the texts. Not here: sending (`orchestration.alerts.delivery`).
 The concept: an opening notice starts a thread. It covers every incident of one group that was found since the last
 pass. While any of them is open it is repeated as a reminder; when all are resolved the thread is closed by one
 recovery. So each incident is sent once and its recovery once, whatever happens to the endpoints.
@@ -12,12 +12,14 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from lake.storage import sql_list
+from ml.text.visible import shortened
 from orchestration.alerts.policy import AlertPolicy
 from orchestration.alerts.store import stamp
-from orchestration.states import UNDELIVERED, DeliveryState, IncidentState, NoticeKind, Severity, sql_list
+from orchestration.states import UNDELIVERED, DeliveryState, IncidentState, NoticeKind, Severity
 
 _LONGEST_BODY = 1_200
 """Characters. Short enough that runbook and command still fit where a service cuts (the strictest take 2,000)."""
@@ -94,7 +96,7 @@ def _remind(con: sqlite3.Connection, endpoints: Sequence[str], now: datetime, po
             row["endpoint"]
             for row in con.execute(
                 "select d.endpoint from deliveries d join notices n using (notice_id) where n.thread = ? "
-                f"group by d.endpoint having sum(d.state in ({sql_list(*UNDELIVERED)})) = 0 "
+                f"group by d.endpoint having sum(d.state in {sql_list(UNDELIVERED)}) = 0 "
                 f"and sum(d.state = '{DeliveryState.SENT}') > 0",
                 (thread,),
             )
@@ -210,7 +212,6 @@ def _recovery(opening: sqlite3.Row, rows: list[sqlite3.Row]) -> Wording:
 def _summary(rows: list[sqlite3.Row], policy: AlertPolicy, members: int) -> Wording:
     """One incident with its own text; several as their number and the first of them."""
     worst = min(rows, key=lambda row: Severity(row["severity"]).urgency)
-    keys = tuple(row["key"] for row in rows)
     if members == 1:
         title, body = worst["title"], worst["body"]
     else:
@@ -219,17 +220,15 @@ def _summary(rows: list[sqlite3.Row], policy: AlertPolicy, members: int) -> Word
         first = [f"- {row['title']}" for row in rows[: policy.names_shown]]
         more = len(rows) - len(first)
         body = "\n".join([*first, *([f"and {more} more: assay alerts list"] if more else [])])
-    words = Wording(
+    return Wording(
         Severity(worst["severity"]),
         title,
-        body,
+        shortened(body, _LONGEST_BODY),
         f"docs/runbook/{worst['runbook']}.md",
         worst["command"],
-        keys,
+        tuple(row["key"] for row in rows),
     )
-    return _with_body(words, body)
 
 
 def _with_body(words: Wording, body: str) -> Wording:
-    cut = body if len(body) <= _LONGEST_BODY else body[: _LONGEST_BODY - 1] + "…"
-    return Wording(words.severity, words.title, cut, words.runbook, words.command, words.keys)
+    return replace(words, body=shortened(body, _LONGEST_BODY))

@@ -1,6 +1,6 @@
 """Incidents, each recorded once: raising, resolving and synchronising them.
 
-Here: the calls that monitors make. They write a row and return; nothing is sent (`delivery.py`).
+Here: the calls that monitors make. They write a row and return; nothing is sent (`orchestration.alerts.delivery`).
 The concept: an alert is a statement that is true or not. While it is true there is one open incident under its
 key, however often it is found; when it is no longer true, the incident is resolved. `now` is wall-clock time.
 """

@@ -1,6 +1,7 @@
 """The sensors of alerting: failures go into the outbox, and its messages go out. Off unless enabled.
 
-Here: glue. Not here: which events are alerts (`dagster_events.py`), and delivery (`delivery.py`).
+Here: glue. Not here: which events are alerts (`orchestration.alerts.dagster_events`), and delivery
+(`orchestration.alerts.delivery`).
 """
 
 import dagster as dg

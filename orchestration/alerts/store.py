@@ -1,8 +1,8 @@
 """The outbox file: one SQLite database in the home, opened for one transaction at a time.
 
-Here: its tables, transactions and timestamps. Not here: what is written into it (`outbox.py`, `notices.py`,
-`delivery.py`). It is not the lake: the lake has one writer and must not be needed to report that it is broken
-(docs/adr/0017-alert-outbox.md).
+Here: its tables, transactions and timestamps. Not here: what is written into it (`orchestration.alerts.outbox`,
+`orchestration.alerts.notices`, `orchestration.alerts.delivery`). It is not the lake: the lake has one writer and must
+not be needed to report that it is broken (docs/adr/0017-alert-outbox.md).
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
+from lake.storage import sql_list
 from orchestration.alerts.errors import OutboxError
-from orchestration.states import DeliveryState, IncidentState, NoticeKind, sql_list
+from orchestration.clock import naive_utc
+from orchestration.states import DeliveryState, IncidentState, NoticeKind
 
 OUTBOX_FILE = "alerts.db"
 
@@ -34,7 +36,7 @@ create table if not exists incidents (
     command text not null,
     "group" text,
     except_endpoint text,
-    state text not null check (state in ({sql_list(*IncidentState)})),
+    state text not null check (state in {sql_list(IncidentState)}),
     first_seen text not null,
     last_seen text not null,
     resolved_at text,
@@ -49,7 +51,7 @@ create index if not exists incidents_by_thread on incidents (thread);
 create table if not exists notices (
     notice_id text primary key,
     thread text not null,
-    kind text not null check (kind in ({sql_list(*NoticeKind)})),
+    kind text not null check (kind in {sql_list(NoticeKind)}),
     severity text not null,
     title text not null,
     body text not null,
@@ -65,7 +67,7 @@ create table if not exists deliveries (
     delivery_id text primary key,
     notice_id text not null references notices (notice_id),
     endpoint text not null,
-    state text not null check (state in ({sql_list(*DeliveryState)})),
+    state text not null check (state in {sql_list(DeliveryState)}),
     attempts integer not null default 0,
     claims integer not null default 0,
     next_attempt_at text not null,
@@ -162,9 +164,7 @@ class Outbox:
 
 def stamp(at: datetime) -> str:
     """A time as text that sorts by time: naive UTC with microseconds."""
-    if at.tzinfo is not None:
-        at = at.astimezone(UTC).replace(tzinfo=None)
-    return at.isoformat(timespec="microseconds")
+    return naive_utc(at).isoformat(timespec="microseconds")
 
 
 def parse_stamp(text: str) -> datetime:

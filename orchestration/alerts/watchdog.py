@@ -1,8 +1,8 @@
 """The watchdog: checks from outside whether monitoring still works, and alerts without its help.
 
-Here: one round: ask (`health.py`), alert, ping the dead-man URL. Not here: when it runs (cron or systemd,
-docs/how-to/watch-the-watchers.md). It needs neither the daemon nor the lake, and when the outbox itself is broken
-it sends directly. A machine that is off can only be noticed from outside: that is what the dead-man URL is for.
+Here: one round: ask (`orchestration.alerts.health`), alert, ping the dead-man URL. Not here: when it runs (cron or
+systemd, docs/how-to/watch-the-watchers.md). It needs neither the daemon nor the lake, and when the outbox itself is
+broken it sends directly. A machine that is off can only be noticed from outside: that is what the dead-man URL is for.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from lake.storage import write_whole
 from orchestration.alerts import health
 from orchestration.alerts.channels import Channel, Message, endpoints
 from orchestration.alerts.delivery import deliver
@@ -176,10 +177,8 @@ def _send_directly(
     if alert is None and not sent_at:
         path.unlink()
     else:
-        # In one step: half a file, left by a kill or a full disk, would stop every round after it.
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({"since": since, "sent_at": sent_at}))
-        partial.replace(path)
+        # Half a file, left by a kill or a full disk, would stop every round after it.
+        write_whole(path, json.dumps({"since": since, "sent_at": sent_at}))
 
 
 def _direct(alert: Alert, kind: NoticeKind, since: str, now: datetime, channel: Channel) -> Message:

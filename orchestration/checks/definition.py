@@ -1,6 +1,6 @@
 """What a check is, and the common ways of measuring one.
 
-Here: `Check`, `Finding`, and measurements made from SQL. Not here: Dagster (`factory.py`).
+Here: `Check`, `Finding`, and measurements made from SQL. Not here: Dagster (`orchestration.checks.factory`).
 All measurements are set-wise: one statement over all collections.
 """
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lake.storage import sql_list
 from orchestration.cli.options import AsJson, Home
 from orchestration.output.terminal import print_json, say
 from orchestration.settings import load_settings
-from orchestration.states import UNDELIVERED, DeliveryState, IncidentState, SendResult, Severity, sql_list
+from orchestration.states import UNDELIVERED, DeliveryState, IncidentState, SendResult, Severity
 
 if TYPE_CHECKING:
     from orchestration.alerts.store import Outbox
@@ -76,7 +77,7 @@ def _list(outbox: Outbox, *, as_json: bool) -> None:
     incidents = sorted(by_time, key=lambda row: Severity(row["severity"]).urgency)
     endpoints = outbox.rows(
         "select e.label, e.last_error, e.last_sent_at, "
-        f"sum(coalesce(d.state in ({sql_list(*UNDELIVERED)}), 0)) as waiting, "
+        f"sum(coalesce(d.state in {sql_list(UNDELIVERED)}, 0)) as waiting, "
         f"sum(coalesce(d.state = '{DeliveryState.DEAD}', 0)) as dead "
         "from endpoints e left join deliveries d using (endpoint) group by e.endpoint order by e.label"
     )

@@ -25,6 +25,8 @@ from orchestration.cli.gains import gains
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.cli.portfolio import portfolio
 from orchestration.cli.report import report
+from orchestration.cli.serve import api, serve
+from orchestration.cli.sources import sources
 from orchestration.cli.status import status
 from orchestration.cli.tune import tune
 from orchestration.cli.watchdog import watchdog
@@ -79,7 +81,7 @@ def run(
 
     prepare_home(settings)
     with ProgressPrinter() as printer, open_instance(settings) as instance:
-        printer.say(styled(("assay", "bold"), f" · {settings.source} market · home {settings.home_path}"))
+        printer.say(styled(("assay", "bold"), f" · {settings.described_sources} · home {settings.home_path}"))
         summary = run_everything(open_location(settings), instance, say=printer.say)
     if as_json:
         print_json(summary.to_json())
@@ -204,7 +206,10 @@ app.command("tune")(tune)
 app.command("why")(why)
 app.command("drill")(drill)
 app.command("ablate")(ablate)
+app.command("serve")(serve)
+app.add_typer(api, name="api")
 app.add_typer(files, name="files")
+app.add_typer(sources, name="sources")
 
 
 def _pair(text: str) -> tuple[str, str]:

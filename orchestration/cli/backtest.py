@@ -1,18 +1,20 @@
 """`assay backtest`: test the estimates on the past, one ledger row per sale.
 
-Here: options and messages. Not here: any work (`orchestration.runs.backtest`), or the report (`report`).
+Here: options and messages. Not here: any work (`orchestration.runs.backtest`), or the report
+(`orchestration.cli.report`).
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from orchestration.cli.options import AsJson, DataDir, Home, Source
+from orchestration.clock import naive_utc
 from orchestration.output.commands import assay_command
 from orchestration.output.terminal import print_json, say, styled
 from orchestration.settings import SettingsError, load_settings
@@ -37,7 +39,7 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Walk forward through the past with the production code and report the error of every estimate."""
-    start, end = _utc(start), _utc(end)
+    start, end = naive_utc(start), naive_utc(end)
     if start >= end:
         raise SettingsError(f"--from must be before --to, found {start} and {end}")
     if data_dir is not None and not data_dir.is_dir():
@@ -76,11 +78,6 @@ def _print(ledger: Path, as_json: bool) -> None:
         return
     print_accuracy(document)
     say(f"\nLedger: {ledger} · pages and plots: {assay_command('report', str(ledger))}")
-
-
-def _utc(at: datetime) -> datetime:
-    """The lake keeps naive UTC."""
-    return at if at.tzinfo is None else at.astimezone(UTC).replace(tzinfo=None)
 
 
 def _days(text: str) -> float:

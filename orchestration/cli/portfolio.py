@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lake.tables import is_empty
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.errors import HomeError
 from orchestration.output.terminal import print_json
@@ -73,7 +74,7 @@ def portfolio(
     ledger: Ledger | None = None
     history: list[DayValue] = []
     with open_lake(settings).read() as con:
-        if not con.execute("select 1 from predictions.token_estimates limit 1").fetchone():
+        if is_empty(con, "predictions.token_estimates"):
             raise HomeError(f"expected estimates in {settings.home_path}, found none; `assay run` makes them")
         if wallets:
             ledger = read_ledger(con, wallets, LotMethod(method), until=as_of)

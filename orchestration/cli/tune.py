@@ -1,4 +1,7 @@
-"""`assay tune`: search settings under a budget. Here: options and output. Not here: the work (`tuning.study`)."""
+"""`assay tune`: search settings under a budget.
+
+Here: options and output. Not here: the work (`orchestration.tuning.study`).
+"""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def _now(champion: dict[str, Any] | None) -> str:
     return (
         f"Now: version {champion['version']}, tier {champion['tier']}, prior {champion['prior_version']}, "
         f"local weight {champion['weight'] or 0:.2f}, data until {champion['trained_until']:%Y-%m-%d %H:%M}"
-        f"{f', could go back to version {previous}' if previous is not None else ''}"
+        f"{f', the previous one is version {previous}' if previous is not None else ''}"
     )
 
 
@@ -88,7 +88,7 @@ def _print_event(console: TerminalConsole, event: Event) -> None:
         console.print(
             f"  model {before or 'none'} → {after}"
             if event.what != Action.REJECTED
-            else f"  {before} stays; asked: {after}"
+            else f"  {before} stays; the candidate was {after}"
         )
     if event.numbers:
         console.print(

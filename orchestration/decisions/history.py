@@ -1,17 +1,17 @@
 """The history of a collection: what was decided about it, when, on which numbers, by which rule, with which effect.
 
-Here: what a history consists of. Not here: reading it (`reading`), its layout (`orchestration.cli.why`), or any
-decision. Decisions, verdicts and scores carry an `as_of`; incidents carry wall-clock time and come last, by
-themselves.
+Here: what a history consists of. Not here: reading it (`orchestration.decisions.reading`), its layout
+(`orchestration.cli.why`), or any decision. Decisions, verdicts and scores carry an `as_of`; incidents carry wall-clock
+time and come last, by themselves.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from orchestration.output.terminal import as_plain
 from orchestration.states import ClockKind, EventKind
 
 # With fewer live arm's-length sales after a decision, its effect is not measured.
@@ -27,7 +27,7 @@ class Effect:
         mdape: Their median absolute percentage error (share); None with fewer than `MIN_SALES_OF_EFFECT`.
         median_5: The same of the median of the last five sales.
         sales_before, mdape_before: The same before it.
-        verdict: helped, hurt or no_difference, once the monitoring pass has recorded one (`ops.decision_effects`).
+        verdict: word of `ml.states.EffectVerdict`, once the monitoring pass has recorded one (`ops.decision_effects`).
     """
 
     sales: int
@@ -92,10 +92,4 @@ class History:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types; times as ISO text."""
-        document: dict[str, Any] = json.loads(json.dumps(asdict(self), default=_plain))
-        return {**document, "decided": len(self.decisions)}
-
-
-def _plain(value: object) -> str:
-    assert isinstance(value, datetime), f"expected plain values and times, found {value!r}"
-    return value.isoformat()
+        return {**as_plain(self), "decided": len(self.decisions)}

@@ -1,7 +1,7 @@
 """Reading the history of a collection from its tables, in order.
 
-Here: one reader per table. Not here: what a history is (`history`). Tables that a home does not have yet are left out,
-and the history names them.
+Here: one reader per table. Not here: what a history is (`orchestration.decisions.history`). Tables that a home does
+not have yet are left out, and the history names them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from lake.tables import is_empty
+from ml.models.tuned_settings import COLLECTION, MARKET
 from ml.registry.mirror import POOLED
-from ml.states import CHAMPION_CHANGES, DriftState
+from ml.states import CHAMPION_CHANGES, DriftState, Origin
 from orchestration.collection_names import resolve_collection
 from orchestration.decisions.history import MIN_SALES_OF_EFFECT, Effect, Event, History
 from orchestration.states import ClockKind, EventKind
@@ -58,14 +60,10 @@ def _market_of(con: duckdb.DuckDBPyConnection, collection: str) -> str | None:
     return row[0] if row else None
 
 
-def _is_empty(con: duckdb.DuckDBPyConnection, table: str) -> bool:
-    return con.execute(f"select 1 from {table} limit 1").fetchone() is None
-
-
 def _rows(
     con: duckdb.DuckDBPyConnection, table: str, missing: list[str], where: str, *given: object
 ) -> list[dict[str, Any]]:
-    if _is_empty(con, table):
+    if is_empty(con, table):
         missing.append(table)
         return []
     return con.execute(f"select * from {table} where {where}", list(given)).to_arrow_table().to_pylist()
@@ -112,7 +110,7 @@ def _effects(
     missing: list[str],
 ) -> dict[datetime, Effect]:
     """Errors in the ledger between one change of the model and the next."""
-    if _is_empty(con, LEDGER):
+    if is_empty(con, LEDGER):
         missing.append(LEDGER)
         return {}
     periods = con.execute(
@@ -122,7 +120,7 @@ def _effects(
         select p.start_at, count(l.estimate_eth),
             median(abs(l.estimate_eth / l.price_eth - 1)), median(abs(l.med_5_eth / l.price_eth - 1))
         from periods p
-        left join {LEDGER} l on l.collection = $collection and l.is_arms_length and l.origin = 'live'
+        left join {LEDGER} l on l.collection = $collection and l.is_arms_length and l.origin = '{Origin.LIVE}'
             and l.estimate_eth is not null and l.as_of >= p.start_at and l.as_of < p.end_at and l.event_time < $until
         group by p.start_at order by p.start_at
         """,
@@ -161,7 +159,7 @@ def _verdicts(
         con,
         "ops.tuned_settings",
         missing,
-        "(scope_kind = 'collection' and scope = $1) or (scope_kind = 'market' and scope = $2)",
+        f"(scope_kind = '{COLLECTION}' and scope = $1) or (scope_kind = '{MARKET}' and scope = $2)",
         collection,
         market,
     )

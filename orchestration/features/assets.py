@@ -87,12 +87,12 @@ def token_features(assay: AssayResource) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata=_metadata(report, aside, fingerprint()))
 
 
-def _metadata(report: Any, aside: int, fingerprint: str) -> dict[str, Any]:
+def _metadata(report: Any, aside: Any, fingerprint: str) -> dict[str, Any]:
     return {
-        "dagster/row_count": report.rows,
+        "dagster/row_count": report.rows - aside.rows,
         "rows_written": report.rows_written,
         "collections_updated": report.collections,
-        "collections_set_aside": aside,
+        "collections_set_aside": aside.collections,
         "feature_fingerprint": fingerprint,
     }
 

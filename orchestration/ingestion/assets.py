@@ -12,7 +12,9 @@ from typing import Any
 import dagster as dg
 
 from orchestration.conventions import DATA_TEAM, LAKE_WRITER, column_schema
-from orchestration.ingestion.ingest import IngestReport, ingest_truth, ingest_window
+from orchestration.ingestion.configured import record_sources
+from orchestration.ingestion.days import IngestReport
+from orchestration.ingestion.ingest import ingest_truth, ingest_window
 from orchestration.partitions import arrival_months
 from orchestration.resources import Assay, AssayResource
 from sources.contract import QUARANTINE, raw_table
@@ -55,8 +57,7 @@ def _spec(table: str, partitions: dg.PartitionsDefinition | None) -> dg.AssetSpe
 def raw_events(context: dg.AssetExecutionContext, assay: AssayResource) -> Iterator[dg.MaterializeResult]:
     """The event tables of the selected arrival months, together: a source makes or fetches a month once."""
     window = context.partition_time_window
-    start = max(window.start.replace(tzinfo=None), assay.source.first_known())
-    end = min(window.end.replace(tzinfo=None), assay.as_of)
+    start, end = (time.replace(tzinfo=None) for time in (window.start, window.end))
     tables = [t for t in EVENT_TABLES if dg.AssetKey(f"raw_{t}") in context.selected_asset_keys]
     for table, report in ingest(assay, tables, start, end).items():
         yield dg.MaterializeResult(asset_key=f"raw_{table}", metadata=_metadata(report))
@@ -71,13 +72,31 @@ def raw_events(context: dg.AssetExecutionContext, assay: AssayResource) -> Itera
 def raw_facts(context: dg.AssetExecutionContext, assay: AssayResource) -> Iterator[dg.MaterializeResult]:
     """Traits and collections known by now."""
     tables = [t for t in FACT_TABLES if dg.AssetKey(f"raw_{t}") in context.selected_asset_keys]
-    for table, report in ingest(assay, tables, assay.source.first_known(), assay.as_of).items():
+    for table, report in ingest(assay, tables).items():
         yield dg.MaterializeResult(asset_key=f"raw_{table}", metadata=_metadata(report))
 
 
-def ingest(assay: Assay, tables: list[str], start: datetime, end: datetime) -> dict[str, IngestReport]:
-    """`ingest_window` for this home."""
-    return ingest_window(assay.lake, assay.source, tables, start, end, append_only=assay.append_only)
+def ingest(
+    assay: Assay, tables: list[str], start: datetime | None = None, end: datetime | None = None
+) -> dict[str, IngestReport]:
+    """Bring raw tables up to date with every source of this home; counts are sums over the sources."""
+    record_sources(assay.lake, assay.sources)
+    total = {table: IngestReport(table) for table in tables}
+    for one in assay.sources.readable:
+        # A source that ends earlier has not delivered the days after its end.
+        first, last = one.source.first_known(), min(one.source.watermark(), assay.as_of)
+        reports = ingest_window(
+            assay.lake,
+            one.source,
+            tables,
+            first if start is None else max(start, first),
+            last if end is None else min(end, last),
+            name=one.config.name,
+            append_only=one.config.append_only,
+        )
+        for table, report in reports.items():
+            total[table].add(report)
+    return total
 
 
 @dg.asset(
@@ -89,7 +108,7 @@ def ingest(assay: Assay, tables: list[str], start: datetime, end: datetime) -> d
 )
 def market_truth(assay: AssayResource) -> dg.MaterializeResult:
     """Hidden levels and token effects; empty for sources without them."""
-    rows = ingest_truth(assay.lake, assay.source)
+    rows = ingest_truth(assay.lake, [one.source for one in assay.sources.readable])
     return dg.MaterializeResult(metadata={"dagster/row_count": rows})
 
 

@@ -25,7 +25,7 @@ def _contract(table: str) -> Check:
         measure=rows_meet(
             declared(f"raw.{table}"),
             RECENT if table in EVENT_TABLES else "true",
-            keys=("source", "source_row"),
+            keys=("delivered_by", "source", "source_row"),
         ),
         severity=CheckSeverity.ERROR,
         blocking=True,
@@ -39,7 +39,7 @@ def _unique(table: str) -> Check:
         asset=f"raw_{table}",
         description="No row of a source was ingested twice. (One sale in two rows is for the marts.)",
         measure=no_rows(
-            f"select source, source_row, count(*) as times from raw.{table} where {RECENT}"
+            f"select delivered_by, source, source_row, count(*) as times from raw.{table} where {RECENT}"
             " group by all having times > 1"
         ),
         severity=CheckSeverity.ERROR,
@@ -58,18 +58,33 @@ def _volume(table: str) -> Check:
 
 
 def quarantine_rate(context: CheckContext) -> Finding:
-    """Rows in quarantine against all rows ever read, over all raw tables. The SLO of this name has the limit."""
-    read = context.con.execute(
-        "select coalesce(sum(rows), 0), coalesce(sum(quarantined), 0) from ops.ingest_log"
-    ).fetchone()
-    reasons = context.con.execute(
-        "select reason, count(*) as rows, any_value(source_row) as example, any_value(expected) as expected,"
-        " any_value(found) as found from raw.quarantine where status = 'open' group by 1 order by 2 desc limit 20"
+    """Rows in quarantine against all rows ever read, by source. A source without a limit has that of the SLO."""
+    default = allowed_share("quarantine_rate")
+    sources = context.con.execute(
+        """
+        select l.source, sum(rows) as accepted, sum(quarantined) as quarantined,
+            sum(quarantined) / greatest(sum(rows) + sum(quarantined), 1) as share,
+            coalesce(any_value(s.quarantine_limit), $limit) as limit
+        from ops.ingest_log as l left join ops.sources as s on l.source = s.name group by l.source order by l.source
+        """,
+        {"limit": default},
     ).df()
-    rows, quarantined = read or (0, 0)
-    share, limit = quarantined / max(rows + quarantined, 1), allowed_share("quarantine_rate")
-    numbers = {"share": share, "limit": limit, "quarantined_rows": int(quarantined)}
-    return Finding(share <= limit, numbers, reasons)
+    reasons = context.con.execute(
+        "select delivered_by, reason, count(*) as rows, any_value(source_row) as example,"
+        " any_value(expected) as expected, any_value(found) as found from raw.quarantine where status = 'open'"
+        " group by 1, 2 order by 3 desc limit 20"
+    ).df()
+    over = sources[sources["share"] > sources["limit"]]
+    worst = (
+        sources.assign(part=sources["share"] / sources["limit"].clip(lower=1e-12)).sort_values("part").tail(1)
+    )
+    numbers = {
+        "share": float(worst["share"].iloc[0]) if len(worst) else 0.0,
+        "limit": float(worst["limit"].iloc[0]) if len(worst) else default,
+        "quarantined_rows": int(sources["quarantined"].sum()),
+        "sources_over_limit": ", ".join(over["source"]),
+    }
+    return Finding(over.empty, numbers, reasons)
 
 
 RAW = (
@@ -77,10 +92,19 @@ RAW = (
     *(_unique(table) for table in RAW_TABLES),
     *(_volume(table) for table in EVENT_TABLES),
     Check(
+        name="sources_readable",
+        asset="raw_sales",
+        description="Every configured source could be read. The others go on without one that could not.",
+        measure=no_rows("select name, kind, watermark, problem from ops.sources where problem is not null"),
+        severity=CheckSeverity.ERROR,
+        what_to_do="assay sources",
+        runbook="source-unreadable",
+    ),
+    Check(
         name="quarantine_rate",
         asset="raw_sales",
-        description="Few rows are refused at ingestion. Above the limit of the SLO `quarantine_rate` a source has "
-        "probably changed its format.",
+        description="Few rows of each source are refused at ingestion. Above its limit (of the source, or else of the "
+        "SLO `quarantine_rate`) a source has probably changed its format.",
         measure=quarantine_rate,
         what_to_do="assay replay",
         runbook="quarantine-grew",

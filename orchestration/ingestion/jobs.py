@@ -1,4 +1,4 @@
-"""The job `ingest`. Here: the selection. Not here: what its assets do (`assets`)."""
+"""The job `ingest`. Here: the selection. Not here: what its assets do (`orchestration.ingestion.assets`)."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""The job `maintain`. Here: the selection. Not here: what its asset does (`assets`)."""
+"""The job `maintain`. Here: the selection. Not here: what its asset does (`orchestration.maintenance.assets`)."""
 
 import dagster as dg
 

@@ -1,6 +1,6 @@
 """Group marts: the dbt project, every model an asset and every data test a check.
 
-Here: how dbt's nodes become assets. Not here: any SQL (`dbt_project/`), running dbt (`dbt_runner`).
+Here: how dbt's nodes become assets. Not here: any SQL (`dbt_project/`), running dbt (`orchestration.marts.dbt_runner`).
 """
 
 import json
@@ -15,7 +15,7 @@ from lake.dbt import dbt_environment
 from lake.extensions import install_extensions
 from orchestration.conventions import DATA_TEAM, LAKE_WRITER
 from orchestration.marts.dbt_runner import DbtInvocation
-from orchestration.marts.manifest import prepared_manifest
+from orchestration.marts.manifest import prepared_manifest, shared_text
 from orchestration.resources import DBT_PROJECT, AssayResource
 
 
@@ -60,7 +60,7 @@ def build_marts(project: DbtProject) -> dg.AssetsDefinition:
             prepared_manifest(),
             project=DBT_PROJECT,
             target=target,
-            env=dbt_environment(assay.lake),
+            env={**dbt_environment(assay.lake), **shared_text()},
         )
         nodes = json.loads(project.manifest_path.read_bytes())["nodes"]
         with assay.lake.writing("dbt build"), assay.lake.read() as con:

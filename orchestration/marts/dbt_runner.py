@@ -1,8 +1,8 @@
 """dbt in this process: one command on one lake, its results as Dagster's events.
 
 Here: starting and stopping dbt, and every private part of dbt and dagster-dbt that this takes (contract test:
-`tests/unit/orchestration/marts/test_dbt_runner.py`). Not here: which assets there are (`assets`), when the project is
-parsed (`manifest`).
+`tests/unit/orchestration/marts/test_dbt_runner.py`). Not here: which assets there are (`orchestration.marts.assets`),
+when the project is parsed (`orchestration.marts.manifest`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Event = Any
 _ONE_AT_A_TIME = threading.Lock()
 """dbt keeps its flags, adapter, connection and loggers in module globals."""
 _START_OF_A_NODE = "LogStartLine"
-"""dbt turns an error raised while it tells of this event into an error of the node, and goes on."""
+"""dbt turns an error raised in the handler of this event into an error of the node, and goes on."""
 
 
 class DbtStoppedError(RuntimeError):
@@ -94,7 +94,7 @@ class DbtInvocation:
 
     @property
     def log_end(self) -> str:
-        """The end of what dbt has said, for an error message."""
+        """The end of the output of dbt, for an error message."""
         exception = self._outcome[0].exception if self._outcome else None
         return "\n".join([*self._log, *([str(exception)] if exception else [])])[-3000:]
 

@@ -1,4 +1,7 @@
-"""The job `build`. Here: the selection. Not here: what its assets do (`assets`, `orchestration.features`)."""
+"""The job `build`.
+
+Here: the selection. Not here: what its assets do (`orchestration.marts.assets`, `orchestration.features`).
+"""
 
 import dagster as dg
 

@@ -1,10 +1,11 @@
 """The parsed dbt project: prepared once by `assay prepare`, read by the code location and by every build.
 
-Here: when it is parsed. Not here: running it (`dbt_runner`).
+Here: when it is parsed. Not here: running it (`orchestration.marts.dbt_runner`).
 """
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,13 @@ def prepared_manifest() -> Manifest:
     if not is_current():
         prepare_manifest()
     return load_manifest(_PARTIAL_PARSE)
+
+
+def shared_text() -> dict[str, str]:
+    """The variable that tells dbt the hash of what all models share: macros and settings of the project."""
+    files = [DBT_PROJECT / "dbt_project.yml", *sorted((DBT_PROJECT / "macros").rglob("*.sql"))]
+    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+    return {"ASSAY_DBT_SHARED": digest[:16]}
 
 
 def is_current(project: Path = DBT_PROJECT) -> bool:

@@ -182,7 +182,7 @@ def train_and_record(
         )
     with assay.lake.write(f"record {len(report.outcomes)} trained collections") as con:
         record_training(con, report)
-        tried = [outcome.collection for outcome in report.outcomes if outcome.status != "failed"]
+        tried = [outcome.collection for outcome in report.outcomes if outcome.status != Action.FAILED]
         mark_trained(con, tried, run_id, assay.as_of, assay.settings.retrain_cooldown_h)
         record_failures(con, report.outcomes, run_id, assay.as_of)
     report.check_failure_budget()
@@ -219,7 +219,7 @@ def log_outcome(context: dg.OpExecutionContext, outcome: "TrainingOutcome") -> N
 
     A challenger that changed nothing is a row of ops.decision_log, not an event: an event costs 17 ms, a fit 30.
     """
-    if outcome.status == "failed":
+    if outcome.status == Action.FAILED:
         context.log.error(visible(f"{outcome.collection}: {outcome.reason}"))
     elif outcome.decision is not None and outcome.decision.action in (Action.PROMOTED, Action.FELL_BACK):
         champion = outcome.champion

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from ml.states import Action
 from ml.tables.ops import TRAINING_FAILURES
 from orchestration.checks.definition import EXAMPLES, Check, CheckContext, Finding
 from orchestration.output.commands import assay_command
@@ -35,7 +36,7 @@ def record_failures(
     failed = [
         {"collection": o.collection, "failed_at": as_of, "run_id": run_id, "reason": o.reason}
         for o in outcomes
-        if o.status == "failed"
+        if o.status == Action.FAILED
     ]
     if failed:
         append(con, TRAINING_FAILURES.name, pa.Table.from_pylist(failed, schema=TRAINING_FAILURES.arrow()))

@@ -1,6 +1,7 @@
 """The jobs `train` and `retrain_worklist`.
 
-Here: a selection, and the op that trains scattered collections. Not here: training (`assets`, `ml.training`).
+Here: a selection, and the op that trains scattered collections. Not here: training (`orchestration.models.assets`,
+`ml.training`).
 """
 
 import dagster as dg

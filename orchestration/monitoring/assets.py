@@ -1,6 +1,7 @@
 """Group monitoring: the errors of the system's own estimates.
 
-Here: glue over `online_error`. Not here: drift (`drift_assets`), SLOs (`orchestration.slo`), or any figure.
+Here: glue over `orchestration.monitoring.online_error`. Not here: drift (`orchestration.monitoring.drift_assets`),
+SLOs (`orchestration.slo`), or any figure.
 """
 
 import dagster as dg

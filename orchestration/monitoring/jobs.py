@@ -1,4 +1,7 @@
-"""The job `monitor`. Here: the selection. Not here: what its assets do (`assets`, `orchestration.slo`)."""
+"""The job `monitor`.
+
+Here: the selection. Not here: what its assets do (`orchestration.monitoring.assets`, `orchestration.slo`).
+"""
 
 import dagster as dg
 

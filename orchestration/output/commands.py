@@ -1,4 +1,7 @@
-"""Commands for a reader to type. Here: one line for a shell. Not here: where they are shown (`alerts`, `checks`)."""
+"""Commands for a reader to type.
+
+Here: one line for a shell. Not here: where they are shown (`orchestration.alerts`, `orchestration.checks`).
+"""
 
 from __future__ import annotations
 

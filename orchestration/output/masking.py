@@ -1,8 +1,9 @@
 """Secrets kept out of everything that is written: messages, tracebacks, logs, the run history, alerts.
 
-Here: what the secrets of this process are, and a text without them. Not here: where texts are masked (`terminal`,
-`run_history`, `alerts.outbox`), or keeping secrets out of messages in the first place (`lake.postgres`, `settings`).
-Light to import, and reads the environment itself: Dagster's own processes mask without loading the settings.
+Here: what the secrets of this process are, and a text without them. Not here: where texts are masked
+(`orchestration.output.terminal`, `orchestration.runs.run_history`, `orchestration.alerts.outbox`), or keeping secrets
+out of messages in the first place (`lake.postgres`, `orchestration.settings`). Light to import, and reads the
+environment itself: Dagster's own processes mask without loading the settings.
 
 Concept: a secret may come back in another spelling than it was given: percent-decoded or encoded, quoted in JSON or in
 Python. So every secret is searched for in each of these spellings, and any URL's password by its place as well.
@@ -17,7 +18,13 @@ from collections.abc import Iterator
 from functools import lru_cache
 from urllib.parse import quote, quote_plus, unquote
 
-SECRET_VARIABLES = ("ASSAY_CATALOG_URL", "ASSAY_MLFLOW_URL", "ASSAY_ALERT_URLS", "ASSAY_DEADMAN_URL")
+SECRET_VARIABLES = (
+    "ASSAY_CATALOG_URL",
+    "ASSAY_MLFLOW_URL",
+    "ASSAY_ALERT_URLS",
+    "ASSAY_DEADMAN_URL",
+    "ASSAY_API_LIMITS_URL",
+)
 """Settings that hold credentials. Their whole values are secret, and so are the parts that give access."""
 
 URL_SEPARATOR = re.compile(r"\s*,\s*(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")

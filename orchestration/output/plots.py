@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import numpy as np
 
+from ml.states import TrialState
 from ml.text.markdown import markdown_text
 from ml.text.plot import plot_text
 from orchestration.output.masking import masked
@@ -139,12 +140,14 @@ def study_plot(
     figure = Figure(figsize=(7, 3.2), dpi=80, layout="constrained")
     history, bars = figure.subplots(1, 2, width_ratios=(3, 2))
     history.set_title(plot_text(title), fontsize=10, color=INK, loc="left")
-    for state, colour, marker in (("complete", ACCENT, "o"), ("pruned", SOFT, "x")):
+    for state, colour, marker in ((TrialState.COMPLETE, ACCENT, "o"), (TrialState.PRUNED, SOFT, "x")):
         shown = [(number, value) for number, value, how in trials if how == state and value is not None]
         history.scatter(
             *zip(*shown, strict=True) if shown else ([], []), c=colour, marker=marker, s=18, label=state
         )
-    complete = [(number, value) for number, value, how in trials if how == "complete" and value is not None]
+    complete = [
+        (number, value) for number, value, how in trials if how == TrialState.COMPLETE and value is not None
+    ]
     if complete:
         best = np.minimum.accumulate([value for _, value in complete])
         history.step(

@@ -1,7 +1,7 @@
 """The progress of a run: one line per finished step, on standard error.
 
 Here: a Dagster logger that turns step events into calls of an observer, and the observer for terminals.
-Not here: the final table (`cli.render.run_report`). Standard output stays clean for `--json`.
+Not here: the final table (`orchestration.cli.render.run_report`). Standard output stays clean for `--json`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ STAGES = {
     "wallet_valuations": "portfolios",
     "realized_gains": "portfolios",
     "walk_forward_accuracy": "accuracy",
+    "published_estimates": "publication",
     "tuning_study": "tuning",
     "estimate_ledger": "monitoring",
     "online_metrics": "monitoring",

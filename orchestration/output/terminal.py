@@ -1,7 +1,8 @@
 """What is printed on a terminal: no markup in a name, no control character out of it, no secret.
 
-Here: the console, lines, JSON, tracebacks and the log's last resort of the command line. Not here: layouts (`report`,
-`explanation`, `slo.report`, `cli`). Styles are given as `rich.text.Text`, never as markup inside a string.
+Here: the console, lines, JSON, tracebacks and the log's last resort of the command line. Not here: layouts
+(`orchestration.cli.report`, `orchestration.cli.render.explanation`, `orchestration.slo.report`, `orchestration.cli`).
+Styles are given as `rich.text.Text`, never as markup inside a string.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import json
 import logging
 import sys
 import traceback
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -59,6 +62,15 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """A line on standard error."""
     typer.echo(terminal_text(text), err=True)
+
+
+def as_plain(record: Any) -> dict[str, Any]:
+    """A dataclass as plain types; times as ISO text.
+
+    Raises:
+        TypeError: It holds something else.
+    """
+    return dict(json.loads(json.dumps(asdict(record), default=datetime.isoformat)))
 
 
 def print_json(document: Any) -> None:

@@ -1,6 +1,7 @@
 """Groups predictions and monitoring: what every token is worth, and the errors of past estimates.
 
-Here: glue over `ml.pricing.scoring` and `ml.accuracy`. Not here: training. Scoring only loads champions.
+Here: glue over `ml.pricing.scoring`, `ml.accuracy` and `serving.store`. Not here: training. Scoring only loads
+champions.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from orchestration.resources import Assay, AssayResource
 
 if TYPE_CHECKING:
     from ml.pricing.score_report import ScoreReport
+    from serving.store.publication import PublicationReport
 
 
 @dg.asset(
@@ -93,4 +95,45 @@ def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata=metadata)
 
 
-PREDICTION_ASSETS = [token_estimates, walk_forward_accuracy]
+@dg.asset(
+    group_name="predictions",
+    deps=["token_estimates", "walk_forward_accuracy", "slo_status", "drift_scores", "online_metrics"],
+    owners=MODEL_TEAM,
+    kinds={"sqlite"},
+    description="The store that the API answers from: a new version that equals the lake, of which only what changed "
+    "is written. Readers see the old version or the new one, never a part of it.",
+)
+def published_estimates(assay: AssayResource) -> dg.MaterializeResult:
+    """`<home>/serving`: a file per version and a pointer to the current one."""
+    from dataclasses import asdict
+
+    report = publish_home(assay)
+    metadata = {**asdict(report), "rows_written": sum(report.rows.values())}
+    return dg.MaterializeResult(
+        metadata={name: value for name, value in metadata.items() if value is not None}
+    )
+
+
+def publish_home(assay: Assay) -> "PublicationReport":
+    """Bring the store of this home up to date with the newest snapshot of its lake."""
+    from datetime import UTC
+
+    from ml.registry.artifacts import ArtifactStore
+    from serving.store.files import FOLDER
+    from serving.store.publication import PublicationConfig, publish
+    from serving.store.reasons import ReasonsConfig
+
+    home = assay.settings.home_path
+    config = PublicationConfig(reasons=ReasonsConfig(collections=assay.settings.publish_reasons))
+    with assay.lake.read(assay.lake.snapshot_id()) as con:
+        return publish(
+            con,
+            home / FOLDER,
+            assay.as_of,
+            ArtifactStore(home / "artifacts"),
+            config,
+            now=assay.clock.now().replace(tzinfo=UTC).timestamp(),
+        )
+
+
+PREDICTION_ASSETS = [token_estimates, walk_forward_accuracy, published_estimates]

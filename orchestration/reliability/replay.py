@@ -7,12 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
+from orchestration.clock import WALL_CLOCK
+from orchestration.ingestion.collection_keys import TABLES as WITH_COLLECTION
+from orchestration.ingestion.collection_keys import learn_keys
+from orchestration.ingestion.days import insert_rows
 from sources.replay import replay
 
 if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
     from lake.connection import Lake
 
 
@@ -40,18 +48,24 @@ def replay_quarantine(lake: Lake, renames: Mapping[str, str] | None = None) -> R
         ).to_arrow_table()
         if held.num_rows == 0:
             return ReplayReport(0, 0)
-        now = datetime.now(UTC).replace(tzinfo=None)
-        for table, batch in replay(held, now=now, renames=renames).items():
-            still_open += batch.rejected.num_rows
-            if batch.rows.num_rows == 0:
-                continue
-            con.register("replayed_rows", batch.rows)
-            con.execute(f"insert into raw.{table} by name select * from replayed_rows")
-            con.execute(
-                "update raw.quarantine set status = 'replayed' where status = 'open' and table_name = ?"
-                " and (source, source_row) in (select (source, source_row) from replayed_rows)",
-                [table],
-            )
-            con.unregister("replayed_rows")
-            replayed += batch.rows.num_rows
+        now = WALL_CLOCK.now()
+        for source in sorted(set(held.column("delivered_by").to_pylist())):
+            of_source = held.filter(pc.equal(held.column("delivered_by"), source))
+            for table, batch in replay(of_source, now=now, renames=renames).items():
+                still_open += batch.rejected.num_rows
+                if batch.rows.num_rows:
+                    _let_in(con, source, table, batch.rows)
+                    replayed += batch.rows.num_rows
     return ReplayReport(replayed, still_open)
+
+
+def _let_in(con: duckdb.DuckDBPyConnection, source: str, table: str, rows: pa.Table) -> None:
+    renamed = learn_keys(con, source, {table: rows} if table in WITH_COLLECTION else {})
+    con.register("replayed_rows", rows)
+    insert_rows(con, source, table, "select * from replayed_rows", renamed)
+    con.execute(
+        "update raw.quarantine set status = 'replayed' where status = 'open' and table_name = $table"
+        " and delivered_by = $source and (source, source_row) in (select (source, source_row) from replayed_rows)",
+        {"table": table, "source": source},
+    )
+    con.unregister("replayed_rows")

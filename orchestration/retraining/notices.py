@@ -13,7 +13,7 @@ from ml.retraining.policy import RetrainingPolicy
 from ml.retraining.queue import read_queue
 from ml.retraining.restore import RULE_NOT_TRUSTED, RULE_PREVIOUS
 from ml.retraining.tables import QUEUE
-from ml.states import ErrorState, QueueState
+from ml.states import Action, ErrorState, QueueState
 from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
 from orchestration.output.commands import assay_command
@@ -90,7 +90,7 @@ def _restored(con: duckdb.DuckDBPyConnection, as_of: datetime) -> list[Alert]:
         Alert(
             key=incident_key(RESTORED_SCOPE, collection),
             severity=Severity.TICKET,
-            title=f"{visible(collection)} {'was rolled back' if action == 'rolled_back' else 'fell back a tier'}",
+            title=f"{visible(collection)} {'was rolled back' if action == Action.ROLLED_BACK else 'fell back a tier'}",
             body=f"{reason}. {champion} prices it now, and its tokens have been valued again.",
             runbook="rolled-back",
             command=assay_command("why", collection),

@@ -1,6 +1,7 @@
 """The retraining queue in a monitoring pass: the effect of earlier decisions, what waits now, and the alerts.
 
-Here: the transactions. Not here: what is queued and why (`ml.retraining`), what is launched (`sensors`, `worklist`).
+Here: the transactions. Not here: what is queued and why (`ml.retraining`), what is launched
+(`orchestration.retraining.sensors`, `orchestration.retraining.worklist`).
 """
 
 from __future__ import annotations

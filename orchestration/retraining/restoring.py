@@ -1,6 +1,7 @@
 """The job `restore_champions`: examine champions, restore or demote them, and value the tokens again at once.
 
-Here: the order, and events for the UI. Not here: the verdicts (`ml.retraining.restore`), which champions (`sensors`).
+Here: the order, and events for the UI. Not here: the verdicts (`ml.retraining.restore`), which champions
+(`orchestration.retraining.sensors`).
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from ml.retraining.restore import Finding
+from ml.states import Action
 from ml.text.visible import visible
 from orchestration.conventions import LAKE_WRITER
 from orchestration.partitions import collection_key
@@ -47,8 +49,8 @@ def restore_worse(assay: Assay, keys: list[str], run_id: str) -> Restored:
     as_of, policy = assay.as_of, retraining_policy(assay.settings)
     with assay.lake.read() as con:
         decisions = examine(con, assay.registry, keys, as_of, policy=policy)
-    if all(decision.action == "none" for decision in decisions.values()):
-        return Restored([Finding(key, "none", r.reason, r.contest) for key, r in decisions.items()], 0)
+    if all(decision.action == Action.NONE for decision in decisions.values()):
+        return Restored([Finding(key, Action.NONE, r.reason, r.contest) for key, r in decisions.items()], 0)
     with assay.lake.write("put better champions back") as con:
         findings = restore(con, assay.registry, decisions, run_id, as_of)
     return Restored(findings, score_what_changed(assay).tokens)

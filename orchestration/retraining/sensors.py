@@ -1,16 +1,18 @@
 """The sensors `retrain_drifted` and `roll_back_worse`. Off unless enabled; they request nothing without ASSAY_ACTING.
 
-Here: glue between the queue, the cursor and run requests. Not here: which collections are chosen (`worklist`,
-`ml.retraining.restore`). A tick reads two small tables and requests at most one run, however many collections wait.
+Here: glue between the queue, the cursor and run requests. Not here: which collections are chosen
+(`orchestration.retraining.worklist`, `ml.retraining.restore`). A tick reads two small tables and requests at most one
+run, however many collections wait.
 """
 
 import hashlib
 import json
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from orchestration.models.worklist import collections_of, worklist_config
 from orchestration.resources import AssayResource
 from orchestration.retraining.worklist import Memory, choose, read_waiting, retraining_policy
 
@@ -66,14 +68,9 @@ def build_retraining_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         context.update_cursor(memory.with_requests(choice.keys, as_of).cursor())
         if not choice.keys:
             return dg.SkipReason(choice.why)
-        worklist = {
-            "collections": list(choice.keys),
-            "reason": f"degraded or drifted: {choice.why}",
-            "learn_newest": True,
-        }
         return dg.RunRequest(
             run_key=choice.run_key,
-            run_config={"ops": {"train_worklist": {"config": worklist}}},
+            run_config=worklist_config(choice.keys, f"degraded or drifted: {choice.why}", learn_newest=True),
             tags={RETRAINING_TAG: RETRAIN_DRIFTED, TIME_TAG: as_of.isoformat()},
         )
 
@@ -124,8 +121,8 @@ def requested_by_runs(instance: dg.DagsterInstance) -> Memory:
     requested: dict[str, datetime] = {}
     runs = instance.get_runs(dg.RunsFilter(tags={RETRAINING_TAG: RETRAIN_DRIFTED}), limit=_RUNS_REMEMBERED)
     for run in runs:
-        at, config = datetime.fromisoformat(run.tags[TIME_TAG]), cast("dict[str, Any]", run.run_config)
-        for name in config["ops"]["train_worklist"]["config"]["collections"]:
+        at = datetime.fromisoformat(run.tags[TIME_TAG])
+        for name in collections_of(run.run_config):
             requested[name] = max(at, requested.get(name, at))
     return Memory(requested)
 

@@ -1,7 +1,7 @@
 """Which collections the next worklist run trains: within the cap, the cooldown and the budget of the day.
 
-Here: the choice, from the queue and what was requested before; no instance, no clock. Not here: the sensor (`sensors`),
-or which collections are queued (`ml.retraining.queue`).
+Here: the choice, from the queue and what was requested before; no instance, no clock. Not here: the sensor
+(`orchestration.retraining.sensors`), or which collections are queued (`ml.retraining.queue`).
 
 Concept: a run is requested first, starts later and may be killed after that. What was requested is therefore
 remembered by the sensor (its cursor), what was launched by the queue, and both count. The run key holds the
@@ -95,10 +95,17 @@ class Choice:
 
 
 def read_waiting(con: duckdb.DuckDBPyConnection, as_of: datetime) -> tuple[list[Waiting], set[str]]:
-    """Collections that wait for a training, most valuable first, and those launched on this day."""
+    """Collections that wait for a training, most valuable first, and those launched on this day.
+
+    One whose sales are set aside has no features to learn from: it stays in the queue and costs no budget.
+    """
+    from ml.features.tables import SALE_FEATURES
+    from ml.tables.set_aside import collections_aside
+
     rows = con.execute(
-        f"select collection, attempts, last_trained from {QUEUE} "
+        f"select collection, attempts, last_trained from {QUEUE}"
         f" where state = '{QueueState.QUEUED}' and kind = '{QueueKind.RETRAIN}'"
+        f" and collection not in ({collections_aside(SALE_FEATURES)})"
         " order by priority desc, collection"
     ).fetchall()
     today = con.execute(

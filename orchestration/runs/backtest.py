@@ -1,7 +1,7 @@
 """Running a backtest: the home brought up to date, the walk, the ledger file.
 
 Here: the order, the lock, and writing the file in one step. Not here: walking (`ml.backtest.backtest`), ingesting and
-building (`main_job`), options (`cli/backtest`).
+building (`orchestration.runs.main_job`), options (`orchestration.cli.backtest`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from orchestration.collection_names import resolve_collections
 from orchestration.errors import HomeError, StageFailedError
-from orchestration.home import fail_orphaned_runs, prepare_home, run_lock
+from orchestration.runs.job_runner import home_runner
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -75,18 +75,16 @@ def run_backtest(
     from ml.backtest.local import TooManyFailuresError
     from orchestration.runs.main_job import ingest_and_build
 
-    assay, settings = location.assay, location.assay.settings
-    home = prepare_home(settings)
-    with run_lock(home, settings.lock_timeout_s, on_wait=say):
-        fail_orphaned_runs(instance)
-        ingest_and_build(location, instance, say)
+    assay = location.assay
+    with home_runner(location, instance, say) as runner:
+        ingest_and_build(runner, say)
         with assay.lake.read() as con:
             chosen = resolve_collections(con, request.collections)
         window = Window(request.start, request.end, tuple(sorted(chosen)) or None)
         config = _config(assay, request.refit_days)
         with assay.lake.read(assay.lake.snapshot_id()) as con:
             try:
-                table = backtest(con, home / FOLDER, window, config, say=say)
+                table = backtest(con, assay.settings.home_path / FOLDER, window, config, say=say)
             except EmptyWindowError as error:
                 raise HomeError(str(error)) from error
             except TooManyFailuresError as error:

@@ -1,17 +1,19 @@
 """Running jobs of the code location in this process, one after the other, and keeping the time of their steps.
 
-Here: one job to its end, and the message when a step fails. Not here: which jobs in which order (`main_job`).
+Here: one job to its end, and the message when a step fails. Not here: which jobs in which order
+(`orchestration.runs.main_job`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from orchestration.errors import StageFailedError
-from orchestration.home import process_tags
+from orchestration.home import fail_orphaned_runs, prepare_home, process_tags, run_lock
 from orchestration.output.progress import stage_of
 from orchestration.runs.summary import Stage
 
@@ -72,6 +74,29 @@ class JobRunner:
             stage.seconds = round(stage.seconds + stats.end_time - stats.start_time, 3)
             if rows.get(stats.step_key):
                 stage.rows = (stage.rows or 0) + rows[stats.step_key]
+
+
+@contextmanager
+def home_runner(
+    location: CodeLocation, instance: dg.DagsterInstance, say: Callable[[str], None] = lambda _: None
+) -> Iterator[JobRunner]:
+    """A runner on the home, which is prepared and locked; runs that a killed process left are marked as failed.
+
+    Args:
+        location: The home, its clock and its jobs.
+        instance: The Dagster instance of the home.
+        say: Called with progress messages.
+
+    Raises:
+        HomeError: another market's home, or another run holds it for too long.
+    """
+    settings = location.assay.settings
+    with run_lock(prepare_home(settings), settings.lock_timeout_s, on_wait=say):
+        if orphaned := fail_orphaned_runs(instance):
+            say(
+                f"{orphaned} run(s) of a killed process marked as failed; continuing from what they committed"
+            )
+        yield JobRunner(location, instance)
 
 
 def _rows_of(event: dg.DagsterEvent) -> int:

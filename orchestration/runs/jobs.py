@@ -1,7 +1,7 @@
 """The jobs `everything` and `refresh`, which run the other jobs in order.
 
-Here: an op each. Not here: the order (`main_job`). One asset job can hold only one partitioning, and facts are by month
-while models are by collection; that is why a full run is several jobs in order.
+Here: an op each. Not here: the order (`orchestration.runs.main_job`). One asset job can hold only one partitioning,
+and facts are by month while models are by collection; that is why a full run is several jobs in order.
 """
 
 import dagster as dg
@@ -11,7 +11,7 @@ from orchestration.runs.main_job import run_everything, run_refresh
 
 
 @dg.op(
-    description="Ingest, build, train what is due, score, monitor: the jobs in order, each as a run of its own."
+    description="Ingest, build, train what is due, score, monitor, publish: the jobs in order, each a run of its own."
 )
 def run_all_jobs(context: dg.OpExecutionContext, location: LocationResource) -> None:
     """What `assay run` does, from the UI or a schedule."""
@@ -32,7 +32,7 @@ def everything() -> None:
 
 
 @dg.op(
-    description="Ingest, build, score, monitor: the jobs in order, each as a run of its own. Trains nothing."
+    description="Ingest, build, score, monitor, publish: the jobs in order, each as a run of its own. Trains nothing."
 )
 def run_refresh_jobs(context: dg.OpExecutionContext, location: LocationResource) -> None:
     """The hourly path."""

@@ -1,4 +1,4 @@
-"""The main job: ingest → build → train what is due → score → monitor, each a Dagster run on the home's instance.
+"""The main job: ingest → build → train what is due → score → monitor → publish, each a Dagster run on the home.
 
 Here: the order, and continuing from what is there. Not here: what any step does. The command line, the job
 `everything` and its schedule all come through `run_everything`.
@@ -15,11 +15,10 @@ import dagster as dg
 
 from orchestration.collection_names import resolve_collections
 from orchestration.errors import HomeError
-from orchestration.home import fail_orphaned_runs, prepare_home, run_lock
+from orchestration.models.worklist import worklist_config
 from orchestration.partitions import month_key, register_collections
-from orchestration.runs.job_runner import JobRunner
+from orchestration.runs.job_runner import JobRunner, home_runner
 from orchestration.runs.summary import RunSummary, Stage, read_summary
-from sources.protocol import ReportingSource
 
 if TYPE_CHECKING:
     from orchestration.code_location import CodeLocation
@@ -46,24 +45,17 @@ def run_everything(
         StageFailedError: a step failed.
         HomeError: another market's home, another run holds it for too long, or it has sales known at or after `as_of`.
     """
-    settings = location.assay.settings
-    home = prepare_home(settings)
-    with run_lock(home, settings.lock_timeout_s, on_wait=say):
-        orphaned = fail_orphaned_runs(instance)
-        if orphaned:
-            say(
-                f"{orphaned} run(s) of a killed process marked as failed; continuing from what they committed"
-            )
-        runner = JobRunner(location, instance)
+    with home_runner(location, instance, say) as runner:
         as_of = _ingest_and_build(runner)
         trained = _train_what_is_due(runner, say)
         runner.run("score")
         runner.run("monitor")
+        runner.run("publish")
         return _summarise(runner, trained, as_of)
 
 
 def run_refresh(location: CodeLocation, instance: dg.DagsterInstance) -> dict[str, float]:
-    """The hourly path: ingest, build, score with the current champions, monitor. Trains nothing.
+    """The hourly path: ingest, build, score with the current champions, monitor, publish. Trains nothing.
 
     Returns:
         Seconds by stage.
@@ -72,22 +64,19 @@ def run_refresh(location: CodeLocation, instance: dg.DagsterInstance) -> dict[st
         StageFailedError: a step failed.
         HomeError: another market's home, or another run holds it for too long.
     """
-    settings = location.assay.settings
-    home = prepare_home(settings)
-    with run_lock(home, settings.lock_timeout_s):
-        fail_orphaned_runs(instance)
-        runner = JobRunner(location, instance)
+    with home_runner(location, instance) as runner:
         _ingest_and_build(runner)
         runner.run("score")
         runner.run("monitor")
+        runner.run("publish")
         return {stage.name: stage.seconds for stage in runner.stages.values()}
 
 
 def _ingest_and_build(runner: JobRunner) -> datetime:
     """Raw tables, marts, index and sale features; returns the watermark."""
-    source, as_of = runner.assay.source, runner.assay.as_of
+    as_of = runner.assay.as_of
     _refuse_to_go_back(runner.assay, as_of)
-    first, last = month_key(source.first_known()), month_key(as_of)
+    first, last = month_key(runner.assay.sources.first_known()), month_key(as_of)
     runner.run("ingest", tags={RANGE_START: first, RANGE_END: last})
     runner.run("build")
     return as_of
@@ -99,17 +88,21 @@ def _refuse_to_go_back(assay: Assay, as_of: datetime) -> None:
     Raises:
         HomeError: `as_of` is not after the newest sale in the home, or not after the source's first row.
     """
-    with assay.lake.read() as con:
-        known = con.execute("select max(known_at) from raw.sales").fetchone()
-    if known and known[0] is not None and known[0] >= as_of:
+    if newest := _newest_sale_after(assay, as_of):
         raise HomeError(
-            f"{assay.settings.home_path} has sales known until {known[0]}; expected an as-of time after that, found "
+            f"{assay.settings.home_path} has sales known until {newest}; expected an as-of time after that, found "
             f"{as_of}. Give a later time, or value the earlier one in a folder of its own with --home …"
         )
-    if as_of <= assay.source.first_known():
-        raise HomeError(
-            f"expected an as-of time after the source's first row ({assay.source.first_known()}), found {as_of}"
-        )
+    first = assay.sources.first_known()
+    if as_of <= first:
+        raise HomeError(f"expected an as-of time after the first row of the sources ({first}), found {as_of}")
+
+
+def _newest_sale_after(assay: Assay, as_of: datetime) -> datetime | None:
+    """When the newest sale in the home became known; None if that was before `as_of`."""
+    with assay.lake.read() as con:
+        (known,) = con.execute("select max(known_at) from raw.sales").fetchone() or (None,)
+    return known if known is not None and known >= as_of else None
 
 
 def _train_what_is_due(runner: JobRunner, say: Callable[[str], None]) -> dict[str, int]:
@@ -149,8 +142,7 @@ def _train_what_is_due(runner: JobRunner, say: Callable[[str], None]) -> dict[st
 def _train_worklist(
     runner: JobRunner, keys: Sequence[str], reason: str, *, learn_newest: bool = False
 ) -> dict[str, int]:
-    worklist = {"collections": list(keys), "reason": reason, "learn_newest": learn_newest}
-    result = runner.run("retrain_worklist", config={"ops": {"train_worklist": {"config": worklist}}})
+    result = runner.run("retrain_worklist", config=worklist_config(keys, reason, learn_newest=learn_newest))
     return dict(result.output_for_node("train_worklist"))
 
 
@@ -170,11 +162,7 @@ def retrain_collections(
         StageFailedError: the failure budget was exceeded.
         HomeError: the home is taken for too long, or has no such collection.
     """
-    settings = location.assay.settings
-    home = prepare_home(settings)
-    with run_lock(home, settings.lock_timeout_s, on_wait=say):
-        fail_orphaned_runs(instance)
-        runner = JobRunner(location, instance)
+    with home_runner(location, instance, say) as runner:
         with runner.assay.lake.read() as con:
             keys = resolve_collections(con, keys)
         counts = _train_worklist(runner, keys, reason, learn_newest=True)
@@ -198,10 +186,8 @@ def run_job(
         StageFailedError: a step failed.
         HomeError: the home is taken for too long.
     """
-    settings = location.assay.settings
-    home = prepare_home(settings)
-    with run_lock(home, settings.lock_timeout_s):
-        run_id = JobRunner(location, instance).run(job, config=config, tags=tags).run_id
+    with home_runner(location, instance) as runner:
+        run_id = runner.run(job, config=config, tags=tags).run_id
         return {
             step.step_key: round(step.end_time - step.start_time, 3)
             for step in instance.get_run_step_stats(run_id)
@@ -209,25 +195,17 @@ def run_job(
         }
 
 
-def ingest_and_build(
-    location: CodeLocation,
-    instance: dg.DagsterInstance,
-    say: Callable[[str], None] = lambda _: None,
-) -> None:
+def ingest_and_build(runner: JobRunner, say: Callable[[str], None] = lambda _: None) -> None:
     """Ingest what is known before the home's `as_of` and build marts, index and sale features; nothing is trained.
 
-    A home that has more already is only built: a reader of the past filters by `known_at`. The caller holds the home's
-    lock.
+    A home that has more already is only built: a reader of the past filters by `known_at`.
 
     Raises:
         StageFailedError: a step failed.
         HomeError: the source has nothing before `as_of`.
     """
-    runner = JobRunner(location, instance)
-    with runner.assay.lake.read() as con:
-        known = con.execute("select max(known_at) from raw.sales").fetchone()
-    if known and known[0] is not None and known[0] >= runner.assay.as_of:
-        say(f"the home has sales known until {known[0]}: nothing to ingest")
+    if newest := _newest_sale_after(runner.assay, runner.assay.as_of):
+        say(f"the home has sales known until {newest}: nothing to ingest")
         runner.run("build")
     else:
         _ingest_and_build(runner)
@@ -242,7 +220,6 @@ def _summarise(runner: JobRunner, trained: dict[str, int], as_of: datetime) -> R
         home=str(runner.assay.settings.home_path),
         as_of=as_of.isoformat(),
     )
-    if isinstance(runner.assay.source, ReportingSource):
-        summary.left_out = runner.assay.source.left_out()
+    summary.left_out = runner.assay.sources.left_out()
     summary.stages.append(Stage("summary", round(time.perf_counter() - started, 3)))
     return summary

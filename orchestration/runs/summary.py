@@ -1,7 +1,8 @@
 """The result of a run, read back from the lake.
 
-Here: the numbers of the closing table and of `--json`. Not here: printing (`cli.render`), running (`main_job`).
-This is the one module outside the simulator that may read schema `truth`: it scores estimates against it.
+Here: the numbers of the closing table and of `--json`. Not here: printing (`orchestration.cli.render`), running
+(`orchestration.runs.main_job`). This is the one module outside the simulator that may read schema `truth`: it scores
+estimates against it.
 """
 
 from __future__ import annotations
@@ -110,20 +111,20 @@ def _errors(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 
 
 def _reconciliation(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    cursor = con.execute("select * from marts.sales_reconciliation order by all")
-    names = [d[0] for d in cursor.description or []]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return con.execute("select * from marts.sales_reconciliation order by all").to_arrow_table().to_pylist()
 
 
 def _quarantine(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """The commonest reasons of what waits, each with what was expected and one row's example of what was found."""
-    cursor = con.execute(
-        "select table_name, reason, column_name, count(*) as rows, any_value(expected) as expected,"
-        " arg_min(found, source_row) as found, min(source_row) as source_row"
-        " from raw.quarantine where status = 'open' group by all order by rows desc, 1, 2, 3 limit 5"
+    return (
+        con.execute(
+            "select table_name, reason, column_name, count(*) as rows, any_value(expected) as expected,"
+            " arg_min(found, source_row) as found, min(source_row) as source_row"
+            " from raw.quarantine where status = 'open' group by all order by rows desc, 1, 2, 3 limit 5"
+        )
+        .to_arrow_table()
+        .to_pylist()
     )
-    names = [d[0] for d in cursor.description or []]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def error_against_truth(con: duckdb.DuckDBPyConnection) -> dict[str, float] | None:

@@ -1,6 +1,7 @@
 """Error-budget arithmetic: how fast it is being spent, what is left, for how long, and whether that is an alert.
 
-Here: pure arithmetic over samples. Not here: where samples come from (`evaluation.py`), storing (`tables.py`).
+Here: pure arithmetic over samples. Not here: where samples come from (`orchestration.slo.evaluation`), storing
+(`orchestration.slo.tables`).
 
 Source: Google, The SRE Workbook, chapter 5, "Alerting on SLOs", table 5-6: burn rate 14.4 over 1 h and 5 min, or 6
 over 6 h and 30 min, pages; 1 over 3 d and 6 h is a ticket. Both windows of a pair must burn: the long one shows that it

@@ -11,11 +11,10 @@ from orchestration.states import ALERTING, CheckSeverity, Severity
 def _measure_of(slo: Slo) -> Measure:
     def measure(context: CheckContext) -> Finding:
         found = context.con.execute(f"select * from {STATUS} where slo = ?", [slo.name])
-        names = [column[0] for column in found.description or ()]
-        row = found.fetchone()
-        if row is None:
+        rows = found.to_arrow_table().to_pylist()
+        if not rows:
             return Finding(True, note="no data: not evaluated yet")
-        status = dict(zip(names, row, strict=True))
+        (status,) = rows
         # Severity, runbook and command are those of the check itself.
         own = {"slo", "severity", "runbook", "command", "note"}
         numbers = {k: v for k, v in status.items() if k not in own and isinstance(v, str | float)}

@@ -1,6 +1,7 @@
 """The SLOs as data: reading `slos.yaml`, and refusing a malformed one with the line to correct.
 
-Here: the shape of an SLO and every rule a definition must keep. Not here: running its SQL (`evaluation.py`).
+Here: the shape of an SLO and every rule a definition must keep. Not here: running its SQL
+(`orchestration.slo.evaluation`).
 """
 
 from __future__ import annotations

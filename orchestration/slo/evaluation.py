@@ -1,7 +1,7 @@
 """One pass over all SLOs: every indicator measured once, on one connection, for one `as_of`.
 
 Here: running the SQL of the definitions and turning rows into samples. Not here: the arithmetic over samples
-(`budget.py`) or storing them (`tables.py`).
+(`orchestration.slo.budget`) or storing them (`orchestration.slo.tables`).
 
 A ratio counts the events since the evaluation before, so that no event is counted twice; a value is one good or bad
 event per evaluation. Evaluating again for the same `as_of` gives the same sample and replaces it.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lake.tables import relations
+from lake.tables import is_empty, relations
 from orchestration.slo.budget import DEFAULT_CADENCE, WIDEST, Budget, Sample, budget
 from orchestration.slo.definitions import Slo, SloDefinitionError
 from orchestration.states import SloState
@@ -106,7 +106,7 @@ def _measure(
     if unbuilt:
         return no_data(f"{', '.join(unbuilt)} does not exist yet")
     row = _row(con, slo, {"as_of": as_of, "since": since})
-    empty = [table for table in slo.sli.needs if _is_empty(con, table)]
+    empty = [table for table in slo.sli.needs if is_empty(con, _renamed(table))]
     if empty:
         return no_data(f"{', '.join(empty)} has no rows yet")
     if slo.sli.kind == "ratio":
@@ -129,15 +129,15 @@ def _measure(
     return Sample(slo.name, as_of, since, float(slo.sli.keeps_bound(float(value))), 1, float(value))
 
 
-def _is_empty(con: duckdb.DuckDBPyConnection, table: str) -> bool:
-    query = f"select 1 from {table} limit 1".replace(f"{PLATFORM_SCHEMA}.", f"{PLATFORM_SCHEMA}_")
-    return con.execute(query).fetchone() is None
+def _renamed(sql: str) -> str:
+    """SQL of a definition, with the temporary tables under the names that they have on the connection."""
+    return sql.replace(f"{PLATFORM_SCHEMA}.", f"{PLATFORM_SCHEMA}_")
 
 
 def _row(con: duckdb.DuckDBPyConnection, slo: Slo, given: dict[str, Any]) -> dict[str, Any]:
     import duckdb
 
-    query = slo.sli.query.replace(f"{PLATFORM_SCHEMA}.", f"{PLATFORM_SCHEMA}_")
+    query = _renamed(slo.sli.query)
     unknown = set(_NAMED.findall(query)) - set(_GIVEN)
     if unknown:
         raise SloDefinitionError(

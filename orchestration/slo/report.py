@@ -5,7 +5,7 @@ Here: collecting and laying out. Not here: options and exit codes (`orchestratio
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.output.terminal import TerminalConsole, styled
+from orchestration.output.terminal import TerminalConsole, as_plain, styled
 from orchestration.slo.tables import STATUS, status_table
 from orchestration.slo.watch import measure
 from orchestration.states import ALERTING, IncidentState, SloState
@@ -31,6 +31,8 @@ STYLES = {
     SloState.EXHAUSTED: "magenta",
     SloState.NO_DATA: "dim",
 }
+WIDE = 110
+"""Columns of a terminal that shows all of the table."""
 _URGENT_FIRST = list(reversed(SloState))
 
 
@@ -63,7 +65,7 @@ class HomeStatus:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types; times as ISO text."""
-        return {**_plain(asdict(self)), "pages": self.pages}
+        return {**as_plain(self), "pages": self.pages}
 
 
 def read_status(assay: Assay, instance: dg.DagsterInstance) -> HomeStatus:
@@ -89,9 +91,11 @@ def read_status(assay: Assay, instance: dg.DagsterInstance) -> HomeStatus:
 def print_status(status: HomeStatus, console: Console | None = None) -> None:
     """Print it as a table, in color on a terminal."""
     console = console or TerminalConsole(width_of_files=130)
-    console.print(_slo_table(status))
+    console.print(_slo_table(status, narrow=console.width < WIDE))
     if not status.stored:
-        console.print("Evaluated now and not kept: nothing has watched this home yet (asset slo_status).")
+        console.print(
+            "Evaluated now and not kept: no monitoring pass (job monitor) has run on this home yet."
+        )
     elif status.evaluated_at and status.evaluated_at < status.watermark:
         late = f"The last evaluation is of {status.evaluated_at:%Y-%m-%d %H:%M}, before the watermark."
         console.print(styled((late, "yellow")))
@@ -105,26 +109,35 @@ def print_status(status: HomeStatus, console: Console | None = None) -> None:
             console.print(styled((row["slo"], STYLES[row["state"]]), what_to_do))
 
 
-def _slo_table(status: HomeStatus) -> Table:
+def _slo_table(status: HomeStatus, *, narrow: bool) -> Table:
+    """One row per SLO; a narrow terminal gets the columns that say what is wrong, with whole names."""
     at = f"{status.evaluated_at:%Y-%m-%d %H:%M}" if status.evaluated_at else "never"
     table = Table(title=f"Service levels as of {at} UTC", title_justify="left")
-    for column in ("SLO", "state"):
-        table.add_column(column)
-    for column in ("good", "objective", "measured", "budget left", "burn 1 h / 6 h / 3 d", "lasts"):
-        table.add_column(column, justify="right")
-    for row in status.slos:
-        state = SloState(row["state"])
-        table.add_row(
-            row["slo"],
-            Text(state.replace("_", " "), style=STYLES[state]),
-            _share(row["sli"]),
-            _share(row["objective"]),
-            row["note"] if state == SloState.NO_DATA and row["note"] else _measured(row),
-            _share(row["budget_left"]),
-            " / ".join(_number(row[name]) for name in ("burn_1h", "burn_6h", "burn_3d")),
-            _lasting(row["hours_to_exhaustion"]),
-        )
+    wide_only = {"objective", "burn 1 h / 6 h / 3 d", "lasts"} if narrow else set()
+    rows = [_cells(row) for row in status.slos]
+    for column in (name for name in _COLUMNS if name not in wide_only):
+        is_name = column in ("SLO", "state")
+        table.add_column(column, no_wrap=is_name, justify="left" if is_name else "right")
+    for row in rows:
+        table.add_row(*(cell for name, cell in zip(_COLUMNS, row, strict=True) if name not in wide_only))
     return table
+
+
+_COLUMNS = ("SLO", "state", "good", "objective", "measured", "budget left", "burn 1 h / 6 h / 3 d", "lasts")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:
+    state = SloState(row["state"])
+    return (
+        row["slo"],
+        Text(state.replace("_", " "), style=STYLES[state]),
+        _share(row["sli"]),
+        _share(row["objective"]),
+        row["note"] if state == SloState.NO_DATA and row["note"] else _measured(row),
+        _share(row["budget_left"]),
+        " / ".join(_number(row[name]) for name in ("burn_1h", "burn_6h", "burn_3d")),
+        _lasting(row["hours_to_exhaustion"]),
+    )
 
 
 def _measured(row: dict[str, Any]) -> str:
@@ -171,11 +184,3 @@ def _open_alerts(assay: Assay) -> dict[str, int] | None:
         f"select severity, count(*) as n from incidents where state = '{IncidentState.OPEN}' group by severity"
     )
     return {row["severity"]: row["n"] for row in rows}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    return value.isoformat() if isinstance(value, datetime) else value

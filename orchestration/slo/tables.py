@@ -1,7 +1,7 @@
 """The tables of the SLOs: `monitoring.slo_samples` (append, one per evaluation) and `monitoring.slo_status` (replaced).
 
 Here: reading and writing. Not here: their columns (`ml.tables.monitoring`), or what is in
-them (`evaluation.py`, `budget.py`).
+them (`orchestration.slo.evaluation`, `orchestration.slo.budget`).
 """
 
 from __future__ import annotations

@@ -110,7 +110,11 @@ def _body(
 ) -> str:
     measured = f" Measured {value:.4g}, promised {bound}." if value is not None and bound else ""
     lasts = (
-        "the budget is spent" if left <= 0 else f"it lasts {hours:.0f} h" if hours is not None else "it lasts"
+        "the budget is spent"
+        if left <= 0
+        else f"it lasts {hours:.0f} h"
+        if hours is not None
+        else "and nothing is spent now"
     )
     return (
         f"{slo.description}{measured} {sli:.2%} good over {slo.window_days:g} days, promised {slo.objective:.2%}; "

@@ -1,6 +1,7 @@
 """Group models: the tuning study, under a budget.
 
-Here: glue. Not here: which settings are tried and when they are adopted (`ml.tuning`), or the budget (`study`).
+Here: glue. Not here: which settings are tried and when they are adopted (`ml.tuning`), or the budget
+(`orchestration.tuning.study`).
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""The job `tune`. Here: the selection. Not here: what its asset does (`assets`)."""
+"""The job `tune`. Here: the selection. Not here: what its asset does (`orchestration.tuning.assets`)."""
 
 import dagster as dg
 

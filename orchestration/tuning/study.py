@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
+from lake.storage import write_whole
+from lake.tables import is_empty
 from orchestration.errors import HomeError
 
 if TYPE_CHECKING:
@@ -147,18 +149,14 @@ def write_results(assay: Assay) -> Path:
     target = assay.settings.home_path / RESULT_FILE
     target.parent.mkdir(exist_ok=True)
     with assay.lake.read() as con:
-        document = json.dumps(tuning_results(con), indent=2) + "\n"
-    partial = target.with_suffix(".partial")
-    partial.write_text(document, encoding="utf-8")
-    partial.replace(target)
+        write_whole(target, json.dumps(tuning_results(con), indent=2) + "\n")
     return target
 
 
 def _refuse_without_features(assay: Assay) -> None:
-
     with assay.lake.read() as con:
-        built = con.execute("select 1 from features.sale_features limit 1").fetchone()
-    if built is None:
+        unbuilt = is_empty(con, "features.sale_features")
+    if unbuilt:
         raise HomeError(
             f"expected sale features of this version in {assay.settings.home_path}, found none; `assay run` makes them"
         )

@@ -1,1 +1,1 @@
-"""A directory of Parquet or CSV files, read as it is."""
+"""A folder of CSV, TSV, JSON or Parquet files, read as they are."""

@@ -1,7 +1,8 @@
 """What the columns of people's files are called, as data.
 
 Here: for each table the roles a column can have and the names it goes by, best first. Not here: exports whose names
-mean something of their own (`exports`), and choosing (`recognition`). Names are compared as `plain_name` writes them.
+mean something of their own (`sources.files.exports`), and choosing (`sources.files.recognition`). Names are compared
+as `plain_name` writes them.
 
 Most roles are columns of the raw contract. The others say how to come to one: `date` and `time_of_day`, `precision`,
 `price` (in the currency of `currency`), `price_raw` (in its base units), `usd` (a second price, to check the first),
@@ -32,9 +33,10 @@ _ASSET: dict[str, tuple[str, ...]] = {
         "asset_address", "contractaddress", "erc721", "erc1155", "raw_contract_address",
     ),
     "token_id": (
-        "token_id", "tokenid", "asset_id", "nft_id", "asset_token_id", "nft_token_id", "token_token_id",
+        "token_id", "tokenid", "asset_token_id", "asset_id", "nft_id", "nft_token_id", "token_token_id",
         "nft_identifier", "asset_identifier", "token_id_string", "tokenid_string", "erc721_token_id", "identifier",
-        "mint", "mint_address", "token_mint", "token_id_binary", "token_ids",
+        "mint", "mint_address", "token_mint", "token_id_binary", "token_ids", "inscription_id",
+        "punk_id", "token_number",
     ),
     "source": ("source",),
 }  # fmt: skip
@@ -71,26 +73,30 @@ _MONEY: dict[str, tuple[str, ...]] = {
     "price": (
         "currency_price", "amount_original", "price", "sale_price", "total_price", "price_paid", "sold_price",
         "trade_price", "price_amount", "price_amount_decimal", "sale_amount", "amount_paid", "price_formatted",
+        "original_amount", "sales_amount",
     ),
     "price_raw": (
         "price_raw", "raw_price", "amount_raw", "price_wei", "total_price_wei", "sale_price_wei", "price_in_wei",
-        "price_amount_raw", "payment_quantity", "wei",
+        "price_amount_raw", "payment_quantity", "wei", "original_amount_raw", "amount_in_wei", "value_wei",
+        "amount_wei",
     ),
     "usd": (
         "price_usd", "usd_price", "amount_usd", "price_in_usd", "sale_price_usd", "usd_amount", "usd_value",
-        "value_usd", "price_amount_usd", "total_price_usd", "trade_price_usd",
+        "value_usd", "price_amount_usd", "total_price_usd", "trade_price_usd", "usd_price_at_sale", "sale_value_usd",
+        "price_amount_in_usd", "usd",
     ),
     "currency": (
         "currency", "currency_symbol", "payment_token", "payment_token_symbol", "payment_symbol", "price_currency",
         "price_currency_symbol", "payment_token_name", "currency_name", "payment_currency", "sale_currency",
-        "price_symbol", "price_unit", "coin", "ccy",
+        "price_symbol", "price_unit", "coin", "ccy", "original_currency", "payment_token_token_symbol",
     ),
     "currency_address": (
         "currency_address", "currency_contract", "payment_token_address", "price_currency_contract",
-        "price_token_address",
+        "price_token_address", "original_currency_contract", "payment_token_token_address",
     ),
     "decimals": (
         "decimals", "currency_decimals", "payment_decimals", "payment_token_decimals", "price_currency_decimals",
+        "payment_token_token_decimals",
     ),
     "marketplace": (
         "marketplace", "market", "venue", "platform", "platform_name", "marketplace_name", "exchange",
@@ -141,6 +147,7 @@ TABLES: dict[str, Table] = {
             "is_bundle_share": ("is_bundle_share",),
             "side": ("side", "order_side"),
             "sale_type": ("sale_type",),
+            "is_primary": ("is_primary", "is_primary_sale", "is_mint", "is_first_sale"),
             "event": ("event_type", "evt_type", "action", "event", "activity_type", "type"),
             "buyer": (
                 "buyer", "buyer_address", "winner_account_address", "winner_account", "buyer_account", "to_address",
@@ -172,9 +179,12 @@ TABLES: dict[str, Table] = {
             **_ASSET,
             **_TIME,
             **_MONEY,
+            "event_time": (
+                *_TIME["event_time"], "listing_time", "listed_at", "valid_from", "start_time", "listing_date",
+            ),
             "order_id": ("order_id", "order_hash"),
             "event_kind": ("event_kind", "event_type"),
-            "side": ("side", "kind", "order_side"),
+            "side": ("side", "order_side", "order_type", "kind"),
             "maker": ("maker", "maker_address"),
             "valid_until": ("valid_until", "expires_at", "end_time", "expiration_time"),
         },
@@ -182,7 +192,7 @@ TABLES: dict[str, Table] = {
     ),
     "exchange_rates": Table(
         {
-            "symbol": ("symbol", "currency", "asset", "ticker", "token_symbol", "coin", "base"),
+            "symbol": ("symbol", "currency", "asset", "ticker", "token_symbol", "coin", "base", "pair"),
             "quote": ("quote",),
             "rate": (
                 "rate", "usd", "close", "price_usd", "price", "usd_price", "rate_usd", "close_price", "price_close",
@@ -227,7 +237,8 @@ FILE_WORDS: dict[str, str] = {
     "transfers": "transfers", "listing": "listings", "listings": "listings", "bids": "listings", "asks": "listings",
     "rates": "exchange_rates", "prices": "exchange_rates", "price": "exchange_rates", "rate": "exchange_rates",
     "usd": "exchange_rates", "traits": "token_traits", "attributes": "token_traits", "trait": "token_traits",
-    "collections": "collections", "collection": "collections",
+    "collections": "collections", "collection": "collections", "bid": "listings", "ask": "listings",
+    "offers": "listings",
 }  # fmt: skip
 """A word in a file's name that makes a table likelier when the columns fit it."""
 
@@ -247,23 +258,18 @@ UNCERTAINTY_S: dict[str, float] = {
 }
 """Half-width in seconds of each timestamp precision (the event time is the middle of the interval)."""
 
-SALE_EVENTS: dict[str, str | None] = {
-    "mint": "primary", "minted": "primary", "primary": "primary", "sale": None, "trade": None, "bought": None,
-    "sold": None, "buy": None, "successful": None, "bid_won": None, "redeem": None, "item_sold": None,
+BASE_UNITS: dict[str, tuple[str, int]] = {
+    "gwei": ("ETH", 9), "lamports": ("SOL", 9), "lamport": ("SOL", 9), "mutez": ("XTZ", 6), "satoshis": ("BTC", 8),
+    "sats": ("BTC", 8), "microalgos": ("ALGO", 6),
 }  # fmt: skip
-"""Words of an `event` column that name a sale → the market of it, where they say it."""
-
-OTHER_EVENTS: tuple[str, ...] = (
-    "transfer", "created", "list", "listed", "listing", "ask", "bid", "offer", "order", "cancel", "cancelled",
-    "canceled", "bid_entered", "bid_withdrawn", "offer_entered", "collection_offer", "trait_offer", "approve", "burn",
-    "item_listed", "item_cancelled", "item_transferred", "item_received_bid", "ask_cancel", "bid_cancel", "delist",
-)  # fmt: skip
-"""Words of an `event` column that name no sale: such a row is refused."""
+"""Name of a base unit → currency, and decimal places from it to the unit."""
 
 _UNITS = "|".join(sorted((s.lower() for s in SYMBOL_BY_SPELLING if s.isalpha()), key=len, reverse=True))
 _PRICE_IN = re.compile(
     rf"(?:sale_|total_|floor_)?(?:price|amount|value|cost)_(?:in_)?({_UNITS})|({_UNITS})_(?:price|amount|value)"
 )
+
+_SCALED_IN = re.compile(rf"(?:(?:sale_|total_)?(?:price|amount|value)_(?:in_)?)?({'|'.join(BASE_UNITS)})")
 
 
 def plain_name(name: str) -> str:
@@ -272,6 +278,12 @@ def plain_name(name: str) -> str:
     if words != words.upper():
         words = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words))
     return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+
+
+def scaled_in(name: str) -> tuple[str, int] | None:
+    """The currency and places of the base unit that a price column's name states (`price_gwei`); None without one."""
+    found = _SCALED_IN.fullmatch(name)
+    return BASE_UNITS[found[1]] if found else None
 
 
 def priced_in(name: str) -> str | None:

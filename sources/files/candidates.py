@@ -2,7 +2,8 @@
 
 Here: putting what `times`, `money` and the plan say side by side. Not here: judging the rows (`sources.validation`
 does, and sees values it cannot read as they were written), nor what needs the other files: the collection a row
-belongs to (`identity`) and the key of a sale (`keys`). Columns that begin with "_" carry to those what they need.
+belongs to (`sources.files.identity`) and the key of a sale (`sources.files.keys`). Columns that begin with "_" carry
+to those what they need.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sources.contract import raw_table
 from sources.distinct import words
-from sources.files.aliases import OTHER_EVENTS, SALE_EVENTS
+from sources.files.events import OTHER_EVENTS, SALE_EVENTS
 from sources.files.money import money_of
-from sources.files.reading.tables import ROW
-from sources.files.recognition import Plan
+from sources.files.plan import Plan
+from sources.files.reading.tables import PART, ROW
 from sources.files.times import clocks_of
-from sources.values import connect, quote, quote_name
+from sources.values import connect, is_text, quote, quote_name
 
 KEPT: dict[str, tuple[str, ...]] = {
     "sales": ("_label", "_chain_given", "_has_tx", "_has_log", "_has_sub", "_usd", "_no_sale", "_row"),
@@ -46,7 +48,7 @@ _CLEANED = (
     "collection", "contract", "chain", "tx_hash", "log_index", "sub_index", "event", "sale_type", "seller",
     "known_at",
 )  # fmt: skip
-_ZERO = "(0x|\\\\x)?0{40}"
+_ZERO = "(0x|\\\\x)?(0{24})?0{40}"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def candidates_of(
     """
     clocks = clocks_of(plan, rows, zone)
     originals, notes = dict(clocks.originals), list(clocks.notes)
-    columns = _common(plan, source, chain)
+    columns = _common(plan, rows, source, chain)
     added = dict(clocks.added)
     columns |= clocks.sql
     if "price" in plan.columns or "price_raw" in plan.columns or plan.summed:
@@ -114,24 +116,36 @@ def candidates_of(
         rows = rows.append_column(name, column)
     taken = {c.lower() for c in columns}
     extras = {
-        n: quote_name(n) for n in rows.column_names if n.lower() not in taken and n != ROW and n not in added
+        n: quote_name(n)
+        for n in rows.column_names
+        if n.lower() not in taken and n not in (ROW, PART) and n not in added
     }
     # What was delivered is kept under its own name as long as no contract column is called so.
     for column, name in list(originals.items()):
         if name not in extras:
             extras[f"_given_{column}"] = quote_name(name)
             originals[column] = f"_given_{column}"
-    selected = ", ".join(f"{sql} as {quote_name(name)}" for name, sql in (columns | extras).items())
     con = connect()
     try:
         clean = words(con, {r: rows.column(n) for r, n in plan.columns.items() if r in _CLEANED})
         for role, column in clean.items():
             rows = rows.append_column(f"_w_{role}", column)
+        # Columns that go on as they are do not pass through the database.
+        kept = {quote_name(n): n for n in rows.column_names} | {f"_w_{role}": f"_w_{role}" for role in clean}
+        made = {name: sql for name, sql in (columns | extras).items() if sql not in kept}
         con.register("src", rows)
-        origin = f"{quote(file + ':')} || {quote_name(ROW)} as _source_row"
-        read = con.execute(f"select {selected} from (select *, {origin} from src)").to_arrow_table()
+        part = f" || '#' || {quote_name(PART)}" if PART in rows.column_names else ""
+        origin = f"{quote(file + ':')} || {quote_name(ROW)}{part} as _source_row"
+        selected = ", ".join(f"{sql} as {quote_name(name)}" for name, sql in made.items())
+        computed = con.execute(f"select {selected} from (select *, {origin} from src)").to_arrow_table()
     finally:
         con.close()
+    read = pa.table(
+        {
+            name: computed.column(name) if name in made else rows.column(kept[sql])
+            for name, sql in (columns | extras).items()
+        }
+    )
     return Candidates(read, {c: n for c, n in originals.items() if n in read.column_names}, tuple(notes))
 
 
@@ -146,7 +160,7 @@ def _nothing(name: str) -> str:
     return f"null::{kinds[name]}" if name in kinds else "false"
 
 
-def _common(plan: Plan, source: str, chain: str) -> dict[str, str]:
+def _common(plan: Plan, rows: pa.Table, source: str, chain: str) -> dict[str, str]:
     """SQL of every contract column that is read or fixed without thought."""
     names = set(raw_table(plan.table).names)
     columns = {r: quote_name(n) for r, n in plan.columns.items() if r not in _SELDOM and r in names}
@@ -170,9 +184,25 @@ def _common(plan: Plan, source: str, chain: str) -> dict[str, str]:
     label = "null::varchar"
     if "collection" in plan.columns:
         label = f"{quote(plan.prefix)} || _w_collection" if plan.prefix else "_w_collection"
+    contract = "_w_contract" if "contract" in plan.columns else "null::varchar"
+    if "collection" in plan.columns and _may_be_addresses(rows.column(plan.columns["collection"])):
+        # A "name" that is an address is the contract.
+        is_address = f"coalesce(regexp_full_match({label}, '0x[0-9a-fA-F]{{40}}'), false)"
+        if "contract" not in plan.columns:
+            columns["contract"] = f"case when {is_address} then {label} end"
+        label = f"case when not {is_address} then {label} end"
+        contract = columns.get("contract", contract)
     columns["_label"] = label
-    columns["collection"] = f"coalesce({label}, _w_contract)" if "contract" in plan.columns else label
+    columns["collection"] = (
+        label if contract == "null::varchar" else f"coalesce({label}, {contract}::varchar)"
+    )
     return columns
+
+
+def _may_be_addresses(names: pa.ChunkedArray) -> bool:
+    return is_text(names.type) and bool(
+        pc.any(pc.match_substring_regex(names, "^ *0[xX]"), min_count=0).as_py()
+    )
 
 
 def _of_table(plan: Plan, now: datetime) -> dict[str, str]:
@@ -223,12 +253,21 @@ def _market(plan: Plan) -> dict[str, str]:
     """Primary or secondary, where the row, its event or its seller says so; and whether the event is no sale."""
     stated = ["_w_sale_type"] if "sale_type" in plan.columns else []
     columns: dict[str, str] = {}
+    if "is_primary" in plan.columns:
+        flag = quote_name(plan.columns["is_primary"])
+        stated.append(
+            f"case when list_contains(['true', 't', 'yes', '1'], lower({flag}::varchar)) then 'primary' end"
+        )
     if "event" in plan.columns:
         words = ", ".join(f"{quote(k)}: {quote(v)}" for k, v in SALE_EVENTS.items() if v)
         event = "regexp_replace(lower(_w_event), '[ -]+', '_', 'g')"
         stated.append(f"map {{{words}}}[{event}]")
         others = "[" + ", ".join(quote(w) for w in OTHER_EVENTS) + "]"
-        columns["_no_sale"] = f"coalesce(list_contains({others}, {event}), false)"
+        sales = "[" + ", ".join(quote(w) for w in SALE_EVENTS) + "]"
+        known = f"coalesce(list_contains({sales}, {event}), false)"
+        # A word that we do not know says nothing, unless others beside it name sales.
+        strange = f"({event} is not null and not {known} and bool_or({known}) over ())"
+        columns["_no_sale"] = f"coalesce(list_contains({others}, {event}) or {strange}, false)"
     if "seller" in plan.columns:
         stated.append(f"case when regexp_full_match(lower(_w_seller), '{_ZERO}') then 'primary' end")
     columns["sale_type"] = f"coalesce({', '.join(stated)})" if stated else "null::varchar"

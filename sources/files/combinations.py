@@ -1,6 +1,6 @@
 """Rows by what they say of their collection: each combination once.
 
-Here: finding the combinations of a table. Not here: what collection each belongs to (`identity`).
+Here: finding the combinations of a table. Not here: what collection each belongs to (`sources.files.identity`).
 """
 
 from __future__ import annotations

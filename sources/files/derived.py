@@ -1,6 +1,6 @@
 """Rows that no file states by itself: traits inside sales files, when undated rows became known, collections seen.
 
-Here: deriving them from the rows of all files. Not here: reading the files (`loading`).
+Here: deriving them from the rows of all files. Not here: reading the files (`sources.files.loading`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Exports that many people have, as data: whose columns they are, and what these mean there.
 
-Here: what the names alone would not say. Not here: names that mean the same everywhere (`aliases`). An export is known
-by columns that no other has together.
+Here: what the names alone would not say. Not here: names that mean the same everywhere (`sources.files.aliases`). An
+export is known by columns that no other has together.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ EXPORTS: tuple[Export, ...] = (
         "Etherscan NFT trades",
         "sales",
         ("txn_hash", "unix_timestamp|unixtimestamp", "token_id", "price"),
-        {"price": "price"},
+        {"price": "price", "collection": "nft"},
     ),
     Export(
         "Etherscan token transfers (API)",

@@ -169,7 +169,7 @@ def _apply(
         rows = rows.set_column(
             rows.schema.get_field_index(column), column, read.column(column).cast(pa.string())
         )
-    why = Refusal("ambiguous_collection", "collection", "a contract and a chain that tell one collection")
+    why = Refusal("ambiguous_collection", "collection", "a contract and a chain that identify one collection")
     return refuse(name, rows, read.column("unclear"), why, found)
 
 

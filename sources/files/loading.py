@@ -1,7 +1,7 @@
 """The raw tables of a folder: each file read once, judged, and kept in known order.
 
-Here: files → tables, and accounting for every row. Not here: windows of time (`source`), what columns mean
-(`recognition`, `candidates`) and which rows are good (`sources.validation`).
+Here: files → tables, and accounting for every row. Not here: windows of time (`sources.files.source`), what columns
+mean (`sources.files.recognition`, `sources.files.candidates`) and which rows are good (`sources.validation`).
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ from sources.files.errors import MissingColumnError, UnreadableFileError
 from sources.files.identity import TABLES as WITH_COLLECTION
 from sources.files.identity import identify
 from sources.files.keys import with_keys
+from sources.files.long_rows import long_rows
 from sources.files.mapping_file import OwnNames
+from sources.files.plan import Plan
 from sources.files.price_checks import check_prices
-from sources.files.rate_checks import symbols_of, with_distinct_symbols
+from sources.files.rate_checks import named_by_rates, symbols_of, with_distinct_symbols
 from sources.files.reading.discovery import DataFile, plain_stem
 from sources.files.reading.files import read_file
 from sources.files.reading.tables import ROW, FileRows
-from sources.files.recognition import Plan, named_table, recognise
+from sources.files.recognition import named_table, recognise
 from sources.files.refusals import Refusal, refuse
 from sources.files.reports import FileReport
 from sources.files.row_sets import in_known_order, nothing, numbered, packed
+from sources.files.unstated_chain import with_chain
 from sources.validation import quarantine, validate
 
 _PIECE_ROWS = 200_000
@@ -130,18 +133,21 @@ class DirectoryTables:
             plan, why = recognise(file, read.rows.column_names, read.repeated, self._own)
             if plan is None:
                 return FileReport(file.name, None, note=why)
-            notes = self._judge(number, file, plan, read, parts)
+            unused = tuple(n for n in read.rows.column_names if n != ROW and n not in plan.used)
+            plan, noted = with_chain(plan, read.rows)
+            stated = plan
+            plan, read = long_rows(plan, read)
+            notes = (*noted, *self._judge(number, file, plan, read, parts))
         except (UnreadableFileError, MissingColumnError) as error:
             table = plan.table if plan else _meant_for(file)
             parts.rejected[table].append(self._bad_file(number, table, file, error))
             return FileReport(file.name, table, note=str(error).removeprefix(f"{file.name}: "))
-        unused = tuple(n for n in read.rows.column_names if n != ROW and n not in plan.used)
         return FileReport(
             file.name,
             plan.table,
             read.num_rows,
             kind=plan.kind,
-            columns=plan.columns,
+            columns=stated.columns,
             unused=unused,
             notes=(*read.notes, *notes),
         )
@@ -231,6 +237,7 @@ class DirectoryTables:
             parts.rejected[table].append(out)
         rates = rows["exchange_rates"]
         for table in ("sales", "listings"):
+            rows[table] = named_by_rates(rows[table], rates)
             rows[table], out = check_prices(table, rows[table], rates, symbols_of(rates))
             parts.rejected[table].append(out)
         seen = [

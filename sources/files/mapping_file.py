@@ -1,6 +1,7 @@
 """A user's own names: the file `assay.yaml` beside the data.
 
-Here: its form and its errors. Not here: using it (`recognition`). Its form is shown in docs/how-to/own-files.md:
+Here: its form and its errors. Not here: using it (`sources.files.recognition`). Its form is shown in
+docs/how-to/own-files.md:
 
     files:
       "my_export*.csv":

@@ -1,8 +1,8 @@
 """The prices of a file's rows: the number, its currency, and a second price to check it by.
 
-Here: `1,204.50 ETH ($3,000)`, decimal commas, base units. Not here: which column is the price (`recognition`), and
-rates (`price_checks`). Two things are decided by all prices of a file together: the decimal mark, and whether a
-currency's prices are in base units.
+Here: `1,204.50 ETH ($3,000)`, decimal commas, base units. Not here: which column is the price
+(`sources.files.recognition`), and rates (`sources.files.price_checks`). Two things are decided by all prices of a file
+together: the decimal mark, and whether a currency's prices are in base units.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sources.chains import CHAIN_BY_SPELLING, COIN_OF
 from sources.currencies import DECIMALS, MAX_PRICE, SYMBOL_BY_SPELLING
-from sources.files.recognition import Plan
+from sources.files.plan import Plan
 from sources.values import cleaned, connect, is_text, quote, quote_name
 
 _PLAIN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
@@ -158,7 +158,8 @@ def _number(column: str, mark: str) -> tuple[str, str]:
 def _currency(plan: Plan, unit: str, chain: str, default_currency: str) -> str:
     """SQL: a unit beside the number, else the column's name, else the currency columns, else the chain's coin."""
     own = "getvariable('chains')[regexp_replace(lower(chain), '[ _]+', '-', 'g')]"
-    where = f"coalesce({own}, {quote(chain)})" if "chain" in plan.columns else quote(chain)
+    here = quote(plan.constants.get("chain", chain))
+    where = f"coalesce({own}, {here})" if "chain" in plan.columns else here
     if plan.price_currency is not None:
         return f"coalesce({unit}, {quote(plan.price_currency)})"
     coins = ", ".join(f"{quote(k)}: {quote(v)}" for k, v in COIN_OF.items())
@@ -167,7 +168,8 @@ def _currency(plan: Plan, unit: str, chain: str, default_currency: str) -> str:
         return f"coalesce({unit}, {coin})"
     stated = [c for c in ("currency", "currency_address") if c in plan.columns]
     if stated:
-        return f"coalesce({unit}, {', '.join(stated)})"
+        # A currency that only has an address is the chain's own coin where it has none.
+        return f"coalesce({', '.join([unit, *stated, *([coin] if stated == ['currency_address'] else [])])})"
     # Without a word on it a price is in ether where ether is the coin; on Polygon and its like it may be in either.
     own_coin = f"case when list_contains(['MATIC', 'BNB', 'AVAX'], {coin}) then null else {coin} end"
     return f"coalesce({unit}, case when {where} = {quote(chain)} then {quote(default_currency)} else {own_coin} end)"
@@ -178,7 +180,9 @@ def _raw_price(plan: Plan, texts: dict[str, str]) -> str:
     parts = [f"part_{i}" for i in range(len(plan.summed))] or ["price_raw"]
     total = " + ".join(f"coalesce(try_cast({p} as double), 0)" for p in parts)
     places = "getvariable('decimals')[getvariable('spelling')[upper(paid_in)]]"
-    if "decimals" in texts:
+    if plan.places is not None:
+        places = str(plan.places)
+    elif "decimals" in texts:
         places = f"coalesce(try_cast(try_cast(decimals as double) as integer), {places})"
     given = f"{parts[0]} is not null"
     readable = f"try_cast({parts[0]} as double) is not null and {places} is not null"

@@ -1,6 +1,7 @@
 """Prices checked by what stands beside them: the rates, a second price, the other prices of the collection.
 
-Here: which prices are refused for it. Not here: reading prices (`money`), and what is a market price (the marts).
+Here: which prices are refused for it. Not here: reading prices (`sources.files.money`), and what is a market price
+(the marts).
 """
 
 from __future__ import annotations

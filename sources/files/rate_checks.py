@@ -1,7 +1,7 @@
 """Rates of the folder: one asset for each symbol.
 
-Here: telling apart two assets under one symbol, and a symbol with two rates at once. Not here: converting prices (the
-marts do), checking prices by rates (`price_checks`).
+Here: separating two assets under one symbol, and a symbol with two rates at once. Not here: converting prices (the
+marts do), checking prices by rates (`sources.files.price_checks`).
 """
 
 from __future__ import annotations
@@ -121,6 +121,31 @@ def _assets(rates: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     finally:
         con.close()
     return read.column("symbol"), read.column("unclear")
+
+
+def named_by_rates(rows: pa.Table, rates: pa.Table) -> pa.Table:
+    """Rows whose currency is an address, with the symbol that the rates have for the contract on the row's chain."""
+    column = rows.column("currency").cast(pa.string())
+    if not pc.any(pc.starts_with(pc.fill_null(column, ""), "0X"), min_count=0).as_py():
+        return rows
+    con = connect()
+    try:
+        con.register("rates", rates.select(["symbol", "_rate_contract", "_rate_chain"]))
+        con.register("rows", pa.table({"chain": rows.column("chain").cast(pa.string()), "currency": column}))
+        con.execute("create temp table numbered as select *, row_number() over () as n from rows")
+        known = con.execute(
+            """with named as (
+                select upper(trim(_rate_contract)) as address, lower(trim(coalesce(_rate_chain, 'ethereum'))) as chain,
+                    min(symbol) as symbol
+                from rates where _rate_contract is not null group by all having count(distinct symbol) = 1
+            )
+            select coalesce(named.symbol, r.currency) as currency
+            from numbered as r left join named on r.currency = named.address and r.chain = named.chain order by r.n"""
+        ).to_arrow_table()
+    finally:
+        con.close()
+    at = rows.schema.get_field_index("currency")
+    return rows.set_column(at, "currency", known.column("currency").cast(pa.string()).dictionary_encode())
 
 
 def _has_address(symbol: str) -> bool:

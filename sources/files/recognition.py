@@ -1,14 +1,15 @@
 """Which raw table a file holds, and which column is what.
 
-Here: the choice. Not here: the names (`aliases`, `exports`), a user's own (`mapping_file`), and reading the columns
-(`candidates`). A file is recognised by its name where that names a table, and by its columns otherwise.
+Here: the choice. Not here: the names (`sources.files.aliases`, `sources.files.exports`), a user's own
+(`sources.files.mapping_file`), and reading the columns (`sources.files.candidates`). A file is recognised by its name
+where that names a table, and by its columns otherwise.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from fnmatch import fnmatch
 
 from sources.currencies import SYMBOL_BY_SPELLING
@@ -19,48 +20,17 @@ from sources.files.aliases import (
     TABLES,
     plain_name,
     priced_in,
+    scaled_in,
 )
 from sources.files.errors import MissingColumnError
 from sources.files.exports import EXPORTS, Export
 from sources.files.mapping_file import OwnNames
+from sources.files.plan import Plan
 from sources.files.reading.discovery import DataFile
 from sources.files.reading.tables import ROW
+from sources.files.shapes import attributes_column, prefixed_columns, rate_columns, trait_columns
 
 _HELPERS = ("date", "time_of_day")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the columns of a file are.
-
-    Attributes:
-        table: Raw table it holds.
-        kind: What it is, for people.
-        columns: Role → column of the file.
-        constants: Role → value for every row.
-        price_currency: Currency of the prices, where the file or a column's name says it for all rows.
-        native_currency: Whether prices are in the chain's own coin.
-        prefix: Put before each collection's name.
-        trait_column: Column that is a trait of the token, besides the table's own rows.
-        known_contracts_only: Whether rows of contracts that no other file knows are refused.
-        summed: Columns that together are the price in base units.
-    """
-
-    table: str
-    kind: str
-    columns: dict[str, str]
-    constants: dict[str, str] = field(default_factory=dict)
-    price_currency: str | None = None
-    native_currency: bool = False
-    prefix: str = ""
-    trait_column: str | None = None
-    known_contracts_only: bool = False
-    summed: tuple[str, ...] = ()
-
-    @property
-    def used(self) -> set[str]:
-        """Columns of the file that have a role."""
-        return {*self.columns.values(), *self.summed, *((self.trait_column,) if self.trait_column else ())}
 
 
 def recognise(
@@ -95,7 +65,7 @@ def recognise(
     table = named or (export.table if export else _by_columns(file, plain))
     if table is None:
         return None, _why_unknown(plain)
-    plan = _plan(file, table, export, plain, mine.columns)
+    plan = _with_shape(_plan(file, table, export, plain, mine.columns), plain)
     _refuse_repeated(plan, repeated, file.name)
     missing = [group for group in TABLES[table].needs if not _has(plan, group)]
     if missing:
@@ -104,12 +74,26 @@ def recognise(
 
 
 def _plain(names: Sequence[str]) -> dict[str, str]:
-    """Plain name → column; the first one has it."""
+    """Plain name → column; the first one has it. A time that says UTC in its name is called so without it, too."""
     found: dict[str, str] = {}
     for name in names:
         if name != ROW:
             found.setdefault(plain_name(name), name)
+    for name, column in list(found.items()):
+        found.setdefault(name.removesuffix("_utc"), column)
     return found
+
+
+def _with_shape(plan: Plan, plain: Mapping[str, str]) -> Plan:
+    """The plan of a table whose rows hold several traits, or several currencies."""
+    if plan.table == "token_traits" and "trait_type" not in plan.columns:
+        attributes = attributes_column(plain)
+        if attributes is not None:
+            return replace(plan, attributes=attributes)
+        return replace(plan, wide=trait_columns(plain, plan.used))
+    if plan.table == "exchange_rates" and not {"symbol", "rate"} & {*plan.columns, *plan.constants}:
+        return replace(plan, wide=rate_columns(plain))
+    return plan
 
 
 def named_table(file: DataFile) -> str | None:
@@ -125,7 +109,8 @@ def _by_columns(file: DataFile, plain: Mapping[str, str]) -> str | None:
     """The table whose needs the columns meet and that a word of the name, or a column only it has, points to."""
     words = {word for stem in file.stems for word in re.split(r"[^a-z]+", stem.lower())}
     fitting = [t for t in TABLES if all(_any_alias(t, group, plain) for group in TABLES[t].needs)]
-    hinted = [t for t in fitting if t in {FILE_WORDS[w] for w in words if w in FILE_WORDS}]
+    meant = {FILE_WORDS[w] for w in words if w in FILE_WORDS}
+    hinted = [t for t in fitting if t in meant]
     if hinted:
         return hinted[0]
     has_parties = _any_alias("sales", ("buyer", "seller", "tx_hash"), plain)
@@ -140,7 +125,21 @@ def _by_columns(file: DataFile, plain: Mapping[str, str]) -> str | None:
         return "listings"
     if "exchange_rates" in fitting and not _any_alias("sales", ("token_id",), plain):
         return "exchange_rates"
+    if "sales" not in fitting and _has_shape(plain, meant):
+        return "exchange_rates" if "exchange_rates" in meant and rate_columns(plain) else "token_traits"
     return None
+
+
+def _has_shape(plain: Mapping[str, str], meant: set[str]) -> bool:
+    """Whether the columns are those of a table of traits, or of rates if it is called so, with several facts a row."""
+    of_tokens = all(_any_alias("token_traits", group, plain) for group in TABLES["token_traits"].needs[:-1])
+    if of_tokens and (attributes_column(plain) or prefixed_columns(plain) or "token_traits" in meant):
+        return True
+    return (
+        "exchange_rates" in meant
+        and _any_alias("exchange_rates", ("event_time",), plain)
+        and bool(rate_columns(plain))
+    )
 
 
 def _any_alias(table: str, roles: Sequence[str], plain: Mapping[str, str]) -> bool:
@@ -161,6 +160,12 @@ def _plan(
             if found is not None:
                 columns[role] = plain[found]
     currency = _stated_price(table, columns, plain, export)
+    places = None
+    if currency is None and table in ("sales", "listings") and not {"price", "price_raw"} & columns.keys():
+        scaled = next((n for n in plain if scaled_in(n)), None)
+        if scaled is not None:
+            columns["price_raw"] = plain[scaled]
+            currency, places = scaled_in(scaled) or ("", 0)
     columns = columns | _own_columns(own, plain, file.name)
     if "price" in own:
         currency = priced_in(plain_name(own["price"]))
@@ -168,11 +173,30 @@ def _plan(
     wax = table == "sales" and fnmatch(file.stems[0].lower(), "sales_wax*")
     if wax and "usd" in columns:
         columns["price"], currency = columns["usd"], "USD"
+    if (
+        table == "sales"
+        and not {"price", "price_raw"} & columns.keys()
+        and {"amount", "symbol"} <= plain.keys()
+    ):
+        # An amount is a price where a symbol says of what; alone it may be a number of tokens.
+        columns["price"], columns["currency"] = plain["amount"], plain["symbol"]
     constants = dict(export.constants) if export else {}
     if wax:
         constants["chain"] = "wax"
-    if table == "exchange_rates" and "symbol" not in columns and (symbol := _symbol_of(file)):
+    if (
+        table == "exchange_rates"
+        and "symbol" not in columns
+        and "rate" in columns
+        and (symbol := _symbol_of(file))
+    ):
         constants["symbol"] = symbol
+    if (
+        table == "listings"
+        and (side := _side_of(file))
+        and ("side" not in columns or plain_name(columns["side"]) == "kind")
+    ):
+        columns.pop("side", None)
+        constants["side"] = side
     kind = export.name if export else table.replace("_", " ")
     return Plan(
         table,
@@ -185,6 +209,7 @@ def _plan(
         plain.get("name") if wax else None,
         bool(export and export.known_contracts_only),
         tuple(plain[c] for c in export.summed if c in plain) if export else (),
+        places,
     )
 
 
@@ -234,13 +259,29 @@ def _without_helpers(columns: dict[str, str], own: Mapping[str, str]) -> dict[st
 
 def _symbol_of(file: DataFile) -> str | None:
     """The one currency that a file's name names, for prices without a column of symbols."""
-    words = re.split(r"[^A-Za-z0-9]+", file.stems[0])
-    symbols = {SYMBOL_BY_SPELLING[w.upper()] for w in words if w.upper() in SYMBOL_BY_SPELLING} - {"USD"}
+    words = [w.upper() for w in re.split(r"[^A-Za-z0-9]+", file.stems[0])]
+    # A pair is the price of its first half: ETHUSDT.
+    words = [
+        re.sub(r"^(.{2,})(USDT|USDC|USD)$", r"\1", w) if w not in SYMBOL_BY_SPELLING else w for w in words
+    ]
+    symbols = {SYMBOL_BY_SPELLING[w] for w in words if w in SYMBOL_BY_SPELLING} - {"USD"}
     return symbols.pop() if len(symbols) == 1 else None
+
+
+def _side_of(file: DataFile) -> str | None:
+    """The side of all orders of a file that is called after it."""
+    words = set(re.split(r"[^a-z]+", file.stems[0].lower()))
+    if words & {"bid", "bids", "offer", "offers"}:
+        return "bid"
+    return "ask" if words & {"ask", "asks", "listing", "listings"} else None
 
 
 def _has(plan: Plan, group: Sequence[str]) -> bool:
     if "price" in group and plan.summed:
+        return True
+    if plan.table == "token_traits" and "trait_type" in group and (plan.attributes or plan.wide):
+        return True
+    if plan.table == "exchange_rates" and group[0] in ("symbol", "rate") and plan.wide:
         return True
     return any(role in plan.columns or role in plan.constants for role in group)
 

@@ -1,6 +1,7 @@
 """Refusing rows that broke no rule by themselves, but beside the others.
 
-Here: taking typed rows out and into quarantine. Not here: why (`price_checks`, `rate_checks`, `identity`).
+Here: taking typed rows out and into quarantine. Not here: why (`sources.files.price_checks`,
+`sources.files.rate_checks`, `sources.files.identity`).
 """
 
 from __future__ import annotations

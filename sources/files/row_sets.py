@@ -1,6 +1,6 @@
 """Rows of a raw table on their way through a folder: numbered by file, packed, in known order.
 
-Here: small operations on Arrow tables. Not here: what the rows mean (`loading`).
+Here: small operations on Arrow tables. Not here: what the rows mean (`sources.files.loading`).
 """
 
 from __future__ import annotations

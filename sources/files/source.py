@@ -1,7 +1,7 @@
 """The files source: a directory of files as a market's history.
 
 Here: the directory's promise to be a source, and windows of known time. Not here: reading and judging the
-files (`loading`).
+files (`sources.files.loading`).
 
 Row numbers in `source_row` count from 0 in Parquet and in a JSON document, and are line numbers in text and JSON lines.
 """
@@ -74,9 +74,11 @@ class FilesSource:
                 f"{directory}: expected data files ({kinds}; at least one of sales, such as sales.csv), found {found};"
                 " put the files there or pass another directory"
             )
+        own = read_own_names(self.directory)
+        self.shared_contracts = own.shared_contracts
         self._tables = DirectoryTables(
             files,
-            read_own_names(self.directory),
+            own,
             now=self.now,
             chain=chain,
             default_currency=default_currency,

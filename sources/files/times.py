@@ -7,18 +7,20 @@ days are known (every value is a midnight), and whether a day and a time of day 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sources.contract import TIMESTAMP
 from sources.files.aliases import UNCERTAINTY_S
-from sources.files.recognition import Plan
+from sources.files.plan import Plan
 from sources.instants import ReadTimes, read_times
 from sources.values import is_text, quote, quote_name
 
 _HALF_DAY_S = "43200.0"
+# A time without seconds may be any second of its minute, and times that were rounded any of the one before.
+_MINUTE_S = "60.0"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def clocks_of(plan: Plan, rows: pa.Table, zone: str | None) -> Clocks:
         return Clocks(added, sql, originals)
     column, whole = _delivered(plan, rows)
     read = _in_zone(read_times(column), zone)
+    notes += [f"{plan.columns['event_time']}: {read.note}"] if read.note else []
     added |= {"_read_event": read.moments, "_read_day": read.is_day, "_given_event": column}
     originals["event_time"] = "_given_event"
     if plan.table == "exchange_rates":
@@ -67,7 +70,7 @@ def clocks_of(plan: Plan, rows: pa.Table, zone: str | None) -> Clocks:
         added["_read_day"] = pc.is_valid(read.moments)
         if not pc.all(read.is_day).as_py():
             notes.append(f"every {plan.columns['event_time']} is a midnight: taken as days")
-    width = _width(plan, rows)
+    width = _width(plan, rows, _MINUTE_S if read.to_minute else "0.0")
     sql |= {
         "event_time": "case when _read_day then _read_event + interval 12 hour else _read_event end",
         "time_uncertainty_s": width,
@@ -87,6 +90,11 @@ def _delivered(plan: Plan, rows: pa.Table) -> tuple[pa.ChunkedArray, bool]:
     if "time_of_day" not in plan.columns:
         return column, True
     day, time = (_as_text(rows.column(plan.columns[role])) for role in ("date", "time_of_day"))
+    of_day = pc.match_substring_regex(time, r"^\s*\d{1,2}:")
+    if not pc.any(of_day, min_count=0).as_py():
+        # It is no time of a day but the whole time, or nothing.
+        known = pc.count(time).as_py()
+        return (rows.column(plan.columns["time_of_day"]), True) if known else (day, True)
     joined = pc.binary_join_element_wise(day, time, " ", null_handling="emit_null")
     return pc.coalesce(joined, day), False
 
@@ -102,7 +110,7 @@ def _in_zone(read: ReadTimes, zone: str | None) -> ReadTimes:
     placed = pc.assume_timezone(read.moments, zone, ambiguous="earliest", nonexistent="latest")
     shifted = placed.cast(pa.timestamp("us", "UTC")).cast(TIMESTAMP)
     keep = pc.or_(read.is_zoned, read.is_day)
-    return ReadTimes(pc.if_else(keep, read.moments, shifted), read.is_day, read.is_zoned)
+    return replace(read, moments=pc.if_else(keep, read.moments, shifted))
 
 
 def _all_midnights(moments: pa.ChunkedArray) -> bool:
@@ -110,12 +118,12 @@ def _all_midnights(moments: pa.ChunkedArray) -> bool:
     return len(known) > 0 and bool(pc.all(pc.equal(known, pc.floor_temporal(known, unit="day"))).as_py())
 
 
-def _width(plan: Plan, rows: pa.Table) -> str:
+def _width(plan: Plan, rows: pa.Table, least: str) -> str:
     """SQL (text) of the half-width in seconds; an unknown word is handed on, and validation says what was found."""
     if "time_uncertainty_s" in plan.columns:
         return f"{quote_name(plan.columns['time_uncertainty_s'])}::varchar"
     if "precision" not in plan.columns:
-        return f"case when _read_day then '{_HALF_DAY_S}' else '0.0' end"
+        return f"case when _read_day then '{_HALF_DAY_S}' else '{least}' end"
     word = quote_name(plan.columns["precision"])
     words = ", ".join(f"{quote(k)}: '{v}'" for k, v in UNCERTAINTY_S.items())
     stated = f"coalesce(map {{{words}}}[lower({word})], {word}, '0.0')" if rows.num_rows else "'0.0'"

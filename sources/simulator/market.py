@@ -1,8 +1,8 @@
 """The market's course: its state at midnight and the trades of one day.
 
-Here: levels, which tokens sell and at what price. Not here: who trades with whom (`trades`), orders
-(`orders`), raw rows (`rows`), when rows arrive (`arrivals`). Everything is vectorised over collections;
-times are microseconds since the start of the simulation.
+Here: levels, which tokens sell and at what price. Not here: who trades with whom (`sources.simulator.trades`), orders
+(`sources.simulator.orders`), raw rows (`sources.simulator.rows`), when rows arrive (`sources.simulator.arrivals`).
+Everything is vectorised over collections; times are microseconds since the start of the simulation.
 """
 
 from __future__ import annotations

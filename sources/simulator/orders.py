@@ -1,8 +1,8 @@
 """Asks and bids: which are made, filled, cancelled or run out.
 
-Here: the order book's events of one day. Not here: the trades (`market`). A filled listing was made some
-hours before, at the price it sells for; the orders that stay unfilled are what the book shows. Ask prices
-follow the true value with a mark-up: they carry some information about the token's value, with noise.
+Here: the order book's events of one day. Not here: the trades (`sources.simulator.market`). A filled listing was made
+some hours before, at the price it sells for; the orders that stay unfilled are what the book shows. Ask prices follow
+the true value with a mark-up: they carry some information about the token's value, with noise.
 """
 
 from __future__ import annotations

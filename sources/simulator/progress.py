@@ -1,6 +1,7 @@
 """How far a simulated market has run.
 
-Here: the state between two days. Not here: a day (`timeline`), files (`checkpoints`).
+Here: the state between two days. Not here: a day (`sources.simulator.timeline`), files
+(`sources.simulator.checkpoints`).
 """
 
 from __future__ import annotations

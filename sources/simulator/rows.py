@@ -1,7 +1,8 @@
 """From a day's trades and orders to rows of the raw contract.
 
-Here: columns, currencies, the odd rows every market has, and the faults that change a row's content. Not
-here: who trades what (`market`, `orders`) and on which day a row arrives (`timeline`).
+Here: columns, currencies, the odd rows every market has, and the faults that change a row's content. Not here: who
+trades what (`sources.simulator.market`, `sources.simulator.orders`) and on which day a row arrives
+(`sources.simulator.timeline`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The simulated market as a `Source`, together with its hidden true values.
 
-Here: windows of known time, and the truth tables. Not here: how the market runs (`timeline`).
+Here: windows of known time, and the truth tables. Not here: how the market runs (`sources.simulator.timeline`).
 
 Read all tables of one window (up to about a month at 3,000 collections) before the next one: what was made
 for the window is kept in memory, so the market runs once.

@@ -1,8 +1,8 @@
 """The market day by day, in the order in which it becomes known.
 
-Here: running the market forward, sorting rows into the days on which they arrive, keeping what was
-made, and going back to a checkpoint. Not here: what a day contains (`market`, `orders`, `rows`,
-`launches`).
+Here: running the market forward, sorting rows into the days on which they arrive, keeping what was made, and going
+back to a checkpoint. Not here: what a day contains (`sources.simulator.market`, `sources.simulator.orders`,
+`sources.simulator.rows`, `sources.simulator.launches`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The trades of one day with buyers and sellers: sales, bundles, wash round trips and gifts.
 
 Here: putting a day's trades together so that every seller owns what is sold. Not here: which tokens sell
-and at what price (`market`). Times are microseconds since the start of the simulation.
+and at what price (`sources.simulator.market`). Times are microseconds since the start of the simulation.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What does not change while the market runs: collections, tokens, traits and their premiums.
 
-Here: everything drawn once from the seed. Not here: the market's course (`market`). Tokens of all
+Here: everything drawn once from the seed. Not here: the market's course (`sources.simulator.market`). Tokens of all
 collections are in one long array; collection k owns positions offsets[k] to offsets[k + 1]; a token's id
 is its position in the collection, counted from 1.
 """

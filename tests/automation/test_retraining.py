@@ -14,11 +14,12 @@ import pytest
 from lake.config import LakeConfig
 from lake.connection import Lake
 from ml.monitoring.online_error import TABLE as ONLINE
-from ml.retraining.queue import mark_launched, mark_trained, release
+from ml.retraining.queue import mark_launched, mark_trained, read_queue, release
 from ml.retraining.tables import QUEUE
 from ml.tables.registry import TABLES
 from orchestration.definitions import build_defs
 from orchestration.models.jobs import retrain_worklist
+from orchestration.models.worklist import collections_of
 from orchestration.partitions import collections
 from orchestration.resources import Assay
 from orchestration.retraining.queueing import queue_work
@@ -99,7 +100,7 @@ class HomeWithQueue:
 
 
 def keys_of(request: Any) -> list[str]:
-    return list(request.run_config["ops"]["train_worklist"]["config"]["collections"])
+    return collections_of(request.run_config)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,7 @@ def home(lake: Lake) -> Iterator[HomeWithQueue]:
         yield HomeWithQueue(lake, instance)
     with lake.write("the next test begins with nothing") as con:
         con.execute(f"delete from {QUEUE}")
+        con.execute("delete from ops.set_aside")
 
 
 def test_the_most_valuable_are_trained_in_one_run_up_to_the_cap_and_the_days_budget(
@@ -250,3 +252,19 @@ def test_one_setting_enables_every_schedule_and_sensor(tmp_path: Path) -> None:
     sensors = {s.name: s.default_status for s in on.sensors or []}
     assert {RETRAIN_DRIFTED, "roll_back_worse", "discover_collections", "deliver_alerts"} <= set(sensors)
     assert set(sensors.values()) == {dg.DefaultSensorStatus.RUNNING}
+
+
+def test_collections_whose_sales_are_set_aside_wait_and_cost_no_budget(home: HomeWithQueue) -> None:
+    home.queue(7)
+    with home.assay.lake.write("set aside") as con:
+        con.execute(
+            "insert into ops.set_aside by name select 'features.sale_features' as stage, collection"
+            f" from {QUEUE} where collection < 'c0003'"
+        )
+        con.execute(
+            "insert into ops.set_aside by name select 'features.token_features' as stage, 'c0005' as collection"
+        )
+    assert home.asked() == ["c0003", "c0004", "c0005", "c0006"]
+    assert home.states() == {"queued": 7}
+    with home.assay.lake.read() as con:
+        assert read_queue(con, home.as_of).queued == ("c0003", "c0004", "c0005", "c0006")

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ASSAY = str(Path(sys.executable).parent / "assay")
+from tests.command import Done, assay
+
 HEADER = "collection,token_id,timestamp,price,currency,buyer,seller"
 
 
-def _assay(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [ASSAY, *arguments], capture_output=True, text=True, check=False, env={**os.environ, **environment}
-    )
-
-
-def _run_files(tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    return _assay(
+def _run_files(tmp_path: Path) -> Done:
+    return assay(
         "run",
         "--json",
         "--source",
@@ -86,14 +78,14 @@ def test_a_truncated_parquet_file(data, tmp_path):
 )
 def test_a_mistyped_home_is_refused_and_not_begun(command, tmp_path):
     home = tmp_path / "hmoe"
-    done = _assay(*command, "--home", str(home))
+    done = assay(*command, "--home", str(home))
     assert done.returncode == 2
     assert f"{home} is no Assay home" in done.stderr
     assert not home.exists()
 
 
 def test_a_wrong_setting(tmp_path):
-    done = _assay("run", "--home", str(tmp_path), ASSAY_SOURCE="excel")
+    done = assay("run", "--home", str(tmp_path), ASSAY_SOURCE="excel")
     assert done.returncode == 2
     assert "'simulator' or 'files'" in done.stderr
 

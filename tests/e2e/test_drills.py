@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,8 +14,8 @@ from orchestration.reliability.drills.evidence import Losses
 from orchestration.reliability.drills.passes import Incident
 from orchestration.reliability.drills.timeline import judge_incidents, judge_losses, judge_messages
 from sources.simulator.config import FAULTS
+from tests.command import assay
 
-ASSAY = str(Path(sys.executable).parent / "assay")
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 START = datetime(2025, 3, 2)  # noqa: DTZ001 - the lake keeps naive UTC
 
@@ -29,7 +27,7 @@ def test_every_fault_of_the_simulator_has_a_drill():
 
 
 def test_every_drill_is_listed_and_documented():
-    listed = subprocess.run([ASSAY, "drill", "--list"], capture_output=True, text=True, check=True).stdout
+    listed = assay("drill", "--list").stdout
     page = (DOCS / "how-to" / "drills.md").read_text()
     for drill in DRILLS:
         assert drill.name in listed
@@ -39,7 +37,7 @@ def test_every_drill_is_listed_and_documented():
 def test_an_unknown_drill_is_answered_with_what_comes_close():
     with pytest.raises(HomeError, match="did you mean outage"):
         drill_of("outtage")
-    done = subprocess.run([ASSAY, "drill", "outtage"], capture_output=True, text=True, check=False)
+    done = assay("drill", "outtage")
     assert done.returncode == 2
     assert "did you mean outage" in done.stderr
 

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import random
 import re
-import subprocess
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,9 +18,9 @@ from typer.testing import CliRunner
 from lake.config import LakeConfig
 from lake.connection import Lake
 from orchestration.cli.app import app
+from tests.command import assay
 from tests.names import HOSTILE
 
-ASSAY = str(Path(sys.executable).parent / "assay")
 OWNER = f"0x{'b' * 40}"
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
@@ -32,13 +29,7 @@ pytestmark = pytest.mark.slow
 
 def _run(home: Path, *arguments: str) -> None:
     """A command that runs jobs, as a user starts it."""
-    done = subprocess.run(
-        [ASSAY, arguments[0], "--home", str(home), *arguments[1:]],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "ASSAY_REFITS": "2"},
-    )
+    done = assay(arguments[0], "--home", str(home), *arguments[1:], ASSAY_REFITS="2")
     assert done.returncode == 0, done.stderr[-3000:]
     assert not CONTROL.search(done.stdout + done.stderr)
 

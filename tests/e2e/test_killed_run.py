@@ -28,6 +28,7 @@ def _start(home: Path) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        env={**os.environ, "ASSAY_REFITS": "2"},
     )
 
 

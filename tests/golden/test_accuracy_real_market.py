@@ -13,6 +13,9 @@ from ml.index.update import update_index
 from ml.registry.artifacts import ArtifactStore
 from ml.training.pooled import train_pooled
 from ml.training.pooled_tables import record_pooled
+from orchestration.models.assets import pooled_config
+from orchestration.resources import Assay
+from orchestration.settings import load_settings
 from tests.homes import real_marts
 from tests.integration.marts_market import new_lake
 
@@ -21,16 +24,17 @@ pytestmark = [pytest.mark.golden, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The accuracy report of the pooled pipeline on the whole bundle."""
+    """The accuracy report of the pooled pipeline on the whole bundle, with the settings of `assay run`."""
     folder = tmp_path_factory.mktemp("accuracy")
     shutil.copytree(real_marts(tmp_path_factory), folder / "home")
-    lake = new_lake(folder / "home")
+    lake, assay = new_lake(folder / "home"), Assay(load_settings(home=folder / "home"))
     with lake.write("index") as con:
-        update_index(con, threads=2)
+        update_index(con, threads=assay.settings.threads)
     with lake.write("features") as con:
         update_sale_features(con)
     with lake.read() as con:
-        outcome = train_pooled(con, ArtifactStore(folder / "artifacts"), run_id="golden")
+        artifacts = ArtifactStore(folder / "artifacts")
+        outcome = train_pooled(con, artifacts, run_id="golden", config=pooled_config(assay))
     with lake.write("prior") as con:
         record_pooled(con, outcome)
     with lake.read() as con:

@@ -7,7 +7,7 @@ off or in a currency without a rate; tokens are washed; traits are revealed and 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from lake.connection import Lake
 from lake.dbt import dbt_environment
 from lake.extensions import install_extensions
 from ml.tables.registry import TABLES
+from orchestration.ingestion.days import insert_rows
 from orchestration.marts.dbt_runner import environment, invoke_dbt
 from orchestration.marts.manifest import prepared_manifest
 from orchestration.resources import DBT_PROJECT
@@ -34,12 +35,25 @@ def new_lake(home: Path | LakeConfig) -> Lake:
     return Lake(home if isinstance(home, LakeConfig) else LakeConfig(home, memory_limit="1GB"), TABLES)
 
 
-def write_rows(lake: Lake, tables: dict[str, list[Row]]) -> None:
+def write_rows(
+    lake: Lake, tables: dict[str, list[Row]], delivered_by: Callable[[Row], str] = lambda _: "test"
+) -> None:
+    """Insert rows as the ingestion does, each as if the source that `delivered_by` names had delivered it."""
     with lake.write("test rows") as con:
         for name, rows in tables.items():
-            if rows:
-                batch = pa.Table.from_pylist(rows, schema=RAW_TABLES[name].schema)  # noqa: F841 - read by DuckDB
-                con.execute(f"insert into raw.{name} by name select * from batch")
+            for source in sorted({delivered_by(row) for row in rows}):
+                own = [row for row in rows if delivered_by(row) == source]
+                con.register("batch", pa.Table.from_pylist(own, schema=RAW_TABLES[name].schema))
+                insert_rows(con, source, name, "select * from batch", {})
+
+
+def configure(lake: Lake, **priorities: int) -> None:
+    """Configure sources with these priorities."""
+    with lake.write("test sources") as con:
+        for name, priority in priorities.items():
+            con.execute(
+                "insert into ops.sources (name, kind, priority) values (?, 'files', ?)", [name, priority]
+            )
 
 
 class Marts:

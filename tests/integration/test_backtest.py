@@ -16,6 +16,7 @@ import pytest
 from lake.config import LakeConfig
 from lake.connection import Lake
 from ml.ledger.ledger import LEDGER_SCHEMA
+from tests.command import Done, assay
 
 ASSAY = str(Path(sys.executable).parent / "assay")
 WINDOW = ("--from", "2025-02-15", "--to", "2025-03-17", "--refit-every", "10d")
@@ -23,15 +24,12 @@ WINDOW = ("--from", "2025-02-15", "--to", "2025-03-17", "--refit-every", "10d")
 pytestmark = pytest.mark.slow
 
 
-def _environment(home: Path) -> dict[str, str]:
-    market = {"ASSAY_COLLECTIONS": "8", "ASSAY_DAYS": "90", "ASSAY_REFITS": "2", "ASSAY_HOME": str(home)}
-    return {**os.environ, **market}
+def _market(home: Path) -> dict[str, str]:
+    return {"ASSAY_COLLECTIONS": "8", "ASSAY_DAYS": "90", "ASSAY_REFITS": "2", "ASSAY_HOME": str(home)}
 
 
-def _assay(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [ASSAY, "backtest", *options], capture_output=True, text=True, check=False, env=_environment(home)
-    )
+def _assay(home: Path, *options: str) -> Done:
+    return assay("backtest", *options, **_market(home))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +68,7 @@ def test_killed_and_run_again_it_writes_the_same_bytes(home: tuple[Path, Path, d
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=_environment(folder),
+        env={**os.environ, **_market(folder)},
     )
     while not (parts / "period-000.json").exists() and running.poll() is None:
         time.sleep(0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import numpy as np
 import pytest
 
 from lake.connection import Lake, current_snapshot
+from orchestration.marts.dbt_runner import environment
 from tests.integration.marts_market import (
     START,
     Marts,
     Row,
     by_arrival,
+    configure,
     merged,
     new_lake,
     troubled_market,
@@ -46,6 +49,7 @@ MODELS = (
     "marts.fct_realized_gains",
     "marts.fct_wallet_positions",
     "marts.moves_reconciliation",
+    "marts.sales_reported_twice",
 )
 
 
@@ -57,10 +61,22 @@ def differing_rows(con: duckdb.DuckDBPyConnection, table: str, before: int) -> s
     return f"{table}: incremental only {lost}; full refresh only {new}" if lost or new else None
 
 
+def one_source(_: Row) -> str:
+    return "one"
+
+
+def by_source_of_row(row: Row) -> str:
+    return str(row["source"])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [7])
-def test_days_in_random_order_equal_a_full_refresh(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "delivered_by"), [(7, one_source), (8, by_source_of_row)])
+def test_days_in_random_order_equal_a_full_refresh(
+    tmp_path: Path, seed: int, delivered_by: Callable[[Row], str]
+) -> None:
+    """One source; and two, of which the one that reports later is preferred."""
     lake = new_lake(tmp_path / "home")
+    configure(lake, **({"one": 1} if delivered_by is one_source else {"one": 2, "two": 1}))
     marts = Marts(lake, tmp_path)
     rng = np.random.default_rng(seed)
     market = troubled_market(seed)
@@ -69,21 +85,33 @@ def test_days_in_random_order_equal_a_full_refresh(tmp_path: Path, seed: int) ->
     arrivals = by_arrival(market)
     order = rng.permutation(sorted(arrivals))
     for days in np.array_split(order, 3):
-        write_rows(lake, merged(arrivals[day] for day in days))
+        write_rows(lake, merged(arrivals[day] for day in days), delivered_by)
         marts.dbt("run")
     for rows in late:
-        write_rows(lake, rows)
+        write_rows(lake, rows, delivered_by)
         marts.dbt("run")
     assert only_tails_were_built(lake)
+    assert executed(tmp_path, "fct_sales") == "select 'unchanged'"
     reorganise(lake)
     marts.dbt("run")
     before = lake.snapshot_id()
     marts.dbt("run", "--full-refresh")
+    assert "insert into" in executed(tmp_path, "fct_sales")
     with lake.read() as con:
         assert current_snapshot(con) > before
         problems = [difference for table in MODELS if (difference := differing_rows(con, table, before))]
         assert not problems, "\n".join(problems)
         every_rule_had_work_to_do(con)
+    marts.dbt("run")
+    assert executed(tmp_path, "fct_sales") == "select 'unchanged'", "nothing is new after a full refresh"
+    with environment({"ASSAY_DBT_SHARED": "other macros"}):
+        marts.dbt("run")
+    assert "insert into" in executed(tmp_path, "fct_sales")
+
+
+def executed(scratch: Path, model: str) -> str:
+    """The statement that dbt has run last for a model."""
+    return (scratch / "target" / "run" / "assay" / "models" / "marts" / f"{model}.sql").read_text().strip()
 
 
 def stragglers(market: dict[str, list[Row]]) -> list[dict[str, list[Row]]]:

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from lake.config import LakeConfig
 from lake.connection import Lake
-from orchestration.definitions import build_defs
-from orchestration.home import open_instance
+from ml.portfolio.valuation import tokens_of, value_portfolio
+from ml.registry.artifacts import ArtifactStore
+from orchestration.definitions import build_defs, open_location
+from orchestration.home import open_instance, prepare_home
+from orchestration.runs.job_runner import JobRunner
+from orchestration.runs.main_job import ingest_and_build
 from orchestration.settings import load_settings
+from serving.api.app import build_app
+from serving.api.config import ApiConfig
+from serving.store.protocol import TokenQuery
+from serving.store.publication import PublicationConfig, publish
+from serving.store.reasons import ReasonsConfig
+from serving.store.sqlite_store import SqliteStore
+from serving.views.portfolio import wallet_answer
+from tests.command import assay
 from tests.homes import finished_market
 from tests.lake_content import content, differences
 
-ASSAY = str(Path(sys.executable).parent / "assay")
-
 pytestmark = pytest.mark.slow
-
-
-def _run(home: Path, *options: str) -> dict:
-    done = subprocess.run(
-        [ASSAY, "run", "--json", "--home", str(home), *options], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,48 @@ def test_the_json_has_its_documented_fields(home):
     assert promised <= set(summary)
     assert {"name", "seconds", "rows"} == set(summary["stages"][0])
     assert all(row["difference"] == 0 for row in summary["reconciliation"])
+
+
+def test_the_published_store_has_what_the_lake_has(home):
+    folder, _ = home
+    edition = SqliteStore(folder / "serving").current()
+    with _lake(folder).read() as con:
+        rows = con.execute(
+            "select collection, token_id, estimate_eth, grade, no_value_reason from predictions.token_estimates"
+        ).fetchall()
+        owner = con.execute("select mode(owner) from marts.fct_holdings").fetchone()[0]
+        portfolio = value_portfolio(con, tokens_of(con, owner))
+    numbers = {name: edition.resolve(name, "name")[0].id for name in {row[0] for row in rows}}
+    published = edition.estimates([(numbers[row[0]], row[1]) for row in rows])
+    for collection, token, *expected in rows:
+        answer = json.loads(published[numbers[collection], token])
+        assert [answer[name] for name in ("estimate_eth", "grade", "no_value_reason")] == expected
+    wallet = json.loads(wallet_answer(edition, owner, now=0.0))
+    assert wallet["value_eth"] == pytest.approx(portfolio.sum_eth)
+    assert wallet["interval_80_eth"] == pytest.approx([portfolio.lower_80_eth, portfolio.upper_80_eth])
+    assert wallet["interval_method"] == portfolio.method
+
+
+def test_reasons_add_up_to_the_published_estimate_computed_on_demand_and_published(home, tmp_path):
+    folder, _ = home
+    config = PublicationConfig(reasons=ReasonsConfig(collections=1, tokens=5))
+    with _lake(folder).read() as con:
+        publish(
+            con, tmp_path, datetime.fromisoformat("2026-01-01"), ArtifactStore(folder / "artifacts"), config
+        )
+    edition = SqliteStore(tmp_path).current()
+    best = json.loads(edition.collections("value", True, None, 1)[0][2])["collection"]
+    (number,) = (found.id for found in edition.resolve(best, "name"))
+    asked = ApiConfig(folder / "serving", folder / "api", lake=_lake(folder).config, time_limit_s=300.0)
+    with TestClient(build_app(asked)) as client:
+        for token in edition.tokens(number, TokenQuery(by="value", descending=True, limit=5)):
+            published = json.loads(edition.explanation(number, token.token))
+            answer = client.get(f"/v1/tokens/{best}/{token.token}/explanation")
+            assert answer.status_code == 200
+            assert {name: answer.json()[name] for name in published} == published
+            assert published["consistent"]
+            assert sum(step["eth_effect"] for step in published["steps"]) == pytest.approx(token.rank_eth)
+            assert published["watermark"].endswith("Z")
 
 
 def test_nothing_in_an_estimate_was_known_at_or_after_its_as_of(home):
@@ -129,10 +173,17 @@ def _decisions(home: Path) -> int:
 def test_more_days_give_the_facts_and_features_of_a_run_from_scratch(home, tmp_path):
     """Incremental equals full, through every stage that has no model in it."""
     folder, _ = home
-    _run(folder, "--days", "124")
-    _run(tmp_path, "--collections", "12", "--days", "124")
     stages = ("raw", "marts", "features")
-    at_once, day_by_day = (content(_lake(home), stages) for home in (tmp_path, folder))
+    found = []
+    for longer in (folder, tmp_path):
+        settings = load_settings(home=longer, collections=12, days=124)
+        prepare_home(settings)
+        with open_instance(settings) as instance:
+            runner = JobRunner(open_location(settings), instance)
+            ingest_and_build(runner)
+            runner.run("score", assets=["token_features"])
+        found.append(content(_lake(longer), stages))
+    day_by_day, at_once = found
     # A collection without a new sale keeps the features of its last build (with that `as_of`).
     for tables in (at_once, day_by_day):
         del tables["features.token_features"]
@@ -146,12 +197,7 @@ def test_a_training_out_of_turn_learns_the_sales_since_the_last_prediction_of_th
             "select collection from features.sale_features group by 1 order by count(*) desc limit 1"
         ).fetchone()
         assert _newest(con, "predictions.prior_walk_forward") < _newest(con, "features.sale_features")
-    done = subprocess.run(
-        [ASSAY, "retrain", busiest, "--reason", "a test", "--home", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = assay("retrain", busiest, "--reason", "a test", "--home", str(folder))
     assert done.returncode == 0, done.stderr[-3000:]
     with _lake(folder).read() as con:
         assert _newest(con, "predictions.prior_walk_forward") == _newest(con, "features.sale_features")
@@ -176,11 +222,6 @@ def test_tuning_keeps_its_trials_and_its_verdict_or_the_reason_for_none(home):
 
 
 def _tune(home: Path, budget: str) -> list[dict]:
-    done = subprocess.run(
-        [ASSAY, "tune", "--json", "--home", str(home), "--scope", "pooled", "--budget", budget],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = assay("tune", "--json", "--home", str(home), "--scope", "pooled", "--budget", budget)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)

@@ -86,7 +86,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = settings_of(folder)
     prepare_home(settings)
     with open_instance(settings) as instance:
-        ingest_and_build(open_location(settings), instance)
+        ingest_and_build(JobRunner(open_location(settings), instance))
     return folder
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.homes import made_once
 from tests.leaks.market import Home, Tables, base_market
 from tests.leaks.plants import planted
 
@@ -25,9 +28,13 @@ class Case:
 
 @pytest.fixture(scope="session")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
-    home = Home(tmp_path_factory.mktemp("leaks"))
-    base = base_market()
-    home.ingest(base)
-    before = home.published()
-    home.ingest(planted(base))
-    return Case(base, home, before, home.published())
+    def make(folder: Path) -> None:
+        home = Home(folder)
+        home.ingest(base_market())
+        before = home.published()
+        home.ingest(planted(base_market()))
+        (folder / "published.pickle").write_bytes(pickle.dumps((before, home.published())))
+
+    folder = made_once(tmp_path_factory, "leaks", make)
+    before, after = pickle.loads((folder / "published.pickle").read_bytes())
+    return Case(base_market(), Home(folder), before, after)

@@ -18,6 +18,7 @@ from ml.index.update import update_index
 from ml.pricing.scoring import score
 from ml.training.pooled import train_pooled
 from ml.training.pooled_tables import record_pooled
+from orchestration.ingestion.days import insert_rows
 from sources.contract import RAW_TABLES
 from sources.registry import open_source
 from tests.integration.marts_market import sale, write_rows
@@ -104,8 +105,8 @@ class WashMarket:
         with home.lake.write("market") as con:
             for name in RAW_TABLES:
                 for batch in source.read(name, source.first_known(), self.end):
-                    incoming = batch.rows  # noqa: F841 - read by DuckDB
-                    con.execute(f"insert into raw.{name} by name select * from incoming")
+                    con.register("incoming", batch.rows)
+                    insert_rows(con, source.name, name, "select * from incoming", {})
         # A bystander trades to the end, so that the market is covered until the same time before and after.
         last = self.end - timedelta(microseconds=1)
         bystander = sale(1, collection="bystander", at=last, source="simulator", chain="simulated")

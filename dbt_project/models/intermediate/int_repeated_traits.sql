@@ -38,7 +38,8 @@ frequencies as (
     group by all
 ),
 
--- the newest value counts (traits are revealed and corrected); the same value reported twice counts once
+-- the newest value of the preferred source counts (traits are revealed and corrected); the same value reported twice
+-- counts once
 newest as (
     select
         collection,
@@ -50,10 +51,10 @@ newest as (
     from (
         select
             *,
-            max(known_at) over (partition by collection, token_id, trait_key) as newest_known_at
+            max((-priority, known_at)) over (partition by collection, token_id, trait_key) as newest
         from repeated_traits
     ) as dated
-    where known_at = newest_known_at
+    where (-priority, known_at) = newest
     group by all
 ),
 

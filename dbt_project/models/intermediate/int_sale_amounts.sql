@@ -6,12 +6,68 @@
     )
 }}
 
-with classified as (
+with standing as (
     select * from {{ ref("int_sales_classified") }}
     where
         -- other reports of a sale, and sales that a reorganisation removed
         coalesce(exclusion_reason, '') not in ('superseded', 'duplicate', 'duplicate_other_source')
         and {{ is_dirty_position("int_sales_classified") if is_incremental() else "true" }}
+),
+
+sources as (
+    select
+        name,
+        priority
+    from {{ target.database }}.ops.sources
+),
+
+reports as (
+    select
+        standing.* exclude (tx_hash),
+        {{ transaction_of("standing") }} as tx_hash,
+        not starts_with(standing.tx_hash, 'row:') as has_tx_hash,
+        {{ reporter("standing") }} as reporter,
+        coalesce(sources.priority, 1) as priority,
+        coalesce(standing.exclusion_reason in ('missing_price', 'zero_price', 'no_rate'), false) as is_unpriced
+    from standing
+    left join sources on standing.delivered_by = sources.name
+),
+
+-- Reports without a price are not classified as those of another source. They are no sales of their own where
+-- another source reports the sale: one with a price counts, then the preferred source.
+first_reports as (
+    select *
+    from reports
+    qualify
+        first_value(reporter) over (
+            partition by chain, collection, token_id, tx_hash
+            order by is_unpriced, priority, known_at, time_uncertainty_s, source, source_row
+        ) = reporter
+),
+
+reported_by_other_source as (
+    select distinct later.sale_id
+    from first_reports as later
+    inner join first_reports as earlier
+        on
+            later.collection = earlier.collection
+            and later.token_id = earlier.token_id
+            and later.reporter <> earlier.reporter
+            and (
+                earlier.is_unpriced, earlier.priority, earlier.known_at, earlier.time_uncertainty_s, earlier.reporter
+            )
+            < (later.is_unpriced, later.priority, later.known_at, later.time_uncertainty_s, later.reporter)
+            and coalesce(later.buyer = earlier.buyer, true)
+            and coalesce(later.seller = earlier.seller, true)
+            and abs(epoch(later.event_time) - epoch(earlier.event_time))
+            <= later.time_uncertainty_s + earlier.time_uncertainty_s
+    where later.is_unpriced and not (later.has_tx_hash and earlier.has_tx_hash)
+),
+
+classified as (
+    select first_reports.* exclude (has_tx_hash, reporter, priority, is_unpriced)
+    from first_reports
+    anti join reported_by_other_source on first_reports.sale_id = reported_by_other_source.sale_id
 ),
 
 amounts as (
@@ -40,7 +96,10 @@ joined as (
         classified.price_native > 0 and classified.price_eth > 0 as is_priced
     from classified
     left join amounts
-        on classified.source = amounts.source and classified.source_row = amounts.source_row
+        on
+            classified.delivered_by is not distinct from amounts.delivered_by
+            and classified.source = amounts.source
+            and classified.source_row = amounts.source_row
 ),
 
 in_wei as (

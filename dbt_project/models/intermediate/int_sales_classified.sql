@@ -61,6 +61,7 @@ compared as (
 unpriced as (
     select
         sale_id,
+        delivered_by,
         source_row,
         collection,
         token_id,
@@ -73,6 +74,7 @@ unpriced as (
 accepted_bids as (
     select
         unpriced.sale_id,
+        unpriced.delivered_by,
         unpriced.source_row,
         any_value(bids.price_native) as price_native,
         any_value(bids.currency) as currency
@@ -97,7 +99,10 @@ priced_in_currency as (
         coalesce(accepted_bids.currency, compared.currency) as currency
     from compared
     left join accepted_bids
-        on compared.sale_id = accepted_bids.sale_id and compared.source_row = accepted_bids.source_row
+        on
+            compared.sale_id = accepted_bids.sale_id
+            and compared.delivered_by is not distinct from accepted_bids.delivered_by
+            and compared.source_row = accepted_bids.source_row
 ),
 
 -- the rates that were known when the sale happened
@@ -118,8 +123,8 @@ in_ether as (
     from with_rates
 ),
 
--- A row is classified only by rows known no later than itself, so a later arrival changes no earlier classification.
--- Most transactions hold one row and need no comparison.
+-- A row is classified only by rows known no later than itself, and by those of a preferred source; a report that
+-- arrives from one classifies earlier ones again (mark_changes). Most transactions hold one row and need no comparison.
 shared_transactions as (
     select
         chain,
@@ -133,7 +138,7 @@ single_rows as (
     select
         in_ether.*,
         1 as report_number,
-        in_ether.source as first_source,
+        {{ reporter("in_ether") }} as first_reporter,
         1 as tokens_in_tx
     from in_ether
     anti join shared_transactions using (chain, tx_hash)
@@ -144,14 +149,16 @@ rows_of_shared_transactions as (
         in_ether.*,
         row_number() over (
             partition by
-                in_ether.chain, in_ether.tx_hash, in_ether.log_index, in_ether.sub_index, in_ether.is_superseded
-            order by in_ether.known_at, in_ether.time_uncertainty_s, in_ether.source, in_ether.source_row
+                in_ether.sale_id, in_ether.is_superseded
+            order by
+                in_ether.priority, in_ether.known_at, in_ether.time_uncertainty_s, in_ether.source, in_ether.source_row
         ) as report_number,
-        first_value(in_ether.source) over (
+        first_value({{ reporter("in_ether") }}) over (
             partition by
                 in_ether.chain, in_ether.tx_hash, in_ether.collection, in_ether.token_id, in_ether.is_report
-            order by in_ether.known_at, in_ether.time_uncertainty_s, in_ether.source, in_ether.source_row
-        ) as first_source,
+            order by
+                in_ether.priority, in_ether.known_at, in_ether.time_uncertainty_s, in_ether.source, in_ether.source_row
+        ) as first_reporter,
         row_number() over (
             partition by
                 in_ether.chain, in_ether.tx_hash, in_ether.collection, in_ether.token_id, in_ether.is_superseded
@@ -178,11 +185,14 @@ with_context as (
     select * from counted
 ),
 
--- Without a transaction hash two sources, or two files of one, report the same sale if token, price and time agree.
+-- Without a transaction hash two sources, or two files of one, report the same sale if token, price, parties and time
+-- agree.
 with_reporter as (
     select
         *,
-        source || ' ' || coalesce(regexp_extract(source_row, '^(.*):[^:]*$', 1), '') as reporter
+        {{ reporter("with_context") }}
+        || ' '
+        || coalesce(regexp_extract(source_row, '^(.*):[^:]*$', 1), '') as reporter
     from with_context
 ),
 
@@ -206,6 +216,7 @@ reported_twice as (
 reported_by_other_source as (
     select distinct
         later.sale_id,
+        later.delivered_by,
         later.source,
         later.source_row
     from reported_twice as later
@@ -214,8 +225,10 @@ reported_by_other_source as (
             later.collection = earlier.collection
             and later.token_id = earlier.token_id
             and later.reporter <> earlier.reporter
-            and (earlier.known_at, earlier.time_uncertainty_s, earlier.reporter)
-            < (later.known_at, later.time_uncertainty_s, later.reporter)
+            and (earlier.priority, earlier.known_at, earlier.time_uncertainty_s, earlier.reporter)
+            < (later.priority, later.known_at, later.time_uncertainty_s, later.reporter)
+            and coalesce(later.buyer = earlier.buyer, true)
+            and coalesce(later.seller = earlier.seller, true)
             and abs(later.price_eth - earlier.price_eth)
             <= {{ var("same_price_tolerance") }} * greatest(later.price_eth, earlier.price_eth)
             and abs(epoch(later.event_time) - epoch(earlier.event_time))
@@ -232,7 +245,7 @@ classified as (
             when with_context.price_native is null then 'missing_price'
             when with_context.price_native = 0 then 'zero_price'
             when with_context.price_eth is null then 'no_rate'
-            when with_context.source <> with_context.first_source then 'duplicate_other_source'
+            when {{ reporter("with_context") }} <> with_context.first_reporter then 'duplicate_other_source'
             when reported_by_other_source.sale_id is not null then 'duplicate_other_source'
             when with_context.sale_type = 'primary' then 'primary_sale'
             when with_context.is_bundle_share then 'bundle'
@@ -241,6 +254,7 @@ classified as (
     left join reported_by_other_source
         on
             with_context.sale_id = reported_by_other_source.sale_id
+            and with_context.delivered_by is not distinct from reported_by_other_source.delivered_by
             and with_context.source = reported_by_other_source.source
             and with_context.source_row = reported_by_other_source.source_row
 ),
@@ -270,6 +284,7 @@ final as (
         marketplace,
         buyer,
         seller,
+        delivered_by,
         source,
         source_row
     from classified

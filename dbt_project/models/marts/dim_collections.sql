@@ -1,3 +1,11 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_scope",
+        replaces="true",
+    )
+}}
+
 with collections as (
     select * from {{ ref("stg_collections") }}
 ),

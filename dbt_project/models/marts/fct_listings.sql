@@ -45,7 +45,7 @@ repeated as (
     having count(*) > 1
 ),
 
--- an event that was reported twice counts once, as it was first known
+-- an event that was reported twice counts once, as the preferred source first had it
 first_reports as (
     select reports.*
     from reports
@@ -56,7 +56,7 @@ first_reports as (
     semi join repeated on reports.listing_event_id = repeated.listing_event_id
     qualify row_number() over (
         partition by reports.listing_event_id
-        order by reports.known_at, reports.event_time, reports.source, reports.source_row
+        order by reports.priority, reports.known_at, reports.event_time, reports.source, reports.source_row
     ) = 1
 ),
 

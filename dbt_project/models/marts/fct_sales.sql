@@ -261,6 +261,7 @@ final as (
         end as wash_rules,
         with_outliers.is_low_outlier,
         positions.seq is not null as is_arms_length,
+        with_outliers.delivered_by,
         with_outliers.source
     from with_outliers
     left join positions on with_outliers.sale_id = positions.sale_id

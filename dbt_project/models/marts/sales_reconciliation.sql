@@ -1,3 +1,11 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_scope",
+        replaces="true",
+    )
+}}
+
 {%- set reasons = [
     "superseded",
     "duplicate",
@@ -28,18 +36,20 @@ sales as (
 
 raw_counts as (
     select
+        delivered_by,
         source,
         count(*) as accepted
     from raw_sales
-    group by source
+    group by all
 ),
 
 quarantine_counts as (
     select
+        delivered_by,
         source,
         count(*) as quarantined
     from quarantine
-    group by source
+    group by all
 ),
 
 exclusion_counts as (
@@ -47,32 +57,47 @@ exclusion_counts as (
         {% for reason in reasons -%}
         count(*) filter (where exclusion_reason = '{{ reason }}') as excluded_{{ reason }},
         {% endfor -%}
+        delivered_by,
         source
     from classified
-    group by source
+    group by all
 ),
 
 mart_counts as (
     select
+        delivered_by,
         source,
         count(*) as in_fct_sales,
         count(*) filter (where is_arms_length) as arms_length
     from sales
-    group by source
+    group by all
 ),
 
 sources as (
-    select source from raw_counts
+    select
+        delivered_by,
+        source
+    from raw_counts
     union
-    select source from quarantine_counts
+    select
+        delivered_by,
+        source
+    from quarantine_counts
     union
-    select source from exclusion_counts
+    select
+        delivered_by,
+        source
+    from exclusion_counts
     union
-    select source from mart_counts
+    select
+        delivered_by,
+        source
+    from mart_counts
 ),
 
 counted as (
     select
+        sources.delivered_by,
         sources.source,
         coalesce(raw_counts.accepted, 0) + coalesce(quarantine_counts.quarantined, 0) as raw_rows,
         coalesce(quarantine_counts.quarantined, 0) as quarantined,
@@ -82,10 +107,14 @@ counted as (
         coalesce(mart_counts.in_fct_sales, 0) as in_fct_sales,
         coalesce(mart_counts.arms_length, 0) as arms_length
     from sources
-    left join raw_counts on sources.source = raw_counts.source
-    left join quarantine_counts on sources.source = quarantine_counts.source
-    left join exclusion_counts on sources.source = exclusion_counts.source
-    left join mart_counts on sources.source = mart_counts.source
+    left join raw_counts
+        on sources.delivered_by = raw_counts.delivered_by and sources.source = raw_counts.source
+    left join quarantine_counts
+        on sources.delivered_by = quarantine_counts.delivered_by and sources.source = quarantine_counts.source
+    left join exclusion_counts
+        on sources.delivered_by = exclusion_counts.delivered_by and sources.source = exclusion_counts.source
+    left join mart_counts
+        on sources.delivered_by = mart_counts.delivered_by and sources.source = mart_counts.source
 ),
 
 -- every row of a source is counted in exactly one place

@@ -1,8 +1,8 @@
 with source as (
-    select * from {{ source("raw", "collections") }}
+    {{ by_source("collections") }}
 ),
 
--- the newest row of a collection; among equals, one with a supply is preferred
+-- the newest row of the preferred source; among equals, one with a supply
 final as (
     select
         collection,
@@ -15,7 +15,7 @@ final as (
     from source
     qualify row_number() over (
         partition by collection
-        order by known_at desc, supply is null, source asc, source_row asc
+        order by priority asc, known_at desc, supply is null, source asc, source_row asc
     ) = 1
 )
 

@@ -1,9 +1,9 @@
 with source as (
-    select * from {{ source("raw", "exchange_rates") }}
+    {{ by_source("exchange_rates") }}
     where rate > 0
 ),
 
--- one rate per symbol and known_at; the finer series wins, then the first source by name
+-- one rate per symbol and known_at: of the preferred source, then of the finer series
 final as (
     select
         symbol,
@@ -15,7 +15,7 @@ final as (
     from source
     qualify row_number() over (
         partition by symbol, known_at
-        order by granularity = 'hour' desc, event_time desc, source asc, rate asc
+        order by priority asc, granularity = 'hour' desc, event_time desc, source asc, rate asc
     ) = 1
 )
 

@@ -1,10 +1,14 @@
 with source as (
-    select * from {{ source("raw", "listings") }}
+    {{ by_source("listings") }}
 ),
 
 final as (
     select
-        md5(concat_ws('|', chain, order_id, event_kind)) as listing_event_id,
+        md5(
+            concat_ws(
+                '|', chain, order_id, event_kind, case when starts_with(order_id, 'row:') then delivered_by end
+            )
+        ) as listing_event_id,
         chain,
         collection,
         token_id,
@@ -19,6 +23,8 @@ final as (
         event_time,
         time_uncertainty_s,
         known_at,
+        delivered_by,
+        priority,
         source,
         source_row
     from source

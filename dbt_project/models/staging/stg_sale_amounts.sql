@@ -5,6 +5,7 @@ with source as (
 -- what a sale cost beyond the price that the marts compute with
 final as (
     select
+        delivered_by,
         source,
         source_row,
         try_cast(price_raw as decimal(38, 0)) as price_base_units,

@@ -1,10 +1,16 @@
 with source as (
-    select * from {{ source("raw", "sales") }}
+    {{ by_source("sales") }}
 ),
 
 final as (
     select
-        md5(concat_ws('|', chain, tx_hash, log_index, sub_index)) as sale_id,
+        md5(
+            concat_ws(
+                '|', chain, tx_hash, log_index, sub_index, collection, token_id,
+                -- without a transaction hash the row names the sale, and two sources can have a row of one name
+                case when starts_with(tx_hash, 'row:') then delivered_by end
+            )
+        ) as sale_id,
         chain,
         collection,
         contract,
@@ -29,6 +35,8 @@ final as (
         nullif(lower(buyer), '0x0000000000000000000000000000000000000000') as buyer,
         nullif(lower(seller), '0x0000000000000000000000000000000000000000') as seller,
         superseded_by is not null as is_superseded,
+        delivered_by,
+        priority,
         source,
         source_row
     from source

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source("raw", "token_traits") }}
+    {{ by_source("token_traits") }}
 ),
 
 -- OpenRarity compares names and values without case and outer blanks; an empty value is an absent trait
@@ -11,7 +11,8 @@ final as (
         trim(trait_type) as trait_type,
         nullif(lower(trim(trait_value)), '') as value_key,
         nullif(trim(trait_value), '') as trait_value,
-        known_at
+        known_at,
+        priority
     from source
 )
 

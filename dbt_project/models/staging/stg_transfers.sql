@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source("raw", "transfers") }}
+    {{ by_source("transfers") }}
 ),
 
 final as (
@@ -17,6 +17,8 @@ final as (
         lower(from_address) as from_address,
         lower(to_address) as to_address,
         coalesce(quantity, 1) as quantity,
+        delivered_by,
+        priority,
         source,
         source_row
     from source

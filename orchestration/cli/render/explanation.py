@@ -11,14 +11,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ml.states import Tier
 from ml.text.visible import visible
 from orchestration.output.terminal import TerminalConsole, styled
 
 TIER_WORDS = {
-    "own_model": "this collection's own model on top of its market's",
-    "pooled": "the model of its market",
-    "index_rarity": "the collection's price index",
-    "none": "none",
+    Tier.OWN: "this collection's own model on top of its market's",
+    Tier.POOLED: "the model of its market",
+    Tier.INDEX: "the collection's price index",
+    Tier.NONE: "none",
 }
 
 BASELINE_WORDS = {

@@ -39,6 +39,8 @@ def print_summary(summary: RunSummary, console: Console | None = None) -> None:
             "\nNext: ",
             ("make ui", "bold"),
             " (asset graph, plots, checks) · ",
+            ("make serve", "bold"),
+            " (API) · ",
             ("docs/tutorial.md", "bold"),
             f" · home {summary.home}",
         )
@@ -94,9 +96,12 @@ def _reconciliation(s: RunSummary) -> Table:
     table = Table(title="Reconciliation: where every sale row went", title_justify="left")
     table.add_column("rows")
     shown = sorted(s.reconciliation, key=lambda row: -row["raw_rows"])
+    several = len({row["delivered_by"] for row in shown}) > 1
     for row in shown:
-        table.add_column(visible(str(row["source"]))[:24], justify="right", overflow="fold")
-    for name in [n for n in (shown[0] if shown else {}) if n != "source"]:
+        name = visible(str(row["source"]))[:24]
+        heading = f"{visible(str(row['delivered_by']))[:24]}\n{name}" if several else name
+        table.add_column(heading, justify="right", overflow="fold")
+    for name in [n for n in (shown[0] if shown else {}) if n not in ("source", "delivered_by")]:
         counts = [row[name] for row in shown]
         if any(counts) or name == "difference":
             table.add_row(name.replace("_", " "), *[f"{n:,}" for n in counts])

@@ -1,7 +1,8 @@
 """Every drill: its fault, when passes happen, what must detect it, what must be done about it, when it must be over.
 
-Here: the one table of data, thresholds and expectations. Not here: carrying it out (`run`) or judging it (`timeline`).
-Days are counted from the fault's first day: the pass of day 1 is the one at the midnight that ends it.
+Here: the one table of data, thresholds and expectations. Not here: carrying it out
+(`orchestration.reliability.drills.run`) or judging it (`orchestration.reliability.drills.timeline`). Days are counted
+from the fault's first day: the pass of day 1 is the one at the midnight that ends it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What is read from a scratch home after a drill: what was lost, and what the system did.
 
-Here: set-wise SQL over the lake, and the source asked again. Not here: what is expected (`catalogue`).
+Here: set-wise SQL over the lake, and the source asked again. Not here: what is expected
+(`orchestration.reliability.drills.catalogue`).
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ class Losses:
 
 
 def read_losses(assay: Assay, until: datetime) -> Losses:
-    """Compare what the source delivers with what the lake holds, for everything known before `until`."""
-    source, delivered = assay.source, 0
-    for batch in source.read("sales", source.first_known(), until):
-        delivered += batch.num_source_rows
+    """Compare what the sources deliver with what the lake holds, for everything known before `until`."""
+    delivered = 0
+    for one in assay.sources.readable:
+        for batch in one.source.read("sales", one.source.first_known(), until):
+            delivered += batch.num_source_rows
     with assay.lake.read() as con:
         row = con.execute(
             """

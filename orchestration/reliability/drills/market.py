@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from orchestration.home import open_instance, prepare_home
+from orchestration.resources import open_lake
 from orchestration.settings import MARKET_FILE, Settings
 
 FAULT_DAY = 60
@@ -90,6 +91,9 @@ def _build(home: Path, seed: int, say: Callable[[str], None]) -> None:
 def scratch_home(market: Path, home: Path, seed: int, faults: str) -> Path:
     """A copy of the market of that seed that will meet `faults`, all of them on or after `FAULT_DAY`."""
     shutil.copytree(market, home)
-    remembered = drill_settings(home, days=FAULT_DAY, seed=seed, faults=faults).remembered
-    (home / MARKET_FILE).write_text(json.dumps(remembered, indent=2) + "\n")
+    settings = drill_settings(home, days=FAULT_DAY, seed=seed, faults=faults)
+    (home / MARKET_FILE).write_text(json.dumps(settings.remembered, indent=2) + "\n")
+    # A home refuses a source with other data; this one had the same until now.
+    with open_lake(settings).write("the market of the drill has a future of its own") as con:
+        con.execute("delete from ops.sources")
     return home

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.states import UNDELIVERED, sql_list
+from lake.storage import sql_list
+from orchestration.states import UNDELIVERED
 
 if TYPE_CHECKING:
     from orchestration.reliability.drills.endpoint import Receiver
@@ -110,7 +111,7 @@ def _waiting(outbox: object) -> int:
     from orchestration.alerts.store import Outbox
 
     assert isinstance(outbox, Outbox)
-    rows = outbox.rows(f"select count(*) as n from deliveries where state in ({sql_list(*UNDELIVERED)})")
+    rows = outbox.rows(f"select count(*) as n from deliveries where state in {sql_list(UNDELIVERED)}")
     return int(rows[0]["n"])
 
 

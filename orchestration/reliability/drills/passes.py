@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from orchestration.alerts.store import Outbox, stamp
 from orchestration.clock import Clock, SetClock
+from orchestration.models.worklist import collections_of
 from orchestration.states import Severity
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _retrain_what_waits(settings: Settings, instance: dg.DagsterInstance, clock:
             config=dict(request.run_config),
             tags=request.tags,
         )
-        trained += request.run_config["ops"]["train_worklist"]["config"]["collections"]
+        trained += collections_of(request.run_config)
     return tuple(trained)
 
 

@@ -1,6 +1,8 @@
 """Carrying out a drill: a scratch home, the fault, pass after pass, and the verdict.
 
-Here: the order. Not here: a pass (`passes`), what is expected (`catalogue`), the killed deliverer (`outage_of_alerts`).
+Here: the order. Not here: a pass (`orchestration.reliability.drills.passes`), what is expected
+(`orchestration.reliability.drills.catalogue`), the killed deliverer
+(`orchestration.reliability.drills.outage_of_alerts`).
 """
 
 from __future__ import annotations

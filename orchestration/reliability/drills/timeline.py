@@ -1,8 +1,9 @@
 """What a drill found, in order, and whether every expectation held.
 
-Here: the timeline and its judgement, from passes, incidents, arrivals and evidence. Not here: making them (`run`), what
-is expected (`catalogue`). Nothing is judged from what a drill did itself: detection and recovery are rows of the
-outbox, alerts are what arrived at the endpoint, actions are counted in the lake.
+Here: the timeline and its judgement, from passes, incidents, arrivals and evidence. Not here: making them
+(`orchestration.reliability.drills.run`), what is expected (`orchestration.reliability.drills.catalogue`). Nothing is
+judged from what a drill did itself: detection and recovery are rows of the outbox, alerts are what arrived at the
+endpoint, actions are counted in the lake.
 """
 
 from __future__ import annotations

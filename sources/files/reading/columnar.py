@@ -1,4 +1,7 @@
-"""Parquet and Arrow files of any writer. Here: the two formats. Not here: their types (`tables`)."""
+"""Parquet and Arrow files of any writer.
+
+Here: the two formats. Not here: their types (`sources.files.reading.tables`).
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,18 @@ def read_columnar(path: Path, kind: str) -> FileRows:
     Raises:
         pa.ArrowException, OSError: If it is no complete file of its format.
     """
-    table = feather.read_table(path) if kind == "arrow" else _read_parquet(path)
+    table = _read_arrow(path) if kind == "arrow" else _read_parquet(path)
     rows, repeated = plain_table(table)
     return FileRows(numbered(rows), repeated=repeated)
+
+
+def _read_arrow(path: Path) -> pa.Table:
+    """An Arrow file, or a stream of one."""
+    with path.open("rb") as stream:
+        if stream.read(4) != b"\xff\xff\xff\xff":
+            return feather.read_table(path)
+    with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+        return reader.read_all()
 
 
 def _read_parquet(path: Path) -> pa.Table:

@@ -1,7 +1,7 @@
 """The files of a folder and of its subfolders, and of which format each is.
 
-Here: names and first bytes. Not here: reading them (`text`, `documents`, `columnar`), and what they hold
-(`sources.files.recognition`).
+Here: names and first bytes. Not here: reading them (`sources.files.reading.text`, `sources.files.reading.documents`,
+`sources.files.reading.columnar`), and what they hold (`sources.files.recognition`).
 """
 
 from __future__ import annotations

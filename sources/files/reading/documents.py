@@ -21,6 +21,12 @@ from sources.values import connect, quote, quote_name
 _MAX_DEPTH = 5
 _ITSELF = "$"
 _MAX_COLUMNS = 300
+_NO_ROWS = ("attributes", "traits")
+_WRAPPERS = ("node.", "_source.", "fields.", "record.")
+
+
+class _Digits(str):
+    """A number as it is written: an id of 78 digits, or a price, keeps them all."""
 
 
 def read_document(path: Path) -> FileRows:
@@ -71,6 +77,12 @@ def _load(con: duckdb.DuckDBPyConnection, content: str, name: str) -> tuple[tupl
     try:
         con.execute("create temp table documents as select 1 as line, $text::json as j", {"text": stripped})
     except duckdb.Error as error:
+        if several := _one_after_another(stripped):
+            con.register(
+                "texts", pa.table({"line": pa.array([n for n, _ in several]), "j": [t for _, t in several]})
+            )
+            con.execute("create temp table documents as select line, j::json as j from texts")
+            return ()
         raise UnreadableFileError(
             f"{name}: expected JSON or one JSON object per line, found: {str(error).splitlines()[0][:160]};"
             " write the file again"
@@ -80,9 +92,23 @@ def _load(con: duckdb.DuckDBPyConnection, content: str, name: str) -> tuple[tupl
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, str]:
     """Temp table `found` (line, position, j), one row per object; whether a line is a row, and the key of the rows."""
-    sample = [json.loads(j) for (j,) in con.execute("select j from documents limit 20").fetchall()]
+    sample = [
+        json.loads(j, parse_int=_Digits, parse_float=_Digits)
+        for (j,) in con.execute("select j from documents limit 20").fetchall()
+    ]
     several = con.execute("select count(*) from documents").fetchone()
     lines = bool(several and several[0] > 1)
+    if not lines and (named := _reshape(con, sample[0])):
+        return False, named
+    if not lines and isinstance(sample[0], list) and all(isinstance(item, dict) for item in sample[0]):
+        # A list of answers, each with its list of rows.
+        path = _path_of_rows(sample[0][0]) if sample[0] else None
+        if path and all(_path_of_rows(item) == path and _is_answer(item, path) for item in sample[0]):
+            con.execute(
+                "create or replace temp table documents as"
+                " select line, unnest(json_extract(j, '$[*]')) as j from documents"
+            )
+            lines, sample = True, sample[0]
     # Lines that are objects are rows, unless they are answers: lists of objects are then their largest part.
     path = _path_of_rows(sample[0])
     if lines and path and path != _ITSELF and not _is_answer(sample[0], path):
@@ -100,6 +126,68 @@ def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, str]:
         from (select line, json_extract(j, {quote(path + "[*]")}) as items from documents)"""
     )
     return False, path.removeprefix("$").lstrip(".").replace('"', "")
+
+
+def _one_after_another(text: str) -> list[tuple[int, str]]:
+    """Documents that follow one another, with the line on which each begins; empty when it is something else."""
+    decoder, found, at, line = json.JSONDecoder(), [], 0, 1
+    while at < len(text):
+        try:
+            _, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return []
+        found.append((line, text[at:end]))
+        after = end
+        while after < len(text) and text[after] in " \t\r\n,":
+            after += 1
+        line += text.count("\n", at, after)
+        at = after
+    return found if len(found) > 1 else []
+
+
+def _reshape(con: duckdb.DuckDBPyConnection, document: Any) -> str:
+    """Temp table `found` of a document that is a table in another shape; what shape, empty when it is none.
+
+    A column each (`{"price": {"0": 1.5, …}, …}`, as pandas writes it), a row each under its own key, or lists of values
+    beside their names (`{"columns": […], "data": [[…], …]}`).
+    """
+    rows, shape = _as_rows(document)
+    if rows:
+        con.register("rows", pa.table({"j": [json.dumps(row) for row in rows]}))
+        con.execute(
+            "create temp table found as select 1 as line, row_number() over () - 1 as position, j::json as j from rows"
+        )
+    return shape if rows else ""
+
+
+def _as_rows(document: Any) -> tuple[list[dict[str, Any]], str]:
+    if not isinstance(document, dict):
+        return [], ""
+    values = list(document.values())
+    if len(values) > 1 and all(isinstance(v, dict) and v for v in values):
+        keys = values[0].keys()
+        same = all(v.keys() == keys for v in values) and not any(
+            isinstance(x, dict) for v in values for x in v.values()
+        )
+        if same and all(k.isdigit() for k in keys):
+            return [{n: column[k] for n, column in document.items()} for k in keys], "columns"
+        if len(values) > 2 and len({frozenset(v) for v in values}) <= 3 and len(keys) > 2:
+            return values, "keys of their own"
+    for parent in (document, *(v for v in values if isinstance(v, dict))):
+        lists = [v for v in parent.values() if isinstance(v, list) and v]
+        tables = [v for v in lists if all(isinstance(row, list) for row in v)]
+        for names in (_names(v) for v in lists):
+            for table in tables:
+                if names and all(len(row) == len(names) for row in table):
+                    return [dict(zip(names, row, strict=True)) for row in table], "lists beside their names"
+    return [], ""
+
+
+def _names(items: list[Any]) -> list[str]:
+    """Names of columns: texts, or objects with a name each."""
+    names = [i.get("name") or i.get("label") if isinstance(i, dict) else i for i in items]
+    texts = [n for n in names if isinstance(n, str)]
+    return texts if len(set(texts)) == len(names) else []
 
 
 def _is_answer(document: Any, path: str) -> bool:
@@ -124,6 +212,8 @@ def _lists(document: dict[str, Any], path: str, depth: int) -> list[tuple[str, i
     found = []
     for key, value in document.items():
         below = f'{path}."{key}"'
+        if key in _NO_ROWS:
+            continue
         if isinstance(value, list) and value and isinstance(value[0], dict | list):
             found.append((below, len(value)))
         elif isinstance(value, dict) and depth > 1:
@@ -135,12 +225,21 @@ def _flatten(con: duckdb.DuckDBPyConnection) -> pa.Table:
     """The found objects as columns of text: objects within them by their path, lists as JSON."""
     row = con.execute("select json_group_structure(j) from numbered").fetchone()
     structure = json.loads(row[0]) if row and row[0] else {}
-    leaves = _leaves(structure, "$", "", _MAX_DEPTH)[:_MAX_COLUMNS]
+    leaves = _unwrapped(_leaves(structure, "$", "", _MAX_DEPTH)[:_MAX_COLUMNS])
     selected = ", ".join(
         f"json_extract_string(j, {quote(path)}) as {quote_name(name)}" for path, name in leaves
     )
     query = f"select {selected + ', ' if selected else ''}n as {ROW} from numbered order by n"
     return con.execute(query).to_arrow_table()
+
+
+def _unwrapped(leaves: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The leaves without a word that stands before nearly all of them (`node.` of GraphQL, `_source.`)."""
+    for word in _WRAPPERS:
+        within = [name for _, name in leaves if name.startswith(word)]
+        if within and len(leaves) - len(within) <= 5:
+            return [(path, name.removeprefix(word)) for path, name in leaves]
+    return leaves
 
 
 def _leaves(structure: Any, path: str, name: str, depth: int) -> list[tuple[str, str]]:

@@ -6,7 +6,9 @@ Here: the one way to a file's rows. Not here: the formats (beside this file), an
 
 from __future__ import annotations
 
+import codecs
 import csv
+import re
 
 import duckdb
 import pyarrow as pa
@@ -15,6 +17,7 @@ from sources.files.errors import UnreadableFileError
 from sources.files.reading.columnar import read_columnar
 from sources.files.reading.discovery import DataFile
 from sources.files.reading.documents import read_document
+from sources.files.reading.encodings import unpack
 from sources.files.reading.tables import FileRows
 from sources.files.reading.text import read_text
 
@@ -33,9 +36,9 @@ def read_file(file: DataFile) -> FileRows:
         UnreadableFileError: If it cannot be read at all; names the file and what was expected.
     """
     try:
-        if file.format == "text":
+        if file.format == "text" and not _is_json(file):
             read = read_text(file.path)
-        elif file.format == "json":
+        elif file.format in ("json", "text"):
             read = read_document(file.path)
         else:
             read = read_columnar(file.path, file.format)
@@ -54,3 +57,10 @@ def read_file(file: DataFile) -> FileRows:
         if name.lower() not in present:
             rows = rows.append_column(name, pa.array([value] * rows.num_rows, pa.string()))
     return FileRows(rows, read.broken, read.notes, read.repeated)
+
+
+def _is_json(file: DataFile) -> bool:
+    """Whether a text begins as JSON does, whatever its suffix is."""
+    with unpack(file.path) as stream:
+        start = bytes(stream.read(64)).removeprefix(codecs.BOM_UTF8).lstrip()
+    return re.match(rb'\[\s*[\[{]|\{\s*"', start) is not None

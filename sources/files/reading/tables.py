@@ -1,6 +1,7 @@
 """What reading a file gives, and columns of any Arrow type as one of a few.
 
-Here: the result and the types. Not here: the formats (`text`, `documents`, `columnar`).
+Here: the result and the types. Not here: the formats (`sources.files.reading.text`, `sources.files.reading.documents`,
+`sources.files.reading.columnar`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from sources.values import connect
 
 ROW = "_row_of_file"
 """Row number: position counted from 0 in Parquet and in a JSON document, line counted from 1 in text and JSON lines."""
+
+PART = "_part_of_row"
+"""Position, from 1, of a fact within a row that holds several."""
 
 
 @dataclass(frozen=True)

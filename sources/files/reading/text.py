@@ -1,11 +1,14 @@
 """Text tables: CSV and its relatives, with the line of the file that each row is on.
 
-Here: rows, broken lines, cells that are no UTF-8. Not here: packing, encoding and separators (`encodings`).
+Here: rows, broken lines, cells that are no UTF-8. Not here: packing, encoding and separators
+(`sources.files.reading.encodings`).
 """
 
 from __future__ import annotations
 
+import codecs
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,15 @@ import pyarrow.csv as pa_csv
 
 from sources.files.reading.encodings import Layout, as_utf8, find_layout, unpack
 from sources.files.reading.tables import ROW, FileRows, unique_names
-from sources.values import connect
 
 _NULLS = ["", "null", "NULL", "NaN", "nan", "None"]
 _BLOCK = 8 << 20
 _CHUNK = 16 << 20
 # Not in Windows-1252; and ÿ and þ, which are in hardly any name: these bytes are a mark of UTF-16 or noise.
 _NOISE = frozenset((0xFE, 0xFF, 0x81, 0x8D, 0x8F, 0x90, 0x9D, 0x00))
+# Bytes 0x80 to 0xff of a text that is not UTF-8, while it is read as such: the last characters there are.
+_BYTES = 0x10FF00
+_KEEP_BYTES = "sources.files.keep_bytes"
 Broken = list[tuple[int, str, str, str]]
 
 
@@ -34,11 +39,13 @@ def read_text(path: Path) -> FileRows:
     """
     content, head, encoding = as_utf8(path)
     layout = find_layout(head, path.name)
+    if layout.blanks:
+        content = _without_blanks(path, content, layout)
     names, repeated = unique_names(layout.names)
-    table, broken_at = _parse(path, content, layout, names)
+    table, broken_at, has_bytes = _parse(path, content, layout, names)
     lines, broken = _numbers(path, content, layout, table.num_rows, broken_at)
     notes = [] if encoding == "utf-8" else [f"read as {encoding.upper()}"]
-    table, undecodable, guess = _decode(table)
+    table, undecodable, guess = _decode(table) if has_bytes else (table, {}, "")
     notes += [guess] if guess else []
     rows = table.append_column(ROW, pa.array(lines))
     if undecodable:
@@ -56,48 +63,61 @@ def _open(path: Path, content: bytes | None) -> Any:
     return unpack(path) if content is None else io.BytesIO(content)
 
 
-def _parse(path: Path, content: bytes | None, layout: Layout, names: list[str]) -> tuple[pa.Table, Broken]:
-    """The table and the broken lines; their numbers count records from 1 (Arrow's own, skipped lines not counted)."""
+def _without_blanks(path: Path, content: bytes | None, layout: Layout) -> bytes:
+    """The whole text without blanks between a separator and a quote, where a reader would take the quote as text."""
+    with _open(path, content) as stream:
+        whole = bytes(stream.read())
+    mark, quote = layout.separator.encode(), layout.quote.encode()
+    return re.sub(re.escape(mark) + b" +" + quote, mark + quote, whole)
+
+
+def _parse(
+    path: Path, content: bytes | None, layout: Layout, names: list[str]
+) -> tuple[pa.Table, Broken, bool]:
+    """The table, the broken lines and whether there are bytes that are no UTF-8, which are characters of `_BYTES` then.
+
+    The lines' numbers count records from 1 (Arrow's own, skipped lines not counted).
+    """
     broken: Broken = []
 
     def set_aside(line: pa_csv.InvalidRow) -> str:
         if not line.text.lstrip().startswith("#"):
             expected = f"{line.expected_columns} fields, found {line.actual_columns}"
-            broken.append((line.number or 0, "wrong_field_count", expected, line.text))
+            broken.append((line.number or 0, "wrong_field_count", expected, _spelled(line.text)))
         else:
             broken.append((line.number or 0, "", "", ""))
         return "skip"
 
-    def attempt(dtype: pa.DataType, *, careful: bool) -> pa.Table:
-        broken.clear()
-        with _open(path, content) as stream:
-            return pa_csv.read_csv(
-                stream,
-                # With one thread Arrow numbers the lines it sets aside.
-                read_options=pa_csv.ReadOptions(
-                    use_threads=not careful, column_names=names, skip_rows=layout.skipped, block_size=_BLOCK
-                ),
-                parse_options=pa_csv.ParseOptions(
-                    delimiter=layout.separator,
-                    quote_char=layout.quote,
-                    invalid_row_handler=set_aside if careful else None,
-                    newlines_in_values=True,
-                ),
-                convert_options=pa_csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, dtype), strings_can_be_null=True, null_values=_NULLS
-                ),
-            )
+    def attempt(stream: Any, *, careful: bool) -> pa.Table:
+        return pa_csv.read_csv(
+            stream,
+            # With one thread Arrow numbers the lines it sets aside.
+            read_options=pa_csv.ReadOptions(
+                use_threads=not careful, column_names=names, skip_rows=layout.skipped, block_size=_BLOCK
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=layout.separator,
+                quote_char=layout.quote,
+                escape_char=layout.escape or False,
+                invalid_row_handler=set_aside if careful else None,
+                newlines_in_values=True,
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=_NULLS
+            ),
+        )
 
     try:
-        return attempt(pa.string(), careful=False), broken
+        with _open(path, content) as stream:
+            return attempt(stream, careful=False), broken, False
     except pa.ArrowInvalid as error:
         if "Empty CSV" in str(error):
-            return pa.table({name: pa.array([], pa.string()) for name in names}), broken
-    try:
-        return attempt(pa.string(), careful=True), broken
-    except pa.ArrowInvalid:
-        # As bytes: one cell that is not UTF-8 must not cost the whole file.
-        return attempt(pa.binary(), careful=True), broken
+            return pa.table({name: pa.array([], pa.string()) for name in names}), broken, False
+    # Arrow hands a line over as text: one that is no UTF-8 would end the reading, and one cell must not.
+    with _open(path, content) as stream:
+        given = bytes(stream.read())
+    valid = given.decode("utf-8", _KEEP_BYTES).encode()
+    return attempt(io.BytesIO(valid), careful=True), broken, len(valid) != len(given)
 
 
 def _numbers(
@@ -155,47 +175,61 @@ def _record_starts(path: Path, content: bytes | None, layout: Layout) -> np.ndar
 
 def _decode(table: pa.Table) -> tuple[pa.Table, dict[int, tuple[str, str]], str]:
     """The table as text, the cells that cannot be decoded by row, and a word on the encoding if it was guessed."""
-    binary = [n for n in table.column_names if pa.types.is_binary(table.schema.field(n).type)]
-    bad: dict[str, dict[int, bytes]] = {}
-    texts: dict[str, pa.ChunkedArray] = {}
-    has_utf8 = False
-    for name in binary:
-        texts[name], bad[name], multibyte = _decode_column(table.column(name))
-        has_utf8 |= multibyte
+    bad = {name: _cells_with_bytes(table.column(name)) for name in table.column_names}
+    bad = {name: cells for name, cells in bad.items() if cells}
+    if not bad:
+        return table, {}, ""
     cells = [cell for cells in bad.values() for cell in cells.values()]
-    latin = bool(cells) and not has_utf8 and not any(_is_noise(cell) for cell in cells)
+    has_utf8 = any(_is_multibyte(table.column(name)) for name in table.column_names)
+    latin = not has_utf8 and not any(_is_noise(cell) for cell in cells)
     undecodable: dict[int, tuple[str, str]] = {}
-    for name in binary:
-        column = texts[name]
-        if bad[name] and latin:
-            where = np.zeros(len(column), bool)
-            where[list(bad[name])] = True
-            decoded = pa.array([c.decode("cp1252") for c in bad[name].values()], pa.string())
-            column = pc.replace_with_mask(column.combine_chunks(), pa.array(where), decoded)
-        elif bad[name]:
-            for i, cell in bad[name].items():
-                undecodable.setdefault(i, (name, cell.decode("utf-8", "backslashreplace")))
-        table = table.set_column(table.schema.get_field_index(name), name, column)
+    for name, wrong in bad.items():
+        if latin:
+            where = np.zeros(table.num_rows, bool)
+            where[list(wrong)] = True
+            decoded = pa.array([_bytes(c).decode("cp1252") for c in wrong.values()], pa.string())
+            column = pc.replace_with_mask(table.column(name).combine_chunks(), pa.array(where), decoded)
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+        else:
+            for i, cell in wrong.items():
+                undecodable.setdefault(i, (name, _spelled(cell)))
     guess = "not UTF-8: read as Windows-1252 (Latin-1), a guess; save it as UTF-8 to be sure" if latin else ""
     return table, undecodable, guess
 
 
-def _decode_column(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, dict[int, bytes], bool]:
-    """Text, with null for cells that are no UTF-8; those by position; whether another cell is UTF-8 beyond ASCII."""
-    con = connect()
-    try:
-        con.register("t", pa.table({"x": column}))
-        texts = (
-            con.execute("select try(decode(x)) as x from t").to_arrow_table().column("x").cast(pa.string())
-        )
-    finally:
-        con.close()
-    wrong = pc.and_(pc.is_valid(column), pc.is_null(texts)).combine_chunks()
-    positions = np.flatnonzero(wrong.to_numpy(zero_copy_only=False))
-    bad = dict(zip(positions.tolist(), column.take(pa.array(positions)).to_pylist(), strict=True))
-    multibyte = pc.any(pc.not_equal(pc.binary_length(texts), pc.utf8_length(texts))).as_py()
-    return texts, bad, bool(multibyte)
+def _keep_bytes(error: UnicodeError) -> tuple[str, int]:
+    """Bytes that are no UTF-8 as characters that no text has."""
+    assert isinstance(error, UnicodeDecodeError)
+    return "".join(chr(_BYTES + b) for b in error.object[error.start : error.end]), error.end
 
 
-def _is_noise(cell: bytes) -> bool:
-    return not _NOISE.isdisjoint(cell)
+codecs.register_error(_KEEP_BYTES, _keep_bytes)
+
+
+def _bytes(text: str) -> bytes:
+    """A text as it was in the file."""
+    return b"".join(bytes([ord(c) - _BYTES]) if ord(c) >= _BYTES + 128 else c.encode() for c in text)
+
+
+def _spelled(text: str) -> str:
+    """A text in which bytes that are no UTF-8 are written as a backslash, x and two hex digits."""
+    return "".join(f"\\x{ord(c) - _BYTES:02x}" if ord(c) >= _BYTES + 128 else c for c in text)
+
+
+def _cells_with_bytes(column: pa.ChunkedArray) -> dict[int, str]:
+    """Cells with bytes that are no UTF-8, by position."""
+    # The first three bytes of the characters that stand for them in UTF-8.
+    found = pc.match_substring(column.cast(pa.binary()), b"\xf4\x8f\xbe")
+    found = pc.or_(found, pc.match_substring(column.cast(pa.binary()), b"\xf4\x8f\xbf"))
+    positions = np.flatnonzero(pc.fill_null(found, False).combine_chunks().to_numpy(zero_copy_only=False))
+    return dict(zip(positions.tolist(), column.take(pa.array(positions)).to_pylist(), strict=True))
+
+
+def _is_multibyte(column: pa.ChunkedArray) -> bool:
+    """Whether a cell without such bytes is UTF-8 beyond ASCII."""
+    kept = pc.replace_substring_regex(column, f"[{chr(_BYTES + 128)}-{chr(_BYTES + 255)}]", "")
+    return bool(pc.any(pc.not_equal(pc.binary_length(kept), pc.utf8_length(kept)), min_count=0).as_py())
+
+
+def _is_noise(cell: str) -> bool:
+    return not _NOISE.isdisjoint(_bytes(cell))

@@ -43,6 +43,19 @@ def test_a_column_that_one_home_lacks_is_named(tmp_path: Path) -> None:
     assert not found.same
 
 
+def test_a_folder_without_a_lake_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    a = home(tmp_path / "a", "values (1)) as t(k")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    command = [sys.executable, "-m", "benchmarks.same_estimates"]
+    for homes in ((a, empty), (empty, a)):
+        ended = subprocess.run([*command, *map(str, homes)], capture_output=True, text=True, check=False)
+        assert ended.returncode == 2
+        assert "Expected a home with a lake" in ended.stderr
+        assert "Traceback" not in ended.stderr
+    assert list(empty.iterdir()) == []
+
+
 def test_the_command_prints_a_row_per_table_and_ends_with_1_when_homes_differ(tmp_path: Path) -> None:
     homes = [tmp_path / name for name in "abc"]
     for folder, level in zip(homes, (0.5, 0.5, 0.25), strict=True):

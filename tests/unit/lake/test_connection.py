@@ -12,6 +12,7 @@ from lake.connection import Lake
 from lake.errors import CatalogUrlError, UnknownSnapshotError
 from lake.maintenance import maintain
 from lake.tables import stored_columns
+from lake.transaction import transaction
 from ml.tables.ops import MART_WATERMARK
 from ml.tables.registry import TABLES
 
@@ -34,6 +35,18 @@ def test_a_failed_write_leaves_the_previous_snapshot(lake: Lake) -> None:
         con.execute("insert into raw.numbers values (2); select * from raw.no_such_table")
     assert numbers(lake) == [1]
     assert lake.snapshot_id() == before
+
+
+@pytest.mark.parametrize("ended_by", ["rollback", "close"])
+def test_a_rollback_that_fails_does_not_hide_the_first_error(ended_by: str) -> None:
+    con = duckdb.connect()
+
+    def fail() -> None:
+        con.close() if ended_by == "close" else con.execute("rollback")
+        raise ValueError("the first error")
+
+    with pytest.raises(ValueError, match="the first error"), transaction(con):
+        fail()
 
 
 def test_every_commit_can_be_read_again(lake: Lake) -> None:

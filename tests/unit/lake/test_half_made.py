@@ -112,7 +112,7 @@ def test_without_write_access_reading_works_and_nothing_is_deleted(
 ) -> None:
     old_lake(tmp_path / "home", tmp_path / "exports")
     # The tests may run as root, whom no permission stops.
-    monkeypatch.setattr(storage.Storage, "_partial", staticmethod(read_only))
+    monkeypatch.setattr(storage, "_partial", read_only)
     lake = opened(tmp_path / "home", tmp_path / "exports")
     assert rows(lake) == 100
     assert "cannot be marked" in caplog.text
@@ -126,7 +126,7 @@ def test_without_write_access_reading_works_and_nothing_is_deleted(
 def test_the_error_of_a_new_lake_names_the_data_path_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage.Storage, "_partial", staticmethod(read_only))
+    monkeypatch.setattr(storage, "_partial", read_only)
     with pytest.raises(DataPathError, match="Read-only file system"):
         opened(tmp_path / "home", tmp_path / "exports").snapshot_id()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from lake.connection import Lake
 from lake.errors import LakeLockedError, LakeVersionError
 from lake.migrations import STEPS, Step, rename_column
 from lake.tables import Column, Table, fingerprint, stored_columns
+from ml.tables.ops import MART_WATERMARK
 from ml.tables.registry import TABLES
 from orchestration.home import prepare_home
 from orchestration.settings import load_settings
@@ -51,6 +53,33 @@ ROWS = (
     "insert into monitoring.online_metrics by name select 'apes' as collection, 'ok' as state",
     "insert into features.sale_features values ('s', 'apes', 0.5, 1)",
     "insert into features.feature_state values ('sale', 'apes', 1, 1, 'before')",
+)
+
+
+def _before_several_sources(name: str) -> str:
+    """The columns of a raw table before its rows named the source that delivered them."""
+    table = next(table for table in TABLES if table.name == name)
+    return ", ".join(f"{c.name} {c.type}" for c in table.columns if c.name != "delivered_by")
+
+
+SALE = "'ethereum' as chain, 'apes' as collection, '0x1' as tx_hash, 0 as log_index, 0 as sub_index"
+OLD_ID = "md5('ethereum|0x1|0|0')"
+EARLIER |= {name: _before_several_sources(name) for name in ("raw.sales", "raw.quarantine")}
+EARLIER["ops.ingest_log"] = (
+    "table_name varchar, source varchar, day date, rows bigint, quarantined bigint, fingerprint varchar"
+)
+EARLIER["monitoring.estimate_ledger"] = _before_several_sources("monitoring.estimate_ledger")
+EARLIER["ops.mart_watermark"] = "snapshot_id bigint, finished_at timestamp"
+ROWS += (
+    *(f"insert into raw.sales by name select {SALE}, '{token}' as token_id" for token in (1, 2)),
+    "insert into raw.quarantine by name select 'sales:9' as source_row",
+    "insert into ops.ingest_log values ('sales', 'files', date '2024-01-01', 2, 1, 'hash')",
+    *(
+        "insert into monitoring.estimate_ledger by name"
+        f" select {OLD_ID} as sale_id, 'apes' as collection, '{token}' as token_id"
+        for token in (1, 2)
+    ),
+    "insert into ops.mart_watermark values (3, timestamp '2024-01-01')",
 )
 
 READ = (
@@ -111,6 +140,67 @@ def test_a_derived_table_with_other_columns_is_emptied_with_its_state(home: Path
     with opened(home).read() as con:
         assert con.execute("select count(*) from features.sale_features").fetchone() == (0,)
         assert con.execute("select count(*) from features.feature_state").fetchone() == (0,)
+
+
+def test_rows_get_their_source_and_sales_of_one_event_an_identifier_each(home: Path) -> None:
+    with opened(home).read() as con:
+        assert con.execute("select distinct delivered_by from raw.sales").fetchall() == [("files",)]
+        assert con.execute("select delivered_by from raw.quarantine").fetchall() == [("files",)]
+        assert con.execute(
+            "select token_id, sale_id = md5('ethereum|0x1|0|0|apes|' || token_id) from monitoring.estimate_ledger"
+            " order by token_id"
+        ).fetchall() == [("1", True), ("2", True)]
+        # the marts are built again, with the new identifiers
+        assert con.execute("select count(*) from ops.mart_watermark").fetchone() == (0,)
+
+
+def test_a_home_of_the_release_before_gets_the_floor_by_asks_and_builds_its_marts_again(
+    tmp_path: Path,
+) -> None:
+    """Version 4 had several sources, and called a percentile of old sales the floor."""
+    tables = {table.name: table.ddl() for table in TABLES if not table.derived and "wallet" not in table.name}
+    estimates = tables["predictions.token_estimates"]
+    for name in ("lowest_ask_eth", "lowest_ask_at", "live_asks"):
+        estimates = re.sub(rf'"{name}" \w+,? ?', "", estimates)
+    assert "lowest_ask" not in estimates
+    tables["predictions.token_estimates"] = estimates.replace('"floor_proxy_eth"', '"floor_eth"')
+    tables[MART_WATERMARK.name] = tables[MART_WATERMARK.name].replace(', "rules" varchar', "")
+    assert "rules" not in tables[MART_WATERMARK.name]
+    with Lake(LakeConfig(tmp_path, memory_limit="500MB")).write("as the release before did") as con:
+        for ddl in tables.values():
+            con.execute(ddl)
+        con.execute("insert into ops.lake_version values (4, 'hash of its tables', timestamp '2025-06-01')")
+        con.execute(f"insert into {MART_WATERMARK.name} values (7, '2025-06-02')")
+        con.execute(
+            "insert into predictions.token_estimates by name select 'apes' as collection, '7' as token_id,"
+            " 1.5 as estimate_eth, 2.5 as floor_eth, 'pooled' as tier, timestamp '2025-06-01' as as_of"
+        )
+    with opened(tmp_path).read() as con:
+        assert con.execute("select version from ops.lake_version").fetchone() == (len(STEPS),)
+        assert "floor_eth" not in stored_columns(con)["predictions.token_estimates"]
+        kept = "select estimate_eth, lowest_ask_eth, floor_proxy_eth from predictions.token_estimates"
+        assert con.execute(kept).fetchall() == [(1.5, None, None)]
+        # a position without rules is not used: dbt builds everything, the lots too
+        assert con.execute(f"select snapshot_id, rules from {MART_WATERMARK.name}").fetchall() == [(7, None)]
+        assert con.execute("select count(*) from marts.fct_lots").fetchone() == (0,)
+
+
+def test_a_mart_with_the_earlier_name_of_a_column_is_kept_with_its_state(tmp_path: Path) -> None:
+    marts = {table.name: table.ddl() for table in TABLES if table.name.startswith("marts.")}
+    marts["marts.dim_collections"] = marts["marts.dim_collections"].replace('"covered_until"', '"told_until"')
+    with Lake(LakeConfig(tmp_path, memory_limit="500MB")).write("as earlier versions did") as con:
+        for ddl in (*marts.values(), MART_WATERMARK.ddl()):
+            con.execute(ddl)
+        con.execute(
+            "insert into marts.dim_collections by name"
+            " select 'apes' as collection, timestamp '2025-06-01' as told_until"
+        )
+        con.execute(f"insert into {MART_WATERMARK.name} values (7, '2025-06-02', null)")
+    with opened(tmp_path).read() as con:
+        kept = con.execute("select collection, covered_until::varchar from marts.dim_collections").fetchall()
+        assert kept == [("apes", "2025-06-01 00:00:00")]
+        assert con.execute(f"select count(*) from {MART_WATERMARK.name}").fetchone() == (1,)
+        assert "told_until" not in stored_columns(con)["marts.dim_collections"]
 
 
 def test_a_second_opening_does_nothing_and_waits_for_no_writer(home: Path) -> None:

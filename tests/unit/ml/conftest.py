@@ -1,5 +1,6 @@
 """A small lake with marts and features of a made-up market, for training and scoring end to end."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from ml.training.collections import TrainingConfig
 from ml.training.pooled import PooledConfig, train_pooled
 from ml.training.pooled_tables import record_pooled
 from ml.training.walk_forward import WalkForwardConfig
+from tests.homes import made_once
 
 START = datetime(2022, 1, 1)  # noqa: DTZ001 - the lake's naive UTC
 END = START + timedelta(days=100)
@@ -130,23 +132,38 @@ def fill(lake: Lake, seed: int = 3) -> None:
         )
 
 
-@pytest.fixture
-def market(tmp_path: Path) -> Market:
-    """A filled lake without any model."""
-    lake = Lake(LakeConfig(home=tmp_path), TABLES)
-    fill(lake)
-    artifacts = ArtifactStore(tmp_path / "artifacts")
-    return Market(lake, artifacts, ChampionRegistry(f"sqlite:///{tmp_path}/mlflow.db", artifacts))
+def opened(home: Path) -> Market:
+    """The market of a home."""
+    artifacts = ArtifactStore(home / "artifacts")
+    registry = ChampionRegistry(f"sqlite:///{home}/mlflow.db", artifacts)
+    return Market(Lake(LakeConfig(home=home), TABLES), artifacts, registry)
 
 
-@pytest.fixture
-def priced(market: Market) -> Market:
-    """The same with a pooled prior recorded."""
+def _priced_home(home: Path) -> None:
+    market = opened(home)
+    fill(market.lake)
     with market.lake.read() as con:
         outcome = train_pooled(con, market.artifacts, run_id="run-0", config=POOLED, features=FEATURES)
     with market.lake.write("prior") as con:
         record_pooled(con, outcome)
-    return market
+
+
+def _copied(made: Path, home: Path) -> Market:
+    shutil.copytree(made, home, dirs_exist_ok=True)
+    return opened(home)
+
+
+@pytest.fixture
+def market(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Market:
+    """A filled lake without any model; a copy of the test's own."""
+    made = made_once(tmp_path_factory, "made-up-market", lambda home: fill(opened(home).lake))
+    return _copied(made, tmp_path)
+
+
+@pytest.fixture
+def priced(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Market:
+    """The same with a pooled prior recorded."""
+    return _copied(made_once(tmp_path_factory, "made-up-market-priced", _priced_home), tmp_path)
 
 
 def refuse_registration(market: Market, collection: str) -> None:

@@ -17,6 +17,7 @@ from orchestration import dagster_internals as internals
         (internals.SqliteEventLogStorage.store_event, ["self", "event"]),
         (internals.SqliteEventLogStorage._connect, ["self", "shard"]),
         (internals.SqliteEventLogStorage.conn_string_for_shard, ["self", "shard_name"]),
+        (internals.SqliteEventLogStorage.path_for_shard, ["self", "run_id"]),
         (internals.SqliteScheduleStorage.create_tick, ["self", "tick_data"]),
         (internals.SqliteScheduleStorage.update_tick, ["self", "tick"]),
         (internals.DagsterSqliteStorage.__init__, ["self", "base_dir", "inst_data"]),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -22,30 +23,42 @@ SETTINGS_TABLE = re.compile(r"<!-- settings:.*?-->\n(.*?)<!-- /settings -->", re
 
 @pytest.fixture(scope="module")
 def options() -> dict[str, set[str]]:
-    """Every subcommand of `assay` with its options."""
-    group = typer.main.get_command(app)
-    return {
-        name: {o for p in command.params for o in p.opts if o.startswith("--")}
-        for name, command in vars(group)["commands"].items()
-    }
+    """Every command of `assay` with its options, also those in a group, such as `files check`."""
+
+    def found(group: Any, before: str) -> dict[str, set[str]]:
+        commands: dict[str, set[str]] = {}
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                commands |= found(command, f"{before}{name} ")
+            if not hasattr(command, "commands") or command.invoke_without_command:
+                commands[before + name] = {o for p in command.params for o in p.opts if o.startswith("--")}
+        return commands
+
+    return found(typer.main.get_command(app), "")
+
+
+def _command(words: list[str], options: dict[str, set[str]]) -> str | None:
+    """The command that a line names: the most of its first words that name one; None if there is no such command."""
+    return next((name for name in (" ".join(words[:n]) for n in (3, 2, 1)) if name in options), None)
 
 
 def test_documented_commands_and_options_exist(
     root: Path, committed: Callable[..., list[Path]], options: dict[str, set[str]]
 ) -> None:
     documented = [
-        (page.relative_to(root), name, rest)
+        (page.relative_to(root), f"{name}{rest}", _command([name, *rest.split()], options))
         for page in committed(".md")
         for pattern in (COMMAND_LINE, MAKE_RUN)
         for name, rest in pattern.findall(page.read_text(encoding="utf-8"))
         if name != "--help"
     ]
-    assert {name for _, name, _ in documented} >= {"run", "rollback", "replay", "settings"}
+    commands = {command for _, _, command in documented}
+    assert commands >= {"run", "rollback", "replay", "settings", "files check", "files map"}
     unknown = [
-        f"{page}: assay {name} {option}"
-        for page, name, rest in documented
-        for option in OPTION.findall(rest) or [""]
-        if name not in options or (option and option not in options[name])
+        f"{page}: assay {line}: {option or 'no such command'}"
+        for page, line, command in documented
+        for option in OPTION.findall(line) or [""]
+        if command is None or (option and option not in options[command])
     ]
     assert not unknown, unknown
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 PACKAGES = ("sources", "lake", "ml", "orchestration")
 DOTTED_NAME = re.compile(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)`")
+IN_PARENTHESES = re.compile(r"\(([^()]*`[^()]*)\)")
+QUOTED = re.compile(r"`([\w.]+)`")
 PYTHON_FILE = re.compile(r"`{1,2}([\w/]+\.py)`{1,2}")
 
 
@@ -76,10 +78,35 @@ def test_every_module_that_is_named_exists(root: Path, committed: Callable[..., 
         (str(file.relative_to(root)), name)
         for file, text in _texts(root, committed)
         for name in DOTTED_NAME.findall(text)
+        if not name.endswith(".yaml")
     }
     assert len(named) > 50
     missing = sorted((file, name) for file, name in named if not _resolves(root, name))
     assert not missing, f"expected the name of a module or of something in it: {missing}"
+
+
+def test_a_module_that_a_file_refers_to_is_named_by_its_full_path(
+    root: Path, committed: Callable[..., list[Path]]
+) -> None:
+    """In the first docstring, as in "Not here: the rules (`sources.rules`)", unless it is a name of the file itself."""
+    code = [file for file in committed(".py") if file.relative_to(root).parts[0] in (*PACKAGES, "benchmarks")]
+    modules = {file.stem for file in code} | {file.parent.name for file in code}
+    referred, bare = 0, []
+    for file in code:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        own = {
+            getattr(node, "id", getattr(node, "arg", getattr(node, "name", None))) for node in ast.walk(tree)
+        }
+        for reference in IN_PARENTHESES.findall(ast.get_docstring(tree) or ""):
+            names = QUOTED.findall(reference)
+            referred += len(names)
+            bare += [
+                f"{file.relative_to(root)}: {name}"
+                for name in names
+                if name.removesuffix(".py") in modules - own - set(PACKAGES)
+            ]
+    assert referred > 300
+    assert not bare, f"expected a full path such as `ml.models.prior`: {bare}"
 
 
 def test_every_python_file_that_is_named_exists(root: Path, committed: Callable[..., list[Path]]) -> None:

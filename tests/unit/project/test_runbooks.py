@@ -4,7 +4,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-NAMED = re.compile(r"""runbook(?:"|')?\s*[=:]\s*(?:"|')?(?:docs/runbook/)?([a-z0-9]+(?:-[a-z0-9]+)+)\b""")
+NAMED = {
+    ".py": re.compile(r"""runbook["']?\s*[=:]\s*["'](?:docs/runbook/)?([a-z0-9-]+)(?:\.md)?["']"""),
+    ".yaml": re.compile(r"^\s*runbook: ([a-z0-9-]+)$", re.MULTILINE),
+}
 
 
 def test_every_runbook_that_the_code_names_is_a_page(
@@ -12,12 +15,12 @@ def test_every_runbook_that_the_code_names_is_a_page(
 ) -> None:
     named = {
         (name, str(file.relative_to(root)))
-        for ending in (".py", ".yaml")
+        for ending, pattern in NAMED.items()
         for file in committed(ending)
         if file.is_relative_to(root / "orchestration")
-        for name in NAMED.findall(file.read_text(encoding="utf-8"))
+        for name in pattern.findall(file.read_text(encoding="utf-8"))
     }
-    assert {"run-failed", "daemon-dead", "alert-delivery-dead"} <= {name for name, _ in named}
+    assert {"run-failed", "drift", "source-silent", "alert-delivery-dead"} <= {name for name, _ in named}
     missing = sorted(n for n in named if not (root / "docs" / "runbook" / f"{n[0]}.md").exists())
     assert not missing, f"alerts name a runbook that is not in docs/runbook: {missing}"
 

@@ -1,4 +1,4 @@
-"""The door: bad rows are named and kept, good rows go on, facts are not judged."""
+"""Validation: bad rows are named and kept, good rows go on, facts are not judged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNDATED = datetime(2025, 12, 31)  # noqa: DTZ001
 
 
 def sale(**changes: object) -> dict[str, object]:
-    """A good sale as text, as a CSV would tell it."""
+    """A good sale as text, as a CSV has it."""
     good = {
         "chain": "Ethereum",
         "collection": "punks",

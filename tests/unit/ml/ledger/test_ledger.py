@@ -8,7 +8,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from ml.ledger.estimate_ledger import TABLE, update_estimate_ledger
+from ml.ledger.estimate_ledger import CURRENT_DAYS, TABLE, update_estimate_ledger, with_outdated
 from ml.ledger.ledger import LEDGER_SCHEMA, ledger_rows
 from ml.states import Origin
 from tests.unit.ml.features.market import make_sales, write_marts
@@ -179,3 +179,56 @@ def test_a_later_scoring_does_not_rewrite_earlier_estimates(home: duckdb.DuckDBP
     scored(home, "2024-01-05")
     update_estimate_ledger(home, NOW)
     pd.testing.assert_frame_equal(content(home), found)
+
+
+def test_after_a_loss_of_value_the_last_published_estimate_counts_and_shows_its_age(
+    home: duckdb.DuckDBPyConnection,
+) -> None:
+    """`scored` publishes once, in February; nothing is published after it, as when a collection is set aside."""
+    update_estimate_ledger(home, NOW)
+    found = content(home)
+    later = found[(found.origin == Origin.LIVE) & (found.collection == "c0")]
+    assert len(later) > 10
+    assert later.estimate_eth.notna().all(), "the absence of a value is not in the history"
+    assert set(later.no_value_reason.isna()) == {True}
+    assert set(later.as_of) == {pd.Timestamp("2024-02-15")}
+    dated = home.execute(
+        f"select * from ({with_outdated(TABLE)}) where collection = 'c0' and origin = 'live'"
+    ).df()
+    clean = found[(found.collection == "c0") & found.is_arms_length]
+    first_unknown = clean[clean.known_at >= pd.Timestamp("2024-02-15")].known_at.min()
+    age = (dated.known_at - first_unknown) / pd.Timedelta(days=1)
+    assert list(dated.outdated_days.round(6)) == list(age.round(6))
+    assert (dated.outdated_days > CURRENT_DAYS).any()
+
+
+def test_a_backtest_gives_such_a_sale_no_value_and_the_reason(con: duckdb.DuckDBPyConnection) -> None:
+    record_estimate(con, "s30", "-20 days", 9.0, "old")
+    con.execute(
+        "insert into estimates by name select collection, token_id, as_of, 'none' as tier,"
+        " 'silent_over_90_days' as no_value_reason, 0 as snapshot_id from marts.fct_sales where sale_id = 's30'"
+    )
+    row = rows(con, "sale_id = 's30'").loc["s30"]
+    assert (row.tier, row.no_value_reason) == ("none", "silent_over_90_days")
+    assert pd.isna(row.estimate_eth)
+
+
+def test_a_walk_forward_estimate_that_no_token_can_be_worth_is_no_value(
+    home: duckdb.DuckDBPyConnection,
+) -> None:
+    beyond, wide = home.execute(
+        "select sale_id from predictions.prior_walk_forward order by collection desc, seq limit 2"
+    ).fetchall()
+    home.execute("update predictions.prior_walk_forward set prediction_log = 30 where sale_id = ?", [*beyond])
+    home.execute("update predictions.prior_walk_forward set half_90 = 25 where sale_id = ?", [*wide])
+    home.execute("delete from predictions.estimate_history")
+    update_estimate_ledger(home, NOW)
+    found = content(home).set_index("sale_id")
+    bad = found.loc[[*beyond, *wide]]
+    assert set(bad.no_value_reason) == {"implausible_value"}
+    assert set(bad.tier) == {"none"}
+    assert (
+        bad[["estimate_eth", "lower_eth", "upper_eth", "lower_90_eth", "upper_90_eth"]].isna().all(axis=None)
+    )
+    assert found.upper_90_eth.max() < 1e9
+    assert (found.estimate_eth.notna() & found.is_arms_length).sum() > 50

@@ -9,9 +9,17 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
-from ml.portfolio.past import ALL_MARKETS, read_risk, record_portfolio_risk
-from ml.portfolio.risk import PortfolioRisk, RiskConfig, estimate_risk, log_variance, sum_interval
-from ml.portfolio.valuation import METHOD_BOUNDS, METHOD_RISK, METHOD_TOKEN, tokens_of, value_portfolio
+from ml.portfolio.interval import METHOD_BOUNDS, METHOD_RISK, METHOD_TOKEN
+from ml.portfolio.past import read_risk, record_portfolio_risk
+from ml.portfolio.risk import (
+    ALL_MARKETS,
+    PortfolioRisk,
+    RiskConfig,
+    estimate_risk,
+    log_variance,
+    sum_interval,
+)
+from ml.portfolio.valuation import tokens_of, value_portfolio
 from ml.tables.registry import TABLES
 
 NOW = datetime(2022, 6, 1)  # noqa: DTZ001 - the lake's naive UTC

@@ -7,6 +7,7 @@ collections of every tier, tokens without traits, and then one change at a time.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from datetime import datetime
@@ -17,6 +18,8 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
+from ml.explain.document import as_document
+from ml.explain.explain import explain
 from ml.features.build import update_sale_features
 from ml.index.update import update_index
 from ml.ledger.estimate_ledger import TABLE as LEDGER
@@ -25,7 +28,8 @@ from ml.registry.artifacts import ArtifactStore
 from ml.registry.champions import ChampionRegistry
 from ml.registry.mirror import read_champions
 from ml.retraining.contest import CannotPriceError
-from ml.states import Tier
+from ml.states import NoValue, Tier
+from ml.tables.predictions import MOST_ETH
 from ml.tables.registry import TABLES
 from ml.training.collections import record_training, train_collections
 from ml.training.gate import GateConfig
@@ -99,8 +103,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         con.execute(
             f"""
             insert into {LEDGER} by name
-            select sale_id, collection, token_id, known_at, event_time, as_of, price_eth, true as is_arms_length
-            from marts.fct_sales where sale_id like 'planted-%'
+            select sale_id, collection, token_id, known_at, event_time, as_of, price_eth, true as is_arms_length,
+                (
+                    select arg_max(p20_50, c.seq) from marts.fct_collection_state as c
+                    where c.collection = s.collection and c.known_at < s.as_of
+                ) as p20_50_eth
+            from marts.fct_sales as s where sale_id like 'planted-%'
             """
         )
     return home
@@ -212,3 +220,79 @@ def test_the_time_is_after_everything_the_models_have_seen(made: Path) -> None:
             "select max(known_at) from marts.fct_sales where sale_id not like 'planted-%'"
         ).fetchone()[0]
     assert newest < NOW
+
+
+def make_implausible(market: Market) -> dict[str, list[str]]:
+    """Move two tokens of each of two collections: one beyond what a token can be worth, one so that its interval is.
+
+    Returns:
+        Collection to those tokens.
+    """
+    scored = live(market, TierRules())
+    chosen: dict[str, list[str]] = {}
+    for collection in (OWN, POOLED):
+        first, second = scored[scored.collection == collection].head(2).itertuples()
+        chosen[collection] = [first.token_id, second.token_id]
+        # The index moves the estimate by as much; an interval is never as narrow as 1 %.
+        for row, target in ((first, math.log(MOST_ETH) + 0.3), (second, math.log(MOST_ETH) - 0.01)):
+            moved = f"base_log = base_log + {target - math.log(row.estimate_eth)!r}"
+            which = f"where collection = '{collection}' and token_id = '{row.token_id}'"
+            sql(
+                f"update features.token_features set {moved} {which}",
+                f"update features.sale_features set {moved} {which} and sale_id like 'planted-%'",
+            )(market)
+    sql("delete from predictions.token_estimates", "delete from predictions.estimate_history")(market)
+    return chosen
+
+
+def test_what_no_token_can_be_worth_is_no_value_in_all_four(market: Market) -> None:
+    implausible = make_implausible(market)
+    unscored = {collection: compared(market, collection) for collection in implausible}
+    scored = live(market, TierRules())
+    found = scored[scored.no_value_reason == NoValue.IMPLAUSIBLE]
+    assert found.groupby("collection").token_id.agg(list).to_dict() == implausible
+    assert set(found.tier) == {Tier.NONE}
+    numbers = ["estimate_eth", "lower_eth", "upper_eth", "lower_90_eth", "upper_90_eth", "expected_eth"]
+    assert found[numbers].isna().all(axis=None)
+    assert scored.estimate_eth.notna().sum() > 90
+
+    pd.testing.assert_frame_equal(backtested(market, TierRules()), scored, check_exact=True)
+    for collection, own in scored[scored.collection.isin(list(implausible))].groupby("collection"):
+        estimate = own.set_index("token_id").estimate_eth
+        ways = (
+            explained(market, str(collection)),
+            compared(market, str(collection)),
+            unscored[str(collection)],
+        )
+        for way in ways:
+            pd.testing.assert_series_equal(way[estimate.index], estimate, check_exact=True, check_names=False)
+
+
+def test_an_explanation_leaves_out_what_was_found_implausible(market: Market) -> None:
+    tokens = make_implausible(market)[POOLED]
+    live(market, TierRules())
+    with market.lake.read() as con:
+        alone = explain(con, market.artifacts, POOLED, tokens=tokens, k=1, threads=1)
+        everything = explain(con, market.artifacts, POOLED, k=1, threads=1)
+    assert (alone.components.num_rows, alone.comparables.num_rows) == (0, 0)
+    for explanations in (alone, everything):
+        assert explanations.consistent
+        assert not set(tokens) & set(explanations.components["token_id"].to_pylist())
+        assert not set(tokens) & set(explanations.comparables["token_id"].to_pylist())
+        document = as_document(explanations, tokens[1])
+        assert (document["estimate_eth"], document["steps"]) == (None, [])
+        assert document["no_value_reason"] == NoValue.IMPLAUSIBLE
+    assert len(set(everything.components["token_id"].to_pylist())) > 30
+
+
+def test_before_it_is_scored_an_explanation_finds_the_reason_itself(market: Market) -> None:
+    tokens = make_implausible(market)[POOLED]
+    live(market, TierRules())
+    sql(
+        "update predictions.token_estimates set no_value_reason = null where no_value_reason = 'implausible_value'"
+    )(market)
+    with market.lake.read() as con:
+        found = explain(con, market.artifacts, POOLED, k=1, threads=1)
+    assert not set(tokens) & set(found.components["token_id"].to_pylist())
+    document = as_document(found, tokens[1])
+    assert (document["estimate_eth"], document["no_value_reason"]) == (None, NoValue.IMPLAUSIBLE)

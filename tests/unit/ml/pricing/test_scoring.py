@@ -255,3 +255,63 @@ def test_a_price_that_no_token_can_be_worth_is_none_and_stops_no_other(priced: M
     assert rows(
         priced, "select count(*) from predictions.token_estimates where estimate_eth is not null"
     ) == [(usual[0] - 1,)]
+
+
+def put_aside(market: Market, collection: str, stage: str) -> None:
+    with market.lake.write("set aside") as con:
+        con.execute(
+            "insert into ops.set_aside by name select $1 as stage, $2 as collection", [stage, collection]
+        )
+
+
+def reasons(market: Market, collection: str) -> set[str | None]:
+    found = rows(
+        market,
+        f"select distinct no_value_reason from predictions.token_estimates where collection = '{collection}'",
+    )
+    return {row[0] for row in found}
+
+
+def test_only_the_token_stage_is_the_reason_for_having_no_value(priced: Market) -> None:
+    train(priced)
+    put_aside(priced, "cats", "features.sale_features")
+    put_aside(priced, "birds", "features.sale_features")
+    put_aside(priced, "dogs", "features.token_features")
+    put_aside(priced, "foxes", "features.token_features")
+    with priced.lake.write("features are missing") as con:
+        con.execute("delete from features.token_features where collection in ('birds', 'dogs')")
+    run(priced)
+    assert reasons(priced, "cats") == {None}, "valued by the models it has"
+    assert reasons(priced, "birds") == {"no_features"}
+    assert reasons(priced, "dogs") == {"set_aside"}
+    assert reasons(priced, "foxes") == {"fewer_than_3_sales"}
+
+
+def test_a_reason_follows_the_record(priced: Market) -> None:
+    train(priced)
+    with priced.lake.write("features are missing") as con:
+        con.execute("delete from features.token_features where collection = 'birds'")
+    run(priced)
+    assert reasons(priced, "birds") == {"no_features"}
+    put_aside(priced, "birds", "features.token_features")
+    put_aside(priced, "foxes", "features.token_features")
+    with priced.lake.read() as con:
+        only = collections_to_score(con, END, FEATURES)
+    assert only == ["birds"], "foxes have too few sales, whatever else"
+    run(priced, only=only)
+    assert reasons(priced, "birds") == {"set_aside"}
+    with priced.lake.write("over") as con:
+        con.execute("delete from ops.set_aside")
+    with priced.lake.read() as con:
+        assert collections_to_score(con, END, FEATURES) == ["birds"]
+    run(priced, only=["birds"])
+    assert reasons(priced, "birds") == {"no_features"}
+
+
+def test_an_interval_without_an_end_is_no_value(priced: Market) -> None:
+    train(priced)
+    with priced.lake.write("a quantile without an end") as con:
+        con.execute("update ops.interval_calibration set quantile_90 = 'infinity'")
+    report = run(priced)
+    assert set(report.tokens_by_reason) >= {"implausible_value"}
+    assert rows(priced, "select count(*) from predictions.token_estimates where upper_90_eth > 1e9") == [(0,)]

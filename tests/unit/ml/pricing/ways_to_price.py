@@ -90,20 +90,22 @@ def _folds(con: duckdb.DuckDBPyConnection) -> dict[str, list[Fold]]:
 
 
 def compared(market: Market, collection: str) -> pd.Series:
-    """What the comparison of champions estimates for a collection with a champion."""
+    """What the comparison of champions estimates for a collection with a champion; NaN for what it leaves out."""
     with market.lake.read() as con:
         champion = read_champions(con)[collection]
         sales = read_unseen(con, {collection: NOW - timedelta(seconds=1)}, AFTER, FEATURES, 1000)[collection]
-        tokens = [
-            row[0]
-            for row in con.execute(
-                "select token_id from features.sale_features where collection = $1 and sale_id like 'planted-%'"
-                " order by seq",
-                [collection],
-            ).fetchall()
-        ]
+        planted = con.execute(
+            """
+            select s.token_id, e.no_value_reason is distinct from 'implausible_value'
+            from features.sale_features as s
+            left join predictions.token_estimates as e on s.collection = e.collection and s.token_id = e.token_id
+            where s.collection = $1 and s.sale_id like 'planted-%' order by s.seq
+            """,
+            [collection],
+        ).fetchall()
+        tokens = [token for token, is_compared in planted if is_compared]
         estimate = np.exp(Pricer(con, market.artifacts, FEATURES).estimate_log(champion, sales))
-    return pd.Series(estimate, pd.Index(tokens)).sort_index()
+    return pd.Series(estimate, pd.Index(tokens)).reindex(sorted(token for token, _ in planted))
 
 
 def explained(market: Market, collection: str) -> pd.Series:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import stat
 import subprocess
 import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from ml.registry import store
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champions import ChampionRegistry
+from ml.registry.store import prepare
 
 # Ends without any cleanup at the n-th statement that touches a table which a migration is copying.
 ENDS_ABRUPTLY = """
 import os, sys
+from pathlib import Path
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from ml.registry import store
@@ -27,17 +35,78 @@ def count(connection, cursor, statement, *rest):
         if left == 0:
             os._exit(9)
 
-store.prepare(sys.argv[1])
+store.prepare(sys.argv[1], Path(sys.argv[3]))
 """
 
 
 @pytest.mark.parametrize("statement", [1, 4, 30])
 def test_a_start_killed_between_migrations_leaves_no_half_made_store(tmp_path, statement):
-    url = f"sqlite:///{tmp_path}/mlflow.sqlite"
-    ended = subprocess.run([sys.executable, "-c", ENDS_ABRUPTLY, url, str(statement)], check=False)
-    assert ended.returncode == 9
+    url, empty = f"sqlite:///{tmp_path}/mlflow.sqlite", tmp_path / "empty.sqlite"
+    command = [sys.executable, "-c", ENDS_ABRUPTLY, url, str(statement), str(empty)]
+    assert subprocess.run(command, check=False).returncode == 9
     assert not (tmp_path / "mlflow.sqlite").exists()
+    assert not empty.exists()
     assert ChampionRegistry(url, ArtifactStore(tmp_path / "artifacts")).champions() == {}
+
+
+def test_a_store_is_the_same_made_by_migrations_or_copied(tmp_path):
+    empty = tmp_path / "empty.sqlite"
+    for name in ("first", "second"):
+        prepare(f"sqlite:///{tmp_path}/{name}.sqlite", empty)
+        assert empty.exists()
+    assert dump(tmp_path / "first.sqlite") == dump(tmp_path / "second.sqlite")
+    for name in ("first", "second"):
+        client = ChampionRegistry(f"sqlite:///{tmp_path}/{name}.sqlite", ArtifactStore(tmp_path / "a")).client
+        client.create_registered_model(f"assay.{name}")
+        assert [model.name for model in client.search_registered_models()] == [f"assay.{name}"]
+
+
+@pytest.mark.parametrize("unusable", ["a file/empty.sqlite", "a folder"])
+def test_where_nothing_can_be_kept_or_read_each_store_is_made_by_migrations(tmp_path, unusable):
+    (tmp_path / "a file").write_text("")
+    (tmp_path / "a folder").mkdir()
+    prepare(f"sqlite:///{tmp_path}/mlflow.sqlite", tmp_path / unusable)
+    url = f"sqlite:///{tmp_path}/mlflow.sqlite"
+    assert ChampionRegistry(url, ArtifactStore(tmp_path / "artifacts")).champions() == {}
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_the_kept_store_can_be_read_by_all_who_can_read_the_code_and_a_home_by_its_owner_only(tmp_path):
+    empty = tmp_path / "empty.sqlite"
+    before = os.umask(0o077)  # as `prepare_home` sets it
+    try:
+        prepare(f"sqlite:///{tmp_path}/mlflow.sqlite", empty)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(empty.stat().st_mode) == stat.S_IMODE(Path(store.__file__).stat().st_mode)
+    assert stat.S_IMODE((tmp_path / "mlflow.sqlite").stat().st_mode) == 0o600
+
+
+def test_two_starts_that_find_no_kept_store_both_work_and_keep_a_whole_one(tmp_path):
+    empty = tmp_path / "empty.sqlite"
+    prepares = (
+        "import sys; from pathlib import Path; from ml.registry.store import prepare; "
+        "prepare(sys.argv[1], Path(sys.argv[2]))"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", prepares, f"sqlite:///{tmp_path}/{name}.sqlite", str(empty)])
+        for name in ("first", "second")
+    ]
+    assert [process.wait() for process in started] == [0, 0]
+    # MLflow's indexes and constraints come in another order each time: statements are compared by their letters.
+    kept, first, second = (
+        sorted(sorted(statement) for statement in dump(tmp_path / f"{name}.sqlite"))
+        for name in ("empty", "first", "second")
+    )
+    assert kept == first == second
+    assert {path.name for path in tmp_path.iterdir() if path.suffix != ".sqlite"} <= {
+        f"{name}.sqlite-{end}" for name in ("first", "second") for end in ("wal", "shm")
+    }
+
+
+def dump(database):
+    with closing(sqlite3.connect(database)) as con:
+        return list(con.iterdump())
 
 
 def test_two_starts_at_once_share_one_store(tmp_path):

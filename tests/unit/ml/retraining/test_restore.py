@@ -244,3 +244,26 @@ def test_equal_sales_of_one_hour_are_one_piece_of_evidence() -> None:
     many = compare(np.repeat(champion, 10), np.repeat(rival, 10), np.repeat(hour, 10))
     assert (many.n, many.hours) == (400, 40)
     assert many.z == pytest.approx(once.z)
+
+
+def test_a_sale_that_one_of_the_two_gives_no_value_is_no_evidence() -> None:
+    ours, theirs = np.full(60, 0.4), np.full(60, 0.2)
+    theirs[:5] += 0.01
+    hour = np.arange(60)
+    with_gaps, gaps = ours.copy(), theirs.copy()
+    with_gaps[50:], gaps[45:50] = np.nan, np.nan
+    assert compare(with_gaps, gaps, hour) == compare(ours[:45], theirs[:45], hour[:45])
+    nothing = compare(np.full(3, np.nan), theirs[:3], hour[:3])
+    assert (nothing.n, nothing.is_won(RetrainingPolicy())) == (0, False)
+
+
+def test_a_collection_that_is_set_aside_keeps_its_champion(trained: Market) -> None:
+    planted = plant(trained, shift=0.8)
+    enter_ledger(trained)
+    with trained.lake.write("set aside") as con:
+        con.execute("delete from features.sale_features where collection = $1", [NAME])
+    finding = act(trained)
+    assert (finding.action, finding.champion) == ("none", None)
+    assert "0 sales since its training" in finding.reason
+    with trained.lake.read() as con:
+        assert read_champions(con)[NAME] == planted

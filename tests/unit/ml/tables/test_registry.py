@@ -106,8 +106,8 @@ def test_only_the_registry_makes_tables() -> None:
     ddl = re.compile(r"create table|create or replace table|where false\b", re.IGNORECASE)
     elsewhere = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
-        for room in ("ml", "orchestration", "sources")
-        for path in (ROOT / room).rglob("*.py")
+        for package in ("ml", "orchestration", "sources")
+        for path in (ROOT / package).rglob("*.py")
         for line in path.read_text(encoding="utf-8").splitlines()
         if ddl.search(line) and path != ROOT / "orchestration" / "alerts" / "store.py"
     ]

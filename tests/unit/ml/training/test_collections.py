@@ -183,3 +183,20 @@ def test_an_alias_moved_to_what_assay_did_not_register_stops_nothing(priced: Mar
         assert adopt_moved_aliases(con, priced.registry, "run-3") == []
     assert mirrored(priced)["apes"].version == 2
     assert ("apes", "kept", "registry_unreadable") in {row[:3] for row in decisions(priced)}
+
+
+@pytest.mark.parametrize("keys", [KEYS, ["birds"]], ids=["among others", "alone"])
+def test_a_collection_without_features_is_skipped_and_the_others_are_trained(
+    priced: Market, keys: list[str]
+) -> None:
+    with priced.lake.write("set aside after the prior was trained") as con:
+        con.execute("delete from features.sale_features where collection = 'birds'")
+    arrived: list[str] = []
+    report = train(priced, keys=keys, on_result=lambda outcome: arrived.append(outcome.collection))
+    assert sorted(arrived) == sorted(o.collection for o in report.outcomes) == sorted(keys)
+    (birds,) = [outcome for outcome in report.outcomes if outcome.collection == "birds"]
+    assert (birds.status, birds.decision) == ("skipped", None)
+    assert "set aside" in birds.reason
+    assert not report.failed
+    assert "birds" not in mirrored(priced)
+    assert ("apes" in mirrored(priced)) is (len(keys) > 1)

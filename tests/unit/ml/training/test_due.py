@@ -1,5 +1,6 @@
 from catboost import CatBoostRegressor
 
+from ml.registry.lost_files import BOOSTER, LostFile
 from ml.training.due import collections_due
 from tests.unit.ml.conftest import FEATURES, Market
 from tests.unit.ml.training.test_collections import mirrored, train
@@ -54,3 +55,21 @@ def test_a_collection_with_enough_newer_predictions_is_due(priced: Market) -> No
         " from predictions.prior_walk_forward where collection = 'cats'",
     )
     assert "cats" in due(priced)
+
+
+def test_a_collection_whose_sales_are_set_aside_is_not_due_until_they_are_back(priced: Market) -> None:
+    change(
+        priced,
+        "insert into ops.set_aside by name select 'features.sale_features' as stage, 'birds' as collection"
+        " union all by name select 'features.token_features' as stage, 'cats' as collection",
+    )
+    others = due(priced)
+    assert "birds" not in others
+    assert "cats" in others, "it can be trained: only its token features are missing"
+    train(priced, keys=["birds"])
+    change(priced, "update ops.champions set feature_fingerprint = 'older'")
+    with priced.lake.read() as con:
+        lost = LostFile(BOOSTER, "birds", "birds@1", True, "it is gone")
+        assert "birds" not in collections_due(con, features=FEATURES, lost=[lost])
+    change(priced, "delete from ops.set_aside")
+    assert "birds" in due(priced)

@@ -219,3 +219,37 @@ def test_only_collections_worth_it_are_tuned_and_a_class_without_a_gain_rests(ma
     ]
     assert not any(o.verdict and o.verdict.adopted for o in outcomes)
     assert tune() == []
+
+
+def test_a_collection_that_cannot_be_read_costs_neither_the_budget_nor_the_run(market: Market):
+    _walk(market, "run-0")
+    train(market)
+    config = replace(TUNING, windows=replace(TUNING.windows, folds=1, refits=1))
+
+    def tune() -> list:
+        return tune_collections(
+            Journal(market.lake, "run-t"), 600, config=config, rule=WorthRule(min_sales=500, class_studies=9),
+            local=LocalConfig(iterations=20), features=FEATURES,
+        )  # fmt: skip
+
+    with market.lake.write("set aside") as con:
+        con.execute(
+            "insert into ops.set_aside by name select 'features.sale_features' as stage, 'apes' as collection"
+        )
+    assert tune() == []
+    with market.lake.write("not built") as con:
+        con.execute("delete from ops.set_aside")
+        con.execute("create table kept as from features.sale_features")
+        con.execute("delete from features.sale_features where collection = 'apes'")
+    (skipped,) = tune()
+    assert (skipped.scope, skipped.study, "no features" in skipped.reason) == ("apes", None, True)
+    with market.lake.write("one token has another number of traits") as con:
+        con.execute("delete from features.sale_features")
+        con.execute("insert into features.sale_features from kept")
+        con.execute("drop table kept")
+        con.execute(
+            "update marts.dim_tokens set trait_values = ['x'] where collection = 'apes' and token_id = '1'"
+        )
+    (ragged,) = tune()
+    assert (ragged.scope, ragged.study) == ("apes", None)
+    assert "expected 2 trait values" in ragged.reason

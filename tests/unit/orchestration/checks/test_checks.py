@@ -49,6 +49,7 @@ def sell(con, rows: int, **changes: str) -> None:
         "known_at": f"timestamp '{NOW - DAY}'",
         "price_native": "1.0",
         "currency": "'ETH'",
+        "delivered_by": "'files'",
         "source": "'one'",
         "source_row": "'sales:' || i",
         **changes,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,8 +19,8 @@ from orchestration.decisions.reading import read_history
 from orchestration.errors import HomeError
 from orchestration.home import prepare_home
 from orchestration.settings import load_settings
+from tests.command import Done, assay
 
-ASSAY = str(Path(sys.executable).parent / "assay")
 START = datetime(2025, 3, 1)  # noqa: DTZ001 - the lake keeps naive UTC
 NOW = START + timedelta(days=40)
 
@@ -169,7 +167,5 @@ def test_json_has_the_same_history(home):
     assert "ops.tuned_settings" in document["not_kept"]
 
 
-def why(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [ASSAY, "why", *arguments, "--home", str(home)], capture_output=True, text=True, check=False
-    )
+def why(home: Path, *arguments: str) -> Done:
+    return assay("why", *arguments, "--home", str(home))

@@ -1,4 +1,4 @@
-"""The declared rules of the features: good rows pass, bad ones are shown with their keys and set aside."""
+"""The declared rules of the features: good rows pass, bad ones are shown with their keys."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from datetime import datetime
 import duckdb
 import pytest
 
-from lake.tables import create_missing
 from ml.features.build import build_token_features
-from ml.features.tables import SALE_FEATURES, TOKEN_FEATURES
-from ml.tables.ops import SET_ASIDE
-from ml.tables.set_aside import set_aside
 from orchestration.checks.definition import CheckContext, Finding
 from orchestration.checks.factory import judge
 from orchestration.features.checks import FEATURES
@@ -26,7 +22,6 @@ CHECKS = {check.name: check for check in FEATURES}
 def con() -> duckdb.DuckDBPyConnection:
     con = build(make_sales())
     build_token_features(con, NOW)
-    create_missing(con, [SET_ASIDE])
     return con
 
 
@@ -54,35 +49,3 @@ def test_good_features_pass_and_bad_ones_are_shown_with_their_keys(con: duckdb.D
         ("med_5_gap", "s20"),
         ("own_sales", "s30"),
     }
-
-
-def test_a_collection_whose_rows_break_a_rule_is_set_aside_and_the_others_stay(
-    con: duckdb.DuckDBPyConnection,
-) -> None:
-    collections = {
-        row[0] for row in con.execute("select distinct collection from features.sale_features").fetchall()
-    }
-    assert set_aside(con, SALE_FEATURES, NOW) == 0
-    (bad,) = con.execute("select collection from features.sale_features where sale_id = 's30'").fetchone()
-    con.execute("update features.sale_features set own_sales = -1 where sale_id = 's30'")
-    assert set_aside(con, SALE_FEATURES, NOW) == 1
-    assert find(con, "sale_features_match_schema").passed
-    left = {
-        row[0] for row in con.execute("select distinct collection from features.sale_features").fetchall()
-    }
-    assert left == collections - {bad}
-    (record,) = con.execute(f"select * exclude (as_of) from {SET_ASIDE.name}").fetchall()
-    assert record[:5] == (SALE_FEATURES.name, bad, 1, "own_sales", "-1.0")
-    assert record[5].startswith("a number from ")
-
-
-def test_a_record_ends_when_the_collection_keeps_the_rules_again(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("create table kept as from features.token_features")
-    con.execute("update features.token_features set base_log = 40")
-    assert set_aside(con, TOKEN_FEATURES, NOW) >= 1
-    assert con.execute("select count(*) from features.token_features").fetchone() == (0,)
-    assert set_aside(con, TOKEN_FEATURES, NOW) == 0, "nothing new"
-    assert con.execute(f"select count(*) from {SET_ASIDE.name}").fetchone() > (0,), "still set aside"
-    con.execute("insert into features.token_features from kept")
-    assert set_aside(con, TOKEN_FEATURES, NOW) == 0
-    assert con.execute(f"select count(*) from {SET_ASIDE.name}").fetchone() == (0,)

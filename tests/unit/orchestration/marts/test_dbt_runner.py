@@ -17,7 +17,7 @@ from orchestration.marts.dbt_runner import DbtInvocation, invoke_dbt, load_manif
 PROJECT_FILES = {
     "dbt_project.yml": "name: small\nversion: '1.0.0'\nprofile: small\nmodels: {small: {+materialized: table}}\n",
     "profiles.yml": "small:\n  target: dev\n  outputs:\n    dev:\n      type: duckdb\n      threads: 1\n"
-    "      path: \"{{ env_var('SMALL_PATH', 'small.duckdb') }}\"\n",
+    "      path: \"{{ env_var('SMALL_PATH', 'FOLDER/small.duckdb') }}\"\n",
     "models/one.sql": "select 1 as n union all select {{ env_var('SMALL_VALUE', '2') }}",
     "models/broken.sql": "select n / {{ env_var('SMALL_COLUMN', '1') }} as n from {{ ref('one') }}",
     "models/after.sql": "select * from {{ ref('broken') }}",
@@ -36,7 +36,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
     folder = tmp_path_factory.mktemp("small")
     for name, text in PROJECT_FILES.items():
         (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text)
+        (folder / name).write_text(text.replace("FOLDER", str(folder)))
     where = ["--project-dir", str(folder), "--profiles-dir", str(folder), "--log-path", str(folder / "logs")]
     assert invoke_dbt(["parse", *where, "--quiet"]).success
     return DbtProject(project_dir=folder, profiles_dir=folder, target_path=Path("target"))

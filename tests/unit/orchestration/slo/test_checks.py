@@ -38,7 +38,8 @@ def test_before_the_first_evaluation_there_is_no_data_and_no_failure(con):
 
 def test_an_slo_that_pages_fails_its_check_with_state_and_bound(con):
     con.execute(
-        "insert into raw.sales by name select 'one' as source, t.at as known_at, t.at as event_time,"
+        "insert into raw.sales by name select 'one' as delivered_by, 'one' as source, t.at as known_at,"
+        " t.at as event_time,"
         " 0.0 as time_uncertainty_s from (select unnest(generate_series($start, $end, interval 1 hour)) as at) t",
         {"start": NOW - timedelta(days=14), "end": NOW - timedelta(days=2)},
     )

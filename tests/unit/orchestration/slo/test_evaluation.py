@@ -30,7 +30,8 @@ def con():
 
 def sell(con, source: str, start: datetime, end: datetime, every: timedelta, late: timedelta = 0 * HOUR):
     con.execute(
-        "insert into raw.sales by name select $source as source, t.at + $late as known_at, t.at as event_time,"
+        "insert into raw.sales by name select 'files' as delivered_by, $source as source,"
+        " t.at + $late as known_at, t.at as event_time,"
         " 0.0 as time_uncertainty_s from (select unnest(generate_series($start, $end, $every)) as at) t",
         {"source": source, "start": start, "end": end, "every": every, "late": late},
     )
@@ -161,3 +162,81 @@ def test_a_pass_over_all_slos_of_an_empty_home_is_kept_and_finds_no_data(tmp_pat
         samples = con.execute("select count(*) from monitoring.slo_samples where valid = 0").fetchone()
     assert dict(kept) == dict.fromkeys(SLOS, "no_data")
     assert samples == (len(SLOS),)
+
+
+def trade(con, collections: int) -> None:
+    """Collections that trade, each with two tokens that were valued an hour ago."""
+    con.execute(
+        "insert into marts.dim_collections by name select 'c' || i as collection, 100 as n_arms_length,"
+        " $at::timestamp as last_sale_at, $at::timestamp as covered_until from range($n) t (i)",
+        {"at": NOW - HOUR, "n": collections},
+    )
+    con.execute(
+        "insert into predictions.token_estimates by name select collection, t::varchar as token_id,"
+        " 1.0 as estimate_eth, $at::timestamp as as_of, $at::timestamp as feature_watermark"
+        " from marts.dim_collections cross join range(2) r (t)",
+        {"at": NOW - HOUR},
+    )
+    con.execute(
+        "create or replace table marts.fct_sales as select collection, true as is_arms_length,"
+        " $at::timestamp as known_at"
+        " from marts.dim_collections",
+        {"at": NOW - 2 * HOUR},
+    )
+
+
+def lose(con, collection: str, reason: str) -> None:
+    """Its tokens have had no value for ten days."""
+    con.execute(
+        "update predictions.token_estimates set estimate_eth = null, feature_watermark = null, as_of = $at,"
+        " no_value_reason = $reason where collection = $collection",
+        {"at": NOW - 10 * DAY, "reason": reason, "collection": collection},
+    )
+
+
+def test_estimates_are_as_old_as_the_newest_value_and_without_any_there_is_no_data(con):
+    trade(con, 2)
+    assert status(con, "estimates_fresh").sample.value == 0
+    con.execute("update predictions.token_estimates set as_of = $1", [NOW - 31 * HOUR])
+    lose(con, "c0", "no_features")
+    con.execute("update predictions.token_estimates set as_of = $1 where estimate_eth is null", [NOW])
+    found = status(con, "estimates_fresh")
+    assert (found.sample.value, found.sample.good) == (30, 0), "the sources cover one hour less"
+    lose(con, "c1", "no_features")
+    found = status(con, "estimates_fresh")
+    assert (found.state, found.sample.value, found.sample.valid) == ("no_data", None, 0)
+
+
+def put_aside(con, collection: str, stage: str) -> None:
+    con.execute("insert into ops.set_aside by name select $1 as stage, $2 as collection", [stage, collection])
+
+
+@pytest.mark.parametrize("name", ["collections_fresh", "estimate_coverage"])
+def test_a_collection_that_is_set_aside_has_its_own_incident_and_burns_no_budget(con, name):
+    trade(con, 20)
+    lose(con, "c0", "set_aside")
+    put_aside(con, "c0", "features.token_features")
+    found = status(con, name)
+    per_collection = 1 if name == "collections_fresh" else 2
+    assert (found.sample.good, found.sample.valid) == (19 * per_collection,) * 2
+    assert found.state == "ok"
+
+
+@pytest.mark.parametrize("name", ["collections_fresh", "estimate_coverage"])
+def test_a_collection_without_values_for_another_reason_counts(con, name):
+    trade(con, 20)
+    lose(con, "c0", "no_features")
+    put_aside(con, "c0", "features.sale_features")
+    found = status(con, name)
+    assert found.sample.good < found.sample.valid
+    assert found.state == "ticket"
+
+
+def test_implausible_tokens_have_their_own_incident(con):
+    trade(con, 20)
+    con.execute(
+        "update predictions.token_estimates set estimate_eth = null, no_value_reason = 'implausible_value'"
+        " where token_id = '0' and collection = 'c0'"
+    )
+    found = status(con, "estimate_coverage")
+    assert (found.sample.good, found.sample.valid) == (39, 39)

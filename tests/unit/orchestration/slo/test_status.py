@@ -1,5 +1,6 @@
 """`assay status`: what it prints, its JSON, and its exit code."""
 
+import io
 import json
 from datetime import timedelta
 
@@ -25,7 +26,8 @@ def assay(tmp_path_factory):
     assay = Assay(settings)
     with assay.lake.write("sales") as con:
         con.execute(
-            "insert into raw.sales by name select 'one' as source, t.at as known_at, t.at as event_time,"
+            "insert into raw.sales by name select 'one' as delivered_by, 'one' as source, t.at as known_at,"
+            " t.at as event_time,"
             " 0.0 as time_uncertainty_s from (select unnest(generate_series($start, $end, $every)) as at) t",
             {"start": assay.as_of - 400 * HOUR, "end": assay.as_of - 24 * HOUR, "every": HOUR},
         )
@@ -39,7 +41,7 @@ def invoke(assay, *options: str):
 def test_a_home_that_was_never_watched_is_evaluated_at_once(assay):
     done = invoke(assay)
     assert done.exit_code == 1, done.output
-    assert "nothing has watched this home yet" in done.output
+    assert "no monitoring pass (job monitor) has run on this home yet" in done.output
     assert "sales_arrive: docs/runbook/source-silent.md · assay run" in done.output
 
 
@@ -56,6 +58,20 @@ def test_json_has_every_slo_with_its_numbers_and_the_exit_code_is_1_when_one_pag
     assert rows["online_mdape"]["state"] == "no_data"
     assert document["watermark"] == assay.as_of.isoformat()
     assert document["open_alerts"] is None
+
+
+@pytest.mark.parametrize("width", [80, 130])
+def test_every_name_is_whole_at_any_width(assay, width):
+    from rich.console import Console
+
+    from orchestration.slo.report import print_status, read_status
+
+    console = Console(width=width, record=True, file=io.StringIO())
+    with open_instance(assay.settings) as instance:
+        print_status(read_status(assay, instance), console)
+    shown = console.export_text()
+    assert all(slo.name in shown for slo in load_slos())
+    assert ("burn" in shown) is (width > 110)
 
 
 def test_the_exit_code_is_0_when_nothing_pages(assay):

@@ -1,0 +1,40 @@
+"""Schema `ops`: the configured sources of a home, and which collection of it each of theirs is."""
+
+from __future__ import annotations
+
+from lake.tables import Table, columns
+
+SOURCES = Table(
+    "ops.sources",
+    "One row per configured source, as of its newest ingestion ([ADR 32](adr/0032-several-sources.md)).",
+    ("name",),
+    "per source",
+    columns("""
+        name varchar Name in sources.yaml
+        kind varchar Adapter that reads it: simulator, files
+        priority bigint 1 is preferred; the report of the smallest number counts
+        identity varchar What fixes its data, as JSON; with another one it is another source
+        fresh_within_h double Hours it may be behind the newest source; null: not judged
+        quarantine_limit double Share of its rows that may be refused; null: as the SLO quarantine_rate says
+        watermark timestamp Everything known before it was read; null if it was never read
+        problem varchar Why it could not be read; null if it was
+    """),
+)
+
+COLLECTION_KEYS = Table(
+    "ops.collection_keys",
+    "One row per source, chain and collection of that source: which collection of this home it is.",
+    ("delivered_by", "chain", "given"),
+    "rows are added; `contract`, `project` and `collection` change when more is known",
+    columns("""
+        delivered_by varchar Configured source
+        chain varchar Chain
+        given varchar Key of the collection in the source
+        contract varchar Contract, null if the source does not say
+        project varchar What distinguishes collections of a shared contract; null for other contracts
+        collection varchar Key of the collection in this home
+        position bigint Order in which the rows were added: the first key of a collection is kept
+    """),
+)
+
+TABLES = (SOURCES, COLLECTION_KEYS)

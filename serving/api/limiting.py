@@ -1,0 +1,87 @@
+"""Limits of requests: so many in a window of time for each key, or for each address without one.
+
+Here: counting with `limits`. Not here: who asks (`gate`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+
+from limits import RateLimitItem, parse
+from limits.storage import Storage, storage_from_string
+from limits.strategies import FixedWindowRateLimiter
+
+
+class LimitError(ValueError):
+    """A limit or the address of its storage cannot be used."""
+
+
+class Limiter:
+    """Counts requests in fixed windows.
+
+    Args:
+        key_limit: For each key that has no limit of its own.
+        anonymous_limit: For each address without a key.
+        url: Storage that several processes share; empty: this process's memory.
+
+    Raises:
+        LimitError: One of them cannot be read.
+    """
+
+    def __init__(self, key_limit: str, anonymous_limit: str, url: str = "") -> None:
+        self._key, self._anonymous = parse_limit(key_limit), parse_limit(anonymous_limit)
+        self._own: dict[str, RateLimitItem | None] = {}
+        self._strategy = FixedWindowRateLimiter(_storage(url))
+
+    def wait_of_key(self, key_id: str, own_limit: str) -> float | None:
+        """Count a request of a key; seconds to wait when it is one too many, else None."""
+        if not own_limit:
+            return self._wait(self._key, key_id)
+        if own_limit not in self._own:
+            self._own[own_limit] = parse_limit(own_limit)
+        return self._wait(self._own[own_limit], key_id)
+
+    def wait_of_address(self, address: str) -> float | None:
+        """Count a request without a key; seconds to wait when it is one too many, else None."""
+        return self._wait(self._anonymous, address if ":" not in address else _network(address))
+
+    def _wait(self, limit: RateLimitItem | None, who: str) -> float | None:
+        if limit is None or self._strategy.hit(limit, who):
+            return None
+        return max(0.0, self._strategy.get_window_stats(limit, who).reset_time - time.time())
+
+
+def parse_limit(text: str) -> RateLimitItem | None:
+    """A limit such as "100/second" or "6000/minute"; None for an empty text, which is no limit.
+
+    Raises:
+        LimitError: It is no limit.
+    """
+    if not text:
+        return None
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise LimitError(
+            f'expected a limit such as "100/second" or "6000/minute", or nothing for none, found {text!r}'
+        ) from error
+
+
+def _storage(url: str) -> Storage:
+    try:
+        return storage_from_string(url or "memory://")  # type: ignore[return-value]
+    except Exception as error:  # noqa: BLE001 - limits raises many kinds, and the address may hold a password
+        raise LimitError(
+            "expected an address of a storage of `limits` such as redis://host:6379, found one that cannot be used "
+            f"({type(error).__name__}); its client may be missing (`pip install redis`)"
+        ) from None
+
+
+def _network(address: str) -> str:
+    """An IPv6 customer has a /64 at least, so that is what is counted."""
+    try:
+        found = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(found.ipv4_mapped or ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))

@@ -1,0 +1,64 @@
+"""Starting the API: granian, with one process or several that share the port.
+
+Here: the server and what a worker process makes. Not here: the application (`app`), or reading settings.
+
+Measured under load granian answers with a third of uvicorn's 99th percentile ([ADR 34](docs/adr/0034-api.md)).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from multiprocessing.connection import wait
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from serving.api.config import ApiConfig
+
+if TYPE_CHECKING:
+    from serving.api.gate import Application
+
+CONFIG_VARIABLE = "SERVING_API_CONFIG"
+"""Environment variable by which a worker process gets its settings."""
+
+HEADER_LIMIT_BYTES = 128 * 1024
+"""Of a request's line and headers: a name of 10 kB is three times as long percent-encoded."""
+
+
+def run(config: ApiConfig) -> None:
+    """Serve until the process is stopped (SIGINT or SIGTERM)."""
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces
+    from granian.http import HTTP1Settings
+
+    os.environ[CONFIG_VARIABLE] = config.to_json()
+    Granian(
+        "serving.api.server:make_application",
+        address=config.host,
+        port=config.port,
+        interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
+        workers=config.workers,
+        factory=True,
+        websockets=False,
+        log_level="warning",  # type: ignore[arg-type]
+        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=HEADER_LIMIT_BYTES),
+        respawn_failed_workers=True,
+        workers_kill_timeout=10,
+    ).serve()
+
+
+def make_application() -> Application:
+    """The application of a worker process."""
+    from serving.api.app import build_app
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    return build_app(ApiConfig.from_json(os.environ[CONFIG_VARIABLE]))
+
+
+def _end_with(sentinel: int) -> None:
+    """End this process when its parent ends: one that was killed cannot say so, and nothing may keep the port."""
+    wait([sentinel])
+    os._exit(1)

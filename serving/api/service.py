@@ -1,0 +1,61 @@
+"""What all routes share: the store, the clock, and the headers of an answer.
+
+Here: those, and where reasons that are not published come from. Not here: routes, keys or limits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+
+from serving.api.config import ApiConfig
+from serving.explainer.client import Explainer
+from serving.store.protocol import Edition, Store
+from serving.views.answer import etag
+
+JSON = b"application/json"
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+class Service:
+    """The parts that requests are answered with.
+
+    Args:
+        config: Settings.
+        store: Where editions come from.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(self, config: ApiConfig, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self.config, self.store, self.now = config, store, clock
+        self.explainer = (
+            None if config.lake is None else Explainer(config.lake, patience_s=0.8 * config.time_limit_s)
+        )
+        scope = b"public" if config.anonymous else b"private"
+        self._cache_control = b"%b, max-age=%d" % (scope, config.max_age_s)
+
+    def headers(self, edition: Edition, now: float) -> RawHeaders:
+        """Headers of an answer from this edition."""
+        return [
+            (b"etag", etag(edition.pointer, now).encode()),
+            (b"cache-control", self._cache_control),
+            (b"vary", b"Authorization, X-API-Key"),
+        ]
+
+
+def is_known(if_none_match: bytes | str | None, tag: bytes) -> bool:
+    """Whether the client has this version already (weak comparison, RFC 9110 section 13.1.2)."""
+    if not if_none_match:
+        return False
+    text = if_none_match.decode("latin-1") if isinstance(if_none_match, bytes) else if_none_match
+    return _matches(text[:1000], tag.decode())
+
+
+@lru_cache(maxsize=256)
+def _matches(header: str, tag: str) -> bool:
+    wanted = tag.removeprefix("W/")
+    return header.strip() == "*" or any(
+        part.strip().removeprefix("W/") == wanted for part in header.split(",")
+    )

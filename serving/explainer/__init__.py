@@ -1,0 +1,1 @@
+"""Reasons that are not published, computed from the home's lake when they are asked for."""

@@ -1,0 +1,27 @@
+"""What can be wrong with a store. Each message says what was expected, what was found and what to do."""
+
+from __future__ import annotations
+
+
+class StoreError(RuntimeError):
+    """A store cannot be written or served."""
+
+
+class StoreMissingError(StoreError):
+    """Nothing was published yet."""
+
+
+class StoreDamagedError(StoreError):
+    """The published file is missing, shorter than it was, or has other bytes."""
+
+
+class StoreFormatError(StoreError):
+    """The file was written by another version of this code."""
+
+
+class StoreTooOldError(StoreError):
+    """The published data are too old to be served at all."""
+
+
+class PublicationError(StoreError):
+    """The lake does not hold what a publication needs."""

@@ -1,0 +1,174 @@
+"""What is published, read from the lake: digests that say what changed, and the rows of tokens and their history.
+
+Here: SQL over predictions and marts. Not here: collections (`collection_documents`), writing (`publication`).
+
+Concept: a digest is the count and the sum of DuckDB's row hashes. These differ between versions of DuckDB, so its
+version is part of the digest: after an upgrade everything is published anew, which is right and rare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+HISTORY_DAYS = 365
+"""Days of estimates that are published, counted back from the newest of each collection."""
+
+ROWS_AT_ONCE = 20_000
+
+
+def iso_utc(column: str) -> str:
+    """SQL for a timestamp as ISO 8601 text in UTC."""
+    return f"strftime({column}, '%Y-%m-%dT%H:%M:%SZ')"
+
+
+def number(column: str) -> str:
+    """SQL for a double that is null where it is no number: JSON has no infinity."""
+    return f"case when isfinite({column}) then {column} end"
+
+
+def token_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """What the answers of a collection's tokens are made from, by collection."""
+    # Each table on its own: joining them row by row would cost more than all the rest of a small publication.
+    return _digests(
+        con,
+        """
+        select e.collection, e.digest || ':' || coalesce(h.digest, '') || ':'
+            || coalesce(hash(c."chain", c.contract, c.name), 0)
+        from (
+            select collection, count(*) || ':' || sum(hash(t)::hugeint) as digest
+            from predictions.token_estimates as t group by collection
+        ) as e
+        left join (
+            select collection, count(*) || ':' || sum(hash(token_id, owner, held_since)::hugeint) as digest
+            from marts.fct_holdings group by collection
+        ) as h on e.collection = h.collection
+        left join marts.dim_collections as c on e.collection = c.collection
+        """,
+    )
+
+
+def history_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """What the published history of a collection is made from, by collection."""
+    return _digests(
+        con,
+        """
+        select collection, count(*) || ':' || sum(hash(collection, token_id, as_of, estimate_eth, model_version,
+            prior_version)::hugeint)
+        from predictions.estimate_history group by collection
+        """,
+    )
+
+
+def record_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """What the track record of a collection is made from, by collection."""
+    return _digests(
+        con,
+        """
+        select w.collection, count(*) || ':' || max(w.seq) || ':' || sum(hash(w)::hugeint) || ':'
+            || coalesce(any_value(l.digest), '')
+        from predictions.prior_walk_forward as w
+        left join (
+            select collection, count(*) || ':' || sum(hash(sale_id, prediction_log)::hugeint) as digest
+            from predictions.local_walk_forward group by collection
+        ) as l on w.collection = l.collection
+        group by w.collection
+        """,
+    )
+
+
+def token_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterator[list[tuple[Any, ...]]]:
+    """Rows of the store's table `tokens` for these collections, in the order of its key, in batches.
+
+    Args:
+        con: A read connection of the lake.
+        ids: Numbers of the collections wanted.
+    """
+    body = f"""{{
+        'collection': e.collection, 'token_id': e.token_id, 'chain': c."chain", 'contract': c.contract,
+        'estimate_eth': {number("e.estimate_eth")},
+        'estimate_wei': case when isfinite(e.estimate_eth) and e.estimate_eth < 1e18
+            then (round(e.estimate_eth * 1e9)::hugeint * 1000000000)::varchar end,
+        'interval_80_eth': {_pair("e.lower_80_eth", "e.upper_80_eth")},
+        'interval_90_eth': {_pair("e.lower_90_eth", "e.upper_90_eth")},
+        'expected_eth': {number("e.expected_eth")}, 'grade': e.grade, 'tier': e.tier,
+        'no_value_reason': e.no_value_reason,
+        'lowest_ask_eth': {number("e.lowest_ask_eth")}, 'lowest_ask_at': {iso_utc("e.lowest_ask_at")},
+        'floor_proxy_eth': {number("e.floor_proxy_eth")},
+        'last_sale_eth': {number("e.last_sale_eth")}, 'owner': h.owner,
+        'model_version': e.model_version, 'prior_version': e.prior_version, 'snapshot_id': e.snapshot_id,
+        'feature_watermark': {iso_utc("e.feature_watermark")}, 'as_of': {iso_utc("e.as_of")}
+    }}"""
+    sql = f"""
+        select w.id, e.token_id, epoch_us(e.as_of), coalesce({number("e.estimate_eth")}, -1.0),
+            {number("e.expected_eth")}, e.grade, e.tier, h.owner, encode(to_json({body})::varchar)
+        from predictions.token_estimates as e
+        inner join _wanted as w on e.collection = w.collection
+        left join ({_OWNERS}) as h on e.collection = h.collection and e.token_id = h.token_id
+        left join marts.dim_collections as c on e.collection = c.collection
+        order by w.id, e.token_id
+    """
+    return _batches(con, sql, ids)
+
+
+def history_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterator[list[tuple[Any, ...]]]:
+    """Rows of the store's table `history` for these collections, in the order of its key, in batches."""
+    body = f"""{{
+        'as_of': {iso_utc("e.as_of")}, 'estimate_eth': {number("e.estimate_eth")},
+        'interval_80_eth': {_pair("e.lower_80_eth", "e.upper_80_eth")},
+        'expected_eth': {number("e.expected_eth")}, 'grade': e.grade, 'tier': e.tier,
+        'model_version': e.model_version, 'prior_version': e.prior_version
+    }}"""
+    sql = f"""
+        with newest as (
+            select collection, max(as_of) - interval {HISTORY_DAYS} day as since
+            from predictions.estimate_history group by collection
+        )
+        select w.id, e.token_id, epoch_us(e.as_of),
+            coalesce(e.model_version, '') || ' ' || coalesce(e.prior_version, ''), encode(to_json({body})::varchar)
+        from predictions.estimate_history as e
+        inner join _wanted as w on e.collection = w.collection
+        inner join newest as n on e.collection = n.collection
+        where e.as_of > n.since
+        order by w.id, e.token_id, e.as_of
+    """
+    return _batches(con, sql, ids)
+
+
+_OWNERS = """
+    select collection, token_id, lower(max_by(owner, (held_since, owner))) as owner from marts.fct_holdings
+    where collection in (select collection from _wanted) group by collection, token_id
+"""
+
+
+def _pair(low: str, high: str) -> str:
+    return f"case when isfinite({low}) and isfinite({high}) then [{low}, {high}] end"
+
+
+def _digests(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
+    return {name: f"{duckdb.__version__}:{digest}" for name, digest in con.execute(sql).fetchall()}
+
+
+def _batches(
+    con: duckdb.DuckDBPyConnection, sql: str, ids: dict[str, int]
+) -> Iterator[list[tuple[Any, ...]]]:
+    wanted = pa.table(
+        {
+            "collection": pa.array(list(ids), pa.string()),
+            "id": pa.array(list(ids.values()), pa.int64()),
+        }
+    )
+    con.register("_wanted", wanted)
+    try:
+        reader = con.execute(sql).to_arrow_reader(ROWS_AT_ONCE)
+        for batch in reader:
+            yield _tuples(batch.columns)
+    finally:
+        con.unregister("_wanted")
+
+
+def _tuples(columns: Sequence[pa.Array]) -> list[tuple[Any, ...]]:
+    return list(zip(*(column.to_pylist() for column in columns), strict=True))

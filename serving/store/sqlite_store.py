@@ -1,0 +1,293 @@
+"""The store in SQLite files: opening the current version, and reading it.
+
+Here: `SqliteStore` (which version is served) and `SqliteEdition` (its look-ups). Not here: writing one (`publication`).
+
+Concept: a file never changes once it is published, so it is opened `immutable` (no locks, no journal) and
+memory-mapped. Each thread has a connection of its own. The pointer is looked at for each request (one `stat`). A new
+version is checked before it replaces the one in use; one that fails is refused, and the old one is served on.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from serving.store.errors import StoreDamagedError, StoreError, StoreTooOldError
+from serving.store.files import POINTER, Pointer, check_file, read_pointer
+from serving.store.protocol import CollectionName, TokenQuery, TokenRow
+from serving.store.schema import NO_VALUE_RANK
+
+MAPPED_BYTES = 64 << 30
+"""Upper bound of what is memory-mapped: address space, not memory."""
+
+QUERY_STEPS_BETWEEN_CHECKS = 10_000
+REMEMBERED_NAMES = 4096
+RETRY_S = 1.0
+"""Seconds between looks at a version that was refused: a copy may have been under way."""
+
+
+class SqliteEdition:
+    """One version, open for reading in any thread.
+
+    Args:
+        path: The file, already checked.
+        pointer: What was published about it.
+        query_limit_s: Seconds after which a query is interrupted.
+    """
+
+    def __init__(self, path: Path, pointer: Pointer, query_limit_s: float = 5.0) -> None:
+        self.pointer = pointer
+        self._path, self._limit = path, query_limit_s
+        self._local = threading.local()
+        self._names: dict[tuple[str, str | None], tuple[CollectionName, ...]] = {}
+        found = self._one("select value from meta where key = 'version'")
+        if found is None or found[0] != pointer.version:
+            raise StoreDamagedError(
+                f"expected version {pointer.version} inside {path.name}, found {found[0] if found else 'none'}; "
+                "publish again with `assay run`"
+            )
+
+    def resolve(self, identifier: str, kind: str | None = None) -> tuple[CollectionName, ...]:
+        """Collections that a name, contract or slug means; names first."""
+        key = (identifier, kind)
+        if key in self._names:
+            return self._names[key]
+        rows = self._all(
+            "select c.id, c.name, a.kind from aliases a join collections c on c.id = a.collection "
+            "where (a.alias = ?1 and a.kind <> 'contract' or a.alias = ?2 and a.kind = 'contract') "
+            "and (?3 is null or a.kind = ?3) order by c.name",
+            (identifier, identifier.lower(), kind),
+        )
+        kinds: dict[tuple[int, str], list[str]] = {}
+        for number, name, matched in rows:
+            kinds.setdefault((number, name), []).append(matched)
+        found = tuple(CollectionName(*who, tuple(sorted(matched))) for who, matched in kinds.items())
+        if found and len(self._names) < REMEMBERED_NAMES and len(identifier) < 256:
+            self._names[key] = found
+        return found
+
+    def collection(self, collection: int) -> bytes | None:
+        """The document of a collection."""
+        return self._first("select body from collections where id = ?", (collection,))
+
+    def collections(
+        self, by: str, descending: bool, after: tuple[float, str] | None, limit: int
+    ) -> list[tuple[float, str, bytes]]:
+        """(value, name, document) of collections after a place in the order."""
+        sign, order = ("<", "desc") if descending else (">", "asc")
+        columns = "(rank_eth, name)" if by == "value" else "(name)"
+        where, values = "", []
+        if after is not None:
+            where = f"where {columns} {sign} ({'?, ?' if by == 'value' else '?'})"
+            values = [after[0], after[1]] if by == "value" else [after[1]]
+        ordered = f"rank_eth {order}, name {order}" if by == "value" else f"name {order}"
+        return self._all(
+            f"select rank_eth, name, body from collections {where} order by {ordered} limit ?",
+            (*values, limit),
+        )
+
+    def token(self, collection: int, token: str) -> bytes | None:
+        """The answer of one token."""
+        return self._first("select body from tokens where collection = ? and token = ?", (collection, token))
+
+    def tokens(self, collection: int, query: TokenQuery) -> list[TokenRow]:
+        """Tokens of a collection after a place in the order."""
+        sign, order = ("<", "desc") if query.descending else (">", "asc")
+        where, values = ["collection = ?"], [collection]
+        by_value = query.by == "value"
+        if query.after is not None:
+            where.append(f"(rank_eth, token) {sign} (?, ?)" if by_value else f"token {sign} ?")
+            values += list(query.after if by_value else query.after[1:])  # type: ignore[arg-type]
+        for column, wanted in (("grade", query.grades), ("tier", query.tiers)):
+            if wanted:
+                where.append(f"{column} in ({', '.join('?' * len(wanted))})")
+                values += list(wanted)  # type: ignore[arg-type]
+        bounds: tuple[tuple[str, Any], ...] = (
+            ("rank_eth >= ?", query.low_eth),
+            ("rank_eth <= ?", query.high_eth),
+        )
+        for condition, bound in bounds:
+            if bound is not None:
+                where += [condition, f"rank_eth <> {NO_VALUE_RANK}"]
+                values.append(bound)
+        if query.valued is not None:
+            where.append(f"rank_eth {'<>' if query.valued else '='} {NO_VALUE_RANK}")
+        ordered = f"rank_eth {order}, token {order}" if by_value else f"token {order}"
+        rows = self._all(
+            f"select collection, token, rank_eth, body from tokens where {' and '.join(where)} "
+            f"order by {ordered} limit ?",
+            (*values, query.limit),
+        )
+        return [TokenRow(*row) for row in rows]
+
+    def estimates(self, keys: Sequence[tuple[int, str]]) -> dict[tuple[int, str], bytes]:
+        """Answers of many tokens. The list is joined to the table: `in (values …)` would scan it."""
+        found: dict[tuple[int, str], bytes] = {}
+        for start in range(0, len(keys), 400):
+            part = keys[start : start + 400]
+            rows = self._all(
+                f"with k (c, t) as (values {', '.join(['(?, ?)'] * len(part))}) "
+                "select e.collection, e.token, e.body from k cross join tokens e "
+                "on e.collection = k.c and e.token = k.t",
+                [value for key in part for value in key],
+            )
+            found.update({(c, t): body for c, t, body in rows})
+        return found
+
+    def history(
+        self, collection: int, token: str, before: tuple[int, str] | None, limit: int
+    ) -> list[tuple[int, str, bytes]]:
+        """Past estimates, newest first."""
+        older = "" if before is None else "and (as_of, version) < (?, ?)"
+        return self._all(
+            f"select as_of, version, body from history where collection = ? and token = ? {older} "
+            "order by as_of desc, version desc limit ?",
+            (collection, token, *(before or ()), limit),
+        )
+
+    def explanation(self, collection: int, token: str) -> bytes | None:
+        """The reasons of a token's estimate, if published."""
+        return self._first(
+            "select body from explanations where collection = ? and token = ?", (collection, token)
+        )
+
+    def holdings(self, owner: str, limit: int) -> list[TokenRow]:
+        """Tokens of an address, highest value first."""
+        rows = self._all(
+            "select t.collection, t.token, t.rank_eth, t.body from holdings h cross join tokens t "
+            "on t.collection = h.collection and t.token = h.token where h.owner = ? "
+            "order by t.rank_eth desc, t.collection, t.token limit ?",
+            (owner, limit),
+        )
+        return [TokenRow(*row) for row in rows]
+
+    def document(self, name: str) -> bytes | None:
+        """A document about everything."""
+        return self._first("select body from documents where name = ?", (name,))
+
+    def _connection(self) -> sqlite3.Connection:
+        con: sqlite3.Connection | None = getattr(self._local, "con", None)
+        if con is None:
+            con = open_immutable(self._path)
+            # A query that runs too long is interrupted, whatever it was asked.
+            con.set_progress_handler(self._overdue, QUERY_STEPS_BETWEEN_CHECKS)
+            self._local.con = con
+        self._local.deadline = time.monotonic() + self._limit
+        return con
+
+    def _overdue(self) -> bool:
+        return time.monotonic() > self._local.deadline
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        try:
+            return self._connection().execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._explained(error) from error
+
+    def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        try:
+            return self._connection().execute(sql, values).fetchone()
+        except sqlite3.DatabaseError as error:
+            raise self._explained(error) from error
+
+    def _first(self, sql: str, values: Sequence[Any]) -> bytes | None:
+        row = self._one(sql, values)
+        return None if row is None else row[0]
+
+    def _explained(self, error: sqlite3.DatabaseError) -> StoreError:
+        if "interrupted" in str(error):
+            return StoreError(
+                f"expected an answer within {self._limit:g} s, the query took longer; ask for fewer rows"
+            )
+        return StoreDamagedError(
+            f"expected version {self.pointer.version} to be readable, found: {error}; publish again with `assay run`"
+        )
+
+
+class SqliteStore:
+    """The current version of the store in a folder.
+
+    Args:
+        folder: `<home>/serving`.
+        refuse_after_s: Age in seconds beyond which nothing is served any more.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(
+        self, folder: Path, refuse_after_s: float = float("inf"), clock: Callable[[], float] = time.time
+    ) -> None:
+        self.folder, self._refuse_after, self._clock = folder, refuse_after_s, clock
+        self._pointer_path = folder / POINTER
+        self._seen: tuple[int, int, int] | None = None
+        self._edition: SqliteEdition | None = None
+        self._error: StoreError | None = None
+        self._retry_at = 0.0
+        self._lock = threading.Lock()
+
+    def current(self) -> SqliteEdition:
+        """The edition to answer from now.
+
+        Raises:
+            StoreError: None can be served.
+        """
+        seen = self._look()
+        if self._is_due(seen):
+            with self._lock:
+                if self._is_due(seen):
+                    self._reopen(seen)
+        edition = self._edition
+        if edition is None:
+            raise self._error or StoreError("expected a store, found none; `assay run` publishes one")
+        age = edition.pointer.age_s(self._clock())
+        if age > self._refuse_after:
+            raise StoreTooOldError(
+                f"expected data at most {self._refuse_after / 3600:g} h old, found {age / 3600:.1f} h; run `assay run`"
+            )
+        return edition
+
+    def refusal(self) -> str | None:
+        """Why the version that the pointer names is not served, if that is so."""
+        return None if self._error is None else str(self._error)
+
+    def _is_due(self, seen: tuple[int, int, int] | None) -> bool:
+        if self._error is not None or seen is None:
+            return time.monotonic() >= self._retry_at
+        return seen != self._seen
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            found = os.stat(self._pointer_path)  # noqa: PTH116 - a tenth of the cost of Path.stat, for each request
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def _reopen(self, seen: tuple[int, int, int] | None) -> None:
+        try:
+            pointer = read_pointer(self.folder)
+            if self._edition is not None and pointer.version == self._edition.pointer.version:
+                self._edition.pointer = pointer  # confirmed again, the same file
+            else:
+                self._edition = SqliteEdition(check_file(self.folder, pointer), pointer)
+            self._error = None
+        except StoreError as error:
+            self._error, self._retry_at = error, time.monotonic() + RETRY_S
+        self._seen = seen
+
+
+def open_immutable(path: Path) -> sqlite3.Connection:
+    """A connection to a file that never changes: no locks, no journal, memory-mapped."""
+    con = sqlite3.connect(
+        f"file:{quote(str(path))}?mode=ro&immutable=1",
+        uri=True,
+        check_same_thread=False,
+        isolation_level=None,
+    )
+    con.execute(f"pragma mmap_size = {MAPPED_BYTES}")
+    con.execute("pragma query_only = true")
+    return con

@@ -1,0 +1,192 @@
+"""Several sources in one home: each replaces its own rows, and meets the others in one collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.errors import HomeError
+from orchestration.home import add_source, forget_source
+from orchestration.ingestion.assets import ingest
+from orchestration.ingestion.configured import describe_sources, remove_source
+from orchestration.resources import Assay
+from orchestration.settings import SettingsError, load_settings
+
+HEADER = "collection,contract,token_id,timestamp,price,currency,tx_hash\n"
+APES = "0x" + "a" * 40
+TABLES = ["sales", "transfers", "listings", "exchange_rates", "token_traits", "collections"]
+
+
+def row(name: str, contract: str, token: int, day: int, price: float, tx: int) -> str:
+    return f"{name},{contract},{token},2024-01-{day:02d}T10:00:00,{price},ETH,0x{tx:064x}\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[..., Path]:
+    def write(name: str, *rows: str) -> Path:
+        directory = tmp_path / name
+        directory.mkdir(exist_ok=True)
+        (directory / "sales.csv").write_text(HEADER + "".join(rows))
+        return directory
+
+    return write
+
+
+@pytest.fixture
+def home(tmp_path: Path, folder: Callable[..., Path]) -> Path:
+    """A home of two sources: `named` knows the collection's name, `bare` its contract only."""
+    named = folder("named", row("apes", APES, 1, 1, 1.5, 1), row("apes", APES, 2, 5, 2.5, 2))
+    bare = folder(
+        "bare", row("", APES, 1, 1, 1.6, 1), row("", APES, 3, 9, 3.5, 3), row("", APES, 4, 9, -1, 4)
+    )
+    path = tmp_path / "home"
+    add(path, "named", named)
+    add(path, "bare", bare, priority=2)
+    return path
+
+
+def add(home: Path, name: str, directory: Path, **more: Any) -> None:
+    add_source(load_settings(home=home), {"name": name, "kind": "files", "data_dir": str(directory), **more})
+
+
+def opened(home: Path) -> Assay:
+    return Assay(load_settings(home=home))
+
+
+def asked(home: Path, sql: str) -> list[tuple[Any, ...]]:
+    with opened(home).lake.read() as con:
+        return con.execute(sql).fetchall()
+
+
+def test_sources_that_know_a_collection_differently_share_it(home: Path) -> None:
+    reports = ingest(opened(home), TABLES)
+    assert (reports["sales"].rows, reports["sales"].quarantined) == (4, 1)
+    assert asked(
+        home, "select delivered_by, collection, count(*) from raw.sales group by all order by all"
+    ) == [
+        ("bare", "apes", 2),
+        ("named", "apes", 2),
+    ]
+    assert asked(home, "select delivered_by, count(*) from raw.quarantine group by 1") == [("bare", 1)]
+    assert asked(
+        home, "select delivered_by, given, contract, collection from ops.collection_keys order by 1"
+    ) == [
+        ("bare", APES, APES, "apes"),
+        ("named", "apes", APES, "apes"),
+    ]
+    again = ingest(opened(home), TABLES)
+    assert sum(report.days for report in again.values()) == 0
+
+
+def test_a_source_replaces_its_own_days_only(home: Path, folder: Callable[..., Path]) -> None:
+    ingest(opened(home), TABLES)
+    folder("bare", row("", APES, 1, 1, 1.7, 1), row("", APES, 3, 9, 3.5, 3))
+    # Another process: the sources are opened anew.
+    from orchestration.resources import open_sources
+
+    open_sources.cache_clear()
+    report = ingest(opened(home), TABLES)["sales"]
+    assert report.days == 2
+    assert asked(home, "select delivered_by, price_native from raw.sales order by all") == [
+        ("bare", 1.7),
+        ("bare", 3.5),
+        ("named", 1.5),
+        ("named", 2.5),
+    ]
+    assert asked(home, "select count(*) from raw.quarantine") == [(0,)]
+
+
+def test_a_contract_learnt_later_renames_the_rows_of_the_second_source(
+    tmp_path: Path, folder: Callable[..., Path]
+) -> None:
+    home = tmp_path / "home"
+    add(home, "first", folder("first", row("", APES, 1, 1, 1.5, 1)))
+    add(home, "second", folder("second", row("apes", "", 2, 2, 2.5, 2)))
+    ingest(opened(home), TABLES)
+    assert asked(home, "select distinct collection from raw.sales order by 1") == [(APES,), ("apes",)]
+    folder("second", row("apes", "", 2, 2, 2.5, 2), row("apes", APES, 3, 3, 2.5, 3))
+    from orchestration.resources import open_sources
+
+    open_sources.cache_clear()
+    ingest(opened(home), TABLES)
+    assert asked(home, "select distinct collection from raw.sales") == [(APES,)]
+
+
+def test_a_source_that_cannot_be_read_stops_no_other_and_keeps_its_rows(home: Path) -> None:
+    ingest(opened(home), TABLES)
+    before = opened(home).as_of
+    (home.parent / "bare" / "sales.csv").unlink()
+    from orchestration.resources import open_sources
+
+    open_sources.cache_clear()
+    assay = opened(home)
+    ingest(assay, TABLES)
+    assert assay.as_of == before > datetime(2024, 1, 9)  # noqa: DTZ001 - the lake keeps naive UTC
+    assert asked(home, "select count(*) from raw.sales") == [(4,)]
+    states = {
+        one["name"]: one["state"] for one in describe_sources(assay.lake, assay.settings.source_configs)
+    }
+    assert states == {"named": "ok", "bare": "cannot be read"}
+    assert "bare" in assay.sources.left_out()[0]
+
+
+def test_a_removed_source_leaves_no_row(home: Path) -> None:
+    ingest(opened(home), TABLES)
+    lake = opened(home).lake
+    assert remove_source(lake, "bare")["sales"] == 2
+    forget_source(load_settings(home=home), "bare")
+    assert asked(home, "select distinct delivered_by from raw.sales") == [("named",)]
+    for table, column in (("ops.ingest_log", "source"), ("ops.collection_keys", "delivered_by")):
+        assert asked(home, f"select distinct {column} from {table}") == [("named",)]
+    with pytest.raises(HomeError, match="expected a source of this home"):
+        remove_source(lake, "bare")
+    with pytest.raises(HomeError, match="only source"):
+        forget_source(load_settings(home=home), "named")
+
+
+def test_a_source_that_vanished_from_the_list_or_has_other_data_is_refused(
+    home: Path, folder: Callable[..., Path]
+) -> None:
+    ingest(opened(home), TABLES)
+    forget_source(load_settings(home=home), "bare")
+    with pytest.raises(HomeError, match="assay sources remove bare"):
+        ingest(opened(home), TABLES)
+    add(home, "bare", folder("other", row("", APES, 1, 1, 1.6, 1)))
+    with pytest.raises(HomeError, match="assay sources remove bare"):
+        ingest(opened(home), TABLES)
+
+
+def test_names_and_homes_that_do_not_fit_are_refused(
+    home: Path, tmp_path: Path, folder: Callable[..., Path]
+) -> None:
+    with pytest.raises(HomeError, match="a name that this home does not have"):
+        add(home, "bare", folder("other", row("", APES, 1, 1, 1.6, 1)))
+    with pytest.raises(SettingsError, match="leave out source"):
+        load_settings(home=home, source="simulator")
+    own = tmp_path / "own.yaml"
+    own.write_text(f"sources: [{{name: a, kind: files, data_dir: {tmp_path / 'named'}}}]")
+    with pytest.raises(HomeError, match="change that file"):
+        add_source(
+            load_settings(home=tmp_path / "listed", sources=own),
+            {"name": "b", "kind": "files", "data_dir": str(tmp_path / "bare")},
+        )
+
+
+def test_a_home_of_one_source_becomes_one_of_two(tmp_path: Path, folder: Callable[..., Path]) -> None:
+    from orchestration.home import prepare_home
+
+    directory = folder("one", row("apes", APES, 1, 1, 1.5, 1))
+    settings = load_settings(home=tmp_path / "home", source="files", data_dir=directory)
+    prepare_home(settings)
+    ingest(Assay(settings), TABLES)
+    add(tmp_path / "home", "two", folder("two", row("", APES, 2, 2, 2.5, 2)))
+    prepare_home(load_settings(home=tmp_path / "home"))
+    ingest(opened(tmp_path / "home"), TABLES)
+    assert asked(tmp_path / "home", "select delivered_by, collection from raw.sales order by 1") == [
+        ("files", "apes"),
+        ("two", "apes"),
+    ]

@@ -1,0 +1,73 @@
+"""The file that lists the sources, and what is refused in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sources.configuration import (
+    KINDS,
+    FilesConfig,
+    SimulatedConfig,
+    SourcesFileError,
+    config_of,
+    read_sources,
+    write_sources,
+)
+
+GOOD = """
+sources:
+  - {name: exports, kind: files, data_dir: exports, priority: 2, fresh_within_h: 48, quarantine_limit: 0.02}
+  - {name: market, kind: simulator, collections: 4, days: 30}
+"""
+
+
+def test_a_list_is_read_with_folders_relative_to_it_and_written_back(tmp_path: Path) -> None:
+    file = tmp_path / "sources.yaml"
+    file.write_text(GOOD)
+    exports, market = read_sources(file)
+    assert isinstance(exports, FilesConfig)
+    assert exports.data_dir == tmp_path.resolve() / "exports"
+    assert (exports.priority, exports.fresh_within_h, exports.quarantine_limit) == (2, 48, 0.02)
+    assert isinstance(market, SimulatedConfig)
+    assert market.identity == {"collections": 4, "seed": 7, "faults": ""}
+    write_sources(tmp_path / "again.yaml", [exports, market])
+    assert read_sources(tmp_path / "again.yaml") == (exports, market)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "`sources:` with a list"),
+        ("sources: []", "`sources:` with a list"),
+        ("- {name: a, kind: files}", "`sources:` with a list"),
+        ("sources: {a: files}", "`sources:` with a list"),
+        ("sources: [files]", "source 1"),
+        ("sources: [{kind: files, data_dir: x}]", "source 1, name"),
+        ("sources: [{name: a, kind: files}]", "source 1, data_dir"),
+        ("sources: [{name: a, kind: excel}]", "'simulator', 'files'"),
+        ("sources: [{name: a, kind: files, data_dir: x, prioritty: 2}]", "prioritty"),
+        ("sources: [{name: a, kind: files, data_dir: x, priority: 0}]", "priority"),
+        ("sources: [{name: 'A b', kind: files, data_dir: x}]", "name"),
+        ("sources: [{name: a, kind: simulator, faults: quake@3}]", "quake"),
+        ("sources: [{name: a, kind: simulator}, {name: a, kind: simulator, seed: 2}]", "'a' twice"),
+        ("sources: [", "YAML"),
+    ],
+)
+def test_a_wrong_list_names_the_entry_and_what_was_expected(tmp_path: Path, text: str, expected: str) -> None:
+    file = tmp_path / "sources.yaml"
+    file.write_text(text)
+    with pytest.raises(SourcesFileError) as error:
+        read_sources(file)
+    assert str(file) in str(error.value)
+    assert expected in str(error.value)
+
+
+def test_every_kind_has_a_home_and_a_default_name() -> None:
+    assert {name: kind.home for name, kind in KINDS.items()} == {
+        "simulator": ".assay",
+        "files": ".assay-files",
+    }
+    only = config_of("files", {"data_dir": Path("/x"), "seed": 3, "faults": None}, name="files")
+    assert (only.name, only.identity) == ("files", {"data_dir": "/x"})
