@@ -22,6 +22,7 @@ class Contents:
         tokens: Digest of the tokens' answers by collection.
         history: Digest of the estimates' history by collection.
         records: Digest of the track record's sales by collection.
+        gains: Digest of a wallet's positions and gains by wallet.
         documents: Documents about everything by name.
         explained: Tokens whose reasons are published, by collection.
     """
@@ -30,6 +31,7 @@ class Contents:
     tokens: dict[str, str]
     history: dict[str, str]
     records: dict[str, str]
+    gains: dict[str, str]
     documents: dict[str, bytes]
     explained: dict[str, list[str]]
 
@@ -57,6 +59,8 @@ class Plan:
         tokens: Names of collections whose tokens changed.
         history: Names of collections whose history changed.
         records: Names of collections whose track record changed.
+        wallets: Addresses whose positions or gains changed, sorted.
+        wallets_gone: Addresses that have neither any more.
         others_changed: Whether a document differs, or the choice of reasons.
     """
 
@@ -66,12 +70,15 @@ class Plan:
     tokens: list[str]
     history: list[str]
     records: list[str]
+    wallets: list[str]
+    wallets_gone: list[str]
     others_changed: bool
 
     @property
     def is_empty(self) -> bool:
         """Whether the previous version has all of it already."""
-        return not (self.gone or self.tokens or self.history or self.records or self.others_changed)
+        changed = (self.gone, self.tokens, self.history, self.records, self.wallets, self.wallets_gone)
+        return not (any(changed) or self.others_changed)
 
 
 def plan_changes(contents: Contents, base: Path | None) -> Plan:
@@ -79,6 +86,7 @@ def plan_changes(contents: Contents, base: Path | None) -> Plan:
     stored: dict[str, Stored] = {}
     documents: dict[str, bytes] = {}
     explained: dict[str, set[str]] = {}
+    wallets: dict[str, str] = {}
     if base is not None:
         con = open_immutable(base)
         try:
@@ -87,6 +95,7 @@ def plan_changes(contents: Contents, base: Path | None) -> Plan:
             ):
                 stored[name] = Stored(number, *columns)
             documents = dict(con.execute("select name, body from documents"))
+            wallets = dict(con.execute("select owner, digest from gains"))
             for name, token in con.execute(
                 "select c.name, e.token from explanations e join collections c on c.id = e.collection"
             ):
@@ -121,6 +130,8 @@ def plan_changes(contents: Contents, base: Path | None) -> Plan:
         changed("tokens", contents.tokens),
         changed("history", contents.history),
         changed("records", contents.records),
+        sorted(wallet for wallet, digest in contents.gains.items() if wallets.get(wallet) != digest),
+        sorted(wallets.keys() - contents.gains.keys()),
         others,
     )
 

@@ -24,6 +24,7 @@ from serving.store import files
 from serving.store.collection_documents import read_collections
 from serving.store.documents import read_documents
 from serving.store.errors import PublicationError, StoreError, StoreMissingError
+from serving.store.gains_reader import gains_digests
 from serving.store.lake_reader import history_digests, record_digests, token_digests
 from serving.store.plan import Contents, plan_changes
 from serving.store.reasons import ReasonsConfig, chosen_tokens
@@ -178,6 +179,7 @@ def read_contents(
         tokens=token_digests(con),
         history=history_digests(con),
         records=record_digests(con),
+        gains=gains_digests(con),
         documents=read_documents(con, market_time),
         explained={} if artifacts is None else chosen_tokens(con, reasons),
     )

@@ -29,6 +29,8 @@ TABLES: dict[str, str] = {
         primary key (collection, token)""",
     # Addresses in lower case.
     "holdings": "owner text, collection integer, token text, primary key (owner, collection, token)",
+    # The digest says what the marts held when the wallet was last written; addresses in lower case.
+    "gains": "owner text primary key, digest text not null, body blob not null",
     "documents": "name text primary key, body blob not null",
 }
 _WITH_ROWID = {"collections"}

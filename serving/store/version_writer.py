@@ -16,6 +16,7 @@ import duckdb
 
 from ml.registry.artifacts import ArtifactStore
 from serving.store.documents import as_json, with_iso_times
+from serving.store.gains_reader import gains_rows
 from serving.store.plan import Contents, Plan, collection_body
 from serving.store.reasons import ReasonsConfig, explain_tokens, reasons_digest
 from serving.store.schema import FORMAT, INDEXES, create_statements
@@ -74,6 +75,11 @@ class VersionWriter:
         self._write_collections(con, contents, plan)
         unexplained = (
             {} if artifacts is None else self._write_reasons(con, contents, plan, artifacts, reasons)
+        )
+        if plan.wallets:
+            self.rows["gains"] = self._write_gains(con, contents, plan.wallets)
+        self._con.executemany(
+            "delete from gains where owner = ?", [(wallet,) for wallet in plan.wallets_gone]
         )
         for name, body in contents.documents.items():
             self._upsert("documents", (name, body))
@@ -146,6 +152,14 @@ class VersionWriter:
             for alias, kind, number in self._con.execute("select alias, kind, collection from aliases"):
                 self._stored_aliases.setdefault(number, set()).add((alias, kind))
         return self._stored_aliases
+
+    def _write_gains(self, con: duckdb.DuckDBPyConnection, contents: Contents, wallets: list[str]) -> int:
+        written = 0
+        for batch in gains_rows(con, wallets):
+            rows = [(wallet, contents.gains[wallet], body) for wallet, body in batch]
+            self._con.executemany("insert or replace into gains values (?, ?, ?)", rows)
+            written += len(rows)
+        return written
 
     def _write_reasons(
         self,

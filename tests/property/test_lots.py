@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,9 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build]:
     con = duckdb.connect(config={"threads": 1})
     con.execute("attach ':memory:' as lake")
     con.execute("use lake")
-    for schema in ("raw", "staging", "intermediate", "marts"):
+    for schema in ("raw", "ops", "staging", "intermediate", "marts"):
         con.execute(f"create schema {schema}")
+    con.execute("create table ops.sources as from (values ('one', 1), ('two', 2)) as t (name, priority)")
     con.execute(
         "create table staging.custody_contracts as select * from read_csv($1, all_varchar = true)",
         [str(seed)],
@@ -69,7 +71,9 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build]:
 
     def make(market: Market) -> duckdb.DuckDBPyConnection:
         for name in ("sales", "transfers", "listings", "exchange_rates"):
-            batch = pa.Table.from_pylist(market.rows.get(name, []), schema=RAW_TABLES[name].schema)  # noqa: F841
+            schema = RAW_TABLES[name].schema.append(pa.field("delivered_by", pa.string()))
+            rows = [{"delivered_by": "one", **row} for row in market.rows.get(name, [])]
+            batch = pa.Table.from_pylist(rows, schema=schema)  # noqa: F841
             con.execute(f"create or replace table raw.{name} as select * from batch")
         for name, text in texts.items():
             kind = "view" if name.startswith("staging") else "table"
@@ -188,6 +192,49 @@ def test_moves_between_own_wallets_realise_nothing(
         for token, lots in ledger.held.items()
     }
     assert kept == {token: lots for token, lots in held.items() if lots}
+
+
+COUNTED = (
+    "select wallet, collection, token_id, kind, acquired_at, quantity, disposed, cost_wei, unknown_basis_reason"
+    " from marts.fct_lots",
+    "select wallet, collection, token_id, quantity, acquisition_kind, disposal_kind, acquired_at, disposed_at,"
+    " cost_wei, proceeds_wei, gain_wei, no_gain_reason from marts.fct_realized_gains",
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    steps=st.integers(1, 40),
+    hash_is_known=st.booleans(),
+    price_is_known=st.booleans(),
+)
+def test_a_second_report_of_a_move_is_no_second_move(
+    build: Build, seed: int, steps: int, hash_is_known: bool, price_is_known: bool
+) -> None:
+    """Another source reports everything again: under another log, without a hash, or without a price."""
+    market = live(seed, steps)
+    con = build(market)
+    before = [found(con, sql) for sql in COUNTED]
+    for name in ("sales", "transfers"):
+        market.rows[name] += [
+            _second_report(row, hash_is_known, price_is_known) for row in market.rows.get(name, [])
+        ]
+    con = build(market)
+    for expected, sql in zip(before, COUNTED, strict=True):
+        got = found(con, sql)
+        assert got == expected, differing(expected, got)
+
+
+def _second_report(row: dict[str, Any], hash_is_known: bool, price_is_known: bool) -> dict[str, Any]:
+    again = {**row, "delivered_by": "two", "source": "other", "known_at": row["known_at"] + timedelta(days=1)}
+    # the rows of two sources may have one name
+    again |= (
+        {"log_index": row["log_index"] + 500} if hash_is_known else {"tx_hash": f"row:{row['source_row']}"}
+    )
+    if "price_native" in row and not price_is_known:
+        again["price_native"] = None
+    return again
 
 
 def test_an_empty_market_has_no_lot(build: Build) -> None:

@@ -16,6 +16,7 @@ from serving.store.errors import (
     StoreTooOldError,
 )
 from serving.store.protocol import TokenQuery
+from serving.store.schema import FORMAT
 from serving.store.sqlite_store import SqliteStore
 from tests.unit.serving.market import PUBLISHED, Market
 
@@ -89,7 +90,7 @@ def test_a_damaged_store_is_refused_from_the_start(changing: Market, tmp_path: P
 def test_another_format_is_refused(changing: Market, tmp_path: Path) -> None:
     path = tmp_path / "store" / files.POINTER
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
-    with pytest.raises(StoreFormatError, match="format 1, found 99"):
+    with pytest.raises(StoreFormatError, match=f"format {FORMAT}, found 99"):
         SqliteStore(tmp_path / "store").current()
 
 
