@@ -24,6 +24,7 @@ READS: list[tuple[str, type[BaseModel]]] = [
     ("/v1/tokens/Apes/11", models.TokenAnswer),
     ("/v1/tokens/Apes/1/history", models.HistoryPage),
     (f"/v1/wallets/{WHALE}", models.WalletAnswer),
+    (f"/v1/wallets/{WHALE}/gains", models.WalletGainsAnswer),
     ("/v1/accuracy", models.AccuracyAnswer),
     ("/v1/status", models.StatusAnswer),
 ]
