@@ -50,7 +50,10 @@ class Statement:
         collections: By collection: units, value_eth, share, days_to_sell; largest first.
         sellable_share: Share of the value in collections whose units sell within 30 days at the recent pace.
         changes: Over 1, 7 and 30 days.
-        realized_eth: Gains of what was sold, where known; realized_sales and realized_unknown count.
+        realized_eth: Gains of what was sold, of the sales where it is known; None if it is of none.
+        realized_usd: The same in US dollars; None if those of any of these sales are not known.
+        realized_sales: Sales, by lot.
+        realized_unknown: Of these, those without a known gain.
     """
 
     as_of: datetime | None
@@ -70,8 +73,8 @@ class Statement:
     collections: list[dict[str, Any]]
     sellable_share: float | None
     changes: list[Change] = field(default_factory=list)
-    realized_eth: float = 0.0
-    realized_usd: float = 0.0
+    realized_eth: float | None = None
+    realized_usd: float | None = None
     realized_sales: int = 0
     realized_unknown: int = 0
 
@@ -211,9 +214,15 @@ def _collections(
 def _realized(ledger: Ledger | None) -> dict[str, Any]:
     sold = [match for _, match in ledger.matched if match.disposal.kind == "sold"] if ledger else []
     known = [match for match in sold if match.cost_wei is not None and match.proceeds_wei is not None]
+    in_usd = [
+        match.proceeds_usd - match.cost_usd
+        for match in known
+        if match.proceeds_usd is not None and match.cost_usd is not None
+    ]
+    in_wei = sum((match.proceeds_wei or 0) - (match.cost_wei or 0) for match in known)
     return {
-        "realized_eth": sum((m.proceeds_wei or 0) - (m.cost_wei or 0) for m in known) / ETHER,
-        "realized_usd": sum((m.proceeds_usd or 0.0) - (m.cost_usd or 0.0) for m in known),
+        "realized_eth": in_wei / ETHER if known else None,
+        "realized_usd": sum(in_usd) if known and len(in_usd) == len(known) else None,
         "realized_sales": len(sold),
         "realized_unknown": len(sold) - len(known),
     }

@@ -122,10 +122,8 @@ def _print(rows: Sequence[dict[str, Any]], currency: str) -> None:
             "?" if days is None else f"{days} d",
             amount(_of(row, "cost", currency)),
             amount(_of(row, "proceeds", currency)),
-            amount(_of(row, "gain", currency), signed=True)
-            if row["no_gain_reason"] is None
-            else row["no_gain_reason"],
-            row["basis_status"],
+            amount(_of(row, "gain", currency) if row["no_gain_reason"] is None else None, signed=True),
+            ": ".join(filter(None, (row["basis_status"], (row["no_gain_reason"] or "").replace("_", " ")))),
         )
     console.print(table)
     if len(rows) > SHOWN:
@@ -133,7 +131,7 @@ def _print(rows: Sequence[dict[str, Any]], currency: str) -> None:
     sold = [row for row in rows if row["disposal_kind"] == "sold"]
     known = [value for row in sold if (value := _of(row, "gain", currency)) is not None]
     console.print(
-        f"gain {amount(sum(known), signed=True)} {currency} of {len(known)} of {len(sold)} sold"
+        f"gain {amount(sum(known) if known else None, signed=True)} {currency} of {len(known)} of {len(sold)} sold"
         + (f"; {len(sold) - len(known)} without a known gain are not in it" if len(known) < len(sold) else "")
     )
 

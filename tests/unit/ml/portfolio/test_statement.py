@@ -70,6 +70,21 @@ def test_realised_gains_are_known_or_have_a_reason(owned: Lake) -> None:
     assert gain_rows(ledger, start=NOW - 9 * DAY, end=NOW - 8 * DAY) == [rows["4"]]
 
 
+def test_sales_without_any_known_gain_have_no_sum(owned: Lake) -> None:
+    with owned.write("the cost of token 3 is not known either, then its dollars alone") as con:
+        both = make_statement(con, [], read_ledger(con, [ONE, TWO]))
+        con.execute("update marts.fct_acquisitions set cost_usd = null where token_id = '3'")
+        no_dollars = make_statement(con, [], read_ledger(con, [ONE, TWO]))
+        con.execute(
+            "update marts.fct_acquisitions set cost_wei = null, basis_status = 'unknown' where token_id = '3'"
+        )
+        neither = make_statement(con, [], read_ledger(con, [ONE, TWO]))
+    assert (both.realized_eth, both.realized_usd, both.realized_unknown) == (1.0, 4000.0, 1)
+    assert (no_dollars.realized_eth, no_dollars.realized_usd) == (1.0, None)
+    assert (neither.realized_eth, neither.realized_usd) == (None, None), "not 0"
+    assert (neither.realized_sales, neither.realized_unknown) == (2, 2)
+
+
 def test_over_a_year_is_more_than_365_days(owned: Lake) -> None:
     with owned.write("sold after 365 days, and a moment later") as con:
         con.execute(
