@@ -1,6 +1,6 @@
 """How the value of tokens changed over some days: by the market, by the tokens themselves, by the models.
 
-Here: `value_changes`. Not here: today's value (`valuation`).
+Here: `value_changes`. Not here: today's value (`ml.portfolio.valuation`).
 
 Concept: ln value is the collection's level plus what distinguishes the token. The change of the level is the market's.
 The rest is the model's where another model version priced the token then, and else that of its traits and its own

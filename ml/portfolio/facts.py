@@ -1,6 +1,6 @@
 """What is known of an owner's tokens and collections beside their estimates: floors, last sales, pace, rate of ether.
 
-Here: reads for a set of tokens. Not here: estimates (`valuation`), costs (`ledger`).
+Here: reads for a set of tokens. Not here: estimates (`ml.portfolio.valuation`), costs (`ml.portfolio.ledger`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Realised gains as rows for a tax tool: one row per disposal and lot.
 
-Here: `gain_rows`, and predictions.realized_gains for the owners of `wallets.yaml`. Not here: the matching (`lots`).
+Here: `gain_rows`, and predictions.realized_gains for the owners of `wallets.yaml`. Not here: the matching
+(`ml.portfolio.lots`).
 """
 
 from __future__ import annotations

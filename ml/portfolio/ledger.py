@@ -1,6 +1,7 @@
 """What an owner's wallets acquired and gave away, as one ledger per token, matched into lots.
 
-Here: `read_ledger`. Not here: the matching (`lots`), owners (`owners`), values (`statement`).
+Here: `read_ledger`. Not here: the matching (`ml.portfolio.lots`), owners (`ml.portfolio.owners`), values
+(`ml.portfolio.statement`).
 
 Concept: the marts are per wallet. For an owner with several, a move from one of them to another is no acquisition and
 no disposal, and the lot keeps its cost and its date. Both sides of such a move have one id.

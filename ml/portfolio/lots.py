@@ -1,7 +1,7 @@
 """Which lot a disposal takes its units from: first in, last in, highest cost, or average cost.
 
-Here: one token of one owner, event by event, in whole wei. Not here: reading events (`ledger`), or SQL: the marts do
-the same first in, first out for every wallet at once (`fct_realized_gains`).
+Here: one token of one owner, event by event, in whole wei. Not here: reading events (`ml.portfolio.ledger`), or SQL:
+the marts do the same first in, first out for every wallet at once (`fct_realized_gains`).
 
 Concept: a token of one unit is its own lot, so every method gives the same; methods differ for quantities (ERC-1155).
 A part of a lot's cost is cut so that all parts add up to the cost. What an owner gives without having it comes from an

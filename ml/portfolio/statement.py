@@ -1,7 +1,7 @@
 """An owner's statement: what is held, what it cost, what it is worth, what was gained.
 
-Here: `make_statement`, which puts the parts together. Not here: the parts (`ledger`, `valuation`, `facts`, `change`),
-printing.
+Here: `make_statement`, which puts the parts together. Not here: the parts (`ml.portfolio.ledger`,
+`ml.portfolio.valuation`, `ml.portfolio.facts`, `ml.portfolio.change`), printing.
 
 Concept: a gain needs a cost. Tokens whose cost is not known are valued and counted, and are in no gain: gains are those
 of the tokens with a known cost, and the statement says how many are not.

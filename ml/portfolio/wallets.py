@@ -1,7 +1,7 @@
 """The value of every wallet at once: predictions.wallet_valuations, one row per wallet and day on which it changed.
 
-Here: `record_wallet_valuations`. Not here: the value of chosen tokens (`valuation`), which gives the same numbers for
-one wallet, or what a wallet holds (`marts.fct_wallet_positions`).
+Here: `record_wallet_valuations`. Not here: the value of chosen tokens (`ml.portfolio.valuation`), which gives the same
+numbers for one wallet, or what a wallet holds (`marts.fct_wallet_positions`).
 
 Concept: one read of all positions with their estimates, sorted by wallet; one pass over it. The interval of each sum is
 that of `risk.log_variance`, computed for all wallets in one compiled loop.

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator
 
 from serving.api import models
+from serving.api.gains_models import WalletGainsAnswer
 from serving.api.service import Service, is_known
 from serving.store.protocol import Edition, TokenQuery
 from serving.views import collections as collection_views
@@ -193,7 +194,7 @@ def get_wallet(request: Request, address: Address) -> Response:
     return _reply(request, service, edition, now, portfolio_views.wallet_answer(edition, address, now))
 
 
-@get("/wallets/{address}/gains", models.WalletGainsAnswer, "portfolios", "Cost and gains of a wallet")
+@get("/wallets/{address}/gains", WalletGainsAnswer, "portfolios", "Cost and gains of a wallet")
 def get_wallet_gains(request: Request, address: Address) -> Response:
     """What an address holds at which cost and has gained, held and sold; a gain without a known cost is null."""
     service, edition, now = _parts(request)
