@@ -16,7 +16,6 @@ from serving.store.errors import (
     StoreTooOldError,
 )
 from serving.store.protocol import TokenQuery
-from serving.store.schema import FORMAT
 from serving.store.sqlite_store import SqliteStore
 from tests.unit.serving.market import PUBLISHED, Market
 
@@ -90,7 +89,7 @@ def test_a_damaged_store_is_refused_from_the_start(changing: Market, tmp_path: P
 def test_another_format_is_refused(changing: Market, tmp_path: Path) -> None:
     path = tmp_path / "store" / files.POINTER
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
-    with pytest.raises(StoreFormatError, match=f"format {FORMAT}, found 99"):
+    with pytest.raises(StoreFormatError, match=r"format [0-9]+, found 99"):
         SqliteStore(tmp_path / "store").current()
 
 
