@@ -45,6 +45,11 @@ def add_moves(rng: np.random.Generator, tables: dict[str, list[Row]], days: int 
     for token in range(6):  # one transaction to several wallets
         drop = {"collection": names[2], "log_index": token, "tx_hash": "0xdrop"}
         moves.append(transfer(100 + token, START, f"d{token}", ZERO, f"0xw{token}", **drop))
+    for token in range(8):  # a part of what was minted is given away
+        units = {"collection": names[0], "quantity": 5}
+        moves.append(transfer(120 + token, START, f"part{token}", ZERO, "0xw0", **units))
+        given = {**units, "quantity": 2}
+        moves.append(transfer(140 + token, START + DAY, f"part{token}", "0xw0", "0xw1", **given))
     for number in range(200, 440):
         at = START + timedelta(seconds=int(rng.integers(0, days * 86_400)))
         one, two = (f"0xw{i}" for i in rng.choice(9, size=2, replace=False))

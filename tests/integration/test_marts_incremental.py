@@ -212,4 +212,4 @@ def every_rule_had_work_to_do(con: duckdb.DuckDBPyConnection) -> None:
     assert values(
         "select distinct collection from intermediate.int_moves where collection like '%punks'"
     ) == {"punks"}
-    assert min(values("select count(*) from marts.fct_lots where disposed > 0 and held > 0")) > 1
+    assert min(values("select count(*) from marts.fct_lots where disposed > 0 and held > 0")) > 2
