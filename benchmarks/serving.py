@@ -99,10 +99,13 @@ def made_up_lake(tokens: int) -> duckdb.DuckDBPyConnection:
             estimate_eth * 1.3 as upper_80_eth, estimate_eth * 0.7 as lower_90_eth, estimate_eth * 1.5 as upper_90_eth,
             estimate_eth * 1.05 as expected_eth, 'pooled' as tier, 'B' as grade, collection || '@1' as model_version,
             '08ee34d5c918' as prior_version, timestamp '2026-01-10' as as_of,
-            timestamp '2026-01-09' as feature_watermark, 1 as snapshot_id, 0.4 as floor_eth
+            timestamp '2026-01-09' as feature_watermark, 1 as snapshot_id, 0.4 as floor_proxy_eth
         from range({tokens}) as r (i);
         insert into predictions.estimate_history by name
-        select * exclude (no_value_reason, feature_fingerprint, floor_eth, last_sale_eth)
+        select * exclude (
+            no_value_reason, feature_fingerprint, lowest_ask_eth, lowest_ask_at, live_asks, floor_proxy_eth,
+            last_sale_eth
+        )
         from predictions.token_estimates;
         insert into marts.fct_holdings by name
         select collection, token_id, printf('0x%040x', hash(token_id) % 100000) as owner, as_of as held_since

@@ -34,6 +34,8 @@ from orchestration.monitoring.assets import MONITORING_ASSETS
 from orchestration.monitoring.checks import DRIFT
 from orchestration.monitoring.drift_assets import DRIFT_ASSETS
 from orchestration.monitoring.jobs import monitor
+from orchestration.portfolio.assets import PORTFOLIO_ASSETS
+from orchestration.portfolio.checks import PORTFOLIO
 from orchestration.predictions.assets import PREDICTION_ASSETS
 from orchestration.predictions.checks import PREDICTIONS
 from orchestration.predictions.jobs import publish, score
@@ -52,6 +54,7 @@ CHECK_GROUPS: dict[str, tuple[Check, ...]] = {
     "checks_of_features": FEATURES,
     "checks_of_models": MODELS,
     "checks_of_predictions": PREDICTIONS,
+    "checks_of_portfolios": PORTFOLIO,
     # Apart, so that drift that fails keeps no check of a service level from being made.
     "checks_of_drift": DRIFT,
     "checks_of_service_levels": SERVICE_LEVELS,
@@ -85,6 +88,7 @@ def build_assets() -> list[Any]:
             *MODEL_ASSETS,
             *TUNING_ASSETS,
             *PREDICTION_ASSETS,
+            *PORTFOLIO_ASSETS,
             lake_maintenance,
             *SLO_ASSETS,
             *MONITORING_ASSETS,

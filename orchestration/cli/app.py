@@ -21,6 +21,7 @@ from orchestration.cli.backtest import backtest
 from orchestration.cli.drill import drill
 from orchestration.cli.explain import explain
 from orchestration.cli.files import files
+from orchestration.cli.gains import gains
 from orchestration.cli.mcp import mcp
 from orchestration.cli.metrics import metrics
 from orchestration.cli.options import AsJson, DataDir, Home, Source
@@ -200,6 +201,7 @@ app.command("explain")(explain)
 app.command("backtest")(backtest)
 app.command("report")(report)
 app.command("portfolio")(portfolio)
+app.command("gains")(gains)
 app.command("alerts")(alerts)
 app.command("watchdog")(watchdog)
 app.command("tune")(tune)

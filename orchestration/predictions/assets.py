@@ -97,7 +97,10 @@ def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
 
 @dg.asset(
     group_name="predictions",
-    deps=["token_estimates", "walk_forward_accuracy", "slo_status", "drift_scores", "online_metrics"],
+    deps=[
+        *("token_estimates", "walk_forward_accuracy", "slo_status", "drift_scores", "online_metrics"),
+        *("fct_wallet_positions", "fct_realized_gains"),
+    ],
     owners=MODEL_TEAM,
     kinds={"sqlite"},
     description="The store that the API answers from: a new version that equals the lake, of which only what changed "

@@ -72,7 +72,14 @@ class Estimate(BaseModel):
     grade: Literal["A", "B", "C", "D"] | None = Field(description="A is surest, by the width of the interval")
     tier: str = Field(description="own_model, pooled, index_rarity or none")
     no_value_reason: str | None
-    floor_eth: Eth = Field(description="20th percentile of the collection's last 50 sales, ETH")
+    lowest_ask_eth: Eth = Field(
+        description="Floor of the collection: its lowest live ask, ETH; null without one"
+    )
+    lowest_ask_at: Timestamp = Field(description="When that ask was made. ISO 8601, UTC")
+    floor_proxy_eth: Eth = Field(
+        description="Stands in for the floor where no asks are known: the 20th percentile of the collection's last 50"
+        " sales, each moved to as_of by the price index, ETH"
+    )
     last_sale_eth: Eth = Field(description="The token's own last arm's-length price, ETH")
     owner: str | None = Field(description="Address that holds it, lower case")
     model_version: str | None
@@ -215,7 +222,9 @@ class Collection(BaseModel):
     value_eth: Eth = Field(description="Sum of the means of its valued tokens, ETH")
     tier: str
     no_value_reason: str | None
-    level: dict[str, float | None]
+    level: dict[str, float | str | None] = Field(
+        description="lowest_ask_eth (made at lowest_ask_at) is the floor, floor_proxy_eth stands in for it"
+    )
     liquidity: dict[str, float | str | None]
     grades: dict[str, int] = Field(description="Tokens by grade")
     grade: str | None = Field(description="The most frequent grade")

@@ -16,9 +16,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator
 
 from serving.api import models
+from serving.api.gains_models import WalletGainsAnswer
 from serving.api.service import Service, is_known
 from serving.store.protocol import Edition, TokenQuery
 from serving.views import collections as collection_views
+from serving.views import gains as gains_views
 from serving.views import portfolio as portfolio_views
 from serving.views import state as state_views
 from serving.views import tokens as token_views
@@ -181,6 +183,13 @@ def get_wallet(request: Request, address: Address) -> Response:
     """The tokens that an address holds, their value and its interval."""
     service, edition, now = _parts(request)
     return _reply(request, service, edition, now, portfolio_views.wallet_answer(edition, address, now))
+
+
+@get("/wallets/{address}/gains", WalletGainsAnswer, "portfolios", "Cost and gains of a wallet")
+def get_wallet_gains(request: Request, address: Address) -> Response:
+    """What an address holds at which cost and has gained, held and sold; a gain without a known cost is null."""
+    service, edition, now = _parts(request)
+    return _reply(request, service, edition, now, gains_views.gains_answer(edition, address, now))
 
 
 @get("/accuracy", models.AccuracyAnswer, "state", "How right estimates have been")

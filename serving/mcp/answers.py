@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from serving.api.models import Answer, Decision, Eth, PortfolioAnswer, Retraining, WalletAnswer
+from serving.api.models import Answer, Decision, Eth, PortfolioAnswer, Retraining, Timestamp, WalletAnswer
 
 
 class Found(BaseModel):
@@ -26,7 +26,9 @@ class Found(BaseModel):
     tier: str
     no_value_reason: str | None
     grade: str | None = Field(description="The most frequent grade; A is surest")
-    floor_eth: Eth = Field(description="20th percentile of its last 50 sales, ETH")
+    lowest_ask_eth: Eth = Field(description="Its floor: the lowest live ask, ETH; null without one")
+    lowest_ask_at: Timestamp = Field(description="When that ask was made. ISO 8601, UTC")
+    floor_proxy_eth: Eth = Field(description="Stands in for the floor where no asks are known, ETH")
     sales_30d: int
     as_of: str
 

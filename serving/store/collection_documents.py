@@ -50,7 +50,8 @@ _SQL = f"""
             max(feature_watermark) as feature_watermark,
             count(*) filter (grade = 'A') as a, count(*) filter (grade = 'B') as b,
             count(*) filter (grade = 'C') as c, count(*) filter (grade = 'D') as d,
-            max(no_value_reason) as no_value_reason
+            max(no_value_reason) as no_value_reason, max(lowest_ask_eth) as lowest_ask_eth,
+            max(lowest_ask_at) as lowest_ask_at, max(floor_proxy_eth) as floor_proxy_eth
         from predictions.token_estimates group by collection
     ),
     state as (
@@ -72,7 +73,8 @@ _SQL = f"""
         'supply': d.supply, 'tokens': e.tokens, 'tokens_valued': e.valued, 'value_eth': e.expected_eth,
         'tier': coalesce(e.tier, 'none'), 'no_value_reason': case when e.valued = 0 then e.no_value_reason end,
         'level': {{
-            'floor_eth': {number("s.p20_50")}, 'median_30_eth': {number("s.med_30")},
+            'lowest_ask_eth': {number("e.lowest_ask_eth")}, 'lowest_ask_at': {iso_utc("e.lowest_ask_at")},
+            'floor_proxy_eth': {number("e.floor_proxy_eth")}, 'median_30_eth': {number("s.med_30")},
             'median_5_eth': {number("s.med_5")}, 'last_price_eth': {number("s.last_price_eth")},
             'spread_50': {number("s.spread_50")}
         }},

@@ -37,7 +37,7 @@ def as_json(value: Any) -> bytes:
 
 _TIMES = frozenset(
     (
-        *("as_of", "watermark", "since", "until", "sold_at"),
+        *("as_of", "lowest_ask_at", "watermark", "since", "until", "sold_at"),
         *("collection_last_sale_at", "trained_until", "market_model_trained_until"),
     )
 )

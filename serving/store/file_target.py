@@ -107,6 +107,7 @@ def read_base(path: Path, pointer: Pointer) -> Base:
             "select id, name, tokens_digest, history_digest, record_digest, record, body from collections"
         ).fetchall()
         documents = dict(con.execute("select name, body from documents"))
+        wallets = dict(con.execute("select owner, digest from gains"))
         explained: dict[str, set[str]] = {}
         for name, token in con.execute(
             "select c.name, e.token from explanations e join collections c on c.id = e.collection"
@@ -114,4 +115,4 @@ def read_base(path: Path, pointer: Pointer) -> Base:
             explained.setdefault(name, set()).add(token)
     finally:
         con.close()
-    return Base(pointer, {row[1]: Stored(row[0], *row[2:]) for row in rows}, documents, explained)
+    return Base(pointer, {row[1]: Stored(row[0], *row[2:]) for row in rows}, documents, explained, wallets)

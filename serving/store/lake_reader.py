@@ -106,7 +106,9 @@ def token_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterator[
         'interval_80_eth': {_pair("e.lower_80_eth", "e.upper_80_eth")},
         'interval_90_eth': {_pair("e.lower_90_eth", "e.upper_90_eth")},
         'expected_eth': {number("e.expected_eth")}, 'grade': e.grade, 'tier': e.tier,
-        'no_value_reason': e.no_value_reason, 'floor_eth': {number("e.floor_eth")},
+        'no_value_reason': e.no_value_reason,
+        'lowest_ask_eth': {number("e.lowest_ask_eth")}, 'lowest_ask_at': {iso_utc("e.lowest_ask_at")},
+        'floor_proxy_eth': {number("e.floor_proxy_eth")},
         'last_sale_eth': {number("e.last_sale_eth")}, 'owner': h.owner,
         'model_version': e.model_version, 'prior_version': e.prior_version, 'snapshot_id': e.snapshot_id,
         'feature_watermark': {iso_utc("e.feature_watermark")}, 'as_of': {iso_utc("e.as_of")}

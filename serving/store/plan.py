@@ -22,6 +22,7 @@ class Contents:
         tokens: Digest of the tokens' answers by collection.
         history: Digest of the estimates' history by collection.
         records: Digest of the track record's sales by collection.
+        gains: Digest of a wallet's positions and gains by wallet.
         documents: Documents about everything by name.
         explained: Tokens whose reasons are published, by collection.
     """
@@ -30,6 +31,7 @@ class Contents:
     tokens: dict[str, str]
     history: dict[str, str]
     records: dict[str, str]
+    gains: dict[str, str]
     documents: dict[str, bytes]
     explained: dict[str, list[str]]
 
@@ -55,6 +57,7 @@ class Base:
         stored: Its collections by name.
         documents: Its documents about everything by name.
         explained: Tokens whose reasons it has, by collection.
+        wallets: Digest of the gains by wallet.
         market: Which market it is of; empty: not said.
     """
 
@@ -62,6 +65,7 @@ class Base:
     stored: dict[str, Stored]
     documents: dict[str, bytes]
     explained: dict[str, set[str]]
+    wallets: dict[str, str]
     market: str = ""
 
 
@@ -76,6 +80,8 @@ class Plan:
         tokens: Names of collections whose tokens changed.
         history: Names of collections whose history changed.
         records: Names of collections whose track record changed.
+        wallets: Addresses whose positions or gains changed, sorted.
+        wallets_gone: Addresses that have neither any more.
         others_changed: Whether a document differs, or the choice of reasons.
     """
 
@@ -85,12 +91,15 @@ class Plan:
     tokens: list[str]
     history: list[str]
     records: list[str]
+    wallets: list[str]
+    wallets_gone: list[str]
     others_changed: bool
 
     @property
     def is_empty(self) -> bool:
         """Whether the previous version has all of it already."""
-        return not (self.gone or self.tokens or self.history or self.records or self.others_changed)
+        changed = (self.gone, self.tokens, self.history, self.records, self.wallets, self.wallets_gone)
+        return not (any(changed) or self.others_changed)
 
 
 def plan_changes(contents: Contents, base: Base | None) -> Plan:
@@ -98,6 +107,7 @@ def plan_changes(contents: Contents, base: Base | None) -> Plan:
     stored = {} if base is None else base.stored
     documents = {} if base is None else base.documents
     explained = {} if base is None else base.explained
+    wallets = {} if base is None else base.wallets
     next_id = max((found.id for found in stored.values()), default=0) + 1
     ids = {name: found.id for name, found in stored.items() if name in contents.collections}
     for name in contents.collections:
@@ -126,6 +136,8 @@ def plan_changes(contents: Contents, base: Base | None) -> Plan:
         changed("tokens", contents.tokens),
         changed("history", contents.history),
         changed("records", contents.records),
+        sorted(wallet for wallet, digest in contents.gains.items() if wallets.get(wallet) != digest),
+        sorted(wallets.keys() - contents.gains.keys()),
         others,
     )
 

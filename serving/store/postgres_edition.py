@@ -147,6 +147,13 @@ class PostgresEdition:
         )
         return [TokenRow(number, _decoded(token), rank, body) for number, token, rank, body in rows]
 
+    def gains(self, owner: str) -> bytes | None:
+        """What an address holds at which cost, and has gained."""
+        return self._first(
+            f"select body from {SCHEMA}.gains where {head('owner')} = %s and owner = %s and {self._within()}",
+            _key(_encoded(owner)),
+        )
+
     def document(self, name: str) -> bytes | None:
         """A document about everything."""
         return self._first(

@@ -81,6 +81,7 @@ TABLES: dict[str, Table] = {
         2,
         (f"(collection, {head('token')})",),
     ),
+    "gains": Table({"owner": "bytea", "digest": "text", "body": "bytea"}, 1, (f"({head('owner')})",)),
     "documents": Table({"name": "text", "body": "bytea"}, 1),
 }  # fmt: skip
 

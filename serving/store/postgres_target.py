@@ -89,7 +89,8 @@ class PostgresTarget:
         for number, token in self._current("explanations", "collection, token"):
             explained.setdefault(names[number], set()).add(_text(token))
         documents = dict(self._current("documents", "name, body"))
-        return Base(pointer, stored, documents, explained, market), None
+        wallets = {_text(owner): digest for owner, digest in self._current("gains", "owner, digest")}
+        return Base(pointer, stored, documents, explained, wallets, market), None
 
     def confirm(self, pointer: Pointer) -> None:
         """Write how fresh the newest version is; its rows stay."""

@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 
 from serving.store.collection_rows import collection_rows
+from serving.store.gains_reader import gains_rows
 from serving.store.lake_reader import history_rows, token_rows
 from serving.store.postgres_schema import CURRENT, SCHEMA, TABLES, Table
 from serving.store.reasons import changed_reasons
@@ -59,6 +60,7 @@ class PostgresWriter:
             "aliases", ((alias, kind, row.id) for row, found in collections for alias, kind in found)
         )
         self._replace("documents", changes.contents.documents.items())
+        self._replace("gains", _gains(changes), [*plan.wallets, *plan.wallets_gone], by="owner")
         return self._write_reasons(changes)
 
     def _write_reasons(self, changes: Changes) -> dict[str, str]:
@@ -77,8 +79,10 @@ class PostgresWriter:
         self._replace("explanations", (row for rows in changed.values() for row in rows), scope)
         return unexplained
 
-    def _replace(self, name: str, rows: Iterable[Row], scope: list[int] | None = None) -> None:
-        """Make the rows of these collections, or of the whole table, exactly `rows`; counts those written."""
+    def _replace(
+        self, name: str, rows: Iterable[Row], scope: list[Any] | None = None, by: str = "collection"
+    ) -> None:
+        """Make the rows of these collections (owners), or of the whole table, exactly `rows`; counts the written."""
         table = TABLES[name]
         distinct = _distinct(rows, table.keys)
         if self._is_new:
@@ -100,7 +104,9 @@ class PostgresWriter:
         )
         current = f"t.until = {CURRENT}"
         if scope is not None:
-            current += " and t.collection = any(%(scope)s::bigint[])"
+            current += f" and t.{by} = any(%(scope)s::{table.columns[by]}[])"
+            if table.columns[by] == "bytea":
+                scope = [value.encode("utf-8", "surrogatepass") for value in scope]
         values = {"scope": scope, "number": self._number}
         self._con.execute(
             f"update {SCHEMA}.{name} as t set until = %(number)s where {current} "
@@ -131,6 +137,11 @@ class PostgresWriter:
                 copy.write_row((*values, *more))
                 copied += 1
         return copied
+
+
+def _gains(changes: Changes) -> Iterator[Row]:
+    for batch in gains_rows(changes.lake, changes.plan.wallets):
+        yield from ((wallet, changes.contents.gains[wallet], body) for wallet, body in batch)
 
 
 def _distinct(rows: Iterable[Row], keys: int) -> Iterator[Row]:

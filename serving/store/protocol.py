@@ -120,6 +120,10 @@ class Edition(Protocol):
         """Tokens of an address in lower case, by value, highest first."""
         ...
 
+    def gains(self, owner: str) -> bytes | None:
+        """What an address in lower case holds at which cost, and has gained (`gains_reader`)."""
+        ...
+
     def document(self, name: str) -> bytes | None:
         """A document about everything: accuracy, status, risk."""
         ...

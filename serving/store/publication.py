@@ -23,6 +23,7 @@ from serving.store.asked import Token, most_asked
 from serving.store.collection_documents import read_collections
 from serving.store.documents import read_documents
 from serving.store.errors import PublicationError
+from serving.store.gains_reader import gains_digests
 from serving.store.lake_reader import history_digests, record_digests, token_digests
 from serving.store.location import open_target
 from serving.store.plan import Contents, plan_changes
@@ -183,6 +184,7 @@ def read_contents(
         tokens=token_digests(con),
         history=history_digests(con),
         records=record_digests(con),
+        gains=gains_digests(con),
         documents=read_documents(con, market_time),
         explained={} if artifacts is None else chosen_tokens(con, reasons, asked),
     )

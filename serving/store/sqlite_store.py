@@ -156,6 +156,10 @@ class SqliteEdition:
         )
         return [TokenRow(*row) for row in rows]
 
+    def gains(self, owner: str) -> bytes | None:
+        """What an address holds at which cost, and has gained."""
+        return self._first("select body from gains where owner = ?", (owner,))
+
     def document(self, name: str) -> bytes | None:
         """A document about everything."""
         return self._first("select body from documents where name = ?", (name,))

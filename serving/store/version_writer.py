@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from serving.store.collection_rows import collection_rows
+from serving.store.gains_reader import gains_rows
 from serving.store.reasons import changed_reasons
 from serving.store.schema import FORMAT, INDEXES, create_statements
 from serving.store.target import Changes
@@ -64,6 +65,7 @@ class VersionWriter:
                 self._con, con, {name: plan.ids[name] for name in plan.history}
             )
         self._write_collections(changes)
+        self._write_gains(changes)
         unexplained = self._write_reasons(changes)
         for name, body in changes.contents.documents.items():
             self._upsert("documents", (name, body))
@@ -113,6 +115,14 @@ class VersionWriter:
             for alias, kind, number in self._con.execute("select alias, kind, collection from aliases"):
                 self._stored_aliases.setdefault(number, set()).add((alias, kind))
         return self._stored_aliases
+
+    def _write_gains(self, changes: Changes) -> None:
+        for batch in gains_rows(changes.lake, changes.plan.wallets):
+            rows = [(wallet, changes.contents.gains[wallet], body) for wallet, body in batch]
+            self._con.executemany("insert or replace into gains values (?, ?, ?)", rows)
+            self.rows["gains"] += len(rows)
+        gone = [(wallet,) for wallet in changes.plan.wallets_gone]
+        self._con.executemany("delete from gains where owner = ?", gone)
 
     def _write_reasons(self, changes: Changes) -> dict[str, str]:
         if changes.artifacts is None:

@@ -53,6 +53,6 @@ def _summary(document: dict[str, Any]) -> dict[str, Any]:
     """The most asked of a collection's document."""
     return {
         **{name: document[name] for name in _SHOWN},
-        "floor_eth": document["level"]["floor_eth"],
+        **{name: document["level"][name] for name in ("lowest_ask_eth", "lowest_ask_at", "floor_proxy_eth")},
         "sales_30d": document["liquidity"]["sales_30d"],
     }

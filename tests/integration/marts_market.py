@@ -63,7 +63,12 @@ class Marts:
         self._lake = lake
         self._scratch = scratch
 
-    def dbt(self, *arguments: str) -> Any:
+    def dbt(self, command: str, *options: str) -> Any:
+        """Run a command; `run` builds models and seeds, as a build does, without the tests."""
+        arguments = [command, *options]
+        if command == "run":
+            without = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
+            arguments = ["build", *without, *options]
         install_extensions(self._lake.config.extensions)
         folders = {"project-dir": DBT_PROJECT, "profiles-dir": DBT_PROJECT}
         folders |= {"target-path": self._scratch / "target", "log-path": self._scratch / "logs"}

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from serving.api import hot_path, models
+from serving.api.gains_models import WalletGainsAnswer
 from serving.store.location import open_store
 from tests.unit.serving.market import NAMES, PUBLISHED, WHALE
 
@@ -24,6 +25,7 @@ READS: list[tuple[str, type[BaseModel]]] = [
     ("/v1/tokens/Apes/11", models.TokenAnswer),
     ("/v1/tokens/Apes/1/history", models.HistoryPage),
     (f"/v1/wallets/{WHALE}", models.WalletAnswer),
+    (f"/v1/wallets/{WHALE}/gains", WalletGainsAnswer),
     ("/v1/accuracy", models.AccuracyAnswer),
     ("/v1/status", models.StatusAnswer),
 ]
