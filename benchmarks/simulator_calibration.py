@@ -19,8 +19,9 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
+from sources.files.source import FilesSource
 from sources.protocol import Source
-from sources.registry import open_source
+from sources.simulator.source import open_simulator
 from sources.values import connect
 
 _LIQUID = 200  # Clean sales from which a collection's statistics mean something (docs/domain.md, section 5).
@@ -243,8 +244,8 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write("expected one argument: the directory of the real market data\n")
         return 2
-    real = market(open_source("files", directory=arguments[0]))
-    simulated = market(open_source("simulator", collections=200, days=365))
+    real = market(FilesSource(arguments[0]))
+    simulated = market(open_simulator(collections=200, days=365))
     sys.stdout.write("\n".join(lines(compare(real, simulated))) + "\n")
     return 0
 

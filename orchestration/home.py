@@ -10,24 +10,23 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 from filelock import FileLock, Timeout
 
 from lake.storage import write_whole
 from orchestration.errors import HomeError
-from orchestration.settings import MARKET_FILE, SOURCES_FILE
+from orchestration.settings import MARKET_FILE
 
 if TYPE_CHECKING:
     import dagster as dg
 
     from orchestration.settings import Settings
-    from sources.configuration import SourceConfig
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Runs started by `assay` carry the process that executes them, so that the next one can recognise an orphaned run.
@@ -112,77 +111,13 @@ def _check_market(path: Path, settings: Settings) -> None:
             "or --home …, add it to this one with `assay sources add`, or remove the folder to start over."
         )
     if not path.exists() or held != settings.remembered:
-        _write_market(path, settings.remembered)
+        write_market(path, settings.remembered)
 
 
-def _write_market(path: Path, market: dict[str, str | int]) -> None:
-    write_whole(path, json.dumps(market, indent=2) + "\n")
-
-
-def add_source(settings: Settings, entry: dict[str, Any]) -> Path:
-    """Add a source to the file of sources of a home; a home of one source gets such a file.
-
-    Args:
-        settings: The home, which may not exist yet.
-        entry: What `sources.yaml` says of the source.
-
-    Returns:
-        The file.
-
-    Raises:
-        SourceError: The entry is wrong.
-        HomeError: The home has a source of this name, or its file of sources is kept elsewhere.
-    """
-    from sources.configuration import parse_sources
-
-    (config,) = parse_sources([entry], "sources add")
-    exists = (settings.home_path / MARKET_FILE).exists()
-    held = settings.source_configs if exists or settings.sources is not None else ()
-    if any(one.name == config.name for one in held):
-        raise HomeError(
-            f"expected a name that this home does not have, found {config.name!r} (it has "
-            f"{', '.join(one.name for one in held)})"
-        )
-    return _keep_sources(settings, (*held, config))
-
-
-def forget_source(settings: Settings, name: str, *, dry: bool = False) -> tuple[SourceConfig, ...]:
-    """Take a source out of the file of sources of a home; nothing if it is not in it.
-
-    Args:
-        settings: The home.
-        name: The source.
-        dry: Only say what would be left.
-
-    Returns:
-        The sources that are left.
-
-    Raises:
-        HomeError: It is the only source, or the file of sources is kept elsewhere.
-    """
-    left = tuple(one for one in settings.source_configs if one.name != name)
-    if not left:
-        raise HomeError(
-            f"{name!r} is the only source of {settings.home_path}: add another one first, or remove the folder"
-        )
-    if not dry and len(left) < len(settings.source_configs):
-        _keep_sources(settings, left)
-    return left
-
-
-def _keep_sources(settings: Settings, configs: Sequence[SourceConfig]) -> Path:
-    from sources.configuration import write_sources
-
-    home = settings.home_path
-    path = home / SOURCES_FILE
-    if settings.sources is not None and settings.sources.expanduser().resolve() != path:
-        raise HomeError(
-            f"the sources of {home} are listed in {settings.sources}: change that file, then run `assay run`"
-        )
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_sources(path, configs)
-    _write_market(home / MARKET_FILE, {"sources": SOURCES_FILE})
-    return path
+def write_market(path: Path, market: dict[str, str | int]) -> None:
+    """Replace what a home remembers of its market; a reader sees the old or the new one."""
+    write_whole(path, json.dumps(market, indent=2) + "
+")
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:

@@ -1,14 +1,15 @@
 """Which sources a home has, and what is set for each of them.
 
-Here: the settings of each kind of source, and the file `sources.yaml` that lists several. Not here: reading a source
-(`sources.registry` opens it), or which sources a home already holds (`orchestration.ingestion.configured`).
+Here: the settings of each kind of source, and the file `sources.yaml` that lists several. Not here: reading a source,
+or which sources a home already holds (`orchestration.ingestion.configured`).
 
-A new kind of source is one class here and one branch in `sources.registry`; nothing outside `sources` asks for a kind.
+A new kind of source is one class here, in `KINDS`; nothing outside `sources` asks for a kind.
 """
 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -17,7 +18,6 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from sources.protocol import Source, SourceError
-from sources.registry import open_source
 
 
 class SourcesFileError(SourceError):
@@ -36,7 +36,7 @@ class SourceSettingError(SourceError):
         self.setting = setting
 
 
-class SourceConfig(BaseModel):
+class SourceConfig(BaseModel, ABC):
     """What every source has.
 
     Attributes:
@@ -73,6 +73,7 @@ class SourceConfig(BaseModel):
         """What fixes its data: with another identity it is another source."""
         return {name: value for name, value in self.options.items() if name not in self.grows}
 
+    @abstractmethod
     def open(self, cache: Path) -> Source:
         """The source.
 
@@ -82,7 +83,6 @@ class SourceConfig(BaseModel):
         Raises:
             SourceError: It cannot be opened.
         """
-        raise NotImplementedError
 
 
 class FilesConfig(SourceConfig):
@@ -98,9 +98,10 @@ class FilesConfig(SourceConfig):
 
     def open(self, cache: Path) -> Source:  # noqa: ARG002
         """The folder as a source."""
-        return open_source(
-            self.kind, directory=self.data_dir, chain=self.chain, default_currency=self.currency
-        )
+        # Imported here, as below: a run on files must not pay for the simulator, nor the other way round.
+        from sources.files.source import FilesSource
+
+        return FilesSource(self.data_dir, chain=self.chain, default_currency=self.currency)
 
 
 class SimulatedConfig(SourceConfig):
@@ -130,8 +131,9 @@ class SimulatedConfig(SourceConfig):
 
     def open(self, cache: Path) -> Source:
         """The market; it runs when it is first read."""
-        return open_source(
-            self.kind,
+        from sources.simulator.source import open_simulator
+
+        return open_simulator(
             collections=self.collections,
             days=self.days,
             seed=self.seed,

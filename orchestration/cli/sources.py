@@ -1,4 +1,7 @@
-"""`assay sources`: the sources of a home. Here: options and layout. Not here: the work (`ingestion.configured`)."""
+"""`assay sources`: the sources of a home.
+
+Here: options and layout. Not here: the list (`ingestion.listed`), and what it says of each (`ingestion.configured`).
+"""
 
 from __future__ import annotations
 
@@ -55,17 +58,21 @@ def add(
 
     Exit codes: 0 added · 2 it cannot be added.
     """
-    from orchestration.home import add_source
+    from orchestration.ingestion.listed import add_source
 
-    options: dict[str, Any] = dict(_pair(text) for text in option or ())
-    given = {
+    own = {
+        "name": name,
+        "kind": kind,
         "priority": priority,
         "fresh_within_h": fresh_within_h,
         "quarantine_limit": quarantine_limit,
         "data_dir": data_dir.expanduser().resolve() if data_dir else None,
     }
-    entry = {"name": name, "kind": kind, **{k: v for k, v in given.items() if v is not None}, **options}
-    path = add_source(load_settings(home=home), entry)
+    options = dict(_pair(text) for text in option or ())
+    if repeated := sorted(options.keys() & own.keys()):
+        raise SettingsError(f"--option {repeated[0]}=… has a way of its own: see `assay sources add --help`")
+    entry: dict[str, Any] = {**{k: v for k, v in own.items() if v is not None}, **options}
+    path = add_source(load_settings(home=home), entry, say)
     say(f"{name} is in {path}; `assay run` reads it")
 
 
@@ -75,19 +82,9 @@ def remove(name: Name, home: Home = None) -> None:
 
     Exit codes: 0 removed · 2 there is no such source, or it is the only one.
     """
-    from orchestration.home import existing_home, forget_source, run_lock
-    from orchestration.ingestion.configured import remove_source
-    from orchestration.resources import open_lake
+    from orchestration.ingestion.listed import remove_source
 
-    settings = load_settings(home=home)
-    folder = existing_home(settings)
-    with run_lock(folder, settings.lock_timeout_s, say):
-        # The rows first: if this is interrupted between the two, the next run reads the source again.
-        others = forget_source(settings, name, dry=True)
-        removed = remove_source(
-            open_lake(settings), name, configured=len(others) < len(settings.source_configs)
-        )
-        forget_source(settings, name)
+    removed = remove_source(load_settings(home=home), name, say)
     rows = ", ".join(f"{n:,} of {table}" for table, n in removed.items() if n)
     say(f"{name} is removed: {rows or 'it had no rows'}; `assay run` values the tokens without it")
 

@@ -1,7 +1,8 @@
-"""Which configured sources a home holds: kept at each ingestion, and removed by a command.
+"""What a home holds of its configured sources.
 
-Here: `ops.sources`, and taking a source with all its rows out of a home. Not here: what can be set
-(`sources.configuration`), writing rows (`orchestration.ingestion.ingest`).
+Here: `ops.sources`, the state of each source, and deleting its rows. Not here: what can be set
+(`sources.configuration`), changing the list (`orchestration.ingestion.listed`), writing rows
+(`orchestration.ingestion.ingest`).
 """
 
 from __future__ import annotations
@@ -141,15 +142,13 @@ def describe_sources(lake: Lake, configs: Sequence[SourceConfig]) -> list[dict[s
     return described
 
 
-def remove_source(lake: Lake, name: str, *, configured: bool = False) -> dict[str, int]:
-    """Take a source and all its rows out of a home, in one transaction.
-
-    The next `assay run` builds the marts without it.
+def remove_rows(lake: Lake, name: str, *, listed: bool) -> dict[str, int]:
+    """Delete all that a source has delivered, in one transaction. The next `assay run` builds the marts without it.
 
     Args:
         lake: The lake.
         name: The source.
-        configured: Whether it is configured, so that it may have no rows yet.
+        listed: Whether it is configured, so that it may have delivered nothing yet.
 
     Returns:
         Rows removed by raw table.
@@ -160,7 +159,7 @@ def remove_source(lake: Lake, name: str, *, configured: bool = False) -> dict[st
     removed: dict[str, int] = {}
     with lake.write(f"remove source {name}") as con:
         names = [row[0] for row in con.execute("select name from ops.sources order by name").fetchall()]
-        if name not in names and not configured:
+        if name not in names and not listed:
             raise HomeError(
                 f"expected a source of this home ({', '.join(names) or 'it has none yet'}), found {name!r}"
             )

@@ -20,7 +20,7 @@ from ml.training.pooled import train_pooled
 from ml.training.pooled_tables import record_pooled
 from orchestration.ingestion.days import insert_rows
 from sources.contract import RAW_TABLES
-from sources.registry import open_source
+from sources.simulator.source import open_simulator
 from tests.integration.marts_market import sale, write_rows
 from tests.leaks.market import TRAINING, Home
 
@@ -100,7 +100,7 @@ class WashMarket:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        source = open_source("simulator", **MARKET)
+        source = open_simulator(**MARKET)
         self.end = source.watermark()
         with home.lake.write("market") as con:
             for name in RAW_TABLES:

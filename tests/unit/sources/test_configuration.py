@@ -10,11 +10,14 @@ from sources.configuration import (
     KINDS,
     FilesConfig,
     SimulatedConfig,
+    SourceConfig,
+    SourceSettingError,
     SourcesFileError,
     config_of,
     read_sources,
     write_sources,
 )
+from sources.protocol import Source
 
 GOOD = """
 sources:
@@ -62,6 +65,18 @@ def test_a_wrong_list_names_the_entry_and_what_was_expected(tmp_path: Path, text
         read_sources(file)
     assert str(file) in str(error.value)
     assert expected in str(error.value)
+
+
+def test_every_kind_opens_a_source_of_its_kind_and_the_base_class_none(tmp_path: Path) -> None:
+    (tmp_path / "sales.csv").write_text("collection,token_id,timestamp,price\na,1,2025-01-01,1\n")
+    given = {"data_dir": tmp_path, "collections": 3, "days": 2, "seed": 1}
+    for kind in KINDS:
+        source = config_of(kind, given, name="one").open(tmp_path / "cache")
+        assert (source.name, isinstance(source, Source)) == (kind, True)
+    with pytest.raises(SourceSettingError, match="'simulator' or 'files', found 'oracle'"):
+        config_of("oracle", given, name="one")
+    with pytest.raises(TypeError, match="abstract"):
+        SourceConfig(kind="files", name="one")
 
 
 def test_every_kind_has_a_home_and_a_default_name() -> None:

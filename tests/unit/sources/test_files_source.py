@@ -13,7 +13,6 @@ import pytest
 from sources.contract import RAW_TABLES
 from sources.files.errors import EmptyDirectoryError, MissingSalesError, NothingReadError
 from sources.files.source import FilesSource
-from sources.registry import UnknownSourceError, open_source
 from sources.simulator.source import SimulatorSource
 from tests.unit.sources.conftest import read_all, read_by_day
 
@@ -227,14 +226,6 @@ def test_sales_with_a_header_only_are_an_empty_market(tmp_path: Path) -> None:
     assert source.inventory()[0].rows == 0
     with pytest.raises(NothingReadError):
         source.watermark()
-
-
-def test_the_registry_knows_its_sources(tmp_path: Path) -> None:
-    (tmp_path / "sales.csv").write_text(FOUR_COLUMNS)
-    assert open_source("files", directory=tmp_path).name == "files"
-    assert open_source("simulator", collections=3, days=2).name == "simulator"
-    with pytest.raises(UnknownSourceError, match="simulator, files"):
-        open_source("oracle")
 
 
 def test_unix_times_in_a_csv_are_read(tmp_path: Path) -> None:

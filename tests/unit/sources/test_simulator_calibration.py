@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.simulator_calibration import compare, lines, market, statistics
-from sources.registry import open_source
-from sources.simulator.source import SimulatorSource
+from sources.files.source import FilesSource
+from sources.simulator.source import SimulatorSource, open_simulator
 from tests.homes import real_bundle
 
 
@@ -23,8 +23,8 @@ def test_statistics_of_a_market_too_small_to_have_them_are_missing_not_zero(
 @pytest.mark.slow
 def test_the_simulator_is_calibrated_to_the_real_bundle() -> None:
     """Bounds set 2026-11 from the comparison with 200 collections, about twice the distance measured then."""
-    real = market(open_source("files", directory=real_bundle()))
-    simulated = market(open_source("simulator", collections=100, days=365))
+    real = market(FilesSource(real_bundle()))
+    simulated = market(open_simulator(collections=100, days=365))
     table = compare(real, simulated)
     found = {r["statistic"]: (r["real"], r["simulated"]) for r in table.to_pylist()}
     allowed = {

@@ -7,7 +7,7 @@ import pytest
 from orchestration.ingestion.ingest import ingest_window
 from orchestration.resources import open_lake
 from orchestration.settings import load_settings
-from sources.registry import open_source
+from sources.files.source import FilesSource
 
 HEADER = "collection,token_id,timestamp,price,currency,tx_hash\n"
 ROWS = [
@@ -26,7 +26,7 @@ def market(tmp_path):
 
     def source_of(rows):
         (folder / "sales.csv").write_text(HEADER + "\n".join(rows) + "\n")
-        return open_source("files", directory=folder)
+        return FilesSource(folder)
 
     lake = open_lake(load_settings(home=tmp_path / "home", source="files", data_dir=folder))
     return lake, source_of

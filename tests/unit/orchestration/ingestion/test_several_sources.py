@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ from typing import Any
 import pytest
 
 from orchestration.errors import HomeError
-from orchestration.home import add_source, forget_source
+from orchestration.home import prepare_home, run_lock
 from orchestration.ingestion.assets import ingest
-from orchestration.ingestion.configured import describe_sources, remove_source
-from orchestration.resources import Assay
+from orchestration.ingestion.configured import describe_sources
+from orchestration.ingestion.listed import add_source, remove_source
+from orchestration.resources import Assay, open_sources
 from orchestration.settings import SettingsError, load_settings
+from sources.configuration import write_sources
+from sources.files.errors import EmptyDirectoryError
 
 HEADER = "collection,contract,token_id,timestamp,price,currency,tx_hash\n"
 APES = "0x" + "a" * 40
@@ -86,8 +90,6 @@ def test_a_source_replaces_its_own_days_only(home: Path, folder: Callable[..., P
     ingest(opened(home), TABLES)
     folder("bare", row("", APES, 1, 1, 1.7, 1), row("", APES, 3, 9, 3.5, 3))
     # Another process: the sources are opened anew.
-    from orchestration.resources import open_sources
-
     open_sources.cache_clear()
     report = ingest(opened(home), TABLES)["sales"]
     assert report.days == 2
@@ -109,8 +111,6 @@ def test_a_contract_learnt_later_renames_the_rows_of_the_second_source(
     ingest(opened(home), TABLES)
     assert asked(home, "select distinct collection from raw.sales order by 1") == [(APES,), ("apes",)]
     folder("second", row("apes", "", 2, 2, 2.5, 2), row("apes", APES, 3, 3, 2.5, 3))
-    from orchestration.resources import open_sources
-
     open_sources.cache_clear()
     ingest(opened(home), TABLES)
     assert asked(home, "select distinct collection from raw.sales") == [(APES,)]
@@ -120,8 +120,6 @@ def test_a_source_that_cannot_be_read_stops_no_other_and_keeps_its_rows(home: Pa
     ingest(opened(home), TABLES)
     before = opened(home).as_of
     (home.parent / "bare" / "sales.csv").unlink()
-    from orchestration.resources import open_sources
-
     open_sources.cache_clear()
     assay = opened(home)
     ingest(assay, TABLES)
@@ -136,23 +134,23 @@ def test_a_source_that_cannot_be_read_stops_no_other_and_keeps_its_rows(home: Pa
 
 def test_a_removed_source_leaves_no_row(home: Path) -> None:
     ingest(opened(home), TABLES)
-    lake = opened(home).lake
-    assert remove_source(lake, "bare")["sales"] == 2
-    forget_source(load_settings(home=home), "bare")
+    prepare_home(load_settings(home=home))
+    assert remove_source(load_settings(home=home), "bare")["sales"] == 2
     assert asked(home, "select distinct delivered_by from raw.sales") == [("named",)]
     for table, column in (("ops.ingest_log", "source"), ("ops.collection_keys", "delivered_by")):
         assert asked(home, f"select distinct {column} from {table}") == [("named",)]
     with pytest.raises(HomeError, match="expected a source of this home"):
-        remove_source(lake, "bare")
+        remove_source(load_settings(home=home), "bare")
     with pytest.raises(HomeError, match="only source"):
-        forget_source(load_settings(home=home), "named")
+        remove_source(load_settings(home=home), "named")
+    assert asked(home, "select count(*) from raw.sales") == [(2,)]
 
 
 def test_a_source_that_vanished_from_the_list_or_has_other_data_is_refused(
     home: Path, folder: Callable[..., Path]
 ) -> None:
     ingest(opened(home), TABLES)
-    forget_source(load_settings(home=home), "bare")
+    write_sources(home / "sources.yaml", load_settings(home=home).source_configs[:1])
     with pytest.raises(HomeError, match="assay sources remove bare"):
         ingest(opened(home), TABLES)
     add(home, "bare", folder("other", row("", APES, 1, 1, 1.6, 1)))
@@ -177,8 +175,6 @@ def test_names_and_homes_that_do_not_fit_are_refused(
 
 
 def test_a_home_of_one_source_becomes_one_of_two(tmp_path: Path, folder: Callable[..., Path]) -> None:
-    from orchestration.home import prepare_home
-
     directory = folder("one", row("apes", APES, 1, 1, 1.5, 1))
     settings = load_settings(home=tmp_path / "home", source="files", data_dir=directory)
     prepare_home(settings)
@@ -190,3 +186,95 @@ def test_a_home_of_one_source_becomes_one_of_two(tmp_path: Path, folder: Callabl
         ("files", "apes"),
         ("two", "apes"),
     ]
+
+
+def test_sources_that_are_added_at_once_are_all_in_the_list(
+    tmp_path: Path, folder: Callable[..., Path]
+) -> None:
+    home, directory = tmp_path / "home", folder("one", row("apes", APES, 1, 1, 1.5, 1))
+    names = [f"s{number}" for number in range(8)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: add(home, name, directory), names))
+    assert {config.name for config in load_settings(home=home).source_configs} == set(names)
+
+
+def test_the_list_is_not_changed_while_a_run_holds_the_home(
+    home: Path, folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(opened(home), TABLES)
+    monkeypatch.setenv("ASSAY_LOCK_TIMEOUT_S", "0")
+    before = (home / "sources.yaml").read_text()
+    with run_lock(home, 0):
+        with pytest.raises(HomeError, match="is in use by"):
+            remove_source(load_settings(home=home), "bare")
+        with pytest.raises(HomeError, match="is in use by"):
+            add(home, "third", folder("third", row("apes", APES, 1, 1, 1.5, 1)))
+    assert (home / "sources.yaml").read_text() == before
+    assert asked(home, "select count(*) from raw.sales where delivered_by = 'bare'") == [(2,)]
+
+
+def test_a_source_of_a_list_elsewhere_keeps_its_rows_until_it_is_taken_from_that_list(
+    home: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.yaml"
+    write_sources(own, load_settings(home=home).source_configs)
+    settings = load_settings(home=tmp_path / "listed", sources=own)
+    prepare_home(settings)
+    ingest(Assay(settings), TABLES)
+    with pytest.raises(HomeError, match=f"listed in {own}"):
+        remove_source(settings, "bare")
+    assert asked(tmp_path / "listed", "select count(*) from raw.sales") == [(4,)]
+    write_sources(own, settings.source_configs[:1])
+    assert remove_source(settings, "bare")["sales"] == 2
+
+
+def test_a_source_that_was_never_read_and_one_that_never_was_leave_the_others_alone(
+    home: Path, folder: Callable[..., Path]
+) -> None:
+    ingest(opened(home), TABLES)
+    add(home, "third", folder("third", row("apes", APES, 1, 1, 1.5, 1)))
+    assert set(remove_source(load_settings(home=home), "third").values()) == {0}
+    for hostile in ("nobody", "a'; delete from raw.sales; --", "\x1b[31m", ""):
+        with pytest.raises(HomeError, match="expected a source of this home"):
+            remove_source(load_settings(home=home), hostile)
+    assert asked(home, "select count(*) from raw.sales") == [(4,)]
+    assert [config.name for config in load_settings(home=home).source_configs] == ["named", "bare"]
+
+
+def test_adding_a_source_that_was_interrupted_can_be_repeated(
+    tmp_path: Path, folder: Callable[..., Path]
+) -> None:
+    directory, home = folder("one", row("apes", APES, 1, 1, 1.5, 1)), tmp_path / "home"
+    prepare_home(load_settings(home=home, source="files", data_dir=directory))
+    ingest(opened(home), TABLES)
+    market = (home / "market.json").read_text()
+    second = folder("two", row("", APES, 2, 2, 2.5, 2))
+    add(home, "two", second)
+    # Killed after the list was written, and before the home was told of it.
+    (home / "market.json").write_text(market)
+    prepare_home(load_settings(home=home))
+    ingest(opened(home), TABLES)
+    assert asked(home, "select count(*) from raw.sales") == [(1,)]
+    add(home, "two", second)
+    ingest(opened(home), TABLES)
+    assert asked(home, "select delivered_by from raw.sales order by 1") == [("files",), ("two",)]
+
+
+def test_a_folder_that_is_not_there_is_not_added(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(EmptyDirectoryError, match="found no directory"):
+        add(home, "third", tmp_path / "nowhere")
+    assert len(load_settings(home=home).source_configs) == 2
+    with pytest.raises(EmptyDirectoryError):
+        add(tmp_path / "new", "first", tmp_path / "nowhere")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_list_that_a_user_put_into_a_new_home_is_added_to(
+    tmp_path: Path, folder: Callable[..., Path]
+) -> None:
+    directory, home = folder("one", row("apes", APES, 1, 1, 1.5, 1)), tmp_path / "home"
+    home.mkdir()
+    (home / "sources.yaml").write_text("sources: [{name: mine, kind: files, data_dir: ../one}]")
+    entry = {"name": "two", "kind": "files", "data_dir": str(directory)}
+    add_source(load_settings(home=home, sources=home / "sources.yaml"), entry)
+    assert [config.name for config in load_settings(home=home).source_configs] == ["mine", "two"]

@@ -1,0 +1,107 @@
+"""The list of sources that a home keeps (`sources.yaml`): adding a source, and removing one with its rows.
+
+Here: changes of the list, by one process at a time. Not here: what can be set (`sources.configuration`), and the rows
+of the sources (`orchestration.ingestion.configured`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration.errors import HomeError
+from orchestration.home import existing_home, run_lock, write_market
+from orchestration.ingestion.configured import remove_rows
+from orchestration.resources import open_lake
+from orchestration.settings import MARKET_FILE, SOURCES_FILE, load_settings
+from sources.configuration import parse_sources, write_sources
+
+if TYPE_CHECKING:
+    from orchestration.settings import Settings
+    from sources.configuration import SourceConfig
+
+
+def add_source(settings: Settings, entry: dict[str, Any], on_wait: object = None) -> Path:
+    """Add a source to the list of a home; a home of one source gets a list.
+
+    Args:
+        settings: The home, which may not exist yet.
+        entry: What `sources.yaml` says of the source.
+        on_wait: Called with a text before waiting for a run.
+
+    Returns:
+        The file with the list.
+
+    Raises:
+        SourceError: The entry is wrong, or the source cannot be opened.
+        HomeError: The home has a source of this name, keeps its list elsewhere, or is in use.
+    """
+    (config,) = parse_sources([entry], "sources add")
+    _refuse_list_elsewhere(settings)
+    home = settings.home_path
+    config.open(home)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(settings, on_wait) as current:
+        is_new = current.sources is None and not (home / MARKET_FILE).exists()
+        held = () if is_new else current.source_configs
+        if any(one.name == config.name for one in held):
+            raise HomeError(
+                f"expected a name that this home does not have, found {config.name!r} (it has "
+                f"{', '.join(one.name for one in held)})"
+            )
+        return _keep(home, (*held, config))
+
+
+def remove_source(settings: Settings, name: str, on_wait: object = None) -> dict[str, int]:
+    """Take a source out of a home: its rows, then its entry in the list.
+
+    Args:
+        settings: The home.
+        name: The source.
+        on_wait: Called with a text before waiting for a run.
+
+    Returns:
+        Rows removed by raw table.
+
+    Raises:
+        HomeError: The home has no such source or no other one, keeps its list elsewhere, or is in use.
+    """
+    home = existing_home(settings)
+    with _alone(settings, on_wait) as current:
+        left = tuple(one for one in current.source_configs if one.name != name)
+        listed = len(left) < len(current.source_configs)
+        if listed:
+            _refuse_list_elsewhere(current)
+        if not left:
+            raise HomeError(
+                f"{name!r} is the only source of {home}: add another one first, or remove the folder"
+            )
+        # The rows first: if this is interrupted between the two, the next run reads the source again.
+        removed = remove_rows(open_lake(current), name, listed=listed)
+        if listed:
+            _keep(home, left)
+    return removed
+
+
+@contextmanager
+def _alone(settings: Settings, on_wait: object) -> Iterator[Settings]:
+    """Hold the home, and read its settings again: another process may have changed them before."""
+    with run_lock(settings.home_path, settings.lock_timeout_s, on_wait):
+        yield load_settings(home=settings.home_path, sources=settings.sources)
+
+
+def _refuse_list_elsewhere(settings: Settings) -> None:
+    home = settings.home_path
+    if settings.sources is not None and settings.sources.expanduser().resolve() != home / SOURCES_FILE:
+        raise HomeError(
+            f"the sources of {home} are listed in {settings.sources}: change that file, then run `assay run`"
+        )
+
+
+def _keep(home: Path, configs: Sequence[SourceConfig]) -> Path:
+    path = home / SOURCES_FILE
+    write_sources(path, configs)
+    write_market(home / MARKET_FILE, {"sources": SOURCES_FILE})
+    return path
