@@ -116,8 +116,7 @@ def _check_market(path: Path, settings: Settings) -> None:
 
 def write_market(path: Path, market: dict[str, str | int]) -> None:
     """Replace what a home remembers of its market; a reader sees the old or the new one."""
-    write_whole(path, json.dumps(market, indent=2) + "
-")
+    write_whole(path, json.dumps(market, indent=2) + "\n")
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
