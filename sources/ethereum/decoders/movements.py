@@ -31,7 +31,7 @@ def movements_of(log: Log) -> list[Movement]:
         moved = [(log.topic_number(3), 1)]
         giver, receiver = log.topic_address(1), log.topic_address(2)
     elif kind == (TRANSFER_SINGLE, 4):
-        moved = [_single(log.data)]  # type: ignore[list-item]
+        moved = [_single(log.data)]
         giver, receiver = log.topic_address(2), log.topic_address(3)
     elif kind == (TRANSFER_BATCH, 4):
         ids, quantities = _batch(log.data)
