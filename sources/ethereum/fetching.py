@@ -206,7 +206,8 @@ class Fetcher:
             told.append(f"{name} answers {len(logs)} logs, which are not all that the block's bloom proves")
         raise IncompleteError(
             f"block {block.number} ({block.hash}): expected its logs, found a node that has pruned them, lags behind "
-            f"or has a gap ({'; '.join(told)}). Nothing is taken for empty: add a node with full history to ASSAY_RPC_URLS"
+            f"or has a gap ({'; '.join(told)}). Nothing is taken for empty: add a node with full "
+            "history to ASSAY_RPC_URLS"
         )
 
     def set_aside_without_history(self, endpoints: Collection[str], first: int, last: int) -> bool:

@@ -144,7 +144,7 @@ def _plan(contracts: Sequence[str], until: dict[str, int], last: int) -> Iterato
 def _parallel(do: Callable[[_T], _R], items: Iterator[_T], size: int) -> Iterator[_R]:
     """The results in the order of the items, `size` of them under way at a time."""
     with ThreadPoolExecutor(size) as pool:
-        waiting: list[Future[R]] = []
+        waiting: list[Future[_R]] = []
         try:
             for item in items:
                 waiting.append(pool.submit(do, item))

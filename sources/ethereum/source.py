@@ -95,8 +95,8 @@ class EthereumSource:
             there = self._chain.block(kept[0])
             if there.hash != kept[1]:
                 raise ChainError(
-                    f"expected block {kept[0]} to be {kept[1]}, which was final when it was read, found {there.hash}: the "
-                    f"node is of another chain, or {self._cache} belongs to another one"
+                    f"expected block {kept[0]} to be {kept[1]}, which was final when it was read, found "
+                    f"{there.hash}: the node is of another chain, or {self._cache} belongs to another one"
                 )
         return head
 
@@ -114,8 +114,8 @@ class EthereumSource:
             number = self._chain.first_at(int(moment.timestamp()), 0, self._head.number)
         if number > self._head.number:
             raise SourceError(
-                f"expected a start before the finalized head (block {self._head.number}, {self._head.moment:%Y-%m-%d "
-                f"%H:%M}), found {self._start}"
+                f"expected a start before the finalized head (block {self._head.number}, "
+                f"{self._head.moment:%Y-%m-%d %H:%M}), found {self._start}"
             )
         self._store.keep_note(note, str(number))
         return self._chain.block(number)
@@ -148,7 +148,8 @@ class EthereumSource:
     def left_out(self) -> list[str]:
         """What a user should know about what is not read."""
         return [
-            f"{self._chain_name}: blocks after the finalized head ({self._head.moment:%Y-%m-%d %H:%M} UTC) are not read yet"
+            f"{self._chain_name}: blocks after the finalized head ({self._head.moment:%Y-%m-%d %H:%M} UTC) "
+            "are not read yet"
         ]
 
     def _bring_up_to_date(self) -> None:

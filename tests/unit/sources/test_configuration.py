@@ -49,7 +49,7 @@ def test_a_list_is_read_with_folders_relative_to_it_and_written_back(tmp_path: P
         ("sources: [files]", "source 1"),
         ("sources: [{kind: files, data_dir: x}]", "source 1, name"),
         ("sources: [{name: a, kind: files}]", "source 1, data_dir"),
-        ("sources: [{name: a, kind: excel}]", "'simulator', 'files'"),
+        ("sources: [{name: a, kind: excel}]", "'simulator', 'files', 'ethereum'"),
         ("sources: [{name: a, kind: files, data_dir: x, prioritty: 2}]", "prioritty"),
         ("sources: [{name: a, kind: files, data_dir: x, priority: 0}]", "priority"),
         ("sources: [{name: 'A b', kind: files, data_dir: x}]", "name"),
@@ -73,7 +73,7 @@ def test_every_kind_opens_a_source_of_its_kind_and_the_base_class_none(tmp_path:
     for kind in KINDS:
         source = config_of(kind, given, name="one").open(tmp_path / "cache")
         assert (source.name, isinstance(source, Source)) == (kind, True)
-    with pytest.raises(SourceSettingError, match="'simulator' or 'files', found 'oracle'"):
+    with pytest.raises(SourceSettingError, match="'simulator' or 'files' or 'ethereum', found 'oracle'"):
         config_of("oracle", given, name="one")
     with pytest.raises(TypeError, match="abstract"):
         SourceConfig(kind="files", name="one")
