@@ -25,6 +25,5 @@ def watch(
     from orchestration.ingestion.listed import watch as add
 
     watched = add(load_settings(home=home), contracts, start, say)
-    say(
-        f"{len(watched)} contract{'' if len(watched) == 1 else 's'} watched; `assay run` reads their sales and transfers"
-    )
+    noun = "contract" if len(watched) == 1 else "contracts"
+    say(f"{len(watched)} {noun} watched; `assay run` reads their sales and transfers")

@@ -242,9 +242,9 @@ class Rpc:
         self.requests += 1
         try:
             answer = self._client.post(endpoint.url, json=body)
-        except httpx.HTTPError as error:
+        except httpx.HTTPError as failure:
             # Not the text of the error: it may hold the address.
-            raise _Busy(f"{type(error).__name__}") from None
+            raise _Busy(type(failure).__name__) from None
         if answer.status_code == 429:
             raise _Busy("HTTP 429 (too many requests)", _retry_after(answer))
         document: Any = None
