@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from sources.configuration import SourceConfig
 
 PREFIX = "ASSAY_"
-# Read by the test suite only, to find the real market data.
-TEST_VARIABLES = frozenset({"ASSAY_TEST_DATA"})
+# Read by the test suite only, to find the real market data and the packages of a node.
+TEST_VARIABLES = frozenset({"ASSAY_TEST_DATA", "ASSAY_TEST_CHAIN"})
 
 
 DEFAULT_HOME = ".assay"
