@@ -136,7 +136,7 @@ class Reader:
 def _plan(contracts: Sequence[str], until: dict[str, int], last: int) -> Iterator[Range]:
     """Ranges that are missing: contracts that are behind catch up first, then all go on together."""
     levels = sorted({block for block in until.values() if block < last})
-    for level, following in zip(levels, [*levels[1:], last], strict=True):
+    for level, following in zip(levels, [*levels[1:], last], strict=False):
         behind = tuple(c for c in contracts if until[c] <= level)
         yield Range(behind, level + 1, following)
 
