@@ -139,11 +139,13 @@ def measure_watching(figures: Figures, scratch: Path, home: Path | None, sizes: 
         shutil.rmtree(made)
 
 
-def measure_answers(figures: Figures, scratch: Path, tokens: int) -> None:
+def measure_answers(
+    figures: Figures, scratch: Path, tokens: int, store: str, rate: int, seconds: int
+) -> None:
     """Publishing, and answering one token against a bare answer of the same bytes."""
-    from benchmarks.serving import measure_serving
+    from benchmarks.serving import Load, measure_serving
 
-    measure_serving(figures, scratch, tokens)
+    measure_serving(figures, scratch, tokens, store, Load(rate, seconds))
 
 
 def measure_noise_floor(figures: Figures, home: Path) -> None:
@@ -175,6 +177,7 @@ def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> None:
             f"{run.elapsed_s:.0f} s",
             "< 2400 s" if n >= 3000 else "",
         )
+        figures.add("  CPU", f"{run.cpu_s:.0f} s")
         figures.add("  peak memory", f"{report['peak_rss_mb']:.0f} MB", "< 8192 MB" if n >= 3000 else "")
         for stage in report["stages"]:
             figures.add(f"    {stage['name']}", f"{stage['seconds']:.1f} s")
@@ -190,13 +193,22 @@ def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> None:
             f"{cheap:.0f} s = {100 * cheap / run.elapsed_s:.0f} %",
             "< 10 % of cold",
         )
+        figures.add(
+            "  one more day, CPU of the whole run", f"{day.cpu_s:.0f} s = {100 * day.cpu_s / run.cpu_s:.0f} %"
+        )
         measure_worklist(figures, home, min(300, n // 2))
         if n >= 3000:
             shutil.rmtree(home)
     if len(sizes) > 1:
         small, large = min(sizes), max(sizes)
-        exponent = math.log(cold[large].elapsed_s / cold[small].elapsed_s) / math.log(large / small)
-        figures.add(f"growth from {small} to {large} collections, exponent", f"{exponent:.2f}", "≤ 1.05")
+        for name, ratio in (
+            ("elapsed", cold[large].elapsed_s / cold[small].elapsed_s),
+            ("CPU", cold[large].cpu_s / cold[small].cpu_s),
+        ):
+            exponent = math.log(ratio) / math.log(large / small)
+            figures.add(
+                f"growth from {small} to {large} collections, {name}, exponent", f"{exponent:.2f}", "≤ 1.05"
+            )
 
 
 def main(
@@ -215,6 +227,11 @@ def main(
         ),
     ] = 40,
     serving_tokens: Annotated[int, typer.Option(help="Tokens of the store of the part `serving`.")] = 100_000,
+    serving_rate: Annotated[int, typer.Option(help="Requests a second to the servers of `serving`.")] = 1_000,
+    serving_seconds: Annotated[int, typer.Option(help="Seconds of that load.")] = 10,
+    serving_store: Annotated[
+        str, typer.Option(help="URL of an empty PostgreSQL database; `serving` compares a store in it.")
+    ] = "",
     as_json: Annotated[
         Path | None, typer.Option("--json", help="Also write the figures to this file.")
     ] = None,
@@ -244,7 +261,7 @@ def main(
         if Part.drift in parts:
             measure_drift(figures, scratch, drift_collections)
         if Part.serving in parts:
-            measure_answers(figures, scratch, serving_tokens)
+            measure_answers(figures, scratch, serving_tokens, serving_store, serving_rate, serving_seconds)
     if as_json:
         as_json.write_text(json.dumps({"machine": machine, "figures": figures.rows}, indent=1) + "\n")
 

@@ -21,6 +21,8 @@ from orchestration.cli.backtest import backtest
 from orchestration.cli.drill import drill
 from orchestration.cli.explain import explain
 from orchestration.cli.files import files
+from orchestration.cli.mcp import mcp
+from orchestration.cli.metrics import metrics
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.cli.portfolio import portfolio
 from orchestration.cli.report import report
@@ -207,6 +209,8 @@ app.command("drill")(drill)
 app.command("ablate")(ablate)
 app.command("watch")(watch)
 app.command("serve")(serve)
+app.command("mcp")(mcp)
+app.command("metrics")(metrics)
 app.add_typer(api, name="api")
 app.add_typer(files, name="files")
 app.add_typer(sources, name="sources")

@@ -156,6 +156,51 @@ class Explanation(Answer):
     notes: list[str]
 
 
+class Effect(BaseModel):
+    """What a decision changed, once enough sales came after it."""
+
+    verdict: str = Field(description="helped, hurt or no_difference")
+    sales: int = Field(description="Sales after it")
+    mdape: float | None = Field(description="Median absolute error after it, fraction of the price")
+    median_5_mdape: float | None = Field(description="The same of the median of the last five sales")
+    sales_before: int
+    mdape_before: float | None
+    measured_at: Timestamp
+
+
+class Decision(BaseModel):
+    """What was decided about a model, when, by which rule, and on which numbers."""
+
+    decided_at: Timestamp = Field(description="As-of time: the newest arrival that was known. ISO 8601, UTC")
+    about: Literal["collection", "market"] = Field(
+        description="Its own model, or the prior and settings that it shares with its market"
+    )
+    action: str = Field(
+        description="promoted, rejected, kept, fell_back, rolled_back, refitted, tuned, not_tuned"
+    )
+    rule: str | None
+    reason: str | None = Field(description="For people, with the numbers that mattered")
+    candidate: str | None = Field(description="Model that was judged")
+    model_before: str | None = Field(description="Champion until then; null without one")
+    effect: Effect | None = Field(description="Measured later; null as long as too few sales came after it")
+    numbers: dict[str, Any] = Field(description="Everything measured; errors are mean |log error|")
+
+
+class Retraining(BaseModel):
+    """What a collection needed last, why, and where that stands."""
+
+    kind: str = Field(description="retrain (a new fit) or retune (new settings before the next fit)")
+    state: str = Field(description="queued, launched, cooling or done")
+    reason: str | None
+    priority_eth: Eth = Field(description="Expected excess error of its value: what is trained first, ETH")
+    first_seen: Timestamp
+    last_seen: Timestamp
+    attempts: int
+    launched_at: Timestamp
+    last_trained: Timestamp
+    cooling_until: Timestamp
+
+
 class Collection(BaseModel):
     """A collection: level, spread, liquidity, models, how right they were, drift and freshness."""
 
@@ -179,6 +224,8 @@ class Collection(BaseModel):
         description="Error on the newest sales, fractions of the price"
     )
     drift: dict[str, Any] | None
+    model_history: list[Decision] = Field(description="Newest decisions first, at most ten of its own")
+    retraining: Retraining | None = Field(description="Null when it never needed one out of turn")
     freshness: dict[str, str | None]
     track_record: dict[str, Any] | None = Field(description="Walk-forward errors beside the baselines")
     as_of: str

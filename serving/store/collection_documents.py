@@ -1,4 +1,4 @@
-"""The document of each collection: level, spread, liquidity, value, model, track record, error, drift, freshness.
+"""The document of each collection: level, spread, liquidity, value, model and its history, error, drift, freshness.
 
 Here: one statement over all collections, and the form of the document. Not here: track records, which cost more and
 are kept while their sales stay the same (`publication`).
@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from serving.store.lake_reader import iso_utc, number
+from serving.store.model_history import model_histories, retraining_states
 
 
 def slug(name: str) -> str:
@@ -32,7 +33,10 @@ def read_collections(con: duckdb.DuckDBPyConnection, market_time: datetime) -> l
     """
     rows = con.execute(_SQL, {"now": market_time}).fetchall()
     documents = [json.loads(row[0]) for row in rows]
+    histories, states = model_histories(con), retraining_states(con)
     for document in documents:
+        document["model_history"] = histories.get(document["collection"], [])
+        document["retraining"] = states.get(document["collection"])
         document["slug"] = slug(document["name"] or document["collection"]) or None
     return documents
 

@@ -1,16 +1,16 @@
 """What a publication has to write: what the lake holds, compared with the version before.
 
-Here: digests and documents, and the difference. Not here: reading the lake (`lake_reader`), writing (`version_writer`).
+Here: digests and documents, and the difference. Not here: reading the lake (`lake_reader`), reading the version before
+and writing the next one (`file_target`, `postgres_target`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from serving.store.documents import as_json
-from serving.store.sqlite_store import open_immutable
+from serving.store.files import Pointer
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,25 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Base:
+    """The version before, as far as it has to be compared.
+
+    Attributes:
+        pointer: Which it is.
+        stored: Its collections by name.
+        documents: Its documents about everything by name.
+        explained: Tokens whose reasons it has, by collection.
+        market: Which market it is of; empty: not said.
+    """
+
+    pointer: Pointer
+    stored: dict[str, Stored]
+    documents: dict[str, bytes]
+    explained: dict[str, set[str]]
+    market: str = ""
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is to be written.
 
@@ -74,25 +93,11 @@ class Plan:
         return not (self.gone or self.tokens or self.history or self.records or self.others_changed)
 
 
-def plan_changes(contents: Contents, base: Path | None) -> Plan:
-    """Compare what the lake holds with the version in the file `base`; None: there is none."""
-    stored: dict[str, Stored] = {}
-    documents: dict[str, bytes] = {}
-    explained: dict[str, set[str]] = {}
-    if base is not None:
-        con = open_immutable(base)
-        try:
-            for number, name, *columns in con.execute(
-                "select id, name, tokens_digest, history_digest, record_digest, record, body from collections"
-            ):
-                stored[name] = Stored(number, *columns)
-            documents = dict(con.execute("select name, body from documents"))
-            for name, token in con.execute(
-                "select c.name, e.token from explanations e join collections c on c.id = e.collection"
-            ):
-                explained.setdefault(name, set()).add(token)
-        finally:
-            con.close()
+def plan_changes(contents: Contents, base: Base | None) -> Plan:
+    """Compare what the lake holds with the version before; None: there is none."""
+    stored = {} if base is None else base.stored
+    documents = {} if base is None else base.documents
+    explained = {} if base is None else base.explained
     next_id = max((found.id for found in stored.values()), default=0) + 1
     ids = {name: found.id for name, found in stored.items() if name in contents.collections}
     for name in contents.collections:

@@ -6,7 +6,7 @@ Concept: every table has the key of its look-ups as primary key and no rowid, so
 
 from __future__ import annotations
 
-FORMAT = 1
+FORMAT = 2
 """Changes with the tables or with the content of a `body`; readers refuse another one, publication starts anew."""
 
 NO_VALUE_RANK = -1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow as pa
 from lake.config import LakeConfig
 from lake.connection import Lake
 from ml.tables.registry import TABLES
-from serving.store.publication import PublicationReport, publish
+from serving.store.publication import PublicationConfig, PublicationReport, publish
 from tests.names import HOSTILE
 
 NOW = datetime(2026, 1, 10)  # noqa: DTZ001 - the lake's naive UTC
@@ -91,14 +92,39 @@ class Market:
             for statement in statements:
                 con.execute(statement)
 
-    def publish(self, folder: Path, now: float = PUBLISHED) -> PublicationReport:
+    def publish(
+        self, location: Path | str, now: float = PUBLISHED, config: PublicationConfig | None = None
+    ) -> PublicationReport:
         """Bring the store up to date."""
         with self.lake.read() as con:
-            return publish(con, folder, self.as_of, now=now)
+            return publish(con, location, self.as_of, config=config, now=now)
+
+
+CHANGES: tuple[Callable[[Market], None], ...] = (
+    lambda market: market.value_again(("Apes", "a/b")),
+    lambda market: market.change(
+        f"update marts.fct_holdings set owner = '{WHALE}' where token_id = '7' and collection = 'Apes'",
+        "delete from marts.fct_holdings where token_id = '1' and collection = 'a/b'",
+    ),
+    lambda market: market.change(
+        "delete from predictions.token_estimates where token_id = '3' and collection = 'a/b'"
+    ),
+    lambda market: market.change(
+        "update marts.dim_collections set contract = '0xnew', name = 'New' where collection = 'a/b'"
+    ),
+    lambda market: market.change("delete from predictions.estimate_history where token_id = '2'"),
+    lambda market: market.change(
+        "update predictions.estimate_history set as_of = as_of - interval 400 day where token_id = '4'"
+    ),
+    lambda market: market.change("delete from predictions.token_estimates where collection = '🦍🍌'"),
+    lambda market: market.change("update monitoring.accuracy_report set document = '{}'"),
+)
+"""What may happen to a market between two publications, of each kind once; for the collections `SMALL`."""
+SMALL = ("Apes", "a/b", "🦍🍌", "?x=1#y")
 
 
 def publish_when_started(
-    home: Path, folder: Path, as_of: datetime, ready: Event, start: Event, done: Event
+    home: Path, folder: Path | str, as_of: datetime, ready: Event, start: Event, done: Event
 ) -> None:
     """In a process of its own: open the lake, wait, publish. It may be killed at any moment."""
     with Market(home).lake.read() as con:
