@@ -7,7 +7,7 @@ from typing import Any
 
 from eth_abi import encode
 
-from sources.ethereum.decoders import seaport
+from sources.ethereum.decoders import blur, looksrare, seaport
 from sources.ethereum.decoders.movements import TRANSFER
 from sources.ethereum.log import Log
 
@@ -83,3 +83,16 @@ def token(identifier: int, to: str | None = None, *, contract: str = NFT) -> tup
 
 def card(identifier: int, amount: int, to: str | None = None) -> tuple[Any, ...]:
     return (3, CARDS, identifier, amount, *((to,) if to else ()))
+
+
+def packed_sale(contract: str, token: int, price: int, seller: str, buyer: str) -> Log:
+    """A listing of Blur v2 that is bought; the buyer is not in the log."""
+    words = [b"\0" * 32, (token << 168) | int(seller, 16), (price << 160) | int(contract, 16)]
+    return log(blur.V2, next(iter(blur.PACKED)), (), encode(["bytes32", "uint256", "uint256"], words))
+
+
+def taker_bid(contract: str, token: int, price: int, seller: str, buyer: str) -> Log:
+    """A listing of LooksRare v1 that is bought."""
+    types = ["bytes32", "uint256", "address", "address", "uint256", "uint256", "uint256"]
+    data = encode(types, [b"\0" * 32, 1, WETH, contract, token, 1, price])
+    return log(looksrare.V1, looksrare.V1_BID, (buyer, seller, NOWHERE), data)
