@@ -21,7 +21,7 @@ from sources.ethereum.log import Log, log_from_json
 from sources.ethereum.rpc import AnswerError, NodeUnavailableError, Rpc
 from sources.protocol import SourceError
 
-FIRST_SPAN = 2_000
+FIRST_SPAN = 500
 """Blocks of the first request to a provider that is not known yet."""
 
 MOST_BLOCKS = 50_000

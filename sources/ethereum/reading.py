@@ -87,7 +87,7 @@ class Reader:
         for whole in _plan(contracts, self._until(contracts, first), last):
             low = whole.first
             while low <= whole.last:
-                span = max(self._fetcher.spans.of(self._chain.rpc.current), FIRST_SPAN // 4)
+                span = max(self._fetcher.spans.of(self._chain.rpc.current), FIRST_SPAN // 5)
                 high = min(low + span - 1, whole.last)
                 yield Range(whole.contracts, low, high)
                 low = high + 1

@@ -182,12 +182,9 @@ class Rpc:
                 {"jsonrpc": "2.0", "id": n, "method": method, "params": list(p)} for n, p in enumerate(some)
             ]
             document, name = self._post(questions, None)
-            answers = (
-                {a.get("id"): a for a in document if isinstance(a, dict)}
-                if isinstance(document, list)
-                else {}
-            )
-            if sorted(answers) != list(range(len(some))) or any("error" in a for a in answers.values()):
+            listed = document if isinstance(document, list) else []
+            answers = {a.get("id"): a for a in listed if isinstance(a, dict)}
+            if answers.keys() != set(range(len(some))) or any("error" in a for a in answers.values()):
                 results += [self.call(method, *p) for p in some]
             else:
                 results += [_result(answers[n], name, method) for n in range(len(some))]
