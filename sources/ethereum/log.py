@@ -76,7 +76,7 @@ def log_from_json(given: Mapping[str, Any]) -> Log:
     """
     return Log(
         address=given["address"].lower(),
-        topics=tuple(f"0x{int(topic, 16):064x}" for topic in given["topics"]),
+        topics=tuple(map(_topic, given["topics"])),
         data=bytes.fromhex(given["data"][2:]),
         block_number=int(given["blockNumber"], 16),
         block_hash=given["blockHash"].lower(),
@@ -84,3 +84,8 @@ def log_from_json(given: Mapping[str, Any]) -> Log:
         tx_index=int(given["transactionIndex"], 16),
         log_index=int(given["logIndex"], 16),
     )
+
+
+def _topic(given: str) -> str:
+    """A topic in its one form: 0x and 64 digits in lower case."""
+    return given.lower() if len(given) == 66 and given.startswith("0x") else f"0x{int(given, 16):064x}"

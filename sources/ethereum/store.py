@@ -8,10 +8,8 @@ A range is written in one transaction with the mark that it was read, so a proce
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 
 from sources.ethereum.chain import Block
@@ -42,47 +40,40 @@ class Store:
             path: The file; its folder is made.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        with closing(self._connect()) as con:
-            con.executescript(_TABLES)
-
-    def _connect(self) -> sqlite3.Connection:
-        con = sqlite3.connect(self._path, timeout=60, isolation_level=None)
-        con.execute("pragma journal_mode = wal")
-        con.execute("pragma synchronous = normal")
-        return con
+        # One connection as long as the store: closing the last one moves the journal into the file each time.
+        self._con = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+        self._con.execute("pragma journal_mode = wal")
+        self._con.execute("pragma synchronous = normal")
+        self._con.executescript(_TABLES)
 
     def note(self, name: str) -> str | None:
         """A value that was kept under a name."""
-        with closing(self._connect()) as con:
-            row = con.execute("select value from notes where name = ?", [name]).fetchone()
+        row = self._con.execute("select value from notes where name = ?", [name]).fetchone()
         return None if row is None else str(row[0])
 
     def keep_note(self, name: str, value: str) -> None:
         """Keep a value under a name."""
-        with closing(self._connect()) as con:
-            con.execute("insert or replace into notes values (?, ?)", [name, value])
+        self._con.execute("insert or replace into notes values (?, ?)", [name, value])
 
     def read_until(self, contracts: Sequence[str]) -> dict[str, int]:
         """Contract → last block up to which its logs were read; contracts that were never read are missing."""
         marks = ", ".join("?" * len(contracts))
-        with closing(self._connect()) as con:
-            rows = con.execute(
-                f"select contract, block from read_until where contract in ({marks})", list(contracts)
-            )
-            return {contract: int(block) for contract, block in rows}
+        rows = self._con.execute(
+            f"select contract, block from read_until where contract in ({marks})", list(contracts)
+        )
+        return {contract: int(block) for contract, block in rows}
 
     def keep(
         self, contracts: Sequence[str], until: int, blocks: Iterable[Block], logs: Iterable[Log]
     ) -> None:
         """Keep what was read of some contracts up to a block, in one transaction."""
-        with closing(self._connect()) as con:
-            con.execute("begin immediate")
-            con.executemany(
+        with self._con:  # rolls back when something fails in between
+            self._con.execute("begin immediate")
+            self._con.executemany(
                 "insert or ignore into blocks values (?, ?, ?, ?, ?)",
                 [(b.number, b.hash, b.parent, b.time, b.bloom.to_bytes(256, "big")) for b in blocks],
             )
-            con.executemany(
+            self._con.executemany(
                 "insert or ignore into logs values (?, ?, ?, ?, ?, ?, ?)",
                 [
                     (
@@ -91,22 +82,20 @@ class Store:
                         g.tx_index,
                         g.tx_hash,
                         g.address,
-                        json.dumps(g.topics),
+                        " ".join(g.topics),
                         g.data,
                     )
                     for g in logs
                 ],
             )
-            con.executemany(
+            self._con.executemany(
                 "insert into read_until values (?, ?) on conflict do update set block = max(block, excluded.block)",
                 [(contract, until) for contract in contracts],
             )
-            con.execute("commit")
 
     def newest_block(self) -> tuple[int, str] | None:
         """Height and hash of the newest block that was kept."""
-        with closing(self._connect()) as con:
-            row = con.execute("select number, hash from blocks order by number desc limit 1").fetchone()
+        row = self._con.execute("select number, hash from blocks order by number desc limit 1").fetchone()
         return None if row is None else (int(row[0]), str(row[1]))
 
     def transactions(self, first_time: int, end_time: int) -> Iterator[tuple[int, list[Log]]]:
@@ -118,30 +107,29 @@ class Store:
                 (select min(number) from blocks where time >= ?) and (select max(number) from blocks where time < ?)
             order by g.block_number, g.log_index
         """
-        with closing(self._connect()) as con:
-            cursor = con.execute(query, [first_time, end_time])
-            held: list[Log] = []
-            held_time = 0
-            while rows := cursor.fetchmany(_BATCH):
-                for time, number, block_hash, tx_hash, tx_index, log_index, address, topics, data in rows:
-                    if held and held[0].tx_hash != tx_hash:
-                        yield held_time, held
-                        held = []
-                    held_time = time
-                    held.append(
-                        Log(
-                            address,
-                            tuple(json.loads(topics)),
-                            data,
-                            number,
-                            block_hash,
-                            tx_hash,
-                            tx_index,
-                            log_index,
-                        )
+        cursor = self._con.execute(query, [first_time, end_time])
+        held: list[Log] = []
+        held_time = 0
+        while rows := cursor.fetchmany(_BATCH):
+            for time, number, block_hash, tx_hash, tx_index, log_index, address, topics, data in rows:
+                if held and held[0].tx_hash != tx_hash:
+                    yield held_time, held
+                    held = []
+                held_time = time
+                held.append(
+                    Log(
+                        address,
+                        tuple(topics.split()),
+                        data,
+                        number,
+                        block_hash,
+                        tx_hash,
+                        tx_index,
+                        log_index,
                     )
-            if held:
-                yield held_time, held
+                )
+        if held:
+            yield held_time, held
 
     def logs_of(self, address: str, before_time: int) -> Iterator[Log]:
         """The logs of one contract before a time (unix seconds), in their order."""
@@ -150,18 +138,14 @@ class Store:
             from logs g join blocks b on b.number = g.block_number
             where g.address = ? and b.time < ? order by g.block_number, g.log_index
         """
-        with closing(self._connect()) as con:
-            for number, block_hash, tx_hash, tx_index, log_index, topics, data in con.execute(
-                query, [address, before_time]
-            ):
-                yield Log(
-                    address, tuple(json.loads(topics)), data, number, block_hash, tx_hash, tx_index, log_index
-                )
+        for number, block_hash, tx_hash, tx_index, log_index, topics, data in self._con.execute(
+            query, [address, before_time]
+        ):
+            yield Log(address, tuple(topics.split()), data, number, block_hash, tx_hash, tx_index, log_index)
 
     def counts(self) -> tuple[int, int]:
         """Blocks and logs that are kept."""
-        with closing(self._connect()) as con:
-            blocks, logs = con.execute(
-                "select (select count(*) from blocks), (select count(*) from logs)"
-            ).fetchone()
+        blocks, logs = self._con.execute(
+            "select (select count(*) from blocks), (select count(*) from logs)"
+        ).fetchone()
         return int(blocks), int(logs)
