@@ -1,26 +1,24 @@
 """Which sources a home has, and what is set for each of them.
 
-Here: the settings of each kind of source, and the file `sources.yaml` that lists several. Not here: reading a source,
-or which sources a home already holds (`orchestration.ingestion.configured`).
+Here: the kinds of source with their settings, and the file `sources.yaml` that lists several. Not here: reading a
+source, or which sources a home already holds (`orchestration.ingestion.configured`).
 
-A new kind of source is one class here, in `KINDS`; nothing outside `sources` asks for a kind.
+A new kind of source is one class of settings in `KINDS`; nothing outside `sources` asks for a kind.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
-from sources.chains import EVM_CHAINS
+from sources.ethereum.settings import EthereumConfig
 from sources.protocol import Source, SourceError
+from sources.source_settings import SourceConfig
 
 
 class SourcesFileError(SourceError):
@@ -37,55 +35,6 @@ class SourceSettingError(SourceError):
     def __init__(self, setting: str, message: str) -> None:
         super().__init__(message)
         self.setting = setting
-
-
-class SourceConfig(BaseModel, ABC):
-    """What every source has.
-
-    Attributes:
-        kind: The adapter that reads it.
-        name: Its name in the home. It is kept with every row (`delivered_by`).
-        priority: 1 is preferred: of several reports of one sale, that of the smallest number counts.
-        fresh_within_h: Hours that it may be behind the newest source; None: not judged.
-        quarantine_limit: Share of its rows that may be refused; None: as the SLO `quarantine_rate` says.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    kind: str
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
-    priority: int = Field(1, ge=1, le=1000)
-    fresh_within_h: float | None = Field(None, gt=0)
-    quarantine_limit: float | None = Field(None, ge=0, le=1)
-
-    append_only: ClassVar[bool] = False
-    """Whether it never changes a day that it has delivered."""
-    home: ClassVar[str] = ".assay"
-    """Folder of a home that has this source alone, unless the user names one."""
-    grows: ClassVar[tuple[str, ...]] = ()
-    """Settings that may change without making it another market."""
-
-    @property
-    def options(self) -> dict[str, str | int]:
-        """The settings of its kind, as they are kept."""
-        own = set(type(self).model_fields) - set(SourceConfig.model_fields)
-        return {name: _plain(getattr(self, name)) for name in type(self).model_fields if name in own}
-
-    @property
-    def identity(self) -> dict[str, str | int]:
-        """What fixes its data: with another identity it is another source."""
-        return {name: value for name, value in self.options.items() if name not in self.grows}
-
-    @abstractmethod
-    def open(self, cache: Path) -> Source:
-        """The source.
-
-        Args:
-            cache: Folder for what it may keep between processes.
-
-        Raises:
-            SourceError: It cannot be opened.
-        """
 
 
 class FilesConfig(SourceConfig):
@@ -142,97 +91,6 @@ class SimulatedConfig(SourceConfig):
             seed=self.seed,
             faults=[fault for fault in self.faults.split(",") if fault],
             cache_dir=cache / self.kind,
-        )
-
-
-class EthereumConfig(SourceConfig):
-    """Watched contracts on an Ethereum chain (`sources.ethereum`), up to its finalized head.
-
-    Attributes:
-        contracts: Addresses of the watched contracts, separated by commas.
-        start: First day (ISO 8601) or first block (a number) that is read.
-        chain: Name of the chain.
-        urls_from: Environment variable with the addresses of nodes, separated by commas. They hold keys, so they are
-            not kept here.
-        confirmations: Blocks behind the newest one that count as final where a node knows no `finalized`.
-        requests_per_second: Most requests to one node in a second; 0: no limit of ours.
-        parallel: Ranges of blocks read at a time.
-    """
-
-    kind: Literal["ethereum"] = "ethereum"
-    contracts: str
-    start: str
-    chain: str = "ethereum"
-    urls_from: str = Field("ASSAY_RPC_URLS", pattern=r"^[A-Z][A-Z0-9_]*$")
-    confirmations: int = Field(65, ge=0, le=100_000)
-    requests_per_second: int = Field(0, ge=0, le=10_000)
-    parallel: int = Field(2, ge=1, le=32)
-
-    append_only: ClassVar[bool] = (
-        False  # a contract that is watched later has sales on days that were delivered
-    )
-    home: ClassVar[str] = ".assay-ethereum"
-    grows: ClassVar[tuple[str, ...]] = (
-        "contracts",
-        "urls_from",
-        "confirmations",
-        "requests_per_second",
-        "parallel",
-    )
-
-    @property
-    def watched(self) -> tuple[str, ...]:
-        """The addresses, one by one."""
-        return tuple(self.contracts.split(","))
-
-    @field_validator("contracts")
-    @classmethod
-    def _addresses(cls, value: str) -> str:
-        given = [address.strip().lower() for address in value.split(",") if address.strip()]
-        wrong = [a for a in given if not re.fullmatch("0x[0-9a-f]{40}", a)]
-        if wrong or not given:
-            raise ValueError(
-                f"expected addresses of contracts (0x and 40 hex digits), found {wrong[0] if wrong else 'none'}"
-            )
-        return ",".join(dict.fromkeys(given))
-
-    @field_validator("start", mode="before")
-    @classmethod
-    def _start_is_a_day_or_a_block(cls, value: object) -> str:
-        text = str(value)
-        if not text.isdigit():
-            try:
-                return date.fromisoformat(text).isoformat()
-            except ValueError:
-                raise ValueError("expected a day such as 2024-01-31, or the number of a block") from None
-        return text
-
-    @field_validator("chain")
-    @classmethod
-    def _chain_is_known(cls, value: str) -> str:
-        if value not in EVM_CHAINS:
-            raise ValueError(f"expected one of {', '.join(EVM_CHAINS)}")
-        return value
-
-    def open(self, cache: Path) -> Source:
-        """The chain; its nodes are asked when it is first read."""
-        from sources.ethereum.rpc import Rpc
-        from sources.ethereum.source import EthereumSource
-
-        urls = [url.strip() for url in os.environ.get(self.urls_from, "").split(",") if url.strip()]
-        if not urls:
-            raise SourceError(
-                f"{self.name}: expected addresses of Ethereum nodes in the environment variable {self.urls_from} "
-                "(docs/how-to/ethereum.md), found none"
-            )
-        return EthereumSource(
-            Rpc(urls, requests_per_second=self.requests_per_second),
-            self.watched,
-            start=self.start,
-            cache=cache / self.kind / self.name,
-            chain=self.chain,
-            confirmations=self.confirmations,
-            parallel=self.parallel,
         )
 
 
@@ -333,12 +191,6 @@ def _resolved(source: SourceConfig, folder: Path) -> SourceConfig:
         if isinstance(value := getattr(source, name), Path)
     }
     return source.model_copy(update=paths) if paths else source
-
-
-def _plain(value: object) -> str | int:
-    if isinstance(value, Path):
-        return str(value.expanduser().resolve())
-    return value if isinstance(value, int) else str(value)
 
 
 def _explain(error: ValidationError, where: str) -> str:

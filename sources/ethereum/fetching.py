@@ -193,20 +193,22 @@ class Fetcher:
         Raises:
             IncompleteError: No node has them all.
         """
-        told = []
+        problems = []
         for name in self._rpc.names if endpoint is None else [endpoint]:
             try:
                 answer = self._rpc.call("eth_getLogs", {"blockHash": block.hash}, endpoint=name)
                 logs = _read(answer, name, None, block.number, block.number)
             except (AnswerError, NodeUnavailableError, IncompleteError) as error:
-                told.append(str(error))
+                problems.append(str(error))
                 continue
             if bloom_of(logs) == block.bloom and all(log.block_hash == block.hash for log in logs):
                 return logs
-            told.append(f"{name} answers {len(logs)} logs, which are not all that the block's bloom proves")
+            problems.append(
+                f"{name} answers {len(logs)} logs, which are not all that the block's bloom proves"
+            )
         raise IncompleteError(
             f"block {block.number} ({block.hash}): expected its logs, found a node that has pruned them, lags behind "
-            f"or has a gap ({'; '.join(told)}). Nothing is taken for empty: add a node with full "
+            f"or has a gap ({'; '.join(problems)}). Nothing is taken for empty: add a node with full "
             "history to ASSAY_RPC_URLS"
         )
 

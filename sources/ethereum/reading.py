@@ -27,7 +27,7 @@ from sources.ethereum.store import Store
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 _LOG = logging.getLogger(__name__)
-_TELL_EVERY_S = 10.0
+_REPORT_EVERY_S = 10.0
 _SALES = LogFilter(tuple(MARKET_OF), SALE_EVENTS)
 
 
@@ -64,7 +64,7 @@ class Reader:
         """
         done = 0
         began = time.monotonic()
-        told = began
+        reported = began
         total = sum(r.last - r.first + 1 for r in _plan(contracts, self._until(contracts, first), last))
         blocks_done = 0
         for one, blocks, logs in self._in_order(self._ranges(contracts, first, last), first, last):
@@ -72,8 +72,8 @@ class Reader:
             done += 1
             blocks_done += one.last - one.first + 1
             now = time.monotonic()
-            if now - told >= _TELL_EVERY_S and blocks_done < total:
-                told = now
+            if now - reported >= _REPORT_EVERY_S and blocks_done < total:
+                reported = now
                 left = (now - began) / blocks_done * (total - blocks_done)
                 _LOG.warning("%s of %s blocks read, about %.0f s left", blocks_done, total, left)
         return done

@@ -204,9 +204,10 @@ class Rpc:
         return min(endpoints, key=lambda e: max(e.free_at - now, 0.0))  # the first of equals is preferred
 
     def _unavailable(self) -> NodeUnavailableError:
-        told = "; ".join(f"{e.name}: {e.problem or 'not asked'}" for e in self.endpoints)
+        problems = "; ".join(f"{e.name}: {e.problem or 'not asked'}" for e in self.endpoints)
         return NodeUnavailableError(
-            f"expected an answer of a node, found none. {told}. What was read is kept: run again when a node answers"
+            f"expected an answer of a node, found none. {problems}. What was read is kept: run again when a node "
+            "answers"
         )
 
     def _post(self, body: Any, only: str | None) -> tuple[Any, str]:

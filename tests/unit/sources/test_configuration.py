@@ -67,9 +67,13 @@ def test_a_wrong_list_names_the_entry_and_what_was_expected(tmp_path: Path, text
     assert expected in str(error.value)
 
 
-def test_every_kind_opens_a_source_of_its_kind_and_the_base_class_none(tmp_path: Path) -> None:
+def test_every_kind_opens_a_source_of_its_kind_and_the_base_class_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "sales.csv").write_text("collection,token_id,timestamp,price\na,1,2025-01-01,1\n")
     given = {"data_dir": tmp_path, "collections": 3, "days": 2, "seed": 1}
+    given |= {"contracts": "0x" + "a" * 40, "start": "2024-01-31"}
+    monkeypatch.setenv("ASSAY_RPC_URLS", "https://node.example/key")
     for kind in KINDS:
         source = config_of(kind, given, name="one").open(tmp_path / "cache")
         assert (source.name, isinstance(source, Source)) == (kind, True)
@@ -83,6 +87,26 @@ def test_every_kind_has_a_home_and_a_default_name() -> None:
     assert {name: kind.home for name, kind in KINDS.items()} == {
         "simulator": ".assay",
         "files": ".assay-files",
+        "ethereum": ".assay-ethereum",
     }
     only = config_of("files", {"data_dir": Path("/x"), "seed": 3, "faults": None}, name="files")
     assert (only.name, only.identity) == ("files", {"data_dir": "/x"})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("contracts", "punks", "addresses of contracts"),
+        ("contracts", " , ", "addresses of contracts"),
+        ("start", "soon", "a day such as"),
+        ("chain", "solana", "expected one of ethereum"),
+        ("urls_from", "https://node.example/key", "pattern"),
+    ],
+)
+def test_a_chain_needs_possible_settings(setting: str, value: str, expected: str) -> None:
+    given = {"contracts": "0x" + "A" * 40, "start": "2024-01-31"}
+    good = config_of("ethereum", given, name="chain")
+    assert good.options["contracts"] == "0x" + "a" * 40
+    with pytest.raises(SourceSettingError, match=expected) as error:
+        config_of("ethereum", given | {setting: value}, name="chain")
+    assert error.value.setting == setting

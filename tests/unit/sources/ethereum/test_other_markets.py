@@ -149,7 +149,7 @@ def accepted(receiver: str) -> list[Log]:
     ]
 
 
-def test_an_accepted_bid_on_a_punk_costs_the_bid_although_the_log_says_zero() -> None:
+def test_an_accepted_bid_on_a_punk_costs_the_bid_although_the_log_has_zero() -> None:
     bids: cryptopunks.Bids = {}
     decode([punk(cryptopunks.BID_ENTERED, (9354, BOB), 3 * ETH)], bids)
     decoded = decode(accepted(BOB), bids)
@@ -177,7 +177,7 @@ def test_a_punk_for_nothing_with_a_buyer_is_a_gift() -> None:
     assert decoded.movements[0].receiver == BOB
 
 
-def test_a_punk_that_is_bought_moves_and_costs_what_the_log_says() -> None:
+def test_a_punk_that_is_bought_moves_and_costs_what_the_log_states() -> None:
     decoded = decode([punk(cryptopunks.BOUGHT, (7294, ALICE, BOB), 90 * ETH)], {})
     assert (decoded.trades[0].price, decoded.trades[0].side) == (90 * ETH, "listing_filled")
     assert len(decoded.movements) == 1

@@ -73,9 +73,9 @@ def test_no_endpoint_is_one_error_that_names_each_without_its_key(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     node.fault = lambda *_: (500, {}, b"broken")
-    dead = f"http://127.0.0.1:9/{SECRET}"
+    absent = f"http://127.0.0.1:9/{SECRET}"
     with pytest.raises(NodeUnavailableError) as error:
-        Rpc([node.url, dead], sleep=lambda _: None).call("eth_blockNumber")
+        Rpc([node.url, absent], sleep=lambda _: None).call("eth_blockNumber")
     assert "HTTP 500" in str(error.value)
     assert "ConnectError" in str(error.value)
     assert SECRET not in str(error.value) + caplog.text
