@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from sources.chains import COIN_OF
 from sources.contract import QUARANTINE, SALES, TRANSFERS, RawTable
+from sources.contracts import shared_contract
 from sources.currencies import DECIMALS, SYMBOL_BY_SPELLING
 from sources.ethereum.decoders.trade import NATIVE, Movement, Trade, Unpriced
 from sources.ethereum.log import Log
@@ -97,7 +98,7 @@ class RowBuilder:
         moment = datetime.fromtimestamp(time, UTC).replace(tzinfo=None)
         return {
             "chain": self.chain,
-            "collection": fact.contract,
+            "collection": collection_of(self.chain, fact.contract, fact.token_id),
             "contract": fact.contract,
             "token_id": str(fact.token_id),
             "tx_hash": log.tx_hash,
@@ -163,6 +164,14 @@ class RowBuilder:
                 "known_at": datetime.fromtimestamp(time, UTC).replace(tzinfo=None),
             }
         )
+
+
+def collection_of(chain: str, contract: str, token_id: int) -> str:
+    """The collection of a token: its contract, or its project where a contract keeps many projects."""
+    shared = shared_contract(chain, contract)
+    if shared is None or shared.by != "project":
+        return contract
+    return f"{shared.label}-{token_id // shared.size}"
 
 
 def _log_as_json(log: Log) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from datetime import date
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from sources.chains import EVM_CHAINS
+from sources.contracts import shared_contract
 from sources.protocol import Source, SourceError
 from sources.source_settings import SourceConfig
 
@@ -33,9 +34,9 @@ class EthereumConfig(SourceConfig):
     """
 
     kind: Literal["ethereum"] = "ethereum"
+    chain: str = "ethereum"  # before the contracts, which are checked for their chain
     contracts: str
     start: str
-    chain: str = "ethereum"
     urls_from: str = Field("ASSAY_RPC_URLS", pattern=r"^[A-Z][A-Z0-9_]*$")
     confirmations: int = Field(65, ge=0, le=100_000)
     requests_per_second: int = Field(0, ge=0, le=10_000)
@@ -60,13 +61,20 @@ class EthereumConfig(SourceConfig):
 
     @field_validator("contracts")
     @classmethod
-    def _addresses(cls, value: str) -> str:
+    def _addresses(cls, value: str, info: ValidationInfo) -> str:
         given = [address.strip().lower() for address in value.split(",") if address.strip()]
         wrong = [a for a in given if not re.fullmatch("0x[0-9a-f]{40}", a)]
         if wrong or not given:
             raise ValueError(
                 f"expected addresses of contracts (0x and 40 hex digits), found {wrong[0] if wrong else 'none'}"
             )
+        for address in given:
+            shared = shared_contract(info.data.get("chain", ""), address)
+            if shared is not None and shared.by == "name":
+                raise ValueError(
+                    f"{address} ({shared.label}) keeps collections that only their names tell apart, and logs have no "
+                    "names: leave it out"
+                )
         return ",".join(dict.fromkeys(given))
 
     @field_validator("start", mode="before")

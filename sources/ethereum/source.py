@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from sources.chains import CHAINS
 from sources.contract import COLLECTIONS, raw_table
+from sources.contracts import shared_contract
 from sources.ethereum.chain import Block, Chain, ChainError
 from sources.ethereum.decoders import cryptopunks
 from sources.ethereum.decoders.transactions import decode
@@ -185,14 +186,16 @@ class EthereumSource:
         known_at = self.first_known()
         if not start <= known_at < end:
             return
+        # A shared contract is no collection: its projects are known by their sales.
+        contracts = [c for c in self._contracts if shared_contract(self._chain_name, c) is None]
         rows = {
-            "chain": [self._chain_name] * len(self._contracts),
-            "collection": list(self._contracts),
-            "contract": list(self._contracts),
-            "name": [contract_name(self._rpc, self._store, c) for c in self._contracts],
-            "known_at": [known_at] * len(self._contracts),
-            "source": [SOURCE] * len(self._contracts),
-            "source_row": [f"watched:{c}" for c in self._contracts],
+            "chain": [self._chain_name] * len(contracts),
+            "collection": contracts,
+            "contract": contracts,
+            "name": [contract_name(self._rpc, self._store, c) for c in contracts],
+            "known_at": [known_at] * len(contracts),
+            "source": [SOURCE] * len(contracts),
+            "source_row": [f"watched:{c}" for c in contracts],
         }
         columns = {c.name: pa.array(rows[c.name], c.dtype) for c in COLLECTIONS.columns if c.name in rows}
         yield validate(

@@ -17,6 +17,7 @@ from sources.configuration import (
     read_sources,
     write_sources,
 )
+from sources.contracts import SHARED_CONTRACTS
 from sources.protocol import Source
 
 GOOD = """
@@ -110,3 +111,9 @@ def test_a_chain_needs_possible_settings(setting: str, value: str, expected: str
     with pytest.raises(SourceSettingError, match=expected) as error:
         config_of("ethereum", given | {setting: value}, name="chain")
     assert error.value.setting == setting
+
+
+def test_a_contract_whose_collections_only_names_tell_apart_cannot_be_watched() -> None:
+    known = next(c.address for c in SHARED_CONTRACTS if c.label == "opensea-shared" and c.chain == "ethereum")
+    with pytest.raises(SourceSettingError, match="only their names tell apart"):
+        config_of("ethereum", {"contracts": known, "start": "0"}, name="chain")
