@@ -50,6 +50,7 @@ def _environment(node: Node, market: Market) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_a_run_on_a_node_gives_estimates_and_a_second_one_changes_nothing(
     market: Market, tmp_path: Path
 ) -> None:

@@ -13,6 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from orchestration.ingestion.ingest import ingest_window
+from orchestration.resources import open_lake
+from orchestration.settings import load_settings
 from sources.ethereum.chain import ChainError
 from sources.ethereum.decoders import blur, looksrare
 from sources.ethereum.decoders.movements import TRANSFER
@@ -210,3 +213,34 @@ def test_a_node_of_another_chain_is_refused(market: Market, tmp_path: Path) -> N
     polygon = EthereumSource(Rpc([market.node.url]), [market.art], start="0", cache=tmp_path, chain="polygon")
     with pytest.raises(ChainError, match="found chain 1"):
         polygon.watermark()
+
+
+def test_a_contract_that_is_watched_later_fills_the_days_that_were_delivered(
+    market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_RPC_URLS", market.node.url)
+    lake = open_lake(
+        load_settings(home=tmp_path / "home", source="ethereum", contracts=market.art, start="0")
+    )
+
+    def ingest(*contracts: str) -> tuple[int, dict[str, int]]:
+        one = source(market, tmp_path / "cache", *contracts)
+        reports = ingest_window(
+            lake, one, ["sales", "transfers", "collections"], one.first_known(), one.watermark()
+        )
+        with lake.read() as con:
+            counts = {
+                t: con.execute(f"select count(*) from raw.{t}").fetchone()[0]
+                for t in ("sales", "transfers", "collections", "quarantine")
+            }
+        return sum(r.days for r in reports.values()), counts
+
+    first, few = ingest(market.art)
+    assert first > 0
+    assert ingest(market.art) == (0, few)
+    later, all_rows = ingest(market.art, market.cards)
+    assert later > 0
+    assert all_rows["sales"] == few["sales"] + 1
+    assert all_rows["collections"] == 2
+    assert ingest(market.art, market.cards) == (0, all_rows)
+    assert few["quarantine"] == 2
