@@ -113,7 +113,7 @@ def test_a_chain_needs_possible_settings(setting: str, value: str, expected: str
     assert error.value.setting == setting
 
 
-def test_a_contract_whose_collections_only_names_tell_apart_cannot_be_watched() -> None:
+def test_a_contract_whose_collections_differ_by_name_only_cannot_be_watched() -> None:
     known = next(c.address for c in SHARED_CONTRACTS if c.label == "opensea-shared" and c.chain == "ethereum")
     with pytest.raises(SourceSettingError, match="only their names tell apart"):
         config_of("ethereum", {"contracts": known, "start": "0"}, name="chain")

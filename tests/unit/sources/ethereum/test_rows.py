@@ -34,7 +34,7 @@ def test_currencies_have_their_own_decimals() -> None:
     assert (weth["currency"], weth["price_native"]) == ("WETH", 1.0)
 
 
-def test_a_currency_that_nobody_knows_is_in_quarantine_and_not_guessed() -> None:
+def test_an_unknown_currency_is_in_quarantine_and_not_guessed() -> None:
     good, refused = rows(TRADE, replace(TRADE, sub_index=1, currency="0x" + "9" * 40))
     assert len(good) == 1
     assert [r["reason"] for r in refused] == ["unknown_currency"]
