@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from sources.configuration import SourceConfig
 
 PREFIX = "ASSAY_"
-# Read by the test suite only, to find the real market data.
-TEST_VARIABLES = frozenset({"ASSAY_TEST_DATA"})
+# Read by the test suite only, to find the real market data and the packages of a node.
+TEST_VARIABLES = frozenset({"ASSAY_TEST_DATA", "ASSAY_TEST_CHAIN"})
 
 
 DEFAULT_HOME = ".assay"
@@ -38,7 +38,7 @@ SOURCES_FILE = "sources.yaml"
 """In a home: the sources that `assay sources` has put there."""
 
 # Settings that describe the only source of a home; a file of sources replaces them.
-_ONE_SOURCE = ("source", "data_dir", "collections", "days", "seed", "faults")
+_ONE_SOURCE = ("source", "data_dir", "contracts", "start", "collections", "days", "seed", "faults")
 
 
 class SettingsError(ValueError):
@@ -62,9 +62,21 @@ class Settings(BaseSettings):
     sources: Path | None = Field(
         None, description="YAML file that lists several sources (docs/how-to/several-sources.md)"
     )
-    source: str = Field("simulator", description="the only source of market data: simulator or files")
+    source: str = Field(
+        "simulator", description="the only source of market data: simulator, files or ethereum"
+    )
     data_dir: Path | None = Field(
         None, description="folder of CSV, TSV, JSON or Parquet files, for source=files"
+    )
+    rpc_urls: SecretStr | None = Field(
+        None,
+        description="comma-separated addresses of Ethereum nodes, the preferred first, for source=ethereum",
+    )
+    contracts: str | None = Field(
+        None, description="comma-separated addresses of the watched contracts, for source=ethereum"
+    )
+    start: str | None = Field(
+        None, description="first day (ISO 8601) or block that is read, for source=ethereum"
     )
     collections: int = Field(60, ge=1, le=10_000, description="simulator: number of collections")
     days: int = Field(365, ge=1, le=3_650, description="simulator: days of history")

@@ -31,6 +31,7 @@ from orchestration.cli.serve import api, serve
 from orchestration.cli.sources import sources
 from orchestration.cli.status import status
 from orchestration.cli.tune import tune
+from orchestration.cli.watch import watch
 from orchestration.cli.watchdog import watchdog
 from orchestration.cli.why import why
 from orchestration.output.terminal import complain, print_json, print_traceback, say, styled, tidy_logging
@@ -208,6 +209,7 @@ app.command("tune")(tune)
 app.command("why")(why)
 app.command("drill")(drill)
 app.command("ablate")(ablate)
+app.command("watch")(watch)
 app.command("serve")(serve)
 app.command("mcp")(mcp)
 app.command("metrics")(metrics)
