@@ -15,6 +15,8 @@ import duckdb
 from serving.store.lake_reader import iso_utc, number
 
 ACCURACY, STATUS, RISK = "accuracy", "status", "risk"
+OPERATIONS, DICTIONARY = "operations", "dictionary"
+"""What the lake does not hold: the publisher hands these in as plain data (`publication.publish`)."""
 
 
 def read_documents(con: duckdb.DuckDBPyConnection, market_time: datetime) -> dict[str, bytes]:
@@ -80,7 +82,7 @@ def _accuracy(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     )
     return {
         "as_of": report[0] if report else None,
-        "walk_forward": _finite(json.loads(report[1])) if report else None,
+        "walk_forward": finite(json.loads(report[1])) if report else None,
         "recent": online[0] if online else None,
         "error_buckets": buckets,
     }
@@ -135,12 +137,12 @@ def _rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same without NaN and infinities, which the lake's JSON may hold."""
     if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
+        return {name: finite(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value

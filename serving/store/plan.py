@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.store.documents import as_json
+from serving.store.market_documents import PREFIX, stored_digest
 from serving.store.sqlite_store import open_immutable
 
 
@@ -23,6 +24,7 @@ class Contents:
         history: Digest of the estimates' history by collection.
         records: Digest of the track record's sales by collection.
         documents: Documents about everything by name.
+        markets: Digest of what the charts show by collection.
         explained: Tokens whose reasons are published, by collection.
     """
 
@@ -31,6 +33,7 @@ class Contents:
     history: dict[str, str]
     records: dict[str, str]
     documents: dict[str, bytes]
+    markets: dict[str, str]
     explained: dict[str, list[str]]
 
 
@@ -57,6 +60,8 @@ class Plan:
         tokens: Names of collections whose tokens changed.
         history: Names of collections whose history changed.
         records: Names of collections whose track record changed.
+        markets: Names of collections whose charts changed.
+        vanished: Names of documents that are no more.
         others_changed: Whether a document differs, or the choice of reasons.
     """
 
@@ -66,18 +71,23 @@ class Plan:
     tokens: list[str]
     history: list[str]
     records: list[str]
+    markets: list[str]
+    vanished: list[str]
     others_changed: bool
 
     @property
     def is_empty(self) -> bool:
         """Whether the previous version has all of it already."""
-        return not (self.gone or self.tokens or self.history or self.records or self.others_changed)
+        return not (
+            self.gone or self.tokens or self.history or self.records or self.markets or self.others_changed
+        )
 
 
 def plan_changes(contents: Contents, base: Path | None) -> Plan:
     """Compare what the lake holds with the version in the file `base`; None: there is none."""
     stored: dict[str, Stored] = {}
     documents: dict[str, bytes] = {}
+    markets: dict[str, str] = {}
     explained: dict[str, set[str]] = {}
     if base is not None:
         con = open_immutable(base)
@@ -86,7 +96,15 @@ def plan_changes(contents: Contents, base: Path | None) -> Plan:
                 "select id, name, tokens_digest, history_digest, record_digest, record, body from collections"
             ):
                 stored[name] = Stored(number, *columns)
-            documents = dict(con.execute("select name, body from documents"))
+            cut = len(PREFIX)
+            documents = dict(
+                con.execute("select name, body from documents where substr(name, 1, ?) <> ?", (cut, PREFIX))
+            )
+            for name, head in con.execute(
+                "select substr(name, ?), substr(body, 1, 100) from documents where substr(name, 1, ?) = ?",
+                (cut + 1, cut, PREFIX),
+            ):
+                markets[name] = stored_digest(head)
             for name, token in con.execute(
                 "select c.name, e.token from explanations e join collections c on c.id = e.collection"
             ):
@@ -121,6 +139,11 @@ def plan_changes(contents: Contents, base: Path | None) -> Plan:
         changed("tokens", contents.tokens),
         changed("history", contents.history),
         changed("records", contents.records),
+        [name for name, digest in contents.markets.items() if markets.get(name) != digest],
+        [
+            *sorted(documents.keys() - contents.documents.keys()),
+            *(PREFIX + name for name in sorted(markets.keys() - contents.markets.keys())),
+        ],
         others,
     )
 

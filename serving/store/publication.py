@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from filelock import FileLock
@@ -22,9 +24,10 @@ from filelock import FileLock
 from ml.registry.artifacts import ArtifactStore
 from serving.store import files
 from serving.store.collection_documents import read_collections
-from serving.store.documents import read_documents
+from serving.store.documents import as_json, finite, read_documents
 from serving.store.errors import PublicationError, StoreError, StoreMissingError
 from serving.store.lake_reader import history_digests, record_digests, token_digests
+from serving.store.market_documents import market_digests
 from serving.store.plan import Contents, plan_changes
 from serving.store.reasons import ReasonsConfig, chosen_tokens
 from serving.store.schema import FORMAT
@@ -81,6 +84,7 @@ def publish(
     artifacts: ArtifactStore | None = None,
     config: PublicationConfig | None = None,
     now: float | None = None,
+    documents: Mapping[str, Any] | None = None,
 ) -> PublicationReport:
     """Make the store equal to the lake.
 
@@ -91,6 +95,7 @@ def publish(
         artifacts: Where model files are; None publishes no reasons.
         config: Settings.
         now: Seconds since 1970; the machine's clock when None.
+        documents: Documents about what the lake does not hold, by name, such as `documents.OPERATIONS`.
 
     Raises:
         PublicationError: The lake has no estimates.
@@ -99,7 +104,9 @@ def publish(
     config = config or PublicationConfig()
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "publish.lock").acquire(timeout=config.lock_timeout_s):
-        return _publish(con, folder, market_time, artifacts, config, time.time() if now is None else now)
+        return _publish(
+            con, folder, market_time, artifacts, config, time.time() if now is None else now, documents or {}
+        )
 
 
 def _publish(
@@ -109,10 +116,11 @@ def _publish(
     artifacts: ArtifactStore | None,
     config: PublicationConfig,
     now: float,
+    documents: Mapping[str, Any],
 ) -> PublicationReport:
     seconds: dict[str, float] = {}
     began = time.perf_counter()
-    contents = read_contents(con, market_time, artifacts, config.reasons)
+    contents = read_contents(con, market_time, artifacts, config.reasons, documents)
     previous, anew = previous_version(folder)
     base = None if previous is None else folder / previous.file
     plan = plan_changes(contents, base)
@@ -162,6 +170,7 @@ def read_contents(
     market_time: datetime,
     artifacts: ArtifactStore | None,
     reasons: ReasonsConfig,
+    documents: Mapping[str, Any] | None = None,
 ) -> Contents:
     """What the lake holds now, as digests and documents.
 
@@ -173,12 +182,15 @@ def read_contents(
         raise PublicationError(
             "expected estimates in predictions.token_estimates, found none; `assay run` makes them"
         )
+    tokens = token_digests(con)
+    more = {name: as_json(finite(document)) for name, document in (documents or {}).items()}
     return Contents(
         collections={document["collection"]: document for document in collections},
-        tokens=token_digests(con),
+        tokens=tokens,
         history=history_digests(con),
         records=record_digests(con),
-        documents=read_documents(con, market_time),
+        documents={**read_documents(con, market_time), **more},
+        markets=market_digests(con, tokens),
         explained={} if artifacts is None else chosen_tokens(con, reasons),
     )
 

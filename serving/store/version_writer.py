@@ -16,6 +16,7 @@ import duckdb
 
 from ml.registry.artifacts import ArtifactStore
 from serving.store.documents import as_json, with_iso_times
+from serving.store.market_documents import market_documents
 from serving.store.plan import Contents, Plan, collection_body
 from serving.store.reasons import ReasonsConfig, explain_tokens, reasons_digest
 from serving.store.schema import FORMAT, INDEXES, create_statements
@@ -77,6 +78,9 @@ class VersionWriter:
         )
         for name, body in contents.documents.items():
             self._upsert("documents", (name, body))
+        for name, body in market_documents(con, {name: contents.markets[name] for name in plan.markets}):
+            self._upsert("documents", (name, body))
+        self._con.executemany("delete from documents where name = ?", [(name,) for name in plan.vanished])
         if self._is_new:
             for statement in INDEXES:
                 self._con.execute(statement)
