@@ -162,6 +162,8 @@ class Settings(BaseSettings):
     api_refuse_after_h: float = Field(
         720, gt=0, description="hours of age beyond which the API answers nothing rather than old values"
     )
+    dashboard_host: str = Field("127.0.0.1", description="address that the dashboard binds")
+    dashboard_port: int = Field(8501, ge=1, le=65_535, description="port that the dashboard binds")
     enable_schedules: bool = Field(False, description="turn on all schedules and sensors")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "CRITICAL",
