@@ -188,6 +188,8 @@ class Settings(BaseSettings):
         False,
         description="judge the API as down also after it was stopped; otherwise only after it has crashed",
     )
+    dashboard_host: str = Field("127.0.0.1", description="address that the dashboard binds")
+    dashboard_port: int = Field(8501, ge=1, le=65_535, description="port that the dashboard binds")
     enable_schedules: bool = Field(False, description="turn on all schedules and sensors")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "CRITICAL",

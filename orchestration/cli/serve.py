@@ -1,11 +1,13 @@
-"""`assay serve` and `assay api keys`: the HTTP API over what was published, and who may ask it.
+"""`assay serve` and `assay api keys`: API and dashboard over what was published, and who may ask the API.
 
-Here: options, words, and handing the settings on. Not here: the API (`serving.api`), or publishing.
+Here: options, words, and handing the settings on. Not here: the API (`serving.api`), the dashboard
+(`serving.dashboard`), or publishing.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,9 +28,23 @@ def serve(
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind [ASSAY_API_PORT].")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that answer [ASSAY_API_WORKERS].")] = None,
+    dashboard: Annotated[bool, typer.Option(help="Start the dashboard beside the API.")] = True,
+    dashboard_host: Annotated[
+        str | None, typer.Option(help="Address of the dashboard [ASSAY_DASHBOARD_HOST].")
+    ] = None,
+    dashboard_port: Annotated[
+        int | None, typer.Option(help="Port of the dashboard [ASSAY_DASHBOARD_PORT].")
+    ] = None,
 ) -> None:
-    """Serve the published estimates over HTTP until interrupted."""
-    settings = load_settings(home=home, api_host=host, api_port=port, api_workers=workers)
+    """Serve the published estimates over HTTP, and as a dashboard, until interrupted."""
+    settings = load_settings(
+        home=home,
+        api_host=host,
+        api_port=port,
+        api_workers=workers,
+        dashboard_host=dashboard_host,
+        dashboard_port=dashboard_port,
+    )
     from orchestration.home import existing_home
     from serving.api.limiting import LimitError, parse_limit
     from serving.api.server import run
@@ -55,7 +71,30 @@ def serve(
         raise SettingsError(str(error)) from error
     except StoreError as error:
         say(f"! nothing can be answered yet: {error}")
-    run(config)
+    with ExitStack() as beside:
+        if dashboard:
+            _start_dashboard(settings, config, beside)
+        run(config)
+
+
+def _start_dashboard(settings: Settings, config: ApiConfig, beside: ExitStack) -> None:
+    """Start the dashboard until the API ends; when it cannot be, the API is served without it."""
+    from serving.dashboard.config import DashboardConfig
+    from serving.dashboard.server import Dashboard, DashboardError
+
+    host, port = settings.dashboard_host, settings.dashboard_port
+    try:
+        beside.enter_context(
+            Dashboard(DashboardConfig(config.folder, host, port, config.refuse_after_s, config.lake))
+        )
+    except DashboardError as error:
+        say(f"! no dashboard: {error}")
+        return
+    say(f"Assay dashboard: http://{host}:{port}")
+    if not _is_this_machine(host):
+        say("! everybody who reaches this address sees the dashboard, which asks for no key")
+    elif not config.anonymous:
+        say("! the dashboard asks for no key: who uses this machine sees it; --no-dashboard leaves it out")
 
 
 def api_config(settings: Settings) -> ApiConfig:

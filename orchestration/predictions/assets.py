@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from lake.connection import current_snapshot
+from orchestration.code_location import LocationResource
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema, incident_counts
 from orchestration.output import plots
 from orchestration.predictions.set_aside import report_set_aside
@@ -106,25 +107,41 @@ def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
     description="The store that the API answers from: a new version that equals the lake, of which only what changed "
     "is written. Readers see the old version or the new one, never a part of it.",
 )
-def published_estimates(assay: AssayResource) -> dg.MaterializeResult:
+def published_estimates(
+    context: dg.AssetExecutionContext, assay: AssayResource, location: LocationResource
+) -> dg.MaterializeResult:
     """`<home>/serving`: a file per version and a pointer to the current one; or a PostgreSQL database."""
     from dataclasses import asdict
 
-    report = publish_home(assay)
+    from orchestration.predictions.described import parents_of
+
+    parents = parents_of(location.definitions.resolve_all_asset_specs())
+    report = publish_home(assay, context.instance, parents, context.run_id)
     metadata = {**asdict(report), "rows_written": sum(report.rows.values())}
     return dg.MaterializeResult(
         metadata={name: value for name, value in metadata.items() if value is not None}
     )
 
 
-def publish_home(assay: Assay) -> "PublicationReport":
-    """Bring the store of this home up to date with the newest snapshot of its lake."""
+def publish_home(
+    assay: Assay, instance: dg.DagsterInstance, parents: dict[str, list[str]], run_id: str | None = None
+) -> "PublicationReport":
+    """Bring the store of this home up to date with the newest snapshot of its lake.
+
+    Args:
+        assay: The home.
+        instance: Its Dagster instance, for the list of runs.
+        parents: The assets that each asset is made from, for the lineage of tables.
+        run_id: The run that publishes.
+    """
     import json
     from datetime import UTC
 
     from ml.registry.artifacts import ArtifactStore
     from orchestration.home import store_location
+    from orchestration.predictions.described import data_dictionary, operations
     from serving.store import asked, files
+    from serving.store.documents import DICTIONARY, OPERATIONS
     from serving.store.publication import PublicationConfig, publish
     from serving.store.reasons import ReasonsConfig
 
@@ -142,6 +159,10 @@ def publish_home(assay: Assay) -> "PublicationReport":
             ArtifactStore(home / "artifacts"),
             config,
             now=assay.clock.now().replace(tzinfo=UTC).timestamp(),
+            documents={
+                OPERATIONS: operations(con, assay, instance, run_id),
+                DICTIONARY: data_dictionary(con, parents),
+            },
         )
 
 

@@ -15,6 +15,8 @@ import duckdb
 from serving.store.lake_reader import finite, iso_utc, number
 
 ACCURACY, STATUS, RISK = "accuracy", "status", "risk"
+OPERATIONS, DICTIONARY = "operations", "dictionary"
+"""What the lake does not hold: the publisher hands these in as plain data (`publication.publish`)."""
 
 
 def read_documents(con: duckdb.DuckDBPyConnection, market_time: datetime) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from serving.store import files
 from serving.store.errors import PublicationBusyError, StoreError, StoreMissingError
 from serving.store.files import Pointer
+from serving.store.market_documents import PREFIX, stored_digest
 from serving.store.plan import Base, Stored
 from serving.store.schema import FORMAT
 from serving.store.sqlite_store import open_immutable
@@ -106,7 +107,17 @@ def read_base(path: Path, pointer: Pointer) -> Base:
         rows = con.execute(
             "select id, name, tokens_digest, history_digest, record_digest, record, body from collections"
         ).fetchall()
-        documents = dict(con.execute("select name, body from documents"))
+        cut = len(PREFIX)
+        documents = dict(
+            con.execute("select name, body from documents where substr(name, 1, ?) <> ?", (cut, PREFIX))
+        )
+        markets = {
+            name: stored_digest(head)
+            for name, head in con.execute(
+                "select substr(name, ?), substr(body, 1, 100) from documents where substr(name, 1, ?) = ?",
+                (cut + 1, cut, PREFIX),
+            )
+        }
         wallets = dict(con.execute("select owner, digest from gains"))
         explained: dict[str, set[str]] = {}
         for name, token in con.execute(
@@ -115,4 +126,5 @@ def read_base(path: Path, pointer: Pointer) -> Base:
             explained.setdefault(name, set()).add(token)
     finally:
         con.close()
-    return Base(pointer, {row[1]: Stored(row[0], *row[2:]) for row in rows}, documents, explained, wallets)
+    stored = {row[1]: Stored(row[0], *row[2:]) for row in rows}
+    return Base(pointer, stored, documents, markets, explained, wallets)

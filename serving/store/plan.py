@@ -11,6 +11,7 @@ from typing import Any
 
 from serving.store.documents import as_json
 from serving.store.files import Pointer
+from serving.store.market_documents import PREFIX
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Contents:
         records: Digest of the track record's sales by collection.
         gains: Digest of a wallet's positions and gains by wallet.
         documents: Documents about everything by name.
+        markets: Digest of what the charts show by collection.
         explained: Tokens whose reasons are published, by collection.
     """
 
@@ -33,6 +35,7 @@ class Contents:
     records: dict[str, str]
     gains: dict[str, str]
     documents: dict[str, bytes]
+    markets: dict[str, str]
     explained: dict[str, list[str]]
 
 
@@ -56,6 +59,7 @@ class Base:
         pointer: Which it is.
         stored: Its collections by name.
         documents: Its documents about everything by name.
+        markets: Digest of what the charts show by collection.
         explained: Tokens whose reasons it has, by collection.
         wallets: Digest of the gains by wallet.
         market: Which market it is of; empty: not said.
@@ -64,6 +68,7 @@ class Base:
     pointer: Pointer
     stored: dict[str, Stored]
     documents: dict[str, bytes]
+    markets: dict[str, str]
     explained: dict[str, set[str]]
     wallets: dict[str, str]
     market: str = ""
@@ -82,6 +87,8 @@ class Plan:
         records: Names of collections whose track record changed.
         wallets: Addresses whose positions or gains changed, sorted.
         wallets_gone: Addresses that have neither any more.
+        markets: Names of collections whose charts changed.
+        vanished: Names of documents that are no more.
         others_changed: Whether a document differs, or the choice of reasons.
     """
 
@@ -93,12 +100,17 @@ class Plan:
     records: list[str]
     wallets: list[str]
     wallets_gone: list[str]
+    markets: list[str]
+    vanished: list[str]
     others_changed: bool
 
     @property
     def is_empty(self) -> bool:
         """Whether the previous version has all of it already."""
-        changed = (self.gone, self.tokens, self.history, self.records, self.wallets, self.wallets_gone)
+        changed = (
+            *(self.gone, self.tokens, self.history, self.records),
+            *(self.wallets, self.wallets_gone, self.markets, self.vanished),
+        )
         return not (any(changed) or self.others_changed)
 
 
@@ -106,6 +118,7 @@ def plan_changes(contents: Contents, base: Base | None) -> Plan:
     """Compare what the lake holds with the version before; None: there is none."""
     stored = {} if base is None else base.stored
     documents = {} if base is None else base.documents
+    markets = {} if base is None else base.markets
     explained = {} if base is None else base.explained
     wallets = {} if base is None else base.wallets
     next_id = max((found.id for found in stored.values()), default=0) + 1
@@ -138,6 +151,11 @@ def plan_changes(contents: Contents, base: Base | None) -> Plan:
         changed("records", contents.records),
         sorted(wallet for wallet, digest in contents.gains.items() if wallets.get(wallet) != digest),
         sorted(wallets.keys() - contents.gains.keys()),
+        [name for name, digest in contents.markets.items() if markets.get(name) != digest],
+        [
+            *sorted(documents.keys() - contents.documents.keys()),
+            *(PREFIX + name for name in sorted(markets.keys() - contents.markets.keys())),
+        ],
         others,
     )
 

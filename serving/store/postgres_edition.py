@@ -155,9 +155,10 @@ class PostgresEdition:
         )
 
     def document(self, name: str) -> bytes | None:
-        """A document about everything."""
+        """A document about everything, or about the charts of a collection."""
         return self._first(
-            f"select body from {SCHEMA}.documents where name = %s and {self._within()}", (name,)
+            f"select body from {SCHEMA}.documents where {head('name')} = %s and name = %s and {self._within()}",
+            _key(_encoded(name)),
         )
 
     def _within(self, table: str = "") -> str:

@@ -82,7 +82,7 @@ TABLES: dict[str, Table] = {
         (f"(collection, {head('token')})",),
     ),
     "gains": Table({"owner": "bytea", "digest": "text", "body": "bytea"}, 1, (f"({head('owner')})",)),
-    "documents": Table({"name": "text", "body": "bytea"}, 1),
+    "documents": Table({"name": "bytea", "body": "bytea"}, 1, (f"({head('name')})",)),
 }  # fmt: skip
 
 PUBLICATIONS = {

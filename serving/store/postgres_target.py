@@ -21,6 +21,7 @@ from psycopg import errors
 
 from serving.store.errors import PublicationBusyError, StoreUnreachableError
 from serving.store.files import KEPT_VERSIONS, Pointer
+from serving.store.market_documents import PREFIX, stored_digest
 from serving.store.plan import Base, Stored
 from serving.store.postgres_connection import as_store_error, connect, connection_parameters, log_detail
 from serving.store.postgres_schema import (
@@ -88,9 +89,16 @@ class PostgresTarget:
         explained: dict[str, set[str]] = {}
         for number, token in self._current("explanations", "collection, token"):
             explained.setdefault(names[number], set()).add(_text(token))
-        documents = dict(self._current("documents", "name, body"))
+        of_chart = f"substr(name, 1, {len(PREFIX)}) = '{PREFIX}'"
+        documents = {
+            _text(name): body for name, body in self._current("documents", "name, body", f"not {of_chart}")
+        }
+        markets = {
+            _text(name).removeprefix(PREFIX): stored_digest(head)
+            for name, head in self._current("documents", "name, substr(body, 1, 100)", of_chart)
+        }
         wallets = {_text(owner): digest for owner, digest in self._current("gains", "owner, digest")}
-        return Base(pointer, stored, documents, explained, wallets, market), None
+        return Base(pointer, stored, documents, markets, explained, wallets, market), None
 
     def confirm(self, pointer: Pointer) -> None:
         """Write how fresh the newest version is; its rows stay."""
@@ -182,9 +190,9 @@ class PostgresTarget:
             for table in TABLES:
                 self._con.execute(f"delete from {SCHEMA}.{table} where until <= %s", (oldest,))
 
-    def _current(self, table: str, columns: str) -> list[Any]:
+    def _current(self, table: str, columns: str, condition: str = "true") -> list[Any]:
         return self._con.execute(
-            f"select {columns} from {SCHEMA}.{table} where until = {CURRENT}", binary=True
+            f"select {columns} from {SCHEMA}.{table} where until = {CURRENT} and {condition}", binary=True
         ).fetchall()
 
     def _one(self, sql: str) -> int:

@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 
 from serving.store.collection_rows import collection_rows
+from serving.store.document_rows import changed_documents, document_rows
 from serving.store.gains_reader import gains_rows
 from serving.store.lake_reader import history_rows, token_rows
 from serving.store.postgres_schema import CURRENT, SCHEMA, TABLES, Table
@@ -59,7 +60,7 @@ class PostgresWriter:
         self._replace(
             "aliases", ((alias, kind, row.id) for row, found in collections for alias, kind in found)
         )
-        self._replace("documents", changes.contents.documents.items())
+        self._replace("documents", document_rows(changes), changed_documents(changes), by="name")
         self._replace("gains", _gains(changes), [*plan.wallets, *plan.wallets_gone], by="owner")
         return self._write_reasons(changes)
 

@@ -11,9 +11,11 @@ to a store that is missing, damaged or of another format writes everything, and 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -21,11 +23,12 @@ from ml.registry.artifacts import ArtifactStore
 from serving.store.asked import FOLDER as ASKED
 from serving.store.asked import Token, most_asked
 from serving.store.collection_documents import read_collections
-from serving.store.documents import read_documents
+from serving.store.documents import as_json, read_documents
 from serving.store.errors import PublicationError
 from serving.store.gains_reader import gains_digests
-from serving.store.lake_reader import history_digests, record_digests, token_digests
+from serving.store.lake_reader import finite, history_digests, record_digests, token_digests
 from serving.store.location import open_target
+from serving.store.market_documents import market_digests
 from serving.store.plan import Contents, plan_changes
 from serving.store.reasons import ReasonsConfig, chosen_tokens
 from serving.store.target import Changes, Stamp, Target
@@ -85,6 +88,7 @@ def publish(
     artifacts: ArtifactStore | None = None,
     config: PublicationConfig | None = None,
     now: float | None = None,
+    documents: Mapping[str, Any] | None = None,
 ) -> PublicationReport:
     """Make the store equal to the lake.
 
@@ -95,6 +99,7 @@ def publish(
         artifacts: Where model files are; None publishes no reasons.
         config: Settings.
         now: Seconds since 1970; the machine's clock when None.
+        documents: Documents about what the lake does not hold, by name, such as `documents.OPERATIONS`.
 
     Raises:
         PublicationError: The lake has no estimates, or another process is publishing for too long.
@@ -111,7 +116,7 @@ def publish(
             config.market,
         )
         asked = most_asked(folder, config.reasons.asked, stamp.now) if folder else []
-        return _publish(con, target, stamp, artifacts, config.reasons, asked)
+        return _publish(con, target, stamp, artifacts, config.reasons, asked, documents or {})
 
 
 def _publish(
@@ -121,6 +126,7 @@ def _publish(
     artifacts: ArtifactStore | None,
     reasons: ReasonsConfig,
     asked: list[Token],
+    documents: Mapping[str, Any],
 ) -> PublicationReport:
     seconds: dict[str, float] = {}
     began = time.perf_counter()
@@ -129,7 +135,7 @@ def _publish(
         nonlocal began
         seconds[stage], began = time.perf_counter() - began, time.perf_counter()
 
-    contents = read_contents(con, stamp.market_time, artifacts, reasons, asked)
+    contents = read_contents(con, stamp.market_time, artifacts, reasons, asked, documents)
     base, anew = target.base()
     if base is not None and stamp.market and base.market not in ("", stamp.market):
         raise PublicationError(
@@ -168,6 +174,7 @@ def read_contents(
     artifacts: ArtifactStore | None,
     reasons: ReasonsConfig,
     asked: list[Token],
+    documents: Mapping[str, Any] | None = None,
 ) -> Contents:
     """What the lake holds now, as digests and documents, and whose reasons are wanted.
 
@@ -179,13 +186,16 @@ def read_contents(
         raise PublicationError(
             "expected estimates in predictions.token_estimates, found none; `assay run` makes them"
         )
+    tokens = token_digests(con)
+    more = {name: as_json(finite(document)) for name, document in (documents or {}).items()}
     return Contents(
         collections={document["collection"]: document for document in collections},
-        tokens=token_digests(con),
+        tokens=tokens,
         history=history_digests(con),
         records=record_digests(con),
         gains=gains_digests(con),
-        documents=read_documents(con, market_time),
+        documents={**read_documents(con, market_time), **more},
+        markets=market_digests(con, tokens),
         explained={} if artifacts is None else chosen_tokens(con, reasons, asked),
     )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from serving.store.collection_rows import collection_rows
+from serving.store.document_rows import document_rows
 from serving.store.gains_reader import gains_rows
 from serving.store.reasons import changed_reasons
 from serving.store.schema import FORMAT, INDEXES, create_statements
@@ -67,8 +68,9 @@ class VersionWriter:
         self._write_collections(changes)
         self._write_gains(changes)
         unexplained = self._write_reasons(changes)
-        for name, body in changes.contents.documents.items():
-            self._upsert("documents", (name, body))
+        for row in document_rows(changes):
+            self._upsert("documents", row)
+        self._con.executemany("delete from documents where name = ?", [(name,) for name in plan.vanished])
         if self._is_new:
             for statement in INDEXES:
                 self._con.execute(statement)

@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 from serving.store.documents import as_json
+from serving.store.market_documents import PREFIX
 from serving.store.protocol import CollectionName, Edition
 from serving.views.answer import answer, array, as_of_text
 from serving.views.cursors import cursor_of, key_of
-from serving.views.errors import AmbiguousCollectionError, UnknownCollectionError
+from serving.views.errors import AmbiguousCollectionError, NotPublishedError, UnknownCollectionError
 
 KINDS = ("name", "contract", "slug")
 MAX_CHOICES = 20
@@ -47,6 +48,21 @@ def collection_answer(edition: Edition, identifier: str, by: str | None, now: fl
     found = find_collection(edition, identifier, by)
     body = edition.collection(found.id)
     assert body is not None, "resolve only names collections of the same edition"
+    return answer(body, edition.pointer, now)
+
+
+def market_answer(edition: Edition, identifier: str, by: str | None, now: float) -> bytes:
+    """Index, sales, premiums of traits and model decisions of one collection, in columns.
+
+    Raises:
+        NotPublishedError: The store was written by a version that did not publish them.
+    """
+    found = find_collection(edition, identifier, by)
+    body = edition.document(PREFIX + found.name)
+    if body is None:
+        raise NotPublishedError(
+            "expected the charts of this collection in the store, found none; publish with `assay run`"
+        )
     return answer(body, edition.pointer, now)
 
 

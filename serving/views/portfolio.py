@@ -38,6 +38,28 @@ def wallet_answer(edition: Edition, address: str, now: float) -> bytes:
     return _answer(edition, document, bodies, now)
 
 
+def addresses_answer(edition: Edition, addresses: Sequence[str], now: float) -> bytes:
+    """Several addresses as one portfolio; the interval is that of the whole, which is no sum of intervals.
+
+    Raises:
+        UnknownWalletError: None of them holds a token that is followed.
+    """
+    owners = list(dict.fromkeys(address.lower() for address in addresses))
+    held = {owner: edition.holdings(owner, MAX_HELD + 1) for owner in owners}
+    rows = sorted((row for found in held.values() for row in found), key=lambda row: -row.rank_eth)
+    if not rows:
+        raise UnknownWalletError(
+            f"expected an address that holds a token of a collection we follow, found {len(owners)} that hold none"
+        )
+    bodies = [row.body for row in rows[:MAX_HELD]]
+    document = {
+        "addresses": [{"address": owner, "tokens": len(found)} for owner, found in held.items()],
+        "complete": len(rows) <= MAX_HELD,
+        **_value(edition, bodies, []),
+    }
+    return _answer(edition, document, bodies, now)
+
+
 def portfolio_answer(edition: Edition, asked: Sequence[tuple[str, str]], now: float) -> bytes:
     """The value of a posted list; a token named twice counts once."""
     keys: dict[tuple[int, str], tuple[str, str]] = {}

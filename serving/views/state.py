@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from serving.store.documents import ACCURACY, STATUS, as_json
+from serving.store.documents import ACCURACY, DICTIONARY, OPERATIONS, STATUS, as_json
 from serving.store.protocol import Edition, Store
 from serving.views.answer import answer
 from serving.views.errors import NotPublishedError
@@ -13,6 +13,16 @@ from serving.views.errors import NotPublishedError
 def accuracy_answer(edition: Edition, now: float) -> bytes:
     """Walk-forward errors beside the baselines, and the error of the newest sales."""
     return answer(_document(edition, ACCURACY), edition.pointer, now)
+
+
+def operations_answer(edition: Edition, now: float) -> bytes:
+    """Service levels with their budgets, drift, queue, decisions, quarantine, alerts and runs, at publication."""
+    return answer(_document(edition, OPERATIONS), edition.pointer, now)
+
+
+def dictionary_answer(edition: Edition, now: float) -> bytes:
+    """Every table and column: description, unit, example, lineage and freshness."""
+    return answer(_document(edition, DICTIONARY), edition.pointer, now)
 
 
 def status_answer(store: Store, edition: Edition, now: float) -> bytes:

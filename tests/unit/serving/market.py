@@ -54,7 +54,7 @@ class Market:
         with self.lake.write("a market") as con:
             for number, name in enumerate(names):
                 _add_collection(con, number, name, tokens)
-            _insert(
+            insert_rows(
                 con,
                 "ops.portfolio_risk",
                 [
@@ -69,7 +69,7 @@ class Market:
                     }
                 ],
             )
-            _insert(
+            insert_rows(
                 con,
                 "monitoring.accuracy_report",
                 [{"as_of": NOW, "document": '{"chains": {"all": {"sales": 3}}, "odd": NaN}', "basis": "x"}],
@@ -144,7 +144,7 @@ def publish_when_started(
 def _add_collection(con: duckdb.DuckDBPyConnection, number: int, name: str, tokens: int) -> None:
     shared = name in ("Bored Apes", "🦍🍌")
     contract = CONTRACT if name == "Apes" else SHARED_CONTRACT if shared else f"0x{number:040x}"
-    _insert(
+    insert_rows(
         con,
         "marts.dim_collections",
         [
@@ -163,7 +163,7 @@ def _add_collection(con: duckdb.DuckDBPyConnection, number: int, name: str, toke
         ],
     )
     valued = range(tokens - 2)
-    _insert(
+    insert_rows(
         con,
         "predictions.token_estimates",
         [
@@ -205,7 +205,7 @@ def _add_collection(con: duckdb.DuckDBPyConnection, number: int, name: str, toke
     )
     _remember(con, name)
     _add_lots(con, name)
-    _insert(
+    insert_rows(
         con,
         "marts.fct_holdings",
         [
@@ -232,7 +232,7 @@ def _add_lots(con: duckdb.DuckDBPyConnection, name: str) -> None:
     }
     gift = {"basis_status": "unknown", "unknown_basis_reason": "received_without_price"}
     times = {"first_acquired_at": NOW - timedelta(days=30), "last_acquired_at": NOW - timedelta(days=30)}
-    _insert(
+    insert_rows(
         con,
         "marts.fct_wallet_positions",
         [
@@ -271,7 +271,7 @@ def _add_lots(con: duckdb.DuckDBPyConnection, name: str) -> None:
         "proceeds_usd": None,
         "gain_usd": None,
     }
-    _insert(
+    insert_rows(
         con,
         "marts.fct_realized_gains",
         [
@@ -297,7 +297,7 @@ def _remember(con: duckdb.DuckDBPyConnection, name: str) -> None:
     )
 
 
-def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: list[dict[str, Any]]) -> None:
+def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: list[dict[str, Any]]) -> None:
     names = sorted({name for row in rows for name in row})
     con.register("_rows", pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows]))
     con.execute(f"insert into {table} by name select * from _rows")

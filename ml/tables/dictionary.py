@@ -1,0 +1,169 @@
+"""The data dictionary: every table and column with description, unit, example, lineage and freshness, as plain data.
+
+Here: the registry of tables joined with dbt's manifest, and what a lake says about each table. Not here: who shows it
+(`serving.dashboard`), or the same as pages of the documentation (`ml.tables.document`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+
+from lake.tables import Table
+from ml.tables.registry import TABLES
+from ml.text.visible import shortened, visible
+
+EXAMPLE_ROWS = 200
+"""Rows from which the example of a column is taken: the first that is not null."""
+
+EXAMPLE_CHARACTERS = 60
+
+_TIMES = (
+    *("known_at", "evaluated_at", "window_end", "as_of", "day", "decided_at", "measured_at", "last_seen"),
+    *("state_known_at", "covered_until", "trained_until", "event_time", "newest_at"),
+)
+"""Columns that say how new a row is; the first that a table has is taken."""
+
+_NUMBERS = ("double", "float", "integer", "bigint", "ubigint", "hugeint", "decimal")
+
+_UNITS = (
+    (re.compile(r"\bln ETH\b"), "ln ETH"),
+    (re.compile(r"\bln²"), "ln²"),
+    (re.compile(r"\bETH\b"), "ETH"),
+    (re.compile(r"\bUS dollars?\b|\bUSD\b"), "USD"),
+    (re.compile(r"\bunits of the currency\b"), "currency"),
+    (re.compile(r"\bln\b"), "ln"),
+    (re.compile(r"\bfraction\b|\b[Ss]hare of\b|\b0 to 1\b"), "fraction"),
+    (re.compile(r"\bseconds?\b"), "s"),
+    (re.compile(r"\b[Hh]ours?\b"), "h"),
+    (re.compile(r"\b[Dd]ays\b"), "days"),
+)
+"""The unit of a number, by the words of its description: the first that is found."""
+
+
+def dictionary(
+    con: duckdb.DuckDBPyConnection,
+    manifest: Mapping[str, Any] | None = None,
+    made_from: Mapping[str, Sequence[str]] | None = None,
+) -> list[dict[str, Any]]:
+    """All tables by name, those of dbt that are no tables of the lake's registry among them.
+
+    Args:
+        con: A read connection of the lake.
+        manifest: dbt's manifest; without it the models of dbt that are not in the registry are left out.
+        made_from: Tables that a table is computed from, of those that dbt does not build.
+
+    Returns:
+        {table, description, key, replaced, kind, rows, newest, newest_of, upstream, downstream, columns: [{name, type,
+        description, unit, required, example}]} of each.
+    """
+    models = _dbt_models(manifest or {})
+    found = {table.name: _of_registry(con, table) for table in TABLES}
+    for name, model in models.items():
+        if name not in found:
+            found[name] = _of_dbt(name, model)
+        found[name]["upstream"] = model["upstream"]
+    for name, upstream in (made_from or {}).items():
+        if name in found and name not in models:
+            found[name]["upstream"] = list(upstream)
+    for name, entry in found.items():
+        entry["upstream"] = sorted({parent for parent in entry["upstream"] if parent in found} - {name})
+    for name, entry in found.items():
+        for parent in entry["upstream"]:
+            found[parent]["downstream"].append(name)
+    return [found[name] for name in sorted(found)]
+
+
+def unit_of(column_type: str, description: str) -> str:
+    """The unit of a column: UTC of a time, what the description says of a number, and nothing of anything else."""
+    base = column_type.lower().removesuffix("[]").split("(")[0]
+    if base in ("timestamp", "date"):
+        return "UTC" if base == "timestamp" else "UTC day"
+    if base not in _NUMBERS:
+        return ""
+    return next((unit for words, unit in _UNITS if words.search(description)), "")
+
+
+def _of_registry(con: duckdb.DuckDBPyConnection, table: Table) -> dict[str, Any]:
+    names = [column.name for column in table.columns]
+    time = next((name for name in _TIMES if name in names), None)
+    newest = f"(select max({_quoted(time)})::varchar from {table.name})" if time else "null"
+    # One statement for each table: the lake spends more on planning it than on reading.
+    rows, at, *examples = con.execute(
+        f"select (select count(*) from {table.name}), {newest}, "
+        f"{', '.join(f'any_value({_quoted(name)})::varchar' for name in names)} "
+        f"from (select * from {table.name} limit {EXAMPLE_ROWS})"
+    ).fetchall()[0]
+    return {
+        "table": table.name,
+        "description": table.description,
+        "key": list(table.key),
+        "replaced": table.replaced,
+        "kind": "table",
+        "rows": rows,
+        "newest": at,
+        "newest_of": time,
+        "upstream": [],
+        "downstream": [],
+        "columns": [
+            _column(column.name, column.type, column.description, example, required=column.required)
+            for column, example in zip(table.columns, examples, strict=True)
+        ],
+    }
+
+
+def _of_dbt(name: str, model: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "table": name,
+        "description": model["description"],
+        "key": [],
+        "replaced": "",
+        "kind": model["kind"],
+        "rows": None,
+        "newest": None,
+        "newest_of": None,
+        "upstream": [],
+        "downstream": [],
+        "columns": [
+            _column(column["name"], column["data_type"] or "", column["description"], None, required=False)
+            for column in model["columns"]
+        ],
+    }
+
+
+def _column(name: str, kind: str, description: str, example: str | None, *, required: bool) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": kind,
+        "description": description,
+        "unit": unit_of(kind, description),
+        "required": required,
+        "example": None if example is None else visible(shortened(example, EXAMPLE_CHARACTERS)),
+    }
+
+
+def _dbt_models(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Models by `schema.name`, with the tables that each reads."""
+    nodes: dict[str, Any] = {**manifest.get("nodes", {}), **manifest.get("sources", {})}
+    names = {
+        identifier: f"{node['schema']}.{node.get('identifier') or node['name']}"
+        for identifier, node in nodes.items()
+        if node["resource_type"] in ("model", "source")
+    }
+    return {
+        names[identifier]: {
+            "description": " ".join(node["description"].split()),
+            "kind": node["config"]["materialized"],
+            "upstream": [names[parent] for parent in node["depends_on"]["nodes"] if parent in names],
+            "columns": list(node["columns"].values()),
+        }
+        for identifier, node in nodes.items()
+        if node["resource_type"] == "model"
+    }
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
