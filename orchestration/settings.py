@@ -30,7 +30,6 @@ PREFIX = "ASSAY_"
 # Read by the test suite only, to find the real market data and the packages of a node.
 TEST_VARIABLES = frozenset({"ASSAY_TEST_DATA", "ASSAY_TEST_CHAIN"})
 
-
 DEFAULT_HOME = ".assay"
 """Home of several sources, unless the user names one."""
 MARKET_FILE = "market.json"
@@ -144,21 +143,13 @@ class Settings(BaseSettings):
         72, ge=0, description="hours of `as_of` before a collection is trained out of turn again"
     )
     publish_reasons: int = Field(
-        0,
-        ge=0,
-        description="collections, the most valuable first, whose best tokens are published with reasons; about "
-        "half a second of CPU each",
+        0, ge=0, description="most valuable collections, whose best tokens are published with reasons"
     )
     publish_asked: int = Field(
-        20,
-        ge=0,
-        le=1_000,
-        description="tokens whose reasons were asked for most, which are published with reasons; about half a second "
-        "of CPU for each of their collections",
+        20, ge=0, le=1_000, description="tokens asked for most, which are published with reasons"
     )
     serving_store: SecretStr | None = Field(
-        None,
-        description="PostgreSQL URL of the published store (postgresql://…); default files under the home",
+        None, description="PostgreSQL URL of the published store; default: files under the home"
     )
     api_host: str = Field("127.0.0.1", description="address that assay serve binds")
     api_port: int = Field(8000, ge=1, le=65_535, description="port that assay serve binds")
