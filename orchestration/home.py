@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from lake.storage import write_whole
 from orchestration.errors import HomeError
-from orchestration.settings import MARKET_FILE
+from orchestration.remembered import MARKET_FILE
 
 if TYPE_CHECKING:
     import dagster as dg

@@ -7,7 +7,6 @@ message says what is allowed.
 
 from __future__ import annotations
 
-import json
 import os
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from lake.postgres import PostgresAddress
 from orchestration.clock import naive_utc
 from orchestration.output.masking import learn_secret
 from orchestration.output.setting_errors import explain, unknown_variable
+from orchestration.remembered import remembered_by_home
 from sources.protocol import SourceError
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ TEST_VARIABLES = frozenset({"ASSAY_TEST_DATA", "ASSAY_TEST_CHAIN"})
 
 DEFAULT_HOME = ".assay"
 """Home of several sources, unless the user names one."""
-MARKET_FILE = "market.json"
 SOURCES_FILE = "sources.yaml"
 """In a home: the sources that `assay sources` has put there."""
 
@@ -315,35 +314,13 @@ def load_settings(**overrides: object) -> Settings:
     if unknown := unknown_variable(PREFIX, known, TEST_VARIABLES):
         raise SettingsError(unknown)
     given = {name: value for name, value in overrides.items() if value is not None}
-    remembered = _remembered_by_home(given)
+    remembered = remembered_by_home(given, PREFIX)
     try:
         return Settings(**{**remembered, **given})  # type: ignore[arg-type]
     except ValidationError as error:
         about = {name: field.description or "" for name, field in Settings.model_fields.items()}
         # Not chained: pydantic's error still holds the values that it does not show.
         raise SettingsError(explain(error, PREFIX, about)) from None
-
-
-def _remembered_by_home(given: dict[str, object]) -> dict[str, object]:
-    """The market of the home that is meant, without what an option or a variable sets."""
-    from sources.configuration import KINDS
-
-    def stated(name: str) -> object:
-        return given.get(name) or os.environ.get(PREFIX + name.upper())
-
-    if stated("sources"):
-        return {}
-    kind = KINDS.get(str(stated("source") or "simulator"))
-    home = stated("home") or (kind.home if kind else None)
-    held = Path(str(home)).expanduser() / MARKET_FILE
-    if home is None or not held.exists():
-        return {}
-    remembered = json.loads(held.read_text())
-    if "sources" in remembered:
-        remembered["sources"] = held.parent / remembered["sources"]
-        # The home of a command that names neither; a relative path in it is relative to the home.
-        return {"home": held.parent, **remembered}
-    return {name: value for name, value in remembered.items() if PREFIX + name.upper() not in os.environ}
 
 
 def describe_settings() -> list[tuple[str, str, str]]:

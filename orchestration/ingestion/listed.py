@@ -15,7 +15,8 @@ from orchestration.errors import HomeError
 from orchestration.home import existing_home, run_lock, write_market
 from orchestration.ingestion.configured import remove_rows
 from orchestration.resources import open_lake
-from orchestration.settings import MARKET_FILE, SOURCES_FILE, load_settings
+from orchestration.remembered import MARKET_FILE
+from orchestration.settings import SOURCES_FILE, load_settings
 from sources.configuration import EthereumConfig, parse_sources, write_sources
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from filelock import FileLock
 
 from orchestration.home import open_instance, prepare_home
 from orchestration.resources import open_lake
-from orchestration.settings import MARKET_FILE, Settings
+from orchestration.remembered import MARKET_FILE
+from orchestration.settings import Settings
 
 FAULT_DAY = 60
 """First day of the fault, counted from 0: a fortnight of volume and a month of pace lie behind it."""
