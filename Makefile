@@ -102,7 +102,7 @@ bench: $(PREPARED) ## Measure, and print the performance table with machine and 
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: $(UV) ## Resolve pyproject.toml again into requirements.lock (ARGS=--upgrade: newest allowed)
-	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 		--override requirements-overrides.txt --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --quiet $(ARGS) --output-file requirements.lock
 

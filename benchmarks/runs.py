@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -15,9 +16,13 @@ ASSAY = str(Path(sys.executable).parent / "assay")
 
 @dataclass(frozen=True)
 class Run:
-    """One `assay run`: elapsed seconds of the process, and what it reported."""
+    """One `assay run`: elapsed seconds, seconds of CPU of the process and its children, and what it reported.
+
+    CPU is what a run costs on a machine that also does other work; there the elapsed seconds say little.
+    """
 
     elapsed_s: float
+    cpu_s: float
     report: dict[str, Any]
 
     def stage(self, *names: str) -> float:
@@ -28,12 +33,17 @@ class Run:
 def assay_run(home: Path, *options: str) -> Run:
     """`assay run --json` on a home; raises with the command's own message when it fails."""
     command = [ASSAY, "run", "--json", "--home", str(home), *options]
-    started = time.perf_counter()
+    started, cpu_before = time.perf_counter(), _cpu_of_children()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    elapsed = time.perf_counter() - started
+    elapsed, cpu = time.perf_counter() - started, _cpu_of_children() - cpu_before
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
-    return Run(elapsed, json.loads(done.stdout))
+    return Run(elapsed, cpu, json.loads(done.stdout))
+
+
+def _cpu_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def code_location_seconds() -> float:

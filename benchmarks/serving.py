@@ -127,7 +127,7 @@ def measure_calls(figures: Figures, folder: Path, tokens: int) -> None:
     from serving.api.config import ApiConfig
 
     paths = random_paths(tokens, CALLS)
-    app = build_app(ApiConfig(folder, anonymous_limit="1000000000/minute"))
+    app = build_app(ApiConfig(folder, folder.parent / "api", anonymous_limit="1000000000/minute"))
     body = asyncio.run(called(app, paths[0]))
     bare = cpu_of(bare_application(body), paths)
     figures.add(f"bare ASGI answer of {len(body)} bytes, CPU a call", f"{1e6 * bare:.1f} µs")
@@ -278,7 +278,8 @@ def make_bare() -> Any:
     from serving.api.app import build_app
     from serving.api.config import ApiConfig
 
-    app = build_app(ApiConfig(Path(os.environ["BENCHMARK_FOLDER"]), anonymous_limit=""))
+    folder = Path(os.environ["BENCHMARK_FOLDER"])
+    app = build_app(ApiConfig(folder, folder.parent / "api", anonymous_limit=""))
     body = asyncio.new_event_loop().run_until_complete(called(app, b"/v1/tokens/Collection%201/1"))
     return bare_application(body)
 
@@ -299,7 +300,7 @@ def serve_api(folder: Path, port: int) -> None:
     from serving.api.config import ApiConfig
     from serving.api.server import run
 
-    run(ApiConfig(folder, port=port, anonymous_limit="1000000000/minute"))
+    run(ApiConfig(folder, folder.parent / "api", port=port, anonymous_limit="1000000000/minute"))
 
 
 _SERVERS: dict[str, Callable[[Path, int], None]] = {

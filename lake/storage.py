@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -50,27 +50,59 @@ def relative_path(folder: str, path: str) -> str | None:
     return relative
 
 
-def write_whole(target: Path, text: str) -> None:
-    """Write a file in one step, so that a reader or a kill finds the old text or the new one, never a part of it.
+def write_whole(target: Path, content: str | bytes) -> None:
+    """Write a file in one step: a reader, or a kill, finds the old content or the new one, never a part of it.
+
+    Args:
+        target: The file.
+        content: Bytes, or text that is written as UTF-8.
 
     Raises:
         OSError: If the folder cannot be written.
     """
-    _partial(target, text).replace(target)
+    with _partial(target, content) as partial:
+        partial.replace(target)
 
 
-def _partial(target: Path, text: str) -> Path:
+def place_new(finished: Path, target: Path) -> bool:
+    """Give a finished file its name unless there is a file of that name, in one step; False if there is one.
+
+    Args:
+        finished: A file in the same file system. It may be there afterwards or not.
+        target: Its name. Of several processes that place a file there, the first succeeds.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    try:
+        # Unlike a rename, a link never replaces an existing file.
+        os.link(finished, target)
+    except FileExistsError:
+        return False
+    except OSError:
+        # A file system without hard links (FAT, some network mounts): a kill in between leaves an empty file.
+        try:
+            target.open("x").close()
+        except FileExistsError:
+            return False
+        finished.replace(target)
+    return True
+
+
+@contextmanager
+def _partial(target: Path, content: str | bytes) -> Iterator[Path]:
+    """The content in a file next to the target, under a name of its own; removed at the end if it is still there."""
     partial = target.with_name(f"{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        with partial.open("x", encoding="utf-8") as file:
-            file.write(text)
+        with partial.open("xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
+        yield partial
+    finally:
+        # Where nothing can be written nothing can be removed either; the first error is the one to raise.
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise
-    return partial
 
 
 class Storage:
@@ -112,22 +144,8 @@ class Storage:
             return True
         target = Path(self.folder) / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = _partial(target, text)
-        try:
-            # Unlike a rename, a link never replaces an existing file.
-            os.link(partial, target)
-        except FileExistsError:
-            return False
-        except OSError:
-            # A file system without hard links (FAT, some network mounts).
-            try:
-                with target.open("x") as file:
-                    file.write(text)
-            except FileExistsError:
-                return False
-        finally:
-            partial.unlink(missing_ok=True)
-        return True
+        with _partial(target, text) as partial:
+            return place_new(partial, target)
 
     def replace(self, name: str, text: str) -> None:
         """Write a file; an existing one is replaced.

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 import psutil
 from filelock import FileLock, Timeout
 
+from lake.storage import write_whole
 from orchestration.errors import HomeError
 from orchestration.settings import MARKET_FILE
 
@@ -49,9 +49,7 @@ def prepare_home(settings: Settings) -> Path:
     dagster_home.mkdir(parents=True, exist_ok=True)
     source, target = REPOSITORY / "dagster.yaml", dagster_home / "dagster.yaml"
     if not target.exists() or target.read_text() != source.read_text():
-        temporary = target.with_suffix(f".{os.getpid()}")
-        shutil.copyfile(source, temporary)
-        temporary.replace(target)
+        write_whole(target, source.read_text())
     _check_market(home / MARKET_FILE, settings)
     return home
 
@@ -118,9 +116,7 @@ def _check_market(path: Path, settings: Settings) -> None:
 
 def write_market(path: Path, market: dict[str, str | int]) -> None:
     """Replace what a home remembers of its market; a reader sees the old or the new one."""
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(market, indent=2) + "\n")
-    temporary.replace(path)
+    write_whole(path, json.dumps(market, indent=2) + "\n")
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
@@ -135,7 +131,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
 
 @contextmanager
-def run_lock(home: Path, timeout_s: float, on_wait: object = None) -> Iterator[None]:
+def run_lock(home: Path, timeout_s: float, on_wait: Callable[[str], object] | None = None) -> Iterator[None]:
     """Hold the home for one run. A second one waits up to `timeout_s` and names the holder.
 
     Raises:
@@ -147,7 +143,7 @@ def run_lock(home: Path, timeout_s: float, on_wait: object = None) -> Iterator[N
         lock.acquire(timeout=0)
     except Timeout:
         who = _describe(holder)
-        if callable(on_wait):
+        if on_wait is not None:
             on_wait(f"waiting for {who}, up to {timeout_s:.0f} s")
         try:
             lock.acquire(timeout=timeout_s)

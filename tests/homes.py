@@ -16,12 +16,9 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from benchmarks.real_data import BUNDLE
 from tests.command import assay
 
-BUNDLE = (
-    Path(os.environ.get("ASSAY_TEST_DATA", Path(__file__).resolve().parents[1].parent / "shared" / "data"))
-    / "nft"
-)
 FINISHED = ("--collections", "12", "--days", "120")
 
 

@@ -10,12 +10,13 @@ the same bytes.
 """
 
 import hashlib
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from catboost import CatBoostRegressor
+
+from lake.storage import write_whole
 
 _WAY_OUT = "`assay run` fits it again"
 _STAMPS = {"model_guid": "", "train_finish_time": "", "training": "{}"}
@@ -62,16 +63,7 @@ class ArtifactStore:
         if target.exists() and self.problem(sha, suffix) is None:
             return sha
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(target, content)
         return sha
 
     def put_model(self, model: CatBoostRegressor) -> str:

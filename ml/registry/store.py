@@ -10,15 +10,19 @@ import logging
 import os
 import shutil
 import sqlite3
+import stat
 import tempfile
 from contextlib import closing, suppress
 from importlib.metadata import version
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
+from lake.storage import place_new, write_whole
+
 _SCHEME = "sqlite:///"
-EMPTY = Path(__file__).parent / "__pycache__" / f"mlflow-{version('mlflow-skinny')}.sqlite"
-"""A store without models, as this version of MLflow makes it; kept like compiled code, and made again when missing."""
+EMPTY = Path(cache_from_source(__file__)).with_name(f"mlflow-{version('mlflow-skinny')}.sqlite")
+"""A store without models, as this version of MLflow makes it: kept where Python keeps this file's compiled code."""
 
 
 def prepare(url: str, empty: Path = EMPTY) -> None:
@@ -44,20 +48,20 @@ def _make(database: Path, empty: Path) -> None:
 
     MLflow makes its tables by fifty migrations that SQLite does not undo: killed between two of them, it leaves a file
     that no later start can migrate. A link, unlike a rename, never replaces the store that another process made first.
-    The migrations take 1–2 s, so their result is kept and copied.
+    The migrations take 1–2 s, so their result is kept and copied (docs/adr/0004-registry.md).
     """
     if database.exists():
         return
     database.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=database.parent, prefix=f".{database.name}-") as scratch:
         made = Path(scratch) / database.name
-        if empty.exists():
+        try:
             shutil.copyfile(empty, made)
-        else:
+        except OSError:
+            # There is none, or none that this user may read.
             _migrate(made)
             _keep(made, empty)
-        with suppress(FileExistsError):
-            os.link(made, database)
+        place_new(made, database)
 
 
 def _migrate(database: Path) -> None:
@@ -68,11 +72,11 @@ def _migrate(database: Path) -> None:
 
 def _keep(made: Path, empty: Path) -> None:
     """Keep an empty store for the next home. An installation that cannot be written to does without."""
-    part = empty.with_name(f"{empty.name}.{os.getpid()}")
     with suppress(OSError):
-        empty.parent.mkdir(exist_ok=True)
-        shutil.copyfile(made, part)
-        part.replace(empty)
+        empty.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(empty, made.read_bytes())
+        # For whoever may read the code: a home's files are made for their owner alone.
+        empty.chmod(stat.S_IMODE(Path(__file__).stat().st_mode))
 
 
 def _commit_without_waiting_for_the_disk(database: Path) -> None:

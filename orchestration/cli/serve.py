@@ -57,7 +57,8 @@ def serve(
 def api_config(settings: Settings) -> ApiConfig:
     """The settings of the API, from those of the home."""
     from serving.api.config import ApiConfig
-    from serving.store.publication import FOLDER
+    from serving.api.keys import keys_folder
+    from serving.store.files import FOLDER
 
     lake = settings.lake_config()
     # A copy of the published store has none, and opening it would make one.
@@ -65,6 +66,7 @@ def api_config(settings: Settings) -> ApiConfig:
     origins = tuple(origin.strip() for origin in settings.api_cors_origins.split(",") if origin.strip())
     return ApiConfig(
         folder=settings.home_path / FOLDER,
+        keys=keys_folder(settings.home_path),
         host=settings.api_host,
         port=settings.api_port,
         workers=settings.api_workers,
@@ -151,10 +153,9 @@ def revoke_key(
 def _key_file(home: Home) -> KeyFile:
     settings = load_settings(home=home)
     from orchestration.home import existing_home
-    from serving.api.keys import KeyFile
-    from serving.store.publication import FOLDER
+    from serving.api.keys import KeyFile, keys_folder
 
-    return KeyFile(existing_home(settings) / FOLDER)
+    return KeyFile(keys_folder(existing_home(settings)))
 
 
 def _is_this_machine(host: str) -> bool:

@@ -119,7 +119,8 @@ def publish_home(assay: Assay) -> "PublicationReport":
     from datetime import UTC
 
     from ml.registry.artifacts import ArtifactStore
-    from serving.store.publication import FOLDER, PublicationConfig, publish
+    from serving.store.files import FOLDER
+    from serving.store.publication import PublicationConfig, publish
     from serving.store.reasons import ReasonsConfig
 
     home = assay.settings.home_path

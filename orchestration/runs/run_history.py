@@ -20,6 +20,7 @@ from typing import Any, ClassVar, TypeVar, cast
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.event import listen
 
+from lake.storage import place_new
 from orchestration.dagster_internals import (
     INDEX_SHARD_NAME,
     SQLITE_BUSY_TIMEOUT_SECONDS,
@@ -99,7 +100,8 @@ class _Events(SqliteEventLogStorage):
         """Make the tables of a file: Dagster's own connection does (0.1 s); later runs get a copy of the first's."""
         file = Path(self.path_for_shard(shard))
         is_new_run = shard != INDEX_SHARD_NAME and not file.exists()
-        if is_new_run and _Events._empty is not None and _placed(_Events._empty, file):
+        if is_new_run and _Events._empty is not None:
+            _place(_Events._empty, file)
             self._initialized_dbs.add(shard)
             return
         with super()._connect(shard):
@@ -112,18 +114,12 @@ class _Events(SqliteEventLogStorage):
         super().store_event(without_secrets(event))
 
 
-def _placed(content: bytes, file: Path) -> bool:
-    """Write a file at once, unless another process was faster; False where there are no hard links."""
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}-") as part:
-        part.write(content)
-        part.flush()
-        try:
-            os.link(part.name, file)
-        except FileExistsError:
-            return True
-        except OSError:
-            return False
-    return True
+def _place(content: bytes, file: Path) -> None:
+    """Make a file in one step, unless another process was faster. Not flushed to the disk, like Dagster's events."""
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}-") as scratch:
+        made = Path(scratch) / file.name
+        made.write_bytes(content)
+        place_new(made, file)
 
 
 class _Ticks(SqliteScheduleStorage):

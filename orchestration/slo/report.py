@@ -31,6 +31,8 @@ STYLES = {
     SloState.EXHAUSTED: "magenta",
     SloState.NO_DATA: "dim",
 }
+WIDE = 110
+"""Columns of a terminal that shows all of the table."""
 _URGENT_FIRST = list(reversed(SloState))
 
 
@@ -89,7 +91,7 @@ def read_status(assay: Assay, instance: dg.DagsterInstance) -> HomeStatus:
 def print_status(status: HomeStatus, console: Console | None = None) -> None:
     """Print it as a table, in color on a terminal."""
     console = console or TerminalConsole(width_of_files=130)
-    console.print(_slo_table(status))
+    console.print(_slo_table(status, narrow=console.width < WIDE))
     if not status.stored:
         console.print(
             "Evaluated now and not kept: no monitoring pass (job monitor) has run on this home yet."
@@ -107,26 +109,35 @@ def print_status(status: HomeStatus, console: Console | None = None) -> None:
             console.print(styled((row["slo"], STYLES[row["state"]]), what_to_do))
 
 
-def _slo_table(status: HomeStatus) -> Table:
+def _slo_table(status: HomeStatus, *, narrow: bool) -> Table:
+    """One row per SLO; a narrow terminal gets the columns that say what is wrong, with whole names."""
     at = f"{status.evaluated_at:%Y-%m-%d %H:%M}" if status.evaluated_at else "never"
     table = Table(title=f"Service levels as of {at} UTC", title_justify="left")
-    for column in ("SLO", "state"):
-        table.add_column(column)
-    for column in ("good", "objective", "measured", "budget left", "burn 1 h / 6 h / 3 d", "lasts"):
-        table.add_column(column, justify="right")
-    for row in status.slos:
-        state = SloState(row["state"])
-        table.add_row(
-            row["slo"],
-            Text(state.replace("_", " "), style=STYLES[state]),
-            _share(row["sli"]),
-            _share(row["objective"]),
-            row["note"] if state == SloState.NO_DATA and row["note"] else _measured(row),
-            _share(row["budget_left"]),
-            " / ".join(_number(row[name]) for name in ("burn_1h", "burn_6h", "burn_3d")),
-            _lasting(row["hours_to_exhaustion"]),
-        )
+    wide_only = {"objective", "burn 1 h / 6 h / 3 d", "lasts"} if narrow else set()
+    rows = [_cells(row) for row in status.slos]
+    for column in (name for name in _COLUMNS if name not in wide_only):
+        is_name = column in ("SLO", "state")
+        table.add_column(column, no_wrap=is_name, justify="left" if is_name else "right")
+    for row in rows:
+        table.add_row(*(cell for name, cell in zip(_COLUMNS, row, strict=True) if name not in wide_only))
     return table
+
+
+_COLUMNS = ("SLO", "state", "good", "objective", "measured", "budget left", "burn 1 h / 6 h / 3 d", "lasts")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str | Text, ...]:
+    state = SloState(row["state"])
+    return (
+        row["slo"],
+        Text(state.replace("_", " "), style=STYLES[state]),
+        _share(row["sli"]),
+        _share(row["objective"]),
+        row["note"] if state == SloState.NO_DATA and row["note"] else _measured(row),
+        _share(row["budget_left"]),
+        " / ".join(_number(row[name]) for name in ("burn_1h", "burn_6h", "burn_3d")),
+        _lasting(row["hours_to_exhaustion"]),
+    )
 
 
 def _measured(row: dict[str, Any]) -> str:

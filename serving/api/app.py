@@ -58,7 +58,7 @@ def build_app(
     limiter = Limiter(config.key_limit, config.anonymous_limit, config.limits_url)
     routes = build_routes(service, metrics)
     compressed = GZipMiddleware(routes, minimum_size=COMPRESSED_FROM, compresslevel=5)
-    gate: Any = Gate(compressed, service, KeyFile(config.folder), limiter, metrics)
+    gate: Any = Gate(compressed, service, KeyFile(config.keys), limiter, metrics)
     if config.cors_origins:
         gate = CORSMiddleware(
             gate,

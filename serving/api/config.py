@@ -16,6 +16,7 @@ class ApiConfig:
 
     Attributes:
         folder: Folder of the store.
+        keys: Folder of the API keys.
         host: Address to bind.
         port: Port to bind.
         workers: Processes that answer.
@@ -25,13 +26,15 @@ class ApiConfig:
         limits_url: Where several processes count together, such as redis://…; empty: each counts in its memory.
         cors_origins: Origins of web pages that may read; "*" for all.
         max_body_bytes: Bytes of a request body that are accepted.
-        time_limit_s: Seconds one request may take.
+        time_limit_s: Seconds a request may take. What reads many rows runs in a thread, which cannot be stopped: it is
+            waited for, and its queries end by a limit of their own (`SqliteEdition`).
         refuse_after_s: Age of the data in seconds beyond which nothing is served.
         max_age_s: Seconds that caches may keep an answer.
         lake: Where reasons that are not published are computed from; None: nowhere.
     """
 
     folder: Path
+    keys: Path
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 1
@@ -59,6 +62,7 @@ class ApiConfig:
             **{
                 **found,
                 "folder": Path(found["folder"]),
+                "keys": Path(found["keys"]),
                 "cors_origins": tuple(found["cors_origins"]),
                 "lake": None if found["lake"] is None else LakeConfig(**found["lake"]),
             }

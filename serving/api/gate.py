@@ -31,7 +31,10 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = frozenset({b"/healthz", b"/readyz"})
-"""Answered without a key and uncounted: a load balancer asks them."""
+"""Answered without a key and without a limit: a load balancer asks them."""
+
+LOGGED_BYTES = 500
+"""Of the path of a request that failed: a name may have 10 kB."""
 
 _SAFE = ":@!$&'()*+,;=-._~"
 _log = logging.getLogger("assay.api")
@@ -72,11 +75,10 @@ class Gate:
                 if scope["method"] == "GET"
                 else None
             )
-        except ProblemError as error:
-            await _send_problem(send, error.problem, is_head)
-            self._metrics.observe(
-                "refused", _method(scope), error.problem.status, time.perf_counter() - began
-            )
+        except Exception as error:  # noqa: BLE001 - the boundary: logged, not sent to the client
+            problem = _problem_of(error, scope, raw_path)
+            await _send_problem(send, problem, is_head)
+            self._metrics.observe("refused", _method(scope), problem.status, time.perf_counter() - began)
             return
         if quick is not None:
             status, response_headers, body = quick
@@ -133,26 +135,20 @@ class Gate:
     ) -> None:
         """Answer by a route, within the limits of size and time; whatever goes wrong becomes a problem."""
         config = self._service.config
+        limit = asyncio.timeout(config.time_limit_s)
         try:
-            async with asyncio.timeout(config.time_limit_s):
+            async with limit:
                 scope["path"] = _canonical(raw_path)
                 scope["raw_path"] = scope["path"].encode()
                 if scope["method"] == "HEAD":
                     scope["method"] = "GET"
                 body = await _read_body(receive, headers, config.max_body_bytes)
                 await self._app(scope, _replay(body, receive), response)
-        except ProblemError as error:
-            problem = error.problem
-        except TimeoutError:
-            problem = Problem(
-                "timeout",
-                f"expected the request to take at most {config.time_limit_s:g} s, it took longer; ask for less at once",
-            )
         except _ClientGoneError:
             return
-        except Exception:  # noqa: BLE001 - the boundary: logged, not sent to the client
-            _log.exception("a request failed")
-            problem = internal_problem()
+        except Exception as error:  # noqa: BLE001 - the boundary: logged, not sent to the client
+            is_late = limit.expired() and isinstance(error, TimeoutError)
+            problem = _too_late(config.time_limit_s) if is_late else _problem_of(error, scope, raw_path)
         else:
             return
         if not response.status:
@@ -241,6 +237,21 @@ def _unauthorized(found: str) -> Problem:
         "unauthorized",
         f"{found}; send one as `Authorization: Bearer …`, `assay api keys create` on the server makes it",
         headers={"www-authenticate": "Bearer"},
+    )
+
+
+def _problem_of(error: Exception, scope: Scope, raw_path: bytes) -> Problem:
+    """What leaves of an error. One that no request should meet is logged, with the request and where it came from."""
+    if isinstance(error, ProblemError):
+        return error.problem
+    _log.error("%s %r failed", _method(scope), raw_path[:LOGGED_BYTES], exc_info=error)
+    return internal_problem()
+
+
+def _too_late(limit_s: float) -> Problem:
+    return Problem(
+        "timeout",
+        f"expected the request to take at most {limit_s:g} s, it took longer; ask for less at once",
     )
 
 

@@ -12,11 +12,17 @@ import hashlib
 import json
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock
+
+from serving.store.files import FOLDER as STORE_FOLDER
+
+FOLDER = "api"
+"""Folder of the keys within a home. Not that of the store: who deletes a store to publish it again keeps the keys."""
 
 FILE = "api-keys.json"
 PREFIX = "assay_"
@@ -48,10 +54,10 @@ class ApiKey:
 
 
 class KeyFile:
-    """The keys of a store, in one file that only its owner can read. Changes are seen by running servers at once.
+    """The keys of a home, in one file that only its owner can read. Changes are seen by running servers at once.
 
     Args:
-        folder: Folder of the store.
+        folder: Folder of the keys; made with the first key.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -120,7 +126,7 @@ class KeyFile:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def _changing(self) -> _Changing:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return _Changing(self)
 
     def _write(self, keys: list[ApiKey]) -> None:
@@ -149,6 +155,17 @@ class _Changing:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+def keys_folder(home: Path) -> Path:
+    """The folder of a home's keys. A file that an earlier version kept beside the store is moved there first."""
+    folder, earlier = home / FOLDER, home / STORE_FOLDER
+    if (earlier / FILE).exists() and not (folder / FILE).exists():
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileNotFoundError):  # another process has just moved it
+            (earlier / FILE).replace(folder / FILE)
+        (earlier / f"{FILE}.lock").unlink(missing_ok=True)
+    return folder
 
 
 def digest_of(text: str) -> str:

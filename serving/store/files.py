@@ -20,6 +20,9 @@ from pathlib import Path
 from serving.store.errors import StoreDamagedError, StoreFormatError, StoreMissingError
 from serving.store.schema import FORMAT
 
+FOLDER = "serving"
+"""Folder of the store within a home."""
+
 POINTER = "current.json"
 KEPT_VERSIONS = 3
 """The current version and the two before it: a reader that is slow to notice a swap finds its file."""

@@ -33,9 +33,6 @@ from serving.store.version_writer import VersionWriter
 STALE_AFTER_S = 26 * 3600.0
 """Service level `estimates_fresh`: 26 hours."""
 
-FOLDER = "serving"
-"""Folder of the store within a home."""
-
 
 @dataclass(frozen=True)
 class PublicationConfig:
@@ -209,7 +206,7 @@ def _lag_s(con: duckdb.DuckDBPyConnection, market_time: datetime) -> float:
         """
         select greatest(epoch(
             least((select max(covered_until) from marts.dim_collections), $now::timestamp)
-            - (select max(as_of) from predictions.token_estimates)
+            - (select max(as_of) from predictions.token_estimates where estimate_eth is not null)
         ), 0)
         """,
         {"now": market_time},

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.real_data import CASES
 from lake.config import LakeConfig
 from lake.connection import Lake
 from orchestration.definitions import open_location
@@ -35,10 +35,7 @@ from sources.protocol import SourceError
 
 pytestmark = [pytest.mark.golden, pytest.mark.slow]
 
-_DATA = (
-    Path(os.environ.get("ASSAY_TEST_DATA", Path(__file__).parents[2] / ".." / "shared" / "data")) / "cases"
-)
-_CASES = sorted(path.parent for path in _DATA.glob("*/expect.json"))
+_CASES = sorted(path.parent for path in CASES.glob("*/expect.json"))
 _OWN_RATES = {"rates_weth_only"}
 _PATTERN = {"exchange_rates": "rates", "token_traits": "traits"}
 _SEPARATOR = " | "
@@ -133,7 +130,7 @@ def _run(cases: list[dict[str, pa.Table]], folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def checker() -> ModuleType:
     """The shared program, as a module."""
-    spec = importlib.util.spec_from_file_location("check_cases", _DATA / "check_cases.py")
+    spec = importlib.util.spec_from_file_location("check_cases", CASES / "check_cases.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

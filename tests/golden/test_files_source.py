@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.real_data import BUNDLE
 from sources.contract import RAW_TABLES
 from sources.files.source import FilesSource
+from tests.homes import real_bundle
 
 pytestmark = pytest.mark.golden
-
-_DATA = Path(os.environ.get("ASSAY_TEST_DATA", Path(__file__).parents[2] / ".." / "shared" / "data")) / "nft"
 
 
 @pytest.fixture(scope="module")
 def bundle() -> FilesSource:
-    if not (_DATA / "sales.parquet").exists():
-        pytest.skip("the real data bundle is not here: set ASSAY_TEST_DATA to the folder that holds nft/")
-    return FilesSource(_DATA)
+    return FilesSource(real_bundle())
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +40,7 @@ def test_rows_in_files_are_rows_emitted_plus_rejected(
     reports = bundle.inventory()
     for report in reports:
         if report.table is not None:
-            assert report.rows == pq.read_metadata(_DATA / report.file).num_rows
+            assert report.rows == pq.read_metadata(BUNDLE / report.file).num_rows
             assert report.rows == report.emitted + report.rejected
     ignored = {r.file for r in reports if r.table is None}
     assert ignored == {"holdings.parquet", "portfolios_2022-05-01.parquet"}
@@ -75,7 +71,7 @@ def test_what_is_refused_and_why(tables: dict[str, tuple[pa.Table, pa.Table]]) -
 def test_zero_prices_are_kept_as_facts(tables: dict[str, tuple[pa.Table, pa.Table]]) -> None:
     sales = tables["sales"][0]
     expected = duckdb.sql(
-        f"""select count(*) from read_parquet('{_DATA / "sales.parquet"}')
+        f"""select count(*) from read_parquet('{BUNDLE / "sales.parquet"}')
         where price_native = 0 and currency in ('ETH', 'ETH?', 'WETH', 'WETH?', 'USDC')"""
     ).fetchone()
     kept = duckdb.sql("select count(*) from sales where price_native = 0 and chain = 'ethereum'").fetchone()

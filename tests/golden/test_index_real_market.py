@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import duckdb
 import numpy as np
 import pytest
 
 from ml.index.update import update_index
+from tests.homes import real_bundle
 from tests.unit.ml.features.market import make_listings, write_marts
-
-DATA = Path(os.environ.get("ASSAY_TEST_DATA", Path(__file__).parents[2].parent / "shared" / "data")) / "nft"
 
 
 @pytest.mark.golden
-@pytest.mark.skipif(not DATA.is_dir(), reason="needs the real market bundle (ASSAY_TEST_DATA)")
 def test_median_error_on_real_collections() -> None:
     """Measured on all 69 collections with 200 clean sales: the index 13.6 % (median over collections), 11.6 % (all
     sales); the median of the last five 14.3 % and 12.4 %. The bounds leave room for other data vintages."""
-    con = duckdb.connect()
+    bundle, con = real_bundle(), duckdb.connect()
     sales = con.execute(
         f"""
         select
             cast(sale_id as varchar) as sale_id, collection, token_id, tx_hash, ts as event_time, ts as known_at,
             0.0 as time_uncertainty_s, price_eth
-        from '{DATA}/sales.parquet'
+        from '{bundle}/sales.parquet'
         where clean and ts_precision = 'second' and ts is not null
         qualify count(*) over (partition by collection) between 200 and 3000
         """
@@ -34,7 +29,7 @@ def test_median_error_on_real_collections() -> None:
     traits = con.execute(
         f"""
         select collection, token_id, trait_type as type, string_agg(trait_value, '|' order by trait_value) as value
-        from '{DATA}/traits.parquet'
+        from '{bundle}/traits.parquet'
         where collection in (select distinct collection from sales)
         group by all
         """

@@ -104,7 +104,7 @@ def test_reasons_add_up_to_the_published_estimate_computed_on_demand_and_publish
     edition = SqliteStore(tmp_path).current()
     best = json.loads(edition.collections("value", True, None, 1)[0][2])["collection"]
     (number,) = (found.id for found in edition.resolve(best, "name"))
-    asked = ApiConfig(folder / "serving", lake=_lake(folder).config, time_limit_s=300.0)
+    asked = ApiConfig(folder / "serving", folder / "api", lake=_lake(folder).config, time_limit_s=300.0)
     with TestClient(build_app(asked)) as client:
         for token in edition.tokens(number, TokenQuery(by="value", descending=True, limit=5)):
             published = json.loads(edition.explanation(number, token.token))

@@ -39,6 +39,8 @@ def print_summary(summary: RunSummary, console: Console | None = None) -> None:
             "\nNext: ",
             ("make ui", "bold"),
             " (asset graph, plots, checks) · ",
+            ("make serve", "bold"),
+            " (API) · ",
             ("docs/tutorial.md", "bold"),
             f" · home {summary.home}",
         )

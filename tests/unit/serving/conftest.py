@@ -33,7 +33,7 @@ def client_of() -> Callable[..., TestClient]:
     """Make a client of an API over a folder, an hour after publication."""
 
     def make(folder: Path, now: float = PUBLISHED + 3600, **settings: object) -> TestClient:
-        config = ApiConfig(folder, **{"anonymous_limit": "", **settings})  # type: ignore[arg-type]
+        config = ApiConfig(folder, **{"keys": folder.parent / "api", "anonymous_limit": "", **settings})  # type: ignore[arg-type]
         # What a client would not see must not be raised past it.
         return TestClient(build_app(config, clock=lambda: now), raise_server_exceptions=False)  # type: ignore[arg-type]
 

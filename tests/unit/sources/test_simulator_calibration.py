@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from benchmarks.simulator_calibration import compare, lines, market, statistics
 from sources.files.source import FilesSource
 from sources.simulator.source import SimulatorSource, open_simulator
-
-_DATA = Path(os.environ.get("ASSAY_TEST_DATA", Path(__file__).parents[3] / ".." / "shared" / "data")) / "nft"
+from tests.homes import real_bundle
 
 
 def test_statistics_of_a_market_too_small_to_have_them_are_missing_not_zero(
@@ -27,9 +23,7 @@ def test_statistics_of_a_market_too_small_to_have_them_are_missing_not_zero(
 @pytest.mark.slow
 def test_the_simulator_is_calibrated_to_the_real_bundle() -> None:
     """Bounds set 2026-11 from the comparison with 200 collections, about twice the distance measured then."""
-    if not (_DATA / "sales.parquet").exists():
-        pytest.skip("the real data bundle is not here: set ASSAY_TEST_DATA to the folder that holds nft/")
-    real = market(FilesSource(_DATA))
+    real = market(FilesSource(real_bundle()))
     simulated = market(open_simulator(collections=100, days=365))
     table = compare(real, simulated)
     found = {r["statistic"]: (r["real"], r["simulated"]) for r in table.to_pylist()}

@@ -19,7 +19,7 @@ def test_same_fit_gives_the_same_file_and_loads_back(tmp_path: Path) -> None:
     assert first == second != store.put_model(fitted(2))
     x = np.zeros((1, 3))
     assert store.get_model(first).predict(x) == fitted(1).predict(x)
-    assert not list(tmp_path.rglob(".incoming-*"))
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".cbm"}
 
 
 def test_missing_or_altered_file_is_refused(tmp_path: Path) -> None:

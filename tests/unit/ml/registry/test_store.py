@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from ml.registry import store
 from ml.registry.artifacts import ArtifactStore
 from ml.registry.champions import ChampionRegistry
 from ml.registry.store import prepare
@@ -57,11 +61,47 @@ def test_a_store_is_the_same_made_by_migrations_or_copied(tmp_path):
         assert [model.name for model in client.search_registered_models()] == [f"assay.{name}"]
 
 
-def test_where_nothing_can_be_kept_each_store_is_made_by_migrations(tmp_path):
-    (tmp_path / "no folder").write_text("")
-    prepare(f"sqlite:///{tmp_path}/mlflow.sqlite", tmp_path / "no folder" / "empty.sqlite")
+@pytest.mark.parametrize("unusable", ["a file/empty.sqlite", "a folder"])
+def test_where_nothing_can_be_kept_or_read_each_store_is_made_by_migrations(tmp_path, unusable):
+    (tmp_path / "a file").write_text("")
+    (tmp_path / "a folder").mkdir()
+    prepare(f"sqlite:///{tmp_path}/mlflow.sqlite", tmp_path / unusable)
     url = f"sqlite:///{tmp_path}/mlflow.sqlite"
     assert ChampionRegistry(url, ArtifactStore(tmp_path / "artifacts")).champions() == {}
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_the_kept_store_can_be_read_by_all_who_can_read_the_code_and_a_home_by_its_owner_only(tmp_path):
+    empty = tmp_path / "empty.sqlite"
+    before = os.umask(0o077)  # as `prepare_home` sets it
+    try:
+        prepare(f"sqlite:///{tmp_path}/mlflow.sqlite", empty)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(empty.stat().st_mode) == stat.S_IMODE(Path(store.__file__).stat().st_mode)
+    assert stat.S_IMODE((tmp_path / "mlflow.sqlite").stat().st_mode) == 0o600
+
+
+def test_two_starts_that_find_no_kept_store_both_work_and_keep_a_whole_one(tmp_path):
+    empty = tmp_path / "empty.sqlite"
+    prepares = (
+        "import sys; from pathlib import Path; from ml.registry.store import prepare; "
+        "prepare(sys.argv[1], Path(sys.argv[2]))"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", prepares, f"sqlite:///{tmp_path}/{name}.sqlite", str(empty)])
+        for name in ("first", "second")
+    ]
+    assert [process.wait() for process in started] == [0, 0]
+    # MLflow's indexes and constraints come in another order each time: statements are compared by their letters.
+    kept, first, second = (
+        sorted(sorted(statement) for statement in dump(tmp_path / f"{name}.sqlite"))
+        for name in ("empty", "first", "second")
+    )
+    assert kept == first == second
+    assert {path.name for path in tmp_path.iterdir() if path.suffix != ".sqlite"} <= {
+        f"{name}.sqlite-{end}" for name in ("first", "second") for end in ("wal", "shm")
+    }
 
 
 def dump(database):

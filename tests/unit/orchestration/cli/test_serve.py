@@ -33,7 +33,7 @@ def keys(*arguments: str, home: Path) -> str:
 
 def test_a_key_is_shown_once_listed_without_its_text_and_revoked(home: Path) -> None:
     made = json.loads(keys("create", "portfolio site", "--limit", "5/second", "--json", home=home))
-    file = KeyFile(home / "serving")
+    file = KeyFile(home / "api")
     assert file.find(made["key"]).limit == "5/second"
     listed = keys("list", home=home)
     assert made["id"] in listed
@@ -71,7 +71,7 @@ def test_settings_reach_the_api(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("ASSAY_API_CORS_ORIGINS", "https://a.example, https://b.example")
     monkeypatch.setenv("ASSAY_API_REFUSE_AFTER_H", "2")
     config = api_config(load_settings(home=home))
-    assert config.folder == home.resolve() / "serving"
+    assert (config.folder, config.keys) == (home.resolve() / "serving", home.resolve() / "api")
     assert (config.host, config.anonymous, config.refuse_after_s) == ("127.0.0.1", False, 7200)
     assert config.cors_origins == ("https://a.example", "https://b.example")
     assert type(config).from_json(config.to_json()) == config
@@ -96,4 +96,16 @@ def test_help_imports_no_server() -> None:
         "print(sorted({'fastapi', 'granian', 'limits', 'prometheus_client', 'starlette'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_settings_of_the_api_load_no_model_library(home: Path) -> None:
+    program = (
+        "import sys; from orchestration.cli.serve import api_config\n"
+        "from orchestration.settings import load_settings\n"
+        "api_config(load_settings(home=sys.argv[1]))\n"
+        "print(sorted({'catboost', 'dagster', 'mlflow', 'pandas'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, str(home)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

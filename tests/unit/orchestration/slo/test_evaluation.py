@@ -194,6 +194,19 @@ def lose(con, collection: str, reason: str) -> None:
     )
 
 
+def test_estimates_are_as_old_as_the_newest_value_and_without_any_there_is_no_data(con):
+    trade(con, 2)
+    assert status(con, "estimates_fresh").sample.value == 0
+    con.execute("update predictions.token_estimates set as_of = $1", [NOW - 31 * HOUR])
+    lose(con, "c0", "no_features")
+    con.execute("update predictions.token_estimates set as_of = $1 where estimate_eth is null", [NOW])
+    found = status(con, "estimates_fresh")
+    assert (found.sample.value, found.sample.good) == (30, 0), "the sources cover one hour less"
+    lose(con, "c1", "no_features")
+    found = status(con, "estimates_fresh")
+    assert (found.state, found.sample.value, found.sample.valid) == ("no_data", None, 0)
+
+
 def put_aside(con, collection: str, stage: str) -> None:
     con.execute("insert into ops.set_aside by name select $1 as stage, $2 as collection", [stage, collection])
 

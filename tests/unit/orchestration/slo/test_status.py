@@ -1,5 +1,6 @@
 """`assay status`: what it prints, its JSON, and its exit code."""
 
+import io
 import json
 from datetime import timedelta
 
@@ -57,6 +58,20 @@ def test_json_has_every_slo_with_its_numbers_and_the_exit_code_is_1_when_one_pag
     assert rows["online_mdape"]["state"] == "no_data"
     assert document["watermark"] == assay.as_of.isoformat()
     assert document["open_alerts"] is None
+
+
+@pytest.mark.parametrize("width", [80, 130])
+def test_every_name_is_whole_at_any_width(assay, width):
+    from rich.console import Console
+
+    from orchestration.slo.report import print_status, read_status
+
+    console = Console(width=width, record=True, file=io.StringIO())
+    with open_instance(assay.settings) as instance:
+        print_status(read_status(assay, instance), console)
+    shown = console.export_text()
+    assert all(slo.name in shown for slo in load_slos())
+    assert ("burn" in shown) is (width > 110)
 
 
 def test_the_exit_code_is_0_when_nothing_pages(assay):

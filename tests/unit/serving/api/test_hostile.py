@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,11 @@ from starlette.testclient import TestClient
 
 from serving.api.app import build_app
 from serving.api.config import ApiConfig
+from serving.api.keys import KeyFile
+from serving.store.documents import RISK
+from serving.store.files import read_pointer, sample_digest, write_pointer
 from tests.names import names
-from tests.unit.serving.market import PUBLISHED
+from tests.unit.serving.market import PUBLISHED, WHALE, Market
 
 INSIDE = ("Traceback", "sqlite", ".py", "site-packages", 'File "', "serving.")
 BODIES = ("/v1/estimates:batch", "/v1/portfolio:value")
@@ -28,9 +34,8 @@ BODIES = ("/v1/estimates:batch", "/v1/portfolio:value")
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_every_operation_keeps_to_its_description(folder: Path, mode: GenerationMode) -> None:
     """Requests as described and requests that are not, of every operation, checked by Schemathesis."""
-    app = build_app(
-        ApiConfig(folder, anonymous_limit="", max_body_bytes=50_000_000), clock=lambda: PUBLISHED + 60
-    )
+    config = ApiConfig(folder, folder.parent / "api", anonymous_limit="", max_body_bytes=50_000_000)
+    app = build_app(config, clock=lambda: PUBLISHED + 60)
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) == 14
@@ -134,32 +139,68 @@ def test_a_cursor_of_another_question_is_refused(client: TestClient) -> None:
         assert (response.status_code, response.json()["type"]) == (400, "urn:assay:problem:invalid-cursor")
 
 
-def test_an_error_of_ours_leaves_as_a_problem_without_its_inside(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
+def spoil_document(folder: Path, name: str) -> None:
+    """Put text that is no JSON into a published store, as an error in the publication would."""
+    pointer = read_pointer(folder)
+    file = folder / pointer.file
+    with closing(sqlite3.connect(file, isolation_level=None)) as con:
+        con.execute(
+            "update documents set body = cast('secret of the inside' as blob) where name = ?", (name,)
+        )
+    write_pointer(folder, replace(pointer, bytes=file.stat().st_size, digest=sample_digest(file)))
+
+
+def is_internal(response: Any) -> None:
+    assert (response.status_code, response.json()["type"]) == (500, "urn:assay:problem:internal")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert not any(word in response.text for word in (*INSIDE, "secret", "Error"))
+
+
+def test_an_error_of_ours_is_in_the_log_and_leaves_as_a_problem_without_its_inside(
+    market: Market, tmp_path: Path, client_of: Callable[..., TestClient], caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(*_: object) -> None:
-        raise RuntimeError("secret of the inside")
+    market.publish(tmp_path)
+    spoil_document(tmp_path, RISK)
+    whole_wallet = {"tokens": [{"collection": "Apes", "token_id": token} for token in ("1", "2")]}
+    with client_of(tmp_path) as client:
+        for ask, path in (
+            (lambda: client.post(BODIES[1], json=whole_wallet), BODIES[1]),
+            (lambda: client.get(f"/v1/wallets/{WHALE}"), f"/v1/wallets/{WHALE}"),
+        ):
+            caplog.clear()
+            is_internal(ask())
+            (record,) = caplog.records
+            assert path in record.getMessage()
+            assert "Traceback" in caplog.text
+            assert "JSONDecodeError" in caplog.text
+            assert "serving/views/portfolio.py" in caplog.text
+        assert client.get("/v1/tokens/Apes/1").status_code == 200
 
-    for name in ("serving.views.tokens.batch_answer", "serving.views.collections.collections_answer"):
-        monkeypatch.setattr(name, fail)
-    for response in (
-        client.get("/v1/collections"),
-        client.post(BODIES[0], json={"tokens": [{"collection": "a", "token_id": "1"}]}),
-    ):
-        assert response.status_code == 500
-        assert response.json()["type"] == "urn:assay:problem:internal"
-        assert "secret" not in response.text
 
-
-def test_a_request_that_takes_too_long_ends(
-    folder: Path, client_of: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+def test_an_error_before_the_route_is_one_too(
+    folder: Path, tmp_path: Path, client_of: Callable[..., TestClient], caplog: pytest.LogCaptureFixture
 ) -> None:
-    import time
+    """A limit in the file of keys that somebody edited by hand."""
+    edited, _ = KeyFile(tmp_path).create("me", limit="many")
+    good, _ = KeyFile(tmp_path).create("you")
+    with client_of(folder, keys=tmp_path) as client:
+        is_internal(client.get("/v1/tokens/Apes/1", headers={"x-api-key": edited}))
+        (record,) = caplog.records
+        assert "/v1/tokens/Apes/1" in record.getMessage()
+        assert "LimitError" in caplog.text
+        assert edited not in caplog.text
+        assert client.get("/v1/tokens/Apes/1", headers={"x-api-key": good}).status_code == 200
 
-    monkeypatch.setattr("serving.views.collections.collections_answer", lambda *_: time.sleep(1))
-    with client_of(folder, time_limit_s=0.1) as client:
-        response = client.get("/v1/collections")
-    assert (response.status_code, response.json()["type"]) == (503, "urn:assay:problem:timeout")
+
+def test_a_failed_request_cannot_write_lines_of_its_own_into_the_log(
+    folder: Path, tmp_path: Path, client_of: Callable[..., TestClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    edited, _ = KeyFile(tmp_path).create("me", limit="many")
+    with client_of(folder, keys=tmp_path) as client:
+        is_internal(client.get("/v1/tokens/%0aroot/" + "a" * 10_000, headers={"x-api-key": edited}))
+    message = caplog.records[0].getMessage()
+    assert "\n" not in message
+    assert len(message) < 600
 
 
 def test_web_pages_may_read_when_their_origin_is_listed(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
-from serving.api.keys import FILE, KeyFile, KeyFileError
+from serving.api.keys import FILE, KeyFile, KeyFileError, keys_folder
 from serving.api.limiting import Limiter, LimitError, parse_limit
 from tests.unit.serving.market import Market
 
@@ -20,17 +22,23 @@ PATHS = (
 
 @pytest.fixture
 def guarded(market: Market, tmp_path: Path) -> Path:
-    """A folder of its own, so that its keys are its own."""
-    market.publish(tmp_path)
-    return tmp_path
+    """A published store in a home of its own, so that its keys are its own."""
+    market.publish(tmp_path / "serving")
+    return tmp_path / "serving"
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyFile:
+    return KeyFile(tmp_path / "api")
 
 
 def bearer(text: str) -> dict[str, str]:
     return {"authorization": f"Bearer {text}"}
 
 
-def test_without_a_good_key_there_is_nothing(guarded: Path, client_of: Callable[..., TestClient]) -> None:
-    keys = KeyFile(guarded)
+def test_without_a_good_key_there_is_nothing(
+    guarded: Path, keys: KeyFile, client_of: Callable[..., TestClient]
+) -> None:
     good, _ = keys.create("me")
     revoked, made = keys.create("you")
     keys.revoke(made.id)
@@ -59,20 +67,22 @@ def test_without_a_good_key_there_is_nothing(guarded: Path, client_of: Callable[
 
 
 def test_a_key_that_is_revoked_stops_working_at_once(
-    guarded: Path, client_of: Callable[..., TestClient]
+    guarded: Path, keys: KeyFile, client_of: Callable[..., TestClient]
 ) -> None:
-    text, key = KeyFile(guarded).create("me")
+    text, key = keys.create("me")
     with client_of(guarded, anonymous=False) as client:
         assert client.get(PATHS[0], headers=bearer(text)).status_code == 200
-        KeyFile(guarded).revoke(key.id)
+        keys.revoke(key.id)
         assert client.get(PATHS[0], headers=bearer(text)).status_code == 401
-        other, _ = KeyFile(guarded).create("other")
+        other, _ = keys.create("other")
         assert client.get(PATHS[0], headers=bearer(other)).status_code == 200
 
 
-def test_a_revoked_key_is_worth_less_than_none(guarded: Path, client_of: Callable[..., TestClient]) -> None:
-    text, key = KeyFile(guarded).create("me")
-    KeyFile(guarded).revoke(key.id)
+def test_a_revoked_key_is_worth_less_than_none(
+    guarded: Path, keys: KeyFile, client_of: Callable[..., TestClient]
+) -> None:
+    text, key = keys.create("me")
+    keys.revoke(key.id)
     with client_of(guarded) as client:
         assert client.get(PATHS[0]).status_code == 200
         assert client.get(PATHS[0], headers=bearer(text)).status_code == 401
@@ -98,21 +108,56 @@ def test_an_unknown_id_and_a_broken_file_are_reported(tmp_path: Path) -> None:
             action()
 
 
+def test_who_deletes_the_store_keeps_the_keys(guarded: Path, keys: KeyFile, market: Market) -> None:
+    text, _ = keys.create("me")
+    shutil.rmtree(guarded)
+    market.publish(guarded)
+    assert KeyFile(keys_folder(guarded.parent)).find(text) is not None
+
+
+def test_keys_beside_the_store_are_moved_at_first_use(tmp_path: Path) -> None:
+    earlier, folder = tmp_path / "serving", tmp_path / "api"
+    (good, _), (bad, revoked) = KeyFile(earlier).create("me"), KeyFile(earlier).create("you")
+    KeyFile(earlier).revoke(revoked.id)
+    for _ in range(2):
+        found = KeyFile(keys_folder(tmp_path))
+        assert found.find(good) is not None
+        assert found.find(bad) is None
+    assert list(earlier.iterdir()) == []
+    assert (folder / FILE).stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_keys_that_come_back_beside_the_store_are_not_taken(tmp_path: Path) -> None:
+    """From a backup, in which a key may be good that was revoked since."""
+    text, key = KeyFile(tmp_path / "serving").create("me")
+    backup = (tmp_path / "serving" / FILE).read_bytes()
+    KeyFile(keys_folder(tmp_path)).revoke(key.id)
+    (tmp_path / "serving" / FILE).write_bytes(backup)
+    assert KeyFile(keys_folder(tmp_path)).find(text) is None
+
+
+def test_several_processes_that_move_the_keys_at_once_lose_none(tmp_path: Path) -> None:
+    text, _ = KeyFile(tmp_path / "serving").create("me")
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(keys_folder, [tmp_path] * 32))
+    assert all(KeyFile(folder).find(text) is not None for folder in folders)
+
+
 def test_with_a_broken_file_of_keys_no_key_is_good(
-    guarded: Path, client_of: Callable[..., TestClient]
+    guarded: Path, keys: KeyFile, client_of: Callable[..., TestClient]
 ) -> None:
-    text, _ = KeyFile(guarded).create("me")
+    text, _ = keys.create("me")
     with client_of(guarded, anonymous=False) as client:
         assert client.get(PATHS[0], headers=bearer(text)).status_code == 200
-        (guarded / FILE).write_text(json.dumps([{"id": 1}]))
+        (guarded.parent / "api" / FILE).write_text(json.dumps([{"id": 1}]))
         assert client.get(PATHS[0], headers=bearer(text)).status_code == 401
         assert client.get(PATHS[0], headers=bearer(text)).status_code == 401
 
 
 def test_who_asks_too_often_waits_and_others_do_not(
-    guarded: Path, client_of: Callable[..., TestClient]
+    guarded: Path, keys: KeyFile, client_of: Callable[..., TestClient]
 ) -> None:
-    keys = KeyFile(guarded)
     (one, _), (two, _), (own, _) = keys.create("one"), keys.create("two"), keys.create("own", "3/hour")
     with client_of(guarded, key_limit="2/hour", anonymous_limit="1/hour") as client:
 

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from serving.api.config import ApiConfig
+from serving.api.keys import KeyFile
 from tests.unit.serving.market import LONG_NAME, Market
 
 START = """
@@ -46,7 +47,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(folder: Path, **settings: object) -> Iterator[tuple[httpx.Client, subprocess.Popen]]:
-    config = ApiConfig(folder, port=free_port(), **{"anonymous_limit": "", **settings})
+    config = ApiConfig(folder, folder.parent / "api", port=free_port(), **{"anonymous_limit": "", **settings})
     process = subprocess.Popen([sys.executable, "-c", START, config.to_json()], stderr=subprocess.PIPE)
     client = httpx.Client(base_url=f"http://127.0.0.1:{config.port}", timeout=30)
     try:
@@ -101,6 +102,34 @@ def test_bytes_that_are_not_http_do_no_harm(changing: Market, tmp_path: Path) ->
             assert b"root:" not in answer
         assert client.get("/v1/tokens/Apes/1").status_code == 200
         assert process.poll() is None
+
+
+def test_an_error_of_ours_is_in_the_log_of_the_server(changing: Market, tmp_path: Path) -> None:
+    text, _ = KeyFile(tmp_path / "api").create("me", limit="edited by hand")
+    with serving(tmp_path / "store") as (client, process):
+        response = client.get("/v1/tokens/Apes/1", headers={"x-api-key": text})
+        assert (response.status_code, response.json()["type"]) == (500, "urn:assay:problem:internal")
+        assert "hand" not in response.text
+        process.send_signal(signal.SIGTERM)
+        log = process.communicate(timeout=20)[1].decode()
+    assert "GET b'/v1/tokens/Apes/1' failed" in log
+    assert "Traceback" in log
+    assert "LimitError" in log
+
+
+def test_a_client_that_stops_in_the_middle_of_its_request_is_answered_in_time(
+    changing: Market, tmp_path: Path
+) -> None:
+    head = b"POST /v1/estimates:batch HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"
+    with (
+        serving(tmp_path / "store", time_limit_s=0.5) as (client, _),
+        socket.create_connection(("127.0.0.1", client.base_url.port), timeout=20) as raw,
+    ):
+        raw.sendall(head)
+        assert client.get("/v1/tokens/Apes/1").status_code == 200
+        answer = raw.recv(100_000)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"urn:assay:problem:timeout" in answer
 
 
 def test_versions_swapped_under_load_give_no_failed_and_no_mixed_answer(

@@ -76,6 +76,18 @@ def test_writing_what_changed_gives_what_writing_everything_gives(changing: Mark
             assert carried[table] == whole[table], (number, table)
 
 
+def test_the_lag_is_that_of_the_newest_value_not_of_tokens_without_one(
+    changing: Market, tmp_path: Path
+) -> None:
+    changing.publish(tmp_path)
+    assert files.read_pointer(tmp_path).lag_s == 0
+    changing.change(
+        "update predictions.token_estimates set as_of = as_of - interval 2 day where estimate_eth is not null"
+    )
+    changing.publish(tmp_path)
+    assert files.read_pointer(tmp_path).lag_s == 2 * 86400
+
+
 def test_only_what_changed_is_written(changing: Market, tmp_path: Path) -> None:
     first = changing.publish(tmp_path)
     assert (first.rows["tokens"], first.rows["history"]) == (48, 40)
