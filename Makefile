@@ -6,6 +6,7 @@
 #   make run ARGS="--collections 20 --days 120"   options for the command behind a target
 #   make setup PYTHON=/path/to/python3.12         choose the interpreter
 #   make setup V=1                                show pip's output
+#   make test WORKERS=4                           test processes, 2 unless said otherwise
 
 VENV      := .venv
 BIN       := $(VENV)/bin
@@ -15,6 +16,7 @@ PREPARED  := dbt_project/target/.prepared
 LINTED_SQL := dbt_project/target/.linted
 UV        := $(VENV)/tools/bin/uv
 ARGS      ?=
+WORKERS   ?= 2
 PIP       := $(BIN)/python -m pip install --disable-pip-version-check $(if $(V),,-qq)
 
 # The first interpreter on PATH that is new enough and can make a virtual environment.
@@ -57,9 +59,9 @@ serve: $(PREPARED) ## Serve the published estimates over HTTP (Ctrl-C stops it)
 	@$(BIN)/assay serve $(ARGS)
 
 # One DuckDB thread per process: on tables this small a second one costs more than it gains. In the folders' order
-# the long tests come first, so that the two workers end at about the same time.
+# the long tests come first, so that the workers end at about the same time.
 test: $(PREPARED) ## Run every test (ARGS="-k lake" narrows it)
-	ASSAY_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	ASSAY_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 cases: $(PREPARED) ## Run Assay on small folders of files as people have them (ASSAY_TEST_DATA, or ../shared/data)
 	@cases="$${ASSAY_TEST_DATA:-../shared/data}/cases"; test -e "$$cases/check_cases.py" || { \
@@ -74,7 +76,7 @@ check: $(PREPARED) ## Run the quick unit tests and lint, for the inner loop (som
 	@$(MAKE) --no-print-directory -j 2 check-tests lint
 
 check-tests: $(PREPARED)
-	ASSAY_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests/unit -m "not slow" $(ARGS)
+	ASSAY_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/unit -m "not slow" $(ARGS)
 
 lint: lint-style lint-types lint-imports $(LINTED_SQL) ## Check style, types, SQL and the import rules; changes nothing
 

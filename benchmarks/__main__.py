@@ -139,11 +139,13 @@ def measure_watching(figures: Figures, scratch: Path, home: Path | None, sizes: 
         shutil.rmtree(made)
 
 
-def measure_answers(figures: Figures, scratch: Path, tokens: int) -> None:
+def measure_answers(
+    figures: Figures, scratch: Path, tokens: int, store: str, rate: int, seconds: int
+) -> None:
     """Publishing, and answering one token against a bare answer of the same bytes."""
-    from benchmarks.serving import measure_serving
+    from benchmarks.serving import Load, measure_serving
 
-    measure_serving(figures, scratch, tokens)
+    measure_serving(figures, scratch, tokens, store, Load(rate, seconds))
 
 
 def measure_noise_floor(figures: Figures, home: Path) -> None:
@@ -225,6 +227,11 @@ def main(
         ),
     ] = 40,
     serving_tokens: Annotated[int, typer.Option(help="Tokens of the store of the part `serving`.")] = 100_000,
+    serving_rate: Annotated[int, typer.Option(help="Requests a second to the servers of `serving`.")] = 1_000,
+    serving_seconds: Annotated[int, typer.Option(help="Seconds of that load.")] = 10,
+    serving_store: Annotated[
+        str, typer.Option(help="URL of an empty PostgreSQL database; `serving` compares a store in it.")
+    ] = "",
     as_json: Annotated[
         Path | None, typer.Option("--json", help="Also write the figures to this file.")
     ] = None,
@@ -254,7 +261,7 @@ def main(
         if Part.drift in parts:
             measure_drift(figures, scratch, drift_collections)
         if Part.serving in parts:
-            measure_answers(figures, scratch, serving_tokens)
+            measure_answers(figures, scratch, serving_tokens, serving_store, serving_rate, serving_seconds)
     if as_json:
         as_json.write_text(json.dumps({"machine": machine, "figures": figures.rows}, indent=1) + "\n")
 

@@ -19,12 +19,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import psutil
 
+from benchmarks import h2load
 from benchmarks.even_load import even_load, ready
 
 if TYPE_CHECKING:
@@ -32,24 +34,46 @@ if TYPE_CHECKING:
 
 COLLECTIONS = 200
 CALLS = 5_000
-RATE, SECONDS = 1_000, 10
+CLIENT = "h2load" if h2load.is_installed() else "in Python"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a server is asked: requests a second, for so many seconds."""
+
+    rate: int = 1_000
+    seconds: int = 10
+
+    def __str__(self) -> str:
+        return f"{self.rate:,} requests/s for {self.seconds} s"
+
+
 CHANGED = 0.01
 """Share of the collections that another day changes."""
 
 
-def measure_serving(figures: Figures, scratch: Path, tokens: int) -> None:
+def measure_serving(
+    figures: Figures, scratch: Path, tokens: int, store: str = "", load: Load | None = None
+) -> None:
     """Publications, calls of the application, and a server under load.
 
     Args:
         figures: Where the rows go.
         scratch: A folder of its own.
         tokens: Tokens of the store.
+        store: URL of an empty PostgreSQL database that is compared; empty: none.
+        load: What servers are asked.
     """
     folder = scratch / "serving"
     lake = made_up_lake(tokens)
     measure_publication(figures, lake, folder)
     measure_calls(figures, folder, tokens)
-    measure_server(figures, folder, tokens)
+    load = load or Load()
+    measure_server(figures, folder, tokens, load)
+    if store:
+        from benchmarks.serving_postgres import measure_postgres
+
+        measure_postgres(figures, folder, store, tokens, load)
 
 
 def made_up_lake(tokens: int) -> duckdb.DuckDBPyConnection:
@@ -75,10 +99,13 @@ def made_up_lake(tokens: int) -> duckdb.DuckDBPyConnection:
             estimate_eth * 1.3 as upper_80_eth, estimate_eth * 0.7 as lower_90_eth, estimate_eth * 1.5 as upper_90_eth,
             estimate_eth * 1.05 as expected_eth, 'pooled' as tier, 'B' as grade, collection || '@1' as model_version,
             '08ee34d5c918' as prior_version, timestamp '2026-01-10' as as_of,
-            timestamp '2026-01-09' as feature_watermark, 1 as snapshot_id, 0.4 as floor_eth
+            timestamp '2026-01-09' as feature_watermark, 1 as snapshot_id, 0.4 as floor_proxy_eth
         from range({tokens}) as r (i);
         insert into predictions.estimate_history by name
-        select * exclude (no_value_reason, feature_fingerprint, floor_eth, last_sale_eth)
+        select * exclude (
+            no_value_reason, feature_fingerprint, lowest_ask_eth, lowest_ask_at, live_asks, floor_proxy_eth,
+            last_sale_eth
+        )
         from predictions.token_estimates;
         insert into marts.fct_holdings by name
         select collection, token_id, printf('0x%040x', hash(token_id) % 100000) as owner, as_of as held_since
@@ -88,7 +115,7 @@ def made_up_lake(tokens: int) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def measure_publication(figures: Figures, lake: duckdb.DuckDBPyConnection, folder: Path) -> None:
+def measure_publication(figures: Figures, lake: duckdb.DuckDBPyConnection, location: Path | str) -> None:
     """Everything, then a day that changes some collections, then nothing."""
     from datetime import datetime
 
@@ -96,7 +123,7 @@ def measure_publication(figures: Figures, lake: duckdb.DuckDBPyConnection, folde
 
     def timed(day: int) -> tuple[float, Any]:
         began = time.perf_counter()
-        report = publish(lake, folder, datetime(2026, 1, day))  # noqa: DTZ001 - the lake's naive UTC
+        report = publish(lake, location, datetime(2026, 1, day))  # noqa: DTZ001 - the lake's naive UTC
         return time.perf_counter() - began, report
 
     whole, report = timed(10)
@@ -147,14 +174,14 @@ def measure_calls(figures: Figures, folder: Path, tokens: int) -> None:
     figures.add("  batch of 100 tokens, p99", f"{1e3 * seconds[98]:.1f} ms", "≤ 20 ms")
 
 
-def measure_server(figures: Figures, folder: Path, tokens: int) -> None:
+def measure_server(figures: Figures, folder: Path, tokens: int, load: Load) -> None:
     """Real servers one after the other, the bare one first and last, at the same even rate."""
-    paths = random_paths(tokens, RATE * SECONDS)
-    bare = [serve_and_load("bare", folder, paths)]
-    found = serve_and_load("api", folder, paths)
-    bare.append(serve_and_load("bare", folder, paths))
+    paths = random_paths(tokens, load.rate * load.seconds)
+    bare = [serve_and_load("bare", folder, paths, load)]
+    found = serve_and_load("api", folder, paths, load)
+    bare.append(serve_and_load("bare", folder, paths, load))
     middle = {name: (bare[0][name] + bare[1][name]) / 2 for name in bare[0]}
-    figures.add(f"server at {RATE} requests/s for {SECONDS} s: failed", f"{found['failed']:.0f}", "0")
+    figures.add(f"server at {load}, client {CLIENT}: failed", f"{found['failed']:.0f}", "0")
     figures.add("  CPU a request, bare ASGI answer in granian", f"{1e6 * middle['cpu']:.0f} µs")
     figures.add(
         "  CPU a request, one token",
@@ -238,18 +265,21 @@ async def batch_seconds(application: Any, bodies: list[bytes]) -> list[float]:
     return found
 
 
-def serve_and_load(kind: str, folder: Path, paths: list[bytes]) -> dict[str, float]:
-    """Start a server in a process of its own, send the requests at `RATE`, and look at what it took."""
+def serve_and_load(kind: str, location: Path | str, paths: list[bytes], load: Load) -> dict[str, float]:
+    """Start a server in a process of its own, send the requests at an even rate, and look at what it took."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "benchmarks.serving", kind, str(folder), str(port)]
-    process = subprocess.Popen(command, env={**os.environ, "BENCHMARK_FOLDER": str(folder)})
+    command = [sys.executable, "-m", "benchmarks.serving", kind, str(port)]
+    process = subprocess.Popen(command, env={**os.environ, "BENCHMARK_STORE": str(location)})
     try:
         asyncio.run(ready(port, paths[0]))
-        asyncio.run(even_load(port, paths[: RATE * 2], RATE))
+        asyncio.run(even_load(port, paths[: load.rate * 2], load.rate))
         before = server_usage(process.pid)
-        latencies, failed = asyncio.run(even_load(port, paths, RATE))
+        if h2load.is_installed():
+            latencies, failed = h2load.h2load(port, paths, load.rate, load.seconds)
+        else:
+            latencies, failed = asyncio.run(even_load(port, paths, load.rate))
         after = server_usage(process.pid)
     finally:
         process.terminate()
@@ -257,6 +287,7 @@ def serve_and_load(kind: str, folder: Path, paths: list[bytes]) -> dict[str, flo
     return {
         "cpu": (after[0] - before[0]) / len(paths),
         "memory": after[1],
+        "p50": sorted(latencies)[len(latencies) // 2] if latencies else float("nan"),
         "p99": sorted(latencies)[int(0.99 * len(latencies))] if latencies else float("nan"),
         "failed": float(failed),
     }
@@ -278,7 +309,7 @@ def make_bare() -> Any:
     from serving.api.app import build_app
     from serving.api.config import ApiConfig
 
-    folder = Path(os.environ["BENCHMARK_FOLDER"])
+    folder = Path(os.environ["BENCHMARK_STORE"])
     app = build_app(ApiConfig(folder, folder.parent / "api", anonymous_limit=""))
     body = asyncio.new_event_loop().run_until_complete(called(app, b"/v1/tokens/Collection%201/1"))
     return bare_application(body)
@@ -295,18 +326,25 @@ def serve_bare(port: int) -> None:
     ).serve()  # fmt: skip
 
 
-def serve_api(folder: Path, port: int) -> None:
+def serve_api(port: int) -> None:
     """The API as `assay serve` starts it, with a limit that is counted and never reached."""
     from serving.api.config import ApiConfig
     from serving.api.server import run
 
-    run(ApiConfig(folder, folder.parent / "api", port=port, anonymous_limit="1000000000/minute"))
+    location = os.environ["BENCHMARK_STORE"]
+    folder, url = (Path("none"), location) if "://" in location else (Path(location), "")
+    run(
+        ApiConfig(
+            folder,
+            folder.parent / "api",
+            port=port,
+            anonymous_limit="1000000000/minute",
+            store_url=url,
+        )
+    )
 
 
-_SERVERS: dict[str, Callable[[Path, int], None]] = {
-    "bare": lambda _, port: serve_bare(port),
-    "api": serve_api,
-}
+_SERVERS: dict[str, Callable[[int], None]] = {"bare": serve_bare, "api": serve_api}
 
 if __name__ == "__main__":
-    _SERVERS[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
+    _SERVERS[sys.argv[1]](int(sys.argv[2]))

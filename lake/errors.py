@@ -19,7 +19,7 @@ class UnknownSnapshotError(LakeError):
     """A snapshot was asked for that does not exist or has been expired."""
 
 
-class CatalogUrlError(LakeError):
+class CatalogUrlError(LakeError, ValueError):
     """The catalog address is of a kind this lake cannot open."""
 
 

@@ -158,6 +158,12 @@ STEPS: tuple[Step, ...] = (
         "has its collection and token in it.",
         _several_sources,
     ),
+    Step(
+        5,
+        "What was called the floor was a percentile of old sales: the floor is now the lowest live ask, its proxy is "
+        "moved to the time of the estimate, and both are computed again with every estimate.",
+        drop_columns("predictions.token_estimates", "floor_eth"),
+    ),
 )
 
 

@@ -38,8 +38,15 @@ class PostgresAddress:
     password: str | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, url: str) -> PostgresAddress:
+    def of(
+        cls, url: str, what: str = "The lake's catalog address", setting: str = "ASSAY_CATALOG_URL"
+    ) -> PostgresAddress:
         """Read a URL. No message shows any part of it: what is wrong with it may be the password.
+
+        Args:
+            url: The URL.
+            what: What it is the address of, for messages.
+            setting: The setting that has it, for messages.
 
         Raises:
             CatalogUrlError: It is not a PostgreSQL URL, or one whose password ends before it should.
@@ -47,17 +54,16 @@ class PostgresAddress:
         scheme, separator, rest = url.partition("://")
         if not separator or scheme not in SCHEMES:
             raise CatalogUrlError(
-                "The lake's catalog address must start with postgresql:// (or be left out for SQLite). Correct "
-                "ASSAY_CATALOG_URL and start again."
+                f"{what} must start with postgresql:// (or be left out for SQLite). Correct {setting} and start again."
             )
         before, _, query = rest.partition("?")
         userinfo, at, address = before.rpartition("@")
         hosts, _, database = address.partition("/")
         if "@" in query or set("/@") & set(userinfo) or userinfo.count(":") > 1:
-            raise CatalogUrlError(f"The lake's catalog address cannot be read: {_EXPECTED}.")
-        given = dict(_pairs(query))
+            raise CatalogUrlError(f"{what} cannot be read: {_EXPECTED}.")
+        given = dict(_pairs(query, what))
         user, colon, password = userinfo.partition(":")
-        parts = [_host_and_port(host) for host in hosts.split(",")]
+        parts = [_host_and_port(host, what) for host in hosts.split(",")]
         parameters = {
             "user": unquote(user) if at else "",
             "host": ",".join(host for host, _ in parts),
@@ -68,7 +74,7 @@ class PostgresAddress:
         secret = parameters.pop("password", unquote(password) if colon else None)
         if "sslpassword" in parameters or "\0" in (secret or ""):
             raise CatalogUrlError(
-                "The lake's catalog address has an sslpassword or a zero byte; expected neither. Use a client key "
+                f"{what} has an sslpassword or a zero byte; expected neither. Use a client key "
                 "without a password, which only its owner can read."
             )
         return cls({name: value for name, value in parameters.items() if value}, secret or None)
@@ -102,21 +108,21 @@ class PostgresAddress:
         return [*self.secret_sql(), f"attach {quoted(self.dsn(**more))} as {alias} ({', '.join(chosen)})"]
 
 
-def _pairs(query: str) -> list[tuple[str, str]]:
+def _pairs(query: str, what: str) -> list[tuple[str, str]]:
     pairs = []
     for pair in filter(None, query.split("&")):
         name, equals, value = pair.partition("=")
         if not equals:
-            raise CatalogUrlError(f"The lake's catalog address cannot be read after its ?: {_EXPECTED}.")
+            raise CatalogUrlError(f"{what} cannot be read after its ?: {_EXPECTED}.")
         pairs.append((unquote(name), unquote(value)))
     return pairs
 
 
-def _host_and_port(text: str) -> tuple[str, str]:
+def _host_and_port(text: str, what: str) -> tuple[str, str]:
     """A host, which may be an IPv6 address in brackets or a percent-encoded folder of a socket, and its port."""
     host, colon, port = text.rpartition(":") if ":" in text.rpartition("]")[2] else (text, "", "")
     if colon and not port.isdigit() and port:
-        raise CatalogUrlError(f"The lake's catalog address has no number for a port: {_EXPECTED}.")
+        raise CatalogUrlError(f"{what} has no number for a port: {_EXPECTED}.")
     return unquote(host.removeprefix("[").removesuffix("]")), port
 
 

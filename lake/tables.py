@@ -29,6 +29,7 @@ _ARROW: dict[str, pa.DataType] = {
     "double": pa.float64(),
     "date": pa.date32(),
     "timestamp": pa.timestamp("us"),
+    "decimal(38,0)": pa.decimal128(38, 0),
 }
 _SQL = {str(arrow): name for name, arrow in _ARROW.items()}
 

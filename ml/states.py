@@ -31,6 +31,26 @@ class NoValue(StrEnum):
     UNKNOWN_TOKEN = "unknown_token"
 
 
+class Basis(StrEnum):
+    """Whether and how the cost of a lot is known (`marts.fct_acquisitions`, `predictions.realized_gains`)."""
+
+    KNOWN = "known"
+    MINTED = "minted"
+    # Moved between wallets of one owner: cost and date go along. Not in the marts, which know no owners.
+    CARRIED = "carried"
+    AIRDROPPED = "airdropped"
+    UNKNOWN = "unknown"
+
+
+class LotMethod(StrEnum):
+    """Which lot a disposal takes units from, where a token has several units."""
+
+    FIFO = "fifo"
+    LIFO = "lifo"
+    HIFO = "hifo"
+    AVERAGE = "average"
+
+
 class Action(StrEnum):
     """What was decided about a model (`ops.decision_log`)."""
 

@@ -17,6 +17,7 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
+from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import (
@@ -24,9 +25,6 @@ from dagster._core.storage.sqlite_storage import (
 )
 from dagster._core.storage.sqlite_storage import (
     _event_logs_directory as event_logs_directory,
-)
-from dagster._core.storage.sqlite_storage import (
-    _schedule_directory as schedule_directory,
 )
 from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
 from dagster._utils.schedules import schedule_execution_time_iterator
@@ -46,12 +44,12 @@ __all__ = [
     "ScheduleInstigatorData",
     "SensorInstigatorData",
     "SqliteEventLogStorage",
+    "SqliteRunStorage",
     "SqliteScheduleStorage",
     "TickData",
     "TickStatus",
     "deserialize_value",
     "event_logs_directory",
-    "schedule_directory",
     "schedule_execution_time_iterator",
     "serialize_value",
 ]

@@ -6,6 +6,7 @@ the subjects).
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -33,6 +34,8 @@ from orchestration.monitoring.assets import MONITORING_ASSETS
 from orchestration.monitoring.checks import DRIFT
 from orchestration.monitoring.drift_assets import DRIFT_ASSETS
 from orchestration.monitoring.jobs import monitor
+from orchestration.portfolio.assets import PORTFOLIO_ASSETS
+from orchestration.portfolio.checks import PORTFOLIO
 from orchestration.predictions.assets import PREDICTION_ASSETS
 from orchestration.predictions.checks import PREDICTIONS
 from orchestration.predictions.jobs import publish, score
@@ -51,6 +54,7 @@ CHECK_GROUPS: dict[str, tuple[Check, ...]] = {
     "checks_of_features": FEATURES,
     "checks_of_models": MODELS,
     "checks_of_predictions": PREDICTIONS,
+    "checks_of_portfolios": PORTFOLIO,
     # Apart, so that drift that fails keeps no check of a service level from being made.
     "checks_of_drift": DRIFT,
     "checks_of_service_levels": SERVICE_LEVELS,
@@ -73,8 +77,9 @@ JOBS: list[Any] = [
 ]
 
 
+@cache
 def build_assets() -> list[Any]:
-    """Every asset, with the freshness policies that SLOs give them."""
+    """Every asset, with the freshness policies that SLOs give them. They know no home, so all homes share them."""
     return with_freshness(
         [
             *RAW_ASSETS,
@@ -83,6 +88,7 @@ def build_assets() -> list[Any]:
             *MODEL_ASSETS,
             *TUNING_ASSETS,
             *PREDICTION_ASSETS,
+            *PORTFOLIO_ASSETS,
             lake_maintenance,
             *SLO_ASSETS,
             *MONITORING_ASSETS,
@@ -92,8 +98,9 @@ def build_assets() -> list[Any]:
     )
 
 
+@cache
 def build_checks() -> list[dg.AssetChecksDefinition]:
-    """Every check, a group per subject."""
+    """Every check, a group per subject; shared like the assets."""
     return [check_group(name, checks) for name, checks in CHECK_GROUPS.items()]
 
 

@@ -101,6 +101,15 @@ def existing_home(settings: Settings) -> Path:
     return prepare_home(settings)
 
 
+def store_location(settings: Settings) -> Path | str:
+    """Where estimates are published to and served from: a folder of the home, or a PostgreSQL URL."""
+    from serving.store.files import FOLDER
+
+    if settings.serving_store is not None:
+        return settings.serving_store.get_secret_value()
+    return settings.home_path / FOLDER
+
+
 def _check_market(path: Path, settings: Settings) -> None:
     held = json.loads(path.read_text()) if path.exists() else settings.market
     differing = {k: (held.get(k), v) for k, v in settings.market.items() if held.get(k) != v}

@@ -13,11 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lake.config import LakeConfig
-from lake.errors import CatalogUrlError
 from lake.postgres import PostgresAddress
 from orchestration.clock import naive_utc
 from orchestration.output.masking import learn_secret
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
     from sources.configuration import SourceConfig
 
 PREFIX = "ASSAY_"
-# Read by the test suite only, to find the real market data.
-TEST_VARIABLES = frozenset({"ASSAY_TEST_DATA"})
+# Read by the test suite only, to find the real market data and the packages of a node.
+TEST_VARIABLES = frozenset({"ASSAY_TEST_DATA", "ASSAY_TEST_CHAIN"})
 
 
 DEFAULT_HOME = ".assay"
@@ -39,7 +38,7 @@ SOURCES_FILE = "sources.yaml"
 """In a home: the sources that `assay sources` has put there."""
 
 # Settings that describe the only source of a home; a file of sources replaces them.
-_ONE_SOURCE = ("source", "data_dir", "collections", "days", "seed", "faults")
+_ONE_SOURCE = ("source", "data_dir", "contracts", "start", "collections", "days", "seed", "faults")
 
 
 class SettingsError(ValueError):
@@ -63,9 +62,21 @@ class Settings(BaseSettings):
     sources: Path | None = Field(
         None, description="YAML file that lists several sources (docs/how-to/several-sources.md)"
     )
-    source: str = Field("simulator", description="the only source of market data: simulator or files")
+    source: str = Field(
+        "simulator", description="the only source of market data: simulator, files or ethereum"
+    )
     data_dir: Path | None = Field(
         None, description="folder of CSV, TSV, JSON or Parquet files, for source=files"
+    )
+    rpc_urls: SecretStr | None = Field(
+        None,
+        description="comma-separated addresses of Ethereum nodes, the preferred first, for source=ethereum",
+    )
+    contracts: str | None = Field(
+        None, description="comma-separated addresses of the watched contracts, for source=ethereum"
+    )
+    start: str | None = Field(
+        None, description="first day (ISO 8601) or block that is read, for source=ethereum"
     )
     collections: int = Field(60, ge=1, le=10_000, description="simulator: number of collections")
     days: int = Field(365, ge=1, le=3_650, description="simulator: days of history")
@@ -138,6 +149,17 @@ class Settings(BaseSettings):
         description="collections, the most valuable first, whose best tokens are published with reasons; about "
         "half a second of CPU each",
     )
+    publish_asked: int = Field(
+        20,
+        ge=0,
+        le=1_000,
+        description="tokens whose reasons were asked for most, which are published with reasons; about half a second "
+        "of CPU for each of their collections",
+    )
+    serving_store: SecretStr | None = Field(
+        None,
+        description="PostgreSQL URL of the published store (postgresql://…); default files under the home",
+    )
     api_host: str = Field("127.0.0.1", description="address that assay serve binds")
     api_port: int = Field(8000, ge=1, le=65_535, description="port that assay serve binds")
     api_workers: int = Field(1, ge=1, le=64, description="processes of assay serve that answer")
@@ -162,6 +184,10 @@ class Settings(BaseSettings):
     api_refuse_after_h: float = Field(
         720, gt=0, description="hours of age beyond which the API answers nothing rather than old values"
     )
+    api_expected: bool = Field(
+        False,
+        description="judge the API as down also after it was stopped; otherwise only after it has crashed",
+    )
     enable_schedules: bool = Field(False, description="turn on all schedules and sensors")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
         "CRITICAL",
@@ -173,14 +199,13 @@ class Settings(BaseSettings):
     def _naive_utc(cls, value: datetime | None) -> datetime | None:
         return None if value is None else naive_utc(value)
 
-    @field_validator("catalog_url")
+    @field_validator("catalog_url", "serving_store")
     @classmethod
-    def _catalog_is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+    def _address_is_postgres(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        what = "lake's catalog" if info.field_name == "catalog_url" else "published store's"
+        setting = f"{PREFIX}{info.field_name}".upper()
         if value is not None:
-            try:
-                PostgresAddress.of(value.get_secret_value())
-            except CatalogUrlError as error:
-                raise ValueError(str(error)) from error
+            PostgresAddress.of(value.get_secret_value(), f"The {what} address", setting)
         return value
 
     @field_validator("deadman_url")

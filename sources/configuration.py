@@ -1,22 +1,23 @@
 """Which sources a home has, and what is set for each of them.
 
-Here: the settings of each kind of source, and the file `sources.yaml` that lists several. Not here: reading a source,
-or which sources a home already holds (`orchestration.ingestion.configured`).
+Here: the kinds of source with their settings, and the file `sources.yaml` that lists several. Not here: reading a
+source, or which sources a home already holds (`orchestration.ingestion.configured`).
 
-A new kind of source is one class here, in `KINDS`; nothing outside `sources` asks for a kind.
+A new kind of source is one class of settings in `KINDS`; nothing outside `sources` asks for a kind.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
+from sources.ethereum.settings import EthereumConfig
 from sources.protocol import Source, SourceError
+from sources.source_settings import SourceConfig
 
 
 class SourcesFileError(SourceError):
@@ -33,55 +34,6 @@ class SourceSettingError(SourceError):
     def __init__(self, setting: str, message: str) -> None:
         super().__init__(message)
         self.setting = setting
-
-
-class SourceConfig(BaseModel, ABC):
-    """What every source has.
-
-    Attributes:
-        kind: The adapter that reads it.
-        name: Its name in the home. It is kept with every row (`delivered_by`).
-        priority: 1 is preferred: of several reports of one sale, that of the smallest number counts.
-        fresh_within_h: Hours that it may be behind the newest source; None: not judged.
-        quarantine_limit: Share of its rows that may be refused; None: as the SLO `quarantine_rate` says.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    kind: str
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
-    priority: int = Field(1, ge=1, le=1000)
-    fresh_within_h: float | None = Field(None, gt=0)
-    quarantine_limit: float | None = Field(None, ge=0, le=1)
-
-    append_only: ClassVar[bool] = False
-    """Whether it never changes a day that it has delivered."""
-    home: ClassVar[str] = ".assay"
-    """Folder of a home that has this source alone, unless the user names one."""
-    grows: ClassVar[tuple[str, ...]] = ()
-    """Settings that may change without making it another market."""
-
-    @property
-    def options(self) -> dict[str, str | int]:
-        """The settings of its kind, as they are kept."""
-        own = set(type(self).model_fields) - set(SourceConfig.model_fields)
-        return {name: _plain(getattr(self, name)) for name in type(self).model_fields if name in own}
-
-    @property
-    def identity(self) -> dict[str, str | int]:
-        """What fixes its data: with another identity it is another source."""
-        return {name: value for name, value in self.options.items() if name not in self.grows}
-
-    @abstractmethod
-    def open(self, cache: Path) -> Source:
-        """The source.
-
-        Args:
-            cache: Folder for what it may keep between processes.
-
-        Raises:
-            SourceError: It cannot be opened.
-        """
 
 
 class FilesConfig(SourceConfig):
@@ -142,11 +94,11 @@ class SimulatedConfig(SourceConfig):
 
 
 KINDS: dict[str, type[SourceConfig]] = {
-    kind.model_fields["kind"].default: kind for kind in (SimulatedConfig, FilesConfig)
+    kind.model_fields["kind"].default: kind for kind in (SimulatedConfig, FilesConfig, EthereumConfig)
 }
 """The kinds of source by name."""
 
-_One = Annotated[SimulatedConfig | FilesConfig, Field(discriminator="kind")]
+_One = Annotated[SimulatedConfig | FilesConfig | EthereumConfig, Field(discriminator="kind")]
 _LIST = TypeAdapter(list[_One])
 
 
@@ -234,12 +186,6 @@ def _resolved(source: SourceConfig, folder: Path) -> SourceConfig:
         if isinstance(value := getattr(source, name), Path)
     }
     return source.model_copy(update=paths) if paths else source
-
-
-def _plain(value: object) -> str | int:
-    if isinstance(value, Path):
-        return str(value.expanduser().resolve())
-    return value if isinstance(value, int) else str(value)
 
 
 def _explain(error: ValidationError, where: str) -> str:

@@ -44,6 +44,12 @@ SHARED_CONTRACTS: tuple[SharedContract, ...] = (
     SharedContract("ethereum", "0x60f80121c31a0d46b5279700f9df786054aa5ee5", "rarible-721", by="name"),
 )
 
+
+def shared_contract(chain: str, address: str) -> SharedContract | None:
+    """The shared contract at an address (lower case); None for a contract with one collection."""
+    return next((c for c in SHARED_CONTRACTS if (c.chain, c.address) == (chain, address)), None)
+
+
 SAME_AS: dict[tuple[str, str], str] = {
     # Wrapped Cryptopunks hold one punk each, under the same number.
     ("ethereum", "0xb7f7f6c52f2e2fdb1963eab30438024864c313f6"): "0xb47e3cd837ddf8e4c57f05d70ab865de6e193bbb",

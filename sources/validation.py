@@ -47,6 +47,8 @@ REASONS: dict[str, str] = {
     "not_utf8": "bytes that are not UTF-8 text",
     "wrong_field_count": "a CSV line with more or fewer fields than the header",
     "unreadable_file": "a file that cannot be read at all",
+    "undecodable_log": "a log that does not hold what its event promises",
+    "no_single_price": "a trade without one price in one currency: a swap, several currencies, an unknown bid",
 }
 """Machine words used in `raw.quarantine.reason`."""
 

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -27,13 +28,18 @@ def _as_postgres_user(command: list[str]) -> list[str]:
 @contextmanager
 def server(password: str | None = None) -> Iterator[int]:
     """The port of a server on this machine with the user `assay`, who needs the password if there is one."""
+    with stoppable_server(password) as started:
+        yield started.port
+
+
+@contextmanager
+def stoppable_server(password: str | None = None) -> Iterator[Server]:
+    """The same, with the means to stop and start it."""
     initdb, pg_ctl = binary("initdb"), binary("pg_ctl")
     if initdb is None or pg_ctl is None:
-        pytest.skip(
-            "PostgreSQL's initdb and pg_ctl are not installed: the PostgreSQL catalog is not exercised."
-        )
+        pytest.skip("PostgreSQL's initdb and pg_ctl are not installed: PostgreSQL is not exercised.")
     if os.geteuid() == 0 and (shutil.which("runuser") is None or not _user_exists("postgres")):
-        pytest.skip("Running as root without a postgres user: the PostgreSQL catalog is not exercised.")
+        pytest.skip("Running as root without a postgres user: PostgreSQL is not exercised.")
     folder = Path(tempfile.mkdtemp(prefix="assay-pg-"))
     data, secret = folder / "data", folder / "password"
     secret.write_text(password or "")
@@ -43,23 +49,52 @@ def server(password: str | None = None) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    quiet = {"check": True, "capture_output": True, "text": True, "cwd": "/"}
     how = ["-A", "trust"] if password is None else ["-A", "scram-sha-256", f"--pwfile={secret}"]
-    subprocess.run(_as_postgres_user([initdb, "-D", str(data), *how, "-U", "assay"]), **quiet)
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-    # Its output goes to a file: an inherited pipe would stay open as long as the server runs.
     subprocess.run(
-        _as_postgres_user([pg_ctl, "-D", str(data), "-o", options, "-l", str(folder / "log"), "-w", "start"]),
+        _as_postgres_user([initdb, "-D", str(data), *how, "-U", "assay"]),
         check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        capture_output=True,
         cwd="/",
     )
+    started = Server(pg_ctl, folder, port)
+    started.start()
     try:
-        yield port
+        yield started
     finally:
-        subprocess.run(_as_postgres_user([pg_ctl, "-D", str(data), "-m", "immediate", "stop"]), **quiet)
+        started.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that a test may stop and start again.
+
+    Attributes:
+        pg_ctl: The program that does it.
+        folder: Its data, socket and log.
+        port: Where it listens.
+    """
+
+    pg_ctl: str
+    folder: Path
+    port: int
+
+    def start(self) -> None:
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} -c fsync=off"
+        # Its output goes to a file: an inherited pipe would stay open as long as the server runs.
+        self._control("-o", options, "-l", str(self.folder / "log"), "-w", "start")
+
+    def stop(self) -> None:
+        self._control("-m", "immediate", "stop", check=False)
+
+    def _control(self, *arguments: str, check: bool = True) -> None:
+        subprocess.run(
+            _as_postgres_user([self.pg_ctl, "-D", str(self.folder / "data"), *arguments]),
+            check=check,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+        )
 
 
 def _user_exists(name: str) -> bool:

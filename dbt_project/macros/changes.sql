@@ -30,6 +30,7 @@
         delete from {{ db }}.ops.dirty_collections;
         delete from {{ db }}.ops.dirty_entities;
         delete from {{ db }}.ops.dirty_tokens;
+        delete from {{ db }}.ops.dirty_positions;
         {% if since is none %}{{ everything_is_dirty() }}{% else %}{{ dirty_since(since + 1, now) }}{% endif %}
         commit;
     {%- endset -%}
@@ -42,7 +43,7 @@
     {%- set db = target.database -%}
     {%- set question -%}
         with watermark as (
-            select max(snapshot_id) as snapshot_id from {{ db }}.ops.mart_watermark
+            select max(snapshot_id) as snapshot_id from {{ db }}.ops.mart_watermark where rules = '{{ lot_rules() }}'
         ),
 
         first_readable as (
@@ -88,7 +89,7 @@
     group by collection
     {{ "union all" if not loop.last }}
     {% endfor %};
-    -- no rows in dirty_tokens: a full run does not select single tokens
+    -- no rows in dirty_tokens and dirty_positions: a full run does not select single tokens
 {% endmacro %}
 
 
@@ -177,6 +178,54 @@
     select collection, min(known_at) as from_known_at
     from touched
     group by collection;
+
+    insert into {{ db }}.ops.dirty_positions by name
+    with moved as (
+        select collection, token_id from {{ db }}.ops.dirty_tokens
+        union
+        -- how many wallets a transaction gives tokens to makes it an airdrop, for all of them
+        select transfers.collection, transfers.token_id
+        from {{ source("raw", "transfers") }} as transfers
+        inner join {{ change_feed("transfers", first, last) }} as changed
+            on transfers.chain = changed.chain and transfers.tx_hash = changed.tx_hash
+        where changed.tx_hash not like 'row:%'
+        union
+        -- prices in ether and dollars, and what is excluded
+        select sales.collection, sales.token_id
+        from {{ source("raw", "sales") }} as sales
+        inner join {{ db }}.ops.dirty_collections as dirty
+            on sales.collection = dirty.collection and sales.known_at >= dirty.from_known_at
+        {% if var("airdrop_basis") == "value" -%}
+        union
+        select moves.collection, moves.token_id
+        from {{ db }}.intermediate.int_moves as moves
+        inner join {{ db }}.ops.dirty_collections as dirty
+            on moves.collection = dirty.collection and moves.event_time > dirty.from_known_at
+        where moves.is_airdrop
+        {%- endif %}
+    ),
+
+    -- a wrapped token and the token in the wrapper are one
+    contracts as (
+        select distinct chain, collection, token_id, contract from {{ source("raw", "transfers") }}
+        where
+            contract in (select address from {{ db }}.staging.custody_contracts where wraps is not null)
+            or contract in (select wraps from {{ db }}.staging.custody_contracts)
+    )
+
+    select collection, token_id from moved
+    union
+    select twins.collection, twins.token_id
+    from moved
+    inner join contracts using (collection, token_id)
+    inner join {{ db }}.staging.custody_contracts as custody
+        on contracts.chain = custody.chain and contracts.contract in (custody.address, custody.wraps)
+    inner join contracts as twins
+        on
+            twins.chain = custody.chain
+            and twins.contract in (custody.address, custody.wraps)
+            and twins.token_id = contracts.token_id
+    where custody.wraps is not null;
 {% endmacro %}
 
 
@@ -195,8 +244,8 @@
     {%- set statements -%}
         begin transaction;
         delete from {{ target.database }}.ops.mart_watermark;
-        insert into {{ target.database }}.ops.mart_watermark
-        select snapshot_id, now() at time zone 'UTC' from {{ target.database }}.ops.mart_run;
+        insert into {{ target.database }}.ops.mart_watermark (snapshot_id, finished_at, rules)
+        select snapshot_id, now() at time zone 'UTC', '{{ lot_rules() }}' from {{ target.database }}.ops.mart_run;
         commit;
     {%- endset -%}
     {{ return(statements) }}

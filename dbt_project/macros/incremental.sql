@@ -63,6 +63,7 @@
         {%- for row in run_query(
             "select 'dirty_collections', count(*) from " ~ ops ~ ".dirty_collections union all"
             ~ " select 'dirty_tokens', count(*) from " ~ ops ~ ".dirty_tokens union all"
+            ~ " select 'dirty_positions', count(*) from " ~ ops ~ ".dirty_positions union all"
             ~ " select entity, count(*) from " ~ ops ~ ".dirty_entities group by entity"
         ).rows -%}
             {%- do counted.update({row[0]: row[1]}) -%}
@@ -70,7 +71,7 @@
         {%- do graph.update({"rows_that_changed": counted}) -%}
     {%- endif -%}
     {%- set rows = [] -%}
-    {%- for table in ["dirty_collections", "dirty_tokens"] if table in scope -%}
+    {%- for table in ["dirty_collections", "dirty_tokens", "dirty_positions"] if table in scope -%}
         {%- do rows.append(graph["rows_that_changed"][table]) -%}
     {%- endfor -%}
     {%- for entity in ["listings", "token_traits"] if "dirty.entity = '" ~ entity ~ "'" in scope -%}

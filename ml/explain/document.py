@@ -80,7 +80,10 @@ def as_document(explained: Explanations, token_id: str) -> dict[str, Any]:
         "tier": used.tier,
         "no_value_reason": reason,
         "no_value_because": REASONS.get(reason, reason) if reason else None,
-        "floor_eth": explained.floor_eth,
+        "lowest_ask_eth": facts["lowest_ask_eth"],
+        "lowest_ask_at": _text(facts["lowest_ask_at"]),
+        "live_asks": facts["live_asks"],
+        "floor_proxy_eth": facts["floor_proxy_eth"],
         "rarity_pct": facts["rarity_pct"],
         "steps": summarise(components),
         "components": [

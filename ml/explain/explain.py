@@ -24,7 +24,7 @@ from ml.compute.matrix import column
 from ml.explain.comparables import COMPARABLE_SCHEMA, comparable_rows, rank_comparables, read_sold, shortlist
 from ml.explain.components import EXPLANATION_SCHEMA, component_rows, trait_log
 from ml.explain.errors import ExplainError, UnknownNameError
-from ml.explain.facts import read_facts, read_floor
+from ml.explain.facts import read_facts, read_sales_known
 from ml.explain.models_used import ModelsUsed, read_models_used
 from ml.explain.token_parts import TokenView, price_tokens, read_token_features, token_parts
 from ml.explain.track_record import TrackRecord, track_record
@@ -56,7 +56,6 @@ class Explanations:
         record: Their track record in this collection, or None.
         as_of: Time that is explained (UTC), None without features.
         watermark: `known_at` of the newest sale that the features include (UTC).
-        floor_eth: The floor proxy at that time.
         last_sale_at: The collection's newest sale.
         sales: Arm's-length sales known.
         consistent: Whether every explained estimate equals the stored one.
@@ -72,7 +71,6 @@ class Explanations:
     record: TrackRecord | None
     as_of: datetime | None
     watermark: datetime | None
-    floor_eth: float | None
     last_sale_at: datetime | None
     sales: int
     consistent: bool
@@ -119,8 +117,8 @@ def explain(
     table = read_token_features(con, collection, features)
     as_of = table["as_of"][0].as_py() if table.num_rows else None
     watermark = table["state_known_at"][0].as_py() if table.num_rows else None
-    floor_eth, last_sale_at, sales = read_floor(con, collection, as_of)
-    floor_log = np.log(floor_eth) if floor_eth else np.nan
+    low_price_eth, last_sale_at, sales = read_sales_known(con, collection, as_of)
+    floor_log = np.log(low_price_eth) if low_price_eth else np.nan
     facts = read_facts(con, collection, as_of).take(pa.array(chosen))
     components, similar = EXPLANATION_SCHEMA.empty_table(), COMPARABLE_SCHEMA.empty_table()
     explained, level_now, notes = np.full(len(chosen), np.nan), None, list(used.notes)
@@ -165,7 +163,6 @@ def explain(
         record=track_record(con, collection),
         as_of=as_of,
         watermark=watermark,
-        floor_eth=floor_eth,
         last_sale_at=last_sale_at,
         sales=sales,
         consistent=consistent,

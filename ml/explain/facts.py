@@ -35,6 +35,10 @@ _ESTIMATE_COLUMNS = (
     "as_of",
     "feature_watermark",
     "grade",
+    "lowest_ask_eth",
+    "lowest_ask_at",
+    "live_asks",
+    "floor_proxy_eth",
 )
 
 
@@ -81,10 +85,13 @@ def read_facts(con: duckdb.DuckDBPyConnection, collection: str, until: datetime 
     ).to_arrow_table()
 
 
-def read_floor(
+def read_sales_known(
     con: duckdb.DuckDBPyConnection, collection: str, until: datetime | None
 ) -> tuple[float | None, datetime | None, int]:
-    """The floor proxy (20th percentile of the last 50 sales, ETH), the last sale's time, and the number of sales."""
+    """Of a collection's arm's-length sales: the 20th percentile of the last 50 in ETH, the newest's time, the number.
+
+    The percentile is what the models compare with; it is not the floor.
+    """
     row = con.execute(
         """
         select arg_max(p20_50, seq), arg_max(event_time, seq), coalesce(max(seq), 0)

@@ -35,8 +35,7 @@ def record_portfolio_risk(con: duckdb.DuckDBPyConnection, config: RiskConfig | N
     ).fetchall()
     rows = []
     for market in (ALL_MARKETS, *(row[0] for row in markets)):
-        # where wallets rarely trade much in a month, pairs must do
-        risk = _measure(con, market, config) or _measure(con, market, replace(config, min_sales=2))
+        risk = measure_risk(con, market, config)
         if risk is not None:
             rows.append({"market": market, "measured_at": newest[0], **risk.__dict__})
     con.execute("delete from ops.portfolio_risk where measured_at = $1", [newest[0]])
@@ -69,9 +68,19 @@ _SCHEMA = pa.schema(
 )
 
 
-def _measure(con: duckdb.DuckDBPyConnection, market: str, config: RiskConfig) -> PortfolioRisk | None:
+def measure_risk(
+    con: duckdb.DuckDBPyConnection, market: str, config: RiskConfig, until: datetime | None = None
+) -> PortfolioRisk | None:
+    """The components of a market (or of `ALL_MARKETS`) on sales known before `until`; None with too few portfolios."""
+    # where wallets rarely trade much in a month, pairs must do
+    return _measure(con, market, config, until) or _measure(con, market, replace(config, min_sales=2), until)
+
+
+def _measure(
+    con: duckdb.DuckDBPyConnection, market: str, config: RiskConfig, until: datetime | None
+) -> PortfolioRisk | None:
     chosen = "" if market == ALL_MARKETS else "and coalesce(c.\"chain\", 'unknown') = $market"
-    asked: dict[str, object] = {"least": config.min_sales, "window": config.window}
+    asked: dict[str, object] = {"least": config.min_sales, "window": config.window, "until": until}
     table = con.execute(
         f"""
         with sales as (
@@ -80,7 +89,7 @@ def _measure(con: duckdb.DuckDBPyConnection, market: str, config: RiskConfig) ->
             from predictions.prior_walk_forward as w
             inner join marts.fct_sales as s on w.sale_id = s.sale_id
             inner join marts.dim_collections as c on w.collection = c.collection
-            where w.half_80 > 0 {chosen}
+            where w.half_80 > 0 and ($until::timestamp is null or w.known_at < $until) {chosen}
         ),
 
         held as (

@@ -9,7 +9,7 @@ own: adding the tokens' bounds would suppose that all errors come together, addi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from ml.portfolio.interval import portfolio_interval
 from ml.portfolio.past import read_risk
-from ml.portfolio.risk import RiskConfig
+from ml.portfolio.risk import PortfolioRisk, RiskConfig
 from ml.states import NoValue
 
 
@@ -29,7 +29,7 @@ class PortfolioValue:
 
     Attributes:
         tokens: One dict per token asked for: collection, token_id, estimate_eth, lower_80_eth, upper_80_eth,
-            expected_eth, grade, tier, as_of; None where there is no value.
+            expected_eth, grade, tier, as_of, market; of all units held.
         unvalued: Tokens without a value: collection, token_id, reason.
         sum_eth: Sum of the means of the valued tokens.
         lower_80_eth: Lower bound of the 80 % interval of the sum, None without one.
@@ -57,20 +57,26 @@ def tokens_of(con: duckdb.DuckDBPyConnection, owner: str) -> list[tuple[str, str
 
 
 def value_portfolio(
-    con: duckdb.DuckDBPyConnection, tokens: Sequence[tuple[str, str]], config: RiskConfig | None = None
+    con: duckdb.DuckDBPyConnection,
+    tokens: Sequence[tuple[str, str]],
+    config: RiskConfig | None = None,
+    units: Mapping[tuple[str, str], int] | None = None,
+    as_of: datetime | None = None,
 ) -> PortfolioValue:
-    """Value a set of tokens by the current estimates.
+    """Value a set of tokens by the current estimates, or by those of the past.
 
     Args:
-        con: Connection with predictions.token_estimates and marts.dim_collections.
+        con: Connection with predictions and marts.dim_collections.
         tokens: (collection, token_id); a token named twice counts once.
         config: Settings.
+        units: Units held of a token; one where it is not named. Values and bounds are those of all units.
+        as_of: By the newest estimates for that time or before (predictions.estimate_history); the current ones if None.
 
     Returns:
         The value. Tokens without one count nothing and are listed with the reason.
     """
     config = config or RiskConfig()
-    rows = _estimates(con, list(dict.fromkeys(tokens)))
+    rows = _estimates(con, list(dict.fromkeys(tokens)), units or {}, as_of)
     valued = [row for row in rows if row["estimate_eth"] is not None]
     unvalued = [
         {
@@ -82,11 +88,10 @@ def value_portfolio(
         if row["estimate_eth"] is None
     ]
     total = float(sum(row["expected_eth"] for row in valued))
-    as_of = max((row["as_of"] for row in valued), default=None)
-    risks = read_risk(con, as_of) if as_of is not None else {}
-    lower, upper, method = portfolio_interval(valued, total, risks, config)
+    newest = max((row["as_of"] for row in valued), default=None)
+    lower, upper, method = portfolio_interval(valued, total, _risks(con, as_of), config)
     shown = [{name: row[name] for name in _SHOWN} for row in valued]
-    return PortfolioValue(shown, unvalued, total, lower, upper, method, as_of)
+    return PortfolioValue(shown, unvalued, total, lower, upper, method, newest)
 
 
 _SHOWN = (
@@ -99,10 +104,26 @@ _SHOWN = (
     "grade",
     "tier",
     "as_of",
+    "market",
 )
 
 
-def _estimates(con: duckdb.DuckDBPyConnection, tokens: list[tuple[str, str]]) -> list[dict[str, Any]]:
+_VALUES = ("estimate_eth", "lower_80_eth", "upper_80_eth", "expected_eth")
+
+_HISTORY = """(
+    select h.*, null::varchar as no_value_reason
+    from predictions.estimate_history as h semi join _asked using (collection, token_id)
+    where h.as_of <= $as_of
+    qualify row_number() over (partition by collection, token_id order by as_of desc, snapshot_id desc) = 1
+)"""
+
+
+def _estimates(
+    con: duckdb.DuckDBPyConnection,
+    tokens: list[tuple[str, str]],
+    units: Mapping[tuple[str, str], int],
+    as_of: datetime | None,
+) -> list[dict[str, Any]]:
     asked = pa.table(
         {
             "place": pa.array(range(len(tokens)), pa.int64()),
@@ -112,16 +133,48 @@ def _estimates(con: duckdb.DuckDBPyConnection, tokens: list[tuple[str, str]]) ->
     )
     con.register("_asked", asked)
     try:
-        rows = con.execute(
-            """
+        source = "predictions.token_estimates" if as_of is None else _HISTORY
+        answer = con.execute(
+            f"""
             select a.collection, a.token_id, e.* exclude (collection, token_id),
                 coalesce(c."chain", 'unknown') as market
             from _asked as a
-            left join predictions.token_estimates as e on a.collection = e.collection and a.token_id = e.token_id
+            left join {source} as e on a.collection = e.collection and a.token_id = e.token_id
             left join marts.dim_collections as c on a.collection = c.collection
             order by a.place
-            """
+            """,
+            {} if as_of is None else {"as_of": as_of},
         )
-        return rows.to_arrow_table().to_pylist()
+        rows = answer.to_arrow_table().to_pylist()
     finally:
         con.unregister("_asked")
+    for row in rows:
+        held = units.get((row["collection"], row["token_id"]), 1)
+        for name in _VALUES:
+            row[name] = None if row[name] is None else held * row[name]
+    if as_of is not None:
+        rows = [{**row, "no_value_reason": row["no_value_reason"] or NoValue.NOT_ESTIMATED} for row in rows]
+    return [{"grade": None, **row} for row in rows]  # past estimates have no grade
+
+
+def sum_with_interval(
+    con: duckdb.DuckDBPyConnection,
+    rows: list[dict[str, Any]],
+    as_of: datetime | None = None,
+    config: RiskConfig | None = None,
+) -> tuple[float, float | None, float | None]:
+    """Sum of the means of valued tokens (rows of `PortfolioValue.tokens`), and the bounds of its 80 % interval."""
+    total = float(sum(row["expected_eth"] for row in rows))
+    lower, upper, _ = portfolio_interval(rows, total, _risks(con, as_of), config or RiskConfig())
+    return total, lower, upper
+
+
+def _risks(con: duckdb.DuckDBPyConnection, as_of: datetime | None) -> dict[str, PortfolioRisk]:
+    """The components that were known at that time, or are known now.
+
+    Not those known at a token's own time: its source may have ended before the components were measured.
+    """
+    if as_of is None:
+        newest = con.execute("select max(as_of) from predictions.token_estimates").fetchone()
+        as_of = newest[0] if newest else None
+    return {} if as_of is None else read_risk(con, as_of)

@@ -50,7 +50,8 @@ def write_estimates(
     """Replace the estimates in scope and append the history, in the caller's transaction.
 
     Args:
-        con: A write connection with the temporary tables `_facts` and `_choices` of `scoring`.
+        con: A write connection with the temporary tables `_facts`, `_choices` and `_floors` of
+            `scoring`.
         predictions: Rows of `PREDICTION_SCHEMA`.
         as_of: Time that was asked for.
         snapshot_id: Lake snapshot the inputs came from.
@@ -114,10 +115,14 @@ select
     coalesce(p.feature_as_of, _facts.as_of) as as_of,
     p.feature_watermark,
     $snapshot::bigint as snapshot_id,
-    _facts.floor_eth,
+    f.lowest_ask_eth,
+    f.lowest_ask_at,
+    f.live_asks,
+    f.floor_proxy_eth,
     l.last_sale_eth
 from marts.dim_tokens as t
 inner join _facts on t.collection = _facts.collection
+inner join _floors as f on t.collection = f.collection
 left join _predictions as p on t.collection = p.collection and t.token_id = p.token_id
 left join _choices as c on t.collection = c.collection
 left join last_sales as l on t.collection = l.collection and t.token_id = l.token_id

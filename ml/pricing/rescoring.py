@@ -64,7 +64,7 @@ def collections_to_score(
             select
                 collection, count(*) as tokens, max(as_of) filter (estimate_eth is not null) as as_of,
                 max(model_version) as model_version, max(prior_version) as prior_version,
-                count(estimate_eth) > 0 as has_value,
+                count(estimate_eth) > 0 as has_value, count(floor_proxy_eth) > 0 as has_floor,
                 bool_or(no_value_reason = '{NoValue.SET_ASIDE}') as says_aside,
                 bool_or(no_value_reason = '{NoValue.NO_FEATURES}') as says_no_features
             from predictions.token_estimates group by collection
@@ -98,6 +98,8 @@ def collections_to_score(
         where
             s.tokens is distinct from k.tokens and k.tokens > 0
             or s.has_value and s.as_of is distinct from f.as_of
+            -- written before the floor was kept
+            or not s.has_floor and l.last_sale_at is not null
             or s.has_value and coalesce(c.model_version, s.model_version) <> s.model_version
             -- no champion: the live prior prices it
             or s.has_value and c.collection is null and s.prior_version is distinct from live.prior_version

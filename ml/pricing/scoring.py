@@ -24,6 +24,7 @@ from ml.compute.matrix import column, matrix
 from ml.models.frames import FeatureSet
 from ml.models.traits import TraitLists, read_trait_types
 from ml.pricing.estimates import PREDICTION_SCHEMA, write_estimates
+from ml.pricing.floors import find_floors
 from ml.pricing.models import LakeModels, RowIntervals, read_models
 from ml.pricing.price import Prices, PricingInputs, price
 from ml.pricing.score_report import ScoreReport, score_report
@@ -98,10 +99,11 @@ def score(
     )
     clock.lap("prices")
     predictions = pa.Table.from_batches(batches, schema=PREDICTION_SCHEMA)
+    find_floors(con, as_of)
     history = write_estimates(con, predictions, as_of, snapshot_id, features, only)
     clock.lap("write")
     report = score_report(con, as_of, only, history, replaced, clock.seconds)
-    for name in ("_facts", "_choices"):
+    for name in ("_facts", "_choices", "_floors"):
         con.execute(f"drop table if exists temp.{name}")
     return report
 
@@ -114,14 +116,16 @@ def _collection_facts(
     table = con.execute(
         f"""
         with states as (
-            select collection, max(seq) as sales, max(event_time) as last_sale_at, arg_max(p20_50, seq) as
-            floor_eth from marts.fct_collection_state where known_at < $as_of group by collection
+            select collection, max(seq) as sales, max(event_time) as last_sale_at,
+                arg_max(p20_50, seq) as p20_eth, arg_max(p10_50, seq) as p10_eth
+            from marts.fct_collection_state where known_at < $as_of group by collection
         )
 
         select
             d.collection,
             coalesce(states.sales, 0) as sales,
-            states.floor_eth,
+            states.p20_eth,
+            states.p10_eth,
             least($as_of::timestamp, coalesce(d.covered_until + interval 1 microsecond, $as_of::timestamp)) as as_of,
             (epoch_us(least($as_of::timestamp, d.covered_until)) - epoch_us(states.last_sale_at)) / 86400e6
                 as days_since_sale
@@ -166,7 +170,7 @@ def _choose_tiers(
         con.execute(
             """
             create or replace temp table _choices as
-            select _rows.*, ln(_facts.floor_eth) as floor_log
+            select _rows.*, ln(_facts.p20_eth) as floor_log
             from _rows inner join _facts on _rows.collection = _facts.collection
             """
         )

@@ -14,7 +14,8 @@ import yaml
 
 from lake.tables import Column, Table
 
-MARTS_YAML = Path(__file__).resolve().parents[2] / "dbt_project" / "models" / "marts" / "_marts.yml"
+_MARTS = Path(__file__).resolve().parents[2] / "dbt_project" / "models" / "marts"
+MARTS_YAMLS = (_MARTS / "_marts.yml", _MARTS / "_lots.yml")
 
 _KEYS: dict[str, tuple[tuple[str, ...], str]] = {
     "fct_sales": (("sale_id",), "per collection, from its first changed `known_at` on"),
@@ -25,6 +26,12 @@ _KEYS: dict[str, tuple[tuple[str, ...], str]] = {
     "dim_collections": (("collection",), "as a whole"),
     "dim_tokens": (("collection", "token_id"), "per collection or token"),
     "dim_trait_values": (("collection", "trait_code"), "per collection"),
+    "fct_acquisitions": (("acquisition_id",), "per token"),
+    "fct_disposals": (("disposal_id",), "per token"),
+    "fct_lots": (("acquisition_id",), "per token"),
+    "fct_realized_gains": (("disposal_id", "acquisition_id"), "per token"),
+    "fct_wallet_positions": (("wallet", "collection", "token_id"), "per token"),
+    "moves_reconciliation": (("chain",), "as a whole"),
     "sales_reconciliation": (("delivered_by", "source"), "as a whole"),
     "sales_reported_twice": (("other_delivered_by", "other_source", "other_source_row"), "as a whole"),
 }
@@ -38,7 +45,11 @@ def _column(declared: dict[str, Any]) -> Column:
 
 def _tables() -> tuple[Table, ...]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    models = yaml.load(MARTS_YAML.read_text(encoding="utf-8"), Loader=loader)["models"]
+    models = [
+        model
+        for path in MARTS_YAMLS
+        for model in yaml.load(path.read_text(encoding="utf-8"), Loader=loader)["models"]
+    ]
     return tuple(
         Table(
             f"marts.{model['name']}",

@@ -174,6 +174,7 @@ SLO_SAMPLES = Table(
         sli double good over valid; null without data
         value double What was measured, in the unit of the SLO; null of SLOs on a ratio
         note varchar Why there is no data; null when there is
+        measured_at timestamp Wall-clock time of the evaluation; null in older rows
     """),
 )
 

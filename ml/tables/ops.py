@@ -32,6 +32,7 @@ MART_WATERMARK = Table(
     columns("""
         snapshot_id bigint Lake snapshot
         finished_at timestamp When the build ended, wall clock
+        rules varchar Hash of the custody contracts and of the rules of airdrops that it was built with
     """),
 )
 
@@ -76,6 +77,19 @@ DIRTY_ENTITIES = Table(
 DIRTY_TOKENS = Table(
     "ops.dirty_tokens",
     "One row per token that was sold or moved before the newest build, unless that was a full one. Written by dbt.",
+    ("collection", "token_id"),
+    "as a whole, by each build",
+    columns("""
+        collection varchar Collection
+        token_id varchar Token within the collection
+    """),
+    derived=True,
+)
+
+DIRTY_POSITIONS = Table(
+    "ops.dirty_positions",
+    "One row per token whose moves or their prices can have changed before the newest build, unless that was a full "
+    "one. Written by dbt.",
     ("collection", "token_id"),
     "as a whole, by each build",
     columns("""
@@ -186,6 +200,7 @@ TABLES = (
     DIRTY_COLLECTIONS,
     DIRTY_ENTITIES,
     DIRTY_TOKENS,
+    DIRTY_POSITIONS,
     DECISION_LOG,
     RETRAIN_QUEUE,
     DECISION_EFFECTS,

@@ -73,7 +73,10 @@ TOKEN_ESTIMATES = Table(
         as_of timestamp Time the value is for; nothing known later was used
         feature_watermark timestamp Arrival of the newest sale of the collection that was used
         snapshot_id bigint Lake snapshot the features were read from
-        floor_eth double Fact: 20th percentile of the last 50 sales, ETH; null without a sale
+        lowest_ask_eth double Fact: lowest live ask of the collection at as_of, its floor, ETH; null if none is known
+        lowest_ask_at timestamp Fact: when that ask was made
+        live_asks bigint Fact: tokens of the collection with a live ask at as_of; null if none is known
+        floor_proxy_eth double Fact: 20th percentile of the last 50 sales, moved to as_of by the index, ETH or null
         last_sale_eth double Fact: the token's own last arm's-length price, ETH; null if it never sold
         grade varchar A (surest) to D by the width of the 80 % interval; null without one, and in rows older than grades
     """),
@@ -86,17 +89,23 @@ TOKEN_ESTIMATES = Table(
     ),
 )
 
+_NOT_IN_HISTORY = (
+    "no_value_reason",
+    "feature_fingerprint",
+    "lowest_ask_eth",
+    "lowest_ask_at",
+    "live_asks",
+    "floor_proxy_eth",
+    "last_sale_eth",
+)
+
 ESTIMATE_HISTORY = Table(
     "predictions.estimate_history",
     "One row per valued token, as_of and model version: every estimate that was ever published, without reason, "
     "fingerprint and facts.",
     ("collection", "token_id", "as_of", "model_version", "prior_version"),
     "never: rows are appended",
-    tuple(
-        column
-        for column in TOKEN_ESTIMATES.columns
-        if column.name not in ("no_value_reason", "feature_fingerprint", "floor_eth", "last_sale_eth")
-    ),
+    tuple(column for column in TOKEN_ESTIMATES.columns if column.name not in _NOT_IN_HISTORY),
 )
 
 EXPLANATIONS = Table(
@@ -141,6 +150,87 @@ COMPARABLES = Table(
     derived=True,
 )
 
+WALLET_VALUATIONS = Table(
+    "predictions.wallet_valuations",
+    "One row per wallet and day on which its holdings, their cost or their value changed: what it held was worth, by "
+    "the estimates of that time.",
+    ("wallet", "as_of"),
+    "per day of `as_of`; earlier days stay",
+    columns("""
+        wallet varchar Address
+        as_of timestamp Time of the valuation
+        tokens bigint Tokens held (marts.fct_wallet_positions); 0 once when nothing is held any more
+        units bigint Units of them
+        tokens_valued bigint Of the tokens, those with an estimate
+        value_eth double Sum of their means, all units, ETH
+        lower_80_eth double Lower end of the 80 % interval of that sum, ETH; null without one
+        upper_80_eth double Upper end of the 80 % interval of that sum, ETH; null without one
+        floor_eth double Sum of the floors of their collections (lowest ask, or the proxy), ETH
+        tokens_with_cost bigint Tokens whose cost is known
+        cost_eth double What these cost, ETH
+        value_with_cost_eth double Sum of the means of those that have a known cost, ETH
+    """),
+)
+
+WALLET_POSITIONS = Table(
+    "predictions.wallet_positions",
+    "One row per owner of `wallets.yaml` and token held: moves between the owner's wallets realise nothing, and cost "
+    "and date go along.",
+    ("owner", "collection", "token_id"),
+    "as a whole",
+    columns("""
+        owner varchar Name in wallets.yaml
+        method varchar How lots were matched: fifo, lifo, hifo, average
+        collection varchar Collection
+        token_id varchar Token within the collection
+        wallet varchar Wallet of the owner that got it last
+        quantity bigint Units held
+        cost_wei decimal(38,0) What they cost, wei; null if the cost of any is unknown
+        cost_usd double The same in US dollars then
+        acquired_at timestamp When the newest lot came; null when untraced
+        basis_status varchar known, minted, carried, airdropped, unknown
+        unknown_basis_reason varchar Why the cost is unknown
+        acquisition_tx_hash varchar Transaction that brought the lot
+    """),
+    derived=True,
+)
+
+REALIZED_GAINS = Table(
+    "predictions.realized_gains",
+    "One row per disposal of an owner of `wallets.yaml` and lot that it took units from. A gain is null, never 0, "
+    "where cost or proceeds are unknown.",
+    ("owner", "disposal_id", "acquisition_id"),
+    "as a whole",
+    columns("""
+        owner varchar Name in wallets.yaml
+        method varchar How lots were matched: fifo, lifo, hifo, average
+        disposal_id varchar Disposal (marts.fct_disposals)
+        acquisition_id varchar Lot (marts.fct_acquisitions), or untraced and the disposal
+        collection varchar Collection
+        token_id varchar Token within the collection
+        quantity bigint Units
+        wallet varchar Wallet that gave them
+        acquisition_kind varchar bought, minted, received, airdropped, untraced
+        disposal_kind varchar sold, sent, burned, unseen
+        acquired_at timestamp When the lot came; null when untraced
+        disposed_at timestamp When it went
+        holding_days bigint Days between; null when untraced
+        is_long_term boolean Held for more than 365 days
+        cost_wei decimal(38,0) Cost of these units, wei; null when unknown
+        proceeds_wei decimal(38,0) Proceeds of these units after fees, wei; null when not sold
+        fees_wei decimal(38,0) Fees and royalties, wei; null when unknown
+        gain_wei decimal(38,0) proceeds_wei less cost_wei; null when unknown
+        cost_usd double Cost in US dollars at the rate of the acquisition
+        proceeds_usd double Proceeds in US dollars at the rate of the disposal
+        gain_usd double proceeds_usd less cost_usd
+        basis_status varchar known, minted, carried, airdropped, unknown
+        no_gain_reason varchar Why gain_wei is null
+        acquisition_tx_hash varchar Transaction that brought the lot
+        disposal_tx_hash varchar Transaction that gave it away
+    """),
+    derived=True,
+)
+
 TABLES = (
     PRIOR_WALK_FORWARD,
     LOCAL_WALK_FORWARD,
@@ -148,4 +238,7 @@ TABLES = (
     ESTIMATE_HISTORY,
     EXPLANATIONS,
     COMPARABLES,
+    WALLET_VALUATIONS,
+    WALLET_POSITIONS,
+    REALIZED_GAINS,
 )

@@ -21,6 +21,9 @@ from orchestration.cli.backtest import backtest
 from orchestration.cli.drill import drill
 from orchestration.cli.explain import explain
 from orchestration.cli.files import files
+from orchestration.cli.gains import gains
+from orchestration.cli.mcp import mcp
+from orchestration.cli.metrics import metrics
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.cli.portfolio import portfolio
 from orchestration.cli.report import report
@@ -28,6 +31,7 @@ from orchestration.cli.serve import api, serve
 from orchestration.cli.sources import sources
 from orchestration.cli.status import status
 from orchestration.cli.tune import tune
+from orchestration.cli.watch import watch
 from orchestration.cli.watchdog import watchdog
 from orchestration.cli.why import why
 from orchestration.output.terminal import complain, print_json, print_traceback, say, styled, tidy_logging
@@ -198,13 +202,17 @@ app.command("explain")(explain)
 app.command("backtest")(backtest)
 app.command("report")(report)
 app.command("portfolio")(portfolio)
+app.command("gains")(gains)
 app.command("alerts")(alerts)
 app.command("watchdog")(watchdog)
 app.command("tune")(tune)
 app.command("why")(why)
 app.command("drill")(drill)
 app.command("ablate")(ablate)
+app.command("watch")(watch)
 app.command("serve")(serve)
+app.command("mcp")(mcp)
+app.command("metrics")(metrics)
 app.add_typer(api, name="api")
 app.add_typer(files, name="files")
 app.add_typer(sources, name="sources")

@@ -9,7 +9,7 @@ import typer
 
 Home = Annotated[Path | None, typer.Option(help="Folder of everything Assay keeps [ASSAY_HOME].")]
 Source = Annotated[
-    str | None, typer.Option(help="Where market data come from: simulator or files [ASSAY_SOURCE].")
+    str | None, typer.Option(help="Where market data come from: simulator, files or ethereum [ASSAY_SOURCE].")
 ]
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder of CSV, TSV, JSON or Parquet files [ASSAY_DATA_DIR].")

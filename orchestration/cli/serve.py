@@ -32,8 +32,8 @@ def serve(
     from orchestration.home import existing_home
     from serving.api.limiting import LimitError, parse_limit
     from serving.api.server import run
-    from serving.store.errors import StoreError
-    from serving.store.files import read_pointer
+    from serving.store.errors import StoreAddressError, StoreError
+    from serving.store.location import open_store
 
     existing_home(settings)
     config = api_config(settings)
@@ -47,8 +47,12 @@ def serve(
     if config.anonymous and not _is_this_machine(config.host):
         say("! everybody who reaches this address may read; ASSAY_API_ANONYMOUS=false asks for keys")
     try:
-        pointer = read_pointer(config.folder)
+        store = open_store(config.store)
+        pointer = store.current().pointer
+        store.close()
         say(f"version {pointer.version} · market as of {pointer.market_time}")
+    except StoreAddressError as error:
+        raise SettingsError(str(error)) from error
     except StoreError as error:
         say(f"! nothing can be answered yet: {error}")
     run(config)
@@ -76,6 +80,7 @@ def api_config(settings: Settings) -> ApiConfig:
         limits_url="" if settings.api_limits_url is None else settings.api_limits_url.get_secret_value(),
         cors_origins=origins,
         refuse_after_s=settings.api_refuse_after_h * 3600,
+        store_url="" if settings.serving_store is None else settings.serving_store.get_secret_value(),
         lake=lake if settings.api_explain and has_lake else None,
     )
 

@@ -17,7 +17,7 @@ from orchestration.home import existing_home, run_lock, write_market
 from orchestration.ingestion.configured import remove_rows
 from orchestration.resources import open_lake
 from orchestration.settings import MARKET_FILE, SOURCES_FILE, load_settings
-from sources.configuration import parse_sources, sources_as_yaml
+from sources.configuration import EthereumConfig, parse_sources, sources_as_yaml
 
 if TYPE_CHECKING:
     from orchestration.settings import Settings
@@ -88,6 +88,58 @@ def remove_source(
         if listed:
             _keep(home, left)
     return removed
+
+
+def watch(
+    settings: Settings,
+    contracts: Sequence[str],
+    start: str | None,
+    on_wait: Callable[[str], object] | None = None,
+) -> tuple[str, ...]:
+    """Watch contracts: added to the Ethereum source of a home, which gets one if it has none.
+
+    Args:
+        settings: The home, which may not exist yet.
+        contracts: Addresses.
+        start: First day or block that is read, for a home without such a source.
+        on_wait: Called with a text before waiting for a run.
+
+    Returns:
+        All contracts that the source watches now.
+
+    Raises:
+        SourceError: An address is none, or the new source cannot be opened.
+        HomeError: The home has several Ethereum sources or keeps its list elsewhere, no start is given for a new one,
+            or another one for the one it has.
+    """
+    home = settings.home_path
+    if not (home / MARKET_FILE).exists() or not _chains(settings):
+        if start is None:
+            raise HomeError(
+                f"{home} has no Ethereum source yet: give the first day or block to read with --start"
+            )
+        entry = {"name": "ethereum", "kind": "ethereum", "contracts": ",".join(contracts), "start": start}
+        add_source(settings, entry, on_wait)
+        return _chains(load_settings(home=home))[0].watched
+    _refuse_list_elsewhere(settings)
+    with _alone(settings, on_wait) as current:
+        chains = _chains(current)
+        if len(chains) != 1:
+            raise HomeError(
+                f"{home} has {len(chains)} Ethereum sources: change `contracts` of the one you mean in {SOURCES_FILE}"
+            )
+        held = chains[0]
+        if start not in (None, held.start):
+            raise HomeError(f"the source {held.name!r} of {home} starts at {held.start}, found {start}")
+        entry = held.model_dump(mode="json") | {"contracts": ",".join((*held.watched, *contracts))}
+        (changed,) = parse_sources([entry], "watch")
+        _keep(home, [changed if one.name == held.name else one for one in current.source_configs])
+        assert isinstance(changed, EthereumConfig)
+        return changed.watched
+
+
+def _chains(settings: Settings) -> list[EthereumConfig]:
+    return [one for one in settings.source_configs if isinstance(one, EthereumConfig)]
 
 
 @contextmanager

@@ -27,6 +27,8 @@ _ONE_AT_A_TIME = threading.Lock()
 """dbt keeps its flags, adapter, connection and loggers in module globals."""
 _START_OF_A_NODE = "LogStartLine"
 """dbt turns an error raised in the handler of this event into an error of the node, and goes on."""
+QUICK = ("--no-write-json", "--no-send-anonymous-usage-stats")
+"""Nobody reads the files about the project and the results that dbt would write (1 s of JSON at each build)."""
 
 
 class DbtStoppedError(RuntimeError):
@@ -51,14 +53,14 @@ class DbtInvocation:
             command: Subcommand and its options.
             manifest: The parsed project; dbt changes it, so it serves one invocation.
             project: Folder of the project and of its profiles.
-            target: Folder of artefacts and log.
+            target: Folder of compiled SQL and log.
             env: Environment variables for the profile; set only while dbt runs.
         """
         folders = {"project-dir": project, "profiles-dir": project, "target-path": target, "log-path": target}
         where = [part for option, folder in folders.items() for part in (f"--{option}", str(folder))]
         # At its default, debug, dbt spends a quarter of a small build on its log.
         levels = ["--log-level", "none", "--log-level-file", os.environ.get("DBT_LOG_LEVEL_FILE", "info")]
-        self._arguments = [*command, *where, *levels, "--no-send-anonymous-usage-stats"]
+        self._arguments = [*command, *where, *levels, *QUICK]
         self._manifest = manifest
         self._env = env
         self._events: SimpleQueue[Event | None] = SimpleQueue()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _TARGET = DBT_PROJECT / "target"
 _MANIFEST, _PARTIAL_PARSE = _TARGET / "manifest.json", _TARGET / "partial_parse.msgpack"
-_SOURCES = ("models", "macros", "tests")
+_SOURCES = ("models", "macros", "tests", "seeds")
 
 
 def dbt_project() -> DbtProject:

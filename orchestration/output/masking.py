@@ -24,6 +24,8 @@ SECRET_VARIABLES = (
     "ASSAY_ALERT_URLS",
     "ASSAY_DEADMAN_URL",
     "ASSAY_API_LIMITS_URL",
+    "ASSAY_SERVING_STORE",
+    "ASSAY_RPC_URLS",
 )
 """Settings that hold credentials. Their whole values are secret, and so are the parts that give access."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -48,7 +49,9 @@ def drawn(what: str, draw: Callable[[], dg.MarkdownMetadataValue]) -> dg.Markdow
 def _figure(title: str) -> tuple[Figure, Any]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 3.2), dpi=80, layout="constrained")
+    # Fixed margins: to fit them to the texts, Matplotlib would draw everything once more.
+    figure = Figure(figsize=(7, 3.2), dpi=80)
+    figure.subplots_adjust(left=0.1, bottom=0.18, right=0.98, top=0.9)
     axes = figure.subplots()
     axes.set_title(plot_text(title), fontsize=10, color=INK, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
@@ -103,6 +106,14 @@ def bucket_plot(con: duckdb.DuckDBPyConnection) -> dg.MarkdownMetadataValue:
         )
         axes.legend(fontsize=7, ncols=4, frameon=False, loc="upper left")
         axes.tick_params(axis="x", labelrotation=30)
+    return _embed(figure)
+
+
+def value_by_day(days: Sequence[tuple[date, float]]) -> dg.MarkdownMetadataValue:
+    """The value of the wallets that changed on each day, ETH."""
+    figure, axes = _figure("Value of the wallets whose value changed on the day, ETH")
+    axes.plot([day for day, _ in days], [value for _, value in days], color=ACCENT, marker="o", markersize=3)
+    axes.tick_params(axis="x", labelrotation=30)
     return _embed(figure)
 
 

@@ -97,14 +97,17 @@ def walk_forward_accuracy(assay: AssayResource) -> dg.MaterializeResult:
 
 @dg.asset(
     group_name="predictions",
-    deps=["token_estimates", "walk_forward_accuracy", "slo_status", "drift_scores", "online_metrics"],
+    deps=[
+        *("token_estimates", "walk_forward_accuracy", "slo_status", "drift_scores", "online_metrics"),
+        *("fct_wallet_positions", "fct_realized_gains"),
+    ],
     owners=MODEL_TEAM,
     kinds={"sqlite"},
     description="The store that the API answers from: a new version that equals the lake, of which only what changed "
     "is written. Readers see the old version or the new one, never a part of it.",
 )
 def published_estimates(assay: AssayResource) -> dg.MaterializeResult:
-    """`<home>/serving`: a file per version and a pointer to the current one."""
+    """`<home>/serving`: a file per version and a pointer to the current one; or a PostgreSQL database."""
     from dataclasses import asdict
 
     report = publish_home(assay)
@@ -116,19 +119,25 @@ def published_estimates(assay: AssayResource) -> dg.MaterializeResult:
 
 def publish_home(assay: Assay) -> "PublicationReport":
     """Bring the store of this home up to date with the newest snapshot of its lake."""
+    import json
     from datetime import UTC
 
     from ml.registry.artifacts import ArtifactStore
-    from serving.store.files import FOLDER
+    from orchestration.home import store_location
+    from serving.store import asked, files
     from serving.store.publication import PublicationConfig, publish
     from serving.store.reasons import ReasonsConfig
 
     home = assay.settings.home_path
-    config = PublicationConfig(reasons=ReasonsConfig(collections=assay.settings.publish_reasons))
+    config = PublicationConfig(
+        reasons=ReasonsConfig(collections=assay.settings.publish_reasons, asked=assay.settings.publish_asked),
+        asked=home / files.FOLDER / asked.FOLDER,
+        market=json.dumps(assay.settings.market, sort_keys=True),
+    )
     with assay.lake.read(assay.lake.snapshot_id()) as con:
         return publish(
             con,
-            home / FOLDER,
+            store_location(assay.settings),
             assay.as_of,
             ArtifactStore(home / "artifacts"),
             config,

@@ -1,4 +1,4 @@
-"""Checks of what is published: schema, keys, movement against the last values, and interval coverage."""
+"""Checks of what is published: schema, keys, movement against the last values, floors, and interval coverage."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ SAMPLED_TOKENS = 500_000
 # Coverage of the 80 % interval outside this band, beyond chance, fails the check.
 PROMISED = (0.75, 0.88)
 MIN_SALES = 200
+# Tokens valued this far below the lowest live ask are below the floor; more of them than this share fails the check.
+BELOW_FLOOR = 0.9
+MAX_SHARE_BELOW_FLOOR = 0.05
+# The lowest of fewer asks can be far above the cheapest token.
+MANY_ASKS = 10
+# Why tokens are below the floor; only the last one is an error of ours.
+FEW_ASKS = "few asks: the lowest of them is above the cheapest tokens"
+SALES_BELOW = "the last sales are below the lowest ask, too"
+VALUES_LOW = "the values are low: neither asks nor sales explain it"
 _Z = 3.29  # two-sided 0.1 %: the check runs hourly
 
 
@@ -74,6 +83,55 @@ def intervals_covered(context: CheckContext) -> Finding:
     margin = _Z * math.sqrt(covered * (1 - covered) / sales)
     passed = covered + margin >= PROMISED[0] and covered - margin <= PROMISED[1]
     return Finding(passed, {"coverage": covered, "margin": margin, "sales": sales})
+
+
+def values_above_floor(context: CheckContext) -> Finding:
+    """Tokens valued below the lowest live ask of their collection, and why; fails if only values can be wrong."""
+    found = context.con.execute(
+        """
+        with recent as (
+            select collection, arg_max(med_5, seq) as med_5 from marts.fct_collection_state
+            where known_at < $as_of group by collection
+        )
+        select e.collection, count(*) as tokens,
+            count(*) filter (where e.estimate_eth < $below * e.lowest_ask_eth) as below_floor,
+            any_value(e.lowest_ask_eth) as lowest_ask_eth, any_value(e.lowest_ask_at) as lowest_ask_at,
+            any_value(e.live_asks) as live_asks, any_value(r.med_5) as median_of_last_5_sales_eth,
+            case
+                when any_value(e.live_asks) < $many then $few_asks
+                when any_value(r.med_5) < any_value(e.lowest_ask_eth) then $sales_below
+                else $values_low
+            end as reason
+        from predictions.token_estimates as e
+        left join recent as r on e.collection = r.collection
+        where e.estimate_eth is not null and e.lowest_ask_eth is not null
+        group by e.collection
+        order by reason = $values_low desc, below_floor desc, e.collection
+        """,
+        {
+            "as_of": context.as_of,
+            "below": BELOW_FLOOR,
+            "many": MANY_ASKS,
+            "few_asks": FEW_ASKS,
+            "sales_below": SALES_BELOW,
+            "values_low": VALUES_LOW,
+        },
+    ).df()
+    tokens, below = int(found["tokens"].sum()), int(found["below_floor"].sum())
+    if not tokens:
+        return Finding(True, {"tokens_compared": 0}, note="no live ask is known: nothing to compare")
+    unexplained = found[found["reason"] == VALUES_LOW]
+    share = int(unexplained["below_floor"].sum()) / tokens
+    rows = found[found["below_floor"] > 0].head(EXAMPLES)
+    counted = found[found["below_floor"] > 0].groupby("reason")["below_floor"].sum()
+    note = "; ".join(f"{n:,} tokens below the floor: {reason}" for reason, n in counted.items())
+    numbers = {
+        "share_below_floor": below / tokens,
+        "share_unexplained": share,
+        "limit": MAX_SHARE_BELOW_FLOOR,
+        "tokens_compared": tokens,
+    }
+    return Finding(share <= MAX_SHARE_BELOW_FLOOR, numbers, rows, note=note)
 
 
 def estimate_history_is_unique(context: CheckContext) -> Finding:
@@ -148,6 +206,14 @@ PREDICTIONS = (
         description="At most one in ten tokens valued again differs by more than 50 % from its last published value.",
         measure=estimates_moved,
         runbook="estimates-moved",
+    ),
+    Check(
+        name="values_are_above_the_floor",
+        asset="token_estimates",
+        description="At most one in twenty tokens is valued more than 10 % below the lowest live ask of its collection "
+        "although there are at least ten asks and the last sales are not below it.",
+        measure=values_above_floor,
+        runbook="values-below-floor",
     ),
     Check(
         name="intervals_keep_their_promise",

@@ -4,8 +4,8 @@ import dagster as dg
 
 score = dg.define_asset_job(
     "score",
-    dg.AssetSelection.assets("token_features", "token_estimates"),
-    description="Value every token with the champions. Loads models, trains none.",
+    dg.AssetSelection.assets("token_features", "token_estimates") | dg.AssetSelection.groups("portfolio"),
+    description="Value every token with the champions, and every wallet. Loads models, trains none.",
 )
 
 publish = dg.define_asset_job(

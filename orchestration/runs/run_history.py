@@ -11,9 +11,10 @@ import json
 import os
 import sqlite3
 import tempfile
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -29,11 +30,11 @@ from orchestration.dagster_internals import (
     EventLogEntry,
     InstigatorTick,
     SqliteEventLogStorage,
+    SqliteRunStorage,
     SqliteScheduleStorage,
     TickData,
     deserialize_value,
     event_logs_directory,
-    schedule_directory,
     serialize_value,
 )
 from orchestration.output.masking import masked
@@ -59,42 +60,72 @@ def _each_text(value: Any) -> Any:
 
 
 KEPT_OPEN = 4
-"""Event files whose connection stays open: the index and the newest runs."""
+"""Files of one kind whose connection stays open: the index of events and the newest runs."""
 
 
-class _Events(SqliteEventLogStorage):
-    """Events, masked; and with connections that stay open.
+class _OpenFiles:
+    """Connections to SQLite files that stay open.
 
     Dagster opens its file anew for each statement and waits for the disk at each commit: half of the 17 ms of an event.
     In WAL mode `synchronous = normal` loses no commit when a process is killed, and nothing is corrupt after a power
     failure; the last events may then be missing from the history. The lake, which holds the data, is not affected.
     """
 
+    def __init__(self) -> None:
+        self._engines: OrderedDict[tuple[int, str], Engine] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def begin(self, address: str) -> AbstractContextManager[Connection]:
+        """A transaction on a file."""
+        with self._lock:
+            # Per process: a connection must not be used on both sides of a fork.
+            key = (os.getpid(), address)
+            engine = self._engines.pop(key, None)
+            if engine is None:
+                engine = create_engine(address, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+                listen(engine, "connect", lambda raw, _: raw.execute("pragma synchronous = normal"))
+            self._engines[key] = engine
+            while len(self._engines) > KEPT_OPEN:
+                self._engines.popitem(last=False)[1].dispose()
+        return engine.begin()
+
+
+class _Runs(SqliteRunStorage):
+    """The list of runs."""
+
+    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._files = _OpenFiles()
+        super().__init__(conn_string, inst_data)
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        with self._files.begin(self._conn_string) as connection:
+            yield connection
+
+
+class _Events(SqliteEventLogStorage):
+    """Events, masked."""
+
     _empty: ClassVar[bytes | None] = None
     """The file of a run without events, as Dagster has made it in this process."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._files = _OpenFiles()
+        self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
-        self._engines: OrderedDict[tuple[int, str], Engine] = OrderedDict()
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         if shard not in self._initialized_dbs:
             self._make(shard)
-        with self._db_lock:
-            # Per process: a connection must not be used on both sides of a fork.
-            key = (os.getpid(), shard)
-            engine = self._engines.pop(key, None)
-            if engine is None:
-                engine = create_engine(
-                    self.conn_string_for_shard(shard), connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-                )
-                listen(engine, "connect", lambda raw, _: raw.execute("pragma synchronous = normal"))
-            self._engines[key] = engine
-            while len(self._engines) > KEPT_OPEN:
-                self._engines.popitem(last=False)[1].dispose()
-            with engine.connect() as connection, connection.begin():
-                yield connection
+        with self._db_lock, self._files.begin(self.conn_string_for_shard(shard)) as connection:
+            yield connection
+
+    def has_table(self, table_name: str) -> bool:
+        """Dagster asks at each event of a check, of a file that it opens for the question; a table does not go away."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     def _make(self, shard: str) -> None:
         """Make the tables of a file: Dagster's own connection does (0.1 s); later runs get a copy of the first's."""
@@ -141,8 +172,9 @@ class MaskedSqliteStorage(DagsterSqliteStorage):
             inst_data: Dagster's description of this object.
         """
         super().__init__(base_dir, inst_data)
+        self._run_storage = _Runs(self._run_storage._conn_string)
         self._event_log_storage = _Events(event_logs_directory(base_dir))
-        self._schedule_storage = _Ticks.from_local(schedule_directory(base_dir))
+        self._schedule_storage = _Ticks(self._schedule_storage._conn_string)
 
     @classmethod
     def from_config_value(  # type: ignore[override]

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.output.terminal import TerminalConsole, as_plain, styled
+from orchestration.slo.api import ApiWatch
 from orchestration.slo.tables import STATUS, status_table
 from orchestration.slo.watch import measure
 from orchestration.states import ALERTING, IncidentState, SloState
@@ -75,7 +76,9 @@ def read_status(assay: Assay, instance: dg.DagsterInstance) -> HomeStatus:
     slos, watermark = load_slos(), assay.as_of
     with assay.lake.read() as con:
         held = con.execute(f"select * from {STATUS}").to_arrow_table().to_pylist()
-    rows = held or status_table(measure(assay.lake, slos, watermark, instance)).to_pylist()
+    rows = (
+        held or status_table(measure(assay.lake, slos, watermark, instance, ApiWatch.of(assay))).to_pylist()
+    )
     rows.sort(key=lambda row: (_URGENT_FIRST.index(row["state"]), row["slo"]))
     return HomeStatus(
         home=str(assay.settings.home_path),

@@ -48,17 +48,26 @@ def read_samples(con: duckdb.DuckDBPyConnection, as_of: datetime) -> dict[str, l
     return dict(held)
 
 
-def store(con: duckdb.DuckDBPyConnection, statuses: Sequence[Status], as_of: datetime) -> None:
+def store(
+    con: duckdb.DuckDBPyConnection,
+    statuses: Sequence[Status],
+    as_of: datetime,
+    measured_at: datetime | None = None,
+) -> None:
     """Keep the samples of one evaluation and replace the status, in the caller's transaction.
 
-    Samples of the same `as_of` are replaced.
+    Samples of the same `as_of` are replaced. `measured_at` is the wall-clock time up to which requests were counted.
     """
     con.execute(
         f"delete from {SAMPLES} where evaluated_at = $as_of or evaluated_at < $oldest",
         {"as_of": as_of, "oldest": as_of - KEEP_SAMPLES},
     )
     samples = [s.sample for s in statuses]
-    append(con, SAMPLES, pa.Table.from_pylist([_sample_row(s) for s in samples], schema=SLO_SAMPLES.arrow()))
+    append(
+        con,
+        SAMPLES,
+        pa.Table.from_pylist([_sample_row(s, measured_at) for s in samples], schema=SLO_SAMPLES.arrow()),
+    )
     con.execute(f"delete from {STATUS}")
     append(con, STATUS, status_table(statuses))
 
@@ -68,7 +77,7 @@ def status_table(statuses: Sequence[Status]) -> pa.Table:
     return pa.Table.from_pylist([_status_row(status) for status in statuses], schema=SLO_STATUS.arrow())
 
 
-def _sample_row(sample: Sample) -> dict[str, object]:
+def _sample_row(sample: Sample, measured_at: datetime | None) -> dict[str, object]:
     return {
         "slo": sample.slo,
         "evaluated_at": sample.evaluated_at,
@@ -78,6 +87,7 @@ def _sample_row(sample: Sample) -> dict[str, object]:
         "sli": sample.sli,
         "value": sample.value,
         "note": sample.note,
+        "measured_at": measured_at,
     }
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestration.conventions import keep_incidents
+from orchestration.slo.api import ApiWatch, register_api
 from orchestration.slo.definitions import Slo, load_slos
 from orchestration.slo.evaluation import Status, evaluate
 from orchestration.slo.platform import register_runs
@@ -39,29 +40,39 @@ def measure_service_levels(
         instance: Its runs; without one, service levels about runs are "no data".
     """
     slos = load_slos()
-    statuses = watch_slos(assay.lake, slos, assay.as_of, instance)
+    statuses = watch_slos(assay.lake, slos, assay.as_of, instance, ApiWatch.of(assay))
     with assay.lake.read() as con:
         alerts = slo_alerts(con, slos)
     return statuses, keep_incidents(assay, SCOPE, alerts)
 
 
 def measure(
-    lake: Lake, slos: Sequence[Slo], as_of: datetime, instance: dg.DagsterInstance | None = None
+    lake: Lake,
+    slos: Sequence[Slo],
+    as_of: datetime,
+    instance: dg.DagsterInstance | None = None,
+    api: ApiWatch | None = None,
 ) -> list[Status]:
-    """Evaluate all SLOs for `as_of`, reading only. Without an instance, runs are "no data"."""
+    """Evaluate all SLOs for `as_of`, reading only. Without an instance, runs are "no data"; without `api`, requests."""
     with lake.read() as con:
+        if api is not None:
+            register_api(con, api, as_of)
         if instance is not None:
             register_runs(con, instance)
         return evaluate(con, slos, as_of, read_samples(con, as_of))
 
 
 def watch_slos(
-    lake: Lake, slos: Sequence[Slo], as_of: datetime, instance: dg.DagsterInstance | None = None
+    lake: Lake,
+    slos: Sequence[Slo],
+    as_of: datetime,
+    instance: dg.DagsterInstance | None = None,
+    api: ApiWatch | None = None,
 ) -> list[Status]:
     """Evaluate all SLOs and keep samples and status. Doing it twice for one `as_of` changes nothing."""
-    statuses = measure(lake, slos, as_of, instance)
+    statuses = measure(lake, slos, as_of, instance, api)
     with lake.write("keep the SLO samples") as con:
-        store(con, statuses, as_of)
+        store(con, statuses, as_of, None if api is None else api.now)
     return statuses
 
 

@@ -6,7 +6,8 @@ Here: `build_app`. Not here: starting a server (`server`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -21,14 +22,17 @@ from serving.api.gate import Application, Gate
 from serving.api.hot_path import COMPRESSED_FROM
 from serving.api.keys import KeyFile
 from serving.api.limiting import Limiter
-from serving.api.metrics import CONTENT_TYPE, Metrics
+from serving.api.page import HEADERS, page, wants_page
 from serving.api.problems import MEDIA_TYPE, Problem, internal_problem, problem_of
 from serving.api.routes import COMMON, router
 from serving.api.service import Service
 from serving.explainer.client import ExplainerError
+from serving.metrics.exposition import Metrics
+from serving.metrics.families import CONTENT_TYPE
+from serving.metrics.worker import Worker
 from serving.store.errors import StoreError
+from serving.store.location import open_store
 from serving.store.protocol import Store
-from serving.store.sqlite_store import SqliteStore
 from serving.views.errors import ViewError
 
 DESCRIPTION = """What every NFT of thousands of collections is worth, how sure that is, and how right it has been.
@@ -41,24 +45,28 @@ MAX_ERRORS = 10
 
 
 def build_app(
-    config: ApiConfig, store: Store | None = None, clock: Callable[[], float] = time.time
+    config: ApiConfig,
+    store: Store | None = None,
+    clock: Callable[[], float] = time.time,
+    worker: Worker | None = None,
 ) -> Application:
     """The whole API as one ASGI application.
 
     Args:
         config: Settings.
-        store: Where editions come from; the SQLite files of `config.folder` when None.
+        store: Where editions come from; `config.store` when None.
         clock: Seconds since 1970.
+        worker: Which process of a server this is; None: it is none.
 
     Raises:
         LimitError: A limit cannot be read.
     """
-    service = Service(config, store or SqliteStore(config.folder, config.refuse_after_s, clock), clock)
-    metrics = Metrics(service)
+    service = Service(config, store or open_store(config.store, config.refuse_after_s, clock), clock)
+    metrics = Metrics(service.store, config.keys, worker, clock)
     limiter = Limiter(config.key_limit, config.anonymous_limit, config.limits_url)
     routes = build_routes(service, metrics)
     compressed = GZipMiddleware(routes, minimum_size=COMPRESSED_FROM, compresslevel=5)
-    gate: Any = Gate(compressed, service, KeyFile(config.keys), limiter, metrics)
+    gate: Any = Gate(compressed, service, KeyFile(config.keys), limiter, metrics.requests)
     if config.cors_origins:
         gate = CORSMiddleware(
             gate,
@@ -72,6 +80,13 @@ def build_app(
 
 def build_routes(service: Service, metrics: Metrics) -> FastAPI:
     """The routes with their description, without the gate."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.asked.written_every(service.config.count_every_s), metrics.running():
+            yield
+        service.store.close()
+
     # The pages that draw the description load scripts from elsewhere: left out.
     app = FastAPI(
         title="Assay",
@@ -80,10 +95,12 @@ def build_routes(service: Service, metrics: Metrics) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        lifespan=lifespan,
     )
     app.state.service = service
     app.include_router(router)
     _add_operations(app, service, metrics)
+    _add_page(app)
     _add_problems(app)
     plain = app.openapi
 
@@ -129,6 +146,20 @@ def _add_operations(app: FastAPI, service: Service, metrics: Metrics) -> None:
     )
     def read_metrics() -> Response:
         return Response(metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+
+def _add_page(app: FastAPI) -> None:
+    made: list[str] = []
+
+    async def for_people(request: Request) -> Response:
+        if not wants_page(request.headers.get("accept")):
+            raise HTTPException(404)
+        if not made:
+            made.append(page(app.openapi()))
+        return Response(made[0], media_type="text/html", headers=HEADERS)
+
+    for path in ("/", "/docs"):
+        app.get(path, include_in_schema=False)(for_people)
 
 
 def _add_problems(app: FastAPI) -> None:

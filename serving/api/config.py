@@ -15,7 +15,8 @@ class ApiConfig:
     """Settings of one API.
 
     Attributes:
-        folder: Folder of the store.
+        folder: Folder of the store in SQLite files.
+        store_url: Address of a store in PostgreSQL, used in place of the folder; empty: the folder.
         keys: Folder of the API keys.
         host: Address to bind.
         port: Port to bind.
@@ -30,6 +31,7 @@ class ApiConfig:
             waited for, and its queries end by a limit of their own (`SqliteEdition`).
         refuse_after_s: Age of the data in seconds beyond which nothing is served.
         max_age_s: Seconds that caches may keep an answer.
+        count_every_s: Seconds between two writes of which reasons were asked for.
         lake: Where reasons that are not published are computed from; None: nowhere.
     """
 
@@ -47,8 +49,15 @@ class ApiConfig:
     time_limit_s: float = 10.0
     refuse_after_s: float = 30 * 86_400.0
     max_age_s: int = 30
+    store_url: str = field(default="", repr=False)
+    count_every_s: float = 60.0
     # Its address of a catalog may hold a password.
     lake: LakeConfig | None = field(default=None, repr=False)
+
+    @property
+    def store(self) -> Path | str:
+        """Where the store is (`serving.store.location`)."""
+        return self.store_url or self.folder
 
     def to_json(self) -> str:
         """As text, for a worker process."""

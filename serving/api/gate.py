@@ -17,12 +17,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from serving.api.hot_path import ROUTE, quick_answer
+from serving.api.hot_path import PREFIX, ROUTE, quick_answer
 from serving.api.keys import KeyFile, KeyFileError
 from serving.api.limiting import Limiter
-from serving.api.metrics import Metrics
 from serving.api.problems import Problem, ProblemError, internal_problem
 from serving.api.service import Service
+from serving.metrics.requests import REFUSED, RequestMetrics
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -52,7 +52,12 @@ class Gate:
     """
 
     def __init__(
-        self, app: Application, service: Service, keys: KeyFile, limiter: Limiter, metrics: Metrics
+        self,
+        app: Application,
+        service: Service,
+        keys: KeyFile,
+        limiter: Limiter,
+        metrics: RequestMetrics,
     ) -> None:
         self._app, self._service, self._keys = app, service, keys
         self._limiter, self._metrics = limiter, metrics
@@ -71,14 +76,14 @@ class Gate:
             if raw_path not in OPEN_PATHS:
                 self._admit(scope, headers)
             quick = (
-                quick_answer(self._service, scope, raw_path, headers)  # type: ignore[arg-type]
-                if scope["method"] == "GET"
+                await self._service.look_up(quick_answer, self._service, scope, raw_path, headers)  # type: ignore[arg-type]
+                if scope["method"] == "GET" and raw_path.startswith(PREFIX)
                 else None
             )
         except Exception as error:  # noqa: BLE001 - the boundary: logged, not sent to the client
             problem = _problem_of(error, scope, raw_path)
             await _send_problem(send, problem, is_head)
-            self._metrics.observe("refused", _method(scope), problem.status, time.perf_counter() - began)
+            self._metrics.observe(REFUSED, _method(scope), problem.status, time.perf_counter() - began)
             return
         if quick is not None:
             status, response_headers, body = quick

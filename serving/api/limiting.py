@@ -1,16 +1,29 @@
 """Limits of requests: so many in a window of time for each key, or for each address without one.
 
 Here: counting with `limits`. Not here: who asks (`gate`).
+
+Concept: several processes count together in a Redis. While it cannot be reached, each counts in its own memory: a limit
+is then that of one process, and no request fails for it.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import logging
 import time
 
 from limits import RateLimitItem, parse
+from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
+
+SHARED_LIMIT_S = 0.5
+"""Seconds to wait for the shared storage; requests are held up meanwhile."""
+
+RETRY_S = 5.0
+"""Seconds for which a shared storage that failed is not asked."""
+
+_log = logging.getLogger("assay.api")
 
 
 class LimitError(ValueError):
@@ -32,7 +45,9 @@ class Limiter:
     def __init__(self, key_limit: str, anonymous_limit: str, url: str = "") -> None:
         self._key, self._anonymous = parse_limit(key_limit), parse_limit(anonymous_limit)
         self._own: dict[str, RateLimitItem | None] = {}
-        self._strategy = FixedWindowRateLimiter(_storage(url))
+        self._alone = FixedWindowRateLimiter(_storage(""))
+        self._shared = FixedWindowRateLimiter(_storage(url)) if url else None
+        self._retry_at = 0.0
 
     def wait_of_key(self, key_id: str, own_limit: str) -> float | None:
         """Count a request of a key; seconds to wait when it is one too many, else None."""
@@ -47,9 +62,24 @@ class Limiter:
         return self._wait(self._anonymous, address if ":" not in address else _network(address))
 
     def _wait(self, limit: RateLimitItem | None, who: str) -> float | None:
-        if limit is None or self._strategy.hit(limit, who):
+        if limit is None:
             return None
-        return max(0.0, self._strategy.get_window_stats(limit, who).reset_time - time.time())
+        if self._shared is not None and time.monotonic() >= self._retry_at:
+            try:
+                return _counted(self._shared, limit, who)
+            except StorageError as error:
+                _log.warning(
+                    "requests are counted by each process alone: the storage of limits cannot be used (%s)",
+                    type(error.storage_error).__name__,
+                )
+                self._retry_at = time.monotonic() + RETRY_S
+        return _counted(self._alone, limit, who)
+
+
+def _counted(strategy: FixedWindowRateLimiter, limit: RateLimitItem, who: str) -> float | None:
+    if strategy.hit(limit, who):
+        return None
+    return max(0.0, strategy.get_window_stats(limit, who).reset_time - time.time())
 
 
 def parse_limit(text: str) -> RateLimitItem | None:
@@ -69,8 +99,10 @@ def parse_limit(text: str) -> RateLimitItem | None:
 
 
 def _storage(url: str) -> Storage:
+    patience = {"socket_timeout": SHARED_LIMIT_S, "socket_connect_timeout": SHARED_LIMIT_S}
+    options = patience if url.startswith("redis") else {}
     try:
-        return storage_from_string(url or "memory://")  # type: ignore[return-value]
+        return storage_from_string(url or "memory://", wrap_exceptions=True, **options)  # type: ignore
     except Exception as error:  # noqa: BLE001 - limits raises many kinds, and the address may hold a password
         raise LimitError(
             "expected an address of a storage of `limits` such as redis://host:6379, found one that cannot be used "

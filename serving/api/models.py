@@ -72,7 +72,14 @@ class Estimate(BaseModel):
     grade: Literal["A", "B", "C", "D"] | None = Field(description="A is surest, by the width of the interval")
     tier: str = Field(description="own_model, pooled, index_rarity or none")
     no_value_reason: str | None
-    floor_eth: Eth = Field(description="20th percentile of the collection's last 50 sales, ETH")
+    lowest_ask_eth: Eth = Field(
+        description="Floor of the collection: its lowest live ask, ETH; null without one"
+    )
+    lowest_ask_at: Timestamp = Field(description="When that ask was made. ISO 8601, UTC")
+    floor_proxy_eth: Eth = Field(
+        description="Stands in for the floor where no asks are known: the 20th percentile of the collection's last 50"
+        " sales, each moved to as_of by the price index, ETH"
+    )
     last_sale_eth: Eth = Field(description="The token's own last arm's-length price, ETH")
     owner: str | None = Field(description="Address that holds it, lower case")
     model_version: str | None
@@ -156,6 +163,51 @@ class Explanation(Answer):
     notes: list[str]
 
 
+class Effect(BaseModel):
+    """What a decision changed, once enough sales came after it."""
+
+    verdict: str = Field(description="helped, hurt or no_difference")
+    sales: int = Field(description="Sales after it")
+    mdape: float | None = Field(description="Median absolute error after it, fraction of the price")
+    median_5_mdape: float | None = Field(description="The same of the median of the last five sales")
+    sales_before: int
+    mdape_before: float | None
+    measured_at: Timestamp
+
+
+class Decision(BaseModel):
+    """What was decided about a model, when, by which rule, and on which numbers."""
+
+    decided_at: Timestamp = Field(description="As-of time: the newest arrival that was known. ISO 8601, UTC")
+    about: Literal["collection", "market"] = Field(
+        description="Its own model, or the prior and settings that it shares with its market"
+    )
+    action: str = Field(
+        description="promoted, rejected, kept, fell_back, rolled_back, refitted, tuned, not_tuned"
+    )
+    rule: str | None
+    reason: str | None = Field(description="For people, with the numbers that mattered")
+    candidate: str | None = Field(description="Model that was judged")
+    model_before: str | None = Field(description="Champion until then; null without one")
+    effect: Effect | None = Field(description="Measured later; null as long as too few sales came after it")
+    numbers: dict[str, Any] = Field(description="Everything measured; errors are mean |log error|")
+
+
+class Retraining(BaseModel):
+    """What a collection needed last, why, and where that stands."""
+
+    kind: str = Field(description="retrain (a new fit) or retune (new settings before the next fit)")
+    state: str = Field(description="queued, launched, cooling or done")
+    reason: str | None
+    priority_eth: Eth = Field(description="Expected excess error of its value: what is trained first, ETH")
+    first_seen: Timestamp
+    last_seen: Timestamp
+    attempts: int
+    launched_at: Timestamp
+    last_trained: Timestamp
+    cooling_until: Timestamp
+
+
 class Collection(BaseModel):
     """A collection: level, spread, liquidity, models, how right they were, drift and freshness."""
 
@@ -170,7 +222,9 @@ class Collection(BaseModel):
     value_eth: Eth = Field(description="Sum of the means of its valued tokens, ETH")
     tier: str
     no_value_reason: str | None
-    level: dict[str, float | None]
+    level: dict[str, float | str | None] = Field(
+        description="lowest_ask_eth (made at lowest_ask_at) is the floor, floor_proxy_eth stands in for it"
+    )
     liquidity: dict[str, float | str | None]
     grades: dict[str, int] = Field(description="Tokens by grade")
     grade: str | None = Field(description="The most frequent grade")
@@ -179,6 +233,8 @@ class Collection(BaseModel):
         description="Error on the newest sales, fractions of the price"
     )
     drift: dict[str, Any] | None
+    model_history: list[Decision] = Field(description="Newest decisions first, at most ten of its own")
+    retraining: Retraining | None = Field(description="Null when it never needed one out of turn")
     freshness: dict[str, str | None]
     track_record: dict[str, Any] | None = Field(description="Walk-forward errors beside the baselines")
     as_of: str

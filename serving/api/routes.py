@@ -16,13 +16,15 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator
 
 from serving.api import models
+from serving.api.gains_models import WalletGainsAnswer
 from serving.api.service import Service, is_known
 from serving.store.protocol import Edition, TokenQuery
 from serving.views import collections as collection_views
+from serving.views import gains as gains_views
 from serving.views import portfolio as portfolio_views
 from serving.views import state as state_views
 from serving.views import tokens as token_views
-from serving.views.errors import NotExplainedError
+from serving.views.reasons import reasons_answer
 
 # Paths are routed percent-encoded (`gate`), so names are decoded here.
 CollectionId = Annotated[
@@ -102,9 +104,8 @@ def list_collections(
 async def get_collection(request: Request, collection: CollectionId, by: By = None) -> Response:
     """Level, spread, liquidity, models, track record, drift and freshness."""
     service, edition, now = _parts(request)
-    return _reply(
-        request, service, edition, now, collection_views.collection_answer(edition, collection, by, now)
-    )
+    body = await service.look_up(collection_views.collection_answer, edition, collection, by, now)
+    return _reply(request, service, edition, now, body)
 
 
 @get("/collections/{collection}/tokens", models.TokenPage, "tokens", "Tokens of a collection")
@@ -151,9 +152,8 @@ def list_tokens(
 async def get_token(request: Request, collection: CollectionId, token: TokenId, by: By = None) -> Response:
     """The current estimate with interval, grade, floor and last sale, or the reason why there is none."""
     service, edition, now = _parts(request)
-    return _reply(
-        request, service, edition, now, token_views.token_answer(edition, collection, token, by, now)
-    )
+    body = await service.look_up(token_views.token_answer, edition, collection, token, by, now)
+    return _reply(request, service, edition, now, body)
 
 
 @get("/tokens/{collection}/{token}/explanation", models.Explanation, "tokens", "Why a token has its price")
@@ -162,13 +162,9 @@ async def get_explanation(
 ) -> Response:
     """The parts of the estimate, comparable sales, and how far to trust it: published, or computed when asked for."""
     service, edition, now = _parts(request)
-    try:
-        body = token_views.explanation_answer(edition, collection, token, by, now)
-    except NotExplainedError as error:
-        if service.explainer is None:
-            raise
-        document = await service.explainer.explain(edition.pointer.version, error.collection, token)
-        body = token_views.computed_explanation(edition, error.collection, token, document, now)
+    body = await reasons_answer(
+        edition, collection, token, by, now, service.explainer, service.asked.count, service.look_up
+    )
     return _reply(request, service, edition, now, body)
 
 
@@ -183,13 +179,10 @@ async def get_history(
 ) -> Response:
     """Every estimate of the last year as it was published, newest first."""
     service, edition, now = _parts(request)
-    return _reply(
-        request,
-        service,
-        edition,
-        now,
-        token_views.history_answer(edition, collection, token, by, cursor, limit, now),
+    body = await service.look_up(
+        token_views.history_answer, edition, collection, token, by, cursor, limit, now
     )
+    return _reply(request, service, edition, now, body)
 
 
 @get("/wallets/{address}", models.WalletAnswer, "portfolios", "Positions and value of a wallet")
@@ -199,18 +192,27 @@ def get_wallet(request: Request, address: Address) -> Response:
     return _reply(request, service, edition, now, portfolio_views.wallet_answer(edition, address, now))
 
 
+@get("/wallets/{address}/gains", WalletGainsAnswer, "portfolios", "Cost and gains of a wallet")
+def get_wallet_gains(request: Request, address: Address) -> Response:
+    """What an address holds at which cost and has gained, held and sold; a gain without a known cost is null."""
+    service, edition, now = _parts(request)
+    return _reply(request, service, edition, now, gains_views.gains_answer(edition, address, now))
+
+
 @get("/accuracy", models.AccuracyAnswer, "state", "How right estimates have been")
 async def get_accuracy(request: Request) -> Response:
     """Walk-forward errors beside the baselines, errors on the newest sales, and buckets by week."""
     service, edition, now = _parts(request)
-    return _reply(request, service, edition, now, state_views.accuracy_answer(edition, now))
+    body = await service.look_up(state_views.accuracy_answer, edition, now)
+    return _reply(request, service, edition, now, body)
 
 
 @get("/status", models.StatusAnswer, "state", "Freshness and service levels")
 async def get_status(request: Request) -> Response:
     """What is served since when, how fresh each source is, and whether promises are kept."""
     service, edition, now = _parts(request)
-    return _reply(request, service, edition, now, state_views.status_answer(service.store, edition, now))
+    body = await service.look_up(state_views.status_answer, service.store, edition, now)
+    return _reply(request, service, edition, now, body)
 
 
 @post("/estimates:batch", models.BatchAnswer, "tokens", "Estimates of many tokens")

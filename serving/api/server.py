@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from multiprocessing.connection import wait
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 CONFIG_VARIABLE = "SERVING_API_CONFIG"
 """Environment variable by which a worker process gets its settings."""
 
+WORKERS = "workers"
+"""Folder, beside the keys, of what several workers count together."""
+
 HEADER_LIMIT_BYTES = 128 * 1024
 """Of a request's line and headers: a name of 10 kB is three times as long percent-encoded."""
 
@@ -31,7 +35,14 @@ def run(config: ApiConfig) -> None:
     from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
 
+    from serving.metrics.request_log import FILE, RequestLog, Server
+    from serving.metrics.worker import announce
+    from serving.metrics.worker_folder import WorkerFolder
+
     os.environ[CONFIG_VARIABLE] = config.to_json()
+    server = Server(f"{os.getpid()}-{time.time_ns()}", f"{config.host}:{config.port}", time.time())
+    folder = WorkerFolder.make(config.keys / WORKERS, config.workers) if config.workers > 1 else None
+    announce(server, folder)
     Granian(
         "serving.api.server:make_application",
         address=config.host,
@@ -46,16 +57,20 @@ def run(config: ApiConfig) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=10,
     ).serve()
+    RequestLog(config.keys / FILE).stop(server, time.time())
+    if folder is not None:
+        folder.remove()
 
 
 def make_application() -> Application:
     """The application of a worker process."""
     from serving.api.app import build_app
+    from serving.metrics.worker import this_worker
 
     parent = multiprocessing.parent_process()
     if parent is not None:
         Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-    return build_app(ApiConfig.from_json(os.environ[CONFIG_VARIABLE]))
+    return build_app(ApiConfig.from_json(os.environ[CONFIG_VARIABLE]), worker=this_worker())
 
 
 def _end_with(sentinel: int) -> None:

@@ -1,4 +1,4 @@
-"""What all routes share: the store, the clock, and the headers of an answer.
+"""What all routes share: the store, the clock, which reasons are asked for, and the headers of an answer.
 
 Here: those, and where reasons that are not published come from. Not here: routes, keys or limits.
 """
@@ -8,15 +8,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import lru_cache
+from typing import ParamSpec, TypeVar
+
+from starlette.concurrency import run_in_threadpool
 
 from serving.api.config import ApiConfig
 from serving.explainer.client import Explainer
+from serving.store.asked import FOLDER as ASKED
+from serving.store.asked import AskedTokens
 from serving.store.protocol import Edition, Store
 from serving.views.answer import etag
 
 JSON = b"application/json"
 
 RawHeaders = list[tuple[bytes, bytes]]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Service:
@@ -33,8 +40,15 @@ class Service:
         self.explainer = (
             None if config.lake is None else Explainer(config.lake, patience_s=0.8 * config.time_limit_s)
         )
+        self.asked = AskedTokens(config.folder / ASKED, clock)
         scope = b"public" if config.anonymous else b"private"
         self._cache_control = b"%b, max-age=%d" % (scope, config.max_age_s)
+
+    async def look_up(self, view: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call what reads a few rows: here when they are in files, in a thread when another machine has them."""
+        if self.store.is_remote:
+            return await run_in_threadpool(view, *args, **kwargs)
+        return view(*args, **kwargs)
 
     def headers(self, edition: Edition, now: float) -> RawHeaders:
         """Headers of an answer from this edition."""

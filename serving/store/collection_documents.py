@@ -1,4 +1,4 @@
-"""The document of each collection: level, spread, liquidity, value, model, track record, error, drift, freshness.
+"""The document of each collection: level, spread, liquidity, value, model and its history, error, drift, freshness.
 
 Here: one statement over all collections, and the form of the document. Not here: track records, which cost more and
 are kept while their sales stay the same (`publication`).
@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from serving.store.lake_reader import iso_utc, number
+from serving.store.model_history import model_histories, retraining_states
 
 
 def slug(name: str) -> str:
@@ -32,7 +33,10 @@ def read_collections(con: duckdb.DuckDBPyConnection, market_time: datetime) -> l
     """
     rows = con.execute(_SQL, {"now": market_time}).fetchall()
     documents = [json.loads(row[0]) for row in rows]
+    histories, states = model_histories(con), retraining_states(con)
     for document in documents:
+        document["model_history"] = histories.get(document["collection"], [])
+        document["retraining"] = states.get(document["collection"])
         document["slug"] = slug(document["name"] or document["collection"]) or None
     return documents
 
@@ -46,7 +50,8 @@ _SQL = f"""
             max(feature_watermark) as feature_watermark,
             count(*) filter (grade = 'A') as a, count(*) filter (grade = 'B') as b,
             count(*) filter (grade = 'C') as c, count(*) filter (grade = 'D') as d,
-            max(no_value_reason) as no_value_reason
+            max(no_value_reason) as no_value_reason, max(lowest_ask_eth) as lowest_ask_eth,
+            max(lowest_ask_at) as lowest_ask_at, max(floor_proxy_eth) as floor_proxy_eth
         from predictions.token_estimates group by collection
     ),
     state as (
@@ -68,7 +73,8 @@ _SQL = f"""
         'supply': d.supply, 'tokens': e.tokens, 'tokens_valued': e.valued, 'value_eth': e.expected_eth,
         'tier': coalesce(e.tier, 'none'), 'no_value_reason': case when e.valued = 0 then e.no_value_reason end,
         'level': {{
-            'floor_eth': {number("s.p20_50")}, 'median_30_eth': {number("s.med_30")},
+            'lowest_ask_eth': {number("e.lowest_ask_eth")}, 'lowest_ask_at': {iso_utc("e.lowest_ask_at")},
+            'floor_proxy_eth': {number("e.floor_proxy_eth")}, 'median_30_eth': {number("s.med_30")},
             'median_5_eth': {number("s.med_5")}, 'last_price_eth': {number("s.last_price_eth")},
             'spread_50': {number("s.spread_50")}
         }},

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from serving.store.lake_reader import iso_utc, number
+from serving.store.lake_reader import finite, iso_utc, number
 
 ACCURACY, STATUS, RISK = "accuracy", "status", "risk"
 
@@ -37,7 +37,7 @@ def as_json(value: Any) -> bytes:
 
 _TIMES = frozenset(
     (
-        *("as_of", "watermark", "since", "until", "sold_at"),
+        *("as_of", "lowest_ask_at", "watermark", "since", "until", "sold_at"),
         *("collection_last_sale_at", "trained_until", "market_model_trained_until"),
     )
 )
@@ -80,7 +80,7 @@ def _accuracy(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     )
     return {
         "as_of": report[0] if report else None,
-        "walk_forward": _finite(json.loads(report[1])) if report else None,
+        "walk_forward": finite(json.loads(report[1])) if report else None,
         "recent": online[0] if online else None,
         "error_buckets": buckets,
     }
@@ -133,14 +133,3 @@ def _rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     cursor = con.execute(sql)
     names = [column[0] for column in cursor.description or []]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-def _finite(value: Any) -> Any:
-    """The same without NaN and infinities, which the lake's JSON may hold."""
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value

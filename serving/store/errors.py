@@ -25,3 +25,23 @@ class StoreTooOldError(StoreError):
 
 class PublicationError(StoreError):
     """The lake does not hold what a publication needs."""
+
+
+class PublicationBusyError(PublicationError):
+    """Another publication to the same store does not end."""
+
+    def __init__(self, waited_s: float) -> None:
+        super().__init__(
+            f"expected to be the only publication, found another one that runs for more than {waited_s:g} s; wait for "
+            "it, or end its process"
+        )
+
+
+class StoreUnreachableError(StoreError):
+    """The database of the store cannot be asked now. `detail` is what it said, for logs and not for answers."""
+
+    detail = ""
+
+
+class StoreAddressError(StoreError):
+    """The address of the store cannot be used."""

@@ -30,6 +30,17 @@ def number(column: str) -> str:
     return f"case when isfinite({column}) then {column} end"
 
 
+def finite(value: Any) -> Any:
+    """The same without NaN and infinities, which the lake's JSON may hold."""
+    if isinstance(value, dict):
+        return {name: finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
+
+
 def token_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """What the answers of a collection's tokens are made from, by collection."""
     # Each table on its own: joining them row by row would cost more than all the rest of a small publication.
@@ -95,7 +106,9 @@ def token_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterator[
         'interval_80_eth': {_pair("e.lower_80_eth", "e.upper_80_eth")},
         'interval_90_eth': {_pair("e.lower_90_eth", "e.upper_90_eth")},
         'expected_eth': {number("e.expected_eth")}, 'grade': e.grade, 'tier': e.tier,
-        'no_value_reason': e.no_value_reason, 'floor_eth': {number("e.floor_eth")},
+        'no_value_reason': e.no_value_reason,
+        'lowest_ask_eth': {number("e.lowest_ask_eth")}, 'lowest_ask_at': {iso_utc("e.lowest_ask_at")},
+        'floor_proxy_eth': {number("e.floor_proxy_eth")},
         'last_sale_eth': {number("e.last_sale_eth")}, 'owner': h.owner,
         'model_version': e.model_version, 'prior_version': e.prior_version, 'snapshot_id': e.snapshot_id,
         'feature_watermark': {iso_utc("e.feature_watermark")}, 'as_of': {iso_utc("e.as_of")}

@@ -1,16 +1,16 @@
 """What a publication has to write: what the lake holds, compared with the version before.
 
-Here: digests and documents, and the difference. Not here: reading the lake (`lake_reader`), writing (`version_writer`).
+Here: digests and documents, and the difference. Not here: reading the lake (`lake_reader`), reading the version before
+and writing the next one (`file_target`, `postgres_target`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from serving.store.documents import as_json
-from serving.store.sqlite_store import open_immutable
+from serving.store.files import Pointer
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Contents:
         tokens: Digest of the tokens' answers by collection.
         history: Digest of the estimates' history by collection.
         records: Digest of the track record's sales by collection.
+        gains: Digest of a wallet's positions and gains by wallet.
         documents: Documents about everything by name.
         explained: Tokens whose reasons are published, by collection.
     """
@@ -30,6 +31,7 @@ class Contents:
     tokens: dict[str, str]
     history: dict[str, str]
     records: dict[str, str]
+    gains: dict[str, str]
     documents: dict[str, bytes]
     explained: dict[str, list[str]]
 
@@ -47,6 +49,27 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Base:
+    """The version before, as far as it has to be compared.
+
+    Attributes:
+        pointer: Which it is.
+        stored: Its collections by name.
+        documents: Its documents about everything by name.
+        explained: Tokens whose reasons it has, by collection.
+        wallets: Digest of the gains by wallet.
+        market: Which market it is of; empty: not said.
+    """
+
+    pointer: Pointer
+    stored: dict[str, Stored]
+    documents: dict[str, bytes]
+    explained: dict[str, set[str]]
+    wallets: dict[str, str]
+    market: str = ""
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is to be written.
 
@@ -57,6 +80,8 @@ class Plan:
         tokens: Names of collections whose tokens changed.
         history: Names of collections whose history changed.
         records: Names of collections whose track record changed.
+        wallets: Addresses whose positions or gains changed, sorted.
+        wallets_gone: Addresses that have neither any more.
         others_changed: Whether a document differs, or the choice of reasons.
     """
 
@@ -66,33 +91,23 @@ class Plan:
     tokens: list[str]
     history: list[str]
     records: list[str]
+    wallets: list[str]
+    wallets_gone: list[str]
     others_changed: bool
 
     @property
     def is_empty(self) -> bool:
         """Whether the previous version has all of it already."""
-        return not (self.gone or self.tokens or self.history or self.records or self.others_changed)
+        changed = (self.gone, self.tokens, self.history, self.records, self.wallets, self.wallets_gone)
+        return not (any(changed) or self.others_changed)
 
 
-def plan_changes(contents: Contents, base: Path | None) -> Plan:
-    """Compare what the lake holds with the version in the file `base`; None: there is none."""
-    stored: dict[str, Stored] = {}
-    documents: dict[str, bytes] = {}
-    explained: dict[str, set[str]] = {}
-    if base is not None:
-        con = open_immutable(base)
-        try:
-            for number, name, *columns in con.execute(
-                "select id, name, tokens_digest, history_digest, record_digest, record, body from collections"
-            ):
-                stored[name] = Stored(number, *columns)
-            documents = dict(con.execute("select name, body from documents"))
-            for name, token in con.execute(
-                "select c.name, e.token from explanations e join collections c on c.id = e.collection"
-            ):
-                explained.setdefault(name, set()).add(token)
-        finally:
-            con.close()
+def plan_changes(contents: Contents, base: Base | None) -> Plan:
+    """Compare what the lake holds with the version before; None: there is none."""
+    stored = {} if base is None else base.stored
+    documents = {} if base is None else base.documents
+    explained = {} if base is None else base.explained
+    wallets = {} if base is None else base.wallets
     next_id = max((found.id for found in stored.values()), default=0) + 1
     ids = {name: found.id for name, found in stored.items() if name in contents.collections}
     for name in contents.collections:
@@ -121,6 +136,8 @@ def plan_changes(contents: Contents, base: Path | None) -> Plan:
         changed("tokens", contents.tokens),
         changed("history", contents.history),
         changed("records", contents.records),
+        sorted(wallet for wallet, digest in contents.gains.items() if wallets.get(wallet) != digest),
+        sorted(wallets.keys() - contents.gains.keys()),
         others,
     )
 

@@ -1,7 +1,7 @@
 """What the views ask of a store, whatever keeps it.
 
-Here: the protocol and the rows it gives. Not here: SQLite (`sqlite_store`). A store in PostgreSQL for several machines
-fits behind the same protocol.
+Here: the protocol and the rows it gives. Not here: SQLite for one machine (`sqlite_store`), PostgreSQL for several
+(`postgres_store`), or which of them (`location`).
 
 Concept: a request takes one `Edition`, a version of the store that never changes, and answers from it alone. So no
 answer mixes two versions, whatever is published meanwhile.
@@ -120,13 +120,23 @@ class Edition(Protocol):
         """Tokens of an address in lower case, by value, highest first."""
         ...
 
+    def gains(self, owner: str) -> bytes | None:
+        """What an address in lower case holds at which cost, and has gained (`gains_reader`)."""
+        ...
+
     def document(self, name: str) -> bytes | None:
         """A document about everything: accuracy, status, risk."""
         ...
 
 
 class Store(Protocol):
-    """Where editions come from."""
+    """Where editions come from.
+
+    Attributes:
+        is_remote: Whether a look-up waits for another machine, so that it must not hold up other requests.
+    """
+
+    is_remote: bool
 
     def current(self) -> Edition:
         """The edition to answer from now.
@@ -138,4 +148,8 @@ class Store(Protocol):
 
     def refusal(self) -> str | None:
         """Why a newer version than the current one is not served, if there is one."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections; the store cannot be read any more."""
         ...

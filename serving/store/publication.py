@@ -1,34 +1,34 @@
 """Publishing: a new version of the store that equals the lake, by writing only what changed.
 
 Here: what changed, and in which order a version comes to be. Not here: SQL over the lake (`lake_reader`,
-`collection_documents`, `documents`), statements on the store (`version_writer`), swapping files (`files`).
+`collection_documents`, `documents`), or writing (`file_target`, `postgres_target`).
 
-Concept: the last version is copied, the rows of changed collections are brought up to date, and the result becomes the
-next version as a whole. Digests show what changed: each version keeps those of what it was made from. Publishing
+Concept: the last version is carried on, the rows of changed collections are brought up to date, and the result becomes
+the next version as a whole. Digests show what changed: each version keeps those of what it was made from. Publishing
 to a store that is missing, damaged or of another format writes everything, and the result is the same.
 """
 
 from __future__ import annotations
 
-import secrets
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
-from filelock import FileLock
 
 from ml.registry.artifacts import ArtifactStore
-from serving.store import files
+from serving.store.asked import FOLDER as ASKED
+from serving.store.asked import Token, most_asked
 from serving.store.collection_documents import read_collections
 from serving.store.documents import read_documents
-from serving.store.errors import PublicationError, StoreError, StoreMissingError
+from serving.store.errors import PublicationError
+from serving.store.gains_reader import gains_digests
 from serving.store.lake_reader import history_digests, record_digests, token_digests
+from serving.store.location import open_target
 from serving.store.plan import Contents, plan_changes
 from serving.store.reasons import ReasonsConfig, chosen_tokens
-from serving.store.schema import FORMAT
-from serving.store.version_writer import VersionWriter
+from serving.store.target import Changes, Stamp, Target
 
 STALE_AFTER_S = 26 * 3600.0
 """Service level `estimates_fresh`: 26 hours."""
@@ -41,12 +41,16 @@ class PublicationConfig:
     Attributes:
         stale_after_s: Age in seconds beyond which readers call the data stale.
         reasons: How many reasons are published.
+        asked: Folder in which the API counts whose reasons are asked for; None: within the store, if that is a folder.
         lock_timeout_s: Seconds to wait for another publication.
+        market: Which market this is; a database that holds another one's answers is refused. Empty: not compared.
     """
 
     stale_after_s: float = STALE_AFTER_S
     reasons: ReasonsConfig = field(default_factory=ReasonsConfig)
+    asked: Path | None = None
     lock_timeout_s: float = 1800.0
+    market: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class PublicationReport:
 
 def publish(
     con: duckdb.DuckDBPyConnection,
-    folder: Path,
+    location: Path | str,
     market_time: datetime,
     artifacts: ArtifactStore | None = None,
     config: PublicationConfig | None = None,
@@ -86,75 +90,76 @@ def publish(
 
     Args:
         con: A read connection of the lake, best at one snapshot.
-        folder: Folder of the store; made if it is not there.
+        location: Folder of the store, made if it is not there, or the address of a PostgreSQL database.
         market_time: As-of time of the home: the watermark of its source (UTC, naive).
         artifacts: Where model files are; None publishes no reasons.
         config: Settings.
         now: Seconds since 1970; the machine's clock when None.
 
     Raises:
-        PublicationError: The lake has no estimates.
-        filelock.Timeout: Another process is publishing for too long.
+        PublicationError: The lake has no estimates, or another process is publishing for too long.
+        StoreError: The database cannot be used.
     """
     config = config or PublicationConfig()
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "publish.lock").acquire(timeout=config.lock_timeout_s):
-        return _publish(con, folder, market_time, artifacts, config, time.time() if now is None else now)
+    folder = config.asked or (location / ASKED if isinstance(location, Path) else None)
+    with open_target(location, config.lock_timeout_s) as target:
+        stamp = Stamp(
+            time.time() if now is None else now,
+            market_time,
+            _lag_s(con, market_time),
+            config.stale_after_s,
+            config.market,
+        )
+        asked = most_asked(folder, config.reasons.asked, stamp.now) if folder else []
+        return _publish(con, target, stamp, artifacts, config.reasons, asked)
 
 
 def _publish(
     con: duckdb.DuckDBPyConnection,
-    folder: Path,
-    market_time: datetime,
+    target: Target,
+    stamp: Stamp,
     artifacts: ArtifactStore | None,
-    config: PublicationConfig,
-    now: float,
+    reasons: ReasonsConfig,
+    asked: list[Token],
 ) -> PublicationReport:
     seconds: dict[str, float] = {}
     began = time.perf_counter()
-    contents = read_contents(con, market_time, artifacts, config.reasons)
-    previous, anew = previous_version(folder)
-    base = None if previous is None else folder / previous.file
-    plan = plan_changes(contents, base)
-    lag_s = _lag_s(con, market_time)
-    seconds["compare"] = time.perf_counter() - began
-    if previous is not None and plan.is_empty:
-        confirmed = replace(
-            previous,
-            confirmed_at=now,
-            market_time=market_time.isoformat(),
-            lag_s=lag_s,
-            stale_after_s=config.stale_after_s,
+
+    def timed(stage: str) -> None:
+        nonlocal began
+        seconds[stage], began = time.perf_counter() - began, time.perf_counter()
+
+    contents = read_contents(con, stamp.market_time, artifacts, reasons, asked)
+    base, anew = target.base()
+    if base is not None and stamp.market and base.market not in ("", stamp.market):
+        raise PublicationError(
+            f"expected a store of the market {stamp.market}, found one of {base.market}: each home needs a database of "
+            "its own; correct ASSAY_SERVING_STORE, or drop the store that is there"
         )
-        files.write_pointer(folder, confirmed)
-        return PublicationReport(previous.version, False, None, {}, 0, {}, previous.bytes, seconds)
-    version = _next_version(folder)
-    unfinished = files.unfinished_path(folder, version)
-    unfinished.unlink(missing_ok=True)
-    began = time.perf_counter()
-    if base is not None:
-        files.copy_forward(base, unfinished)
-    seconds["copy"], began = time.perf_counter() - began, time.perf_counter()
-    with VersionWriter(unfinished, is_new=base is None) as writer:
-        unexplained = writer.write(con, contents, plan, artifacts, config.reasons)
-        writer.seal(version, now, market_time)
-        rows = dict(writer.rows)
-    seconds["write"], began = time.perf_counter() - began, time.perf_counter()
-    pointer = files.Pointer(
-        format=FORMAT,
-        version=version,
-        file=files.file_name(version),
-        bytes=unfinished.stat().st_size,
-        digest=files.sample_digest(unfinished),
-        published_at=now,
-        confirmed_at=now,
-        market_time=market_time.isoformat(),
-        lag_s=lag_s,
-        stale_after_s=config.stale_after_s,
+    plan = plan_changes(contents, base)
+    timed("compare")
+    if base is not None and plan.is_empty:
+        confirmed = replace(
+            base.pointer,
+            confirmed_at=stamp.now,
+            market_time=stamp.market_time.isoformat(),
+            lag_s=stamp.lag_s,
+            stale_after_s=stamp.stale_after_s,
+        )
+        target.confirm(confirmed)
+        return PublicationReport(confirmed.version, False, None, {}, 0, {}, confirmed.bytes, seconds)
+    written = target.write(Changes(con, contents, plan, artifacts, reasons), base, stamp, timed)
+    pointer = written.pointer
+    return PublicationReport(
+        pointer.version,
+        True,
+        anew,
+        written.rows,
+        len(plan.tokens),
+        written.unexplained,
+        pointer.bytes,
+        seconds,
     )
-    files.swap(folder, unfinished, pointer)
-    seconds["swap"] = time.perf_counter() - began
-    return PublicationReport(version, True, anew, rows, len(plan.tokens), unexplained, pointer.bytes, seconds)
 
 
 def read_contents(
@@ -162,8 +167,9 @@ def read_contents(
     market_time: datetime,
     artifacts: ArtifactStore | None,
     reasons: ReasonsConfig,
+    asked: list[Token],
 ) -> Contents:
-    """What the lake holds now, as digests and documents.
+    """What the lake holds now, as digests and documents, and whose reasons are wanted.
 
     Raises:
         PublicationError: It has no estimates.
@@ -178,26 +184,10 @@ def read_contents(
         tokens=token_digests(con),
         history=history_digests(con),
         records=record_digests(con),
+        gains=gains_digests(con),
         documents=read_documents(con, market_time),
-        explained={} if artifacts is None else chosen_tokens(con, reasons),
+        explained={} if artifacts is None else chosen_tokens(con, reasons, asked),
     )
-
-
-def previous_version(folder: Path) -> tuple[files.Pointer | None, str | None]:
-    """The version to carry on, or None and why there is none."""
-    try:
-        pointer = files.read_pointer(folder)
-        files.check_file(folder, pointer)
-    except StoreMissingError:
-        return None, "the first publication"
-    except StoreError as error:
-        return None, str(error)
-    return pointer, None
-
-
-def _next_version(folder: Path) -> str:
-    """Higher than any before, so that versions sort, with a random end, so that no name is ever used twice."""
-    return f"{files.highest_number(folder) + 1:08d}-{secrets.token_hex(4)}"
 
 
 def _lag_s(con: duckdb.DuckDBPyConnection, market_time: datetime) -> float:

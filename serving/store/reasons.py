@@ -4,20 +4,25 @@ Here: the choice, and calling `ml.explain`. Not here: the explanation (`ml.expla
 
 Concept: explaining costs about half a second for a collection, nearly the same for one token as for all
 ([ADR 14](docs/adr/0014-reasons.md)). So none are published unless asked for: `serving.explainer` computes them on
-demand. A store that is copied to where there is no lake has those of the most valuable tokens, if so configured.
+demand. Those that were asked for most are published, so that nobody waits for them, and those of the most valuable
+tokens, if so configured: a store that is copied to where there is no lake has only these.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from ml.registry.artifacts import ArtifactStore
 from serving.store.documents import as_json, with_iso_times
+
+if TYPE_CHECKING:
+    from serving.store.plan import Contents, Plan
 
 
 @dataclass(frozen=True)
@@ -28,15 +33,25 @@ class ReasonsConfig:
         collections: Collections of the highest value.
         tokens: Tokens of the highest estimate in each of them.
         comparables: Comparable sales for each token.
+        asked: Tokens whose reasons were asked for most, of any collection.
     """
 
     collections: int = 0
     tokens: int = 25
     comparables: int = 5
+    asked: int = 0
 
 
-def chosen_tokens(con: duckdb.DuckDBPyConnection, config: ReasonsConfig) -> dict[str, list[str]]:
-    """Tokens to explain by collection, the most valuable collections first."""
+def chosen_tokens(
+    con: duckdb.DuckDBPyConnection, config: ReasonsConfig, asked: Sequence[tuple[str, str]] = ()
+) -> dict[str, list[str]]:
+    """Tokens to explain by collection: of the most valuable collections, then those that were asked for.
+
+    Args:
+        con: A read connection of the lake.
+        config: How many.
+        asked: (collection, token id); those without an estimate are left out.
+    """
     rows = con.execute(
         """
         with ranked as (
@@ -56,12 +71,77 @@ def chosen_tokens(con: duckdb.DuckDBPyConnection, config: ReasonsConfig) -> dict
     chosen: dict[str, list[str]] = {}
     for collection, token in rows:
         chosen.setdefault(collection, []).append(token)
+    for collection, token in _valued(con, asked):
+        if token not in chosen.setdefault(collection, []):
+            chosen[collection].append(token)
     return chosen
+
+
+def _valued(con: duckdb.DuckDBPyConnection, asked: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those that have an estimate, in an order that does not depend on how often they were asked for.
+
+    Otherwise a token that is asked once more would change the digest, and all of its collection be explained again.
+    """
+    if not asked:
+        return []
+    return con.execute(
+        """
+        with asked as (select unnest($collections::varchar[]) as collection, unnest($tokens::varchar[]) as token_id)
+        select e.collection, e.token_id from asked as a
+        inner join predictions.token_estimates as e on e.collection = a.collection and e.token_id = a.token_id
+        where e.estimate_eth is not null group by all order by all
+        """,
+        {"collections": [one[0] for one in asked], "tokens": [one[1] for one in asked]},
+    ).fetchall()
 
 
 def reasons_digest(tokens_digest: str, tokens: list[str], config: ReasonsConfig) -> str:
     """Changes when the estimates of the collection or the choice of tokens do."""
     return hashlib.sha256(repr((tokens_digest, tokens, config)).encode()).hexdigest()
+
+
+def changed_reasons(
+    con: duckdb.DuckDBPyConnection,
+    contents: Contents,
+    plan: Plan,
+    stored: dict[int, str],
+    artifacts: ArtifactStore,
+    config: ReasonsConfig,
+) -> tuple[dict[int, list[tuple[Any, ...]]], dict[str, str]]:
+    """The rows of the table `explanations` that take the place of those that are there, by collection.
+
+    Args:
+        con: A read connection of the lake.
+        contents: What the lake holds.
+        plan: The numbers of collections.
+        stored: Digest of the reasons that are there, by collection.
+        artifacts: Where model files are.
+        config: How many.
+
+    Returns:
+        Rows by the number of each collection whose reasons change, none where they go; and why some are missing.
+    """
+    from ml.compute.matrix import FeatureMismatchError
+    from ml.explain.errors import ExplainError
+    from ml.registry.artifacts import ArtifactLostError
+
+    wanted = {plan.ids[name] for name in contents.explained}
+    changed: dict[int, list[tuple[Any, ...]]] = {number: [] for number in stored.keys() - wanted}
+    unexplained = {}
+    for name, tokens in contents.explained.items():
+        number, digest = plan.ids[name], reasons_digest(contents.tokens[name], tokens, config)
+        if stored.get(number) == digest:
+            continue
+        try:
+            changed[number] = [
+                (number, token, digest, as_of, body)
+                for token, as_of, body in explain_tokens(con, artifacts, name, tokens, config)
+            ]
+        except (ExplainError, FeatureMismatchError, ArtifactLostError) as error:
+            # Estimates without reasons are still estimates; yesterday's reasons would be about other ones.
+            changed[number] = []
+            unexplained[name] = str(error)
+    return changed, unexplained
 
 
 def explain_tokens(

@@ -6,7 +6,7 @@ Concept: every table has the key of its look-ups as primary key and no rowid, so
 
 from __future__ import annotations
 
-FORMAT = 1
+FORMAT = 3
 """Changes with the tables or with the content of a `body`; readers refuse another one, publication starts anew."""
 
 NO_VALUE_RANK = -1.0
@@ -29,6 +29,8 @@ TABLES: dict[str, str] = {
         primary key (collection, token)""",
     # Addresses in lower case.
     "holdings": "owner text, collection integer, token text, primary key (owner, collection, token)",
+    # The digest says what the marts held when the wallet was last written; addresses in lower case.
+    "gains": "owner text primary key, digest text not null, body blob not null",
     "documents": "name text primary key, body blob not null",
 }
 _WITH_ROWID = {"collections"}

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from serving.store.errors import StoreDamagedError, StoreError, StoreTooOldError
 from serving.store.files import POINTER, Pointer, check_file, read_pointer
 from serving.store.protocol import CollectionName, TokenQuery, TokenRow
-from serving.store.schema import NO_VALUE_RANK
+from serving.store.token_filters import filters
 
 MAPPED_BYTES = 64 << 30
 """Upper bound of what is memory-mapped: address space, not memory."""
@@ -99,25 +99,14 @@ class SqliteEdition:
     def tokens(self, collection: int, query: TokenQuery) -> list[TokenRow]:
         """Tokens of a collection after a place in the order."""
         sign, order = ("<", "desc") if query.descending else (">", "asc")
-        where, values = ["collection = ?"], [collection]
+        where: list[str] = ["collection = ?"]
+        values: list[Any] = [collection]
         by_value = query.by == "value"
         if query.after is not None:
             where.append(f"(rank_eth, token) {sign} (?, ?)" if by_value else f"token {sign} ?")
-            values += list(query.after if by_value else query.after[1:])  # type: ignore[arg-type]
-        for column, wanted in (("grade", query.grades), ("tier", query.tiers)):
-            if wanted:
-                where.append(f"{column} in ({', '.join('?' * len(wanted))})")
-                values += list(wanted)  # type: ignore[arg-type]
-        bounds: tuple[tuple[str, Any], ...] = (
-            ("rank_eth >= ?", query.low_eth),
-            ("rank_eth <= ?", query.high_eth),
-        )
-        for condition, bound in bounds:
-            if bound is not None:
-                where += [condition, f"rank_eth <> {NO_VALUE_RANK}"]
-                values.append(bound)
-        if query.valued is not None:
-            where.append(f"rank_eth {'<>' if query.valued else '='} {NO_VALUE_RANK}")
+            values += query.after if by_value else query.after[1:]
+        conditions, wanted = filters(query, "?")
+        where, values = where + conditions, values + wanted
         ordered = f"rank_eth {order}, token {order}" if by_value else f"token {order}"
         rows = self._all(
             f"select collection, token, rank_eth, body from tokens where {' and '.join(where)} "
@@ -166,6 +155,10 @@ class SqliteEdition:
             (owner, limit),
         )
         return [TokenRow(*row) for row in rows]
+
+    def gains(self, owner: str) -> bytes | None:
+        """What an address holds at which cost, and has gained."""
+        return self._first("select body from gains where owner = ?", (owner,))
 
     def document(self, name: str) -> bytes | None:
         """A document about everything."""
@@ -219,6 +212,8 @@ class SqliteStore:
         clock: Seconds since 1970.
     """
 
+    is_remote = False
+
     def __init__(
         self, folder: Path, refuse_after_s: float = float("inf"), clock: Callable[[], float] = time.time
     ) -> None:
@@ -243,7 +238,9 @@ class SqliteStore:
                     self._reopen(seen)
         edition = self._edition
         if edition is None:
-            raise self._error or StoreError("expected a store, found none; `assay run` publishes one")
+            error = self._error or StoreError("expected a store, found none; `assay run` publishes one")
+            # The same error is raised for many requests: it must not collect the traceback of each.
+            raise error.with_traceback(None)
         age = edition.pointer.age_s(self._clock())
         if age > self._refuse_after:
             raise StoreTooOldError(
@@ -254,6 +251,10 @@ class SqliteStore:
     def refusal(self) -> str | None:
         """Why the version that the pointer names is not served, if that is so."""
         return None if self._error is None else str(self._error)
+
+    def close(self) -> None:
+        """Let go of the file; connections of threads end with them."""
+        self._edition = None
 
     def _is_due(self, seen: tuple[int, int, int] | None) -> bool:
         if self._error is not None or seen is None:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import astuple
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
-import duckdb
-
-from ml.registry.artifacts import ArtifactStore
-from serving.store.documents import as_json, with_iso_times
-from serving.store.plan import Contents, Plan, collection_body
-from serving.store.reasons import ReasonsConfig, explain_tokens, reasons_digest
+from serving.store.collection_rows import collection_rows
+from serving.store.gains_reader import gains_rows
+from serving.store.reasons import changed_reasons
 from serving.store.schema import FORMAT, INDEXES, create_statements
+from serving.store.target import Changes
 from serving.store.token_writer import insert_tokens, remove_collection, update_history, update_tokens
 
 
@@ -48,19 +47,13 @@ class VersionWriter:
         """Close the file; what was not sealed is thrown away with it."""
         self._con.close()
 
-    def write(
-        self,
-        con: duckdb.DuckDBPyConnection,
-        contents: Contents,
-        plan: Plan,
-        artifacts: ArtifactStore | None,
-        reasons: ReasonsConfig,
-    ) -> dict[str, str]:
+    def write(self, changes: Changes) -> dict[str, str]:
         """Bring every table up to date.
 
         Returns:
             Why reasons are missing, by collection.
         """
+        con, plan = changes.lake, changes.plan
         for number in plan.gone:
             remove_collection(self._con, number)
         changed = {name: plan.ids[name] for name in plan.tokens}
@@ -71,11 +64,10 @@ class VersionWriter:
             self.rows["history"] = update_history(
                 self._con, con, {name: plan.ids[name] for name in plan.history}
             )
-        self._write_collections(con, contents, plan)
-        unexplained = (
-            {} if artifacts is None else self._write_reasons(con, contents, plan, artifacts, reasons)
-        )
-        for name, body in contents.documents.items():
+        self._write_collections(changes)
+        self._write_gains(changes)
+        unexplained = self._write_reasons(changes)
+        for name, body in changes.contents.documents.items():
             self._upsert("documents", (name, body))
         if self._is_new:
             for statement in INDEXES:
@@ -100,38 +92,15 @@ class VersionWriter:
         )
         self._con.execute("commit")
 
-    def _write_collections(self, con: duckdb.DuckDBPyConnection, contents: Contents, plan: Plan) -> None:
-        from ml.explain.track_record import track_records
+    def _write_collections(self, changes: Changes) -> None:
+        for row, aliases in collection_rows(changes.lake, changes.contents, changes.plan):
+            before = changes.plan.stored.get(row.name)
+            kept = before and (before.tokens, before.history, before.records, before.body)
+            if kept != (row.tokens, row.history, row.records, row.body):
+                self._upsert("collections", astuple(row))
+            self._replace_aliases(row.id, aliases)
 
-        due = set(plan.records)
-        found = track_records(con, plan.records) if due else {}
-        for name, document in contents.collections.items():
-            before = plan.stored.get(name)
-            if before is None or name in due:
-                record = as_json(with_iso_times(found[name].as_dict())).decode() if name in found else "null"
-            else:
-                record = before.record
-            digests = [
-                digests.get(name, "") for digests in (contents.tokens, contents.history, contents.records)
-            ]
-            body = collection_body(document, record)
-            number = plan.ids[name]
-            if before is None or [before.tokens, before.history, before.records, before.body] != [
-                *digests,
-                body,
-            ]:
-                value = document["value_eth"] if document["tokens_valued"] else -1.0
-                self._upsert("collections", (number, name, value, *digests, record, body))
-            aliases = [(name, "name")]
-            if document["contract"]:
-                aliases.append((document["contract"].lower(), "contract"))
-            # Also a slug that several share: a request by it lists all of them, and none takes over another's.
-            if document["slug"]:
-                aliases.append((document["slug"], "slug"))
-            self._replace_aliases(number, aliases)
-
-    def _replace_aliases(self, number: int, aliases: Iterable[tuple[str, str]]) -> None:
-        wanted = set(aliases)
+    def _replace_aliases(self, number: int, wanted: AbstractSet[tuple[str, str]]) -> None:
         for alias, kind in self._aliases.get(number, set()) - wanted:
             self._con.execute(
                 "delete from aliases where alias = ? and kind = ? and collection = ?", (alias, kind, number)
@@ -147,35 +116,25 @@ class VersionWriter:
                 self._stored_aliases.setdefault(number, set()).add((alias, kind))
         return self._stored_aliases
 
-    def _write_reasons(
-        self,
-        con: duckdb.DuckDBPyConnection,
-        contents: Contents,
-        plan: Plan,
-        artifacts: ArtifactStore,
-        config: ReasonsConfig,
-    ) -> dict[str, str]:
-        from ml.compute.matrix import FeatureMismatchError
-        from ml.explain.errors import ExplainError
-        from ml.registry.artifacts import ArtifactLostError
+    def _write_gains(self, changes: Changes) -> None:
+        for batch in gains_rows(changes.lake, changes.plan.wallets):
+            rows = [(wallet, changes.contents.gains[wallet], body) for wallet, body in batch]
+            self._con.executemany("insert or replace into gains values (?, ?, ?)", rows)
+            self.rows["gains"] += len(rows)
+        gone = [(wallet,) for wallet in changes.plan.wallets_gone]
+        self._con.executemany("delete from gains where owner = ?", gone)
 
+    def _write_reasons(self, changes: Changes) -> dict[str, str]:
+        if changes.artifacts is None:
+            return {}
         stored = dict(self._con.execute("select collection, max(digest) from explanations group by 1"))
-        wanted = {plan.ids[name] for name in contents.explained}
-        for number in stored.keys() - wanted:
+        changed, unexplained = changed_reasons(
+            changes.lake, changes.contents, changes.plan, stored, changes.artifacts, changes.reasons
+        )
+        for number, rows in changed.items():
             self._con.execute("delete from explanations where collection = ?", (number,))
-        unexplained = {}
-        for name, tokens in contents.explained.items():
-            number, digest = plan.ids[name], reasons_digest(contents.tokens[name], tokens, config)
-            if stored.get(number) == digest:
-                continue
-            self._con.execute("delete from explanations where collection = ?", (number,))
-            try:
-                for token, as_of, body in explain_tokens(con, artifacts, name, tokens, config):
-                    self._upsert("explanations", (number, token, digest, as_of, body))
-            except (ExplainError, FeatureMismatchError, ArtifactLostError) as error:
-                # Estimates without reasons are still estimates; yesterday's reasons would be about other ones.
-                self._con.execute("delete from explanations where collection = ?", (number,))
-                unexplained[name] = str(error)
+            for row in rows:
+                self._upsert("explanations", row)
         return unexplained
 
     def _upsert(self, table: str, row: tuple[object, ...]) -> None:

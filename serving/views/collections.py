@@ -32,12 +32,12 @@ def find_collection(edition: Edition, identifier: str, by: str | None = None) ->
     if not found:
         raise UnknownCollectionError(
             f"expected the name, contract or slug of a collection{f' (its {by})' if by else ''}, found "
-            f"{shown(identifier)}; GET /v1/collections lists them"
+            f"{shown(identifier)}; the list of collections has their names"
         )
     choices = [{"collection": choice.name, "matched": list(choice.kinds)} for choice in found[:MAX_CHOICES]]
     raise AmbiguousCollectionError(
         f"expected one collection, found {len(found)} that {shown(identifier)} may mean; ask by the name of one of the "
-        "choices with ?by=name",
+        "choices, with by=name",
         choices=choices,
     )
 

@@ -67,9 +67,6 @@ def _answer(edition: Edition, document: dict[str, Any], bodies: list[bytes], now
 
 
 def _value(edition: Edition, bodies: list[bytes], missing: list[dict[str, Any]]) -> dict[str, Any]:
-    from ml.portfolio.interval import portfolio_interval
-    from ml.portfolio.risk import PortfolioRisk, RiskConfig
-
     tokens = [json.loads(body) for body in bodies]
     valued = [_row(token) for token in tokens if token["estimate_eth"] is not None]
     unvalued = [
@@ -77,10 +74,8 @@ def _value(edition: Edition, bodies: list[bytes], missing: list[dict[str, Any]])
         for token in tokens
         if token["estimate_eth"] is None
     ]
-    stored = json.loads(edition.document(RISK) or b"{}")
-    risks = {market: PortfolioRisk(**risk) for market, risk in stored.items()}
     total = float(sum(row["expected_eth"] for row in valued))
-    lower, upper, method = portfolio_interval(valued, total, risks, RiskConfig())
+    lower, upper, method = interval_of(edition, valued)
     return {
         "value_eth": total if valued else None,
         "interval_80_eth": None if lower is None else [lower, upper],
@@ -89,6 +84,17 @@ def _value(edition: Edition, bodies: list[bytes], missing: list[dict[str, Any]])
         "tokens_valued": len(valued),
         "without_value": [*unvalued, *missing],
     }
+
+
+def interval_of(edition: Edition, valued: list[dict[str, Any]]) -> tuple[float | None, float | None, str]:
+    """The 80 % interval of the sum of valued tokens (`ml.portfolio.interval`), by the risk that was published."""
+    from ml.portfolio.interval import portfolio_interval
+    from ml.portfolio.risk import PortfolioRisk, RiskConfig
+
+    stored = json.loads(edition.document(RISK) or b"{}")
+    risks = {market: PortfolioRisk(**risk) for market, risk in stored.items()}
+    total = float(sum(row["expected_eth"] for row in valued))
+    return portfolio_interval(valued, total, risks, RiskConfig())
 
 
 def _row(token: dict[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def history_answer(
     edition: Edition, identifier: str, token: str, by: str | None, cursor: str | None, limit: int, now: float
 ) -> bytes:
     """Past estimates of a token, newest first."""
-    found = _existing(edition, identifier, token, by)
+    found = existing_token(edition, identifier, token, by)
     question = ("history", found.name, token)
     rows = edition.history(found.id, token, key_of(question, cursor, int, str), limit + 1)
     page = rows[:limit]
@@ -68,7 +68,7 @@ def history_answer(
 
 def explanation_answer(edition: Edition, identifier: str, token: str, by: str | None, now: float) -> bytes:
     """Why a token has its price."""
-    found = _existing(edition, identifier, token, by)
+    found = existing_token(edition, identifier, token, by)
     body = edition.explanation(found.id, token)
     if body is None:
         raise NotExplainedError(
@@ -137,11 +137,16 @@ def unknown_token(collection: str, token: str) -> UnknownTokenError:
     """The error of a token that its collection does not have."""
     return UnknownTokenError(
         f"expected a token of the collection {shown(collection)}, found {shown(token)}; "
-        "GET /v1/collections/{id}/tokens lists them"
+        "the list of its tokens has their ids"
     )
 
 
-def _existing(edition: Edition, identifier: str, token: str, by: str | None) -> CollectionName:
+def existing_token(edition: Edition, identifier: str, token: str, by: str | None) -> CollectionName:
+    """The collection of a token that exists.
+
+    Raises:
+        UnknownCollectionError, AmbiguousCollectionError, UnknownTokenError: There is no such token.
+    """
     found = find_collection(edition, identifier, by)
     if edition.token(found.id, token) is None:
         raise unknown_token(found.name, token)

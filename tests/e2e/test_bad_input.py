@@ -87,7 +87,7 @@ def test_a_mistyped_home_is_refused_and_not_begun(command, tmp_path):
 def test_a_wrong_setting(tmp_path):
     done = assay("run", "--home", str(tmp_path), ASSAY_SOURCE="excel")
     assert done.returncode == 2
-    assert "'simulator' or 'files'" in done.stderr
+    assert "'simulator' or 'files' or 'ethereum'" in done.stderr
 
 
 @pytest.mark.slow

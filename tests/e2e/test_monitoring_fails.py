@@ -38,12 +38,13 @@ def test_while_drift_fails_a_service_level_pages_and_is_sent_once(tmp_path_facto
         with assay.lake.write("drift cannot keep its scores") as con:
             con.execute("alter table monitoring.drift_scores drop column psi")
         clock = SetClock(assay.as_of)
+        location = open_location(settings, clock)
         with open_instance(settings) as instance:
             for _ in range(2):
                 with pytest.raises(StageFailedError, match="drift_scores"):
-                    run_job(open_location(settings, clock), instance, "monitor")
+                    run_job(location, instance, "monitor")
                 clock.forward(timedelta(minutes=1))
-                tick(settings, instance, "deliver_alerts", clock)
+                tick(location, instance, "deliver_alerts")
         pages = [m for m in receiver.messages if "slo/sales_arrive" in m.keys and m.kind == "opened"]
         assert [page.severity for page in pages] == ["page"]
     opened = {incident.key for incident in incidents(Outbox.of(home)) if incident.resolved_at is None}

@@ -21,7 +21,7 @@ from lake.dbt import dbt_environment
 from lake.extensions import install_extensions
 from ml.tables.registry import TABLES
 from orchestration.ingestion.days import insert_rows
-from orchestration.marts.dbt_runner import environment, invoke_dbt
+from orchestration.marts.dbt_runner import QUICK, environment, invoke_dbt
 from orchestration.marts.manifest import prepared_manifest
 from orchestration.resources import DBT_PROJECT
 from sources.contract import RAW_TABLES
@@ -63,13 +63,19 @@ class Marts:
         self._lake = lake
         self._scratch = scratch
 
-    def dbt(self, *arguments: str) -> Any:
+    def dbt(self, command: str, *options: str) -> Any:
+        """Run a command; `run` builds models and seeds, as a build does, without the tests."""
+        arguments = [command, *options]
+        if command == "run":
+            without = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
+            arguments = ["build", *without, *options]
         install_extensions(self._lake.config.extensions)
         folders = {"project-dir": DBT_PROJECT, "profiles-dir": DBT_PROJECT}
         folders |= {"target-path": self._scratch / "target", "log-path": self._scratch / "logs"}
         where = [part for option, folder in folders.items() for part in (f"--{option}", str(folder))]
+        quick = ["--quiet", "--log-level-file", "warn", *QUICK]
         with self._lake.writing("dbt in a test"), environment(dbt_environment(self._lake)):
-            outcome = invoke_dbt([*arguments, *where, "--quiet"], prepared_manifest())
+            outcome = invoke_dbt([*arguments, *where, *quick], prepared_manifest())
         if outcome.exception is not None:
             raise outcome.exception
         failed = [f"{r.node.name}: {r.message}" for r in outcome.result if r.status in ("error", "fail")]

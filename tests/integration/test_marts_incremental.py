@@ -24,11 +24,16 @@ from tests.integration.marts_market import (
     troubled_market,
     write_rows,
 )
+from tests.integration.moves_market import add_moves
 
 MODELS = (
     "intermediate.int_sales_classified",
     "intermediate.int_repeated_traits",
     "intermediate.int_trait_codes",
+    "intermediate.int_transfers",
+    "intermediate.int_sale_amounts",
+    "intermediate.int_transaction_moves",
+    "intermediate.int_moves",
     "marts.fct_sales",
     "marts.fct_collection_state",
     "marts.fct_collection_daily",
@@ -38,6 +43,12 @@ MODELS = (
     "marts.dim_trait_values",
     "marts.dim_tokens",
     "marts.sales_reconciliation",
+    "marts.fct_acquisitions",
+    "marts.fct_disposals",
+    "marts.fct_lots",
+    "marts.fct_realized_gains",
+    "marts.fct_wallet_positions",
+    "marts.moves_reconciliation",
     "marts.sales_reported_twice",
 )
 
@@ -69,6 +80,7 @@ def test_days_in_random_order_equal_a_full_refresh(
     marts = Marts(lake, tmp_path)
     rng = np.random.default_rng(seed)
     market = troubled_market(seed)
+    add_moves(rng, market)
     late = stragglers(market)
     arrivals = by_arrival(market)
     order = rng.permutation(sorted(arrivals))
@@ -188,3 +200,16 @@ def every_rule_had_work_to_do(con: duckdb.DuckDBPyConnection) -> None:
     assert min(values(accepted_bids)) > 0
     assert min(values("select count(*) from intermediate.int_repeated_traits where trait_key like '%#2'")) > 3
     assert values("select difference from marts.sales_reconciliation") == {0}
+    assert values("select distinct kind from marts.fct_acquisitions") == {
+        "bought",
+        "minted",
+        "received",
+        "airdropped",
+        "untraced",
+    }
+    assert values("select distinct kind from marts.fct_disposals") >= {"sold", "sent", "unseen"}
+    assert values("select difference + units_not_matched from marts.moves_reconciliation") == {0}
+    assert values(
+        "select distinct collection from intermediate.int_moves where collection like '%punks'"
+    ) == {"punks"}
+    assert min(values("select count(*) from marts.fct_lots where disposed > 0 and held > 0")) > 2

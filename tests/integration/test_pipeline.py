@@ -116,6 +116,28 @@ def test_reasons_add_up_to_the_published_estimate_computed_on_demand_and_publish
             assert published["watermark"].endswith("Z")
 
 
+def test_reasons_that_are_asked_for_are_published_the_next_time(home, tmp_path):
+    folder, _ = home
+    config = PublicationConfig(reasons=ReasonsConfig(asked=3))
+    as_of, artifacts = datetime.fromisoformat("2026-01-01"), ArtifactStore(folder / "artifacts")
+    with _lake(folder).read() as con:
+        collection, token = con.execute(
+            "select collection, token_id from predictions.token_estimates where estimate_eth is not null limit 1"
+        ).fetchone()
+        assert publish(con, tmp_path, as_of, artifacts, config).rows["explanations"] == 0
+        served = ApiConfig(tmp_path, tmp_path / "api", lake=_lake(folder).config, time_limit_s=300.0)
+        with TestClient(build_app(served)) as client:
+            computed = client.get(f"/v1/tokens/{collection}/{token}/explanation").json()
+        assert publish(con, tmp_path, as_of, artifacts, config).rows["explanations"] == 1
+        assert not publish(con, tmp_path, as_of, artifacts, config).is_new
+    with TestClient(build_app(ApiConfig(tmp_path, tmp_path / "api"))) as client:
+        published = client.get(f"/v1/tokens/{collection}/{token}/explanation").json()
+    differ = {"publication", "age_s"}
+    assert {k: v for k, v in published.items() if k not in differ} == {
+        k: v for k, v in computed.items() if k not in differ
+    }
+
+
 def test_nothing_in_an_estimate_was_known_at_or_after_its_as_of(home):
     folder, _ = home
     with _lake(folder).read() as con:

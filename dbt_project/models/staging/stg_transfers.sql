@@ -16,7 +16,9 @@ final as (
         known_at,
         lower(from_address) as from_address,
         lower(to_address) as to_address,
+        coalesce(quantity, 1) as quantity,
         delivered_by,
+        priority,
         source,
         source_row
     from source

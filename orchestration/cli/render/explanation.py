@@ -24,7 +24,7 @@ TIER_WORDS = {
 
 BASELINE_WORDS = {
     "index": "the index alone",
-    "p20_50": "the floor",
+    "p20_50": "floor proxy",
     "med_30": "median of 30",
     "med_5": "median of 5",
     "last_index": "last sale, indexed",
@@ -71,7 +71,7 @@ def _headline(document: dict[str, Any]) -> Panel:
             text.append(f"   grade {document['grade']}")
         text.append("\n")
     facts = [
-        f"floor {eth(document['floor_eth'])} ETH",
+        _floor(document),
         f"{document['sales_known']:,} sales of the collection known",
     ]
     if document["rarity_pct"] is not None:
@@ -81,6 +81,17 @@ def _headline(document: dict[str, Any]) -> Panel:
     title = styled(f"{visible(document['collection'])} #{visible(document['token_id'])}")
     when = f"as of {document['as_of']} UTC" if document["as_of"] else "before the first features"
     return Panel(text, title=title, subtitle=when, title_align="left", subtitle_align="left", expand=True)
+
+
+def _floor(document: dict[str, Any]) -> str:
+    """The floor in words: what can be bought now, or what stands in for it."""
+    if document["lowest_ask_eth"] is not None:
+        asks = document["live_asks"]
+        which = f"the lowest of {asks:,} asks" if asks > 1 else "the only ask"
+        return f"floor {eth(document['lowest_ask_eth'])} ETH, {which} ({str(document['lowest_ask_at'])[:16]})"
+    if document["floor_proxy_eth"] is not None:
+        return f"floor proxy {eth(document['floor_proxy_eth'])} ETH (no ask is known)"
+    return "no floor known"
 
 
 def _steps(document: dict[str, Any]) -> Table:

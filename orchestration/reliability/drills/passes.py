@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orchestration.alerts.store import Outbox, stamp
-from orchestration.clock import Clock, SetClock
+from orchestration.clock import SetClock
 from orchestration.models.worklist import collections_of
 from orchestration.states import Severity
 
 if TYPE_CHECKING:
     import dagster as dg
 
+    from orchestration.code_location import CodeLocation
     from orchestration.settings import Settings
 
 DELIVERY_EVERY = timedelta(minutes=1)
@@ -69,11 +70,12 @@ def run_pass(settings: Settings, instance: dg.DagsterInstance) -> Pass:
     began = time.monotonic()
     as_of = Assay(settings).as_of
     clock = SetClock(as_of)
-    summary = run_everything(open_location(settings, clock), instance)
-    tick(settings, instance, "alert_failed_checks", clock)
+    location = open_location(settings, clock)
+    summary = run_everything(location, instance)
+    tick(location, instance, "alert_failed_checks")
     clock.forward(DELIVERY_EVERY)
-    tick(settings, instance, "deliver_alerts", clock)
-    retrained = _retrain_what_waits(settings, instance, clock)
+    tick(location, instance, "deliver_alerts")
+    retrained = _retrain_what_waits(location, instance)
     outbox = Outbox.of(settings.home_path)
     opened = [incident for incident in incidents(outbox) if incident.opened_at == as_of]
     resolved = outbox.rows("select key from incidents where resolved_at = ? order by key", stamp(as_of))
@@ -87,15 +89,10 @@ def run_pass(settings: Settings, instance: dg.DagsterInstance) -> Pass:
     )
 
 
-def tick(
-    settings: Settings, instance: dg.DagsterInstance, sensor: str, clock: Clock
-) -> Sequence[dg.RunRequest]:
+def tick(location: CodeLocation, instance: dg.DagsterInstance, sensor: str) -> Sequence[dg.RunRequest]:
     """Evaluate a sensor of the code location once, as the daemon does; returns the runs that it asks for."""
     import dagster as dg
 
-    from orchestration.definitions import open_location
-
-    location = open_location(settings, clock)
     repository = location.definitions.get_repository_def()
     resources = {"assay": location.assay}
     with dg.build_sensor_context(
@@ -104,20 +101,14 @@ def tick(
         return repository.get_sensor_def(sensor).evaluate_tick(context).run_requests or []
 
 
-def _retrain_what_waits(settings: Settings, instance: dg.DagsterInstance, clock: Clock) -> tuple[str, ...]:
+def _retrain_what_waits(location: CodeLocation, instance: dg.DagsterInstance) -> tuple[str, ...]:
     """A tick of `retrain_drifted`, and the run that it asks for."""
-    from orchestration.definitions import open_location
     from orchestration.runs.main_job import run_job
 
     trained: list[str] = []
-    for request in tick(settings, instance, "retrain_drifted", clock):
-        run_job(
-            open_location(settings, clock),
-            instance,
-            "retrain_worklist",
-            config=dict(request.run_config),
-            tags=request.tags,
-        )
+    for request in tick(location, instance, "retrain_drifted"):
+        config = dict(request.run_config)
+        run_job(location, instance, "retrain_worklist", config=config, tags=request.tags)
         trained += collections_of(request.run_config)
     return tuple(trained)
 

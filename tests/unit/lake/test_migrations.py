@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -153,6 +154,37 @@ def test_rows_get_their_source_and_sales_of_one_event_an_identifier_each(home: P
         assert con.execute("select count(*) from ops.mart_watermark").fetchone() == (0,)
 
 
+def test_a_home_of_the_release_before_gets_the_floor_by_asks_and_builds_its_marts_again(
+    tmp_path: Path,
+) -> None:
+    """Version 4 had several sources, and called a percentile of old sales the floor."""
+    tables = {table.name: table.ddl() for table in TABLES if not table.derived and "wallet" not in table.name}
+    estimates = tables["predictions.token_estimates"]
+    for name in ("lowest_ask_eth", "lowest_ask_at", "live_asks"):
+        estimates = re.sub(rf'"{name}" \w+,? ?', "", estimates)
+    assert "lowest_ask" not in estimates
+    tables["predictions.token_estimates"] = estimates.replace('"floor_proxy_eth"', '"floor_eth"')
+    tables[MART_WATERMARK.name] = tables[MART_WATERMARK.name].replace(', "rules" varchar', "")
+    assert "rules" not in tables[MART_WATERMARK.name]
+    with Lake(LakeConfig(tmp_path, memory_limit="500MB")).write("as the release before did") as con:
+        for ddl in tables.values():
+            con.execute(ddl)
+        con.execute("insert into ops.lake_version values (4, 'hash of its tables', timestamp '2025-06-01')")
+        con.execute(f"insert into {MART_WATERMARK.name} values (7, '2025-06-02')")
+        con.execute(
+            "insert into predictions.token_estimates by name select 'apes' as collection, '7' as token_id,"
+            " 1.5 as estimate_eth, 2.5 as floor_eth, 'pooled' as tier, timestamp '2025-06-01' as as_of"
+        )
+    with opened(tmp_path).read() as con:
+        assert con.execute("select version from ops.lake_version").fetchone() == (len(STEPS),)
+        assert "floor_eth" not in stored_columns(con)["predictions.token_estimates"]
+        kept = "select estimate_eth, lowest_ask_eth, floor_proxy_eth from predictions.token_estimates"
+        assert con.execute(kept).fetchall() == [(1.5, None, None)]
+        # a position without rules is not used: dbt builds everything, the lots too
+        assert con.execute(f"select snapshot_id, rules from {MART_WATERMARK.name}").fetchall() == [(7, None)]
+        assert con.execute("select count(*) from marts.fct_lots").fetchone() == (0,)
+
+
 def test_a_mart_with_the_earlier_name_of_a_column_is_kept_with_its_state(tmp_path: Path) -> None:
     marts = {table.name: table.ddl() for table in TABLES if table.name.startswith("marts.")}
     marts["marts.dim_collections"] = marts["marts.dim_collections"].replace('"covered_until"', '"told_until"')
@@ -163,7 +195,7 @@ def test_a_mart_with_the_earlier_name_of_a_column_is_kept_with_its_state(tmp_pat
             "insert into marts.dim_collections by name"
             " select 'apes' as collection, timestamp '2025-06-01' as told_until"
         )
-        con.execute(f"insert into {MART_WATERMARK.name} values (7, '2025-06-02')")
+        con.execute(f"insert into {MART_WATERMARK.name} values (7, '2025-06-02', null)")
     with opened(tmp_path).read() as con:
         kept = con.execute("select collection, covered_until::varchar from marts.dim_collections").fetchall()
         assert kept == [("apes", "2025-06-01 00:00:00")]

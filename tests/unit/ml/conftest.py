@@ -85,6 +85,7 @@ def fill(lake: Lake, seed: int = 3) -> None:
             """
             create or replace table marts.fct_collection_state as
             select collection, seq, known_at, event_time, quantile_cont(price_eth, 0.2) over w as p20_50,
+                quantile_cont(price_eth, 0.1) over w as p10_50,
                 median(price_eth) over w as med_30, median(price_eth) over w as med_5
             from marts.fct_sales window w as (partition by collection order by seq rows 29 preceding)
             """

@@ -16,23 +16,32 @@ from orchestration import dagster_internals as internals
     [
         (internals.SqliteEventLogStorage.store_event, ["self", "event"]),
         (internals.SqliteEventLogStorage._connect, ["self", "shard"]),
+        (internals.SqliteEventLogStorage.has_table, ["self", "table_name"]),
+        (internals.SqliteRunStorage.__init__, ["self", "conn_string", "inst_data"]),
+        (internals.SqliteRunStorage.connect, ["self"]),
+        (internals.SqliteScheduleStorage.__init__, ["self", "conn_string", "inst_data"]),
         (internals.SqliteEventLogStorage.conn_string_for_shard, ["self", "shard_name"]),
         (internals.SqliteEventLogStorage.path_for_shard, ["self", "run_id"]),
         (internals.SqliteScheduleStorage.create_tick, ["self", "tick_data"]),
         (internals.SqliteScheduleStorage.update_tick, ["self", "tick"]),
         (internals.DagsterSqliteStorage.__init__, ["self", "base_dir", "inst_data"]),
         (internals.event_logs_directory, ["base"]),
-        (internals.schedule_directory, ["base"]),
     ],
 )
 def test_what_the_masked_storage_overrides_or_calls_has_the_expected_parameters(method, parameters):
     assert list(inspect.signature(method).parameters) == parameters
 
 
-def test_the_default_storage_keeps_events_and_ticks_in_the_attributes_that_are_replaced(tmp_path):
+def test_the_default_storage_keeps_runs_events_and_ticks_in_the_attributes_that_are_replaced(tmp_path):
     storage = internals.DagsterSqliteStorage(str(tmp_path))
     assert isinstance(storage._event_log_storage, internals.SqliteEventLogStorage)
     assert isinstance(storage._schedule_storage, internals.SqliteScheduleStorage)
+    assert isinstance(storage._run_storage, internals.SqliteRunStorage)
+    assert (tmp_path / "history" / "runs.db").samefile(
+        storage._run_storage._conn_string.removeprefix("sqlite:///")
+    )
+    assert storage._schedule_storage._conn_string.startswith("sqlite:///")
+    assert storage.run_storage is storage._run_storage
     assert storage.event_log_storage is storage._event_log_storage
     assert storage.schedule_storage is storage._schedule_storage
 

@@ -15,7 +15,7 @@ def _clean_environment(monkeypatch):
 @pytest.mark.parametrize(
     ("variable", "value", "expected"),
     [
-        ("ASSAY_SOURCE", "excel", "'simulator' or 'files'"),
+        ("ASSAY_SOURCE", "excel", "'simulator' or 'files' or 'ethereum'"),
         ("ASSAY_COLLECTIONS", "0", "greater than or equal to 1"),
         ("ASSAY_COLLECTIONS", "many", "integer"),
         ("ASSAY_MEMORY_LIMIT", "lots", "memory DuckDB may use"),

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
+from urllib.parse import quote
 
+import psycopg
 import pytest
 from starlette.testclient import TestClient
 
 from serving.api.app import build_app
 from serving.api.config import ApiConfig
+from tests.postgres import server
 from tests.unit.serving.market import PUBLISHED, Market
+
+PASSWORD = "p@ss:w/rd 'x\\y\"%?#&="
+"""What breaks an address that is not encoded."""
 
 
 @pytest.fixture(scope="session")
@@ -29,11 +36,50 @@ def folder(market: Market) -> Path:
 
 
 @pytest.fixture(scope="session")
+def database_server() -> Iterator[str]:
+    """The address of a real PostgreSQL, without a database."""
+    with server(PASSWORD) as port:
+        yield f"postgresql://assay:{quote(PASSWORD, safe='')}@127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def new_database(database_server: str) -> Callable[..., str]:
+    """Make an empty database; its address."""
+    numbers = count()
+
+    def make(options: str = "") -> str:
+        name = f"store_{next(numbers)}"
+        with psycopg.connect(f"{database_server}/postgres", autocommit=True) as con:
+            con.execute(f"create database {name} {options}")
+        return f"{database_server}/{name}"
+
+    return make
+
+
+@pytest.fixture
+def database(new_database: Callable[..., str]) -> str:
+    """The address of an empty database."""
+    return new_database()
+
+
+@pytest.fixture(scope="session")
+def published_database(market: Market, folder: Path, new_database: Callable[..., str]) -> str:
+    """The address of a database with what `folder` has, sorted and encoded in another way; do not change it."""
+    url = new_database("template template0 encoding 'LATIN1' locale 'C'")
+    market.publish(url)
+    return url
+
+
+@pytest.fixture(scope="session")
 def client_of() -> Callable[..., TestClient]:
     """Make a client of an API over a folder, an hour after publication."""
 
-    def make(folder: Path, now: float = PUBLISHED + 3600, **settings: object) -> TestClient:
-        config = ApiConfig(folder, **{"keys": folder.parent / "api", "anonymous_limit": "", **settings})  # type: ignore[arg-type]
+    def make(location: Path | str, now: float = PUBLISHED + 3600, **settings: object) -> TestClient:
+        folder, url = (location, "") if isinstance(location, Path) else (Path("none"), location)
+        config = ApiConfig(
+            folder,
+            **{"keys": folder.parent / "api", "anonymous_limit": "", "store_url": url, **settings},  # type: ignore[arg-type]
+        )
         # What a client would not see must not be raised past it.
         return TestClient(build_app(config, clock=lambda: now), raise_server_exceptions=False)  # type: ignore[arg-type]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pyarrow as pa
 from lake.config import LakeConfig
 from lake.connection import Lake
 from ml.tables.registry import TABLES
-from serving.store.publication import PublicationReport, publish
+from serving.store.publication import PublicationConfig, PublicationReport, publish
 from tests.names import HOSTILE
 
 NOW = datetime(2026, 1, 10)  # noqa: DTZ001 - the lake's naive UTC
@@ -91,14 +93,45 @@ class Market:
             for statement in statements:
                 con.execute(statement)
 
-    def publish(self, folder: Path, now: float = PUBLISHED) -> PublicationReport:
+    def publish(
+        self, location: Path | str, now: float = PUBLISHED, config: PublicationConfig | None = None
+    ) -> PublicationReport:
         """Bring the store up to date."""
         with self.lake.read() as con:
-            return publish(con, folder, self.as_of, now=now)
+            return publish(con, location, self.as_of, config=config, now=now)
+
+
+CHANGES: tuple[Callable[[Market], None], ...] = (
+    lambda market: market.value_again(("Apes", "a/b")),
+    lambda market: market.change(
+        f"update marts.fct_holdings set owner = '{WHALE}' where token_id = '7' and collection = 'Apes'",
+        "delete from marts.fct_holdings where token_id = '1' and collection = 'a/b'",
+    ),
+    lambda market: market.change(
+        "delete from predictions.token_estimates where token_id = '3' and collection = 'a/b'"
+    ),
+    lambda market: market.change(
+        "update marts.dim_collections set contract = '0xnew', name = 'New' where collection = 'a/b'"
+    ),
+    lambda market: market.change("delete from predictions.estimate_history where token_id = '2'"),
+    lambda market: market.change(
+        "update predictions.estimate_history set as_of = as_of - interval 400 day where token_id = '4'"
+    ),
+    lambda market: market.change("delete from predictions.token_estimates where collection = '🦍🍌'"),
+    lambda market: market.change("update monitoring.accuracy_report set document = '{}'"),
+    lambda market: market.change("delete from marts.fct_wallet_positions where token_id = '1'"),
+    lambda market: market.change(
+        "update marts.fct_realized_gains set wallet = '0xother' where collection = 'Apes'",
+        "delete from marts.fct_wallet_positions where collection = 'Apes'",
+    ),
+    lambda market: market.change("delete from marts.fct_realized_gains where wallet = '0xother'"),
+)
+"""What may happen to a market between two publications, of each kind once; for the collections `SMALL`."""
+SMALL = ("Apes", "a/b", "🦍🍌", "?x=1#y")
 
 
 def publish_when_started(
-    home: Path, folder: Path, as_of: datetime, ready: Event, start: Event, done: Event
+    home: Path, folder: Path | str, as_of: datetime, ready: Event, start: Event, done: Event
 ) -> None:
     """In a process of its own: open the lake, wait, publish. It may be killed at any moment."""
     with Market(home).lake.read() as con:
@@ -150,7 +183,10 @@ def _add_collection(con: duckdb.DuckDBPyConnection, number: int, name: str, toke
                 "as_of": NOW,
                 "feature_watermark": NOW - timedelta(hours=3),
                 "snapshot_id": 1,
-                "floor_eth": 0.9,
+                "lowest_ask_eth": 0.95,
+                "lowest_ask_at": NOW - timedelta(days=1),
+                "live_asks": 3,
+                "floor_proxy_eth": 0.9,
             }
             for token in valued
         ]
@@ -168,6 +204,7 @@ def _add_collection(con: duckdb.DuckDBPyConnection, number: int, name: str, toke
         ],
     )
     _remember(con, name)
+    _add_lots(con, name)
     _insert(
         con,
         "marts.fct_holdings",
@@ -179,6 +216,74 @@ def _add_collection(con: duckdb.DuckDBPyConnection, number: int, name: str, toke
                 "held_since": NOW - timedelta(days=9),
             }
             for token in range(tokens)
+        ],
+    )
+
+
+def _add_lots(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """What `WHALE` holds of a collection, one token at a known cost, and what it has sold: known, unknown, a gift."""
+    wallet = WHALE.lower()
+    held = {"wallet": wallet, "chain": "ethereum", "collection": name, "quantity": 1, "lots": 1}
+    bought = {
+        "basis_status": "known",
+        "cost_wei": Decimal(10**18 + 1),
+        "cost_usd": 2500.0,
+        "quantity_with_basis": 1,
+    }
+    gift = {"basis_status": "unknown", "unknown_basis_reason": "received_without_price"}
+    times = {"first_acquired_at": NOW - timedelta(days=30), "last_acquired_at": NOW - timedelta(days=30)}
+    _insert(
+        con,
+        "marts.fct_wallet_positions",
+        [
+            {**held, **bought, **times, "token_id": "0", "last_tx_hash": "0xbought"},
+            {**held, **gift, **times, "token_id": "1", "last_tx_hash": "0xgift"},
+        ],
+    )
+    row = {
+        **{
+            "wallet": wallet,
+            "chain": "ethereum",
+            "collection": name,
+            "quantity": 1,
+            "acquisition_kind": "bought",
+        },
+        **{
+            "acquired_at": NOW - timedelta(days=700),
+            "disposed_at": NOW - timedelta(days=20),
+            "holding_days": 680,
+        },
+        **{"is_long_term": True, "cost_wei": Decimal(10**18), "proceeds_wei": Decimal(3 * 10**18)},
+        **{"fees_wei": Decimal(10**16), "gain_wei": Decimal(2 * 10**18), "cost_usd": 1000.0},
+        **{"proceeds_usd": 6000.0, "gain_usd": 5000.0, "disposal_kind": "sold", "basis_status": "known"},
+    }
+    unknown = {
+        "cost_wei": None,
+        "gain_wei": None,
+        "cost_usd": None,
+        "gain_usd": None,
+        "basis_status": "unknown",
+    }
+    sent = {
+        "disposal_kind": "sent",
+        "proceeds_wei": None,
+        "gain_wei": None,
+        "proceeds_usd": None,
+        "gain_usd": None,
+    }
+    _insert(
+        con,
+        "marts.fct_realized_gains",
+        [
+            {**row, "token_id": "5", "disposal_id": f"{name} 5", "acquisition_id": f"{name} 5 a"},
+            {
+                **{**row, **unknown, "no_gain_reason": "received_without_price"},
+                **{"token_id": "6", "disposal_id": f"{name} 6", "acquisition_id": f"{name} 6 a"},
+            },
+            {
+                **{**row, **sent, "no_gain_reason": "sent", "disposed_at": NOW - timedelta(days=10)},
+                **{"token_id": "7", "disposal_id": f"{name} 7", "acquisition_id": f"{name} 7 a"},
+            },
         ],
     )
 

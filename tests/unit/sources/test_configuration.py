@@ -17,6 +17,7 @@ from sources.configuration import (
     read_sources,
     sources_as_yaml,
 )
+from sources.contracts import SHARED_CONTRACTS
 from sources.protocol import Source
 
 GOOD = """
@@ -49,7 +50,7 @@ def test_a_list_is_read_with_folders_relative_to_it_and_written_back(tmp_path: P
         ("sources: [files]", "source 1"),
         ("sources: [{kind: files, data_dir: x}]", "source 1, name"),
         ("sources: [{name: a, kind: files}]", "source 1, data_dir"),
-        ("sources: [{name: a, kind: excel}]", "'simulator', 'files'"),
+        ("sources: [{name: a, kind: excel}]", "'simulator', 'files', 'ethereum'"),
         ("sources: [{name: a, kind: files, data_dir: x, prioritty: 2}]", "prioritty"),
         ("sources: [{name: a, kind: files, data_dir: x, priority: 0}]", "priority"),
         ("sources: [{name: 'A b', kind: files, data_dir: x}]", "name"),
@@ -67,13 +68,17 @@ def test_a_wrong_list_names_the_entry_and_what_was_expected(tmp_path: Path, text
     assert expected in str(error.value)
 
 
-def test_every_kind_opens_a_source_of_its_kind_and_the_base_class_none(tmp_path: Path) -> None:
+def test_every_kind_opens_a_source_of_its_kind_and_the_base_class_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "sales.csv").write_text("collection,token_id,timestamp,price\na,1,2025-01-01,1\n")
     given = {"data_dir": tmp_path, "collections": 3, "days": 2, "seed": 1}
+    given |= {"contracts": "0x" + "a" * 40, "start": "2024-01-31"}
+    monkeypatch.setenv("ASSAY_RPC_URLS", "https://node.example/key")
     for kind in KINDS:
         source = config_of(kind, given, name="one").open(tmp_path / "cache")
         assert (source.name, isinstance(source, Source)) == (kind, True)
-    with pytest.raises(SourceSettingError, match="'simulator' or 'files', found 'oracle'"):
+    with pytest.raises(SourceSettingError, match="'simulator' or 'files' or 'ethereum', found 'oracle'"):
         config_of("oracle", given, name="one")
     with pytest.raises(TypeError, match="abstract"):
         SourceConfig(kind="files", name="one")
@@ -83,6 +88,32 @@ def test_every_kind_has_a_home_and_a_default_name() -> None:
     assert {name: kind.home for name, kind in KINDS.items()} == {
         "simulator": ".assay",
         "files": ".assay-files",
+        "ethereum": ".assay-ethereum",
     }
     only = config_of("files", {"data_dir": Path("/x"), "seed": 3, "faults": None}, name="files")
     assert (only.name, only.identity) == ("files", {"data_dir": "/x"})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("contracts", "punks", "addresses of contracts"),
+        ("contracts", " , ", "addresses of contracts"),
+        ("start", "soon", "a day such as"),
+        ("chain", "solana", "expected one of ethereum"),
+        ("urls_from", "https://node.example/key", "pattern"),
+    ],
+)
+def test_a_chain_needs_possible_settings(setting: str, value: str, expected: str) -> None:
+    given = {"contracts": "0x" + "A" * 40, "start": "2024-01-31"}
+    good = config_of("ethereum", given, name="chain")
+    assert good.options["contracts"] == "0x" + "a" * 40
+    with pytest.raises(SourceSettingError, match=expected) as error:
+        config_of("ethereum", given | {setting: value}, name="chain")
+    assert error.value.setting == setting
+
+
+def test_a_contract_whose_collections_differ_by_name_only_cannot_be_watched() -> None:
+    known = next(c.address for c in SHARED_CONTRACTS if c.label == "opensea-shared" and c.chain == "ethereum")
+    with pytest.raises(SourceSettingError, match="only their names tell apart"):
+        config_of("ethereum", {"contracts": known, "start": "0"}, name="chain")

@@ -70,7 +70,7 @@ def build(con: duckdb.DuckDBPyConnection, sales: pd.DataFrame, traits: pd.DataFr
     con.execute("alter table marts.fct_sales add column if not exists seller varchar")
     con.execute(
         "create or replace table marts.fct_holdings as"
-        " select collection, token_id, null::varchar as owner, null::timestamp as known_at from marts.dim_tokens"
+        " select collection, token_id, null::varchar as owner, null::timestamp as held_since from marts.dim_tokens"
     )
     con.execute(
         "alter table marts.dim_collections add column if not exists \"chain\" varchar default 'ethereum'"

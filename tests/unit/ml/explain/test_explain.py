@@ -139,7 +139,8 @@ def test_a_token_without_a_value_gets_the_reason_and_the_facts(market: Market) -
     assert document["no_value_reason"] == "fewer_than_3_sales"
     assert "Fewer than three sales" in document["no_value_because"]
     assert document["last_sale"]["price_eth"] == sold.last_sale_eth
-    assert document["floor_eth"] > 0
+    assert document["lowest_ask_eth"] is None
+    assert document["floor_proxy_eth"] > 0
 
 
 def test_newer_features_are_reported_and_not_mixed(copied: Market, later: timedelta) -> None:

@@ -134,6 +134,8 @@ def make_listings(seed: int = 2, n: int = 120) -> pd.DataFrame:
             "event_time": known,
             "known_at": known,
             "valid_until": pd.NaT,
+            "maker": [f"maker {i}" for i in range(n)],
+            "marketplace": "venue",
         }
     )
 
@@ -181,7 +183,7 @@ def write_marts(
     con.execute(
         """
         create or replace table marts.fct_holdings as
-        select collection, token_id, arg_max(buyer, (event_time, sale_id)) as owner
+        select collection, token_id, arg_max(buyer, (event_time, sale_id)) as owner, max(event_time) as held_since
         from marts.fct_sales
         group by all
         """

@@ -56,7 +56,7 @@ def test_every_token_gets_an_estimate_or_a_reason(priced: Market) -> None:
             or snapshot_id <> 7 or feature_fingerprint <> 'features-1'
         """,
     )
-    facts = "select distinct floor_eth > 0 from predictions.token_estimates where collection = 'gone'"
+    facts = "select distinct floor_proxy_eth > 0 from predictions.token_estimates where collection = 'gone'"
     assert rows(priced, facts) == [(True,)]  # inactive, but its floor is still given
 
 

@@ -4,16 +4,38 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.cli.portfolio import portfolio
+from orchestration.cli.gains import gains
+from orchestration.cli.portfolio import portfolio, resolve_wallets
 from orchestration.errors import HomeError
 from orchestration.home import prepare_home
 from orchestration.settings import SettingsError, load_settings
 
 
 def test_one_of_owner_and_tokens_is_wanted(tmp_path: Path) -> None:
-    for owner, tokens in ((None, None), ("0xab", tmp_path / "mine.csv")):
-        with pytest.raises(SettingsError, match="either --owner ADDRESS or --tokens"):
-            portfolio(owner=owner, tokens=tokens, home=tmp_path)
+    for owner, wallet, tokens in (
+        (None, None, None),
+        (["0xab"], None, tmp_path / "mine.csv"),
+        (None, ["0xab"], tmp_path / "mine.csv"),
+    ):
+        with pytest.raises(SettingsError, match="either --owner or --wallet, or --tokens"):
+            portfolio(owner=owner, wallet=wallet, tokens=tokens, home=tmp_path)
+
+
+def test_gains_have_an_owner_and_a_year_that_can_be(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="whose gains"):
+        gains(home=tmp_path)
+    with pytest.raises(SettingsError, match="a year such as 2022"):
+        gains(wallet=["0xab"], year=22, home=tmp_path)
+
+
+def test_an_owner_is_a_name_of_the_file_or_an_address(tmp_path: Path) -> None:
+    (tmp_path / "wallets.yaml").write_text("me: ['0xAB', '0xcd']\n")
+    assert resolve_wallets(tmp_path, ["me", "0xEF"], ["0xCD"]) == ["0xab", "0xcd", "0xef"]
+    with pytest.raises(SettingsError, match=r"a name in wallets.yaml \(me\), found 'my wallet'"):
+        resolve_wallets(tmp_path, ["my wallet"], [])
+    (tmp_path / "wallets.yaml").write_text("me: 3\n")
+    with pytest.raises(SettingsError, match="list of addresses"):
+        resolve_wallets(tmp_path, ["me"], [])
 
 
 def test_a_folder_that_is_no_home_and_a_file_without_columns_are_refused(tmp_path: Path) -> None:

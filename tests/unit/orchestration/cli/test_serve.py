@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from orchestration.cli.app import app
 from orchestration.cli.serve import api_config, serve
 from orchestration.errors import HomeError
-from orchestration.home import prepare_home
+from orchestration.home import prepare_home, store_location
+from orchestration.output.masking import masked
 from orchestration.resources import open_lake
 from orchestration.settings import SettingsError, load_settings
 from serving.api.keys import KeyFile
@@ -75,6 +76,24 @@ def test_settings_reach_the_api(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (config.host, config.anonymous, config.refuse_after_s) == ("127.0.0.1", False, 7200)
     assert config.cors_origins == ("https://a.example", "https://b.example")
     assert type(config).from_json(config.to_json()) == config
+
+
+def test_the_store_is_in_the_home_or_where_a_url_names_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(home=home)
+    assert store_location(settings) == api_config(settings).store == home.resolve() / "serving"
+    url = "postgresql://assay:s3cret@db.example/assay"
+    monkeypatch.setenv("ASSAY_SERVING_STORE", url)
+    settings = load_settings(home=home)
+    config = api_config(settings)
+    assert store_location(settings) == config.store == url
+    assert type(config).from_json(config.to_json()) == config
+    assert "s3cret" not in f"{settings!r} {config!r} {masked(url)}"
+    monkeypatch.setenv("ASSAY_SERVING_STORE", "mysql://assay:s3cret@db.example/assay")
+    with pytest.raises(SettingsError, match="published store's address must start with postgresql") as raised:
+        load_settings(home=home)
+    assert "s3cret" not in str(raised.value)
 
 
 def test_reasons_are_computed_only_where_there_is_a_lake(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,9 @@ from orchestration.settings import SettingsError, load_settings
 from sources.configuration import sources_as_yaml
 from sources.files.errors import EmptyDirectoryError
 
+# Each test makes a home and runs the asset on it: 2 to 5 s of CPU.
+pytestmark = pytest.mark.slow
+
 HEADER = "collection,contract,token_id,timestamp,price,currency,tx_hash\n"
 APES = "0x" + "a" * 40
 TABLES = ["sales", "transfers", "listings", "exchange_rates", "token_traits", "collections"]

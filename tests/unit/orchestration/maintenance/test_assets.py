@@ -18,11 +18,13 @@ MAINTAIN = dg.Definitions(
 )
 
 
+@pytest.mark.slow
 def test_a_home_without_models_can_be_maintained(tmp_path):
     assay = Assay(load_settings(home=tmp_path))
     assert dg.materialize([lake_maintenance], resources={"assay": assay}).success
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("old", [False, True])
 def test_the_job_keeps_foreign_files_and_names_them(tmp_path: Path, old: bool):
     exports = tmp_path / "exports"

@@ -21,6 +21,9 @@ from orchestration.resources import Assay
 from orchestration.settings import load_settings
 from tests.unit.ml.drift.market import NOW, sales
 
+# A home, and the asset with its pages: 3 to 8 s of CPU each.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def assay(tmp_path_factory):

@@ -154,6 +154,7 @@ def test_sql_that_does_not_run_or_lacks_a_column_names_the_slo(con):
             evaluate(con, [wrong], NOW)
 
 
+@pytest.mark.slow
 def test_a_pass_over_all_slos_of_an_empty_home_is_kept_and_finds_no_data(tmp_path):
     lake = Lake(LakeConfig(home=tmp_path, memory_limit="500MB"), TABLES)
     watch_slos(lake, list(SLOS.values()), NOW)

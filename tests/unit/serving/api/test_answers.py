@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from serving.api import hot_path, models
-from serving.store.files import read_pointer
+from serving.api.gains_models import WalletGainsAnswer
+from serving.store.location import open_store
 from tests.unit.serving.market import NAMES, PUBLISHED, WHALE
 
 READS: list[tuple[str, type[BaseModel]]] = [
@@ -24,10 +25,23 @@ READS: list[tuple[str, type[BaseModel]]] = [
     ("/v1/tokens/Apes/11", models.TokenAnswer),
     ("/v1/tokens/Apes/1/history", models.HistoryPage),
     (f"/v1/wallets/{WHALE}", models.WalletAnswer),
+    (f"/v1/wallets/{WHALE}/gains", WalletGainsAnswer),
     ("/v1/accuracy", models.AccuracyAnswer),
     ("/v1/status", models.StatusAnswer),
 ]
 LISTED = {"tokens": [{"collection": "Apes", "token_id": "1"}, {"collection": "a/b", "token_id": "11"}]}
+
+
+@pytest.fixture(scope="module", params=["files", "database"])
+def location(request: pytest.FixtureRequest) -> Path | str:
+    """The published store, once in SQLite files and once in PostgreSQL."""
+    return request.getfixturevalue("folder" if request.param == "files" else "published_database")
+
+
+@pytest.fixture(scope="module")
+def client(location: Path | str, client_of: Callable[..., TestClient]) -> Iterator[TestClient]:
+    with client_of(location) as made:
+        yield made
 
 
 def segment(text: str) -> str:
@@ -256,10 +270,11 @@ def test_metrics_describe_requests_and_data(folder: Path, client_of: Callable[..
         f"assay_http_request_seconds_count{{{route}}} 2.0",
         "assay_store_up 1.0",
         "assay_store_age_seconds 3600.0",
-        f"assay_tokens {12.0 * len(NAMES)}",
+        f"assay_store_tokens {12.0 * len(NAMES)}",
     ):
         assert line in text
 
 
-def test_an_answer_names_the_version_that_is_current(folder: Path, client: TestClient) -> None:
-    assert client.get("/v1/status").json()["store"]["version"] == read_pointer(folder).version
+def test_an_answer_names_the_version_that_is_current(location: Path | str, client: TestClient) -> None:
+    version = open_store(location).current().pointer.version
+    assert client.get("/v1/status").json()["store"]["version"] == version

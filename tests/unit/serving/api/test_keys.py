@@ -155,6 +155,21 @@ def test_with_a_broken_file_of_keys_no_key_is_good(
         assert client.get(PATHS[0], headers=bearer(text)).status_code == 401
 
 
+def test_a_file_of_keys_copied_from_another_machine_is_used_at_once(
+    guarded: Path, keys: KeyFile, tmp_path: Path, client_of: Callable[..., TestClient]
+) -> None:
+    source, copied = tmp_path / "other machine", tmp_path / "other machine" / FILE
+    text, made = KeyFile(source).create("me")
+    with client_of(guarded, anonymous=False) as client:
+        assert client.get(PATHS[0], headers=bearer(text)).status_code == 401
+        (tmp_path / "api").mkdir(exist_ok=True)
+        shutil.copy(copied, tmp_path / "api" / FILE)
+        assert client.get(PATHS[0], headers=bearer(text)).status_code == 200
+        KeyFile(source).revoke(made.id)
+        shutil.copy(copied, tmp_path / "api" / FILE)
+        assert client.get(PATHS[0], headers=bearer(text)).status_code == 401
+
+
 def test_who_asks_too_often_waits_and_others_do_not(
     guarded: Path, keys: KeyFile, client_of: Callable[..., TestClient]
 ) -> None:

@@ -7,27 +7,18 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pytest
 
-from serving.api.config import ApiConfig
 from serving.api.keys import KeyFile
 from tests.unit.serving.market import LONG_NAME, Market
+from tests.unit.serving.servers import serving
 
-START = """
-import sys
-from serving.api.config import ApiConfig
-from serving.api.server import run
-run(ApiConfig.from_json(sys.argv[1]))
-"""
 NAMES = ("Apes", "a/b", LONG_NAME)
 
 
@@ -37,32 +28,6 @@ def changing(tmp_path: Path) -> Market:
     made.open(NAMES)
     made.publish(tmp_path / "store", now=time.time())
     return made
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-@contextmanager
-def serving(folder: Path, **settings: object) -> Iterator[tuple[httpx.Client, subprocess.Popen]]:
-    config = ApiConfig(folder, folder.parent / "api", port=free_port(), **{"anonymous_limit": "", **settings})
-    process = subprocess.Popen([sys.executable, "-c", START, config.to_json()], stderr=subprocess.PIPE)
-    client = httpx.Client(base_url=f"http://127.0.0.1:{config.port}", timeout=30)
-    try:
-        for _ in range(600):
-            try:
-                client.get("/healthz")
-                break
-            except httpx.TransportError:
-                assert process.poll() is None, process.stderr.read()
-                time.sleep(0.05)
-        yield client, process
-    finally:
-        client.close()
-        process.terminate()
-        process.wait(20)
 
 
 def test_a_real_server_answers_names_of_any_kind(changing: Market, tmp_path: Path) -> None:

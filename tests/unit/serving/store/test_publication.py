@@ -10,11 +10,9 @@ import pytest
 
 from serving.store import files
 from serving.store.errors import PublicationError
-from serving.store.schema import TABLES
+from serving.store.schema import FORMAT, TABLES
 from serving.store.sqlite_store import SqliteStore, open_immutable
-from tests.unit.serving.market import LONG_NAME, PUBLISHED, WHALE, Market
-
-SMALL = ("Apes", "a/b", "🦍🍌", "?x=1#y")
+from tests.unit.serving.market import CHANGES, LONG_NAME, PUBLISHED, SMALL, Market
 
 
 @pytest.fixture
@@ -45,27 +43,8 @@ def contents(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
 def test_writing_what_changed_gives_what_writing_everything_gives(changing: Market, tmp_path: Path) -> None:
     store = tmp_path / "store"
     changing.publish(store)
-    steps = [
-        lambda: changing.value_again(("Apes", "a/b")),
-        lambda: changing.change(
-            f"update marts.fct_holdings set owner = '{WHALE}' where token_id = '7' and collection = 'Apes'",
-            "delete from marts.fct_holdings where token_id = '1' and collection = 'a/b'",
-        ),
-        lambda: changing.change(
-            "delete from predictions.token_estimates where token_id = '3' and collection = 'a/b'"
-        ),
-        lambda: changing.change(
-            "update marts.dim_collections set contract = '0xnew', name = 'New' where collection = 'a/b'"
-        ),
-        lambda: changing.change("delete from predictions.estimate_history where token_id = '2'"),
-        lambda: changing.change(
-            "update predictions.estimate_history set as_of = as_of - interval 400 day where token_id = '4'"
-        ),
-        lambda: changing.change("delete from predictions.token_estimates where collection = '🦍🍌'"),
-        lambda: changing.change("update monitoring.accuracy_report set document = '{}'"),
-    ]
-    for number, step in enumerate(steps):
-        step()
+    for number, change in enumerate(CHANGES):
+        change(changing)
         report = changing.publish(store)
         assert report.is_new
         assert report.anew is None
@@ -130,7 +109,7 @@ def test_a_harmed_store_is_published_anew(changing: Market, tmp_path: Path, harm
         file.unlink()
     else:
         text = (tmp_path / files.POINTER).read_text()
-        harmed = "{" if harm == "no json" else text.replace('"format": 1', '"format": 0')
+        harmed = "{" if harm == "no json" else text.replace(f'"format": {FORMAT}', '"format": 0')
         (tmp_path / files.POINTER).write_text(harmed)
     report = changing.publish(tmp_path)
     assert report.anew is not None

@@ -1,0 +1,97 @@
+"""How fast the Ethereum source reads and decodes, against what the node alone needs.
+
+    ASSAY_TEST_CHAIN=FOLDER python -m benchmarks.ethereum_source
+
+A node (anvil) holds blocks with 25 sales of Seaport each. Printed: sales decoded in a second of CPU, and the time of a
+backfill divided by that of a bare loop of `eth_getLogs` over the same blocks.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+
+from sources.ethereum.chain import Chain
+from sources.ethereum.decoders import seaport
+from sources.ethereum.decoders.transactions import MARKET_OF, MOVEMENT_EVENTS, SALE_EVENTS, decode
+from sources.ethereum.fetching import FIRST_SPAN, Fetcher, LogFilter, Spans
+from sources.ethereum.reading import Reader
+from sources.ethereum.rpc import Rpc
+from sources.ethereum.store import Store
+from tests.chain.logs import ALICE, BOB, CAROL, NFT, coin, moved, order, token
+from tests.chain.node import Node, running_node
+
+BLOCKS = 400
+SALES = 25
+
+
+def fill(node: Node) -> int:
+    """Blocks with sales; returns the newest one."""
+    for block in range(BLOCKS):
+        logs = []
+        for sale in range(SALES):
+            number = block * SALES + sale
+            parts = [coin(900 + number, ALICE), coin(25, min(seaport.FEE_RECIPIENTS)), coin(50, CAROL)]
+            logs += [moved(ALICE, BOB, number), order(ALICE, BOB, [token(number)], parts, number=number)]
+        node.emit(logs)
+    return int(node.call("eth_blockNumber"), 16)
+
+
+def bare(url: str, last: int) -> int:
+    """A loop of `eth_getLogs` for the same logs; returns how many came."""
+    wanted = [LogFilter((NFT,), MOVEMENT_EVENTS), LogFilter(tuple(MARKET_OF), SALE_EVENTS)]
+    count = 0
+    with httpx.Client(timeout=60) as client:
+        for low in range(1, last + 1, FIRST_SPAN):
+            for one in wanted:
+                question: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "eth_getLogs"}
+                question["params"] = [one.in_range(low, min(low + FIRST_SPAN - 1, last))]
+                count += len(client.post(url, json=question).json()["result"])
+    return count
+
+
+def backfill(url: str, last: int, folder: Path) -> tuple[Store, int]:
+    """The source's own reading into a new store; returns it and the requests."""
+    rpc = Rpc([url])
+    chain = Chain(rpc, 64)
+    store = Store(folder / "chain.sqlite")
+    Reader(chain, store, Fetcher(chain, Spans())).read([NFT], 1, last)
+    return store, rpc.requests
+
+
+def main() -> int:
+    """Measure three times and print the best of each."""
+    with running_node() as node:
+        last = fill(node)
+        bare_s, ours_s, decode_s, requests = [], [], [], 0
+        for _ in range(3):
+            began = time.perf_counter()
+            count = bare(node.url, last)
+            bare_s.append(time.perf_counter() - began)
+            with TemporaryDirectory() as folder:
+                began = time.perf_counter()
+                store, requests = backfill(node.url, last, Path(folder))
+                ours_s.append(time.perf_counter() - began)
+                assert store.counts()[1] == count
+                transactions = [logs for _, logs in store.transactions(0, 2**40)]
+            orders = [[g for g in logs if g.event == seaport.ORDER_FULFILLED] for logs in transactions]
+            began = time.process_time()
+            sales = sum(len(decode(some, {}).trades) for some in orders)
+            decode_s.append(time.process_time() - began)
+            assert sales == BLOCKS * SALES
+    sys.stdout.write(
+        f"{count} logs in {last} blocks\n"
+        f"bare loop {min(bare_s):.2f} s, backfill {min(ours_s):.2f} s with {requests} requests: "
+        f"{min(ours_s) / min(bare_s):.2f} times\n"
+        f"{BLOCKS * SALES / min(decode_s):.0f} OrderFulfilled decoded in a second of CPU\n"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Ask Assay: an MCP server, by which assistants read what was published."""

@@ -1,0 +1,109 @@
+"""Counters of requests, in the memory of one process or in files that several share.
+
+Here: their names, and counting. Not here: showing them (`exposition`), keeping them by minute (`request_log`).
+
+Concept: labels are templates of routes, methods and status codes: there are some dozens of them, whatever is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
+
+BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""Upper bounds, seconds. Those of `LOGGED` are among them."""
+
+LOGGED = (0.01, 0.1, 1.0)
+"""Bounds that the request log keeps: within 10 ms, 100 ms and 1 s."""
+
+REFUSED = "refused"
+"""Route of requests that the gate did not let in."""
+
+
+@dataclass
+class RouteTotals:
+    """Requests of one route since the process began.
+
+    Attributes:
+        requests: All that were answered.
+        errors: Those with a status from 500.
+        within: Those answered within each bound of `LOGGED`.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    within: list[int] = field(default_factory=lambda: [0] * len(LOGGED))
+
+
+def share_files(worker: int) -> None:
+    """Have metrics made from now on kept in files of PROMETHEUS_MULTIPROC_DIR, under the number of this worker.
+
+    By default the files carry process ids. A number is taken over by the process that replaces a worker, so that its
+    counters go on where they were, and no file is left behind.
+    """
+    values.ValueClass = values.MultiProcessValue(lambda: worker)
+
+
+class RequestMetrics:
+    """Counts the requests of one process.
+
+    Args:
+        registry: Where they are shown; None when files are shared and read from all processes.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None) -> None:
+        self._requests = Counter(
+            "assay_http_requests",
+            "Requests by route and status code.",
+            ["route", "method", "status"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "assay_http_request_seconds",
+            "Seconds until the response was handed to the server, by route.",
+            ["route"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self.underway = Gauge(
+            "assay_http_requests_underway",
+            "Requests being answered now.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        # A worker that was killed has left its number in its file.
+        self.underway.set(0)
+        self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+
+    def observe(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        key = (route, method, status)
+        children = self._children.get(key)
+        if children is None:
+            children = self._children[key] = (
+                self._requests.labels(route, method, str(status)),
+                self._seconds.labels(route),
+            )
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def totals(self) -> dict[str, RouteTotals]:
+        """What this process has counted, by route."""
+        found: dict[str, RouteTotals] = {}
+        for metric in self._seconds.collect():
+            for sample in metric.samples:
+                if sample.name.endswith("_bucket"):
+                    totals = found.setdefault(sample.labels["route"], RouteTotals())
+                    bound = float(sample.labels["le"])
+                    if bound in LOGGED:
+                        totals.within[LOGGED.index(bound)] = int(sample.value)
+                    elif bound == float("inf"):
+                        # Not from the other counter: a request between both reads would be in one of them.
+                        totals.requests = int(sample.value)
+        for metric in self._requests.collect():
+            for sample in metric.samples:
+                if sample.name.endswith("_total") and sample.labels["status"] >= "500":
+                    found.setdefault(sample.labels["route"], RouteTotals()).errors += int(sample.value)
+        return found

@@ -1,0 +1,97 @@
+"""What a publication is written to, whatever keeps it.
+
+Here: the protocol, and what is passed through it. Not here: SQLite files (`file_target`), PostgreSQL
+(`postgres_target`), or which of them (`location`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import duckdb
+
+from ml.registry.artifacts import ArtifactStore
+from serving.store.files import Pointer
+from serving.store.plan import Base, Contents, Plan
+from serving.store.reasons import ReasonsConfig
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """When and how fresh a publication is.
+
+    Attributes:
+        now: Seconds since 1970.
+        market_time: As-of time of the home (UTC, naive).
+        lag_s: Seconds that the newest estimate is behind it.
+        stale_after_s: Service level: age in seconds beyond which answers are called stale.
+        market: Which market it is of; a store in a database holds one. Empty: not said.
+    """
+
+    now: float
+    market_time: datetime
+    lag_s: float
+    stale_after_s: float
+    market: str = ""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a new version is written from.
+
+    Attributes:
+        lake: A read connection of the lake.
+        contents: What it holds.
+        plan: What differs from the version before.
+        artifacts: Where model files are; None publishes no reasons.
+        reasons: How many reasons.
+    """
+
+    lake: duckdb.DuckDBPyConnection
+    contents: Contents
+    plan: Plan
+    artifacts: ArtifactStore | None
+    reasons: ReasonsConfig
+
+
+@dataclass(frozen=True)
+class Written:
+    """What writing a version did.
+
+    Attributes:
+        pointer: The version, which is current now.
+        rows: Rows inserted or changed by table.
+        unexplained: Why reasons are missing, by collection.
+    """
+
+    pointer: Pointer
+    rows: dict[str, int]
+    unexplained: dict[str, str]
+
+
+class Target(Protocol):
+    """Where versions are written, while no other publication runs."""
+
+    def base(self) -> tuple[Base | None, str | None]:
+        """The version to carry on, or None and why there is none."""
+        ...
+
+    def confirm(self, pointer: Pointer) -> None:
+        """Say that the current version was seen to equal the lake again."""
+        ...
+
+    def write(
+        self, changes: Changes, base: Base | None, stamp: Stamp, timed: Callable[[str], None]
+    ) -> Written:
+        """Make the next version, and make it current as a whole.
+
+        Args:
+            changes: What is written.
+            base: The version carried on; None writes everything.
+            stamp: When, and how fresh.
+            timed: Told the name of each stage when it ends.
+        """
+        ...

@@ -1,0 +1,316 @@
+"""JSON-RPC to one or several nodes: fail-over, retries, limits of rate.
+
+Here: questions and answers. Not here: what is asked (`sources.ethereum.chain`, `sources.ethereum.fetching`).
+
+An address of a provider holds its key. It never leaves this module: messages name an endpoint by its host and its
+position in the list, and the log lines of httpx, which hold whole addresses, are turned off.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from sources.protocol import SourceError
+
+_ATTEMPTS = 5
+"""Times that each endpoint is asked before a question is given up."""
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 60.0
+_PERMANENT = (401, 403, 404)
+"""HTTP states that do not go away by asking again: a wrong key or address."""
+
+_RATE_WORDS = re.compile(
+    r"rate.?limit|too many requests|per second|throughput|capacity|request count|daily (request|limit)|back.?off",
+    re.IGNORECASE,
+)
+_RATE_CODES = (429, -32029, -32097)
+
+
+class NodeUnavailableError(SourceError):
+    """No endpoint answers; the message names each one with its last problem."""
+
+    exit_code = 1
+
+
+class AnswerError(SourceError):
+    """A node answered that it will not, or cannot, answer this question.
+
+    Attributes:
+        endpoint: Name of the endpoint.
+        text: What it said.
+    """
+
+    exit_code = 1
+
+    def __init__(self, endpoint: str, method: str, text: str) -> None:
+        super().__init__(f"{endpoint}: {method} was refused: {text}")
+        self.endpoint = endpoint
+        self.text = text
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A result, and the endpoint that gave it."""
+
+    result: Any
+    endpoint: str
+
+
+@dataclass
+class _Endpoint:
+    url: str
+    name: str
+    free_at: float = 0.0
+    failures: int = 0
+    problem: str = ""
+    unusable: bool = False
+    next_slot: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class _Busy(Exception):  # noqa: N818 - not an error of ours: the endpoint asks for a pause, or does not answer
+    def __init__(self, problem: str, pause_s: float | None = None, *, permanent: bool = False) -> None:
+        super().__init__(problem)
+        self.pause_s = pause_s
+        self.permanent = permanent
+
+
+class Rpc:
+    """JSON-RPC endpoints of one chain, the preferred first. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        requests_per_second: float = 0,
+        timeout_s: float = 60,
+        attempts: int = _ATTEMPTS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Describe the endpoints; nothing is asked yet.
+
+        Args:
+            urls: Addresses, the preferred first.
+            requests_per_second: Most requests to one endpoint in a second; 0: no limit of ours.
+            timeout_s: Seconds to wait for one answer.
+            attempts: Times that each endpoint is asked before a question is given up.
+            sleep: How to wait.
+
+        Raises:
+            SourceError: An address is none.
+        """
+        self.endpoints = [_Endpoint(url, _name(url, n)) for n, url in enumerate(urls, 1)]
+        if not self.endpoints:
+            raise SourceError("expected at least one address of a node, found none")
+        self.requests = 0
+        self._gap_s = 1 / requests_per_second if requests_per_second else 0.0
+        self._attempts = attempts
+        self._sleep = sleep
+        for name in ("httpx", "httpcore"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._client = httpx.Client(timeout=httpx.Timeout(timeout_s, connect=10), follow_redirects=False)
+
+    @property
+    def current(self) -> str:
+        """Name of the endpoint that would be asked next."""
+        return self._next(self._usable()).name
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the endpoints, the preferred first."""
+        return [endpoint.name for endpoint in self.endpoints]
+
+    @property
+    def has_usable(self) -> bool:
+        """Whether an endpoint is left that may be asked."""
+        return bool(self._usable())
+
+    def set_aside(self, endpoint: str, why: str) -> None:
+        """Ask this endpoint nothing more."""
+        for one in self.endpoints:
+            if one.name == endpoint:
+                one.unusable, one.problem = True, why
+
+    def call(self, method: str, *params: Any, endpoint: str | None = None) -> Any:
+        """The result of one question; see `ask`."""
+        return self.ask(method, *params, endpoint=endpoint).result
+
+    def ask(self, method: str, *params: Any, endpoint: str | None = None) -> Answer:
+        """The result of one question.
+
+        Args:
+            method: JSON-RPC method.
+            params: Its parameters.
+            endpoint: Ask only this one.
+
+        Raises:
+            AnswerError: A node refuses the question itself.
+            NodeUnavailableError: No endpoint answers.
+        """
+        question = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
+        document, name = self._post(question, endpoint)
+        if not isinstance(document, dict):
+            raise AnswerError(name, method, f"expected a JSON object, found {type(document).__name__}")
+        return Answer(_result(document, name, method), name)
+
+    def batch(self, method: str, params: Sequence[Sequence[Any]], *, size: int = 50) -> list[Any]:
+        """The results of many questions of one method, in their order.
+
+        A provider that refuses batches is asked one by one.
+
+        Raises:
+            AnswerError: A node refuses a question.
+            NodeUnavailableError: No endpoint answers.
+        """
+        results: list[Any] = []
+        for start in range(0, len(params), size):
+            some = params[start : start + size]
+            if len(some) == 1:
+                results.append(self.call(method, *some[0]))
+                continue
+            questions = [
+                {"jsonrpc": "2.0", "id": n, "method": method, "params": list(p)} for n, p in enumerate(some)
+            ]
+            document, name = self._post(questions, None)
+            listed = document if isinstance(document, list) else []
+            answers = {a.get("id"): a for a in listed if isinstance(a, dict)}
+            if answers.keys() != set(range(len(some))) or any("error" in a for a in answers.values()):
+                results += [self.call(method, *p) for p in some]
+            else:
+                results += [_result(answers[n], name, method) for n in range(len(some))]
+        return results
+
+    def close(self) -> None:
+        """End the connections."""
+        self._client.close()
+
+    def _usable(self, only: str | None = None) -> list[_Endpoint]:
+        return [e for e in self.endpoints if not e.unusable and only in (None, e.name)]
+
+    def _next(self, endpoints: Sequence[_Endpoint]) -> _Endpoint:
+        if not endpoints:
+            raise self._unavailable()
+        now = time.monotonic()
+        return min(endpoints, key=lambda e: max(e.free_at - now, 0.0))  # the first of equals is preferred
+
+    def _unavailable(self) -> NodeUnavailableError:
+        problems = "; ".join(f"{e.name}: {e.problem or 'not asked'}" for e in self.endpoints)
+        return NodeUnavailableError(
+            f"expected an answer of a node, found none. {problems}. What was read is kept: run again when a node "
+            "answers"
+        )
+
+    def _post(self, body: Any, only: str | None) -> tuple[Any, str]:
+        """The JSON document that an endpoint answers, and the endpoint's name."""
+        tries: dict[str, int] = {}
+        while True:
+            left = [e for e in self._usable(only) if tries.get(e.name, 0) < self._attempts]
+            if not left:
+                raise self._unavailable()
+            endpoint = self._next(left)
+            wait = max(endpoint.free_at - time.monotonic(), 0.0)
+            if wait:
+                self._sleep(wait)
+            tries[endpoint.name] = tries.get(endpoint.name, 0) + 1
+            try:
+                document = self._send(endpoint, body)
+            except _Busy as problem:
+                endpoint.problem = str(problem)
+                endpoint.unusable = problem.permanent
+                endpoint.failures += 1
+                growing = _FIRST_PAUSE_S * 2 ** min(endpoint.failures - 1, 7)
+                pause = growing if problem.pause_s is None else problem.pause_s
+                endpoint.free_at = time.monotonic() + min(pause, _LONGEST_PAUSE_S)
+            else:
+                endpoint.failures = 0
+                return document, endpoint.name
+
+    def _send(self, endpoint: _Endpoint, body: Any) -> Any:
+        self._keep_rate(endpoint)
+        self.requests += 1
+        try:
+            answer = self._client.post(endpoint.url, json=body)
+        except httpx.HTTPError as failure:
+            # Not the text of the error: it may hold the address.
+            raise _Busy(type(failure).__name__) from None
+        if answer.status_code == 429:
+            raise _Busy("HTTP 429 (too many requests)", _retry_after(answer))
+        document: Any = None
+        try:
+            document = answer.json()
+        except ValueError:
+            if answer.status_code == 413:
+                document = {"error": {"message": "HTTP 413: the answer is too large"}}
+        error = document.get("error") if isinstance(document, dict) else None
+        if error and _is_rate_limit(error):
+            raise _Busy(_text(error), _retry_after(answer))
+        if document is None or (answer.status_code >= 400 and not error):
+            raise _Busy(
+                f"HTTP {answer.status_code}" if answer.status_code >= 400 else "no JSON",
+                _retry_after(answer),
+                permanent=answer.status_code in _PERMANENT,
+            )
+        if answer.status_code in _PERMANENT:
+            raise _Busy(f"HTTP {answer.status_code}: {_text(error)}", permanent=True)
+        return document
+
+    def _keep_rate(self, endpoint: _Endpoint) -> None:
+        if not self._gap_s:
+            return
+        with endpoint.lock:
+            now = time.monotonic()
+            slot = max(endpoint.next_slot, now)
+            endpoint.next_slot = slot + self._gap_s
+        if slot > now:
+            self._sleep(slot - now)
+
+
+def _result(document: dict[str, Any], endpoint: str, method: str) -> Any:
+    if document.get("error"):
+        raise AnswerError(endpoint, method, _text(document["error"]))
+    if "result" not in document:
+        raise AnswerError(endpoint, method, "the answer has neither a result nor an error")
+    return document["result"]
+
+
+def _text(error: Any) -> str:
+    if not isinstance(error, dict):
+        return str(error)[:300]
+    data = error.get("data")
+    more = f" ({data})" if isinstance(data, str) and data and not data.startswith("0x") else ""
+    return f"{error.get('message', error)}{more}"[:300]
+
+
+def _is_rate_limit(error: Any) -> bool:
+    code = error.get("code") if isinstance(error, dict) else None
+    return code in _RATE_CODES or bool(_RATE_WORDS.search(_text(error)))
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    """Seconds that the server asks to wait; a date is treated like no answer."""
+    try:
+        return max(float(answer.headers.get("retry-after", "")), 0.0)
+    except ValueError:
+        return None
+
+
+def _name(url: str, position: int) -> str:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        host, port = None, ""
+    if host is None or parts.scheme not in ("http", "https"):
+        raise SourceError(f"expected address {position} of a node to start with https:// or http://")
+    return f"node {position} ({host}{port})"
