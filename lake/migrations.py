@@ -122,7 +122,7 @@ def _several_sources(con: duckdb.DuckDBPyConnection) -> None:
         if "sale_id" not in columns or schema not in ("predictions", "monitoring"):
             continue
         same = [c for c in ("collection", "token_id") if c in columns]
-        # Two tokens under one old identifier cannot be told apart where a table does not name the token.
+        # Two tokens under one old identifier cannot be distinguished where a table does not name the token.
         con.execute(
             f"update {table} as t set sale_id = n.new_id from (select old_id, any_value(new_id) as new_id"
             f"{''.join(f', {c}' for c in same)} from new_sale_ids group by old_id{''.join(f', {c}' for c in same)}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,7 +140,7 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
 
 @contextmanager
-def run_lock(home: Path, timeout_s: float, on_wait: object = None) -> Iterator[None]:
+def run_lock(home: Path, timeout_s: float, on_wait: Callable[[str], object] | None = None) -> Iterator[None]:
     """Hold the home for one run. A second one waits up to `timeout_s` and names the holder.
 
     Raises:
@@ -152,7 +152,7 @@ def run_lock(home: Path, timeout_s: float, on_wait: object = None) -> Iterator[N
         lock.acquire(timeout=0)
     except Timeout:
         who = _describe(holder)
-        if callable(on_wait):
+        if on_wait is not None:
             on_wait(f"waiting for {who}, up to {timeout_s:.0f} s")
         try:
             lock.acquire(timeout=timeout_s)

@@ -8,7 +8,6 @@ A new kind of source is one class of settings in `KINDS`; nothing outside `sourc
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -172,16 +171,12 @@ def parse_sources(entries: Sequence[Mapping[str, Any]], where: str) -> tuple[Sou
         raise SourcesFileError(_explain(error, where)) from None
 
 
-def write_sources(path: Path, sources: Sequence[SourceConfig]) -> None:
-    """Replace the file that lists the sources; a reader sees the old or the new one."""
+def sources_as_yaml(sources: Sequence[SourceConfig]) -> str:
+    """The text of a file that lists these sources."""
     entries = [source.model_dump(mode="json", exclude_defaults=True) for source in sources]
     entries = [{"name": s.name, "kind": s.kind, **e} for s, e in zip(sources, entries, strict=True)]
     text = yaml.safe_dump({"sources": entries}, sort_keys=False, allow_unicode=True)
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(
-        "# Changed by `assay sources`; docs/how-to/several-sources.md\n" + text, encoding="utf-8"
-    )
-    temporary.replace(path)
+    return "# Changed by `assay sources`; docs/how-to/several-sources.md\n" + text
 
 
 def _resolved(source: SourceConfig, folder: Path) -> SourceConfig:

@@ -6,8 +6,11 @@ collection (`sources.files.identity`). A user adds contracts in the mapping file
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -52,3 +55,32 @@ SAME_AS: dict[tuple[str, str], str] = {
     ("ethereum", "0xb7f7f6c52f2e2fdb1963eab30438024864c313f6"): "0xb47e3cd837ddf8e4c57f05d70ab865de6e193bbb",
 }
 """(chain, address) of a wrapper → the contract whose tokens it holds under the same ids."""
+
+
+def shared_contracts_table(contracts: Iterable[SharedContract]) -> pa.Table:
+    """One row per contract: `chain`, `contract`, `shared_label`, `distinguished_by`, `size`.
+
+    Args:
+        contracts: If a contract comes more than once, the first one counts.
+    """
+    unique = {(c.chain, c.address): c for c in reversed(tuple(contracts))}.values()
+    return pa.table(
+        {
+            "chain": pa.array([c.chain for c in unique], pa.string()),
+            "contract": pa.array([c.address for c in unique], pa.string()),
+            "shared_label": pa.array([c.label for c in unique], pa.string()),
+            "distinguished_by": pa.array([c.by for c in unique], pa.string()),
+            "size": pa.array([c.size for c in unique], pa.int64()),
+        }
+    )
+
+
+def wrappers_table() -> pa.Table:
+    """One row per wrapper: `chain`, `contract`, and the contract whose tokens it `holds`."""
+    return pa.table(
+        {
+            "chain": pa.array([chain for chain, _ in SAME_AS], pa.string()),
+            "contract": pa.array([wrapper for _, wrapper in SAME_AS], pa.string()),
+            "holds": pa.array(list(SAME_AS.values()), pa.string()),
+        }
+    )

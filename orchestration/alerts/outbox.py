@@ -17,6 +17,7 @@ from datetime import datetime
 from ml.text.visible import visible
 from orchestration.alerts.policy import AlertPolicy
 from orchestration.alerts.store import Outbox, parse_stamp, stamp
+from orchestration.output.commands import assay_command
 from orchestration.output.masking import masked
 from orchestration.states import IncidentState, NoticeKind, Severity
 
@@ -49,6 +50,12 @@ class Alert:
     command: str
     group: str | None = None
     except_endpoint: str | None = None
+
+    @classmethod
+    def of_collection(cls, key: str, name: str, what: str, body: str, runbook: str, group: str) -> Alert:
+        """A ticket about one collection; `what` follows its name in the title."""
+        title, command = f"{visible(name)} {what}", assay_command("why", name)
+        return cls(key, Severity.TICKET, title, body, runbook, command, group)
 
     def __post_init__(self) -> None:
         """Make the texts fit to be stored, sent and printed, and refuse what could not be sent.

@@ -156,8 +156,7 @@ def _send_directly(
     if alert is None and memory is None:
         return
     every = policy_of(settings).reminder_every[Severity.PAGE].total_seconds()
-    # Earlier versions wrote the key "told".
-    sent_at: dict[str, str] = {} if memory is None else memory.get("sent_at", memory.get("told", {}))
+    sent_at: dict[str, str] = {} if memory is None else memory.get("sent_at", {})
     since = stamp(now) if memory is None else memory["since"]
     for channel in channels:
         last = sent_at.get(channel.endpoint)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from sources.collection_keys import CollectionKey, decide
 from sources.contract import RAW_TABLES
-from sources.contracts import SAME_AS, SHARED_CONTRACTS, SharedContract
+from sources.contracts import SHARED_CONTRACTS, SharedContract, shared_contracts_table, wrappers_table
 
 if TYPE_CHECKING:
     import duckdb
@@ -78,28 +78,8 @@ def _seen(
     """(chain, key in the source, contract, project) of every collection among the rows, the first known first."""
     if not any(rows.num_rows for rows in incoming.values()):
         return []
-    contracts = {(c.chain, c.address): c for c in reversed(shared)}
-    con.register(
-        "shared_contracts",
-        pa.table(
-            {
-                "chain": pa.array([chain for chain, _ in contracts], pa.string()),
-                "contract": pa.array([address for _, address in contracts], pa.string()),
-                "distinguished_by": pa.array([c.by for c in contracts.values()], pa.string()),
-                "size": pa.array([c.size for c in contracts.values()], pa.int64()),
-            }
-        ),
-    )
-    con.register(
-        "wrappers",
-        pa.table(
-            {
-                "chain": pa.array([chain for chain, _ in SAME_AS], pa.string()),
-                "contract": pa.array([wrapper for _, wrapper in SAME_AS], pa.string()),
-                "holds": pa.array(list(SAME_AS.values()), pa.string()),
-            }
-        ),
-    )
+    con.register("shared_contracts", shared_contracts_table(shared))
+    con.register("wrappers", wrappers_table())
     parts = []
     for table, rows in incoming.items():
         con.register(f"new_{table}", rows)

@@ -6,25 +6,28 @@ of the sources (`orchestration.ingestion.configured`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lake.storage import write_whole
 from orchestration.errors import HomeError
 from orchestration.home import existing_home, run_lock, write_market
 from orchestration.ingestion.configured import remove_rows
-from orchestration.resources import open_lake
 from orchestration.remembered import MARKET_FILE
+from orchestration.resources import open_lake
 from orchestration.settings import SOURCES_FILE, load_settings
-from sources.configuration import EthereumConfig, parse_sources, write_sources
+from sources.configuration import EthereumConfig, parse_sources, sources_as_yaml
 
 if TYPE_CHECKING:
     from orchestration.settings import Settings
     from sources.configuration import SourceConfig
 
 
-def add_source(settings: Settings, entry: dict[str, Any], on_wait: object = None) -> Path:
+def add_source(
+    settings: Settings, entry: dict[str, Any], on_wait: Callable[[str], object] | None = None
+) -> Path:
     """Add a source to the list of a home; a home of one source gets a list.
 
     Args:
@@ -55,7 +58,9 @@ def add_source(settings: Settings, entry: dict[str, Any], on_wait: object = None
         return _keep(home, (*held, config))
 
 
-def remove_source(settings: Settings, name: str, on_wait: object = None) -> dict[str, int]:
+def remove_source(
+    settings: Settings, name: str, on_wait: Callable[[str], object] | None = None
+) -> dict[str, int]:
     """Take a source out of a home: its rows, then its entry in the list.
 
     Args:
@@ -87,7 +92,10 @@ def remove_source(settings: Settings, name: str, on_wait: object = None) -> dict
 
 
 def watch(
-    settings: Settings, contracts: Sequence[str], start: str | None, on_wait: object = None
+    settings: Settings,
+    contracts: Sequence[str],
+    start: str | None,
+    on_wait: Callable[[str], object] | None = None,
 ) -> tuple[str, ...]:
     """Watch contracts: added to the Ethereum source of a home, which gets one if it has none.
 
@@ -136,7 +144,7 @@ def _chains(settings: Settings) -> list[EthereumConfig]:
 
 
 @contextmanager
-def _alone(settings: Settings, on_wait: object) -> Iterator[Settings]:
+def _alone(settings: Settings, on_wait: Callable[[str], object] | None) -> Iterator[Settings]:
     """Hold the home, and read its settings again: another process may have changed them before."""
     with run_lock(settings.home_path, settings.lock_timeout_s, on_wait):
         yield load_settings(home=settings.home_path, sources=settings.sources)
@@ -152,6 +160,6 @@ def _refuse_list_elsewhere(settings: Settings) -> None:
 
 def _keep(home: Path, configs: Sequence[SourceConfig]) -> Path:
     path = home / SOURCES_FILE
-    write_sources(path, configs)
+    write_whole(path, sources_as_yaml(configs))
     write_market(home / MARKET_FILE, {"sources": SOURCES_FILE})
     return path

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -74,6 +75,8 @@ class _StepHandler(logging.Handler):
 
 
 def _notify(state: StepState, step: str, seconds: float) -> None:
+    # Dagster numbers the parts of an op whose checks run before and after other steps: `checks_of_features_2`.
+    step = re.sub(r"_\d+$", "", step)
     for observer in _observers:
         observer(state, step, seconds)
 

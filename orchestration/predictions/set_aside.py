@@ -12,11 +12,9 @@ from ml.features.tables import SALE_FEATURES, TOKEN_FEATURES
 from ml.states import NoValue
 from ml.tables.ops import SET_ASIDE
 from ml.tables.set_aside import collections_aside
-from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
 from orchestration.alerts.outbox import Alert
 from orchestration.conventions import keep_incidents
-from orchestration.output.commands import assay_command
 from orchestration.states import Severity
 
 if TYPE_CHECKING:
@@ -79,13 +77,12 @@ def set_aside_alerts(con: duckdb.DuckDBPyConnection) -> list[Alert]:
 
 def _alert(collection: str, is_aside: bool, sentences: str) -> Alert:
     what = "was set aside" if is_aside else "has implausible values"
-    return Alert(
-        key=incident_key(SCOPE, collection),
-        severity=Severity.TICKET,
-        title=f"{visible(collection)} {what}",
-        body=f"{sentences} All other collections go on.",
+    return Alert.of_collection(
+        incident_key(SCOPE, collection),
+        collection,
+        what,
+        f"{sentences} All other collections go on.",
         runbook="collection-set-aside",
-        command=assay_command("why", collection),
         group="collections were set aside" if is_aside else "collections have implausible values",
     )
 

@@ -87,13 +87,12 @@ def _restored(con: duckdb.DuckDBPyConnection, as_of: datetime) -> list[Alert]:
         {"previous": RULE_PREVIOUS, "distrust": RULE_NOT_TRUSTED, "as_of": as_of, "days": OPEN_DAYS},
     ).fetchall()
     return [
-        Alert(
-            key=incident_key(RESTORED_SCOPE, collection),
-            severity=Severity.TICKET,
-            title=f"{visible(collection)} {'was rolled back' if action == Action.ROLLED_BACK else 'fell back a tier'}",
-            body=f"{reason}. {champion} prices it now, and its tokens have been valued again.",
+        Alert.of_collection(
+            incident_key(RESTORED_SCOPE, collection),
+            collection,
+            "was rolled back" if action == Action.ROLLED_BACK else "fell back a tier",
+            f"{reason}. {champion} prices it now, and its tokens have been valued again.",
             runbook="rolled-back",
-            command=assay_command("why", collection),
             group="models were put back",
         )
         for collection, action, reason, champion in rows

@@ -77,6 +77,13 @@ def get(path: str, model: type, tag: str, summary: str) -> Any:
     )
 
 
+def post(path: str, model: type, tag: str, summary: str) -> Any:
+    """A route that answers a list that is too long for an address."""
+    return router.post(
+        path, response_model=model, responses=POSTED, tags=[tag], summary=summary, response_class=Response
+    )
+
+
 @get("/collections", models.CollectionPage, "collections", "List collections")
 def list_collections(
     request: Request,
@@ -208,14 +215,7 @@ async def get_status(request: Request) -> Response:
     return _reply(request, service, edition, now, body)
 
 
-@router.post(
-    "/estimates:batch",
-    response_model=models.BatchAnswer,
-    responses=POSTED,
-    tags=["tokens"],
-    summary="Estimates of many tokens",
-    response_class=Response,
-)
+@post("/estimates:batch", models.BatchAnswer, "tokens", "Estimates of many tokens")
 def batch(request: Request, asked: models.TokenList) -> Response:
     """Up to 1,000 tokens, answered in the order asked; a token without an answer does not cost the others."""
     service, edition, now = _parts(request)
@@ -223,14 +223,7 @@ def batch(request: Request, asked: models.TokenList) -> Response:
     return _reply(request, service, edition, now, body)
 
 
-@router.post(
-    "/portfolio:value",
-    response_model=models.PortfolioAnswer,
-    responses=POSTED,
-    tags=["portfolios"],
-    summary="Value of a list of tokens",
-    response_class=Response,
-)
+@post("/portfolio:value", models.PortfolioAnswer, "portfolios", "Value of a list of tokens")
 def value_portfolio(request: Request, asked: models.TokenList) -> Response:
     """The sum of up to 1,000 tokens, with an interval that knows that their errors move together."""
     service, edition, now = _parts(request)

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.contracts import SAME_AS, SHARED_CONTRACTS, SharedContract
+from sources.contracts import SHARED_CONTRACTS, SharedContract, shared_contracts_table, wrappers_table
 from sources.distinct import whole
 from sources.files.combinations import combinations
 from sources.files.refusals import Refusal, refuse
@@ -55,7 +55,8 @@ def identify(tables: dict[str, pa.Table], own_contracts: tuple[SharedContract, .
     """
     con = connect()
     try:
-        _register(con, (*own_contracts, *SHARED_CONTRACTS))
+        con.register("shared", shared_contracts_table((*own_contracts, *SHARED_CONTRACTS)))
+        con.register("wrappers", wrappers_table())
         union, codes = [], {}
         for name, rows in tables.items():
             combined = combinations(rows, _projects(con, rows))
@@ -103,7 +104,9 @@ def _projects(con: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Array:
 
 def _in_contracts(con: duckdb.DuckDBPyConnection, rows: pa.Table, by: str) -> pa.Array:
     """Whether a row is of a shared contract whose collections are distinguished in this way."""
-    known = con.execute("select distinct chain, contract from shared where told_by = ?", [by]).fetchall()
+    known = con.execute(
+        "select distinct chain, contract from shared where distinguished_by = ?", [by]
+    ).fetchall()
     mask = pa.array(np.zeros(rows.num_rows, bool))
     for chain in {chain for chain, _ in known}:
         contracts = pa.array([c for at, c in known if at == chain], pa.string())
@@ -121,33 +124,6 @@ def _is_in(column: pa.ChunkedArray, values: pa.Array) -> pa.Array:
         array = pc.dictionary_encode(array)
     found = pc.is_in(array.dictionary, value_set=values)
     return pc.fill_null(found.take(array.indices), False)
-
-
-def _register(con: duckdb.DuckDBPyConnection, contracts: tuple[SharedContract, ...]) -> None:
-    unique = {(c.chain, c.address): c for c in reversed(contracts)}.values()
-    con.register(
-        "shared_given",
-        pa.table(
-            {
-                "chain": pa.array([c.chain for c in unique], pa.string()),
-                "contract": pa.array([c.address for c in unique], pa.string()),
-                "shared_label": pa.array([c.label for c in unique], pa.string()),
-                "told_by": pa.array([c.by for c in unique], pa.string()),
-                "size": pa.array([c.size for c in unique], pa.int64()),
-            }
-        ),
-    )
-    con.execute("create temp table shared as from shared_given")
-    con.register(
-        "wrappers",
-        pa.table(
-            {
-                "chain": pa.array([chain for chain, _ in SAME_AS], pa.string()),
-                "contract": pa.array([wrapper for _, wrapper in SAME_AS], pa.string()),
-                "holds": pa.array(list(SAME_AS.values()), pa.string()),
-            }
-        ),
-    )
 
 
 def _apply(

@@ -21,6 +21,8 @@ from sources.values import is_text, quote, quote_name
 _HALF_DAY_S = "43200.0"
 # A time without seconds may be any second of its minute, and times that were rounded any of the one before.
 _MINUTE_S = "60.0"
+_HOUR_S = "3600.0"
+_HOUR = r"^\s*(\d{1,2})(\.0)?\s*$"
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def clocks_of(plan: Plan, rows: pa.Table, zone: str | None) -> Clocks:
             sql[role], originals[role] = f"_read_{role}", plan.columns[role]
     if "event_time" not in plan.columns:
         return Clocks(added, sql, originals)
-    column, whole = _delivered(plan, rows)
+    column, whole, least = _delivered(plan, rows)
     read = _in_zone(read_times(column), zone)
     notes += [f"{plan.columns['event_time']}: {read.note}"] if read.note else []
     added |= {"_read_event": read.moments, "_read_day": read.is_day, "_given_event": column}
@@ -70,7 +72,7 @@ def clocks_of(plan: Plan, rows: pa.Table, zone: str | None) -> Clocks:
         added["_read_day"] = pc.is_valid(read.moments)
         if not pc.all(read.is_day).as_py():
             notes.append(f"every {plan.columns['event_time']} is a midnight: taken as days")
-    width = _width(plan, rows, _MINUTE_S if read.to_minute else "0.0")
+    width = _width(plan, rows, least or (_MINUTE_S if read.to_minute else "0.0"))
     sql |= {
         "event_time": "case when _read_day then _read_event + interval 12 hour else _read_event end",
         "time_uncertainty_s": width,
@@ -84,19 +86,24 @@ def clocks_of(plan: Plan, rows: pa.Table, zone: str | None) -> Clocks:
     return Clocks(added, sql, originals, tuple(notes))
 
 
-def _delivered(plan: Plan, rows: pa.Table) -> tuple[pa.ChunkedArray, bool]:
-    """The column of event times (of day and time of day, where they are two), and whether it is one column."""
+def _delivered(plan: Plan, rows: pa.Table) -> tuple[pa.ChunkedArray, bool, str]:
+    """The column of event times (of day and time of day, where they are two), whether it is one column, and its width.
+
+    The width is in seconds, and empty where the times themselves show it.
+    """
     column = rows.column(plan.columns["event_time"])
     if "time_of_day" not in plan.columns:
-        return column, True
+        return column, True, ""
     day, time = (_as_text(rows.column(plan.columns[role])) for role in ("date", "time_of_day"))
-    of_day = pc.match_substring_regex(time, r"^\s*\d{1,2}:")
-    if not pc.any(of_day, min_count=0).as_py():
+    known = pc.count(time).as_py()
+    least = ""
+    if known and pc.all(pc.match_substring_regex(time, _HOUR)).as_py():
+        time, least = pc.replace_substring_regex(time, _HOUR, r"\1:00"), _HOUR_S
+    elif not pc.any(pc.match_substring_regex(time, r"^\s*\d{1,2}:"), min_count=0).as_py():
         # It is no time of a day but the whole time, or nothing.
-        known = pc.count(time).as_py()
-        return (rows.column(plan.columns["time_of_day"]), True) if known else (day, True)
+        return (rows.column(plan.columns["time_of_day"]) if known else day), True, ""
     joined = pc.binary_join_element_wise(day, time, " ", null_handling="emit_null")
-    return pc.coalesce(joined, day), False
+    return pc.coalesce(joined, day), False, least
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

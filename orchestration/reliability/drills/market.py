@@ -14,8 +14,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from orchestration.home import open_instance, prepare_home
-from orchestration.resources import open_lake
 from orchestration.remembered import MARKET_FILE
+from orchestration.resources import open_lake
 from orchestration.settings import Settings
 
 FAULT_DAY = 60

@@ -44,7 +44,7 @@ def read_document(path: Path) -> FileRows:
     con = connect()
     try:
         broken = _load(con, content.decode("utf-8-sig", "replace"), path.name)
-        by_line, where = _rows(con, path.name)
+        by_line, where, others = _rows(con, path.name)
         number = "line" if by_line else "row_number() over (order by line, position) - 1"
         con.execute(
             f"create temp table numbered as select {number} as n, j from found order by line, position"
@@ -53,8 +53,9 @@ def read_document(path: Path) -> FileRows:
     finally:
         con.close()
     names, repeated = unique_names(table.column_names)
-    notes = (f"rows are under {where}",) if where else ()
-    return FileRows(table.rename_columns(names), broken, notes, repeated)
+    notes = [f"rows are under {where}"] if where else []
+    notes += [f"lists that are not read: {', '.join(others)}"] if others else []
+    return FileRows(table.rename_columns(names), broken, tuple(notes), repeated)
 
 
 def _load(con: duckdb.DuckDBPyConnection, content: str, name: str) -> tuple[tuple[int, str, str, str], ...]:
@@ -90,8 +91,12 @@ def _load(con: duckdb.DuckDBPyConnection, content: str, name: str) -> tuple[tupl
     return ()
 
 
-def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, str]:
-    """Temp table `found` (line, position, j), one row per object; whether a line is a row, and the key of the rows."""
+def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, str, list[str]]:
+    """Temp table `found` (line, position, j), one row per object.
+
+    Returns:
+        Whether a line is a row, the key of the rows, and the keys of other lists of objects, which are not read.
+    """
     sample = [
         json.loads(j, parse_int=_Digits, parse_float=_Digits)
         for (j,) in con.execute("select j from documents limit 20").fetchall()
@@ -99,7 +104,7 @@ def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, str]:
     several = con.execute("select count(*) from documents").fetchone()
     lines = bool(several and several[0] > 1)
     if not lines and (named := _reshape(con, sample[0])):
-        return False, named
+        return False, named, []
     if not lines and isinstance(sample[0], list) and all(isinstance(item, dict) for item in sample[0]):
         # A list of answers, each with its list of rows.
         path = _path_of_rows(sample[0][0]) if sample[0] else None
@@ -120,12 +125,22 @@ def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, str]:
         )
     if path == "":
         con.execute("create temp table found as select line, 0 as position, j from documents")
-        return lines, ""
+        return lines, "", []
     con.execute(
         f"""create temp table found as select line, unnest(range(len(items))) as position, unnest(items) as j
         from (select line, json_extract(j, {quote(path + "[*]")}) as items from documents)"""
     )
-    return False, path.removeprefix("$").lstrip(".").replace('"', "")
+    others = [p for p, _ in _lists(sample[0], "$", 3) if p != path] if isinstance(sample[0], dict) else []
+    return False, _key(path), [_key(other) for other in others]
+
+
+def _key(path: str) -> str:
+    return path.removeprefix("$").lstrip(".").replace('"', "")
+
+
+def _named_as_sales(path: str) -> bool:
+    """Whether the last key says that its list is one of sales: it comes before longer ones."""
+    return path.rpartition('."')[2].strip('"').lower() in ("sales", "trades", "nftsales")
 
 
 def _one_after_another(text: str) -> list[tuple[int, str]]:
@@ -204,7 +219,7 @@ def _path_of_rows(document: Any) -> str | None:
         return _ITSELF if document else None
     if not isinstance(document, dict):
         return None
-    lists = sorted(_lists(document, "$", 3), key=lambda item: -item[1])
+    lists = sorted(_lists(document, "$", 3), key=lambda item: (not _named_as_sales(item[0]), -item[1]))
     return lists[0][0] if lists else ""
 
 

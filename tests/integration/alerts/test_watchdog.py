@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -35,7 +34,7 @@ from orchestration.alerts.health import HealthLimits
 from orchestration.alerts.log_channel import LogChannel
 from orchestration.alerts.outbox import raise_alert
 from orchestration.alerts.store import Outbox
-from orchestration.alerts.watchdog import MEMORY_FILE, watch
+from orchestration.alerts.watchdog import watch
 from orchestration.home import open_instance, prepare_home
 from orchestration.settings import load_settings
 
@@ -226,14 +225,3 @@ def test_the_dead_man_url_is_called_only_when_all_is_well(tmp_path, monkeypatch)
     server.shutdown()
     server.server_close()
     assert guarded.found(expect_daemon=False).result.pinged is False
-
-
-def test_the_file_of_an_earlier_version_still_holds_a_page_back(guarded, endpoint):
-    channel = AppriseChannel(endpoint.url)
-    (guarded.settings.home_path / "alerts.db").write_bytes(b"not a database " * 1000)
-    assert guarded.found(NOW, [channel]).keys == ["watchdog/outbox"]
-    memory = guarded.settings.home_path / MEMORY_FILE
-    held = json.loads(memory.read_text())
-    memory.write_text(json.dumps({"since": held["since"], "told": held["sent_at"]}))
-    guarded.found(NOW + 5 * MINUTE, [channel])
-    assert len(endpoint.titles()) == 1, "sent five minutes ago"

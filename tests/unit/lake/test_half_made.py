@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lake import ownership, storage
+from lake import storage
 from lake.errors import DataPathError
 from lake.maintenance import maintain
 from lake.ownership import MARKER
@@ -23,17 +23,18 @@ ROOT = Path(__file__).resolve().parents[3]
 STEPS = ("link", "replace", "unlink")
 
 
-@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("before_it", ["nothing", "an old lake", "a moved lake"])
 @pytest.mark.parametrize("before", [*STEPS, "nothing"])
-def test_after_a_kill_at_any_step_the_next_start_continues(tmp_path: Path, old: bool, before: str) -> None:
+def test_after_a_kill_at_any_step_the_next_start_continues(
+    tmp_path: Path, before_it: str, before: str
+) -> None:
     """A process that is killed before each call that changes a file of the marker, and after the last."""
-    if old:
+    if before_it == "an old lake":
         old_lake(tmp_path / "home", tmp_path / "exports")
-        moved_marker = ""
-    else:
+    elif before_it == "a moved lake":
         written(tmp_path / "here", tmp_path / "exports")
         (tmp_path / "here").rename(tmp_path / "home")  # so that the marker is rewritten
-        moved_marker = "assay-lake"
+    folder = "" if before_it == "an old lake" else "assay-lake"
     killed = (
         "import os, pathlib, sys\n"
         "from pathlib import Path\n"
@@ -49,27 +50,13 @@ def test_after_a_kill_at_any_step_the_next_start_continues(tmp_path: Path, old: 
     command = [sys.executable, "-c", killed, str(tmp_path / "home"), str(tmp_path / "exports"), before]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
     assert done.returncode == 9
-    lake = opened(tmp_path / "home", tmp_path / "exports")
+    lake = (written if before_it == "nothing" else opened)(tmp_path / "home", tmp_path / "exports")
     assert rows(lake) == 100
-    assert json.loads((tmp_path / "exports" / moved_marker / MARKER).read_text())["catalog"].endswith(
+    assert json.loads((tmp_path / "exports" / folder / MARKER).read_text())["catalog"].endswith(
         str(lake.config.catalog_path)
     )
     maintain(lake, keep_snapshots=[], retention_days=0)
     assert rows(lake) == 100
-
-
-def test_a_lake_killed_between_catalog_and_marker_is_finished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(ownership.Storage, "create", killed)
-    with pytest.raises(KeyboardInterrupt):
-        opened(tmp_path / "home", tmp_path / "exports").snapshot_id()
-    assert (tmp_path / "home" / "lake" / "catalog.sqlite").exists()
-    monkeypatch.undo()
-    assert rows(written(tmp_path / "home", tmp_path / "exports")) == 100
 
 
 @pytest.mark.parametrize("left", [None, b""])

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sources.contract import QUARANTINE, RAW_TABLES
+from sources.files.source import FilesSource
 from sources.protocol import Source
 from sources.simulator.source import SimulatorSource, open_simulator
+
+NOW = datetime(2026, 1, 1)  # noqa: DTZ001 - UTC without a zone
 
 
 def read_all(
@@ -22,6 +27,17 @@ def read_all(
     rows = pa.concat_tables([RAW_TABLES[table].schema.empty_table(), *(b.rows for b in batches)])
     rejected = pa.concat_tables([QUARANTINE.schema.empty_table(), *(b.rejected for b in batches)])
     return rows, rejected
+
+
+def files(folder: Path, **content: str | bytes | pa.Table) -> FilesSource:
+    """A folder with files: name__suffix = content."""
+    for name, body in content.items():
+        path = folder / name.replace("__", ".")
+        if isinstance(body, pa.Table):
+            pq.write_table(body, path)
+        else:
+            path.write_bytes(body.encode() if isinstance(body, str) else body)
+    return FilesSource(folder, now=NOW)
 
 
 def ask(query: str, **tables: pa.Table) -> tuple[Any, ...]:

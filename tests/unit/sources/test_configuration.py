@@ -15,7 +15,7 @@ from sources.configuration import (
     SourcesFileError,
     config_of,
     read_sources,
-    write_sources,
+    sources_as_yaml,
 )
 from sources.contracts import SHARED_CONTRACTS
 from sources.protocol import Source
@@ -36,7 +36,7 @@ def test_a_list_is_read_with_folders_relative_to_it_and_written_back(tmp_path: P
     assert (exports.priority, exports.fresh_within_h, exports.quarantine_limit) == (2, 48, 0.02)
     assert isinstance(market, SimulatedConfig)
     assert market.identity == {"collections": 4, "seed": 7, "faults": ""}
-    write_sources(tmp_path / "again.yaml", [exports, market])
+    (tmp_path / "again.yaml").write_text(sources_as_yaml([exports, market]))
     assert read_sources(tmp_path / "again.yaml") == (exports, market)
 
 

@@ -12,9 +12,8 @@ import pytest
 
 from sources.files.reading.encodings import find_layout
 from sources.files.source import FilesSource
-from tests.unit.sources.conftest import read_all
+from tests.unit.sources.conftest import NOW, files, read_all
 
-NOW = datetime(2026, 1, 1)  # noqa: DTZ001 - UTC without a zone
 HEADER = ["collection", "token_id", "timestamp", "price_eth", "seller", "tx_hash"]
 ROWS = [
     ["Cats", str(i), f"2025-03-{i:02d}T10:{i:02d}:30Z", f"1.{i:02d}", f"0x{i:040x}", f"0x{i:064x}"]
@@ -24,15 +23,8 @@ PLAIN = "\n".join(",".join(line) for line in [HEADER, *ROWS]) + "\n"
 MINT = "9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin"
 
 
-def read(folder: Path, **content: str | bytes) -> FilesSource:
-    for name, body in content.items():
-        path = folder / name.replace("__", ".")
-        path.write_bytes(body.encode() if isinstance(body, str) else body)
-    return FilesSource(folder, now=NOW)
-
-
 def sales(folder: Path, **content: str | bytes) -> list[dict[str, Any]]:
-    rows, rejected = read_all(read(folder, **content), "sales")
+    rows, rejected = read_all(files(folder, **content), "sales")
     assert rejected.num_rows == 0, rejected.to_pylist()[:2]
     return rows.to_pylist()
 
@@ -115,7 +107,7 @@ def test_quotes_after_a_backslash_and_backslashes_that_mean_else(tmp_path: Path)
 
 @pytest.mark.parametrize("name", [b"Caf\xe9", b"\xd6sterreich"])
 def test_a_line_that_is_neither_whole_nor_utf8_costs_itself_only(tmp_path: Path, name: bytes) -> None:
-    source = read(tmp_path, sales__csv=PLAIN.encode() + name + b",too,few\n")
+    source = files(tmp_path, sales__csv=PLAIN.encode() + name + b",too,few\n")
     rows, rejected = read_all(source, "sales")
     assert rows.num_rows == len(ROWS)
     (refused,) = rejected.to_pylist()
@@ -124,7 +116,7 @@ def test_a_line_that_is_neither_whole_nor_utf8_costs_itself_only(tmp_path: Path,
 
 
 def test_a_nul_is_refused_with_its_row(tmp_path: Path) -> None:
-    rows, rejected = read_all(read(tmp_path, sales__csv=PLAIN + "Bad\0Cats,1,2025-03-01,1,,\n"), "sales")
+    rows, rejected = read_all(files(tmp_path, sales__csv=PLAIN + "Bad\0Cats,1,2025-03-01,1,,\n"), "sales")
     assert rows.num_rows == len(ROWS)
     (refused,) = rejected.to_pylist()
     assert (refused["reason"], refused["column_name"], refused["found"]) == (
@@ -165,8 +157,29 @@ def test_times_without_seconds_are_known_to_the_minute(tmp_path: Path) -> None:
     assert {r["time_uncertainty_s"] for r in sales(tmp_path, sales__csv=column("timestamp", times))} == {0.0}
 
 
+def test_a_date_and_an_hour_are_known_to_the_hour(tmp_path: Path) -> None:
+    lines = [f"Cats,{i},2025-03-{i:02d},{hour},1" for i, hour in enumerate(["0", "7", "07", "23", ""], 1)]
+    text = "\n".join(["collection,token_id,date,hour,price", *lines])
+    found = {
+        r["token_id"]: (r["event_time"], r["time_uncertainty_s"]) for r in sales(tmp_path, sales__csv=text)
+    }
+    hours = {r[0]: r[1].hour for r in ((i, at) for i, (at, _) in found.items())}
+    assert hours == {"1": 0, "2": 7, "3": 7, "4": 23, "5": 12}
+    assert [found[i][1] for i in "12345"] == [3600.0, 3600.0, 3600.0, 3600.0, 43200.0]
+
+
+def test_lists_of_a_document_beside_the_sales_are_named(tmp_path: Path) -> None:
+    items = [dict(zip(HEADER, r, strict=True)) for r in ROWS]
+    others = [{"name": f"wallet {i}", "size": i} for i in range(len(items) + 5)]
+    source = files(tmp_path, export__json=json.dumps({"users": others, "data": {"sales": items}}))
+    rows, _ = read_all(source, "sales")
+    assert rows.num_rows == len(items), "the list that is named sales, though another one is longer"
+    (entry,) = [r for r in source.inventory() if r.file == "export.json"]
+    assert "lists that are not read: users" in str(entry)
+
+
 def test_a_number_of_days_among_other_times_is_no_time(tmp_path: Path) -> None:
-    source = read(tmp_path, sales__csv=column("timestamp", ["45717.5", *(r[2] for r in ROWS[1:])]))
+    source = files(tmp_path, sales__csv=column("timestamp", ["45717.5", *(r[2] for r in ROWS[1:])]))
     assert read_all(source, "sales")[1].column("reason").to_pylist() == ["unparsable_timestamp"]
 
 
@@ -192,7 +205,7 @@ TRAITS = {
 
 @pytest.mark.parametrize("text", TRAITS.values(), ids=TRAITS.keys())
 def test_traits_in_many_shapes(tmp_path: Path, text: str) -> None:
-    source = read(tmp_path, sales__csv=PLAIN, traits__txt=text)
+    source = files(tmp_path, sales__csv=PLAIN, traits__txt=text)
     rows, rejected = read_all(source, "token_traits")
     assert rejected.num_rows == 0
     found = {(r["collection"], r["token_id"], r["trait_type"]): r["trait_value"] for r in rows.to_pylist()}
@@ -203,7 +216,7 @@ def test_traits_in_many_shapes(tmp_path: Path, text: str) -> None:
 
 
 def test_a_cell_that_is_no_list_costs_itself_and_one_without_attributes_is_counted(tmp_path: Path) -> None:
-    source = read(
+    source = files(
         tmp_path,
         sales__csv=PLAIN,
         traits__csv='collection;token_id;attributes\nCats;1;"[{broken"\nCats;2;[]\nCats;3;"{""Hat"": ""Cap""}"\n',
@@ -215,7 +228,7 @@ def test_a_cell_that_is_no_list_costs_itself_and_one_without_attributes_is_count
 
 
 def test_rates_with_a_column_for_each_currency_or_of_pairs(tmp_path: Path) -> None:
-    source = read(
+    source = files(
         tmp_path,
         sales__csv=PLAIN,
         rates__csv="date,ETH,ape_usd,volume\n2025-02-01,3000,1.5,9\n",
@@ -244,7 +257,7 @@ def test_a_currency_that_is_an_address_has_the_rate_of_its_contract(tmp_path: Pa
 
 
 def test_ids_that_can_only_be_of_one_chain_give_it(tmp_path: Path) -> None:
-    source = read(tmp_path, sales__csv=f"collection,mint,timestamp,price\nCats,{MINT},2025-03-01,2\n")
+    source = files(tmp_path, sales__csv=f"collection,mint,timestamp,price\nCats,{MINT},2025-03-01,2\n")
     (one,) = read_all(source, "sales")[0].to_pylist()
     assert (one["chain"], one["token_id"], one["currency"]) == ("solana", MINT, "SOL")
     assert any("Solana" in line for line in source.left_out())
@@ -259,7 +272,7 @@ def test_base_units_in_the_name_of_a_column(tmp_path: Path) -> None:
 
 def test_an_unknown_event_among_sales_is_no_sale_and_alone_means_nothing(tmp_path: Path) -> None:
     header = "collection,token_id,timestamp,price,event\n"
-    source = read(
+    source = files(
         tmp_path, sales__csv=header + "Cats,1,2025-03-01,1,Sold\nCats,2,2025-03-01,9,Gift Wrapped\n"
     )
     rows, rejected = read_all(source, "sales")
@@ -282,7 +295,7 @@ def test_a_flag_or_a_padded_zero_address_makes_a_sale_primary(tmp_path: Path) ->
 
 def test_an_id_in_a_list_of_one_is_the_id_and_in_a_list_of_two_none(tmp_path: Path) -> None:
     rows, rejected = read_all(
-        read(tmp_path, sales__csv=column("token_id", ['[""7""]', "[8]", "[1, 2]"])), "sales"
+        files(tmp_path, sales__csv=column("token_id", ['[""7""]', "[8]", "[1, 2]"])), "sales"
     )
     assert rows.column("token_id").to_pylist() == ["7", "8"]
     assert rejected.column("reason").to_pylist() == ["inexact_token"]
@@ -298,7 +311,7 @@ def test_a_name_that_is_an_address_is_the_contract(tmp_path: Path) -> None:
 
 
 def test_asks_without_a_side_are_asks(tmp_path: Path) -> None:
-    source = read(
+    source = files(
         tmp_path,
         sales__csv=PLAIN,
         asks__csv="id,kind,contract,token_id,price,maker,valid_from,valid_until\n"

@@ -7,32 +7,19 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from sources.contract import RAW_TABLES
 from sources.files.errors import EmptyDirectoryError, MissingSalesError, NothingReadError
 from sources.files.source import FilesSource
 from sources.simulator.source import SimulatorSource
-from tests.unit.sources.conftest import read_all, read_by_day
+from tests.unit.sources.conftest import NOW, files, read_all, read_by_day
 
-NOW = datetime(2026, 1, 1)  # noqa: DTZ001 - UTC without a zone
 FOUR_COLUMNS = """collection,token_id,timestamp,price
 cats,1,2025-03-01T10:00:00Z,1.5
 cats,2,2025-03-02,0
 cats,3,2025-03-03 08:00:00,
 """
-
-
-def files(directory: Path, **content: str | bytes | pa.Table) -> FilesSource:
-    """A directory with files: name__suffix = content."""
-    for name, body in content.items():
-        path = directory / name.replace("__", ".")
-        if isinstance(body, pa.Table):
-            pq.write_table(body, path)
-        else:
-            path.write_bytes(body.encode() if isinstance(body, str) else body)
-    return FilesSource(directory, now=NOW)
 
 
 def test_four_columns_are_enough(tmp_path: Path) -> None:

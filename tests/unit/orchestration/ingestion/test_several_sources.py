@@ -17,7 +17,7 @@ from orchestration.ingestion.configured import describe_sources
 from orchestration.ingestion.listed import add_source, remove_source
 from orchestration.resources import Assay, open_sources
 from orchestration.settings import SettingsError, load_settings
-from sources.configuration import write_sources
+from sources.configuration import sources_as_yaml
 from sources.files.errors import EmptyDirectoryError
 
 # Each test makes a home and runs the asset on it: 2 to 5 s of CPU.
@@ -153,7 +153,7 @@ def test_a_source_that_vanished_from_the_list_or_has_other_data_is_refused(
     home: Path, folder: Callable[..., Path]
 ) -> None:
     ingest(opened(home), TABLES)
-    write_sources(home / "sources.yaml", load_settings(home=home).source_configs[:1])
+    (home / "sources.yaml").write_text(sources_as_yaml(load_settings(home=home).source_configs[:1]))
     with pytest.raises(HomeError, match="assay sources remove bare"):
         ingest(opened(home), TABLES)
     add(home, "bare", folder("other", row("", APES, 1, 1, 1.6, 1)))
@@ -220,14 +220,14 @@ def test_a_source_of_a_list_elsewhere_keeps_its_rows_until_it_is_taken_from_that
     home: Path, tmp_path: Path
 ) -> None:
     own = tmp_path / "own.yaml"
-    write_sources(own, load_settings(home=home).source_configs)
+    own.write_text(sources_as_yaml(load_settings(home=home).source_configs))
     settings = load_settings(home=tmp_path / "listed", sources=own)
     prepare_home(settings)
     ingest(Assay(settings), TABLES)
     with pytest.raises(HomeError, match=f"listed in {own}"):
         remove_source(settings, "bare")
     assert asked(tmp_path / "listed", "select count(*) from raw.sales") == [(4,)]
-    write_sources(own, settings.source_configs[:1])
+    own.write_text(sources_as_yaml(settings.source_configs[:1]))
     assert remove_source(settings, "bare")["sales"] == 2
 
 
