@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from serving.dashboard.choosing import asked, remember
+from serving.dashboard.choosing import asked, begin, remember
 from serving.dashboard.data import Published
 from serving.dashboard.layout import facts, heading, notice, section
 from serving.dashboard.text import NONE, count, literal, plain
@@ -30,8 +30,8 @@ def show(published: Published) -> None:
         _found(tables, searched)
     names = [table["table"] for table in tables]
     wanted = asked("table")
-    wanted = wanted if wanted in names else DEFAULT if DEFAULT in names else names[0]
-    chosen = st.selectbox("Table", names, index=names.index(wanted), key=f"table {wanted}")
+    begin("table", "table", wanted if wanted in names else None, DEFAULT)
+    chosen = st.selectbox("Table", names, key="table")
     remember(table=chosen)
     _table(next(table for table in tables if table["table"] == chosen))
 

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from serving.dashboard import figures
-from serving.dashboard.choosing import asked, remember
+from serving.dashboard.choosing import asked, begin, remember
 from serving.dashboard.data import Published
 from serving.dashboard.layout import facts, heading, notice, section
 from serving.dashboard.text import NONE, count, eth, literal, number, percent, plain, words
@@ -26,11 +26,11 @@ def show(published: Published) -> None:
     heading(
         "Portfolio", "The value of what addresses hold, with an interval that knows that errors move together"
     )
-    wanted = (asked("address") or "").split(",")
+    told = asked("address")
+    begin("addresses", "address", told.replace(",", "\n") if told else None, "")
     given = st.text_area(
         "Addresses, one on each line",
-        value="\n".join(filter(None, wanted)),
-        key=f"addresses {asked('address')}",
+        key="addresses",
         placeholder="0x…",
         height=90,
     )

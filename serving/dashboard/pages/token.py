@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from serving.dashboard import figures
-from serving.dashboard.choosing import asked, choose_collection, remember
+from serving.dashboard.choosing import asked, begin, choose_collection, remember
 from serving.dashboard.data import Published
 from serving.dashboard.layout import chip, facts, heading, notice, section
 from serving.dashboard.text import NONE, eth, literal, minute, number, percent, plain, words
@@ -33,12 +33,10 @@ def show(published: Published) -> None:
     if collection is None:
         notice("quiet", "Choose a collection", "Type a part of its name above.")
         return
-    wanted = asked("token") if asked("collection") in (None, collection) else None
-    token = right.text_input(
-        "Token id",
-        value=wanted or _example(published, collection) or "",
-        key=f"token of {collection} {wanted}",
-    )
+    told = asked("token") if asked("collection") in (None, collection) else None
+    box = f"token of {collection}"
+    begin(box, "token", told, None if told else _example(published, collection))
+    token = right.text_input("Token id", key=box)
     if not token:
         notice("quiet", "Choose a token", "Type its id above; the page Collection lists all of them.")
         return

@@ -118,7 +118,7 @@ def test_a_collection_is_found_and_a_token_opened_by_its_id(
     box.fill("quo")
     shown.page.get_by_role("option").filter(has_text="quo").first.click()
     shown.page.wait_for_function("() => document.querySelector('h1')?.innerText.includes('quo\"te')")
-    field = shown.page.get_by_label("Token id")
+    field = shown.page.get_by_role("textbox", name="Token id")
     field.fill("2")
     field.press("Enter")
     shown.page.wait_for_function("() => document.querySelector('h1')?.innerText.endsWith('· 2')")
@@ -130,7 +130,7 @@ def test_a_collection_is_found_and_a_token_opened_by_its_id(
 
 def test_the_dictionary_is_searched_by_words(browser: Browser, url: str) -> None:
     shown = browser.open(url, "dictionary", table="predictions.token_estimates")
-    field = shown.page.get_by_label("Search tables and columns")
+    field = shown.page.get_by_role("textbox", name="Search tables and columns")
     field.fill("lower interval ETH")
     field.press("Enter")
     shown.page.get_by_text("with: lower interval ETH").wait_for()
