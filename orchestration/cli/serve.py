@@ -85,7 +85,11 @@ def _start_dashboard(settings: Settings, config: ApiConfig, beside: ExitStack) -
     host, port = settings.dashboard_host, settings.dashboard_port
     try:
         beside.enter_context(
-            Dashboard(DashboardConfig(config.folder, host, port, config.refuse_after_s, config.lake))
+            Dashboard(
+                DashboardConfig(
+                    config.folder, host, port, config.refuse_after_s, config.store_url, config.lake
+                )
+            )
         )
     except DashboardError as error:
         say(f"! no dashboard: {error}")

@@ -35,18 +35,18 @@ def remember(**values: str) -> None:
             st.query_params[name] = value
 
 
-def begin(box: str, name: str, told: str | None, otherwise: str | None) -> None:
+def begin(box: str, name: str, named: str | None, otherwise: str | None) -> None:
     """Set what a box holds before it is drawn, if it is new or the address has changed.
 
     Args:
         box: Key of the box.
         name: Its name in the address.
-        told: What the address says that the box may hold.
+        named: What the address says that the box may hold.
         otherwise: What it holds when the address says nothing.
     """
-    is_news = told is not None and asked(name) != st.session_state.get(_SEEN + name)
+    is_news = named is not None and asked(name) != st.session_state.get(_SEEN + name)
     if is_news or box not in st.session_state:
-        st.session_state[box] = otherwise if told is None else told
+        st.session_state[box] = otherwise if named is None else named
     if asked(name) is not None:
         st.session_state[_SEEN + name] = asked(name)
 
@@ -57,13 +57,13 @@ def choose_collection(published: Published, where: Any = st) -> str | None:
     What the address asks for and does not exist is given back, so that the page can say so.
     """
     labels = {one["collection"]: _label(one) for one in published.collections()}
-    names, told = list(labels), asked("collection")
+    names, named = list(labels), asked("collection")
     last = st.session_state.get(_SEEN + "collection")
     first = names[0] if names else None
-    is_unknown = told is not None and told not in labels
-    if is_unknown and told != last:
+    is_unknown = named is not None and named not in labels
+    if is_unknown and named != last:
         st.session_state["collection"] = None
-    begin("collection", "collection", None if is_unknown else told, last if last in labels else first)
+    begin("collection", "collection", None if is_unknown else named, last if last in labels else first)
     if st.session_state["collection"] not in labels:
         st.session_state["collection"] = None
     chosen: str | None = where.selectbox(
@@ -74,7 +74,7 @@ def choose_collection(published: Published, where: Any = st) -> str | None:
         placeholder="Search a collection",
         key="collection",
     )
-    return told if chosen is None and is_unknown else chosen
+    return named if chosen is None and is_unknown else chosen
 
 
 def _label(collection: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ class DashboardConfig:
 
     Attributes:
         folder: Folder of the store.
+        store_url: Address of a store in PostgreSQL, used in place of the folder; empty: the folder.
         host: Address to bind.
         port: Port to bind.
         refuse_after_s: Age of the data in seconds beyond which nothing is shown.
@@ -26,7 +27,8 @@ class DashboardConfig:
     host: str = "127.0.0.1"
     port: int = 8501
     refuse_after_s: float = 30 * 86_400.0
-    # Its address of a catalog may hold a password.
+    # The addresses of a database and of a catalog may hold a password.
+    store_url: str = field(default="", repr=False)
     lake: LakeConfig | None = field(default=None, repr=False)
 
     def to_json(self) -> str:

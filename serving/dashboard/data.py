@@ -17,9 +17,10 @@ import streamlit as st
 from serving.dashboard.config import DashboardConfig
 from serving.dashboard.process import CONFIG_VARIABLE
 from serving.dashboard.reasons import Reasons
+from serving.store.location import open_store
 from serving.store.protocol import Edition, Store, TokenQuery
-from serving.store.sqlite_store import SqliteStore
 from serving.views import collections as collection_views
+from serving.views import gains as gains_views
 from serving.views import portfolio as portfolio_views
 from serving.views import state as state_views
 from serving.views import tokens as token_views
@@ -33,7 +34,7 @@ PAGE_ROWS = 1_000
 def _opened() -> tuple[DashboardConfig, Store, Reasons | None]:
     config = DashboardConfig.from_json(os.environ[CONFIG_VARIABLE])
     reasons = None if config.lake is None else Reasons(config.lake)
-    return config, SqliteStore(config.folder, config.refuse_after_s), reasons
+    return config, open_store(config.store_url or config.folder, config.refuse_after_s), reasons
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,10 @@ class Published:
     def addresses(self, addresses: list[str]) -> dict[str, Any]:
         """What several addresses hold, as one portfolio."""
         return _read(portfolio_views.addresses_answer(self.edition, addresses, self.now))
+
+    def gains(self, address: str) -> dict[str, Any]:
+        """Costs and gains of one address."""
+        return gains_views.wallet_gains(self.edition, address)
 
     def accuracy(self) -> dict[str, Any]:
         """How right estimates have been."""

@@ -313,7 +313,7 @@ def _timed(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> pd.DataFr
 
 
 def _distinct(labels: Sequence[str] | pd.Series) -> list[str]:
-    """The same labels, told apart: two bars of one name would become one."""
+    """The same labels, made distinct: two bars of one name would become one."""
     seen: dict[str, int] = {}
     found = []
     for label in labels:

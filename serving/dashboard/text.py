@@ -10,7 +10,9 @@ or a chart, which show text as it is.
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from ml.text.visible import shortened, visible
 
@@ -89,3 +91,26 @@ def count(number_of: int, one: str, many: str | None = None) -> str:
 def words(identifier: str) -> str:
     """A machine word as words: own_model is own model."""
     return identifier.replace("_", " ")
+
+
+class Floor(NamedTuple):
+    """A floor as it is shown.
+
+    Attributes:
+        name: What it is.
+        eth: ETH, if it is known.
+        note: Where it is from.
+    """
+
+    name: str
+    eth: float | None
+    note: str
+
+
+def floor_of(found: Mapping[str, Any]) -> Floor:
+    """The lowest live ask of a token's or a collection's document; where none is known, what stands in for it."""
+    if found["lowest_ask_eth"] is None:
+        return Floor(
+            "Floor, by sales", found["floor_proxy_eth"], "20th percentile of 50 sales; no ask is known"
+        )
+    return Floor("Floor", found["lowest_ask_eth"], f"lowest ask, {minute(found['lowest_ask_at'])}")

@@ -11,7 +11,7 @@ from serving.dashboard import figures
 from serving.dashboard.choosing import OPENED, choose_collection, remember
 from serving.dashboard.data import Published
 from serving.dashboard.layout import chip, facts, heading, notice, section
-from serving.dashboard.text import NONE, day, eth, literal, minute, number, percent, plain, words
+from serving.dashboard.text import NONE, day, eth, floor_of, literal, minute, number, percent, plain, words
 from serving.store.protocol import TokenQuery
 from serving.views.errors import NotPublishedError
 
@@ -60,6 +60,7 @@ def _facts(found: dict[str, Any]) -> None:
     level, liquidity = found["level"], found["liquidity"]
     drift = found["drift"]["state"] if found["drift"] else None
     without = "" if found["no_value_reason"] is None else literal(words(found["no_value_reason"]))
+    floor = floor_of(level)
     chips = [chip(f"mostly grade {found['grade'] or NONE}"), chip(words(found["tier"]))]
     if drift is not None:
         chips.append(chip(f"drift: {words(drift)}", _DRIFT_TONES.get(drift, "quiet")))
@@ -72,7 +73,7 @@ def _facts(found: dict[str, Any]) -> None:
                     without,
                 ),
                 ("Tokens valued", f"{found['tokens_valued']:,} of {found['tokens']:,}", ""),
-                ("Floor", eth(level["floor_eth"]), "20th percentile of 50 sales"),
+                (floor.name, eth(floor.eth), floor.note),
                 ("Median of 30 sales", eth(level["median_30_eth"]), ""),
                 ("Sales in 30 days", f"{liquidity['sales_30d']:,}", f"{liquidity['sales_7d']:,} in 7 days"),
                 (

@@ -52,6 +52,7 @@ def show(published: Published) -> None:
         return
     remember(address=",".join(addresses))
     _value(found)
+    _gains(published, [one["address"] for one in found["addresses"]])
     _shares(found)
     _positions(found)
     _without_value(found)
@@ -100,6 +101,30 @@ def _value(found: dict[str, Any]) -> None:
     for one in found["addresses"]:
         if one["tokens"] == 0:
             notice("quiet", f"{one['address']} holds nothing that is followed")
+
+
+def _gains(published: Published, addresses: list[str]) -> None:
+    section("Gains", "Value against what was paid, first in, first out; only of tokens whose cost is known")
+    for address in addresses:
+        try:
+            found = published.gains(address)
+        except UnknownWalletError:
+            continue
+        held, sold = found["unrealized"], found["realized"]
+        interval = held["interval_80_eth"]
+        note = "" if interval is None else f"80 % interval {number(interval[0])} – {number(interval[1])}"
+        if len(addresses) > 1:
+            st.html(f'<div class="a-sub">{literal(address)}</div>')
+        st.html(
+            facts(
+                [
+                    ("Gain of what is held", eth(held["gain_eth"]), note),
+                    ("Paid for it", eth(held["cost_eth"]), f"of {count(held['tokens'], 'token')}"),
+                    ("Without a known cost", f"{held['tokens_without_cost']:,}", "not counted"),
+                    ("Gain by selling", eth(sold["gain_eth"]), count(sold["disposals"], "sale")),
+                ]
+            )
+        )
 
 
 def _shares(found: dict[str, Any]) -> None:

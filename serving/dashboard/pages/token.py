@@ -12,7 +12,7 @@ from serving.dashboard import figures
 from serving.dashboard.choosing import asked, begin, choose_collection, remember
 from serving.dashboard.data import Published
 from serving.dashboard.layout import chip, facts, heading, notice, section
-from serving.dashboard.text import NONE, eth, literal, minute, number, percent, plain, words
+from serving.dashboard.text import NONE, eth, floor_of, literal, minute, number, percent, plain, words
 from serving.explainer.client import ExplainerError
 from serving.store.protocol import TokenQuery
 from serving.views.errors import ExplanationBehindError, NotExplainedError, NotPublishedError
@@ -33,9 +33,9 @@ def show(published: Published) -> None:
     if collection is None:
         notice("quiet", "Choose a collection", "Type a part of its name above.")
         return
-    told = asked("token") if asked("collection") in (None, collection) else None
+    named = asked("token") if asked("collection") in (None, collection) else None
     box = f"token of {collection}"
-    begin(box, "token", told, None if told else _example(published, collection))
+    begin(box, "token", named, None if named else _example(published, collection))
     token = right.text_input("Token id", key=box)
     if not token:
         notice("quiet", "Choose a token", "Type its id above; the page Collection lists all of them.")
@@ -83,13 +83,14 @@ def _facts(found: dict[str, Any]) -> None:
         if owner
         else NONE
     )
+    floor = floor_of(found)
     st.html(
         facts(
             [
                 ("80 % interval", _pair(found["interval_80_eth"]), "ETH"),
                 ("90 % interval", _pair(found["interval_90_eth"]), "ETH"),
                 ("Last sale", eth(found["last_sale_eth"]), "of this token"),
-                ("Floor", eth(found["floor_eth"]), "20th percentile of 50 sales"),
+                (floor.name, eth(floor.eth), floor.note),
                 ("Held by", link, ""),
                 ("Model", literal(found["model_version"] or NONE, 40), ""),
             ]
@@ -106,7 +107,7 @@ def _range(found: dict[str, Any]) -> str:
     wide, band = found["interval_90_eth"], found["interval_80_eth"]
     if wide is None or band is None:
         return ""
-    marks = [("floor", found["floor_eth"]), ("last sale", found["last_sale_eth"])]
+    marks = [("floor", floor_of(found).eth), ("last sale", found["last_sale_eth"])]
     inside = [(name, value) for name, value in marks if value and wide[0] / 2 <= value <= wide[1] * 2]
     low = min([wide[0], *(value for _, value in inside)])
     high = max([wide[1], *(value for _, value in inside)])

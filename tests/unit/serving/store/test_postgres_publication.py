@@ -24,7 +24,7 @@ from tests.unit.serving.market import CHANGES, SMALL, Market, publish_when_start
 from tests.unit.serving.store.test_publication import contents
 
 KILLS = 6
-COLLECTIONS, TOKENS = 20, 100
+COLLECTIONS, TOKENS = 6, 100
 
 
 @pytest.fixture
@@ -130,25 +130,24 @@ def test_the_last_three_versions_are_kept_and_others_only_for_a_minute(
     assert query(database, f"select count(*) from {SCHEMA}.tokens where until <= {kept[0][0]}") == [(0,)]
 
 
-@pytest.mark.parametrize(
-    "harm",
-    [
-        "drop table {}.tokens",
-        "alter table {}.tokens drop column body",
-        "delete from {}.collections",
-        "delete from {}.publications",
-        "drop table {}.publications",
-    ],
-)
-def test_a_harmed_store_is_published_anew(changing: Market, database: str, harm: str) -> None:
-    first = changing.publish(database)
+def test_a_harmed_store_is_published_anew(changing: Market, database: str) -> None:
+    last = changing.publish(database)
     before = rows_of(database)
-    query(database, harm.format(SCHEMA))
-    report = changing.publish(database)
-    assert report.anew is not None
-    assert report.anew.startswith("expected ")
-    assert int(report.version.partition("-")[0]) >= int(first.version.partition("-")[0])
-    assert rows_of(database) == before
+    for harm in (
+        f"drop table {SCHEMA}.tokens",
+        f"alter table {SCHEMA}.tokens drop column body",
+        f"delete from {SCHEMA}.collections",
+        f"delete from {SCHEMA}.publications",
+        f"drop table {SCHEMA}.publications",
+    ):
+        query(database, harm)
+        report = changing.publish(database)
+        assert report.anew is not None, harm
+        assert report.anew.startswith("expected "), harm
+        assert rows_of(database) == before, harm
+        if "publications" not in harm:
+            assert report.version > last.version
+            last = report
 
 
 def test_a_publication_while_another_runs_waits_or_is_refused(changing: Market, database: str) -> None:
@@ -268,7 +267,7 @@ def test_versions_published_while_they_are_read_give_no_failed_and_no_mixed_answ
     for reader in readers:
         reader.start()
     versions = set()
-    for _ in range(5):
+    for _ in range(4):
         changing.value_again(("Apes",))
         versions.add(changing.publish(database).version)
         store.refresh()
@@ -277,4 +276,4 @@ def test_versions_published_while_they_are_read_give_no_failed_and_no_mixed_answ
     for reader in readers:
         reader.join()
     assert wrong == []
-    assert len(seen & versions) >= 4
+    assert len(seen & versions) >= 3
