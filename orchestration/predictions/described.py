@@ -34,6 +34,7 @@ WRITTEN_BY = {
     "ops.dirty_collections": "fct_sales",
     "ops.dirty_entities": "fct_sales",
     "ops.dirty_tokens": "fct_sales",
+    "ops.dirty_positions": "fct_sales",
     "features.token_index": "hedonic_index",
     "features.index_state": "hedonic_index",
     "features.feature_state": "sale_features",

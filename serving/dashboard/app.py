@@ -17,11 +17,11 @@ from serving.dashboard.text import age
 from serving.store.errors import StoreError
 from serving.views.errors import NotPublishedError, ViewError
 
+# Ours: the icons that Streamlit knows by name are loaded from elsewhere.
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="16" cy="16" r="15" fill="#14a394"/>'
     '<path d="M7 21 13 13 18 18 25 9" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round"/></svg>'
 )
-"""Ours: the icons that Streamlit knows by name are loaded from elsewhere."""
 
 
 def main() -> None:

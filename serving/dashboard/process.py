@@ -50,6 +50,8 @@ def options(host: str, port: int) -> dict[str, str | int | bool]:
         "client.toolbarMode": "viewer",
         # What an error of ours says stays in the log of the server.
         "client.showErrorDetails": "none",
+        # Otherwise every expression of `app` is written to the page.
+        "runner.magicEnabled": False,
         "logger.level": "warning",
         "logger.hideWelcomeMessage": True,
         "theme.baseRadius": "0.6rem",

@@ -26,8 +26,8 @@ def show(published: Published) -> None:
     heading(
         "Portfolio", "The value of what addresses hold, with an interval that knows that errors move together"
     )
-    told = asked("address")
-    begin("addresses", "address", told.replace(",", "\n") if told else None, "")
+    linked = asked("address")
+    begin("addresses", "address", linked.replace(",", "\n") if linked else None, "")
     given = st.text_area(
         "Addresses, one on each line",
         key="addresses",
@@ -109,6 +109,11 @@ def _gains(published: Published, addresses: list[str]) -> None:
         try:
             found = published.gains(address)
         except UnknownWalletError:
+            notice(
+                "quiet",
+                "No purchase is known",
+                f"Of {address}; costs are known of what was bought for a price.",
+            )
             continue
         held, sold = found["unrealized"], found["realized"]
         interval = held["interval_80_eth"]

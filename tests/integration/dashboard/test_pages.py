@@ -90,21 +90,21 @@ def test_words_of_alerts_and_traits_are_text(browser: Browser, url: str) -> None
     assert shown.page.locator("img[src=x]").count() == 0, (TRAIT, drawn)
 
 
-def test_what_is_asked_for_and_not_there_is_said_with_what_to_do(browser: Browser, url: str) -> None:
+def test_a_page_about_what_does_not_exist_explains_what_to_do(browser: Browser, url: str) -> None:
     note = ".a-note"
     unknown = browser.open(url, "", wait=note, collection=RICH, token="<b>no</b>")
     assert "expected a token of the collection" in unknown.text()
     assert "<b>no</b>" in unknown.text()
     empty = browser.open(url, "portfolio", wait=note)
     assert "Paste an address" in empty.text()
-    nobody = browser.open(url, "portfolio", wait=note, address="0xNobody")
-    assert "Nothing is held there" in nobody.text()
+    stranger = browser.open(url, "portfolio", wait=note, address="0xNobody")
+    assert "Nothing is held there" in stranger.text()
     worthless = browser.open(url, "", wait=note, collection=RICH, token="11")
     assert "This token has no value" in worthless.text()
     assert "fewer than 3 sales" in worthless.text()
     lost = browser.open(url, "collection", wait=note, collection="no such collection")
     assert "expected the name" in lost.text()
-    for shown in (unknown, empty, nobody, worthless, lost):
+    for shown in (unknown, empty, stranger, worthless, lost):
         assert shown.is_well, shown.errors
         shown.page.context.close()
 
@@ -140,7 +140,7 @@ def test_the_dictionary_is_searched_by_words(browser: Browser, url: str) -> None
     shown.page.get_by_text("No column has all of these words").wait_for()
 
 
-def test_without_a_store_the_page_says_how_to_publish_and_shows_it_once_it_is_there(
+def test_without_a_store_the_page_explains_how_to_publish_and_then_shows_it(
     browser: Browser, home: Home, tmp_path: Path, serve: Callable
 ) -> None:
     folder = tmp_path / "store"
