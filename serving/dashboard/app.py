@@ -10,9 +10,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from serving.dashboard.choosing import OPENED
+from serving.dashboard.content import accuracy, collection, data_dictionary, operations, portfolio, token
 from serving.dashboard.data import Published
 from serving.dashboard.layout import STYLE, notice
-from serving.dashboard.pages import accuracy, collection, data_dictionary, operations, portfolio, token
 from serving.dashboard.text import age
 from serving.store.errors import StoreError
 from serving.views.errors import NotPublishedError, ViewError

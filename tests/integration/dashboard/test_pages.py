@@ -14,11 +14,12 @@ import pytest
 from serving.store.protocol import Edition
 from serving.store.sqlite_store import SqliteStore
 from serving.views.portfolio import wallet_answer
-from tests.integration.dashboard.market import ALERT, RICH, TRAIT, Home
+from tests.integration.dashboard.market import ALERT, RICH, Home
 from tests.integration.dashboard.pages import MODES, SHOTS, Browser
 from tests.names import HOSTILE
 from tests.unit.serving.market import NAMES, PUBLISHED, WHALE
 
+pytestmark = pytest.mark.slow
 ACTING = "[data-testid=stMain] a[href*=evil], [data-testid=stMain] script, .katex"
 """What a name may become if it is read as Markdown, HTML or mathematics."""
 
@@ -63,7 +64,7 @@ def test_each_page_shows_the_figure_of_the_store(
 
 
 def test_names_from_outside_are_shown_and_do_nothing(browser: Browser, url: str) -> None:
-    for name in HOSTILE[::3]:
+    for name in HOSTILE[::5]:
         shown = browser.open(url, "", collection=name, token="1")
         assert shown.is_well, (name, shown.errors)
         heading = shown.page.locator("h1").inner_text()
@@ -86,8 +87,7 @@ def test_words_of_alerts_and_traits_are_text(browser: Browser, url: str) -> None
     assert shown.page.locator(ACTING).count() == 0
     shown = browser.open(url, "collection", collection=RICH)
     assert shown.is_well
-    drawn = " ".join(shown.page.locator("svg text, [aria-label]").all_inner_texts())
-    assert shown.page.locator("img[src=x]").count() == 0, (TRAIT, drawn)
+    assert shown.page.locator("img[src=x]").count() == 0
 
 
 def test_a_page_about_what_does_not_exist_explains_what_to_do(browser: Browser, url: str) -> None:

@@ -9,9 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from serving.dashboard import figures
+from serving.dashboard.content.collection import BASELINES
 from serving.dashboard.data import Published
 from serving.dashboard.layout import facts, heading, notice, section
-from serving.dashboard.pages.collection import BASELINES
 from serving.dashboard.text import NONE, day, minute, percent, plain
 
 ALL = "all"

@@ -56,7 +56,10 @@ def show(published: Published) -> None:
         _headline(found)
     section("Estimates and sales of this token", _sales_note(published, collection))
     _history(published, collection, token, found)
-    section("Why", "What each reason adds to a typical token, or takes away, in ETH; the axis need not begin at zero")
+    section(
+        "Why",
+        "What each reason adds to a typical token, or takes away, in ETH; the axis need not begin at zero",
+    )
     with st.spinner("The reasons are being computed; the first time takes some seconds"):
         _reasons(published, collection, token)
 

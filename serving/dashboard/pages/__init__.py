@@ -1,1 +1,0 @@
-"""One page in each module; `show` draws it."""
