@@ -1,6 +1,7 @@
 """h2load as the client: a load generator that costs a fraction of one in Python, at an even rate for each connection.
 
-Here: calling it and reading its log. Not here: the client of our own (`benchmarks.even_load`), for machines without h2load.
+Here: calling it and reading its log. Not here: the client of our own (`benchmarks.even_load`), for machines that
+have no h2load.
 
 A connection whose answer is late sends its next requests as soon as it can, and their latency counts from then. With 64
 connections each sends every 32 ms at 2,000 requests/s, so only answers that take longer than that hide a part.
