@@ -49,4 +49,4 @@ def test_an_assistant_gets_what_the_commands_print(home: Path) -> None:
     assert [decision["numbers"] for decision in reversed(listed)] == [event["numbers"] for event in decided]
     assert listed
     portfolio = printed(home, "portfolio", "--owner", value["owner"])
-    assert wallet["value_eth"] == pytest.approx(portfolio["sum_eth"])
+    assert wallet["value_eth"] == pytest.approx(portfolio["value"]["sum_eth"])
