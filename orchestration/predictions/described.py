@@ -1,4 +1,4 @@
-"""What readers of the store are told about the pipeline itself: its operations, and its data dictionary.
+"""What the store says about the pipeline itself: its operations, and its data dictionary.
 
 Here: collecting both as plain data, because the store knows neither Dagster nor the outbox. Not here: writing them
 (`serving.store.publication`), or showing them (`serving.dashboard`).

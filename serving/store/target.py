@@ -92,6 +92,6 @@ class Target(Protocol):
             changes: What is written.
             base: The version carried on; None writes everything.
             stamp: When, and how fresh.
-            timed: Told the name of each stage when it ends.
+            timed: Called with the name of each stage when it ends.
         """
         ...

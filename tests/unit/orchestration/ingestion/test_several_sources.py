@@ -253,7 +253,7 @@ def test_adding_a_source_that_was_interrupted_can_be_repeated(
     market = (home / "market.json").read_text()
     second = folder("two", row("", APES, 2, 2, 2.5, 2))
     add(home, "two", second)
-    # Killed after the list was written, and before the home was told of it.
+    # Killed after the list was written, and before the home remembered it.
     (home / "market.json").write_text(market)
     prepare_home(load_settings(home=home))
     ingest(opened(home), TABLES)
