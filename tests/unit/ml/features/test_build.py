@@ -60,7 +60,7 @@ def test_token_features_are_what_a_sale_at_that_time_would_have_seen() -> None:
     con = build(sales)
     build_token_features(con, NOW)
     tokens = con.execute("select * from features.token_features").df().set_index(["collection", "token_id"])
-    holdings = con.execute("select * from marts.fct_holdings").fetchall()
+    holdings = con.execute("select collection, token_id, owner from marts.fct_holdings").fetchall()
     held = {(collection, token): owner for collection, token, owner in holdings}
     assert len(tokens) == con.execute("select count(*) from features.token_index").fetchone()[0]  # type: ignore[index]
     for collection, token in (("c0", "3"), ("c1", "7"), ("c2", "1"), ("c0", "14")):
