@@ -6,9 +6,11 @@ nothing from elsewhere: pages that draw OpenAPI with scripts do, and so they are
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from jinja2 import Environment, select_autoescape
+from markupsafe import Markup, escape
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
@@ -31,7 +33,7 @@ _TEMPLATE = """<!doctype html>
   td, th { text-align: left; vertical-align: top; padding: 0.1rem 1rem 0.1rem 0 }
 </style>
 <h1>{{ title }} API</h1>
-{% for paragraph in description.split("\\n\\n") %}<p>{{ paragraph }}</p>{% endfor %}
+{% for paragraph in description.split("\\n\\n") %}<p>{{ paragraph | with_code }}</p>{% endfor %}
 <p>For programs: <a href="/openapi.json">/openapi.json</a> (OpenAPI {{ openapi }}).
 To begin with: <a href="/v1/collections?sort=-value&amp;limit=3">the three most valuable collections</a>,
 <a href="/v1/status">status</a>, <a href="/v1/accuracy">accuracy</a>.</p>
@@ -40,12 +42,12 @@ To begin with: <a href="/v1/collections?sort=-value&amp;limit=3">the three most 
 {% for operation in operations %}
 <details>
   <summary><code>{{ operation.method }} {{ operation.path }}</code> — {{ operation.summary }}</summary>
-  <p>{{ operation.description }}</p>
+  <p>{{ operation.description | with_code }}</p>
   {% if operation.parameters %}
   <table>
     {% for parameter in operation.parameters %}
     <tr><td><code>{{ parameter.name }}</code><td>{{ parameter.in }}{{ ", required" if parameter.required }}
-      <td>{{ parameter.description }}</tr>
+      <td>{{ parameter.description | with_code }}</tr>
     {% endfor %}
   </table>
   {% endif %}
@@ -84,8 +86,9 @@ def page(schema: dict[str, Any]) -> str:
                     "answer": _model(answers),
                 }
             )
-    template = Environment(autoescape=select_autoescape(default=True, default_for_string=True))
-    return template.from_string(_TEMPLATE).render(
+    environment = Environment(autoescape=select_autoescape(default=True, default_for_string=True))
+    environment.filters["with_code"] = _with_code
+    return environment.from_string(_TEMPLATE).render(
         title=schema["info"]["title"],
         description=schema["info"]["description"],
         openapi=schema["openapi"],
@@ -97,3 +100,8 @@ def _model(content: dict[str, Any]) -> str | None:
     """Name of the schema of a JSON body."""
     reference = content.get("application/json", {}).get("schema", {}).get("$ref")
     return None if reference is None else str(reference).rpartition("/")[2]
+
+
+def _with_code(text: str) -> Markup:
+    """The text as HTML, with what is between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
