@@ -40,7 +40,7 @@ def print_summary(summary: RunSummary, console: Console | None = None) -> None:
             ("make ui", "bold"),
             " (asset graph, plots, checks) · ",
             ("make serve", "bold"),
-            " (API) · ",
+            " (API, dashboard) · ",
             ("docs/tutorial.md", "bold"),
             f" · home {summary.home}",
         )
