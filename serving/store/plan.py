@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from serving.store.documents import as_json
+from serving.store.documents import as_json, compared
 from serving.store.files import Pointer
 from serving.store.market_documents import PREFIX
 
@@ -135,7 +135,7 @@ def plan_changes(contents: Contents, base: Base | None) -> Plan:
         ]
 
     wanted = {name: set(tokens) for name, tokens in contents.explained.items()}
-    others = documents != contents.documents or wanted != explained
+    others = compared(documents) != compared(contents.documents) or wanted != explained
     for name, document in contents.collections.items():
         others = (
             others
