@@ -178,7 +178,7 @@ def _alerts(assay: Assay) -> dict[str, list[dict[str, Any]]] | None:
 
     if not (assay.settings.home_path / OUTBOX_FILE).exists():
         return None
-    columns = "severity, title, body, runbook, command, first_seen, last_seen, resolved_at, occurrences"
+    columns = "severity, title, body, runbook, command, first_seen, resolved_at"
     outbox = Outbox.of(assay.settings.home_path)
     return {
         "open": [

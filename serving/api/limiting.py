@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import time
+from collections.abc import Callable
 
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
@@ -37,12 +38,16 @@ class Limiter:
         key_limit: For each key that has no limit of its own.
         anonymous_limit: For each address without a key.
         url: Storage that several processes share; empty: this process's memory.
+        clock: Seconds of a clock that only goes forward.
 
     Raises:
         LimitError: One of them cannot be read.
     """
 
-    def __init__(self, key_limit: str, anonymous_limit: str, url: str = "") -> None:
+    def __init__(
+        self, key_limit: str, anonymous_limit: str, url: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
         self._key, self._anonymous = parse_limit(key_limit), parse_limit(anonymous_limit)
         self._own: dict[str, RateLimitItem | None] = {}
         self._alone = FixedWindowRateLimiter(_storage(""))
@@ -64,7 +69,7 @@ class Limiter:
     def _wait(self, limit: RateLimitItem | None, who: str) -> float | None:
         if limit is None:
             return None
-        if self._shared is not None and time.monotonic() >= self._retry_at:
+        if self._shared is not None and self._clock() >= self._retry_at:
             try:
                 return _counted(self._shared, limit, who)
             except StorageError as error:
@@ -72,7 +77,7 @@ class Limiter:
                     "requests are counted by each process alone: the storage of limits cannot be used (%s)",
                     type(error.storage_error).__name__,
                 )
-                self._retry_at = time.monotonic() + RETRY_S
+                self._retry_at = self._clock() + RETRY_S
         return _counted(self._alone, limit, who)
 
 

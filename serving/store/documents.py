@@ -6,6 +6,7 @@ Here: reading them from the lake. Not here: what an answer adds (age, version; `
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,9 @@ ACCURACY, STATUS, RISK = "accuracy", "status", "risk"
 OPERATIONS, DICTIONARY = "operations", "dictionary"
 """What the lake does not hold: the publisher hands these in as plain data (`publication.publish`)."""
 
+NOT_COMPARED = {OPERATIONS: frozenset(("runs",))}
+"""Parts that differ at each publication, as that is a run itself: written with a new version, they make none."""
+
 
 def read_documents(con: duckdb.DuckDBPyConnection, market_time: datetime) -> dict[str, bytes]:
     """All documents by name, as JSON."""
@@ -25,6 +29,16 @@ def read_documents(con: duckdb.DuckDBPyConnection, market_time: datetime) -> dic
         ACCURACY: as_json(_accuracy(con)),
         STATUS: as_json(_status(con, market_time)),
         RISK: as_json(_risk(con, market_time)),
+    }
+
+
+def compared(documents: Mapping[str, bytes]) -> dict[str, Any]:
+    """Documents by name in the form in which two versions are compared: without the parts `NOT_COMPARED`."""
+    return {
+        name: {part: value for part, value in json.loads(body).items() if part not in NOT_COMPARED[name]}
+        if name in NOT_COMPARED
+        else body
+        for name, body in documents.items()
     }
 
 

@@ -60,7 +60,7 @@ class FileTarget:
             files.copy_forward(self._folder / base.pointer.file, unfinished)
         timed("copy")
         with VersionWriter(unfinished, is_new=base is None) as writer:
-            unexplained = writer.write(changes)
+            writer.write(changes)
             writer.seal(version, stamp.now, stamp.market_time)
             rows = dict(writer.rows)
         timed("write")
@@ -78,7 +78,7 @@ class FileTarget:
         )
         files.swap(self._folder, unfinished, pointer)
         timed("swap")
-        return Written(pointer, rows, unexplained)
+        return Written(pointer, rows)
 
 
 @contextmanager
@@ -119,12 +119,8 @@ def read_base(path: Path, pointer: Pointer) -> Base:
             )
         }
         wallets = dict(con.execute("select owner, digest from gains"))
-        explained: dict[str, set[str]] = {}
-        for name, token in con.execute(
-            "select c.name, e.token from explanations e join collections c on c.id = e.collection"
-        ):
-            explained.setdefault(name, set()).add(token)
+        reasons = dict(con.execute("select collection, max(digest) from explanations group by collection"))
     finally:
         con.close()
     stored = {row[1]: Stored(row[0], *row[2:]) for row in rows}
-    return Base(pointer, stored, documents, markets, explained, wallets)
+    return Base(pointer, stored, documents, markets, reasons, wallets)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from serving.store.documents import as_json
+from serving.store.documents import as_json, compared
 from serving.store.files import Pointer
 from serving.store.market_documents import PREFIX
 
@@ -60,7 +60,7 @@ class Base:
         stored: Its collections by name.
         documents: Its documents about everything by name.
         markets: Digest of what the charts show by collection.
-        explained: Tokens whose reasons it has, by collection.
+        reasons: Digest of the reasons that it has, by the number of their collection.
         wallets: Digest of the gains by wallet.
         market: Which market it is of; empty: not said.
     """
@@ -69,7 +69,7 @@ class Base:
     stored: dict[str, Stored]
     documents: dict[str, bytes]
     markets: dict[str, str]
-    explained: dict[str, set[str]]
+    reasons: dict[int, str]
     wallets: dict[str, str]
     market: str = ""
 
@@ -89,7 +89,7 @@ class Plan:
         wallets_gone: Addresses that have neither any more.
         markets: Names of collections whose charts changed.
         vanished: Names of documents that are no more.
-        others_changed: Whether a document differs, or the choice of reasons.
+        others_changed: Whether a document differs.
     """
 
     stored: dict[str, Stored]
@@ -106,7 +106,7 @@ class Plan:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the previous version has all of it already."""
+        """Whether the previous version has all of it already, except for reasons (`reasons.changed_reasons`)."""
         changed = (
             *(self.gone, self.tokens, self.history, self.records),
             *(self.wallets, self.wallets_gone, self.markets, self.vanished),
@@ -119,7 +119,6 @@ def plan_changes(contents: Contents, base: Base | None) -> Plan:
     stored = {} if base is None else base.stored
     documents = {} if base is None else base.documents
     markets = {} if base is None else base.markets
-    explained = {} if base is None else base.explained
     wallets = {} if base is None else base.wallets
     next_id = max((found.id for found in stored.values()), default=0) + 1
     ids = {name: found.id for name, found in stored.items() if name in contents.collections}
@@ -134,8 +133,7 @@ def plan_changes(contents: Contents, base: Base | None) -> Plan:
             if name not in stored or getattr(stored[name], kind) != digests.get(name, "")
         ]
 
-    wanted = {name: set(tokens) for name, tokens in contents.explained.items()}
-    others = documents != contents.documents or wanted != explained
+    others = compared(documents) != compared(contents.documents)
     for name, document in contents.collections.items():
         others = (
             others

@@ -85,10 +85,7 @@ class PostgresTarget:
         }
         if len(stored) != collections:
             return None, f"expected {collections:,} collections in the store, found {len(stored):,}"
-        names = {found.id: name for name, found in stored.items()}
-        explained: dict[str, set[str]] = {}
-        for number, token in self._current("explanations", "collection, token"):
-            explained.setdefault(names[number], set()).add(_text(token))
+        reasons = dict(self._current("explanations", "distinct collection, digest"))
         of_chart = f"substr(name, 1, {len(PREFIX)}) = '{PREFIX}'"
         documents = {
             _text(name): body for name, body in self._current("documents", "name, body", f"not {of_chart}")
@@ -98,7 +95,7 @@ class PostgresTarget:
             for name, head in self._current("documents", "name, substr(body, 1, 100)", of_chart)
         }
         wallets = {_text(owner): digest for owner, digest in self._current("gains", "owner, digest")}
-        return Base(pointer, stored, documents, markets, explained, wallets, market), None
+        return Base(pointer, stored, documents, markets, reasons, wallets, market), None
 
     def confirm(self, pointer: Pointer) -> None:
         """Write how fresh the newest version is; its rows stay."""
@@ -118,7 +115,7 @@ class PostgresTarget:
             for statement in create_statements():
                 self._con.execute(statement)
         writer = PostgresWriter(self._con, number, is_new=base is None)
-        unexplained = writer.write(changes)
+        writer.write(changes)
         if base is None:
             for statement in index_statements():
                 self._con.execute(statement)
@@ -146,7 +143,7 @@ class PostgresTarget:
         )
         names = ("version", "bytes", "published_at", "confirmed_at", "market_time", "lag_s", "stale_after_s")
         found = dict(zip(names, row, strict=True))
-        return Written(pointer_of([found[name] for name in POINTER_COLUMNS]), dict(writer.rows), unexplained)
+        return Written(pointer_of([found[name] for name in POINTER_COLUMNS]), dict(writer.rows))
 
     def _next_number(self) -> int:
         """Higher than any before: rows of a store that takes another's place belong to none of its versions."""

@@ -22,7 +22,6 @@ from serving.store.document_rows import changed_documents, document_rows
 from serving.store.gains_reader import gains_rows
 from serving.store.lake_reader import history_rows, token_rows
 from serving.store.postgres_schema import CURRENT, SCHEMA, TABLES, Table
-from serving.store.reasons import changed_reasons
 from serving.store.target import Changes
 
 Row = tuple[Any, ...]
@@ -41,12 +40,8 @@ class PostgresWriter:
         self.rows: Counter[str] = Counter()
         self._con, self._number, self._is_new = con, number, is_new
 
-    def write(self, changes: Changes) -> dict[str, str]:
-        """Bring every table up to date.
-
-        Returns:
-            Why reasons are missing, by collection.
-        """
+    def write(self, changes: Changes) -> None:
+        """Bring every table up to date."""
         lake, plan = changes.lake, changes.plan
         for table, names, read in (
             ("tokens", plan.tokens, token_rows),
@@ -62,23 +57,8 @@ class PostgresWriter:
         )
         self._replace("documents", document_rows(changes), changed_documents(changes), by="name")
         self._replace("gains", _gains(changes), [*plan.wallets, *plan.wallets_gone], by="owner")
-        return self._write_reasons(changes)
-
-    def _write_reasons(self, changes: Changes) -> dict[str, str]:
-        changed: dict[int, list[Row]] = {}
-        unexplained: dict[str, str] = {}
-        if changes.artifacts is not None:
-            stored = dict(
-                self._con.execute(
-                    f"select collection, max(digest) from {SCHEMA}.explanations where until = {CURRENT} group by 1"
-                ).fetchall()
-            )
-            changed, unexplained = changed_reasons(
-                changes.lake, changes.contents, changes.plan, stored, changes.artifacts, changes.reasons
-            )
-        scope = [*changed, *changes.plan.gone]
-        self._replace("explanations", (row for rows in changed.values() for row in rows), scope)
-        return unexplained
+        reasons = (row for rows in changes.reasons.values() for row in rows)
+        self._replace("explanations", reasons, [*changes.reasons, *plan.gone])
 
     def _replace(
         self, name: str, rows: Iterable[Row], scope: list[Any] | None = None, by: str = "collection"

@@ -30,7 +30,7 @@ from serving.store.lake_reader import finite, history_digests, record_digests, t
 from serving.store.location import open_target
 from serving.store.market_documents import market_digests
 from serving.store.plan import Contents, plan_changes
-from serving.store.reasons import ReasonsConfig, chosen_tokens
+from serving.store.reasons import ReasonsConfig, changed_reasons, chosen_tokens
 from serving.store.target import Changes, Stamp, Target
 
 STALE_AFTER_S = 26 * 3600.0
@@ -144,7 +144,10 @@ def _publish(
         )
     plan = plan_changes(contents, base)
     timed("compare")
-    if base is not None and plan.is_empty:
+    stored = {} if base is None else base.reasons
+    changed, unexplained = changed_reasons(con, contents, plan.ids, stored, artifacts, reasons)
+    timed("explain")
+    if base is not None and plan.is_empty and not changed:
         confirmed = replace(
             base.pointer,
             confirmed_at=stamp.now,
@@ -153,8 +156,8 @@ def _publish(
             stale_after_s=stamp.stale_after_s,
         )
         target.confirm(confirmed)
-        return PublicationReport(confirmed.version, False, None, {}, 0, {}, confirmed.bytes, seconds)
-    written = target.write(Changes(con, contents, plan, artifacts, reasons), base, stamp, timed)
+        return PublicationReport(confirmed.version, False, None, {}, 0, unexplained, confirmed.bytes, seconds)
+    written = target.write(Changes(con, contents, plan, changed), base, stamp, timed)
     pointer = written.pointer
     return PublicationReport(
         pointer.version,
@@ -162,7 +165,7 @@ def _publish(
         anew,
         written.rows,
         len(plan.tokens),
-        written.unexplained,
+        unexplained,
         pointer.bytes,
         seconds,
     )

@@ -11,7 +11,7 @@ tokens, if so configured: a store that is copied to where there is no lake has o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from ml.registry.artifacts import ArtifactStore
 from serving.store.documents import as_json, with_iso_times
 
 if TYPE_CHECKING:
-    from serving.store.plan import Contents, Plan
+    from serving.store.plan import Contents
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ def reasons_digest(tokens_digest: str, tokens: list[str], config: ReasonsConfig)
 def changed_reasons(
     con: duckdb.DuckDBPyConnection,
     contents: Contents,
-    plan: Plan,
-    stored: dict[int, str],
-    artifacts: ArtifactStore,
+    ids: Mapping[str, int],
+    stored: Mapping[int, str],
+    artifacts: ArtifactStore | None,
     config: ReasonsConfig,
 ) -> tuple[dict[int, list[tuple[Any, ...]]], dict[str, str]]:
     """The rows of the table `explanations` that take the place of those that are there, by collection.
@@ -113,23 +113,26 @@ def changed_reasons(
     Args:
         con: A read connection of the lake.
         contents: What the lake holds.
-        plan: The numbers of collections.
-        stored: Digest of the reasons that are there, by collection.
-        artifacts: Where model files are.
+        ids: The numbers of collections.
+        stored: Digest of the reasons that are there, by the number of their collection.
+        artifacts: Where model files are; None: `contents` asks for no reasons.
         config: How many.
 
     Returns:
-        Rows by the number of each collection whose reasons change, none where they go; and why some are missing.
+        Rows by the number of each collection whose reasons change, none where they go; and why some are missing. What
+        is missing and was missing before is no change, and is tried again the next time.
     """
     from ml.compute.matrix import FeatureMismatchError
     from ml.explain.errors import ExplainError
     from ml.registry.artifacts import ArtifactLostError
 
-    wanted = {plan.ids[name] for name in contents.explained}
+    wanted = {ids[name] for name in contents.explained}
     changed: dict[int, list[tuple[Any, ...]]] = {number: [] for number in stored.keys() - wanted}
-    unexplained = {}
+    unexplained: dict[str, str] = {}
+    if artifacts is None:
+        return changed, unexplained
     for name, tokens in contents.explained.items():
-        number, digest = plan.ids[name], reasons_digest(contents.tokens[name], tokens, config)
+        number, digest = ids[name], reasons_digest(contents.tokens[name], tokens, config)
         if stored.get(number) == digest:
             continue
         try:
@@ -139,7 +142,8 @@ def changed_reasons(
             ]
         except (ExplainError, FeatureMismatchError, ArtifactLostError) as error:
             # Estimates without reasons are still estimates; yesterday's reasons would be about other ones.
-            changed[number] = []
+            if number in stored:
+                changed[number] = []
             unexplained[name] = str(error)
     return changed, unexplained
 

@@ -28,8 +28,6 @@ MAPPED_BYTES = 64 << 30
 
 QUERY_STEPS_BETWEEN_CHECKS = 10_000
 REMEMBERED_NAMES = 4096
-RETRY_S = 1.0
-"""Seconds between looks at a version that was refused: a copy may have been under way."""
 
 
 class SqliteEdition:
@@ -210,14 +208,19 @@ class SqliteStore:
         folder: `<home>/serving`.
         refuse_after_s: Age in seconds beyond which nothing is served any more.
         clock: Seconds since 1970.
+        retry_s: Seconds between looks at a version that was refused: a copy may have been under way.
     """
 
     is_remote = False
 
     def __init__(
-        self, folder: Path, refuse_after_s: float = float("inf"), clock: Callable[[], float] = time.time
+        self,
+        folder: Path,
+        refuse_after_s: float = float("inf"),
+        clock: Callable[[], float] = time.time,
+        retry_s: float = 1.0,
     ) -> None:
-        self.folder, self._refuse_after, self._clock = folder, refuse_after_s, clock
+        self.folder, self._refuse_after, self._clock, self._retry_s = folder, refuse_after_s, clock, retry_s
         self._pointer_path = folder / POINTER
         self._seen: tuple[int, int, int] | None = None
         self._edition: SqliteEdition | None = None
@@ -277,7 +280,7 @@ class SqliteStore:
                 self._edition = SqliteEdition(check_file(self.folder, pointer), pointer)
             self._error = None
         except StoreError as error:
-            self._error, self._retry_at = error, time.monotonic() + RETRY_S
+            self._error, self._retry_at = error, time.monotonic() + self._retry_s
         self._seen = seen
 
 

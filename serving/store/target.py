@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import duckdb
 
-from ml.registry.artifacts import ArtifactStore
 from serving.store.files import Pointer
 from serving.store.plan import Base, Contents, Plan
-from serving.store.reasons import ReasonsConfig
 
 
 @dataclass(frozen=True)
@@ -46,15 +44,13 @@ class Changes:
         lake: A read connection of the lake.
         contents: What it holds.
         plan: What differs from the version before.
-        artifacts: Where model files are; None publishes no reasons.
-        reasons: How many reasons.
+        reasons: Rows of reasons by the number of each collection whose reasons change; none where they go.
     """
 
     lake: duckdb.DuckDBPyConnection
     contents: Contents
     plan: Plan
-    artifacts: ArtifactStore | None
-    reasons: ReasonsConfig
+    reasons: dict[int, list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
@@ -64,12 +60,10 @@ class Written:
     Attributes:
         pointer: The version, which is current now.
         rows: Rows inserted or changed by table.
-        unexplained: Why reasons are missing, by collection.
     """
 
     pointer: Pointer
     rows: dict[str, int]
-    unexplained: dict[str, str]
 
 
 class Target(Protocol):

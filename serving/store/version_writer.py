@@ -16,7 +16,6 @@ from types import TracebackType
 from serving.store.collection_rows import collection_rows
 from serving.store.document_rows import document_rows
 from serving.store.gains_reader import gains_rows
-from serving.store.reasons import changed_reasons
 from serving.store.schema import FORMAT, INDEXES, create_statements
 from serving.store.target import Changes
 from serving.store.token_writer import insert_tokens, remove_collection, update_history, update_tokens
@@ -48,12 +47,8 @@ class VersionWriter:
         """Close the file; what was not sealed is thrown away with it."""
         self._con.close()
 
-    def write(self, changes: Changes) -> dict[str, str]:
-        """Bring every table up to date.
-
-        Returns:
-            Why reasons are missing, by collection.
-        """
+    def write(self, changes: Changes) -> None:
+        """Bring every table up to date."""
         con, plan = changes.lake, changes.plan
         for number in plan.gone:
             remove_collection(self._con, number)
@@ -67,14 +62,13 @@ class VersionWriter:
             )
         self._write_collections(changes)
         self._write_gains(changes)
-        unexplained = self._write_reasons(changes)
+        self._write_reasons(changes)
         for row in document_rows(changes):
             self._upsert("documents", row)
         self._con.executemany("delete from documents where name = ?", [(name,) for name in plan.vanished])
         if self._is_new:
             for statement in INDEXES:
                 self._con.execute(statement)
-        return unexplained
 
     def seal(self, version: str, now: float, market_time: datetime) -> None:
         """Say which version this is, and commit."""
@@ -126,18 +120,11 @@ class VersionWriter:
         gone = [(wallet,) for wallet in changes.plan.wallets_gone]
         self._con.executemany("delete from gains where owner = ?", gone)
 
-    def _write_reasons(self, changes: Changes) -> dict[str, str]:
-        if changes.artifacts is None:
-            return {}
-        stored = dict(self._con.execute("select collection, max(digest) from explanations group by 1"))
-        changed, unexplained = changed_reasons(
-            changes.lake, changes.contents, changes.plan, stored, changes.artifacts, changes.reasons
-        )
-        for number, rows in changed.items():
+    def _write_reasons(self, changes: Changes) -> None:
+        for number, rows in changes.reasons.items():
             self._con.execute("delete from explanations where collection = ?", (number,))
             for row in rows:
                 self._upsert("explanations", row)
-        return unexplained
 
     def _upsert(self, table: str, row: tuple[object, ...]) -> None:
         self._con.execute(f"insert or replace into {table} values ({', '.join('?' * len(row))})", row)

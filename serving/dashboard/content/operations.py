@@ -247,7 +247,7 @@ def _decisions(decisions: dict[str, Any]) -> None:
 
 
 def _runs(runs: list[dict[str, Any]]) -> None:
-    section("Last runs", "By the machine's clock")
+    section("Last runs", "Before this version was published, by the machine's clock")
     if not runs:
         notice("quiet", "No run has ended yet")
         return

@@ -260,9 +260,7 @@ def _operations() -> dict[str, Any]:
                     "runbook": "source-silent",
                     "command": "assay sources",
                     "first_seen": "2026-01-09T00:00:00Z",
-                    "last_seen": "2026-01-10T00:00:00Z",
                     "resolved_at": None,
-                    "occurrences": 3,
                 }
             ],
             "resolved": [],

@@ -148,3 +148,18 @@ def test_a_publication_explains_what_was_asked_and_not_what_was_not(market: Mark
         report = publish(con, tmp_path, market.as_of, ArtifactStore(market.home), config, now=NOW)
     # This market has estimates and no features: that its reasons cannot be computed shows that they were asked for.
     assert set(report.unexplained) == {"Apes"}
+
+
+def test_reasons_that_cannot_be_computed_make_no_version_again_and_again(
+    market: Market, tmp_path: Path, database: str
+) -> None:
+    written(tmp_path / "asked", ("Apes", "3"))
+    config = PublicationConfig(reasons=ReasonsConfig(asked=5), asked=tmp_path / "asked")
+    for location in (tmp_path / "store", database):
+        with market.lake.read() as con:
+            first, again = (
+                publish(con, location, market.as_of, ArtifactStore(market.home), config, now=NOW)
+                for _ in range(2)
+            )
+        assert (first.is_new, again.is_new) == (True, False)
+        assert set(again.unexplained) == set(first.unexplained) == {"Apes"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import threading
 import time
@@ -14,17 +13,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from serving.store import postgres_target
 from serving.store.errors import PublicationBusyError, PublicationError
 from serving.store.location import open_store, open_target
 from serving.store.postgres_schema import CURRENT, SCHEMA, TABLES
 from serving.store.protocol import TokenQuery
 from serving.store.publication import PublicationConfig
-from tests.unit.serving.market import CHANGES, SMALL, Market, publish_when_started
+from tests.unit.serving.market import CHANGES, SMALL, Market
 from tests.unit.serving.store.test_publication import contents
-
-KILLS = 6
-COLLECTIONS, TOKENS = 6, 100
 
 
 @pytest.fixture
@@ -109,12 +104,13 @@ def test_only_what_changed_is_written(changing: Market, database: str) -> None:
 
 
 def test_the_last_three_versions_are_kept_and_others_only_for_a_minute(
-    changing: Market, database: str, monkeypatch: pytest.MonkeyPatch
+    changing: Market, database: str
 ) -> None:
+    an_hour_passes = f"update {SCHEMA}.publications set retired_at = retired_at - interval '1 hour'"
     versions = []
     for day in range(6):
         if day == 3:
-            query(database, f"update {SCHEMA}.publications set retired_at = retired_at - interval '1 hour'")
+            query(database, an_hour_passes)
         changing.value_again(("Apes",), 1.0 + day / 10)
         versions.append(changing.publish(database).version)
         if day == 2:
@@ -122,7 +118,7 @@ def test_the_last_three_versions_are_kept_and_others_only_for_a_minute(
     kept = query(database, f"select version from {SCHEMA}.publications order by number")
     # The first was retired long ago; the third, which is beyond the last three, just now.
     assert [version for (version,) in kept] == versions[2:]
-    monkeypatch.setattr(postgres_target, "KEPT_S", 0)
+    query(database, an_hour_passes)
     changing.value_again(("Apes",), 2.0)
     versions.append(changing.publish(database).version)
     kept = query(database, f"select number, version from {SCHEMA}.publications order by number")
@@ -199,45 +195,6 @@ def test_names_that_no_index_takes_whole_are_published(changing: Market, databas
     assert edition.token(apes.id, page[0].token)
     assert len(edition.holdings(text.lower(), 100)) == 12
     assert named.name == "?x=1#y"
-
-
-@pytest.mark.slow
-def test_a_publisher_killed_at_random_moments_leaves_one_whole_version(tmp_path: Path, database: str) -> None:
-    market = Market(tmp_path / "home")
-    market.open(tuple(f"Collection {number}" for number in range(COLLECTIONS)), tokens=TOKENS)
-    market.publish(database)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.unit.serving.market"])
-    rng, took, outcomes = random.Random(12), 0.0, {"old": 0, "new": 0}
-    for attempt in range(KILLS + 1):
-        market.value_again((f"Collection {attempt % COLLECTIONS}",))
-        before = open_store(database).current().pointer.version
-        ready, start, done = context.Event(), context.Event(), context.Event()
-        process = context.Process(
-            target=publish_when_started, args=(market.home, database, market.as_of, ready, start, done)
-        )
-        process.start()
-        assert ready.wait(120), "the publisher did not start"
-        began = time.monotonic()
-        start.set()
-        if attempt == 0:  # how long it takes when nobody kills it
-            assert done.wait(120)
-            took = time.monotonic() - began
-        else:
-            time.sleep(rng.uniform(0.3, 1.0) * took)
-            process.kill()
-        process.join()
-        edition = open_store(database).current()
-        outcomes["old" if edition.pointer.version == before else "new"] += 1
-        for number in range(COLLECTIONS):
-            (found,) = edition.resolve(f"Collection {number}")
-            assert len(edition.tokens(found.id, TokenQuery(limit=1000))) == TOKENS
-    assert outcomes["old"] >= 2, f"most kills were meant to come before the end: {outcomes}"
-    market.publish(database)
-    market.publish(tmp_path / "files")
-    files = contents(tmp_path / "files")
-    del files["holdings"]
-    assert rows_of(database) == files
 
 
 def test_versions_published_while_they_are_read_give_no_failed_and_no_mixed_answer(

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from serving.store import files, sqlite_store
+from serving.store import files
 from serving.store.errors import (
     StoreDamagedError,
+    StoreError,
     StoreFormatError,
     StoreMissingError,
     StoreTooOldError,
 )
 from serving.store.protocol import TokenQuery
-from serving.store.sqlite_store import SqliteStore
+from serving.store.sqlite_store import SqliteEdition, SqliteStore
 from tests.unit.serving.market import PUBLISHED, Market
 
 
@@ -26,11 +27,6 @@ def changing(tmp_path: Path) -> Market:
     made.open(("Apes", "a/b"))
     made.publish(tmp_path / "store")
     return made
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_store, "RETRY_S", 0.0)
 
 
 def test_a_new_version_is_seen_and_the_edition_in_hand_stays(changing: Market, tmp_path: Path) -> None:
@@ -52,7 +48,7 @@ def test_a_store_that_was_never_published_is_missing(tmp_path: Path) -> None:
 
 
 def test_a_store_that_appears_later_is_served(changing: Market, tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "copy")
+    store = SqliteStore(tmp_path / "copy", retry_s=0.0)
     with pytest.raises(StoreMissingError):
         store.current()
     shutil.copytree(tmp_path / "store", tmp_path / "copy")
@@ -62,7 +58,7 @@ def test_a_store_that_appears_later_is_served(changing: Market, tmp_path: Path) 
 def test_a_half_copied_version_is_refused_and_the_old_one_served_on(changing: Market, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(tmp_path / "store", folder)
-    store = SqliteStore(folder)
+    store = SqliteStore(folder, retry_s=0.0)
     old = store.current().pointer.version
     changing.value_again(("Apes",))
     new = changing.publish(tmp_path / "store").version
@@ -102,11 +98,12 @@ def test_data_that_are_too_old_are_not_served(changing: Market, tmp_path: Path) 
         store.current()
 
 
-def test_a_query_that_takes_too_long_is_interrupted(
-    changing: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite_store, "QUERY_STEPS_BETWEEN_CHECKS", 1)
-    edition = SqliteStore(tmp_path / "store").current()
-    edition._limit = -1.0
-    with pytest.raises(sqlite_store.StoreError, match="the query took longer"):
-        edition.tokens(1, TokenQuery())
+def test_a_query_that_takes_too_long_is_interrupted(tmp_path: Path) -> None:
+    market, folder = Market(tmp_path / "home"), tmp_path / "store"
+    market.open(("Apes",), tokens=2_000)
+    market.publish(folder)
+    pointer = files.read_pointer(folder)
+    edition = SqliteEdition(folder / pointer.file, pointer, query_limit_s=-1.0)
+    number = edition.resolve("Apes")[0].id
+    with pytest.raises(StoreError, match="the query took longer"):
+        edition.tokens(number, TokenQuery(limit=2_000))
