@@ -35,8 +35,11 @@ def print_statement(
     def money(eth: float | None, signed: bool = False) -> str:
         return amount(None if eth is None else eth * rate, signed)
 
-    for part in (_totals(statement, currency, money), _tokens(statement, currency, money)):
-        console.print(part)
+    if statement.tokens:
+        console.print(_totals(statement, currency, money))
+        console.print(_tokens(statement, currency, money))
+    else:
+        console.print("No token is held now: all that were got are sold, sent or burned.")
     if len(statement.tokens) > SHOWN_TOKENS:
         console.print(f"… and {len(statement.tokens) - SHOWN_TOKENS} more; --csv and --json have all")
     if statement.value.tokens:
