@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from ml.portfolio.statement import make_statement
 from orchestration.cli.gains import gains
 from orchestration.cli.portfolio import portfolio, resolve_wallets
+from orchestration.cli.render.statement import print_statement
 from orchestration.errors import HomeError
 from orchestration.home import prepare_home
+from orchestration.resources import open_lake
 from orchestration.settings import SettingsError, load_settings
 
 
@@ -48,3 +51,15 @@ def test_a_folder_that_is_no_home_and_a_file_without_columns_are_refused(tmp_pat
         portfolio(tokens=listing, home=tmp_path)
     with pytest.raises(SettingsError, match="cannot be read"):
         portfolio(tokens=tmp_path / "other.csv", home=tmp_path)
+
+
+def test_a_portfolio_that_holds_nothing_now_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = load_settings(home=tmp_path)
+    prepare_home(settings)
+    with open_lake(settings).read() as con:
+        print_statement(make_statement(con, [], None), [], None, "ETH")
+    printed = capsys.readouterr().out
+    assert "No token is held now" in printed
+    assert "None" not in printed
