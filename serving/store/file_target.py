@@ -17,7 +17,6 @@ from serving.store.errors import PublicationBusyError, StoreError, StoreMissingE
 from serving.store.files import Pointer
 from serving.store.market_documents import PREFIX, stored_digest
 from serving.store.plan import Base, Stored
-from serving.store.schema import FORMAT
 from serving.store.sqlite_store import open_immutable
 from serving.store.target import Changes, Stamp, Written
 from serving.store.version_writer import VersionWriter
@@ -64,18 +63,8 @@ class FileTarget:
             writer.seal(version, stamp.now, stamp.market_time)
             rows = dict(writer.rows)
         timed("write")
-        pointer = Pointer(
-            format=FORMAT,
-            version=version,
-            file=files.file_name(version),
-            bytes=unfinished.stat().st_size,
-            digest=files.sample_digest(unfinished),
-            published_at=stamp.now,
-            confirmed_at=stamp.now,
-            market_time=stamp.market_time.isoformat(),
-            lag_s=stamp.lag_s,
-            stale_after_s=stamp.stale_after_s,
-        )
+        size, digest = unfinished.stat().st_size, files.sample_digest(unfinished)
+        pointer = stamp.pointer(version, size, files.file_name(version), digest)
         files.swap(self._folder, unfinished, pointer)
         timed("swap")
         return Written(pointer, rows)

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from serving.store.errors import StoreDamagedError, StoreFormatError, StoreMissingError
+from serving.store.errors import StoreDamagedError, StoreFormatError, StoreMissingError, StoreTooOldError
 from serving.store.schema import FORMAT
 
 FOLDER = "serving"
@@ -64,6 +64,19 @@ class Pointer:
     def age_s(self, now: float) -> float:
         """Age of the data in seconds at `now` (seconds since 1970): lag when confirmed, and the time since."""
         return max(0.0, now - self.confirmed_at) + self.lag_s
+
+
+def check_age(pointer: Pointer, now: float, refuse_after_s: float) -> None:
+    """Refuse a version whose data are older than `refuse_after_s` seconds at `now` (seconds since 1970).
+
+    Raises:
+        StoreTooOldError: They are.
+    """
+    age = pointer.age_s(now)
+    if age > refuse_after_s:
+        raise StoreTooOldError(
+            f"expected data at most {refuse_after_s / 3600:g} h old, found {age / 3600:.1f} h; run `assay run`"
+        )
 
 
 def read_pointer(folder: Path) -> Pointer:

@@ -23,9 +23,9 @@ from serving.store.errors import (
     StoreDamagedError,
     StoreError,
     StoreFormatError,
-    StoreTooOldError,
     StoreUnreachableError,
 )
+from serving.store.files import check_age
 from serving.store.postgres_connection import as_store_error, connect, connection_parameters, log_detail
 from serving.store.postgres_edition import PostgresEdition, uptime
 from serving.store.postgres_schema import SCHEMA, SCHEMA_PREFIX
@@ -86,11 +86,7 @@ class PostgresStore:
         if error is not None or edition is None:
             # The same error is raised for many requests: it must not collect the traceback of each.
             raise (error or StoreUnreachableError("expected a store, found it closed")).with_traceback(None)
-        age = edition.pointer.age_s(self._clock())
-        if age > self._refuse_after:
-            raise StoreTooOldError(
-                f"expected data at most {self._refuse_after / 3600:g} h old, found {age / 3600:.1f} h; run `assay run`"
-            )
+        check_age(edition.pointer, self._clock(), self._refuse_after)
         return edition
 
     def refusal(self) -> str | None:

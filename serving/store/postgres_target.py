@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import psycopg
@@ -122,8 +122,8 @@ class PostgresTarget:
             for table in TABLES:
                 self._con.execute(f"analyze {SCHEMA}.{table}")
         timed("write")
-        version = f"{number:08d}-{secrets.token_hex(4)}"
-        self._list(number, version, stamp, len(changes.contents.collections))
+        pointer = stamp.pointer(f"{number:08d}-{secrets.token_hex(4)}", 0)
+        self._list(number, pointer, len(changes.contents.collections), stamp.market)
         self._prune(number)
         size = self._one(
             "select sum(pg_total_relation_size(c.oid))::bigint from pg_class as c "
@@ -132,18 +132,7 @@ class PostgresTarget:
         self._con.execute(f"update {SCHEMA}.publications set bytes = %s where number = %s", (size, number))
         self._con.commit()
         timed("swap")
-        row = (
-            version,
-            size,
-            stamp.now,
-            stamp.now,
-            stamp.market_time.isoformat(),
-            stamp.lag_s,
-            stamp.stale_after_s,
-        )
-        names = ("version", "bytes", "published_at", "confirmed_at", "market_time", "lag_s", "stale_after_s")
-        found = dict(zip(names, row, strict=True))
-        return Written(pointer_of([found[name] for name in POINTER_COLUMNS]), dict(writer.rows))
+        return Written(replace(pointer, bytes=size), dict(writer.rows))
 
     def _next_number(self) -> int:
         """Higher than any before: rows of a store that takes another's place belong to none of its versions."""
@@ -156,24 +145,14 @@ class PostgresTarget:
             # The list is gone. Publications are hours apart, so this is beyond all that were counted from 1.
             return self._one("select (extract(epoch from clock_timestamp()) / 10)::integer")
 
-    def _list(self, number: int, version: str, stamp: Stamp, collections: int) -> None:
+    def _list(self, number: int, pointer: Pointer, collections: int, market: str) -> None:
         self._con.execute(
             f"update {SCHEMA}.publications set retired_at = clock_timestamp() where retired_at is null"
         )
         self._con.execute(
-            f"insert into {SCHEMA}.publications (number, version, published_at, confirmed_at, market_time, lag_s, "
-            "stale_after_s, bytes, collections, market) values (%s, %s, %s, %s, %s, %s, %s, 0, %s, %s)",
-            (
-                number,
-                version,
-                stamp.now,
-                stamp.now,
-                stamp.market_time.isoformat(),
-                stamp.lag_s,
-                stamp.stale_after_s,
-                collections,
-                stamp.market,
-            ),
+            f"insert into {SCHEMA}.publications (number, collections, market, {', '.join(POINTER_COLUMNS)}) "
+            f"values (%s, %s, %s, {', '.join(['%s'] * len(POINTER_COLUMNS))})",
+            (number, collections, market, *(getattr(pointer, column) for column in POINTER_COLUMNS)),
         )
 
     def _prune(self, number: int) -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from serving.store.errors import StoreDamagedError, StoreError, StoreTooOldError
-from serving.store.files import POINTER, Pointer, check_file, read_pointer
+from serving.store.errors import StoreDamagedError, StoreError
+from serving.store.files import POINTER, Pointer, check_age, check_file, read_pointer
 from serving.store.protocol import CollectionName, TokenQuery, TokenRow
 from serving.store.token_filters import filters
 
@@ -244,11 +244,7 @@ class SqliteStore:
             error = self._error or StoreError("expected a store, found none; `assay run` publishes one")
             # The same error is raised for many requests: it must not collect the traceback of each.
             raise error.with_traceback(None)
-        age = edition.pointer.age_s(self._clock())
-        if age > self._refuse_after:
-            raise StoreTooOldError(
-                f"expected data at most {self._refuse_after / 3600:g} h old, found {age / 3600:.1f} h; run `assay run`"
-            )
+        check_age(edition.pointer, self._clock(), self._refuse_after)
         return edition
 
     def refusal(self) -> str | None:

@@ -15,6 +15,7 @@ import duckdb
 
 from serving.store.files import Pointer
 from serving.store.plan import Base, Contents, Plan
+from serving.store.schema import FORMAT
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,21 @@ class Stamp:
     lag_s: float
     stale_after_s: float
     market: str = ""
+
+    def pointer(self, version: str, size: int, file: str = "", digest: str = "") -> Pointer:
+        """The pointer to a version that was written now: `size` bytes, in a file if it is one."""
+        return Pointer(
+            format=FORMAT,
+            version=version,
+            file=file,
+            bytes=size,
+            digest=digest,
+            published_at=self.now,
+            confirmed_at=self.now,
+            market_time=self.market_time.isoformat(),
+            lag_s=self.lag_s,
+            stale_after_s=self.stale_after_s,
+        )
 
 
 @dataclass(frozen=True)
