@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from serving.store.lake_reader import ROWS_AT_ONCE, iso_utc, number
+from serving.store.lake_reader import ROWS_AT_ONCE, iso_utc, number, read_digests
 
 MAX_POSITIONS = 5_000
 """Positions of a wallet that are published: the interval of a sum costs the square of their number."""
@@ -28,7 +28,8 @@ _GAIN_COLUMNS = """disposal_id, acquisition_id, collection, token_id, quantity, 
 
 def gains_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """What the document of each wallet is made from."""
-    rows = con.execute(
+    return read_digests(
+        con,
         f"""
         with hashes as (
             select wallet, hash({_POSITION_COLUMNS}) as digest from marts.fct_wallet_positions
@@ -36,9 +37,8 @@ def gains_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
             select wallet, hash({_GAIN_COLUMNS}) from marts.fct_realized_gains
         )
         select wallet, count(*) || ':' || sum(digest::hugeint) from hashes group by wallet
-        """
-    ).fetchall()
-    return {wallet: f"{duckdb.__version__}:{digest}" for wallet, digest in rows}
+        """,
+    )
 
 
 def gains_rows(con: duckdb.DuckDBPyConnection, wallets: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:

@@ -44,7 +44,7 @@ def finite(value: Any) -> Any:
 def token_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """What the answers of a collection's tokens are made from, by collection."""
     # Each table on its own: joining them row by row would cost more than all the rest of a small publication.
-    return _digests(
+    return read_digests(
         con,
         """
         select e.collection, e.digest || ':' || coalesce(h.digest, '') || ':'
@@ -64,7 +64,7 @@ def token_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 def history_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """What the published history of a collection is made from, by collection."""
-    return _digests(
+    return read_digests(
         con,
         """
         select collection, count(*) || ':' || sum(hash(collection, token_id, as_of, estimate_eth, model_version,
@@ -76,7 +76,7 @@ def history_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 def record_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """What the track record of a collection is made from, by collection."""
-    return _digests(
+    return read_digests(
         con,
         """
         select w.collection, count(*) || ':' || max(w.seq) || ':' || sum(hash(w)::hugeint) || ':'
@@ -159,7 +159,8 @@ def _pair(low: str, high: str) -> str:
     return f"case when isfinite({low}) and isfinite({high}) then [{low}, {high}] end"
 
 
-def _digests(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
+def read_digests(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
+    """Digests by name, from rows of both: with DuckDB's version, as its hashes may change with it."""
     return {name: f"{duckdb.__version__}:{digest}" for name, digest in con.execute(sql).fetchall()}
 
 

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from serving.store.documents import as_json
-from serving.store.lake_reader import iso_utc, number
+from serving.store.lake_reader import iso_utc, number, read_digests
 
 PREFIX = "market:"
 """Before the name of a collection: the name of its document."""
@@ -82,10 +82,10 @@ def market_documents(
 
 
 def _digests(con: duckdb.DuckDBPyConnection, table: str, columns: str) -> dict[str, str]:
-    rows = con.execute(
-        f"select collection, count(*) || ':' || sum(hash({columns})::hugeint) from {table} group by collection"
+    return read_digests(
+        con,
+        f"select collection, count(*) || ':' || sum(hash({columns})::hugeint) from {table} group by collection",
     )
-    return {name: f"{duckdb.__version__}:{digest}" for name, digest in rows.fetchall()}
 
 
 _INDEX = f"""
