@@ -20,7 +20,7 @@ from benchmarks.serving import COLLECTIONS, made_up_lake
 from ml.portfolio.wallets import record_wallet_valuations
 from serving.store.gains_reader import gains_digests
 from serving.store.publication import publish
-from serving.store.sqlite_store import SqliteStore
+from serving.store.sqlite.store import SqliteStore
 from serving.views.gains import gains_answer
 
 NOW = datetime(2026, 1, 10)  # noqa: DTZ001 - the lake's naive UTC

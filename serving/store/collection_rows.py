@@ -1,7 +1,7 @@
 """The rows of collections and of the ways to name them, as every store keeps them.
 
 Here: a document with its track record, the digests it was made from, and its aliases. Not here: documents
-(`collection_documents`), or writing (`version_writer`, `postgres_writer`).
+(`collection_documents`), or writing (`sqlite.version_writer`, `postgres.writer`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The rows of the table `documents` that a publication writes, as every store keeps them.
 
 Here: which documents, and their rows. Not here: making them (`documents`, `market_documents`), or writing
-(`version_writer`, `postgres_writer`).
+(`sqlite.version_writer`, `postgres.writer`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where a store is: a folder of SQLite files, or a PostgreSQL database by its URL.
 
-Here: the choice. Not here: either of them (`sqlite_store`, `file_target`, `postgres_store`, `postgres_target`).
+Here: the choice. Not here: either of them (`sqlite.store`, `sqlite.target`, `postgres.store`, `postgres.target`).
 PostgreSQL's client is an extra, and imported only for a URL.
 """
 
@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from serving.store.errors import StoreAddressError
-from serving.store.file_target import file_target
 from serving.store.protocol import Store
-from serving.store.sqlite_store import SqliteStore
+from serving.store.sqlite.store import SqliteStore
+from serving.store.sqlite.target import file_target
 from serving.store.target import Target
 
 
@@ -34,7 +34,7 @@ def open_store(
     if isinstance(location, Path):
         return SqliteStore(location, refuse_after_s, clock)
     _require_client()
-    from serving.store.postgres_store import PostgresStore
+    from serving.store.postgres.store import PostgresStore
 
     return PostgresStore(location, refuse_after_s, clock)
 
@@ -50,7 +50,7 @@ def open_target(location: Path | str, timeout_s: float) -> AbstractContextManage
     if isinstance(location, Path):
         return file_target(location, timeout_s)
     _require_client()
-    from serving.store.postgres_target import postgres_target
+    from serving.store.postgres.target import postgres_target
 
     return postgres_target(location, timeout_s)
 

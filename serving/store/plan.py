@@ -1,7 +1,7 @@
 """What a publication has to write: what the lake holds, compared with the version before.
 
 Here: digests and documents, and the difference. Not here: reading the lake (`lake_reader`), reading the version before
-and writing the next one (`file_target`, `postgres_target`).
+and writing the next one (`sqlite.target`, `postgres.target`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the views ask of a store, whatever keeps it.
 
-Here: the protocol and the rows it gives. Not here: SQLite for one machine (`sqlite_store`), PostgreSQL for several
-(`postgres_store`), or which of them (`location`).
+Here: the protocol and the rows it gives. Not here: SQLite for one machine (`sqlite.store`), PostgreSQL for several
+(`postgres.store`), or which of them (`location`).
 
 Concept: a request takes one `Edition`, a version of the store that never changes, and answers from it alone. So no
 answer mixes two versions, whatever is published meanwhile.

@@ -1,7 +1,7 @@
 """Publishing: a new version of the store that equals the lake, by writing only what changed.
 
 Here: what changed, and in which order a version comes to be. Not here: SQL over the lake (`lake_reader`,
-`collection_documents`, `documents`), or writing (`file_target`, `postgres_target`).
+`collection_documents`, `documents`), or writing (`sqlite.target`, `postgres.target`).
 
 Concept: the last version is carried on, the rows of changed collections are brought up to date, and the result becomes
 the next version as a whole. Digests show what changed: each version keeps those of what it was made from. Publishing

@@ -1,7 +1,7 @@
 """What a publication is written to, whatever keeps it.
 
-Here: the protocol, and what is passed through it. Not here: SQLite files (`file_target`), PostgreSQL
-(`postgres_target`), or which of them (`location`).
+Here: the protocol, and what is passed through it. Not here: SQLite files (`sqlite.target`), PostgreSQL
+(`postgres.target`), or which of them (`location`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The conditions of a page of tokens, in the SQL that every store speaks.
 
-Here: filters. Not here: the place where a page begins, and its order (`sqlite_store`, `postgres_store`).
+Here: filters. Not here: the place where a page begins, and its order (`sqlite.store`, `postgres.store`).
 """
 
 from __future__ import annotations

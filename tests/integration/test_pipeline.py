@@ -24,7 +24,7 @@ from serving.api.config import ApiConfig
 from serving.store.protocol import TokenQuery
 from serving.store.publication import PublicationConfig, publish
 from serving.store.reasons import ReasonsConfig
-from serving.store.sqlite_store import SqliteStore
+from serving.store.sqlite.store import SqliteStore
 from serving.views.portfolio import wallet_answer
 from tests.command import assay
 from tests.homes import finished_market

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from serving.store.protocol import Edition
-from serving.store.sqlite_store import SqliteStore
+from serving.store.sqlite.store import SqliteStore
 from serving.views.portfolio import wallet_answer
 from tests.integration.dashboard.market import ALERT, RICH, Home
 from tests.integration.dashboard.pages import MODES, SHOTS, Browser

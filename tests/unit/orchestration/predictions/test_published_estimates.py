@@ -11,7 +11,7 @@ from orchestration.definitions import build_defs
 from orchestration.settings import load_settings
 from serving.store import files
 from serving.store.documents import OPERATIONS
-from serving.store.sqlite_store import SqliteStore
+from serving.store.sqlite.store import SqliteStore
 from tests.unit.serving.market import SMALL, Market
 
 

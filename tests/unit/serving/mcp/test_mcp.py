@@ -15,7 +15,7 @@ from mcp.client.client import Client
 
 from orchestration.home import prepare_home
 from orchestration.settings import load_settings
-from serving.store.sqlite_store import SqliteEdition, SqliteStore
+from serving.store.sqlite.store import SqliteEdition, SqliteStore
 from tests.names import HOSTILE
 from tests.unit.serving.market import CONTRACT, LONG_NAME, NOW, SHARED_CONTRACT, WHALE, Market
 from tests.unit.serving.mcp.assistant import Assistant, started

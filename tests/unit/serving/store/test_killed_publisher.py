@@ -13,7 +13,7 @@ import pytest
 
 from serving.store.location import open_store
 from serving.store.protocol import Edition, TokenQuery
-from serving.store.sqlite_store import open_immutable
+from serving.store.sqlite.store import open_immutable
 from tests.unit.serving.market import Market, publish_when_started
 from tests.unit.serving.store.test_postgres_publication import rows_of
 from tests.unit.serving.store.test_publication import contents

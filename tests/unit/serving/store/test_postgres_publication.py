@@ -15,7 +15,7 @@ import pytest
 
 from serving.store.errors import PublicationBusyError, PublicationError
 from serving.store.location import open_store, open_target
-from serving.store.postgres_schema import CURRENT, SCHEMA, TABLES
+from serving.store.postgres.schema import CURRENT, SCHEMA, TABLES
 from serving.store.protocol import TokenQuery
 from serving.store.publication import PublicationConfig
 from tests.unit.serving.market import CHANGES, SMALL, Market

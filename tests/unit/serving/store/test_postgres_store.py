@@ -25,9 +25,9 @@ from serving.store.errors import (
     StoreUnreachableError,
 )
 from serving.store.location import open_store
-from serving.store.postgres_edition import GOOD_FOR_S, PostgresEdition, uptime
-from serving.store.postgres_schema import SCHEMA
-from serving.store.postgres_store import PostgresStore
+from serving.store.postgres.edition import GOOD_FOR_S, PostgresEdition, uptime
+from serving.store.postgres.schema import SCHEMA
+from serving.store.postgres.store import PostgresStore
 from serving.store.protocol import Edition, TokenQuery
 from tests.postgres import Server, stoppable_server
 from tests.unit.serving.conftest import PASSWORD

@@ -11,7 +11,7 @@ import pytest
 from serving.store import files
 from serving.store.errors import PublicationError
 from serving.store.schema import FORMAT, TABLES
-from serving.store.sqlite_store import SqliteStore, open_immutable
+from serving.store.sqlite.store import SqliteStore, open_immutable
 from tests.unit.serving.market import CHANGES, LONG_NAME, PUBLISHED, SMALL, Market
 
 

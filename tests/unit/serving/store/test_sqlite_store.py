@@ -17,7 +17,7 @@ from serving.store.errors import (
     StoreTooOldError,
 )
 from serving.store.protocol import TokenQuery
-from serving.store.sqlite_store import SqliteEdition, SqliteStore
+from serving.store.sqlite.store import SqliteEdition, SqliteStore
 from tests.unit.serving.market import PUBLISHED, Market
 
 

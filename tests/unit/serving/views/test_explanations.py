@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from serving.store.sqlite_store import SqliteStore
+from serving.store.sqlite.store import SqliteStore
 from serving.views.errors import ExplanationBehindError
 from serving.views.tokens import computed_explanation
 from tests.unit.serving.market import NAMES, PUBLISHED, Market

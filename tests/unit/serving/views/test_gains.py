@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from serving.store.gains_reader import MAX_DISPOSALS
-from serving.store.sqlite_store import SqliteStore
+from serving.store.sqlite.store import SqliteStore
 from serving.views.errors import UnknownWalletError
 from serving.views.gains import wallet_gains
 from tests.unit.serving.market import NAMES, WHALE, Market

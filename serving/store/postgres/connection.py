@@ -1,7 +1,7 @@
 """Connections to a store in PostgreSQL, and what its errors mean.
 
-Here: the address, time limits, and errors as those of a store. Not here: statements (`postgres_store`,
-`postgres_target`).
+Here: the address, time limits, and errors as those of a store. Not here: statements (`postgres.store`,
+`postgres.target`).
 
 Concept: answers of the API carry the messages of these errors, so none has a host, a user or a password. What
 PostgreSQL says itself goes to the log, without the password.

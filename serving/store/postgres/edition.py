@@ -1,6 +1,6 @@
 """One version of a store in PostgreSQL: its look-ups.
 
-Here: statements that read. Not here: which version is current, and connections (`postgres_store`).
+Here: statements that read. Not here: which version is current, and connections (`postgres.store`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 from serving.store.errors import StoreUnreachableError
 from serving.store.files import Pointer
-from serving.store.postgres_schema import HEAD_BYTES, SCHEMA, head
+from serving.store.postgres.schema import HEAD_BYTES, SCHEMA, head
 from serving.store.protocol import CollectionName, TokenQuery, TokenRow
-from serving.store.sqlite_store import REMEMBERED_NAMES
+from serving.store.sqlite.store import REMEMBERED_NAMES
 from serving.store.token_filters import filters
 
 GOOD_FOR_S = 30.0
-"""Half of `postgres_target.KEPT_S`: seconds for which a version that was current is certainly there."""
+"""Half of `postgres.target.KEPT_S`: seconds for which a version that was current is certainly there."""
 
 
 class PostgresEdition:

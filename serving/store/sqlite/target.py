@@ -1,6 +1,6 @@
 """Publishing into SQLite files: the version before is copied, brought up to date, and swapped in as a whole.
 
-Here: the order of the steps. Not here: statements (`version_writer`), names and the swap (`files`).
+Here: the order of the steps. Not here: statements (`sqlite.version_writer`), names and the swap (`files`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from serving.store.errors import PublicationBusyError, StoreError, StoreMissingE
 from serving.store.files import Pointer
 from serving.store.market_documents import PREFIX, stored_digest
 from serving.store.plan import Base, Stored
-from serving.store.sqlite_store import open_immutable
+from serving.store.sqlite.store import open_immutable
+from serving.store.sqlite.version_writer import VersionWriter
 from serving.store.target import Changes, Stamp, Written
-from serving.store.version_writer import VersionWriter
 
 
 class FileTarget:

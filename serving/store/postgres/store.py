@@ -1,10 +1,10 @@
 """The store in PostgreSQL: which version is served, and reading it.
 
-Here: connections, and looking for a new version. Not here: look-ups (`postgres_edition`), writing (`postgres_target`).
+Here: connections, and looking for a new version. Not here: look-ups (`postgres.edition`), writing (`postgres.target`).
 
 Concept: a thread asks once a second which version is current, so a request asks only for its rows, and each statement
 asks for those of one version. A version is kept for a minute after another one took its place; an answer that comes
-too long after the version was last seen to be current is refused, as its rows may be gone (`postgres_edition`).
+too long after the version was last seen to be current is refused, as its rows may be gone (`postgres.edition`).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from serving.store.errors import (
     StoreUnreachableError,
 )
 from serving.store.files import check_age
-from serving.store.postgres_connection import as_store_error, connect, connection_parameters, log_detail
-from serving.store.postgres_edition import PostgresEdition, uptime
-from serving.store.postgres_schema import SCHEMA, SCHEMA_PREFIX
-from serving.store.postgres_target import POINTER_COLUMNS, pointer_of
+from serving.store.postgres.connection import as_store_error, connect, connection_parameters, log_detail
+from serving.store.postgres.edition import PostgresEdition, uptime
+from serving.store.postgres.schema import SCHEMA, SCHEMA_PREFIX
+from serving.store.postgres.target import POINTER_COLUMNS, pointer_of
 from serving.store.schema import FORMAT
 
 POLL_S = 1.0

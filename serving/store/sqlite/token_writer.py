@@ -1,6 +1,6 @@
 """Writing tokens, their history and their owners into an unfinished version.
 
-Here: three tables that are too large to be compared as a whole. Not here: the others (`version_writer`).
+Here: three tables that are too large to be compared as a whole. Not here: the others (`sqlite.version_writer`).
 """
 
 from __future__ import annotations

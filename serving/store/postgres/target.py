@@ -1,10 +1,10 @@
 """Publishing into PostgreSQL: one transaction makes the next version, whole or not at all.
 
-Here: the lock, the list of versions, and removing old ones. Not here: rows (`postgres_writer`), reading
-(`postgres_store`).
+Here: the lock, the list of versions, and removing old ones. Not here: rows (`postgres.writer`), reading
+(`postgres.store`).
 
 Concept: until the transaction is committed, nobody sees any of it, and a publisher that is killed leaves the version
-before. Readers are given the rows of the version they ask for (`postgres_schema`), so they wait for no publisher and a
+before. Readers are given the rows of the version they ask for (`postgres.schema`), so they wait for no publisher and a
 publisher waits for no reader.
 """
 
@@ -23,8 +23,8 @@ from serving.store.errors import PublicationBusyError, StoreUnreachableError
 from serving.store.files import KEPT_VERSIONS, Pointer
 from serving.store.market_documents import PREFIX, stored_digest
 from serving.store.plan import Base, Stored
-from serving.store.postgres_connection import as_store_error, connect, connection_parameters, log_detail
-from serving.store.postgres_schema import (
+from serving.store.postgres.connection import as_store_error, connect, connection_parameters, log_detail
+from serving.store.postgres.schema import (
     CURRENT,
     PUBLICATIONS,
     SCHEMA,
@@ -32,7 +32,7 @@ from serving.store.postgres_schema import (
     create_statements,
     index_statements,
 )
-from serving.store.postgres_writer import PostgresWriter
+from serving.store.postgres.writer import PostgresWriter
 from serving.store.schema import FORMAT
 from serving.store.target import Changes, Stamp, Written
 
@@ -40,7 +40,7 @@ LOCK = 7_306_095_281_012_403
 """Key of the advisory lock of publications; a database has one store."""
 
 KEPT_S = 60
-"""Seconds for which a version is kept after another one took its place, however many follow (`postgres_store`)."""
+"""Seconds for which a version is kept after another one took its place, however many follow (`postgres.store`)."""
 
 POINTER_COLUMNS = [field.name for field in fields(Pointer) if field.name in PUBLICATIONS]
 

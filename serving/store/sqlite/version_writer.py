@@ -17,8 +17,8 @@ from serving.store.collection_rows import collection_rows
 from serving.store.document_rows import document_rows
 from serving.store.gains_reader import gains_rows
 from serving.store.schema import FORMAT, INDEXES, create_statements
+from serving.store.sqlite.token_writer import insert_tokens, remove_collection, update_history, update_tokens
 from serving.store.target import Changes
-from serving.store.token_writer import insert_tokens, remove_collection, update_history, update_tokens
 
 
 class VersionWriter:

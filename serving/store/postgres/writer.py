@@ -1,7 +1,7 @@
 """Writing one version into the tables of a store in PostgreSQL.
 
 Here: making the rows of a version those that the lake has. Not here: reading the lake, or which version is current
-(`postgres_target`).
+(`postgres.target`).
 
 Concept: new rows are copied into a temporary table, and the database compares. A row that differs ends with the version
 before and the new one begins with this version; a row that is equal is not written. So the same two statements serve
@@ -21,7 +21,7 @@ from serving.store.collection_rows import collection_rows
 from serving.store.document_rows import changed_documents, document_rows
 from serving.store.gains_reader import gains_rows
 from serving.store.lake_reader import history_rows, token_rows
-from serving.store.postgres_schema import CURRENT, SCHEMA, TABLES, Table
+from serving.store.postgres.schema import CURRENT, SCHEMA, TABLES, Table
 from serving.store.target import Changes
 
 Row = tuple[Any, ...]

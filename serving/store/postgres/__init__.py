@@ -1,0 +1,1 @@
+"""The store in a PostgreSQL database: its tables, writing a version, and reading one."""

@@ -1,0 +1,1 @@
+"""The store in SQLite files: writing a version, and reading one."""
