@@ -89,7 +89,7 @@ def test_rows_newest_time_and_examples_are_those_of_the_table(con):
     assert len(example) <= EXAMPLE_CHARACTERS + len("\\u202e")
 
 
-def test_models_of_dbt_are_added_and_lineage_is_told_from_both_ends(con):
+def test_models_of_dbt_are_added_and_lineage_goes_both_ways(con):
     found = by_name(con, MODELS)
     view = found["staging.stg_sales"]
     assert (view["kind"], view["description"], view["rows"]) == ("view", "Sales, as they arrive.", None)
