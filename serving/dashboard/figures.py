@@ -217,9 +217,9 @@ def bars(rows: Sequence[tuple[str, float, str]], title: str, *, first: bool = Tr
     )
     frame["label"] = _distinct(frame["label"])
     most = frame["amount"].max()
-    # Room for what is written behind the longest bar, also on a phone.
-    room = 1.18 if frame["shown"].str.len().max() < 10 else 1.7
-    scale = alt.Scale(domain=[0, most * room if most > 0 else 1], nice=False)
+    # Space for what is written behind the longest bar, also on a phone.
+    widening = 1.18 if frame["shown"].str.len().max() < 10 else 1.7
+    scale = alt.Scale(domain=[0, most * widening if most > 0 else 1], nice=False)
     base = alt.Chart(frame).encode(
         x=alt.X("amount:Q", title=title, axis=None, scale=scale),
         y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=LABEL_PIXELS, ticks=False)),
