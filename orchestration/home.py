@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from orchestration.settings import Settings
+    from serving.metrics.expected_minutes import ApiWatch
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # Runs started by `assay` carry the process that executes them, so that the next one can recognise an orphaned run.
@@ -108,6 +109,20 @@ def store_location(settings: Settings) -> Path | str:
     if settings.serving_store is not None:
         return settings.serving_store.get_secret_value()
     return settings.home_path / FOLDER
+
+
+def api_watch(settings: Settings, now: datetime) -> ApiWatch:
+    """Where the requests of the API of this home are, and whether one is always expected.
+
+    Args:
+        settings: The home.
+        now: Wall-clock time, naive UTC.
+    """
+    from serving.api.keys import keys_folder
+    from serving.metrics.expected_minutes import ApiWatch
+    from serving.metrics.request_log import FILE
+
+    return ApiWatch(keys_folder(settings.home_path) / FILE, now, settings.api_expected)
 
 
 def _check_market(path: Path, settings: Settings) -> None:

@@ -30,16 +30,18 @@ _TIMES = (
 _NUMBERS = ("double", "float", "integer", "bigint", "ubigint", "hugeint", "decimal")
 
 _UNITS = (
+    (re.compile(r"^Standard deviations\b"), "sd"),
     (re.compile(r"\bln ETH\b"), "ln ETH"),
     (re.compile(r"\bln²"), "ln²"),
     (re.compile(r"\bETH\b"), "ETH"),
     (re.compile(r"\bUS dollars?\b|\bUSD\b"), "USD"),
     (re.compile(r"\bunits of the currency\b"), "currency"),
     (re.compile(r"\bln\b"), "ln"),
-    (re.compile(r"\bfraction\b|\b[Ss]hare of\b|\b0 to 1\b"), "fraction"),
-    (re.compile(r"\bseconds?\b"), "s"),
-    (re.compile(r"\b[Hh]ours?\b"), "h"),
-    (re.compile(r"\b[Dd]ays\b"), "days"),
+    (re.compile(r"\bfraction\b|^Share of\b|\b0 to 1\b"), "fraction"),
+    # Sales of 30 days are no days: a length of time begins the description, or ends a part of it.
+    (re.compile(r"^Seconds\b|(, |\bin )seconds\b"), "s"),
+    (re.compile(r"^Hours\b|(, |\bin )hours\b"), "h"),
+    (re.compile(r"^(Whole d|D)ays\b|(, |\bin )days\b"), "days"),
 )
 """The unit of a number, by the words of its description: the first that is found."""
 

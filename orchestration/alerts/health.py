@@ -1,6 +1,6 @@
 """The examinations of the watchdog: whether what should run runs, as alerts about what does not.
 
-Here: reading Dagster's storage, the outbox, the lake and the disk. Not here: alerting
+Here: reading Dagster's storage, the outbox, the lake, the request log of the API and the disk. Not here: alerting
 (`orchestration.alerts.watchdog`). Nothing here loads the code location, so the watchdog works when it is broken. All
 keys are in the scope `watchdog`.
 """
@@ -8,6 +8,7 @@ keys are in the scope `watchdog`.
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from lake.storage import sql_list
 from orchestration.alerts.outbox import Alert
 from orchestration.alerts.store import Outbox, stamp
 from orchestration.states import UNDELIVERED, DeliveryState, Severity
+from serving.metrics.expected_minutes import ApiWatch, unanswered_addresses
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -43,6 +45,7 @@ class HealthLimits:
         free_share: Least free share of the home's disk.
         free_bytes: Least free bytes; maintenance rewrites whole tables and needs room for the second copy.
         lake_s: Seconds the lake may take to answer.
+        api_minutes: Minutes in a row in which an API has not answered.
     """
 
     heartbeat: timedelta = timedelta(minutes=5)
@@ -55,6 +58,7 @@ class HealthLimits:
     free_share: float = 0.05
     free_bytes: int = 2_000_000_000
     lake_s: float = 60.0
+    api_minutes: int = 3
 
 
 def _seconds(now: datetime) -> float:
@@ -272,6 +276,33 @@ def _lake(body: str) -> list[Alert]:
             body=body,
             runbook="lake-unreadable",
             command="assay watchdog",
+        )
+    ]
+
+
+def unanswering_api(watch: ApiWatch, limits: HealthLimits) -> list[Alert]:
+    """The API does not answer where it is expected, by the minutes that its service level counts."""
+    if not watch.log.exists():
+        never = "ASSAY_API_EXPECTED is set, and no API has ever answered on this home."
+        return _api(never) if watch.always else []
+    try:
+        addresses = unanswered_addresses(watch, limits.api_minutes)
+    except sqlite3.Error as error:
+        return _api(f"Its request log {watch.log} cannot be read: {error}")
+    if not addresses:
+        return []
+    return _api(f"No answer for at least {limits.api_minutes} minutes at: {', '.join(addresses)}.")
+
+
+def _api(body: str) -> list[Alert]:
+    return [
+        Alert(
+            key=f"{SCOPE}/api",
+            severity=Severity.PAGE,
+            title="The API does not answer",
+            body=body,
+            runbook="api-down",
+            command="assay serve",
         )
     ]
 

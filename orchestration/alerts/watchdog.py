@@ -22,6 +22,7 @@ from orchestration.alerts.errors import OutboxError
 from orchestration.alerts.outbox import Alert, sync_alerts
 from orchestration.alerts.policy import policy_of
 from orchestration.alerts.store import Outbox, stamp
+from orchestration.home import api_watch, open_instance
 from orchestration.states import NoticeKind, SendResult, Severity
 
 if TYPE_CHECKING:
@@ -65,8 +66,9 @@ def watch(
         limits: What counts as a failure.
     """
     bounds = limits or health.HealthLimits()
-    asked, alerts = ["disk", "lake"], health.full_disk(settings.home_path, bounds)
+    asked, alerts = ["disk", "lake", "API"], health.full_disk(settings.home_path, bounds)
     alerts += health.unreadable_lake(settings.lake_config(), bounds)
+    alerts += health.unanswering_api(api_watch(settings, now), bounds)
     try:
         outbox = Outbox.of(settings.home_path)
         more, found = _ask_dagster(settings, outbox, now, expect_daemon, bounds)
@@ -90,8 +92,6 @@ def watch(
 def _ask_dagster(
     settings: Settings, outbox: Outbox, now: datetime, expect_daemon: bool | None, limits: health.HealthLimits
 ) -> tuple[list[str], list[Alert]]:
-    from orchestration.home import open_instance
-
     asked, alerts = ["runs"], list[Alert]()
 
     def ask() -> None:

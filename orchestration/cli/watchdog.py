@@ -22,7 +22,7 @@ def watchdog(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check from outside whether the daemon, the sensors, the outbox, the lake and the disk work; alert if not.
+    """Check from outside whether daemon, sensors, outbox, API, lake and disk work; alert if not.
 
     Exit codes: 0 all is well · 1 something is not, or the dead-man URL could not be reached · 2 wrong settings or
     no home.

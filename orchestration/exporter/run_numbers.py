@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 NEWEST_RUNS = 500
-"""Runs that are looked at: three weeks of an hourly pipeline."""
+"""Runs that are read: three weeks of an hourly pipeline."""
 
 
 def run_numbers(instance: dg.DagsterInstance) -> list[Metric]:

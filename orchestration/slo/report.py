@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestration.home import api_watch
 from orchestration.output.terminal import TerminalConsole, as_plain, styled
-from orchestration.slo.api import ApiWatch
 from orchestration.slo.tables import STATUS, status_table
 from orchestration.slo.watch import measure
 from orchestration.states import ALERTING, IncidentState, SloState
@@ -76,9 +76,8 @@ def read_status(assay: Assay, instance: dg.DagsterInstance) -> HomeStatus:
     slos, watermark = load_slos(), assay.as_of
     with assay.lake.read() as con:
         held = con.execute(f"select * from {STATUS}").to_arrow_table().to_pylist()
-    rows = (
-        held or status_table(measure(assay.lake, slos, watermark, instance, ApiWatch.of(assay))).to_pylist()
-    )
+    api = api_watch(assay.settings, assay.clock.now())
+    rows = held or status_table(measure(assay.lake, slos, watermark, instance, api)).to_pylist()
     rows.sort(key=lambda row: (_URGENT_FIRST.index(row["state"]), row["slo"]))
     return HomeStatus(
         home=str(assay.settings.home_path),

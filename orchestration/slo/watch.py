@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestration.conventions import keep_incidents
-from orchestration.slo.api import ApiWatch, register_api
+from orchestration.home import api_watch
+from orchestration.slo.api import register_api
 from orchestration.slo.definitions import Slo, load_slos
 from orchestration.slo.evaluation import Status, evaluate
 from orchestration.slo.platform import register_runs
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from lake.connection import Lake
     from orchestration.alerts.outbox import Alert, Synchronised
     from orchestration.resources import Assay
+    from serving.metrics.expected_minutes import ApiWatch
 
 # The scope to synchronise these alerts under (`orchestration.alerts.outbox.sync_alerts`).
 SCOPE = "slo"
@@ -40,7 +42,8 @@ def measure_service_levels(
         instance: Its runs; without one, service levels about runs are "no data".
     """
     slos = load_slos()
-    statuses = watch_slos(assay.lake, slos, assay.as_of, instance, ApiWatch.of(assay))
+    api = api_watch(assay.settings, assay.clock.now())
+    statuses = watch_slos(assay.lake, slos, assay.as_of, instance, api)
     with assay.lake.read() as con:
         alerts = slo_alerts(con, slos)
     return statuses, keep_incidents(assay, SCOPE, alerts)

@@ -64,7 +64,7 @@ class Metrics:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """While the application runs: look at the event loop, and write the request log."""
+        """While the application runs: watch the event loop, and write the request log."""
         watching = asyncio.create_task(self._saturation.watch())
         recorder = None
         if self._worker.server is not None:
@@ -87,4 +87,4 @@ class Metrics:
                 recorder.stop()
 
     def _is_alive(self) -> bool:
-        return time.monotonic() - self._saturation.looked_at < HUNG_AFTER_S
+        return time.monotonic() - self._saturation.measured_at < HUNG_AFTER_S

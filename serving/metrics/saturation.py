@@ -1,6 +1,6 @@
 """How full a process is: how late its event loop is, and how many requests wait for a thread.
 
-Here: looking once a second. Not here: what is done about it.
+Here: measuring once a second. Not here: what is done about it.
 
 Concept: a request that waits is not seen by what answers requests. What can be seen from inside is how late a task
 runs that was due, which is how long a request waits for its turn.
@@ -24,7 +24,7 @@ class Saturation:
         registry: Where they are shown; None when files are shared.
 
     Attributes:
-        looked_at: When the event loop last ran the task, seconds of `time.monotonic`.
+        measured_at: When the event loop last ran the task, seconds of `time.monotonic`.
     """
 
     def __init__(self, registry: CollectorRegistry | None) -> None:
@@ -49,16 +49,16 @@ class Saturation:
         for one in (self._late, self._busy, self._waiting):
             one.set(0)
         self._delays: list[float] = []
-        self.looked_at = time.monotonic()
+        self.measured_at = time.monotonic()
 
     async def watch(self) -> None:
-        """Look once a second, until cancelled."""
+        """Measure once a second, until cancelled."""
         limiter = current_default_thread_limiter()
         while True:
             due = time.monotonic() + EVERY_S
             await asyncio.sleep(EVERY_S)
-            self.looked_at = time.monotonic()
-            self._delays = [*self._delays[-14:], max(0.0, self.looked_at - due)]
+            self.measured_at = time.monotonic()
+            self._delays = [*self._delays[-14:], max(0.0, self.measured_at - due)]
             self._late.set(max(self._delays))
             statistics = limiter.statistics()
             self._busy.set(statistics.borrowed_tokens)

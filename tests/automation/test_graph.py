@@ -12,7 +12,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from ml.tables.registry import TABLES
 from orchestration.definitions import build_defs
+from orchestration.predictions.described import WRITTEN_BY, parents_of, writer_of
 from orchestration.settings import load_settings
 
 SNAPSHOT = Path(__file__).with_name("asset_graph.json")
@@ -64,3 +66,15 @@ def test_nothing_runs_by_itself_until_enabled(defs):
 def test_the_jobs_the_documentation_names_exist(defs):
     names = {j.name for j in defs.resolve_all_job_defs()}
     assert {"ingest", "build", "train", "score", "everything", "retrain_worklist", "maintain"} <= names
+
+
+def test_the_writer_of_every_table_is_known_for_its_lineage(defs):
+    """What is listed by hand is neither incomplete, nor out of date, nor what the names say already."""
+    parents = parents_of(defs.resolve_all_asset_specs())
+    assets, tables = frozenset(parents), {table.name for table in TABLES}
+    without = {table for table in tables if writer_of(table, assets) is None}
+    assert without == {"ops.lake_version"}, "expected only the table that the lake itself writes"
+    assert set(WRITTEN_BY.values()) <= assets, "an asset of this name is not in the graph any more"
+    assert set(WRITTEN_BY) <= tables, "a table of this name is not declared any more"
+    named = {table for table in WRITTEN_BY if writer_of(table, assets) != WRITTEN_BY[table]}
+    assert not named, "these have the name of an asset already"

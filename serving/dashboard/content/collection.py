@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from serving.dashboard import figures
+from serving.dashboard import figures, figures_over_time
 from serving.dashboard.choosing import OPENED, choose_collection, remember
 from serving.dashboard.data import Published
 from serving.dashboard.layout import chip, facts, heading, notice, section
@@ -93,7 +93,7 @@ def _market(market: dict[str, Any]) -> None:
     )
     if market["index"] or market["sales"]:
         st.altair_chart(
-            figures.index(market), alt="Price index of the collection with its band, and its sales"
+            figures_over_time.index(market), alt="Price index of the collection with its band, and its sales"
         )
     else:
         notice("quiet", "There is no price level yet", "It takes three arm's-length sales.")

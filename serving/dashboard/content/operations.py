@@ -70,7 +70,7 @@ def _summary(published: Published, found: dict[str, Any], status: dict[str, Any]
     st.html(
         f'<div class="a-card"><div class="a-value" data-figure="kept">{kept} of {len(levels)}</div>'
         f'<div class="a-sub" style="margin-bottom:.9rem">service levels are kept '
-        f"{chip('all is well' if tone == 'good' else 'look below', tone)}</div>"
+        f"{chip('all is well' if tone == 'good' else 'see below', tone)}</div>"
         + facts(
             [
                 ("Open alerts", NONE if opened is None else f"{opened:,}", ""),

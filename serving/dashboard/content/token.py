@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from serving.dashboard import figures
+from serving.dashboard import figures, figures_over_time
 from serving.dashboard.choosing import asked, begin, choose_collection, remember
 from serving.dashboard.data import Published
 from serving.dashboard.layout import chip, facts, heading, notice, section
@@ -189,7 +189,7 @@ def _history(published: Published, collection: str, token: str, found: dict[str,
         notice("quiet", "Neither an estimate nor a sale of this token is known")
         return
     st.altair_chart(
-        figures.history(estimates, sold, level),
+        figures_over_time.history(estimates, sold, level),
         alt=f"{len(estimates)} estimates with intervals and {len(sold)} sales of the token over time",
     )
 

@@ -37,6 +37,8 @@ from orchestration.alerts.store import Outbox
 from orchestration.alerts.watchdog import watch
 from orchestration.home import open_instance, prepare_home
 from orchestration.settings import load_settings
+from serving.api.keys import keys_folder
+from serving.metrics.request_log import FILE, RequestLog, Server
 
 NOW = datetime.fromisoformat("2026-03-01T12:00:00")
 MINUTE = timedelta(minutes=1)
@@ -101,6 +103,23 @@ class Guarded:
 @pytest.fixture
 def guarded(tmp_path, monkeypatch):
     return Guarded(tmp_path / "home", monkeypatch)
+
+
+@pytest.fixture
+def answered(tmp_path):
+    """Writes the request log of the home as an API does: minutes from NOW on in which it answered."""
+    log = RequestLog(keys_folder(tmp_path / "home") / FILE)
+
+    def write(address, minutes, *, stopped=False):
+        at = [int(NOW.replace(tzinfo=UTC).timestamp()) + 60 * minute for minute in minutes]
+        server = Server(f"{address} {at[0]}", address, float(at[0]))
+        log.begin(server)
+        for minute in at:
+            log.add(server, 1, minute, {})
+        if stopped:
+            log.stop(server, at[-1] + 60.0)
+
+    return write
 
 
 def test_a_home_without_schedules_is_well_without_a_daemon(guarded):
@@ -178,6 +197,42 @@ def test_a_lake_that_cannot_be_read_alerts(guarded):
     catalog.unlink()
     assert guarded.found().keys == ["watchdog/lake"]
     assert not catalog.exists(), "the watchdog makes no lake where there was one"
+
+
+def test_an_api_that_crashed_alerts_until_it_answers_again(guarded, answered):
+    answered("127.0.0.1:8000", range(-60, -1))
+    answered("127.0.0.1:9000", range(-60, -1))
+    assert guarded.found().keys == []
+    answered("127.0.0.1:9000", range(-1, 30))
+    assert guarded.found(NOW + 2 * MINUTE).keys == [], "two minutes without an answer can be a restart"
+    found = guarded.found(NOW + 3 * MINUTE)
+    assert found.keys == ["watchdog/api"]
+    assert "127.0.0.1:8000" in found.result.alerts[0].body
+    assert "9000" not in found.result.alerts[0].body
+    answered("127.0.0.1:8000", range(5, 10))
+    assert guarded.found(NOW + 8 * MINUTE).keys == []
+    assert len(guarded.messages()) == 2, "one when it was found, one when it was well again"
+
+
+def test_an_api_that_was_stopped_or_never_started_alerts_only_where_it_is_expected(
+    tmp_path, monkeypatch, answered
+):
+    not_expected = Guarded(tmp_path / "home", monkeypatch)
+    expected = Guarded(tmp_path / "home", monkeypatch, api_expected=True)
+    assert not_expected.found().keys == []
+    never = expected.found()
+    assert never.keys == ["watchdog/api"]
+    assert "ever answered" in never.result.alerts[0].body
+    answered("127.0.0.1:8000", range(-60, -10), stopped=True)
+    assert not_expected.found().keys == []
+    assert expected.found().keys == ["watchdog/api"]
+
+
+def test_a_damaged_request_log_alerts_and_the_round_goes_on(guarded, answered):
+    answered("127.0.0.1:8000", range(-60, -1))
+    next(guarded.settings.home_path.rglob("requests.sqlite")).write_bytes(b"no database" * 100)
+    guarded.beat(NOW - timedelta(hours=1))
+    assert guarded.found(expect_daemon=True).keys == ["watchdog/api", "watchdog/daemon"]
 
 
 def test_a_full_disk_alerts(guarded):

@@ -8,10 +8,11 @@ import pytest
 
 from lake.tables import create_missing
 from ml.tables.registry import TABLES
-from orchestration.slo.api import ApiWatch, register_api
+from orchestration.slo.api import register_api
 from orchestration.slo.definitions import load_slos
 from orchestration.slo.evaluation import Status, evaluate
 from orchestration.slo.tables import read_samples, store
+from serving.metrics.expected_minutes import ApiWatch
 from serving.metrics.request_log import RequestLog, Server
 from serving.metrics.requests import RouteTotals
 
