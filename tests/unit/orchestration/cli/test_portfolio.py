@@ -53,7 +53,7 @@ def test_a_folder_that_is_no_home_and_a_file_without_columns_are_refused(tmp_pat
         portfolio(tokens=tmp_path / "other.csv", home=tmp_path)
 
 
-def test_a_portfolio_that_holds_nothing_now_says_so(
+def test_a_portfolio_that_holds_nothing_now_reports_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = load_settings(home=tmp_path)
