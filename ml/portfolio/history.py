@@ -50,14 +50,20 @@ class Return:
     left_out: int
 
 
-def value_history(con: duckdb.DuckDBPyConnection, wallets: Sequence[str]) -> list[DayValue]:
-    """The value of wallets together at every time at which one of them changed, oldest first."""
+def value_history(
+    con: duckdb.DuckDBPyConnection, wallets: Sequence[str], until: datetime | None = None
+) -> list[DayValue]:
+    """The value of wallets together at every time, to `until`, at which one of them changed, oldest first.
+
+    A return needs a ledger that ends at the same time: what moved later has no flow.
+    """
     rows = con.execute(
         """
         select as_of, wallet, value_eth, cost_eth, tokens from predictions.wallet_valuations
-        where list_contains($wallets, wallet) order by as_of, wallet
+        where list_contains($wallets, wallet) and ($until::timestamp is null or as_of <= $until)
+        order by as_of, wallet
         """,
-        {"wallets": list(wallets)},
+        {"wallets": list(wallets), "until": until},
     ).fetchall()
     newest: dict[str, tuple[float, float, int]] = {}
     history: list[DayValue] = []

@@ -78,7 +78,7 @@ def portfolio(
             raise HomeError(f"expected estimates in {settings.home_path}, found none; `assay run` makes them")
         if wallets:
             ledger = read_ledger(con, wallets, LotMethod(method), until=as_of)
-            history = value_history(con, wallets)
+            history = value_history(con, wallets, until=as_of)
         if not listed and not (ledger and (ledger.held or ledger.matched)):
             what = (
                 f"{tokens} lists no token"

@@ -1,6 +1,6 @@
 """From trades and movements to rows of the raw contract.
 
-Here: columns, currencies, prices of one unit, what goes to quarantine. Not here: decoding
+Here: columns, currencies, prices, what goes to quarantine. Not here: decoding
 (`sources.ethereum.decoders`), and the rules of the contract (`sources.validation`).
 
 A bundle is a sale without a price of its own: a row for each token, `price_native` null. A swap, a trade in several
@@ -121,17 +121,13 @@ class RowBuilder:
             else SYMBOL_BY_SPELLING.get(trade.currency.upper(), trade.currency)
         )
         decimals = DECIMALS.get(symbol)
-        each, left = (None, 0) if trade.price is None else divmod(trade.price, max(trade.quantity, 1))
 
         def units(amount: int | None) -> float | None:
-            return (
-                None if amount is None or decimals is None else amount / max(trade.quantity, 1) / 10**decimals
-            )
+            return None if amount is None or decimals is None else amount / 10**decimals
 
         return {
             **self._common(log, time, trade),
-            # The price of one unit; not stated in base units where it is not whole.
-            "price_raw": None if each is None or left else str(each),
+            "price_raw": None if trade.price is None else str(trade.price),
             "price_native": units(trade.price),
             "currency": symbol,
             "currency_address": None if trade.currency == NATIVE else trade.currency,

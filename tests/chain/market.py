@@ -39,7 +39,7 @@ def weth(amount: int) -> Item:
 
 @dataclass
 class Market:
-    """The market; `sold` has (contract, token, quantity, price of one unit in wei, currency, side, seller, buyer)."""
+    """The market; `sold` has (contract, token, quantity, price of all units in wei, currency, side, seller, buyer)."""
 
     node: Node
     sold: list[tuple[Any, ...]] = field(default_factory=list)
@@ -144,8 +144,7 @@ class Market:
         self, item: Item, price: int | None, currency: str, side: str | None, seller: str, buyer: str
     ) -> None:
         _, contract, identifier, amount = item
-        each = None if price is None else price // amount
-        self.sold.append((contract, str(identifier), amount, each, currency, side, seller, buyer))
+        self.sold.append((contract, str(identifier), amount, price, currency, side, seller, buyer))
 
     def _match(
         self, sender: str, orders: Sequence[Any], pairs: Sequence[tuple[Any, Any]], value: int = 0

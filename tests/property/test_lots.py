@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import duckdb
@@ -16,7 +18,10 @@ from hypothesis import strategies as st
 
 from ml.portfolio.gains import gain_rows
 from ml.portfolio.ledger import read_ledger
-from sources.contract import RAW_TABLES
+from sources.contract import RAW_TABLES, SALES
+from sources.ethereum.decoders.trade import Trade
+from sources.ethereum.rows import RowBuilder
+from tests.chain.logs import ALICE, BOB, CAROL, ETH, NFT, moved
 from tests.integration.marts_market import Marts, new_lake
 from tests.integration.moves_market import ZERO
 from tests.property.wallet_events import live
@@ -235,6 +240,26 @@ def _second_report(row: dict[str, Any], hash_is_known: bool, price_is_known: boo
     if "price_native" in row and not price_is_known:
         again["price_native"] = None
     return again
+
+
+def test_what_the_logs_of_a_chain_state_is_the_cost_and_what_the_seller_keeps(build: Build) -> None:
+    """4 units for 1 ether in all: the price is the cost, and what fee and royalty leave of it are the proceeds."""
+    rows = RowBuilder("ethereum", frozenset({NFT}))
+    logs, time = [moved(ALICE, BOB, 7)], 1_700_000_000
+    paid = Trade("x2y2", 1, 0, NFT, 7, 4, ETH, seller=ALICE, buyer=BOB, fee=ETH // 40, royalty=ETH // 20)
+    rows.add_trades(logs, time, [paid])
+    sold = replace(paid, log_index=2, seller=BOB, buyer=CAROL, quantity=3)
+    rows.add_trades([replace(logs[0], tx_hash="0x" + "9" * 64)], time + 60, [sold])
+    market = Market(Random(0))
+    market.rows["sales"] = rows.batch(SALES).rows.to_pylist()
+    con = build(market)
+    parts = (
+        "select quantity, cost_wei, proceeds_wei, fees_wei, gain_wei"
+        " from marts.fct_realized_gains where wallet = $1"
+    )
+    kept, spent = ETH - ETH // 40 - ETH // 20, ETH * 3 // 4
+    assert con.execute(parts, [BOB]).fetchall() == [(3, spent, kept, ETH - kept, kept - spent)]
+    assert con.execute(parts, [ALICE]).fetchall() == [(4, None, kept, ETH - kept, None)]
 
 
 def test_an_empty_market_has_no_lot(build: Build) -> None:

@@ -11,10 +11,11 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from lake.connection import Lake
+from ml.portfolio.wallets import record_wallet_valuations
 from orchestration.cli.app import app
 from orchestration.home import prepare_home
 from orchestration.settings import SettingsError, load_settings
-from tests.unit.ml.portfolio.conftest import NOW, ONE, TWO
+from tests.unit.ml.portfolio.conftest import DAY, NOW, ONE, TWO
 
 BOTH = ("--wallet", ONE, "--wallet", TWO.upper())
 
@@ -68,6 +69,19 @@ def test_json_has_everything_and_csv_one_row_per_token(owned: Lake) -> None:
 def test_the_past_can_be_asked_for(owned: Lake) -> None:
     document = json.loads(printed(owned, "portfolio", *BOTH, "--json", "--as-of", str(NOW.date())))
     assert document["as_of"].startswith("2022-06-01")
+    assert document["value"]["sum_eth"] == pytest.approx(2.2)
+
+
+def test_what_was_valued_later_is_not_in_the_past(owned: Lake) -> None:
+    with owned.write("two days") as con:
+        for day in (NOW, NOW + 9 * DAY):
+            record_wallet_valuations(con, day)
+            con.execute("delete from marts.fct_wallet_positions where token_id = '2'")
+    then = str(NOW.date())
+    days = [row["as_of"][:10] for row in json.loads(printed(owned, "portfolio", *BOTH, "--json"))["history"]]
+    assert days == [then, str((NOW + 9 * DAY).date())]
+    past = json.loads(printed(owned, "portfolio", *BOTH, "--json", "--as-of", then))
+    assert [row["as_of"][:10] for row in past["history"]] == [then]
 
 
 def test_gains_are_rows_that_a_tax_tool_can_read(owned: Lake) -> None:

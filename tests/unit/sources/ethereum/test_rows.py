@@ -1,4 +1,4 @@
-"""Rows of the raw contract from trades: prices of one unit, currencies, collections, what is refused."""
+"""Rows of the raw contract from trades: prices, currencies, collections, what is refused."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ def rows(*trades: Trade) -> tuple[list[dict[str, object]], list[dict[str, object
     return batch.rows.to_pylist(), batch.rejected.to_pylist()
 
 
-def test_the_price_is_that_of_one_unit_and_exact_in_base_units_or_not_there() -> None:
-    (row, odd), _ = rows(replace(TRADE, quantity=4), replace(TRADE, sub_index=1, price=10, quantity=3))
-    assert (row["price_raw"], row["price_native"], row["quantity"]) == (str(ETH // 4), 0.25, 4)
-    assert (odd["price_raw"], odd["quantity"]) == (None, 3)
+def test_price_and_fees_are_of_all_units_and_the_price_is_exact_in_base_units() -> None:
+    (row, odd), _ = rows(
+        replace(TRADE, quantity=4, fee=ETH // 40, royalty=ETH // 20),
+        replace(TRADE, sub_index=1, price=10, quantity=3),
+    )
+    assert (row["price_raw"], row["price_native"], row["quantity"]) == (str(ETH), 1.0, 4)
+    assert (row["fee_native"], row["royalty_native"]) == (0.025, 0.05)
+    assert (odd["price_raw"], odd["quantity"]) == ("10", 3)
 
 
 def test_currencies_have_their_own_decimals() -> None:
