@@ -278,6 +278,12 @@ RAW_TABLES: dict[str, RawTable] = {
 }
 """The tables a source yields, by name."""
 
+EVENT_TABLES = tuple(t.name for t in (SALES, TRANSFERS, LISTINGS, EXCHANGE_RATES))
+"""Those whose rows happen at a time, and are delivered by day."""
+
+FACT_TABLES = tuple(name for name in RAW_TABLES if name not in EVENT_TABLES)
+"""Those whose rows hold from when they are known."""
+
 TRUTH_TABLES: dict[str, RawTable] = {t.name: t for t in (COLLECTION_LEVELS, TOKEN_EFFECTS)}
 """Hidden truth (schema `truth`): no model, mart or feature may read it."""
 

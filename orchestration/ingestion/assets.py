@@ -17,10 +17,7 @@ from orchestration.ingestion.days import IngestReport
 from orchestration.ingestion.ingest import ingest_truth, ingest_window
 from orchestration.partitions import arrival_months
 from orchestration.resources import Assay, AssayResource
-from sources.contract import QUARANTINE, raw_table
-
-EVENT_TABLES = ("sales", "transfers", "listings", "exchange_rates")
-FACT_TABLES = ("token_traits", "collections")
+from sources.contract import EVENT_TABLES, FACT_TABLES, QUARANTINE, raw_table
 
 
 def _metadata(report: IngestReport) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from orchestration.checks.schema import rows_meet
 from orchestration.checks.volume import volume_as_expected
 from orchestration.slo.definitions import allowed_share
 from orchestration.states import CheckSeverity
-from sources.contract import RAW_TABLES
+from sources.contract import EVENT_TABLES, RAW_TABLES
 
-EVENT_TABLES = ("sales", "transfers", "listings", "exchange_rates")
 RECENT = "known_at >= $as_of::timestamp - interval 7 day and known_at < $as_of"
 
 

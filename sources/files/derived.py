@@ -10,14 +10,12 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.contract import TIMESTAMP, raw_table
+from sources.contract import EVENT_TABLES, FACT_TABLES, TIMESTAMP, raw_table
 from sources.files.candidates import KEPT
 from sources.files.reading.tables import ROW
 from sources.files.row_sets import numbered, packed, plain
 from sources.values import connect
 
-DATED_TABLES = ("sales", "transfers", "listings", "exchange_rates")
-UNDATED_TABLES = ("token_traits", "collections")
 _NO_FILE = -1
 
 
@@ -52,7 +50,7 @@ def date_undated(rows: dict[str, pa.Table], now: datetime) -> None:
     history.
     """
     seen = [_first_known(rows[t]) for t in ("sales", "transfers", "listings") if rows[t].num_rows]
-    dated = [rows[t].column("known_at") for t in DATED_TABLES if rows[t].num_rows]
+    dated = [rows[t].column("known_at") for t in EVENT_TABLES if rows[t].num_rows]
     earliest = min((pc.min(d).as_py() for d in dated), default=now)
     if seen:
         first = pa.concat_tables(seen).group_by("collection").aggregate([("known_at", "min")])
@@ -62,7 +60,7 @@ def date_undated(rows: dict[str, pa.Table], now: datetime) -> None:
         )
     else:
         names, moments = pa.array([], pa.string()), pa.array([], TIMESTAMP)
-    for table in UNDATED_TABLES:
+    for table in FACT_TABLES:
         undated = rows[table]
         where = pc.index_in(undated.column("collection").cast(pa.string()), value_set=names)
         known = pc.coalesce(pc.take(moments, where), pa.scalar(earliest, TIMESTAMP))

@@ -16,9 +16,9 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.contract import QUARANTINE, RAW_TABLES, TIMESTAMP, raw_table
+from sources.contract import EVENT_TABLES, FACT_TABLES, QUARANTINE, RAW_TABLES, TIMESTAMP, raw_table
 from sources.files.candidates import KEPT, candidates_of
-from sources.files.derived import DATED_TABLES, UNDATED_TABLES, date_undated, hidden_traits, with_derived
+from sources.files.derived import date_undated, hidden_traits, with_derived
 from sources.files.errors import MissingColumnError, UnreadableFileError
 from sources.files.identity import TABLES as WITH_COLLECTION
 from sources.files.identity import identify
@@ -93,7 +93,7 @@ class DirectoryTables:
     @cached_property
     def span(self) -> tuple[datetime, datetime]:
         """First and last known_at of the rows that have times; now when there are none."""
-        known = [self.table(t).rows.column("known_at") for t in DATED_TABLES]
+        known = [self.table(t).rows.column("known_at") for t in EVENT_TABLES]
         extremes = [pc.min_max(k).as_py() for k in known if len(k)]
         if not extremes:
             return self._now, self._now
@@ -157,7 +157,7 @@ class DirectoryTables:
     ) -> tuple[str, ...]:
         """A file's rows, judged by the contract; returns what was decided about whole columns."""
         # Rows of undated tables stand alone: in pieces, so that the copies on the way stay small.
-        size = _PIECE_ROWS if plan.table in UNDATED_TABLES else max(read.rows.num_rows, 1)
+        size = _PIECE_ROWS if plan.table in FACT_TABLES else max(read.rows.num_rows, 1)
         notes: dict[str, None] = {}
         for offset in range(0, max(read.rows.num_rows, 1), size):
             candidates = candidates_of(

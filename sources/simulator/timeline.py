@@ -29,7 +29,6 @@ from sources.simulator.rows import RowMaker
 from sources.simulator.universe import Universe, build_universe, with_mania
 from sources.validation import validate
 
-DATED_TABLES = (SALES, TRANSFERS, LISTINGS, EXCHANGE_RATES)
 _CHECKPOINT_DAYS = 30
 _KEPT_CHECKPOINTS = 4
 _MEMORY_BYTES = 400_000_000
