@@ -112,6 +112,28 @@ def schema_folders(con: duckdb.DuckDBPyConnection) -> set[str]:
     return {row[0].rstrip("/") for row in rows}
 
 
+def smallest_values(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
+    """`schema.table` to column to the smallest value that it ever had, as text; lists and empty columns have none.
+
+    From the catalog's statistics, so that no table is read. Rows that were deleted since count too.
+    """
+    rows = con.execute(
+        f"""
+        select s.schema_name || '.' || t.table_name, c.column_name, stats.min_value
+        from {ATTACHED_TABLES}.ducklake_table_column_stats stats
+        join {ATTACHED_TABLES}.ducklake_column c
+            on c.table_id = stats.table_id and c.column_id = stats.column_id and c.end_snapshot is null
+        join {ATTACHED_TABLES}.ducklake_table t on t.table_id = stats.table_id and t.end_snapshot is null
+        join {ATTACHED_TABLES}.ducklake_schema s on s.schema_id = t.schema_id and s.end_snapshot is null
+        where c.parent_column is null and stats.min_value is not null
+        """
+    ).fetchall()
+    found: dict[str, dict[str, str]] = {}
+    for table, column, value in rows:
+        found.setdefault(table, {})[column] = value
+    return found
+
+
 @contextmanager
 def _opened(config: LakeConfig) -> Iterator[duckdb.DuckDBPyConnection]:
     if not config.is_postgres:

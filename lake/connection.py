@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 
 import duckdb
 
@@ -13,7 +13,7 @@ from lake.errors import LakeError, UnknownSnapshotError
 from lake.extensions import open_database
 from lake.lock import write_lock
 from lake.migrations import STEPS, Step, is_current, migrate
-from lake.open_readers import forget_all, reading_connection
+from lake.open_instances import forget_all, open_connection
 from lake.ownership import Marker, claim, data_folder, owned, refuse_other_lakes
 from lake.postgres import SECRET
 from lake.storage import quoted
@@ -25,8 +25,8 @@ class Lake:
     """One lake, opened as often as needed.
 
     Every ``read`` and ``write`` is a DuckDB connection with the catalog attached as ``lake`` and in use, so a table is
-    addressed as ``schema.table``. A write, and a read of an earlier snapshot, is a DuckDB instance of its own, which
-    costs about 0.05 s, in a process's first time 0.4 s (`extensions`); readers of the newest state share one.
+    addressed as ``schema.table``. A read of an earlier snapshot is a DuckDB instance of its own, which costs about
+    0.05 s, in a process's first time 0.4 s (`extensions`); readers of the newest state share one, and so do writers.
 
     The first use in a process creates what is missing and migrates a lake of an earlier version, under the lock; when
     nothing has to be done that is one query, without the lock.
@@ -71,22 +71,21 @@ class Lake:
             LakeVersionError: If the lake is of a newer version, or of an earlier one that cannot be migrated.
         """
         self._ensure_created()
+        if snapshot is None:
+            with self._shared(read_only=True) as con:
+                yield con
+            return
         try:
-            con = self._newest() if snapshot is None else self._attached(read_only=True, snapshot=snapshot)
+            con = self._attached(read_only=True, snapshot=snapshot)
         except duckdb.Error as error:
-            if snapshot is None or "snapshot" not in str(error).lower():
+            if "snapshot" not in str(error).lower():
                 raise
             raise UnknownSnapshotError(
                 f"Expected snapshot {snapshot} in the lake; never written, or expired by maintenance. "
                 f"`from lake.snapshots()` lists what can be read."
             ) from error
-        try:
+        with closing(con):
             yield con
-        except (duckdb.FatalException, duckdb.InternalException):
-            forget_all()
-            raise
-        finally:
-            con.close()
 
     @contextmanager
     def write(self, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -101,13 +100,8 @@ class Lake:
         Raises:
             LakeLockedError: If another process kept the lock longer than the timeout.
         """
-        with self.writing(purpose):
-            con = self._attached()
-            try:
-                with transaction(con):
-                    yield con
-            finally:
-                con.close()
+        with self.writing(purpose), self._shared(read_only=False) as con, transaction(con):
+            yield con
 
     @contextmanager
     def writing(self, purpose: str) -> Iterator[None]:
@@ -245,18 +239,26 @@ class Lake:
             raise
         return con
 
-    def _newest(self) -> duckdb.DuckDBPyConnection:
-        """A reading connection; with an SQLite catalog of an instance that stays open (a server closes idle ones)."""
+    @contextmanager
+    def _shared(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection; with an SQLite catalog of an instance that stays open (a server closes idle ones)."""
         if self.config.is_postgres:
-            return self._attached(read_only=True)
-        attached = self._attach_statement(read_only=True)
-        con = reading_connection((self.config, attached), self.config.catalog_path, self._reader)
-        con.execute("set TimeZone = 'UTC'")
-        con.execute(f"use {CATALOG_ALIAS}")
-        return con
+            with closing(self._attached(read_only=read_only)) as con:
+                yield con
+            return
+        key = (self.config, self._attach_statement(read_only=read_only))
+        con = open_connection(key, self.config.catalog_path, lambda: self._kept_open(read_only=read_only))
+        with closing(con):
+            con.execute("set TimeZone = 'UTC'")
+            con.execute(f"use {CATALOG_ALIAS}")
+            try:
+                yield con
+            except (duckdb.FatalException, duckdb.InternalException):
+                forget_all()
+                raise
 
-    def _reader(self) -> duckdb.DuckDBPyConnection:
-        con = self._attached(read_only=True)
+    def _kept_open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        con = self._attached(read_only=read_only)
         # The operating system has the files in memory anyway: an instance that stays open would keep a second copy.
         con.execute("set enable_external_file_cache = false")
         return con

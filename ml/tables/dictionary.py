@@ -12,12 +12,10 @@ from typing import Any
 
 import duckdb
 
+from lake.catalog import smallest_values
 from lake.tables import Table
 from ml.tables.registry import TABLES
 from ml.text.visible import shortened, visible
-
-EXAMPLE_ROWS = 200
-"""Rows from which the example of a column is taken: the first that is not null."""
 
 EXAMPLE_CHARACTERS = 60
 
@@ -54,7 +52,7 @@ def dictionary(
     """All tables by name, those of dbt that are no tables of the lake's registry among them.
 
     Args:
-        con: A read connection of the lake.
+        con: A read connection of the lake. The example of a column is its smallest value, as text.
         manifest: dbt's manifest; without it the models of dbt that are not in the registry are left out.
         made_from: Tables that a table is computed from, of those that dbt does not build.
 
@@ -63,7 +61,10 @@ def dictionary(
         description, unit, required, example}]} of each.
     """
     models = _dbt_models(manifest or {})
-    found = {table.name: _of_registry(con, table) for table in TABLES}
+    states, examples = _states(con), smallest_values(con)
+    found = {
+        table.name: _of_registry(table, states[table.name], examples.get(table.name, {})) for table in TABLES
+    }
     for name, model in models.items():
         if name not in found:
             found[name] = _of_dbt(name, model)
@@ -89,16 +90,22 @@ def unit_of(column_type: str, description: str) -> str:
     return next((unit for words, unit in _UNITS if words.search(description)), "")
 
 
-def _of_registry(con: duckdb.DuckDBPyConnection, table: Table) -> dict[str, Any]:
-    names = [column.name for column in table.columns]
-    time = next((name for name in _TIMES if name in names), None)
-    newest = f"(select max({_quoted(time)})::varchar from {table.name})" if time else "null"
-    # One statement for each table: the lake spends more on planning it than on reading.
-    rows, at, *examples = con.execute(
-        f"select (select count(*) from {table.name}), {newest}, "
-        f"{', '.join(f'any_value({_quoted(name)})::varchar' for name in names)} "
-        f"from (select * from {table.name} limit {EXAMPLE_ROWS})"
-    ).fetchall()[0]
+def _states(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[int, str | None]]:
+    """Rows and newest time of every table; one statement, because planning costs more than reading."""
+    questions = [
+        f"select '{table.name}', count(*), {f'max({time})::varchar' if (time := _time_of(table)) else 'null'}"
+        f" from {table.name}"
+        for table in TABLES
+    ]
+    return {name: (rows, newest) for name, rows, newest in con.execute(" union all ".join(questions)).fetchall()}
+
+
+def _time_of(table: Table) -> str | None:
+    return next((name for name in _TIMES if name in table.column_names), None)
+
+
+def _of_registry(table: Table, state: tuple[int, str | None], examples: Mapping[str, str]) -> dict[str, Any]:
+    rows, newest = state
     return {
         "table": table.name,
         "description": table.description,
@@ -106,13 +113,19 @@ def _of_registry(con: duckdb.DuckDBPyConnection, table: Table) -> dict[str, Any]
         "replaced": table.replaced,
         "kind": "table",
         "rows": rows,
-        "newest": at,
-        "newest_of": time,
+        "newest": newest,
+        "newest_of": _time_of(table),
         "upstream": [],
         "downstream": [],
         "columns": [
-            _column(column.name, column.type, column.description, example, required=column.required)
-            for column, example in zip(table.columns, examples, strict=True)
+            _column(
+                column.name,
+                column.type,
+                column.description,
+                examples.get(column.name) if rows else None,
+                required=column.required,
+            )
+            for column in table.columns
         ],
     }
 
@@ -166,6 +179,3 @@ def _dbt_models(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         if node["resource_type"] == "model"
     }
 
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -15,6 +15,7 @@ import dagster as dg
 from orchestration.errors import StageFailedError
 from orchestration.home import fail_orphaned_runs, prepare_home, process_tags, run_lock
 from orchestration.output.progress import stage_of
+from orchestration.runs.collector import fewer_collections
 from orchestration.runs.summary import Stage
 
 if TYPE_CHECKING:
@@ -50,13 +51,15 @@ class JobRunner:
             StageFailedError: when a step fails; downstream steps have not run, what was committed stays.
         """
         loggers = {"console": {"config": {"log_level": self.assay.settings.log_level}}, "progress": {}}
-        result = self.location.definitions.resolve_job_def(job).execute_in_process(
-            instance=self.instance,
-            run_config={"loggers": loggers, **(config or {})},
-            tags={**process_tags(), **(tags or {})},
-            asset_selection=[dg.AssetKey(a) for a in assets] if assets else None,
-            raise_on_error=False,
-        )
+        definition = self.location.definitions.resolve_job_def(job)
+        with fewer_collections():
+            result = definition.execute_in_process(
+                instance=self.instance,
+                run_config={"loggers": loggers, **(config or {})},
+                tags={**process_tags(), **(tags or {})},
+                asset_selection=[dg.AssetKey(a) for a in assets] if assets else None,
+                raise_on_error=False,
+            )
         self._keep_times(result)
         if not result.success:
             raise StageFailedError(_describe_failure(job, result))

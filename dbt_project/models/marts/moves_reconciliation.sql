@@ -1,3 +1,11 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_scope",
+        replaces="exists (select 1 from " ~ target.database ~ ".ops.dirty_tokens)",
+    )
+}}
+
 with transfers as (
     select * from {{ ref("stg_transfers") }}
 ),

@@ -1,3 +1,11 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="replace_scope",
+        replaces="exists (select 1 from " ~ target.database ~ ".ops.dirty_collections)",
+    )
+}}
+
 with classified as (
     select * from {{ ref("int_sales_classified") }}
 ),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import duckdb
 import pytest
 
-from lake.tables import create_missing
+from lake.config import LakeConfig
+from lake.connection import Lake
 from ml.tables.dictionary import EXAMPLE_CHARACTERS, dictionary, unit_of
 from ml.tables.registry import TABLES
 
@@ -43,11 +43,14 @@ MODELS = {
 
 
 @pytest.fixture(scope="module")
-def con():
-    con = duckdb.connect(config={"threads": 1})
-    create_missing(con, TABLES)
-    yield con
-    con.close()
+def lake(tmp_path_factory):
+    return Lake(LakeConfig(tmp_path_factory.mktemp("home"), threads=1), TABLES)
+
+
+@pytest.fixture
+def con(lake):
+    with lake.read() as con:
+        yield con
 
 
 def by_name(con, *given):
@@ -71,22 +74,29 @@ def test_every_declared_table_and_column_is_there_also_when_all_are_empty(con):
     assert {one["example"] for one in rates["columns"]} == {None}
 
 
-def test_rows_newest_time_and_examples_are_those_of_the_table(con):
+def test_rows_newest_time_and_examples_are_those_of_the_table(lake):
     hostile = "<script>\u202e" + "x" * 500
-    con.execute("begin")
-    con.execute(
-        "insert into raw.listings (order_id, known_at) values"
-        " (null, timestamp '2026-01-01'), ($1, timestamp '2026-03-01 12:00:00'), ($1, timestamp '2026-02-01')",
-        [hostile],
-    )
-    listings = by_name(con)["raw.listings"]
-    con.execute("rollback")
+    with lake.write("listings") as con:
+        con.execute(
+            "insert into raw.listings (order_id, known_at, price_native) values"
+            " (null, timestamp '2026-01-01', 5), ($1, timestamp '2026-03-01 12:00:00', 7),"
+            " ($1, timestamp '2026-02-01', 6)",
+            [hostile],
+        )
+    with lake.read() as con:
+        listings = by_name(con)["raw.listings"]
     assert (listings["rows"], listings["newest_of"]) == (3, "known_at")
     assert listings["newest"] == "2026-03-01 12:00:00"
+    assert column(listings, "price_native")["example"] == "5.0", "the smallest"
+    assert column(listings, "maker")["example"] is None, "no value"
     example = column(listings, "order_id")["example"]
-    assert example.startswith("<script>"), "the first that is not null"
+    assert example.startswith("<script>")
     assert "\u202e" not in example
     assert len(example) <= EXAMPLE_CHARACTERS + len("\\u202e")
+    with lake.write("none left") as con:
+        con.execute("delete from raw.listings")
+    with lake.read() as con:
+        assert {one["example"] for one in by_name(con)["raw.listings"]["columns"]} == {None}
 
 
 def test_models_of_dbt_are_added_and_lineage_goes_both_ways(con):

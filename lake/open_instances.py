@@ -1,4 +1,4 @@
-"""DuckDB instances that are kept open for readers of the newest state.
+"""DuckDB instances that are kept open: one for readers of the newest state of a lake, one for its writers.
 
 Here: which are kept, when one is opened anew, and a connection of it. Not here: how one is opened (`lake.connection`).
 
@@ -16,14 +16,14 @@ from pathlib import Path
 
 import duckdb
 
-KEPT_OPEN = 2
-"""Lakes that a process keeps open for reading; it usually works on one."""
+KEPT_OPEN = 4
+"""Instances that a process keeps open: those of two lakes; it usually works on one."""
 
 _opened: OrderedDict[Hashable, duckdb.DuckDBPyConnection] = OrderedDict()
 _lock = threading.Lock()
 
 
-def reading_connection(
+def open_connection(
     key: Hashable, catalog: Path, open_instance: Callable[[], duckdb.DuckDBPyConnection]
 ) -> duckdb.DuckDBPyConnection:
     """A connection of the instance that is open under this key, for the caller to close.
@@ -46,6 +46,6 @@ def reading_connection(
 
 
 def forget_all() -> None:
-    """Let the next readers open instances anew: after an error that an instance does not survive."""
+    """Open instances anew from now on: after an error that an instance does not survive."""
     with _lock:
         _opened.clear()

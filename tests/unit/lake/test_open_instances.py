@@ -1,4 +1,4 @@
-"""Readers of the newest state share an instance: what they see, and what they must not share."""
+"""Readers of the newest state share an instance, and so do writers: what they see, and what they must not share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
-from lake.open_readers import KEPT_OPEN, forget_all
+from lake.open_instances import KEPT_OPEN, forget_all
 from tests.unit.lake.conftest import opened, rows, written
 
 
@@ -88,3 +88,42 @@ def test_each_reader_has_the_settings_of_its_lake(tmp_path: Path) -> None:
                 assert con.execute("select current_setting('threads')").fetchone() == (threads,)
                 assert con.execute("select current_setting('TimeZone')").fetchone() == ("UTC",)
                 con.execute("set TimeZone = 'Asia/Seoul'")
+
+
+def test_a_write_leaves_nothing_to_the_next_but_what_it_committed(tmp_path: Path) -> None:
+    lake = written(tmp_path)
+    with lake.write("first") as con:
+        con.execute("create temporary table scratch as select 1 as n")
+        con.execute("insert into raw.numbers select n from scratch")
+    with pytest.raises(ZeroDivisionError), lake.write("fails") as con:
+        con.execute("insert into raw.numbers values (7)")
+        raise ZeroDivisionError
+    with pytest.raises(duckdb.CatalogException), lake.write("next") as con:
+        con.execute("from scratch")
+    with lake.write("another process has written since") as con:
+        other = (
+            "import sys; from pathlib import Path; from lake.config import LakeConfig\n"
+            "from lake.connection import Lake\n"
+            "try: Lake(LakeConfig(Path(sys.argv[1]), lock_timeout_s=0.1)).write('other').__enter__()\n"
+            "except Exception as error: print(type(error).__name__)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", other, str(tmp_path)], check=True, capture_output=True)
+        assert b"LakeLockedError" in done.stdout
+        assert con.execute("select count(*) from raw.numbers").fetchone() == (101,)
+
+
+def test_a_writer_sees_what_another_process_committed(tmp_path: Path) -> None:
+    lake = written(tmp_path)
+    with lake.write("opens the instance") as con:
+        con.execute("insert into raw.numbers values (500)")
+    other = (
+        "import sys; from pathlib import Path; from lake.config import LakeConfig; from lake.connection import Lake\n"
+        "with Lake(LakeConfig(Path(sys.argv[1]))).write('other') as con:\n"
+        "    con.execute('alter table raw.numbers add column m integer')\n"
+        "    con.execute('insert into raw.numbers values (1000, 2)')\n"
+    )
+    subprocess.run([sys.executable, "-c", other, str(tmp_path)], check=True)
+    with lake.write("after it") as con:
+        con.execute("insert into raw.numbers values (501, 4)")
+        assert con.execute("select count(*), sum(m) from raw.numbers").fetchone() == (103, 6)
+    assert rows(lake) == 103
