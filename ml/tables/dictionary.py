@@ -97,7 +97,9 @@ def _states(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[int, str | None]]
         f" from {table.name}"
         for table in TABLES
     ]
-    return {name: (rows, newest) for name, rows, newest in con.execute(" union all ".join(questions)).fetchall()}
+    return {
+        name: (rows, newest) for name, rows, newest in con.execute(" union all ".join(questions)).fetchall()
+    }
 
 
 def _time_of(table: Table) -> str | None:
@@ -178,4 +180,3 @@ def _dbt_models(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         for identifier, node in nodes.items()
         if node["resource_type"] == "model"
     }
-
