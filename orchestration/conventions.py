@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 if TYPE_CHECKING:
-    from orchestration.alerts.outbox import Alert, Synchronised
-    from orchestration.resources import Assay
+    from orchestration.alerts.outbox import Synchronised
 
 DATA_TEAM = ["team:data-engineering"]
 MODEL_TEAM = ["team:valuation"]
@@ -31,14 +29,3 @@ def column_schema(table: str) -> dict[str, dg.TableSchema]:
 def incident_counts(changed: Synchronised) -> dict[str, int]:
     """Materialization metadata: incidents that a monitoring stage opened and ended."""
     return {"incidents_opened": len(changed.opened), "incidents_resolved": len(changed.resolved)}
-
-
-def keep_incidents(assay: Assay, scope: str, alerts: Sequence[Alert]) -> Synchronised:
-    """Make the open incidents of a scope those that are true now.
-
-    Each stage does this itself, so that a stage that fails does not stop the alerts of another.
-    """
-    from orchestration.alerts.outbox import sync_alerts
-    from orchestration.alerts.store import Outbox
-
-    return sync_alerts(Outbox.of(assay.settings.home_path), scope, list(alerts), assay.clock.now())

@@ -1,6 +1,7 @@
-"""The resources of assets: the lake, the sources, the model store.
+"""A home, opened: the lake, the sources, the model store.
 
-Here: Dagster resources that open what the settings name. Not here: reading the environment (`orchestration.settings`).
+Here: opening what the settings name, without Dagster, so that a command which only reads starts without it. Not here:
+reading the environment (`orchestration.settings`), the resource of assets (`orchestration.conventions`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
-
-import dagster as dg
 
 from lake.config import LakeConfig
 from lake.connection import Lake
@@ -68,9 +67,6 @@ class Assay:
             watermark = max(watermark, row[0]) if row and row[0] is not None else watermark
         as_of = self.settings.as_of
         return watermark if as_of is None else min(as_of, watermark)
-
-
-AssayResource = dg.ResourceParam[Assay]
 
 
 def open_lake(settings: Settings) -> Lake:

@@ -20,7 +20,6 @@ import pyarrow as pa
 
 from lake.tables import sql_type
 from ml.compute.asof_join import sorted_asof_joins
-from ml.index.queries import sale_queries
 from ml.intervals.grades import grade_sql
 from ml.metrics.baselines import BASELINES, baseline_query
 from ml.metrics.formulas import PREMIUM_EDGES, PREMIUM_TIERS
@@ -79,6 +78,9 @@ def ledger_rows(con: duckdb.DuckDBPyConnection, where: str, estimates: str, into
     Returns:
         Rows of the table: one per chosen sale with a positive price.
     """
+    # Here: readers of the ledger need no compiled index, whose import takes 0.4 s.
+    from ml.index.queries import sale_queries
+
     sale_queries(con, "ledger_queries", f"({where}) and price_eth > 0")
     con.execute(_SALES_SQL)
     with sorted_asof_joins(con):

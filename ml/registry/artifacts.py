@@ -9,14 +9,18 @@ random id and the clock into each file; both are blanked so that the same data, 
 the same bytes.
 """
 
+from __future__ import annotations
+
 import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-from catboost import CatBoostRegressor
+from typing import TYPE_CHECKING
 
 from lake.storage import write_whole
+
+if TYPE_CHECKING:
+    from catboost import CatBoostRegressor
 
 _WAY_OUT = "`assay run` fits it again"
 _STAMPS = {"model_guid": "", "train_finish_time": "", "training": "{}"}
@@ -118,6 +122,8 @@ def model_bytes(model: CatBoostRegressor) -> bytes:
 
 def model_from_bytes(content: bytes) -> CatBoostRegressor:
     """The model that `model_bytes` wrote."""
+    from catboost import CatBoostRegressor
+
     model = CatBoostRegressor()
     model.load_model(blob=content)
     return model

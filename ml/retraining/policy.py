@@ -1,11 +1,14 @@
 """How many models may be trained or replaced without a person, and on how many sales.
 
-Here: every limit and threshold. Not here: any decision.
+Here: every limit and threshold, and the names of the rules by which a model is replaced. Not here: any decision.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+RULE_PREVIOUS = "previous_better"
+RULE_NOT_TRUSTED = "not_trusted"
 
 
 @dataclass(frozen=True)

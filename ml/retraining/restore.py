@@ -24,12 +24,9 @@ from ml.registry.champions import ChampionRegistry
 from ml.registry.errors import RegistryError
 from ml.registry.mirror import Decision, read_champions, record, rollback
 from ml.retraining.contest import CannotPriceError, Contest, Pricer, UnseenSales, compare, read_unseen
-from ml.retraining.policy import RetrainingPolicy
+from ml.retraining.policy import RULE_NOT_TRUSTED, RULE_PREVIOUS, RetrainingPolicy
 from ml.retraining.tables import QUEUE
 from ml.states import Action, Tier
-
-RULE_PREVIOUS = "previous_better"
-RULE_NOT_TRUSTED = "not_trusted"
 
 LOWER = {Tier.OWN: Tier.POOLED, Tier.POOLED: Tier.INDEX}
 """The tier below."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 import sqlite3
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from ml.text.visible import visible
 from orchestration.alerts.policy import AlertPolicy
@@ -20,6 +21,9 @@ from orchestration.alerts.store import Outbox, parse_stamp, stamp
 from orchestration.output.commands import assay_command
 from orchestration.output.masking import masked
 from orchestration.states import IncidentState, NoticeKind, Severity
+
+if TYPE_CHECKING:
+    from orchestration.resources import Assay
 
 _OPEN = f"state = '{IncidentState.OPEN}'"
 _RUNBOOK = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -114,6 +118,14 @@ def resolve_alert(outbox: Outbox, key: str, now: datetime) -> bool:
     """
     with outbox.transaction() as con:
         return _resolve(con, key, stamp(now))
+
+
+def keep_incidents(assay: Assay, scope: str, alerts: Sequence[Alert]) -> Synchronised:
+    """Make the open incidents of a scope in a home's outbox those that are true now (`sync_alerts`).
+
+    Each stage does this itself, so that a stage that fails does not stop the alerts of another.
+    """
+    return sync_alerts(Outbox.of(assay.settings.home_path), scope, alerts, assay.clock.now())
 
 
 def sync_alerts(

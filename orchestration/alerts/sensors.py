@@ -18,7 +18,7 @@ from orchestration.alerts.delivery import deliver
 from orchestration.alerts.outbox import raise_alert, resolve_alert, sync_alerts
 from orchestration.alerts.policy import policy_of
 from orchestration.alerts.store import Outbox
-from orchestration.resources import AssayResource
+from orchestration.dagster_resources import AssayResource
 
 
 def build_alert_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:

@@ -10,7 +10,7 @@ import dagster as dg
 
 from ml.text.markdown import markdown_table
 from orchestration.checks.definition import Check, CheckContext, Finding
-from orchestration.resources import AssayResource
+from orchestration.dagster_resources import AssayResource
 from orchestration.states import CheckSeverity
 
 

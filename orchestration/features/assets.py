@@ -8,8 +8,8 @@ from typing import Any
 import dagster as dg
 
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
+from orchestration.dagster_resources import AssayResource
 from orchestration.output import plots
-from orchestration.resources import AssayResource
 
 FEATURE_DEPS = ["fct_sales", "fct_collection_state", "fct_listings", "dim_tokens"]
 

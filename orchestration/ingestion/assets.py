@@ -12,11 +12,12 @@ from typing import Any
 import dagster as dg
 
 from orchestration.conventions import DATA_TEAM, LAKE_WRITER, column_schema
+from orchestration.dagster_resources import AssayResource
 from orchestration.ingestion.configured import record_sources
 from orchestration.ingestion.days import IngestReport
 from orchestration.ingestion.ingest import ingest_truth, ingest_window
 from orchestration.partitions import arrival_months
-from orchestration.resources import Assay, AssayResource
+from orchestration.resources import Assay
 from sources.contract import EVENT_TABLES, FACT_TABLES, QUARANTINE, raw_table
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import dagster as dg
 
 from orchestration.conventions import DATA_TEAM, LAKE_WRITER
-from orchestration.resources import AssayResource
+from orchestration.dagster_resources import AssayResource
 
 # Long enough to read last week's estimates as they were; older snapshots are kept only where a model needs them.
 RETENTION_DAYS = 30.0

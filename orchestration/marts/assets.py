@@ -14,9 +14,10 @@ from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 from lake.dbt import dbt_environment
 from lake.extensions import install_extensions
 from orchestration.conventions import DATA_TEAM, LAKE_WRITER
+from orchestration.dagster_resources import AssayResource
 from orchestration.marts.dbt_runner import DbtInvocation
 from orchestration.marts.manifest import prepared_manifest, shared_text
-from orchestration.resources import DBT_PROJECT, AssayResource
+from orchestration.resources import DBT_PROJECT
 
 
 class DbtBuildError(RuntimeError):

@@ -16,9 +16,10 @@ from ml.states import Action
 from ml.text.markdown import markdown_text
 from ml.text.visible import visible
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
+from orchestration.dagster_resources import AssayResource
 from orchestration.output import plots
 from orchestration.partitions import collection_key, collection_of, collections
-from orchestration.resources import Assay, AssayResource
+from orchestration.resources import Assay
 
 if TYPE_CHECKING:
     from ml.training.collections import TrainingConfig, TrainingOutcome, TrainingReport

@@ -10,6 +10,7 @@ from pydantic import Field
 from orchestration.checks.definition import CheckContext
 from orchestration.checks.factory import evaluation_of, judge
 from orchestration.conventions import LAKE_WRITER
+from orchestration.dagster_resources import AssayResource
 from orchestration.models.assets import (
     learn_newest_sales,
     log_outcome,
@@ -20,7 +21,6 @@ from orchestration.models.assets import (
 )
 from orchestration.models.checks import NONE_LEFT_FAILED
 from orchestration.output.progress import console_logger, progress_logger
-from orchestration.resources import AssayResource
 
 train = dg.define_asset_job(
     "train",

@@ -2,8 +2,9 @@
 
 import dagster as dg
 
+from orchestration.dagster_resources import AssayResource
 from orchestration.partitions import register_collections
-from orchestration.resources import Assay, AssayResource
+from orchestration.resources import Assay
 
 
 def discovered_collections(assay: Assay) -> list[str]:

@@ -9,9 +9,9 @@ import dagster as dg
 from ml.text.markdown import markdown_text
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
+from orchestration.dagster_resources import AssayResource
 from orchestration.monitoring.online_error import enter_sales, judge_errors
 from orchestration.output import plots
-from orchestration.resources import AssayResource
 
 
 @dg.asset(

@@ -17,7 +17,7 @@ from ml.drift.tables import STATUS
 from ml.states import DriftState
 from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
-from orchestration.conventions import keep_incidents
+from orchestration.alerts.outbox import keep_incidents
 from orchestration.output.commands import assay_command
 from orchestration.states import Severity
 

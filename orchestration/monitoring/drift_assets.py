@@ -9,9 +9,9 @@ from ml.drift.reports import DriftReport
 from ml.text.visible import visible
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema, incident_counts
+from orchestration.dagster_resources import AssayResource
 from orchestration.monitoring.drift import find_drift
 from orchestration.output.terminal import terminal_text
-from orchestration.resources import AssayResource
 
 
 @dg.asset(

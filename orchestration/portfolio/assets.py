@@ -8,8 +8,8 @@ from __future__ import annotations
 import dagster as dg
 
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
+from orchestration.dagster_resources import AssayResource
 from orchestration.output import plots
-from orchestration.resources import AssayResource
 
 
 @dg.asset(

@@ -11,9 +11,10 @@ import dagster as dg
 from lake.connection import current_snapshot
 from orchestration.code_location import LocationResource
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema, incident_counts
+from orchestration.dagster_resources import AssayResource
 from orchestration.output import plots
 from orchestration.predictions.set_aside import report_set_aside
-from orchestration.resources import Assay, AssayResource
+from orchestration.resources import Assay
 
 if TYPE_CHECKING:
     from ml.pricing.score_report import ScoreReport

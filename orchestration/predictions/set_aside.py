@@ -13,8 +13,7 @@ from ml.states import NoValue
 from ml.tables.ops import SET_ASIDE
 from ml.tables.set_aside import collections_aside
 from orchestration.alerts.keys import incident_key
-from orchestration.alerts.outbox import Alert
-from orchestration.conventions import keep_incidents
+from orchestration.alerts.outbox import Alert, keep_incidents
 from orchestration.states import Severity
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema, incident_counts
-from orchestration.resources import AssayResource
+from orchestration.dagster_resources import AssayResource
 from orchestration.retraining.queueing import queue_work
 
 

@@ -9,9 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ml.monitoring.online_error import ALL, newest_online
-from ml.retraining.policy import RetrainingPolicy
+from ml.retraining.policy import RULE_NOT_TRUSTED, RULE_PREVIOUS, RetrainingPolicy
 from ml.retraining.queue import read_queue
-from ml.retraining.restore import RULE_NOT_TRUSTED, RULE_PREVIOUS
 from ml.retraining.tables import QUEUE
 from ml.states import Action, ErrorState, QueueState
 from ml.text.visible import visible

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestration.conventions import keep_incidents
+from orchestration.alerts.outbox import keep_incidents
 from orchestration.models.lost_files import find_lost_files
 from orchestration.retraining import notices
 from orchestration.retraining.worklist import retraining_policy

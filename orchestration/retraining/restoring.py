@@ -13,8 +13,9 @@ from ml.retraining.restore import Finding
 from ml.states import Action
 from ml.text.visible import visible
 from orchestration.conventions import LAKE_WRITER
+from orchestration.dagster_resources import AssayResource
 from orchestration.partitions import collection_key
-from orchestration.resources import Assay, AssayResource
+from orchestration.resources import Assay
 from orchestration.retraining.worklist import retraining_policy
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from orchestration.dagster_resources import AssayResource
 from orchestration.models.worklist import collections_of, worklist_config
-from orchestration.resources import AssayResource
 from orchestration.retraining.worklist import Memory, choose, read_waiting, retraining_policy
 
 if TYPE_CHECKING:

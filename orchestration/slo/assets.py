@@ -11,7 +11,7 @@ import dagster as dg
 
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.conventions import DATA_TEAM, LAKE_WRITER, column_schema, incident_counts
-from orchestration.resources import AssayResource
+from orchestration.dagster_resources import AssayResource
 from orchestration.slo.definitions import Slo, load_slos
 from orchestration.slo.evaluation import Status
 from orchestration.slo.watch import measure_service_levels

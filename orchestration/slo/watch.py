@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration.conventions import keep_incidents
+from orchestration.alerts.outbox import keep_incidents
 from orchestration.home import api_watch
 from orchestration.slo.api import register_api
 from orchestration.slo.definitions import Slo, load_slos

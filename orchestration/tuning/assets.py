@@ -12,8 +12,8 @@ from pydantic import Field
 
 from ml.text.visible import visible
 from orchestration.conventions import MODEL_TEAM
+from orchestration.dagster_resources import AssayResource
 from orchestration.output import plots
-from orchestration.resources import AssayResource
 
 if TYPE_CHECKING:
     from ml.tuning.scope import Outcome

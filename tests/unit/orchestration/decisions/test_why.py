@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -169,3 +171,13 @@ def test_json_has_the_same_history(home):
 
 def why(home: Path, *arguments: str) -> Done:
     return assay("why", *arguments, "--home", str(home))
+
+
+def test_what_only_reads_loads_neither_dagster_nor_a_model_library() -> None:
+    program = (
+        "import sys; import orchestration.cli.why, orchestration.decisions.reading, orchestration.retraining.notices\n"
+        "import orchestration.home, orchestration.resources\n"
+        "print(sorted({'catboost', 'dagster', 'mlflow', 'numba'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
