@@ -108,6 +108,10 @@ _CLOCKS = (
     _number("time_uncertainty_s", "Half-width of the event time in seconds", required=True),
     _timestamp("known_at", "When we learnt it", required=True),
 )
+_FINALITY = (
+    _flag("finalized", "Whether the block can no longer be reorganised"),
+    _text("superseded_by", "Block hash that replaced this row's block, null while it stands"),
+)
 _ORIGIN = (
     _text("source", "Name of the source", required=True),
     _text("source_row", "Names the row in its source, e.g. sales.parquet:123", required=True),
@@ -142,8 +146,7 @@ SALES = RawTable(
         _text("seller", "Address that gave the token"),
         _number("fee_native", "Part of the price that the venue got"),
         _number("royalty_native", "Part of the price that the creator got"),
-        _flag("finalized", "Whether the block can no longer be reorganised"),
-        _text("superseded_by", "Block hash that replaced this row's block, null while it stands"),
+        *_FINALITY,
         *_ORIGIN,
     ),
 )
@@ -160,7 +163,7 @@ TRANSFERS = RawTable(
         _text("from_address", "Previous owner"),
         _text("to_address", "New owner"),
         _whole("quantity", "Number of units moved (1 for ERC-721)"),
-        _flag("finalized", "Whether the block can no longer be reorganised"),
+        *_FINALITY,
         *_ORIGIN,
     ),
 )
@@ -232,6 +235,26 @@ COLLECTIONS = RawTable(
     ),
 )
 
+BLOCKS = RawTable(
+    "blocks",
+    "One row per block of a chain that holds rows, or is not final yet",
+    ("chain", "block_hash"),
+    (
+        _text("chain", "Chain, lower case", required=True),
+        _whole("block_number", "Height", required=True),
+        _text("block_hash", "Its hash", required=True),
+        _text("parent_hash", "Hash of the block before", required=True),
+        _text("logs_bloom", "Bloom filter of its logs, 0x and 512 hex digits", required=True),
+        _whole(
+            "n_logs", "Logs of the whole block; null where only those of watched contracts were asked for"
+        ),
+        _whole("n_kept_logs", "Logs that were kept: of watched contracts and of their sales", required=True),
+        *_CLOCKS,
+        *_FINALITY,
+        *_ORIGIN,
+    ),
+)
+
 QUARANTINE = RawTable(
     "quarantine",
     "One row per source row (or whole file) that did not meet the contract",
@@ -274,11 +297,11 @@ TOKEN_EFFECTS = RawTable(
 )
 
 RAW_TABLES: dict[str, RawTable] = {
-    t.name: t for t in (SALES, TRANSFERS, LISTINGS, TOKEN_TRAITS, EXCHANGE_RATES, COLLECTIONS)
+    t.name: t for t in (SALES, TRANSFERS, LISTINGS, TOKEN_TRAITS, EXCHANGE_RATES, COLLECTIONS, BLOCKS)
 }
 """The tables a source yields, by name."""
 
-EVENT_TABLES = tuple(t.name for t in (SALES, TRANSFERS, LISTINGS, EXCHANGE_RATES))
+EVENT_TABLES = tuple(t.name for t in (SALES, TRANSFERS, LISTINGS, EXCHANGE_RATES, BLOCKS))
 """Those whose rows happen at a time, and are delivered by day."""
 
 FACT_TABLES = tuple(name for name in RAW_TABLES if name not in EVENT_TABLES)

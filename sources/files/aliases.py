@@ -171,6 +171,7 @@ TABLES: dict[str, Table] = {
             "quantity": (*_LOG["quantity"], "amount"),
             "from_address": _FROM,
             "to_address": _TO,
+            "superseded_by": ("superseded_by",),
         },
         (*_ASSET_NEEDED, ("event_time",)),
     ),

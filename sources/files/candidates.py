@@ -30,6 +30,7 @@ KEPT: dict[str, tuple[str, ...]] = {
     "token_traits": ("_label", "_chain_given", "_undated"),
     "collections": ("_label", "_chain_given", "_undated"),
     "exchange_rates": ("_rate_chain", "_rate_contract"),
+    "blocks": (),  # no file has them
 }
 """Table → columns that go on beside the contract's."""
 

@@ -167,6 +167,7 @@ class Launches:
             "to_address": self.maker.addresses.take(pa.array(self._minter(token))),
             "quantity": constant(1, pa.int64(), n),
             "finalized": constant(True, pa.bool_(), n),
+            "superseded_by": constant(None, pa.string(), n),
             **origin,
         }
         return pa.table(columns).select(TRANSFERS.names).cast(TRANSFERS.schema)

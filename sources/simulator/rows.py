@@ -204,6 +204,7 @@ class RowMaker:
             "to_address": self.addresses.take(pa.array(trades.buyer)),
             "quantity": constant(1, pa.int64(), n),
             "finalized": constant(True, pa.bool_(), n),
+            "superseded_by": constant(None, pa.string(), n),
             **self.origin("transfers", day, n),
         }
         return pa.table(columns).select(TRANSFERS.names).cast(TRANSFERS.schema)

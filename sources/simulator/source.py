@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from sources.contract import (
+    BLOCKS,
     COLLECTION_LEVELS,
     COLLECTIONS,
     QUARANTINE,
@@ -73,7 +74,7 @@ class SimulatorSource:
         """
         raw_table(table)
         first, last = (self._us(t) for t in (max(start, self.first_known()), min(end, self.watermark())))
-        if first >= last:
+        if first >= last or table == BLOCKS.name:
             return
         if table == COLLECTIONS.name:
             yield from _batches([_clean(self.timeline.launches.collections(first, last))])

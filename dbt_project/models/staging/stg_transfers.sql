@@ -22,6 +22,8 @@ final as (
         source,
         source_row
     from source
+    -- the movement of a replaced block did not take place
+    where superseded_by is null
 )
 
 select * from final
