@@ -77,6 +77,33 @@ class ReportingSource(Source, Protocol):
         """Lines for people, each naming once what was not used and why."""
 
 
+@dataclass(frozen=True)
+class Incident:
+    """Something that happened to a source, and is over or not.
+
+    Attributes:
+        number: Its number in the source.
+        kind: Machine word.
+        what: For people: what was expected, what was found.
+        opened_at: When it was noticed (UTC, naive).
+        closed_at: When it was over; None: it is not.
+    """
+
+    number: int
+    kind: str
+    what: str
+    opened_at: datetime
+    closed_at: datetime | None
+
+
+@runtime_checkable
+class WatchedSource(Source, Protocol):
+    """A source that notes what happens to it."""
+
+    def incidents(self) -> list[Incident]:
+        """All incidents, the oldest first."""
+
+
 @runtime_checkable
 class IdentifyingSource(Source, Protocol):
     """A source whose user named contracts that keep many collections."""

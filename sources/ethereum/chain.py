@@ -5,8 +5,8 @@ Here: questions about blocks. Not here: logs (`sources.ethereum.fetching`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,6 +42,29 @@ class Block:
     def moment(self) -> datetime:
         """Its time, UTC, naive."""
         return datetime.fromtimestamp(self.time, UTC).replace(tzinfo=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a block stands, for the rows of its logs.
+
+    Attributes:
+        time: Unix seconds of the block.
+        known: Unix seconds from which it is known: its time, or when it was found in the place of another one.
+        final: Whether no reorganisation can replace it any more.
+        replaced_by: Hash of the block that was found in its place; None while it stands.
+        late: Log index → unix seconds from which it is known, for logs that a node first left out.
+    """
+
+    time: int
+    known: int
+    final: bool = True
+    replaced_by: str | None = None
+    late: Mapping[int, int] = field(default_factory=dict)
+
+    def known_of(self, log_index: int) -> int:
+        """Unix seconds from which a log is known."""
+        return self.late.get(log_index, self.known)
 
 
 class Chain:
@@ -82,17 +105,35 @@ class Chain:
         return found
 
     def _elsewhere(self, number: int) -> Block:
+        found = self._from_any("eth_getBlockByNumber", hex(number))
+        if found is None:
+            raise ChainError(
+                f"expected block {number}, but none of {', '.join(self.rpc.names)} has it: the node lags behind, or "
+                "dropped old blocks. Add a node that has them to ASSAY_RPC_URLS"
+            )
+        return found
+
+    def by_hash(self, block_hash: str) -> Block:
+        """The block with a hash.
+
+        Raises:
+            ChainError: No node has it.
+        """
+        found = self._from_any("eth_getBlockByHash", block_hash)
+        if found is None or found.hash != block_hash:
+            raise ChainError(f"expected block {block_hash}, but none of {', '.join(self.rpc.names)} has it")
+        return found
+
+    def _from_any(self, method: str, which: str) -> Block | None:
+        """A block from the first node that has it."""
         for name in self.rpc.names:
             try:
-                answer = self.rpc.call("eth_getBlockByNumber", hex(number), False, endpoint=name)
+                answer = self.rpc.call(method, which, False, endpoint=name)
             except SourceError:
-                continue  # the message below says that none has it
+                continue  # the caller says that none has it
             if answer is not None:
                 return self._read(answer)
-        raise ChainError(
-            f"expected block {number}, but none of {', '.join(self.rpc.names)} has it: the node lags behind, or "
-            "dropped old blocks. Add a node that has them to ASSAY_RPC_URLS"
-        )
+        return None
 
     def _read(self, given: Any) -> Block:
         try:
@@ -112,19 +153,43 @@ class Chain:
         """The number of the chain (EIP-155)."""
         return int(self.rpc.call("eth_chainId"), 16)
 
-    def finalized(self) -> Block:
+    def finalized(self, at_least: int = 0) -> Block:
         """The newest block that no reorganisation can replace.
 
-        Never `safe`: several providers moved it to one or two blocks behind the head.
+        Never `safe`: several providers moved it to one or two blocks behind the head. Where a node does not know the
+        tag, the confirmations are counted from its newest block.
+
+        Args:
+            at_least: Height that was final before; when the preferred node names a lower one, the others are asked.
         """
+        return self._highest("finalized", at_least)
+
+    def head(self, tag: str, at_least: int = 0) -> Block:
+        """The block that nodes call `latest` or `safe`; see `finalized`."""
+        return self._highest(tag, at_least)
+
+    def _highest(self, tag: str, at_least: int) -> Block:
+        best = self._tagged(tag, None)
+        if best.number >= at_least:
+            return best
+        for name in self.rpc.names:
+            try:
+                found = self._tagged(tag, name)
+            except SourceError:
+                continue  # the answer of the others stands
+            if found.number > best.number:
+                best = found
+        return best
+
+    def _tagged(self, tag: str, endpoint: str | None) -> Block:
         try:
-            answer = self.rpc.call("eth_getBlockByNumber", "finalized", False)
+            answer = self.rpc.call("eth_getBlockByNumber", tag, False, endpoint=endpoint)
         except AnswerError:
             answer = None
         if answer is not None:
             return self._read(answer)
-        newest = int(self.rpc.call("eth_blockNumber"), 16)
-        return self.block(max(newest - self._confirmations, 0))
+        newest = int(self.rpc.call("eth_blockNumber", endpoint=endpoint), 16)
+        return self.block(max(newest - (self._confirmations if tag == "finalized" else 0), 0))
 
     def first_at(self, time: int, low: int, high: int) -> int:
         """The lowest block from `low` to `high` whose time is `time` (unix seconds) or later; `high` + 1: none."""

@@ -183,12 +183,13 @@ class Fetcher:
             (log for some in of_block.values() for log in some), key=lambda g: (g.block_number, g.log_index)
         )
 
-    def whole_block(self, block: Block, endpoint: str | None = None) -> list[Log]:
-        """All logs of a block, proven by its bloom.
+    def whole_block(self, block: Block, endpoint: str | None = None, *, at_least: int = 0) -> list[Log]:
+        """All logs of a block, proven by its bloom and by their positions, which have no gap.
 
         Args:
             block: Its header.
             endpoint: Ask only this one; default: each in turn.
+            at_least: How many logs a node answered before.
 
         Raises:
             IncompleteError: No node has them all.
@@ -202,11 +203,13 @@ class Fetcher:
                 problems.append(str(error))
                 continue
             # Some chains add logs of the protocol that are not in the bloom: none may be missing, more may come.
-            explained = not block.bloom & ~bloom_of(logs)
-            if explained and all(log.block_hash == block.hash for log in logs):
+            explained = not block.bloom & ~bloom_of(logs) and len(logs) >= at_least
+            whole = sorted(log.log_index for log in logs) == list(range(len(logs)))
+            if explained and whole and all(log.block_hash == block.hash for log in logs):
                 return logs
             problems.append(
-                f"{name} answers {len(logs)} logs, which are not all that the block's bloom proves"
+                f"{name} answers {len(logs)} logs, which are not all, by the block's bloom, the logs' positions, or "
+                f"what was answered before ({at_least})"
             )
         raise IncompleteError(
             f"block {block.number} ({block.hash}): expected its logs, found a node that has pruned them, lags behind "

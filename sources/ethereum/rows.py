@@ -10,7 +10,7 @@ currencies or an accepted bid that is not known has no one price: quarantine, wi
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,9 +18,10 @@ from typing import Any
 import pyarrow as pa
 
 from sources.chains import COIN_OF
-from sources.contract import QUARANTINE, SALES, TRANSFERS, RawTable
+from sources.contract import BLOCKS, QUARANTINE, SALES, TRANSFERS, RawTable
 from sources.contracts import shared_contract
 from sources.currencies import DECIMALS, SYMBOL_BY_SPELLING
+from sources.ethereum.chain import Block, Standing
 from sources.ethereum.decoders.trade import NATIVE, Movement, Trade, Unpriced
 from sources.ethereum.log import Log
 from sources.protocol import SourceBatch
@@ -44,34 +45,40 @@ class RowBuilder:
     Attributes:
         chain: Name of the chain.
         watched: Contracts whose rows are wanted.
+        window: Rows known from the first time on and before the second are wanted (unix seconds).
+        now: Events after this time are in the future (UTC, naive).
     """
 
     chain: str
     watched: frozenset[str]
+    window: tuple[int, int] = (0, 2**62)
+    now: datetime = field(default_factory=lambda: datetime.now(UTC).replace(tzinfo=None))
     _rows: list[dict[str, Any]] = field(default_factory=list)
     _refused: list[dict[str, Any]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self._rows) + len(self._refused)
 
-    def add_trades(self, logs: Sequence[Log], time: int, trades: Sequence[Trade]) -> None:
+    def add_trades(self, logs: Sequence[Log], standing: Standing, trades: Sequence[Trade]) -> None:
         """The trades of one transaction, of watched contracts; those that cannot be decoded may be of one."""
         n_in_tx = len({(t.contract, t.token_id) for t in trades if t.contract})
         for trade in trades:
             if trade.contract and trade.contract not in self.watched:
                 continue
-            if trade.unpriced is not None and trade.unpriced in _REASONS:
-                self._refuse(logs, time, trade)
-            else:
-                self._rows.append(self._sale(logs[0], time, trade, n_in_tx))
+            if not self._is_in_window(standing, trade):
+                continue
+            if trade.unpriced is None or trade.unpriced not in _REASONS:
+                self._rows.append(self._sale(logs[0], standing, trade, n_in_tx))
+            elif standing.replaced_by is None:  # what did not take place need not be understood
+                self._refuse(logs, standing, trade)
 
-    def add_movements(self, logs: Sequence[Log], time: int, movements: Sequence[Movement]) -> None:
+    def add_movements(self, logs: Sequence[Log], standing: Standing, movements: Sequence[Movement]) -> None:
         """The movements of one transaction, of watched contracts."""
         for movement in movements:
-            if movement.contract in self.watched:
+            if movement.contract in self.watched and self._is_in_window(standing, movement):
                 self._rows.append(
                     {
-                        **self._common(logs[0], time, movement),
+                        **self._common(logs[0], standing, movement),
                         "from_address": movement.giver,
                         "to_address": movement.receiver,
                         "quantity": _whole(movement.quantity),
@@ -81,21 +88,22 @@ class RowBuilder:
     def batch(self, table: RawTable) -> SourceBatch:
         """The rows so far, judged by the raw contract; the builder is empty afterwards."""
         rows, refused, self._rows, self._refused = self._rows, self._refused, [], []
-        now = datetime.now(UTC).replace(tzinfo=None)
         columns = [c for c in table.columns if rows and c.name in rows[0]]
         candidate = pa.table(
             {c.name: pa.array([row[c.name] for row in rows], c.dtype) for c in columns}
             if rows
             else {c.name: pa.array([], c.dtype) for c in table.columns}
         )
-        judged = validate(table.name, candidate, now=now, undated_known_at=now)
+        judged = validate(table.name, candidate, now=self.now, undated_known_at=self.now)
         return SourceBatch(
             judged.rows,
             pa.concat_tables([judged.rejected, _quarantined(refused)]) if refused else judged.rejected,
         )
 
-    def _common(self, log: Log, time: int, fact: Trade | Movement) -> dict[str, Any]:
-        moment = datetime.fromtimestamp(time, UTC).replace(tzinfo=None)
+    def _is_in_window(self, standing: Standing, fact: Trade | Movement) -> bool:
+        return self.window[0] <= standing.known_of(fact.log_index) < self.window[1]
+
+    def _common(self, log: Log, standing: Standing, fact: Trade | Movement) -> dict[str, Any]:
         return {
             "chain": self.chain,
             "collection": collection_of(self.chain, fact.contract, fact.token_id),
@@ -106,15 +114,16 @@ class RowBuilder:
             "sub_index": fact.sub_index,
             "block_number": log.block_number,
             "block_hash": log.block_hash,
-            "event_time": moment,
+            "event_time": _moment(standing.time),
             "time_uncertainty_s": 0.0,
-            "known_at": moment,
-            "finalized": True,
+            "known_at": _moment(standing.known_of(fact.log_index)),
+            "finalized": standing.final,
+            "superseded_by": standing.replaced_by,
             "source": SOURCE,
             "source_row": f"{log.block_hash}:{fact.log_index}:{fact.sub_index}",
         }
 
-    def _sale(self, log: Log, time: int, trade: Trade, n_in_tx: int) -> dict[str, Any]:
+    def _sale(self, log: Log, standing: Standing, trade: Trade, n_in_tx: int) -> dict[str, Any]:
         symbol = (
             COIN_OF[self.chain]
             if trade.currency == NATIVE
@@ -126,7 +135,7 @@ class RowBuilder:
             return None if amount is None or decimals is None else amount / 10**decimals
 
         return {
-            **self._common(log, time, trade),
+            **self._common(log, standing, trade),
             "price_raw": None if trade.price is None else str(trade.price),
             "price_native": units(trade.price),
             "currency": symbol,
@@ -144,7 +153,7 @@ class RowBuilder:
             "royalty_native": units(trade.royalty),
         }
 
-    def _refuse(self, logs: Sequence[Log], time: int, trade: Trade) -> None:
+    def _refuse(self, logs: Sequence[Log], standing: Standing, trade: Trade) -> None:
         assert trade.unpriced is not None
         reason, expected = _REASONS[trade.unpriced]
         log = next((g for g in logs if g.log_index == trade.log_index), logs[0])
@@ -157,7 +166,7 @@ class RowBuilder:
                 "payload": json.dumps(
                     {**asdict(trade), "token_id": str(trade.token_id), "log": _log_as_json(log)}, default=str
                 ),
-                "known_at": datetime.fromtimestamp(time, UTC).replace(tzinfo=None),
+                "known_at": _moment(standing.known_of(trade.log_index)),
             }
         )
 
@@ -168,6 +177,34 @@ def collection_of(chain: str, contract: str, token_id: int) -> str:
     if shared is None or shared.by != "project":
         return contract
     return f"{shared.label}-{token_id // shared.size}"
+
+
+def manifest_rows(chain: str, blocks: Iterable[tuple[Block, Standing, int | None, int]]) -> pa.Table:
+    """Rows of `raw.blocks`: one for each (header, standing, logs of the whole block, logs that are kept)."""
+    rows = [
+        {
+            "chain": chain,
+            "block_number": block.number,
+            "block_hash": block.hash,
+            "parent_hash": block.parent,
+            "logs_bloom": f"0x{block.bloom:0512x}",
+            "n_logs": n_logs,
+            "n_kept_logs": n_kept,
+            "event_time": _moment(standing.time),
+            "time_uncertainty_s": 0.0,
+            "known_at": _moment(standing.known),
+            "finalized": standing.final,
+            "superseded_by": standing.replaced_by,
+            "source": SOURCE,
+            "source_row": block.hash,
+        }
+        for block, standing, n_logs, n_kept in blocks
+    ]
+    return pa.Table.from_pylist(rows, schema=BLOCKS.schema)
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
 
 def _log_as_json(log: Log) -> dict[str, Any]:

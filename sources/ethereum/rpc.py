@@ -118,7 +118,12 @@ class Rpc:
         self._sleep = sleep
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        self._client = httpx.Client(timeout=httpx.Timeout(timeout_s, connect=10), follow_redirects=False)
+        # The certificates take longer to load than a node on this machine to answer.
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(timeout_s, connect=10),
+            follow_redirects=False,
+            verify=any(url.lower().startswith("https:") for url in urls),
+        )
 
     @property
     def current(self) -> str:

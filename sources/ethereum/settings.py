@@ -20,7 +20,7 @@ from sources.source_settings import SourceConfig
 
 
 class EthereumConfig(SourceConfig):
-    """Watched contracts on an Ethereum chain (`sources.ethereum`), up to its finalized head.
+    """Watched contracts on an Ethereum chain (`sources.ethereum`).
 
     Attributes:
         contracts: Addresses of the watched contracts, separated by commas.
@@ -28,6 +28,7 @@ class EthereumConfig(SourceConfig):
         chain: Name of the chain.
         urls_from: Environment variable with the addresses of nodes, separated by commas. They hold keys, so they are
             not kept here.
+        head: Up to where it is read. Blocks after `finalized` can be replaced; their rows are then superseded.
         confirmations: Blocks behind the newest one that count as final where a node knows no `finalized`.
         requests_per_second: Most requests to one node in a second; 0: no limit of ours.
         parallel: Ranges of blocks read at a time.
@@ -38,6 +39,7 @@ class EthereumConfig(SourceConfig):
     contracts: str
     start: str
     urls_from: str = Field("ASSAY_RPC_URLS", pattern=r"^[A-Z][A-Z0-9_]*$")
+    head: Literal["finalized", "safe", "latest"] = "finalized"
     confirmations: int = Field(65, ge=0, le=100_000)
     requests_per_second: int = Field(0, ge=0, le=10_000)
     parallel: int = Field(2, ge=1, le=32)
@@ -49,6 +51,7 @@ class EthereumConfig(SourceConfig):
     grows: ClassVar[tuple[str, ...]] = (
         "contracts",
         "urls_from",
+        "head",
         "confirmations",
         "requests_per_second",
         "parallel",
@@ -112,6 +115,7 @@ class EthereumConfig(SourceConfig):
             start=self.start,
             cache=cache / self.kind / self.name,
             chain=self.chain,
+            head=self.head,
             confirmations=self.confirmations,
             parallel=self.parallel,
         )

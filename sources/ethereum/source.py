@@ -1,39 +1,47 @@
-"""An Ethereum chain as a `Source`: sales and movements of watched contracts up to the finalized head.
+"""An Ethereum chain as a `Source`: sales and movements of watched contracts, and the blocks that hold them.
 
-Here: windows of known time over the store. Not here: reading the chain (`sources.ethereum.reading`), what logs mean
-(`sources.ethereum.decoders`).
+Here: windows of known time over the store. Not here: reading the chain (`sources.ethereum.reading` for final blocks,
+`sources.ethereum.recent` for those after them), what logs mean (`sources.ethereum.decoders`).
 
-Known at: the time of the block, when everybody could know. Only finalized blocks are read, so no reorganisation
-replaces a row; a sale arrives 13 minutes or so after it happened. Blocks before finality are not read yet.
+Known at: the time of the block, when everybody could know. What replaced another block, or came later than the rest of
+its block, is known at the time of the head with which it was found; the rows of the replaced block stay, superseded.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
 
 from sources.chains import CHAINS
-from sources.contract import COLLECTIONS, raw_table
+from sources.contract import BLOCKS, COLLECTIONS, raw_table
 from sources.contracts import shared_contract
-from sources.ethereum.chain import Block, Chain, ChainError
+from sources.ethereum.chain import Block, Chain, ChainError, Standing
 from sources.ethereum.decoders import cryptopunks
-from sources.ethereum.decoders.transactions import decode
+from sources.ethereum.decoders.transactions import Decoded, decode
 from sources.ethereum.fetching import Fetcher, Spans
+from sources.ethereum.log import Log
 from sources.ethereum.names import contract_name
 from sources.ethereum.reading import Reader
-from sources.ethereum.rows import SOURCE, TABLES, RowBuilder
+from sources.ethereum.recent import FINALIZED, RecentReader
+from sources.ethereum.reorg import believe, doubt, incidents, provisional_blocks
+from sources.ethereum.rows import SOURCE, TABLES, RowBuilder, manifest_rows
 from sources.ethereum.rpc import Rpc
 from sources.ethereum.store import Store
-from sources.protocol import SourceBatch, SourceError
+from sources.protocol import Incident, SourceBatch, SourceError
 from sources.validation import validate
 
 _BATCH_ROWS = 50_000
 _SPANS = "spans"
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 class EthereumSource:
@@ -49,8 +57,10 @@ class EthereumSource:
         start: str,
         cache: Path,
         chain: str = "ethereum",
+        head: str = FINALIZED,
         confirmations: int = 65,
         parallel: int = 1,
+        now: Callable[[], datetime] = _wall_clock,
     ) -> None:
         """Describe what is watched; the node is asked when the source is first read.
 
@@ -60,16 +70,21 @@ class EthereumSource:
             start: First day (ISO 8601) or first block (a number).
             cache: Folder of the store.
             chain: Name of the chain.
+            head: Up to where it is read: finalized, safe or latest.
             confirmations: Blocks behind the newest one that count as final where a node knows no `finalized`.
             parallel: Ranges read at a time.
+            now: The current time (UTC, naive).
         """
         self._rpc = rpc
         self._contracts = tuple(contracts)
         self._start = start
         self._chain_name = chain
         self._chain = Chain(rpc, confirmations)
+        self._head_tag = head
         self._cache = cache
         self._parallel = parallel
+        self._now = now
+        self._doubted = False
         self._read_to = -1
 
     @cached_property
@@ -90,16 +105,48 @@ class EthereumSource:
             raise ChainError(
                 f"expected nodes of {self._chain_name} (chain {', '.join(map(str, expected))}), found chain {found}"
             )
-        head = self._chain.finalized()
-        kept = self._store.newest_block()
-        if kept is not None and kept[0] <= head.number:
-            there = self._chain.block(kept[0])
-            if there.hash != kept[1]:
+        kept = self._store.newest_final()
+        head = self._chain.finalized(kept.number if kept else 0)
+        if kept is not None and kept.number > head.number:
+            doubt(
+                self._store,
+                f"expected block {kept.number} to be final, which it was before, found {head.number} at best, of "
+                f"{', '.join(self._rpc.names)}: the nodes lag behind",
+                self._seconds_now,
+            )
+            self._doubted = True
+            return kept
+        if kept is not None:
+            there = self._chain.block(kept.number)
+            if there.hash != kept.hash:
                 raise ChainError(
-                    f"expected block {kept[0]} to be {kept[1]}, which was final when it was read, found "
+                    f"expected block {kept.number} to be {kept.hash}, which was final when it was read, found "
                     f"{there.hash}: the node is of another chain, or {self._cache} belongs to another one"
                 )
         return head
+
+    @cached_property
+    def _read_until(self) -> int:
+        """Time (unix seconds) of the newest block of this run. The blocks that are not final are read for it."""
+        final = self._head
+        if self._doubted:
+            return max(final.time, self._store.newest_known() or 0)
+        if self._head_tag == FINALIZED and not provisional_blocks(self._store):
+            believe(self._store, self._seconds_now)
+            return final.time
+        recent = RecentReader(
+            self._chain,
+            self._store,
+            Fetcher(self._chain, self._spans),
+            self._contracts,
+            parallel=self._parallel,
+        )
+        newest = recent.read(self._head_tag, final, self._first.number, self._seconds_now)
+        return max(newest, self._store.newest_known() or 0)
+
+    @property
+    def _seconds_now(self) -> int:
+        return _seconds(self._now())
 
     @cached_property
     def _first(self) -> Block:
@@ -122,8 +169,13 @@ class EthereumSource:
         return self._chain.block(number)
 
     def watermark(self) -> datetime:
-        """The time of the finalized head. Its own rows wait for the next one, which may have the same time."""
-        return max(self._head.moment, self.first_known())
+        """What was known before this time can be read.
+
+        The time of the finalized head, whose own rows wait for the next one, which may have the same time; with blocks
+        that are not final, a second after the newest one, so that a replacement never waits.
+        """
+        second = 0 if self._head_tag == FINALIZED else 1
+        return max(_moment(self._read_until + second), self.first_known())
 
     def first_known(self) -> datetime:
         """The time of the first block that is read."""
@@ -145,13 +197,29 @@ class EthereumSource:
         elif table in TABLES:
             self._bring_up_to_date()
             yield from self._decoded(table, _seconds(start), _seconds(end))
+        elif table == BLOCKS.name:
+            self._bring_up_to_date()
+            rows = manifest_rows(self._chain_name, self._store.manifest(_seconds(start), _seconds(end)))
+            if rows.num_rows:
+                yield validate(table, rows, now=self._latest_time, undated_known_at=self._latest_time)
 
     def left_out(self) -> list[str]:
         """What a user should know about what is not read."""
+        if self._head_tag != FINALIZED:
+            return []
         return [
             f"{self._chain_name}: blocks after the finalized head ({self._head.moment:%Y-%m-%d %H:%M} UTC) "
-            "are not read yet"
+            "are not read"
         ]
+
+    def incidents(self) -> list[Incident]:
+        """Reorganisations, and answers of nodes that were not believed."""
+        return incidents(self._store)
+
+    @property
+    def _latest_time(self) -> datetime:
+        """Events after this time are in the future: our clock, or the chain's if it is ahead."""
+        return max(self._now(), self.watermark())
 
     def _bring_up_to_date(self) -> None:
         """Read what is missing up to the finalized head, once in a process."""
@@ -167,20 +235,42 @@ class EthereumSource:
         self._read_to = self._head.number
 
     def _decoded(self, table: str, start: int, end: int) -> Iterator[SourceBatch]:
-        bids: cryptopunks.Bids = {}
-        if cryptopunks.ADDRESS in self._contracts:
-            cryptopunks.follow_bids(bids, self._store.logs_of(cryptopunks.ADDRESS, start))
-        builder = RowBuilder(self._chain_name, frozenset(self._contracts))
-        for time, logs in self._store.transactions(start, end):
-            decoded = decode(logs, bids)
+        """Rows of blocks that stand, then those of replaced ones."""
+        builder = RowBuilder(
+            self._chain_name, frozenset(self._contracts), (start, end), now=self._latest_time
+        )
+        for standing, logs, decoded in chain(
+            self._facts(start, end, replaced=False), self._facts(start, end, replaced=True)
+        ):
             if table == "sales":
-                builder.add_trades(logs, time, decoded.trades)
+                builder.add_trades(logs, standing, decoded.trades)
             else:
-                builder.add_movements(logs, time, decoded.movements)
+                builder.add_movements(logs, standing, decoded.movements)
             if len(builder) >= _BATCH_ROWS:
                 yield builder.batch(TABLES[table])
         if len(builder):
             yield builder.batch(TABLES[table])
+
+    def _facts(
+        self, start: int, end: int, *, replaced: bool
+    ) -> Iterator[tuple[Standing, list[Log], Decoded]]:
+        bids: cryptopunks.Bids = {}
+        block_hash = ""
+        for standing, logs in self._store.transactions(start, end, replaced=replaced):
+            if not block_hash or (replaced and logs[0].block_hash != block_hash):
+                bids = self._bids_before(logs[0], start, end, replaced=replaced)
+            block_hash = logs[0].block_hash
+            yield standing, logs, decode(logs, bids)
+
+    def _bids_before(self, log: Log, start: int, end: int, *, replaced: bool) -> cryptopunks.Bids:
+        """The open bids on punks before the block of a log, of its own branch."""
+        bids: cryptopunks.Bids = {}
+        if cryptopunks.ADDRESS in self._contracts:
+            low, branch = self._store.first_block(start, end), list[str]()
+            if replaced:
+                low, branch = self._store.replaced_ancestors(log.block_hash)
+            cryptopunks.follow_bids(bids, self._store.logs_of(cryptopunks.ADDRESS, low, branch))
+        return bids
 
     def _collections(self, start: datetime, end: datetime) -> Iterator[SourceBatch]:
         known_at = self.first_known()
@@ -201,9 +291,13 @@ class EthereumSource:
         yield validate(
             COLLECTIONS.name,
             pa.table(columns),
-            now=max(datetime.now(UTC).replace(tzinfo=None), known_at),
+            now=self._latest_time,
             undated_known_at=known_at,
         )
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
 
 def _seconds(moment: datetime) -> int:

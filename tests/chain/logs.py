@@ -7,7 +7,7 @@ from typing import Any
 
 from eth_abi import encode
 
-from sources.ethereum.decoders import blur, looksrare, seaport
+from sources.ethereum.decoders import blur, cryptopunks, looksrare, seaport, x2y2
 from sources.ethereum.decoders.movements import TRANSFER
 from sources.ethereum.log import Log
 
@@ -96,3 +96,34 @@ def taker_bid(contract: str, token: int, price: int, seller: str, buyer: str) ->
     types = ["bytes32", "uint256", "address", "address", "uint256", "uint256", "uint256"]
     data = encode(types, [b"\0" * 32, 1, WETH, contract, token, 1, price])
     return log(looksrare.V1, looksrare.V1_BID, (buyer, seller, NOWHERE), data)
+
+
+def inventory(
+    operation: int,
+    *,
+    masked: bool = False,
+    contract: str = NFT,
+    token: int = 9,
+    price: int = 500,
+    maker: str = ALICE,
+    taker: str = BOB,
+) -> Log:
+    """An EvInventory of X2Y2; an operation 1 is a listing of the maker that is bought."""
+    item = encode(["(address,uint256)[]"], [[(contract, 0 if masked else token)]])
+    filled = encode(["(address,uint256)[]"], [[(contract, token)]])
+    mask = b"\0" * (len(item) - 32) + b"\1" * 32 if masked else b""
+    types = ["address", "address", "uint256", "uint256", "uint256", "uint256", "uint256", "address", "bytes"]
+    types += ["(uint256,bytes)"]
+    types += [
+        "(uint8,uint256,uint256,uint256,bytes32,address,bytes,uint256,uint256,uint256,(uint256,address)[])"
+    ]
+    detail = (operation, 0, 0, price, b"\0" * 32, CAROL, filled if masked else b"", 0, 0, 0, [])
+    values = [maker, taker, 1, 2, 1, 1, 2**40, WETH, mask, (price, item), detail]
+    return log(x2y2.ADDRESSES[0], x2y2.INVENTORY, (1,), encode(types, values))
+
+
+def punk(event: str, topics: Sequence[str | int], value: int | None = None, index: int = 0) -> Log:
+    """A log of CryptoPunks."""
+    return log(
+        cryptopunks.ADDRESS, event, topics, b"" if value is None else encode(["uint256"], [value]), index
+    )

@@ -91,11 +91,16 @@ class Node:
         for address in {log.address for log in logs}:
             self.put_code(address, REPLAYER)
         self.put_code(CALLER_ADDRESS, CALLER)
-        data = b""
-        for log in logs:
-            body = bytes([len(log.topics)]) + b"".join(bytes.fromhex(t[2:]) for t in log.topics) + log.data
-            data += bytes.fromhex(log.address[2:]) + len(body).to_bytes(3, "big") + body
-        return self.send(self.accounts[0], CALLER_ADDRESS, data)
+        return self.send(self.accounts[0], CALLER_ADDRESS, emission(logs))
+
+
+def emission(logs: Sequence[Log]) -> bytes:
+    """The input of the caller that makes the replayers at the logs' addresses emit them."""
+    data = b""
+    for log in logs:
+        body = bytes([len(log.topics)]) + b"".join(bytes.fromhex(t[2:]) for t in log.topics) + log.data
+        data += bytes.fromhex(log.address[2:]) + len(body).to_bytes(3, "big") + body
+    return data
 
 
 def call_data(signature: str, *values: Any) -> bytes:

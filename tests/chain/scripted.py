@@ -73,12 +73,15 @@ class ScriptedNode:
             return hex(self.height)
         if method == "eth_getBlockByNumber":
             return self._block(parameters[0])
+        if method == "eth_getBlockByHash":
+            return self._block(hex(int(parameters[0], 16) - int(_hash(0), 16)))
         if method == "eth_getLogs":
             return [_as_json(log) for log in self._logs(parameters[0])]
         return "0x"
 
     def _block(self, name: str) -> Any:
-        number = self.height - 64 if name == "finalized" else int(name, 16)
+        tags = {"finalized": max(self.height - 64, 0), "safe": self.height - 2, "latest": self.height}
+        number = tags[name] if name in tags else int(name, 16)
         if number > self.height:
             return None
         return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -25,8 +24,9 @@ from sources.ethereum.store import Store
 from sources.protocol import Source
 from tests.chain.logs import BOB, log, packed_sale, taker_bid
 from tests.chain.market import ETH, Market, coin
-from tests.chain.node import Node, running_node
-from tests.chain.scripted import ScriptedNode, serving
+from tests.chain.node import running_node
+from tests.chain.passage import Passage
+from tests.chain.scripted import serving
 
 EVER = (datetime(2020, 1, 1), datetime(2030, 1, 1))  # noqa: DTZ001
 
@@ -177,23 +177,6 @@ def test_a_node_that_goes_away_in_the_middle_loses_nothing(tmp_path: Path) -> No
         passage.allowed, passage.asked = 10_000, []
         assert rows(through(passage, market, tmp_path / "cut"), "sales") == expected
         assert min(first for first, last in passage.ranges() if last - first > 100) == held + 1
-
-
-@dataclass
-class Passage(ScriptedNode):
-    """What stands between the source and the node, and goes away after some questions."""
-
-    node: Node | None = None
-    allowed: int = 10_000
-
-    def __init__(self, node: Node) -> None:
-        super().__init__()
-        self.node = node
-        self.fault = lambda *_: (503, {}, b"gone") if len(self.asked) > self.allowed else None
-
-    def result(self, method: str, parameters: list[Any]) -> Any:
-        assert self.node is not None
-        return self.node.call(method, *parameters)
 
 
 def through(passage: Passage, market: Market, cache: Path) -> EthereumSource:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from ml.portfolio.gains import gain_rows
 from ml.portfolio.ledger import read_ledger
 from sources.contract import RAW_TABLES, SALES
+from sources.ethereum.chain import Standing
 from sources.ethereum.decoders.trade import Trade
 from sources.ethereum.rows import RowBuilder
 from tests.chain.logs import ALICE, BOB, CAROL, ETH, NFT, moved
@@ -247,9 +248,9 @@ def test_what_the_logs_of_a_chain_state_is_the_cost_and_what_the_seller_keeps(bu
     rows = RowBuilder("ethereum", frozenset({NFT}))
     logs, time = [moved(ALICE, BOB, 7)], 1_700_000_000
     paid = Trade("x2y2", 1, 0, NFT, 7, 4, ETH, seller=ALICE, buyer=BOB, fee=ETH // 40, royalty=ETH // 20)
-    rows.add_trades(logs, time, [paid])
+    rows.add_trades(logs, Standing(time, time), [paid])
     sold = replace(paid, log_index=2, seller=BOB, buyer=CAROL, quantity=3)
-    rows.add_trades([replace(logs[0], tx_hash="0x" + "9" * 64)], time + 60, [sold])
+    rows.add_trades([replace(logs[0], tx_hash="0x" + "9" * 64)], Standing(time + 60, time + 60), [sold])
     market = Market(Random(0))
     market.rows["sales"] = rows.batch(SALES).rows.to_pylist()
     con = build(market)

@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 from sources.contract import SALES
+from sources.ethereum.chain import Standing
 from sources.ethereum.decoders import cryptopunks, looksrare, movements
 from sources.ethereum.decoders.trade import Unpriced
 from sources.ethereum.decoders.transactions import decode
@@ -19,13 +20,15 @@ from tests.chain.logs import (
     ETH,
     NFT,
     coin,
+    inventory,
     moved,
     order,
     packed_sale,
+    punk,
     taker_bid,
     token,
 )
-from tests.unit.sources.ethereum.test_other_markets import blur_v1, inventory, punk
+from tests.unit.sources.ethereum.test_other_markets import blur_v1
 
 PAYLOADS = 3_000
 
@@ -73,7 +76,7 @@ def test_damaged_logs_neither_crash_nor_stop_the_good_ones() -> None:
         decoded = decode(some, {})
         assert [t.price for t in decoded.trades if t.log_index == 99] == [3 * ETH]
         undecodable += sum(t.unpriced is Unpriced.UNDECODABLE for t in decoded.trades)
-        builder.add_trades(some, 1_700_000_000, decoded.trades)
+        builder.add_trades(some, Standing(1_700_000_000, 1_700_000_000), decoded.trades)
     count = len(builder)
     batch = builder.batch(SALES)
     assert batch.num_source_rows == count

@@ -9,9 +9,7 @@ from sources.ethereum.decoders import blur, cryptopunks, looksrare, movements, x
 from sources.ethereum.decoders.trade import Unpriced
 from sources.ethereum.decoders.transactions import decode
 from sources.ethereum.log import Log
-from tests.chain.logs import ALICE, BOB, CARDS, CAROL, ETH, NFT, NOWHERE, WETH, log, moved
-
-PUNKS = cryptopunks.ADDRESS
+from tests.chain.logs import ALICE, BOB, CARDS, CAROL, ETH, NFT, NOWHERE, WETH, inventory, log, moved, punk
 
 
 def packed(side: int, price: int, token: int, maker: str, event: int = 0) -> Log:
@@ -104,20 +102,6 @@ def test_looksrare_v2_adds_up_seller_creator_and_venue(tokens: list[int]) -> Non
         assert {(t.price, t.unpriced) for t in trades} == {(None, Unpriced.BUNDLE)}
 
 
-def inventory(operation: int, *, masked: bool = False) -> Log:
-    item = encode(["(address,uint256)[]"], [[(NFT, 0 if masked else 9)]])
-    filled = encode(["(address,uint256)[]"], [[(NFT, 9)]])
-    mask = b"\0" * (len(item) - 32) + b"\1" * 32 if masked else b""
-    types = ["address", "address", "uint256", "uint256", "uint256", "uint256", "uint256", "address", "bytes"]
-    types += ["(uint256,bytes)"]
-    types += [
-        "(uint8,uint256,uint256,uint256,bytes32,address,bytes,uint256,uint256,uint256,(uint256,address)[])"
-    ]
-    detail = (operation, 0, 0, 500, b"\0" * 32, CAROL, filled if masked else b"", 0, 0, 0, [])
-    values = [ALICE, BOB, 1, 2, 1, 1, 2**40, WETH, mask, (600, item), detail]
-    return log(x2y2.ADDRESSES[0], x2y2.INVENTORY, (1,), encode(types, values))
-
-
 @pytest.mark.parametrize(
     ("operation", "side", "seller"),
     [(1, "listing_filled", ALICE), (2, "bid_accepted", BOB), (5, "auction", ALICE)],
@@ -135,11 +119,6 @@ def test_other_operations_of_x2y2_are_no_sales(operation: int) -> None:
 def test_a_bid_on_a_collection_of_x2y2_names_its_token_in_the_replacement() -> None:
     (trade,) = x2y2.trades_of([inventory(2, masked=True)])
     assert (trade.contract, trade.token_id) == (NFT, 9)
-
-
-def punk(event: str, topics: tuple[object, ...], value: int | None = None, index: int = 0) -> Log:
-    data = b"" if value is None else encode(["uint256"], [value])
-    return log(PUNKS, event, topics, data, index)  # type: ignore[arg-type]
 
 
 def accepted(receiver: str) -> list[Log]:
@@ -192,7 +171,7 @@ def test_a_batch_of_erc1155_moves_every_token() -> None:
 def test_a_log_that_cannot_be_decoded_does_not_stop_the_others() -> None:
     good = punk(cryptopunks.BOUGHT, (7294, ALICE, BOB), 90 * ETH, 1)
     bad = log(looksrare.V1, looksrare.V1_ASK, (ALICE, BOB, CAROL), b"\1" * 31, 2)
-    worse = log(PUNKS, cryptopunks.BOUGHT, (1,), b"", 3)
+    worse = log(cryptopunks.ADDRESS, cryptopunks.BOUGHT, (1,), b"", 3)
     trades = decode([good, bad, worse], {}).trades
     assert [t.unpriced for t in trades] == [None, Unpriced.UNDECODABLE, Unpriced.UNDECODABLE]
     assert "expected" in trades[1].detail

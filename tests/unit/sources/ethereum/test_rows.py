@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sources.contract import SALES
+from sources.ethereum.chain import Standing
 from sources.ethereum.decoders.trade import Trade, Unpriced
 from sources.ethereum.rows import RowBuilder, collection_of
 from tests.chain.logs import ALICE, BOB, ETH, NFT, USDC, WETH, moved
@@ -15,7 +16,7 @@ TRADE = Trade("seaport", 0, 0, NFT, 7, price=ETH, seller=ALICE, buyer=BOB, side=
 
 def rows(*trades: Trade) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     builder = RowBuilder("ethereum", frozenset({NFT, ARTBLOCKS}))
-    builder.add_trades([moved(ALICE, BOB, 7)], 1_700_000_000, trades)
+    builder.add_trades([moved(ALICE, BOB, 7)], Standing(1_700_000_000, 1_700_000_000), trades)
     batch = builder.batch(SALES)
     return batch.rows.to_pylist(), batch.rejected.to_pylist()
 

@@ -1,0 +1,113 @@
+"""The reorg matrix: depth × marketplace × what becomes of the sales and what nodes answer, on a real node.
+
+Each case trades at every marketplace. After each reorganisation the rows that stand are those of a clean reading of the
+chain, what was replaced is still there and superseded, and there is one incident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sources.ethereum.reorg import DOUBT, REORG
+from sources.ethereum.source import EthereumSource
+from tests.chain.node import running_node
+from tests.chain.reorgs import (
+    MARKETS,
+    MATRIX,
+    Cell,
+    ReorgChain,
+    faulty_nodes,
+    killed_reading,
+    poll,
+    source,
+)
+
+CELLS_OF_A_NODE = 8
+TABLES = ("sales", "transfers", "blocks")
+EVER = (datetime(2020, 1, 1), datetime(2030, 1, 1))  # noqa: DTZ001
+FAULTY = ("omitted", "pruned", "lagging")
+
+
+@pytest.fixture(scope="module")
+def chain(request: pytest.FixtureRequest) -> Iterator[ReorgChain]:
+    """A node for some cells: anvil forgets the state of old blocks after a thousand."""
+    with running_node() as node:
+        yield ReorgChain(node)
+
+
+Rows = dict[str, list[dict[str, Any]]]
+
+
+def rows(one: EthereumSource, *tables: str) -> Rows:
+    batches = {table: list(one.read(table, *EVER)) for table in tables or TABLES}
+    assert not any(batch.rejected.num_rows for some in batches.values() for batch in some)
+    return {t: [row for batch in some for row in batch.rows.to_pylist()] for t, some in batches.items()}
+
+
+def standing(found: Rows) -> list[Any]:
+    """What stands, without the time at which it became known: a replacement is found later than its block."""
+    return sorted(
+        (table, *(str(row[c]) for c in row if c not in ("known_at", "n_logs")))
+        for table, some in found.items()
+        for row in some
+        if row["superseded_by"] is None and row.get("n_kept_logs") != 0
+    )
+
+
+def keys(found: Rows) -> list[tuple[str, str]]:
+    return [(table, row["source_row"]) for table, some in found.items() for row in some]
+
+
+@pytest.mark.parametrize(
+    ("chain", "cell"),
+    [pytest.param(n // CELLS_OF_A_NODE, cell, id=str(cell)) for n, cell in enumerate(MATRIX)],
+    indirect=["chain"],
+)
+def test_the_rows_that_stand_are_those_of_a_clean_reading(
+    cell: Cell, chain: ReorgChain, tmp_path: Path
+) -> None:
+    start = chain.begin()
+    chain.trade(cell)
+    cache, urls = tmp_path / "kept", [chain.node.url]
+    one = source(urls, cache, start)
+    before = rows(one, "sales")
+    n = len(MARKETS)
+    assert len(before["sales"]) == (2 * n if cell.depth == 1 else 3 * n)
+    assert one.incidents() == []
+    height = int(chain.node.call("eth_blockNumber"), 16)
+    chain.reorganise(cell)
+    if cell.change in FAULTY:
+        with faulty_nodes(chain, cell, height) as faulty:
+            doubtful = source(faulty, cache, start, 1)
+            assert standing(rows(doubtful, "sales")) == standing(before), (
+                "something was withdrawn on a doubtful answer"
+            )
+            (incident,) = doubtful.incidents()
+            assert (incident.kind, incident.closed_at) == (DOUBT, None)
+    if cell.change == "killed":
+        for statement in (1, 4 + 3 * (cell.depth % 5)):
+            assert killed_reading(chain.node.url, cache, start, statement) == -9
+    again = source(urls, cache, start, 2)
+    after = rows(again)
+    clean = rows(source(urls, tmp_path / "clean", start))
+    assert standing(after) == standing(clean)
+    gone = {"dropped": len(before["sales"]) - n, "repriced": 0, "replaced": 0}
+    assert len(clean["sales"]) == len(before["sales"]) - gone.get(cell.change, -n)
+    assert {row["marketplace"] for row in clean["sales"]} == set(MARKETS)
+    # Nothing is lost: what stood before stands, or is superseded by a block that stands.
+    assert set(keys(before)) <= set(keys(after))
+    assert len(set(keys(after))) == len(keys(after))
+    superseded = {row["superseded_by"] for some in after.values() for row in some} - {None}
+    assert superseded
+    assert superseded <= {row["block_hash"] for row in after["blocks"] if row["superseded_by"] is None}
+    (incident,) = again.incidents()
+    assert incident.kind == (DOUBT if cell.change in FAULTY else REORG)
+    assert incident.closed_at is not None
+    assert f"({cell.depth} blocks)" in incident.what
+    poll(source(urls, cache, start, 3))
+    assert len(again.incidents()) == 1
