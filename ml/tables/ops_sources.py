@@ -1,4 +1,4 @@
-"""Schema `ops`: the configured sources of a home, and which collection of it each of theirs is."""
+"""Schema `ops`: the configured sources of a home, their incidents, and which collection of it each of theirs is."""
 
 from __future__ import annotations
 
@@ -37,4 +37,19 @@ COLLECTION_KEYS = Table(
     """),
 )
 
-TABLES = (SOURCES, COLLECTION_KEYS)
+SOURCE_INCIDENTS = Table(
+    "ops.source_incidents",
+    "One row per reorganisation of a chain, or time in which what its nodes answer was not believed "
+    "([ADR 41](adr/0041-blocks-before-finality.md)).",
+    ("source", "kind", "opened_at"),
+    "per incident; one that is over stays",
+    columns("""
+        source varchar Configured source
+        kind varchar chain_reorganised, node_doubtful
+        opened_at timestamp When it was noticed, wall clock
+        closed_at timestamp When it was over, wall clock; null while it is not
+        what varchar What was expected and what was found
+    """),
+)
+
+TABLES = (SOURCES, COLLECTION_KEYS, SOURCE_INCIDENTS)

@@ -15,6 +15,7 @@ from orchestration.conventions import DATA_TEAM, LAKE_WRITER, column_schema
 from orchestration.dagster_resources import AssayResource
 from orchestration.ingestion.configured import record_sources
 from orchestration.ingestion.days import IngestReport
+from orchestration.ingestion.incidents import record_incidents
 from orchestration.ingestion.ingest import ingest_truth, ingest_window
 from orchestration.partitions import arrival_months
 from orchestration.resources import Assay
@@ -79,6 +80,7 @@ def ingest(
 ) -> dict[str, IngestReport]:
     """Bring raw tables up to date with every source of this home; counts are sums over the sources."""
     record_sources(assay.lake, assay.sources)
+    record_incidents(assay.lake, assay.sources)
     total = {table: IngestReport(table) for table in tables}
     for one in assay.sources.readable:
         # A source that ends earlier has not delivered the days after its end.

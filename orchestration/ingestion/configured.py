@@ -100,7 +100,7 @@ def describe_sources(lake: Lake, configs: Sequence[SourceConfig]) -> list[dict[s
 
     Returns:
         Per source: name, kind, priority, watermark, rows, refused_share (fraction), state (not read yet, cannot be
-        read, too old, too many refused, ok), problem.
+        read, nodes not believed, too old, too many refused, ok), problem.
     """
     default = allowed_share("quarantine_rate")
     with lake.read() as con:
@@ -111,6 +111,9 @@ def describe_sources(lake: Lake, configs: Sequence[SourceConfig]) -> list[dict[s
                 "select source, sum(rows), sum(quarantined) from ops.ingest_log group by source"
             ).fetchall()
         }
+        doubts = dict(
+            con.execute("select source, what from ops.source_incidents where closed_at is null").fetchall()
+        )
     newest = max((row["watermark"] for row in held.values() if row["watermark"]), default=None)
     described = []
     for config in sorted(configs, key=lambda c: (c.priority, c.name)):
@@ -123,6 +126,8 @@ def describe_sources(lake: Lake, configs: Sequence[SourceConfig]) -> list[dict[s
             state = "not read yet"
         elif row["problem"]:
             state = "cannot be read"
+        elif config.name in doubts:
+            state = "nodes not believed"
         elif config.fresh_within_h is not None and behind_h > config.fresh_within_h:
             state = "too old"
         else:
@@ -136,7 +141,7 @@ def describe_sources(lake: Lake, configs: Sequence[SourceConfig]) -> list[dict[s
                 "rows": rows,
                 "refused_share": share,
                 "state": state,
-                "problem": row.get("problem"),
+                "problem": row.get("problem") or doubts.get(config.name),
             }
         )
     return described
@@ -168,6 +173,7 @@ def remove_rows(lake: Lake, name: str, *, listed: bool) -> dict[str, int]:
             removed[table] = int(row[0]) if row else 0
         con.execute("delete from ops.ingest_log where source = ?", [name])
         con.execute("delete from ops.collection_keys where delivered_by = ?", [name])
+        con.execute("delete from ops.source_incidents where source = ?", [name])
         con.execute("delete from ops.sources where name = ?", [name])
     return removed
 
