@@ -28,7 +28,8 @@ from tests.chain.reorgs import (
 )
 
 CELLS_OF_A_NODE = 8
-TABLES = ("sales", "transfers", "blocks")
+FACTS = ("sales", "transfers")
+TABLES = (*FACTS, "blocks")
 EVER = (datetime(2020, 1, 1), datetime(2030, 1, 1))  # noqa: DTZ001
 FAULTY = ("omitted", "pruned", "lagging")
 
@@ -52,10 +53,10 @@ def rows(one: EthereumSource, *tables: str) -> Rows:
 def standing(found: Rows) -> list[Any]:
     """What stands, without the time at which it became known: a replacement is found later than its block."""
     return sorted(
-        (table, *(str(row[c]) for c in row if c not in ("known_at", "n_logs")))
+        (table, *(str(row[c]) for c in row if c != "known_at"))
         for table, some in found.items()
         for row in some
-        if row["superseded_by"] is None and row.get("n_kept_logs") != 0
+        if row["superseded_by"] is None
     )
 
 
@@ -94,17 +95,24 @@ def test_the_rows_that_stand_are_those_of_a_clean_reading(
             assert killed_reading(chain.node.url, cache, start, statement) == -9
     again = source(urls, cache, start, 2)
     after = rows(again)
-    clean = rows(source(urls, tmp_path / "clean", start))
-    assert standing(after) == standing(clean)
+    clean = rows(source(urls, tmp_path / "clean", start), *FACTS)
+    assert standing({table: after[table] for table in FACTS}) == standing(clean)
     gone = {"dropped": len(before["sales"]) - n, "repriced": 0, "replaced": 0}
     assert len(clean["sales"]) == len(before["sales"]) - gone.get(cell.change, -n)
     assert {row["marketplace"] for row in clean["sales"]} == set(MARKETS)
     # Nothing is lost: what stood before stands, or is superseded by a block that stands.
     assert set(keys(before)) <= set(keys(after))
     assert len(set(keys(after))) == len(keys(after))
+    # The manifest has the blocks of all rows, and the parent of each block that stands.
+    manifest = {row["block_hash"]: row for row in after["blocks"] if row["superseded_by"] is None}
+    holding = {row["block_hash"] for table in FACTS for row in after[table] if row["superseded_by"] is None}
+    assert holding == {name for name, row in manifest.items() if row["n_kept_logs"]}
+    recent = [row for row in manifest.values() if not row["finalized"]]
+    lowest = min(row["block_number"] for row in recent)
+    assert all(row["parent_hash"] in manifest for row in recent if row["block_number"] > lowest)
     superseded = {row["superseded_by"] for some in after.values() for row in some} - {None}
     assert superseded
-    assert superseded <= {row["block_hash"] for row in after["blocks"] if row["superseded_by"] is None}
+    assert superseded <= set(manifest)
     (incident,) = again.incidents()
     assert incident.kind == (DOUBT if cell.change in FAULTY else REORG)
     assert incident.closed_at is not None
