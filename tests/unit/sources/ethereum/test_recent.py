@@ -41,9 +41,9 @@ def transfers(one: EthereumSource) -> list[dict[str, Any]]:
     return [row for batch in one.read("transfers", *EVER) for row in batch.rows.to_pylist()]
 
 
-def leave_out_the_last(node: ScriptedNode) -> None:
+def leave_out(node: ScriptedNode, left: slice) -> None:
     true_result = node.result
-    node.result = lambda m, p: true_result(m, p)[:-1] if m == "eth_getLogs" else true_result(m, p)  # type: ignore[method-assign]
+    node.result = lambda m, p: true_result(m, p)[left] if m == "eth_getLogs" else true_result(m, p)  # type: ignore[method-assign]
 
 
 def test_a_block_is_read_again_at_its_times_and_when_it_is_final(node: ScriptedNode, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_log_that_a_node_first_left_out_is_found_later_and_known_then(
     node: ScriptedNode, tmp_path: Path
 ) -> None:
     true_result = node.result
-    leave_out_the_last(node)
+    leave_out(node, slice(-1))
     (first,) = transfers(source(node, tmp_path))
     assert first["known_at"] == datetime.fromtimestamp(1_700_000_000 + 12 * RECENT, UTC).replace(tzinfo=None)
     node.result = true_result  # type: ignore[method-assign]
@@ -86,11 +86,21 @@ def test_a_log_that_a_node_first_left_out_is_found_later_and_known_then(
     assert early == [first]
 
 
+def test_a_gap_between_the_positions_of_logs_is_not_believed(node: ScriptedNode, tmp_path: Path) -> None:
+    true_result = node.result
+    leave_out(node, slice(1, None))
+    doubtful = source(node, tmp_path)
+    assert transfers(doubtful) == []
+    assert [(i.kind, i.closed_at) for i in doubtful.incidents()] == [(DOUBT, None)]
+    node.result = true_result  # type: ignore[method-assign]
+    assert len(transfers(source(node, tmp_path, 1))) == 2
+
+
 def test_a_node_that_has_fewer_logs_than_before_is_not_believed(node: ScriptedNode, tmp_path: Path) -> None:
     rows = transfers(source(node, tmp_path))
     assert len(rows) == 2
     true_result = node.result
-    leave_out_the_last(node)
+    leave_out(node, slice(-1))
     for minutes in (1, 2, 3):
         doubtful = source(node, tmp_path, minutes)
         assert transfers(doubtful) == rows
