@@ -75,6 +75,11 @@ class ReorgChain:
         node.mine(CONFIRMED + 2)
         self.snapshot = node.call("evm_snapshot")
 
+    @property
+    def height(self) -> int:
+        """Number of the newest block."""
+        return int(self.node.call("eth_blockNumber"), 16)
+
     def begin(self) -> int:
         """The chain without the trades of earlier cells, which would become too long for anvil to reorganise."""
         self.node.call("evm_revert", self.snapshot)

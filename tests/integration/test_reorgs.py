@@ -16,6 +16,7 @@ import pytest
 from sources.ethereum.reorg import DOUBT, REORG
 from sources.ethereum.source import EthereumSource
 from tests.chain.node import running_node
+from tests.chain.passage import Passage
 from tests.chain.reorgs import (
     MARKETS,
     MATRIX,
@@ -26,6 +27,7 @@ from tests.chain.reorgs import (
     poll,
     source,
 )
+from tests.chain.scripted import serving
 
 CELLS_OF_A_NODE = 8
 FACTS = ("sales", "transfers")
@@ -80,7 +82,7 @@ def test_the_rows_that_stand_are_those_of_a_clean_reading(
     n = len(MARKETS)
     assert len(before["sales"]) == (2 * n if cell.depth == 1 else 3 * n)
     assert one.incidents() == []
-    height = int(chain.node.call("eth_blockNumber"), 16)
+    height = chain.height
     chain.reorganise(cell)
     if cell.change in FAULTY:
         with faulty_nodes(chain, cell, height) as faulty:
@@ -119,3 +121,36 @@ def test_the_rows_that_stand_are_those_of_a_clean_reading(
     assert f"({cell.depth} blocks)" in incident.what
     poll(source(urls, cache, start, 3))
     assert len(again.incidents()) == 1
+
+
+@pytest.mark.parametrize("chain", [0], indirect=True)
+@pytest.mark.parametrize("knows_hashes", [True, False])
+def test_headers_of_two_branches_are_asked_for_by_their_hash(
+    chain: ReorgChain, tmp_path: Path, *, knows_hashes: bool
+) -> None:
+    """As when a provider has several machines, and one of them still has the branch that was left."""
+    cell, start = Cell(7, "repriced"), chain.begin()
+    chain.trade(cell)
+    cache = tmp_path / "kept"
+    before = rows(source([chain.node.url], cache, start), "sales")
+    left = {
+        number: chain.node.call("eth_getBlockByNumber", number, False)
+        for number in map(hex, range(chain.height - 4, chain.height - 1))
+    }
+    chain.reorganise(cell)
+
+    def mixed(method: str, parameters: list[Any], result: Any) -> Any:
+        if method == "eth_getBlockByHash" and not knows_hashes:
+            return None
+        return left.get(parameters[0], result) if method == "eth_getBlockByNumber" else result
+
+    with serving(Passage(chain.node, mixed)) as node:
+        one = source([node.url], cache, start, 1)
+        found = standing(rows(one, "sales"))
+        (incident,) = one.incidents()
+    if knows_hashes:
+        assert found == standing(rows(source([chain.node.url], tmp_path / "clean", start), "sales"))
+        assert incident.kind == REORG
+    else:
+        assert found == standing(before)
+        assert (incident.kind, incident.closed_at) == (DOUBT, None)
