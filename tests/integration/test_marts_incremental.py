@@ -169,7 +169,6 @@ def reorganise(lake: Lake) -> None:
         )
         con.execute("delete from raw.sales where hash(source_row) % 30 = 0 and collection = 'c0'")
         con.execute("delete from raw.transfers where hash(source_row) % 30 = 0")
-        con.execute("update raw.transfers set superseded_by = '0xnew' where hash(tx_hash) % 25 = 0")
         con.execute("delete from raw.token_traits where collection = 'c1' and token_id = '3'")
 
 

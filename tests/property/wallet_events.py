@@ -182,12 +182,17 @@ def bundle(market: Market) -> None:
 
 
 def reorganised(market: Market) -> None:
-    """A sale whose block is replaced: it comes again at another price, or its transfer stays without one."""
+    """A sale whose block is replaced: it comes again at another price, or its transfer without one."""
     token: Token = ("apes", market.draw.choice(SINGLES))
     if token in market.in_custody:
         return
     seller = _giver(market, token)
     buyer, price = _other(market, seller), _price(market)
+    if market.draw.random() < 0.5:  # in the block that was replaced somebody else got the token
+        stand = len(market.rows["transfers"])
+        market.moves(token, (seller, _other(market, seller), 1))
+        for row in market.rows["transfers"][stand:]:
+            row["superseded_by"] = "0xnew"
     market.moves(token, (seller, buyer, 1))
     market.sold(token, seller, buyer, 1, _price(market), superseded_by="0xnew")
     if market.draw.random() < 0.5:
