@@ -206,14 +206,18 @@ def rules_of(table: RawTable, delivered: Collection[str], always: Collection[str
         if c.name in _PRICES:
             rules.append(Rule("not_finite", c.name, f"isinf(t_{c.name})", "a finite number"))
             rules.append(Rule("negative_price", c.name, f"t_{c.name} < 0", "a number >= 0"))
+        if c.name == "rate":
+            rules.append(Rule("out_of_range", c.name, f"t_{c.name} = 0", "a number > 0"))
         if c.name in _COUNTS:
             rules.append(Rule("out_of_range", c.name, f"t_{c.name} < 0", "a number >= 0"))
     for width, columns in ((40, _ADDRESSES), (64, _HASHES)):
         for name in columns:
             if name in names:
-                # Names and other chains' accounts are not hex and pass; what starts with 0x claims to be.
+                # Names and other chains' accounts are not hex and pass. What starts with 0x claims to be; so does an
+                # account with it inside (eip155:1:0x…), or one whose digits a spreadsheet lost (1.49e+47).
+                claims = "^0x|0x[0-9a-f]{40}|^[0-9.]+e[+]?[0-9]+$" if width == 40 else "^0x"
                 broken = (
-                    f"starts_with(t_{name}, '0x')"
+                    f"regexp_matches(t_{name}, '{claims}')"
                     f" and not regexp_full_match(t_{name}, '0x[0-9a-f]{{{width}}}')"
                 )
                 rules.append(Rule("malformed_hex", name, broken, f"0x and {width} hex digits"))

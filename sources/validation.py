@@ -40,6 +40,7 @@ REASONS: dict[str, str] = {
     "inexact_token": "a token id that has lost digits or is no whole number",
     "ambiguous_collection": "a name or an address that several collections share",
     "not_a_sale": "an event that is no sale, among sales",
+    "undone": "an event that was taken back, or whose transaction failed",
     "not_a_token": "a contract that no other file knows as one of tokens",
     "malformed_hex": "an address or hash of the wrong length or alphabet",
     "out_of_range": "a number outside its range",

@@ -6,7 +6,8 @@ as `plain_name` writes them.
 
 Most roles are columns of the raw contract. The others say how to come to one: `date` and `time_of_day`, `precision`,
 `price` (in the currency of `currency`), `price_raw` (in its base units), `usd` (a second price, to check the first),
-`event` (what happened, where a file holds more than sales).
+`event` (what happened, where a file holds more than sales), `undone` (true: the event was taken back), `outcome`
+(whether its transaction succeeded).
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ _LOG: dict[str, tuple[str, ...]] = {
     "quantity": (
         "quantity", "number_of_items", "item_quantity", "amount_tokens", "nft_quantity", "token_quantity",
         "erc1155_value", "num_items",
+    ),
+    "undone": ("is_deleted", "deleted", "removed", "is_removed", "is_reorged", "reverted", "is_error"),
+    "outcome": (
+        "tx_success", "tx_succeeded", "success", "succeeded", "is_success", "transaction_success", "tx_status",
+        "transaction_status", "txn_status", "receipt_status", "tx_receipt_status", "txreceipt_status", "status",
     ),
 }  # fmt: skip
 _TIME: dict[str, tuple[str, ...]] = {

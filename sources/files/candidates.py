@@ -16,16 +16,35 @@ import pyarrow.compute as pc
 
 from sources.contract import raw_table
 from sources.distinct import words
-from sources.files.events import OTHER_EVENTS, SALE_EVENTS
-from sources.files.money import money_of
+from sources.files.events import market_of, undone
+from sources.files.money import money_of, rates_of
 from sources.files.plan import Plan
 from sources.files.reading.tables import PART, ROW
 from sources.files.times import clocks_of
 from sources.values import connect, is_text, quote, quote_name
 
 KEPT: dict[str, tuple[str, ...]] = {
-    "sales": ("_label", "_chain_given", "_has_tx", "_has_log", "_has_sub", "_usd", "_no_sale", "_row"),
-    "transfers": ("_label", "_chain_given", "_has_tx", "_has_log", "_has_sub", "_known_only", "_row"),
+    "sales": (
+        "_label",
+        "_chain_given",
+        "_has_tx",
+        "_has_log",
+        "_has_sub",
+        "_undone",
+        "_usd",
+        "_no_sale",
+        "_row",
+    ),
+    "transfers": (
+        "_label",
+        "_chain_given",
+        "_has_tx",
+        "_has_log",
+        "_has_sub",
+        "_undone",
+        "_known_only",
+        "_row",
+    ),
     "listings": ("_label", "_chain_given"),
     "token_traits": ("_label", "_chain_given", "_undated"),
     "collections": ("_label", "_chain_given", "_undated"),
@@ -49,7 +68,6 @@ _CLEANED = (
     "collection", "contract", "chain", "tx_hash", "log_index", "sub_index", "event", "sale_type", "seller",
     "known_at",
 )  # fmt: skip
-_ZERO = "(0x|\\\\x)?(0{24})?0{40}"
 
 
 @dataclass(frozen=True)
@@ -110,6 +128,9 @@ def candidates_of(
             originals["currency"] = "_given_currency"
         else:
             originals["currency"] = plan.columns["currency"]
+    if plan.table == "exchange_rates":
+        added["_read_rate"] = rates_of(rows.column(plan.columns["rate"]))
+        columns["rate"], originals["rate"] = "_read_rate", plan.columns["rate"]
     columns |= _of_table(plan, now)
     for name in KEPT[plan.table]:
         columns.setdefault(name, _nothing(name))
@@ -212,11 +233,12 @@ def _of_table(plan: Plan, now: datetime) -> dict[str, str]:
         columns |= _log_columns(plan)
         columns["finalized"] = "true"
         columns["_row"] = quote_name(ROW)
+        columns["_undone"] = undone(plan)
     if plan.table == "sales":
         if "is_bundle_share" not in plan.columns:
             count = quote_name(plan.columns["n_in_tx"]) if "n_in_tx" in plan.columns else "null::varchar"
             columns["is_bundle_share"] = f"coalesce(try_cast({count} as double) > 1, false)"
-        columns |= _market(plan)
+        columns |= market_of(plan)
     if plan.table == "transfers":
         columns["_known_only"] = str(plan.known_contracts_only).lower()
     if plan.table in ("token_traits", "collections"):
@@ -248,28 +270,3 @@ def _log_columns(plan: Plan) -> dict[str, str]:
         "_has_log": has["log_index"],
         "_has_sub": has["sub_index"],
     }
-
-
-def _market(plan: Plan) -> dict[str, str]:
-    """Primary or secondary, where the row, its event or its seller says so; and whether the event is no sale."""
-    stated = ["_w_sale_type"] if "sale_type" in plan.columns else []
-    columns: dict[str, str] = {}
-    if "is_primary" in plan.columns:
-        flag = quote_name(plan.columns["is_primary"])
-        stated.append(
-            f"case when list_contains(['true', 't', 'yes', '1'], lower({flag}::varchar)) then 'primary' end"
-        )
-    if "event" in plan.columns:
-        words = ", ".join(f"{quote(k)}: {quote(v)}" for k, v in SALE_EVENTS.items() if v)
-        event = "regexp_replace(lower(_w_event), '[ -]+', '_', 'g')"
-        stated.append(f"map {{{words}}}[{event}]")
-        others = "[" + ", ".join(quote(w) for w in OTHER_EVENTS) + "]"
-        sales = "[" + ", ".join(quote(w) for w in SALE_EVENTS) + "]"
-        known = f"coalesce(list_contains({sales}, {event}), false)"
-        # A word that we do not know says nothing, unless others beside it name sales.
-        strange = f"({event} is not null and not {known} and bool_or({known}) over ())"
-        columns["_no_sale"] = f"coalesce(list_contains({others}, {event}) or {strange}, false)"
-    if "seller" in plan.columns:
-        stated.append(f"case when regexp_full_match(lower(_w_seller), '{_ZERO}') then 'primary' end")
-    columns["sale_type"] = f"coalesce({', '.join(stated)})" if stated else "null::varchar"
-    return columns

@@ -6,37 +6,37 @@ mean (`sources.files.recognition`, `sources.files.candidates`) and which rows ar
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.contract import EVENT_TABLES, FACT_TABLES, QUARANTINE, RAW_TABLES, TIMESTAMP, raw_table
+from sources.contract import EVENT_TABLES, FACT_TABLES, QUARANTINE, RAW_TABLES, raw_table
 from sources.files.candidates import KEPT, candidates_of
 from sources.files.derived import date_undated, hidden_traits, with_derived
 from sources.files.errors import MissingColumnError, UnreadableFileError
+from sources.files.file_names import named_table, source_of
 from sources.files.identity import TABLES as WITH_COLLECTION
 from sources.files.identity import identify
 from sources.files.keys import with_keys
 from sources.files.long_rows import long_rows
-from sources.files.mapping_file import OwnNames
+from sources.files.mapping_file import LEFT_OUT, OwnNames
 from sources.files.plan import Plan
 from sources.files.price_checks import check_prices
 from sources.files.rate_checks import named_by_rates, symbols_of, with_distinct_symbols
-from sources.files.reading.discovery import DataFile, plain_stem
+from sources.files.reading.discovery import DataFile
 from sources.files.reading.files import read_file
 from sources.files.reading.tables import ROW, FileRows
-from sources.files.recognition import named_table, recognise
-from sources.files.refusals import Refusal, refuse
+from sources.files.recognition import recognise
+from sources.files.refusals import Refusal, bad_file, broken_lines, refuse
 from sources.files.reports import FileReport
 from sources.files.row_sets import in_known_order, nothing, numbered, packed
 from sources.files.unstated_chain import with_chain
-from sources.validation import quarantine, validate
+from sources.validation import validate
 
 _PIECE_ROWS = 200_000
 
@@ -56,10 +56,19 @@ class LoadedTable:
 
 @dataclass
 class _Parts:
-    """What the files have given so far, by table; `_file` numbers the file of a row."""
+    """What the files have given so far, by table; `_file` of a row is the number of its report."""
 
     rows: dict[str, list[pa.Table]] = field(default_factory=lambda: {t: [] for t in RAW_TABLES})
     rejected: dict[str, list[pa.Table]] = field(default_factory=lambda: {t: [] for t in RAW_TABLES})
+    reports: list[FileReport] = field(default_factory=list)
+
+    def add(self, table: str, rows: pa.Table) -> None:
+        """Rows of the file whose report is the next."""
+        self.rows[table].append(packed(numbered(rows, len(self.reports))))
+
+    def refuse(self, table: str, rows: pa.Table) -> None:
+        """Quarantine rows of the file whose report is the next."""
+        self.rejected[table].append(numbered(rows, len(self.reports)))
 
 
 class DirectoryTables:
@@ -101,9 +110,10 @@ class DirectoryTables:
 
     @cached_property
     def _loaded(self) -> tuple[dict[str, LoadedTable], list[FileReport]]:
-        parts, reports = _Parts(), []
-        for number, file in enumerate(self._files):
-            reports.append(self._read(number, file, parts))
+        parts = _Parts()
+        for file in self._files:
+            for report in self._read(file, parts):
+                parts.reports.append(report)
             pa.default_memory_pool().release_unused()
         rows = {t: pa.concat_tables([nothing(t), *parts.rows.pop(t)]) for t in RAW_TABLES}
         self._check(rows, parts)
@@ -113,7 +123,7 @@ class DirectoryTables:
         date_undated(rows, self._now)
         declared = rows["collections"].column("_file")
         rows["collections"] = with_derived(rows, names)
-        counted = [self._counted(n, r, rows, parts, declared) for n, r in enumerate(reports)]
+        counted = [self._counted(n, r, rows, parts, declared) for n, r in enumerate(parts.reports)]
         loaded = {}
         for table in RAW_TABLES:
             rejected = [r.drop_columns(["_file"]) for r in parts.rejected[table]]
@@ -123,13 +133,23 @@ class DirectoryTables:
             )
         return loaded, sorted(counted, key=lambda r: r.file)
 
-    def _read(self, number: int, file: DataFile, parts: _Parts) -> FileReport:
-        """Read one file into `parts`; whatever is wrong with it is its own report and quarantine row."""
-        if not file.format:
-            return FileReport(file.name, None, note=file.reason)
+    def _read(self, file: DataFile, parts: _Parts) -> Iterator[FileReport]:
+        """Read one file into `parts`: a report for it, or for each list of a document that holds several."""
+        if not file.format or self._own.of(file.name).leave_out:
+            yield FileReport(file.name, None, note=file.reason or LEFT_OUT)
+            return
+        try:
+            lists = read_file(file)
+        except UnreadableFileError as error:
+            yield self._unusable(file, None, error, parts)
+            return
+        for part, read in lists.items():
+            yield self._recognised(part, read, parts)
+
+    def _recognised(self, file: DataFile, read: FileRows, parts: _Parts) -> FileReport:
+        """Recognise and judge the rows of one file; whatever is wrong with it is its own report and quarantine row."""
         plan: Plan | None = None
         try:
-            read = read_file(file)
             plan, why = recognise(file, read.rows.column_names, read.repeated, self._own)
             if plan is None:
                 return FileReport(file.name, None, note=why)
@@ -137,11 +157,9 @@ class DirectoryTables:
             plan, noted = with_chain(plan, read.rows)
             stated = plan
             plan, read = long_rows(plan, read)
-            notes = (*noted, *self._judge(number, file, plan, read, parts))
+            notes = (*noted, *self._judge(file, plan, read, parts))
         except (UnreadableFileError, MissingColumnError) as error:
-            table = plan.table if plan else _meant_for(file)
-            parts.rejected[table].append(self._bad_file(number, table, file, error))
-            return FileReport(file.name, table, note=str(error).removeprefix(f"{file.name}: "))
+            return self._unusable(file, plan, error, parts)
         return FileReport(
             file.name,
             plan.table,
@@ -152,9 +170,12 @@ class DirectoryTables:
             notes=(*read.notes, *notes),
         )
 
-    def _judge(
-        self, number: int, file: DataFile, plan: Plan, read: FileRows, parts: _Parts
-    ) -> tuple[str, ...]:
+    def _unusable(self, file: DataFile, plan: Plan | None, error: Exception, parts: _Parts) -> FileReport:
+        table = plan.table if plan else named_table(file) or "sales"
+        parts.refuse(table, bad_file(table, source_of(file), file.name, error, self._now))
+        return FileReport(file.name, table, note=str(error).removeprefix(f"{file.name}: "))
+
+    def _judge(self, file: DataFile, plan: Plan, read: FileRows, parts: _Parts) -> tuple[str, ...]:
         """A file's rows, judged by the contract; returns what was decided about whole columns."""
         # Rows of undated tables stand alone: in pieces, so that the copies on the way stay small.
         size = _PIECE_ROWS if plan.table in FACT_TABLES else max(read.rows.num_rows, 1)
@@ -164,7 +185,7 @@ class DirectoryTables:
                 plan,
                 read.rows.slice(offset, size),
                 file.name,
-                _source_of(file),
+                source_of(file),
                 now=self._now,
                 chain=self._chain,
                 default_currency=self._default_currency,
@@ -180,51 +201,25 @@ class DirectoryTables:
                 any_currency=True,
             )
             notes |= dict.fromkeys(candidates.notes)
-            parts.rows[plan.table].append(packed(numbered(batch.rows, number)))
-            parts.rejected[plan.table].append(numbered(batch.rejected, number))
+            parts.add(plan.table, batch.rows)
+            parts.refuse(plan.table, batch.rejected)
             if plan.trait_column is not None:
                 parts.rows["token_traits"].append(
                     hidden_traits(plan.trait_column, batch.rows, read.rows, file.name)
                 )
         if read.broken:
-            parts.rejected[plan.table].append(numbered(self._broken_lines(plan.table, file, read), number))
+            lines = broken_lines(plan.table, source_of(file), file.name, read.broken, self._now)
+            parts.refuse(plan.table, lines)
         return tuple(notes)
-
-    def _broken_lines(self, table: str, file: DataFile, read: FileRows) -> pa.Table:
-        """Quarantine rows of the lines of a text that are no rows."""
-        numbers, reasons, expected, found = zip(*read.broken, strict=True)
-        return quarantine(
-            table,
-            source=pa.array([_source_of(file)] * len(numbers)),
-            source_row=pa.array([f"{file.name}:{n}" for n in numbers]),
-            reason=pa.array(reasons),
-            column_name=pa.nulls(len(numbers), pa.string()),
-            expected=pa.array(expected),
-            found=pa.array(found),
-            payload=pa.array([json.dumps({"line": text}) for text in found]),
-            known_at=pa.array([self._now] * len(numbers), TIMESTAMP),
-        )
-
-    def _bad_file(self, number: int, table: str, file: DataFile, error: Exception) -> pa.Table:
-        """The one quarantine row that stands for a file that cannot be used."""
-        reason = "missing_column" if isinstance(error, MissingColumnError) else "unreadable_file"
-        row = quarantine(
-            table,
-            source=pa.array([_source_of(file)]),
-            source_row=pa.array([file.name]),
-            reason=pa.array([reason]),
-            column_name=pa.nulls(1, pa.string()),
-            expected=pa.array(["a file that can be used"]),
-            found=pa.array([str(error)]),
-            payload=pa.array([json.dumps({"file": file.name, "error": str(error)})]),
-            known_at=pa.array([self._now], TIMESTAMP),
-        )
-        return numbered(row, number)
 
     def _check(self, rows: dict[str, pa.Table], parts: _Parts) -> None:
         """Refuse what is wrong beside other rows: rates first, then the prices that they convert."""
         rows["exchange_rates"], out = with_distinct_symbols(rows["exchange_rates"])
         parts.rejected["exchange_rates"].append(out)
+        undone = Refusal("undone", "tx_hash", "an event that stands, of a transaction that succeeded")
+        for table in ("sales", "transfers"):
+            rows[table], out = refuse(table, rows[table], rows[table].column("_undone"), undone)
+            parts.rejected[table].append(out)
         events = Refusal("not_a_sale", "sale_type", "an event that is a sale")
         rows["sales"], out = refuse("sales", rows["sales"], rows["sales"].column("_no_sale"), events)
         parts.rejected["sales"].append(out)
@@ -274,30 +269,4 @@ class DirectoryTables:
             mine = rejected.filter(pc.equal(rejected.column("_file"), number))
             reasons.update(mine.column("reason").to_pylist())
         emitted = int(pc.sum(pc.equal(files, number)).as_py() or 0)
-        return FileReport(
-            report.file,
-            report.table,
-            report.rows,
-            emitted,
-            sum(reasons.values()),
-            kind=report.kind,
-            columns=report.columns,
-            unused=report.unused,
-            notes=report.notes,
-            reasons=dict(reasons),
-        )
-
-
-def _meant_for(file: DataFile) -> str:
-    """The table that a file which cannot be read was meant for: as its name says, sales otherwise."""
-    return named_table(file) or "sales"
-
-
-def _source_of(file: DataFile) -> str:
-    """The source of the rows of a file: the file, or the folder that a table was written to in parts."""
-    parts = file.name.split("/")
-    folder = next((p for p in parts[:-1] if p.lower().endswith((".parquet", ".csv", ".json"))), None)
-    hive = next((i for i, p in enumerate(parts[:-1]) if "=" in p), None)
-    if folder is None and hive is not None and hive > 0:
-        folder = parts[hive - 1]
-    return f"files:{plain_stem(folder or parts[-1])}"
+        return replace(report, emitted=emitted, rejected=sum(reasons.values()), reasons=dict(reasons))

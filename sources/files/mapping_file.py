@@ -29,6 +29,8 @@ from sources.files.aliases import TABLES
 from sources.files.errors import MappingError
 from sources.files.reading.discovery import MAPPING_FILE
 
+LEFT_OUT = "the mapping file leaves it out"
+
 
 @dataclass(frozen=True)
 class OwnFile:

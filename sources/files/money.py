@@ -103,6 +103,24 @@ def money_of(plan: Plan, rows: pa.Table, *, chain: str, default_currency: str) -
     )
 
 
+def rates_of(rates: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Rates to the dollar: texts such as `$3,000.00` as a number each, others as they are; so is another currency's."""
+    if not is_text(rates.type):
+        return rates
+    con = connect()
+    try:
+        con.register("src", pa.table({"given": rates}))
+        con.execute(
+            f"create temp table words as {cleaned('src', {'rate': 'given'}, beside='row_number() over () as n')}"
+        )
+        number, unit = _number("rate", _decimal_mark(con, ["rate"]))
+        dollars = ", ".join(quote(k) for k, v in SYMBOL_BY_SPELLING.items() if v in ("USD", "USDC", "USDT"))
+        read = f"case when coalesce(upper({unit}) in ({dollars}), true) then {number} else rate end"
+        return con.execute(f"select {read} as rate from words order by n").to_arrow_table().column("rate")
+    finally:
+        con.close()
+
+
 def _is_text(plan: Plan, rows: pa.Table, role: str) -> bool:
     return is_text(rows.schema.field(plan.columns[role]).type)
 

@@ -7,15 +7,12 @@ where that names a table, and by its columns otherwise.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 
-from sources.currencies import SYMBOL_BY_SPELLING
 from sources.files.aliases import (
     FILE_PATTERNS,
-    FILE_WORDS,
     IGNORED,
     TABLES,
     plain_name,
@@ -24,7 +21,8 @@ from sources.files.aliases import (
 )
 from sources.files.errors import MissingColumnError
 from sources.files.exports import EXPORTS, Export
-from sources.files.mapping_file import OwnNames
+from sources.files.file_names import hinted_tables, named_table, side_of, symbol_of
+from sources.files.mapping_file import LEFT_OUT, OwnNames
 from sources.files.plan import Plan
 from sources.files.reading.discovery import DataFile
 from sources.files.reading.tables import ROW
@@ -56,7 +54,7 @@ def recognise(
             return None, why
     mine = own.of(file.name)
     if mine.leave_out:
-        return None, "the mapping file leaves it out"
+        return None, LEFT_OUT
     plain = _plain(names)
     named = mine.table or named_table(file)
     export = next((e for e in EXPORTS if e.fits(frozenset(plain)) and named in (None, e.table)), None)
@@ -96,20 +94,16 @@ def _with_shape(plan: Plan, plain: Mapping[str, str]) -> Plan:
     return plan
 
 
-def named_table(file: DataFile) -> str | None:
-    """The table that a file's name, or a folder's, says it is meant for."""
-    for stem in file.stems:
-        for pattern, table in FILE_PATTERNS:
-            if fnmatch(stem.lower(), pattern):
-                return table
-    return None
-
-
 def _by_columns(file: DataFile, plain: Mapping[str, str]) -> str | None:
     """The table whose needs the columns meet and that a word of the name, or a column only it has, points to."""
-    words = {word for stem in file.stems for word in re.split(r"[^a-z]+", stem.lower())}
-    fitting = [t for t in TABLES if all(_any_alias(t, group, plain) for group in TABLES[t].needs)]
-    meant = {FILE_WORDS[w] for w in words if w in FILE_WORDS}
+    # The name of a file of asks says the side: it must not be taken for one of sales.
+    sided = {"listings"} if side_of(file) else set()
+    fitting = [
+        t
+        for t in TABLES
+        if all(_any_alias(t, g, plain) or (t in sided and g == ("side",)) for g in TABLES[t].needs)
+    ]
+    meant = hinted_tables(file)
     hinted = [t for t in fitting if t in meant]
     if hinted:
         return hinted[0]
@@ -187,12 +181,12 @@ def _plan(
         table == "exchange_rates"
         and "symbol" not in columns
         and "rate" in columns
-        and (symbol := _symbol_of(file))
+        and (symbol := symbol_of(file))
     ):
         constants["symbol"] = symbol
     if (
         table == "listings"
-        and (side := _side_of(file))
+        and (side := side_of(file))
         and ("side" not in columns or plain_name(columns["side"]) == "kind")
     ):
         columns.pop("side", None)
@@ -255,25 +249,6 @@ def _without_helpers(columns: dict[str, str], own: Mapping[str, str]) -> dict[st
     if both and time in halves and "event_time" not in own:
         return columns | {"event_time": columns["date"]}
     return {role: name for role, name in columns.items() if role not in _HELPERS}
-
-
-def _symbol_of(file: DataFile) -> str | None:
-    """The one currency that a file's name names, for prices without a column of symbols."""
-    words = [w.upper() for w in re.split(r"[^A-Za-z0-9]+", file.stems[0])]
-    # A pair is the price of its first half: ETHUSDT.
-    words = [
-        re.sub(r"^(.{2,})(USDT|USDC|USD)$", r"\1", w) if w not in SYMBOL_BY_SPELLING else w for w in words
-    ]
-    symbols = {SYMBOL_BY_SPELLING[w] for w in words if w in SYMBOL_BY_SPELLING} - {"USD"}
-    return symbols.pop() if len(symbols) == 1 else None
-
-
-def _side_of(file: DataFile) -> str | None:
-    """The side of all orders of a file that is called after it."""
-    words = set(re.split(r"[^a-z]+", file.stems[0].lower()))
-    if words & {"bid", "bids", "offer", "offers"}:
-        return "bid"
-    return "ask" if words & {"ask", "asks", "listing", "listings"} else None
 
 
 def _has(plan: Plan, group: Sequence[str]) -> bool:

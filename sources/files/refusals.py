@@ -1,17 +1,21 @@
-"""Refusing rows that broke no rule by themselves, but beside the others.
+"""Refusing rows that broke no rule by themselves, but beside the others, and what is no row at all.
 
-Here: taking typed rows out and into quarantine. Not here: why (`sources.files.price_checks`,
-`sources.files.rate_checks`, `sources.files.identity`).
+Here: taking typed rows out and into quarantine; lines and files that gave no rows. Not here: why
+(`sources.files.price_checks`, `sources.files.rate_checks`, `sources.files.identity`).
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.contract import QUARANTINE, raw_table
+from sources.contract import QUARANTINE, TIMESTAMP, raw_table
+from sources.files.errors import MissingColumnError
+from sources.files.reading.tables import Broken
 from sources.validation import quarantine
 from sources.values import connect, quote_name
 
@@ -71,3 +75,35 @@ def refuse(
         known_at=bad.column("known_at"),
     )
     return rows.filter(pc.invert(mask)), refused.append_column("_file", bad.column("_file"))
+
+
+def broken_lines(table: str, source: str, file: str, lines: Broken, now: datetime) -> pa.Table:
+    """Quarantine rows of the lines of a text that are no rows."""
+    numbers, reasons, expected, found = zip(*lines, strict=True)
+    return quarantine(
+        table,
+        source=pa.array([source] * len(numbers)),
+        source_row=pa.array([f"{file}:{n}" for n in numbers]),
+        reason=pa.array(reasons),
+        column_name=pa.nulls(len(numbers), pa.string()),
+        expected=pa.array(expected),
+        found=pa.array(found),
+        payload=pa.array([json.dumps({"line": text}) for text in found]),
+        known_at=pa.array([now] * len(numbers), TIMESTAMP),
+    )
+
+
+def bad_file(table: str, source: str, file: str, error: Exception, now: datetime) -> pa.Table:
+    """The one quarantine row that stands for a file that cannot be used."""
+    reason = "missing_column" if isinstance(error, MissingColumnError) else "unreadable_file"
+    return quarantine(
+        table,
+        source=pa.array([source]),
+        source_row=pa.array([file]),
+        reason=pa.array([reason]),
+        column_name=pa.nulls(1, pa.string()),
+        expected=pa.array(["a file that can be used"]),
+        found=pa.array([str(error)]),
+        payload=pa.array([json.dumps({"file": file, "error": str(error)})]),
+        known_at=pa.array([now], TIMESTAMP),
+    )

@@ -6,8 +6,10 @@ Here: names and first bytes. Not here: reading them (`sources.files.reading.text
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -50,19 +52,29 @@ class DataFile:
         format: `text`, `json`, `parquet` or `arrow`; empty for files that are left out.
         reason: Why it is left out.
         partition: Columns that the names of its folders hold (`chain=ethereum/`).
+        key: Where its rows are in a document with several lists.
     """
 
     path: Path
     name: str
     format: str
     reason: str = ""
-    partition: dict[str, str] = field(default_factory=dict)
+    partition: dict[str, str] = field(default_factory=dict, hash=False)
+    key: str = ""
 
     @property
     def stems(self) -> tuple[str, ...]:
-        """Names that may say what it holds, the nearest first: its own, then its folders'."""
+        """Names that may say what it holds, the nearest first: its list's keys, its own, then its folders'."""
+        keys = tuple(reversed(self.key.split("."))) if self.key else ()
+        if keys and self.name.endswith(f"/{self.key}"):
+            # What the document is called is said of its main list only.
+            return keys
         parts = [plain_stem(part) for part in reversed(Path(self.name).parts)]
-        return tuple(part for part in parts if not _HIVE.fullmatch(part))
+        return (*keys, *(part for part in parts if not _HIVE.fullmatch(part)))
+
+    def list_at(self, key: str, *, main: bool) -> DataFile:
+        """One of several lists of the document; the main one keeps the document's name. An empty key: the only one."""
+        return replace(self, key=key, name=self.name if main else f"{self.name}/{key}")
 
 
 def plain_stem(name: str) -> str:
@@ -76,15 +88,30 @@ def plain_stem(name: str) -> str:
 
 
 def find_files(directory: Path) -> list[DataFile]:
-    """All files below a folder by name, without those that no person put there (hidden ones, `_SUCCESS`)."""
-    found = []
-    for path in sorted(directory.rglob("*")):
+    """All files below a folder by name, without those that no person put there (hidden ones, `_SUCCESS`).
+
+    Links are followed; what a second path leads to is named and not read again.
+    """
+    return sorted(_below(directory, directory, {os.path.realpath(directory)}), key=lambda file: file.path)
+
+
+def _below(directory: Path, folder: Path, seen: set[str]) -> Iterator[DataFile]:
+    # What is here itself comes before links to it.
+    for path in sorted(folder.iterdir(), key=lambda path: (path.is_symlink(), path)):
         within = path.relative_to(directory)
-        if any(part.startswith((".", "_")) for part in within.parts) or not path.is_file():
+        if path.name.startswith((".", "_")) or within.as_posix() == MAPPING_FILE:
             continue
-        if within.as_posix() != MAPPING_FILE and path.suffix.lower() != ".crc":
-            found.append(_describe(path, within))
-    return found
+        place = os.path.realpath(path)
+        if place in seen:
+            yield DataFile(path, within.as_posix(), "", "another path to what is read already")
+        elif path.is_dir():
+            seen.add(place)
+            yield from _below(directory, path, seen)
+        elif not path.is_file():
+            yield DataFile(path, within.as_posix(), "", "no file: a link to nothing, or a device")
+        elif path.suffix.lower() != ".crc":
+            seen.add(place)
+            yield _describe(path, within)
 
 
 def _describe(path: Path, within: Path) -> DataFile:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
 
 from sources.files.errors import UnreadableFileError
 from sources.files.reading.encodings import as_utf8, unpack
-from sources.files.reading.tables import ROW, FileRows, unique_names
+from sources.files.reading.tables import ROW, Broken, FileRows, unique_names
 from sources.values import connect, quote, quote_name
 
 _MAX_DEPTH = 5
@@ -25,14 +25,25 @@ _NO_ROWS = ("attributes", "traits")
 _WRAPPERS = ("node.", "_source.", "fields.", "record.")
 
 
+class _List(NamedTuple):
+    """A list within a document: its JSON path, its length, and whether it is one of objects."""
+
+    path: str
+    length: int
+    of_objects: bool
+
+
 class _Digits(str):
     """A number as it is written: an id of 78 digits, or a price, keeps them all."""
 
 
-def read_document(path: Path) -> FileRows:
+def read_document(path: Path) -> dict[str, FileRows]:
     """Read a JSON or JSON Lines file into one row for each object.
 
     Rows are numbered by line when every line is an object that is a row, else by position from 0.
+
+    Returns:
+        Key → rows of the list under it, the list that the document is about first. The only list has an empty key.
 
     Raises:
         UnreadableFileError: If it is no JSON, or no list of objects is in it.
@@ -45,20 +56,33 @@ def read_document(path: Path) -> FileRows:
     try:
         broken = _load(con, content.decode("utf-8-sig", "replace"), path.name)
         by_line, where, others = _rows(con, path.name)
-        number = "line" if by_line else "row_number() over (order by line, position) - 1"
-        con.execute(
-            f"create temp table numbered as select {number} as n, j from found order by line, position"
-        )
-        table = _flatten(con)
+        beside = [other for other in others if other.of_objects]
+        unread = [_key(other.path) for other in others if not other.of_objects]
+        notes = [f"rows are under {where}"] if where else []
+        notes += [f"lists that are not read: {', '.join(unread)}"] if unread else []
+        read = {where if beside else "": _numbered(con, by_line, broken, tuple(notes))}
+        for other in beside:
+            _find(con, other.path)
+            read[_key(other.path)] = _numbered(con, False, (), ())
+        return read
     finally:
         con.close()
+
+
+def _numbered(
+    con: duckdb.DuckDBPyConnection, by_line: bool, broken: Broken, notes: tuple[str, ...]
+) -> FileRows:
+    """The rows of temp table `found`."""
+    number = "line" if by_line else "row_number() over (order by line, position) - 1"
+    con.execute(
+        f"create or replace temp table numbered as select {number} as n, j from found order by line, position"
+    )
+    table = _flatten(con)
     names, repeated = unique_names(table.column_names)
-    notes = [f"rows are under {where}"] if where else []
-    notes += [f"lists that are not read: {', '.join(others)}"] if others else []
-    return FileRows(table.rename_columns(names), broken, tuple(notes), repeated)
+    return FileRows(table.rename_columns(names), broken, notes, repeated)
 
 
-def _load(con: duckdb.DuckDBPyConnection, content: str, name: str) -> tuple[tuple[int, str, str, str], ...]:
+def _load(con: duckdb.DuckDBPyConnection, content: str, name: str) -> Broken:
     """Temp table `documents` (line, j); returns lines that are no JSON."""
     stripped = content.strip()
     if not stripped:
@@ -91,11 +115,11 @@ def _load(con: duckdb.DuckDBPyConnection, content: str, name: str) -> tuple[tupl
     return ()
 
 
-def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, str, list[str]]:
+def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, str, list[_List]]:
     """Temp table `found` (line, position, j), one row per object.
 
     Returns:
-        Whether a line is a row, the key of the rows, and the keys of other lists of objects, which are not read.
+        Whether a line is a row, the key of the rows, and the other lists of the documents.
     """
     sample = [
         json.loads(j, parse_int=_Digits, parse_float=_Digits)
@@ -126,12 +150,18 @@ def _rows(con: duckdb.DuckDBPyConnection, name: str) -> tuple[bool, str, list[st
     if path == "":
         con.execute("create temp table found as select line, 0 as position, j from documents")
         return lines, "", []
+    _find(con, path)
+    lists = {one.path: one for document in sample if isinstance(document, dict) for one in _lists(document)}
+    return False, _key(path), [one for one in lists.values() if one.path != path]
+
+
+def _find(con: duckdb.DuckDBPyConnection, path: str) -> None:
+    """Temp table `found` of the list at a path of the documents."""
     con.execute(
-        f"""create temp table found as select line, unnest(range(len(items))) as position, unnest(items) as j
+        f"""create or replace temp table found as
+        select line, unnest(range(len(items))) as position, unnest(items) as j
         from (select line, json_extract(j, {quote(path + "[*]")}) as items from documents)"""
     )
-    others = [p for p, _ in _lists(sample[0], "$", 3) if p != path] if isinstance(sample[0], dict) else []
-    return False, _key(path), [_key(other) for other in others]
 
 
 def _key(path: str) -> str:
@@ -219,18 +249,18 @@ def _path_of_rows(document: Any) -> str | None:
         return _ITSELF if document else None
     if not isinstance(document, dict):
         return None
-    lists = sorted(_lists(document, "$", 3), key=lambda item: (not _named_as_sales(item[0]), -item[1]))
-    return lists[0][0] if lists else ""
+    lists = sorted(_lists(document), key=lambda one: (not _named_as_sales(one.path), -one.length))
+    return lists[0].path if lists else ""
 
 
-def _lists(document: dict[str, Any], path: str, depth: int) -> list[tuple[str, int]]:
+def _lists(document: dict[str, Any], path: str = _ITSELF, depth: int = 3) -> list[_List]:
     found = []
     for key, value in document.items():
         below = f'{path}."{key}"'
         if key in _NO_ROWS:
             continue
         if isinstance(value, list) and value and isinstance(value[0], dict | list):
-            found.append((below, len(value)))
+            found.append(_List(below, len(value), isinstance(value[0], dict)))
         elif isinstance(value, dict) and depth > 1:
             found += _lists(value, below, depth - 1)
     return found

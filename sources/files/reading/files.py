@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+from dataclasses import replace
 
 import duckdb
 import pyarrow as pa
@@ -29,19 +30,22 @@ _EXPECTED = {
 }
 
 
-def read_file(file: DataFile) -> FileRows:
+def read_file(file: DataFile) -> dict[DataFile, FileRows]:
     """Read a file of a known format; columns that its folders' names hold (`chain=ethereum/`) are added.
+
+    Returns:
+        The file and its rows; of a document with several lists each list, under a name of its own (`a.json/listings`).
 
     Raises:
         UnreadableFileError: If it cannot be read at all; names the file and what was expected.
     """
     try:
         if file.format == "text" and not _is_json(file):
-            read = read_text(file.path)
+            read = {"": read_text(file.path)}
         elif file.format in ("json", "text"):
             read = read_document(file.path)
         else:
-            read = read_columnar(file.path, file.format)
+            read = {"": read_columnar(file.path, file.format)}
     except UnreadableFileError as error:
         raise UnreadableFileError(str(error).replace(f"{file.path.name}:", f"{file.name}:", 1)) from None
     except (pa.ArrowException, duckdb.Error, OSError, ValueError, EOFError, csv.Error) as error:
@@ -51,12 +55,17 @@ def read_file(file: DataFile) -> FileRows:
             f" {stated[0][:200] if stated else type(error).__name__};"
             " write the file again or take it out of the directory"
         ) from error
+    main = next(iter(read))
+    return {file.list_at(key, main=key == main): _with_partition(file, rows) for key, rows in read.items()}
+
+
+def _with_partition(file: DataFile, read: FileRows) -> FileRows:
     rows = read.rows
     present = {name.lower() for name in rows.column_names}
     for name, value in file.partition.items():
         if name.lower() not in present:
             rows = rows.append_column(name, pa.array([value] * rows.num_rows, pa.string()))
-    return FileRows(rows, read.broken, read.notes, read.repeated)
+    return replace(read, rows=rows)
 
 
 def _is_json(file: DataFile) -> bool:

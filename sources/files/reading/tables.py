@@ -20,6 +20,9 @@ ROW = "_row_of_file"
 PART = "_part_of_row"
 """Position, from 1, of a fact within a row that holds several."""
 
+Broken = tuple[tuple[int, str, str, str], ...]
+"""Lines that are no rows: (row number, reason, what was expected, the text found)."""
+
 
 @dataclass(frozen=True)
 class FileRows:
@@ -28,13 +31,13 @@ class FileRows:
     Attributes:
         rows: Rows with all columns of the file plus `ROW`. Types are text, whole and real numbers, booleans, dates,
             times of day and timestamps; decimals and bytes have become text.
-        broken: Lines that are no rows: (row number, reason, what was expected, the text found).
+        broken: Lines that are no rows.
         notes: What had to be decided about the file as a whole, such as its encoding, for people.
         repeated: Names, lower case, that more than one column of the file has.
     """
 
     rows: pa.Table
-    broken: tuple[tuple[int, str, str, str], ...] = ()
+    broken: Broken = ()
     notes: tuple[str, ...] = ()
     repeated: frozenset[str] = frozenset()
 

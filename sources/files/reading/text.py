@@ -64,11 +64,15 @@ def _open(path: Path, content: bytes | None) -> Any:
 
 
 def _without_blanks(path: Path, content: bytes | None, layout: Layout) -> bytes:
-    """The whole text without blanks between a separator and a quote, where a reader would take the quote as text."""
+    """The whole text without blanks between a separator and a quote, where a reader would take the quote as text.
+
+    Those within a field stay: fields in quotes are matched, and kept, as a whole.
+    """
     with _open(path, content) as stream:
         whole = bytes(stream.read())
-    mark, quote = layout.separator.encode(), layout.quote.encode()
-    return re.sub(re.escape(mark) + b" +" + quote, mark + quote, whole)
+    mark, quote = re.escape(layout.separator.encode()), layout.quote.encode()
+    field = quote + b"[^" + quote + b"]*" + quote
+    return re.sub(b"(" + mark + b") +(?=" + quote + b")|(" + field + b")", rb"\1\2", whole)
 
 
 def _parse(

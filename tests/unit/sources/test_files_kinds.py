@@ -168,16 +168,6 @@ def test_a_date_and_an_hour_are_known_to_the_hour(tmp_path: Path) -> None:
     assert [found[i][1] for i in "12345"] == [3600.0, 3600.0, 3600.0, 3600.0, 43200.0]
 
 
-def test_lists_of_a_document_beside_the_sales_are_named(tmp_path: Path) -> None:
-    items = [dict(zip(HEADER, r, strict=True)) for r in ROWS]
-    others = [{"name": f"wallet {i}", "size": i} for i in range(len(items) + 5)]
-    source = files(tmp_path, export__json=json.dumps({"users": others, "data": {"sales": items}}))
-    rows, _ = read_all(source, "sales")
-    assert rows.num_rows == len(items), "the list that is named sales, though another one is longer"
-    (entry,) = [r for r in source.inventory() if r.file == "export.json"]
-    assert "lists that are not read: users" in str(entry)
-
-
 def test_a_number_of_days_among_other_times_is_no_time(tmp_path: Path) -> None:
     source = files(tmp_path, sales__csv=column("timestamp", ["45717.5", *(r[2] for r in ROWS[1:])]))
     assert read_all(source, "sales")[1].column("reason").to_pylist() == ["unparsable_timestamp"]
