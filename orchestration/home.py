@@ -134,13 +134,14 @@ def _check_market(path: Path, settings: Settings) -> None:
             f"{path.parent} holds another market ({what}). Give this one its own folder with ASSAY_HOME=… "
             "or --home …, add it to this one with `assay sources add`, or remove the folder to start over."
         )
-    if not path.exists() or held != settings.remembered:
-        write_market(path, settings.remembered)
+    write_market(path, settings.remembered)
 
 
 def write_market(path: Path, market: dict[str, str | int]) -> None:
-    """Replace what a home remembers of its market; a reader sees the old or the new one."""
-    write_whole(path, json.dumps(market, indent=2) + "\n")
+    """What a home remembers of its market, unless it does already; a reader sees the old or the new one."""
+    content = json.dumps(market, indent=2) + "\n"
+    if not path.exists() or path.read_text() != content:
+        write_whole(path, content)
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:

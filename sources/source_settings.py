@@ -39,6 +39,8 @@ class SourceConfig(BaseModel, ABC):
     """Folder of a home that has this source alone, unless the user names one."""
     grows: ClassVar[tuple[str, ...]] = ()
     """Settings that may change without making it another market."""
+    watches: ClassVar[bool] = False
+    """Whether it reads the contracts that a user names (its options `contracts` and `start`)."""
 
     @property
     def options(self) -> dict[str, str | int]:

@@ -18,7 +18,7 @@ from orchestration.ingestion.configured import remove_rows
 from orchestration.remembered import MARKET_FILE
 from orchestration.resources import open_lake
 from orchestration.settings import SOURCES_FILE, load_settings
-from sources.configuration import EthereumConfig, parse_sources, sources_as_yaml
+from sources.configuration import KINDS, parse_sources, read_sources, sources_as_yaml
 
 if TYPE_CHECKING:
     from orchestration.settings import Settings
@@ -48,14 +48,7 @@ def add_source(
     config.open(home)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _alone(settings, on_wait) as current:
-        is_new = current.sources is None and not (home / MARKET_FILE).exists()
-        held = () if is_new else current.source_configs
-        if any(one.name == config.name for one in held):
-            raise HomeError(
-                f"expected a name that this home does not have, found {config.name!r} (it has "
-                f"{', '.join(one.name for one in held)})"
-            )
-        return _keep(home, (*held, config))
+        return _add(current, config)
 
 
 def remove_source(
@@ -114,33 +107,68 @@ def watch(
             or another one for the one it has.
     """
     home = settings.home_path
-    if not (home / MARKET_FILE).exists() or not _chains(settings):
-        if start is None:
-            raise HomeError(
-                f"{home} has no Ethereum source yet: give the first day or block to read with --start"
-            )
-        entry = {"name": "ethereum", "kind": "ethereum", "contracts": ",".join(contracts), "start": start}
-        add_source(settings, entry, on_wait)
-        return _chains(load_settings(home=home))[0].watched
-    _refuse_list_elsewhere(settings)
+    new = None
+    if start is not None:
+        kind = next(name for name, kind in KINDS.items() if kind.watches)
+        (new,) = parse_sources(
+            [{"name": kind, "kind": kind, "contracts": ",".join(contracts), "start": start}], "watch"
+        )
+        new.open(home)
+    elif not home.exists():
+        raise _no_start(home)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # What is there is asked under the lock: two that watch at once share the source that the first of them makes.
     with _alone(settings, on_wait) as current:
-        chains = _chains(current)
-        if len(chains) != 1:
+        _refuse_list_elsewhere(current)
+        held = [one for one in _held(current) if one.watches]
+        if not held:
+            if new is None:
+                raise _no_start(home)
+            _add(current, new)
+            return _watched(new)
+        if len(held) != 1:
             raise HomeError(
-                f"{home} has {len(chains)} Ethereum sources: change `contracts` of the one you mean in {SOURCES_FILE}"
+                f"{home} has {len(held)} sources that watch contracts: change `contracts` of the one you mean in "
+                f"{SOURCES_FILE}"
             )
-        held = chains[0]
-        if start not in (None, held.start):
-            raise HomeError(f"the source {held.name!r} of {home} starts at {held.start}, found {start}")
-        entry = held.model_dump(mode="json") | {"contracts": ",".join((*held.watched, *contracts))}
+        (one,) = held
+        if new is not None and new.options["start"] != one.options["start"]:
+            raise HomeError(
+                f"the source {one.name!r} of {home} starts at {one.options['start']}, found {start}"
+            )
+        entry = one.model_dump(mode="json") | {"contracts": ",".join((*_watched(one), *contracts))}
         (changed,) = parse_sources([entry], "watch")
-        _keep(home, [changed if one.name == held.name else one for one in current.source_configs])
-        assert isinstance(changed, EthereumConfig)
-        return changed.watched
+        _keep(home, [changed if other.name == one.name else other for other in current.source_configs])
+        return _watched(changed)
 
 
-def _chains(settings: Settings) -> list[EthereumConfig]:
-    return [one for one in settings.source_configs if isinstance(one, EthereumConfig)]
+def _no_start(home: Path) -> HomeError:
+    return HomeError(f"{home} has no Ethereum source yet: give the first day or block to read with --start")
+
+
+def _watched(config: SourceConfig) -> tuple[str, ...]:
+    return tuple(str(config.options["contracts"]).split(","))
+
+
+def _held(current: Settings) -> tuple[SourceConfig, ...]:
+    """The sources of a home, which has none before it is made: then those of a list that is there already."""
+    home = current.home_path
+    if current.sources is not None or (home / MARKET_FILE).exists():
+        return current.source_configs
+    listed = home / SOURCES_FILE
+    return read_sources(listed) if listed.exists() else ()
+
+
+def _add(current: Settings, config: SourceConfig) -> Path:
+    held = _held(current)
+    # Of an addition that was killed before the home remembered its list, the rest is done again.
+    unfinished = config in held and not (current.home_path / MARKET_FILE).exists()
+    if not unfinished and any(one.name == config.name for one in held):
+        raise HomeError(
+            f"expected a name that this home does not have, found {config.name!r} (it has "
+            f"{', '.join(one.name for one in held)})"
+        )
+    return _keep(current.home_path, held if unfinished else (*held, config))
 
 
 @contextmanager
@@ -159,6 +187,10 @@ def _refuse_list_elsewhere(settings: Settings) -> None:
 
 
 def _keep(home: Path, configs: Sequence[SourceConfig]) -> Path:
+    """Replace the list, in one step.
+
+    A home that kept no list remembers its name after it is there: killed between the two, it is as it was before.
+    """
     path = home / SOURCES_FILE
     write_whole(path, sources_as_yaml(configs))
     write_market(home / MARKET_FILE, {"sources": SOURCES_FILE})

@@ -48,6 +48,7 @@ class EthereumConfig(SourceConfig):
         False  # a contract that is watched later has sales on days that were delivered
     )
     home: ClassVar[str] = ".assay-ethereum"
+    watches: ClassVar[bool] = True
     grows: ClassVar[tuple[str, ...]] = (
         "contracts",
         "urls_from",

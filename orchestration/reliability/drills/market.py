@@ -6,14 +6,13 @@ The concept: a fault changes nothing before its day, so the homes of all drills 
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock
 
-from orchestration.home import open_instance, prepare_home
+from orchestration.home import open_instance, prepare_home, write_market
 from orchestration.remembered import MARKET_FILE
 from orchestration.resources import open_lake
 from orchestration.settings import Settings
@@ -93,7 +92,7 @@ def scratch_home(market: Path, home: Path, seed: int, faults: str) -> Path:
     """A copy of the market of that seed that will meet `faults`, all of them on or after `FAULT_DAY`."""
     shutil.copytree(market, home)
     settings = drill_settings(home, days=FAULT_DAY, seed=seed, faults=faults)
-    (home / MARKET_FILE).write_text(json.dumps(settings.remembered, indent=2) + "\n")
+    write_market(home / MARKET_FILE, settings.remembered)
     # A home refuses a source with other data; this one had the same until now.
     with open_lake(settings).write("the market of the drill has a future of its own") as con:
         con.execute("delete from ops.sources")

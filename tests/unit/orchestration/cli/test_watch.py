@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,12 @@ def test_without_an_address_of_a_node_the_variable_is_named(
     monkeypatch.delenv("ASSAY_RPC_URLS")
     with pytest.raises(SourceError, match="environment variable ASSAY_RPC_URLS"):
         watch(load_settings(home=tmp_path / "home"), [ONE], "0")
+
+
+def test_two_that_watch_at_once_share_the_source_of_the_first(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    addresses = ["0x" + f"{i:040x}" for i in range(8)]
+    with ThreadPoolExecutor(len(addresses)) as pool:
+        list(pool.map(lambda one: watch(load_settings(home=home), [one], "0"), addresses))
+    (config,) = load_settings(home=home).source_configs
+    assert set(str(config.options["contracts"]).split(",")) == set(addresses)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -261,6 +263,45 @@ def test_adding_a_source_that_was_interrupted_can_be_repeated(
     add(home, "two", second)
     ingest(opened(home), TABLES)
     assert asked(home, "select delivered_by from raw.sales order by 1") == [("files",), ("two",)]
+
+
+def test_a_list_is_whole_after_a_kill_at_any_time_and_the_other_process_goes_on(
+    tmp_path: Path, folder: Callable[..., Path]
+) -> None:
+    directory, home = folder("one", row("apes", APES, 1, 1, 1.5, 1)), tmp_path / "home"
+    program = (
+        "import sys; from orchestration.ingestion.listed import add_source\n"
+        "from orchestration.settings import load_settings\n"
+        "for i in range(int(sys.argv[2])):\n"
+        " entry = {'name': f'{sys.argv[1]}{i}', 'kind': 'files', 'data_dir': sys.argv[4]}\n"
+        " add_source(load_settings(home=sys.argv[3]), entry); print(entry['name'], flush=True)\n"
+    )
+
+    def started(name: str, most: int) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", program, name, str(most), str(home), str(directory)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    with started("a", 100_000) as killed, started("b", 12) as other:
+        assert killed.stdout is not None
+        done = [killed.stdout.readline().strip() for _ in range(3)]
+        killed.kill()
+        done += killed.stdout.read().split()
+        assert other.wait(timeout=60) == 0
+    names = [config.name for config in load_settings(home=home).source_configs]
+    assert {f"b{i}" for i in range(12)} | set(done) <= set(names)
+    assert len(names) - 12 - len(done) in (0, 1), "what was added last may not have been printed"
+    add(home, "after", directory)
+    assert remove_source(load_settings(home=home), "a0")["sales"] == 0
+
+
+def test_a_list_that_is_there_before_the_home_is_kept(tmp_path: Path, folder: Callable[..., Path]) -> None:
+    directory, home = folder("one", row("apes", APES, 1, 1, 1.5, 1)), tmp_path / "home"
+    home.mkdir()
+    (home / "sources.yaml").write_text(f"sources: [{{name: mine, kind: files, data_dir: {directory}}}]")
+    add(home, "mine", directory)  # as after a kill between the list and the home's memory of it
+    (home / "market.json").unlink()
+    add(home, "two", directory)
+    assert [config.name for config in load_settings(home=home).source_configs] == ["mine", "two"]
 
 
 def test_a_folder_that_is_not_there_is_not_added(home: Path, tmp_path: Path) -> None:
