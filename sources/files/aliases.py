@@ -95,6 +95,8 @@ _MONEY: dict[str, tuple[str, ...]] = {
         "currency", "currency_symbol", "payment_token", "payment_token_symbol", "payment_symbol", "price_currency",
         "price_currency_symbol", "payment_token_name", "currency_name", "payment_currency", "sale_currency",
         "price_symbol", "price_unit", "coin", "ccy", "original_currency", "payment_token_token_symbol",
+        "currency_code", "trade_symbol", "trade_currency", "pay_token", "payment_method", "paid_with", "price_token",
+        "unit",
     ),
     "currency_address": (
         "currency_address", "currency_contract", "payment_token_address", "price_currency_contract",

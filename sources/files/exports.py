@@ -102,6 +102,20 @@ EXPORTS: tuple[Export, ...] = (
         {"price_raw": "payment_quantity", "price": "", "quantity": "quantity"},
     ),
     Export(
+        "NFTScan",
+        "sales",
+        ("trade_price", "trade_symbol", "send", "receive"),
+        # `from` and `to` are those of the transaction.
+        {
+            "price": "trade_price",
+            "currency_address": "trade_symbol_address",
+            "seller": "send",
+            "buyer": "receive",
+            "quantity": "amount",
+            "collection": "contract_name",
+        },
+    ),
+    Export(
         "NFT-70M",
         "sales",
         ("tx_timestamp", "token", "to_eth", "to_usd", "price"),

@@ -35,7 +35,7 @@ from sources.files.recognition import recognise
 from sources.files.refusals import Refusal, bad_file, broken_lines, refuse
 from sources.files.reports import FileReport
 from sources.files.row_sets import in_known_order, nothing, numbered, packed
-from sources.files.unstated_chain import with_chain
+from sources.files.unstated import with_chain, with_currency, without_rate
 from sources.validation import validate
 
 _PIECE_ROWS = 200_000
@@ -153,11 +153,13 @@ class DirectoryTables:
             plan, why = recognise(file, read.rows.column_names, read.repeated, self._own)
             if plan is None:
                 return FileReport(file.name, None, note=why)
-            unused = tuple(n for n in read.rows.column_names if n != ROW and n not in plan.used)
             plan, noted = with_chain(plan, read.rows)
+            plan, rate = without_rate(plan, read.rows)
+            plan, paid = with_currency(plan, read.rows, file.name)
+            unused = tuple(n for n in read.rows.column_names if n != ROW and n not in plan.used)
             stated = plan
             plan, read = long_rows(plan, read)
-            notes = (*noted, *self._judge(file, plan, read, parts))
+            notes = (*noted, *rate, *paid, *self._judge(file, plan, read, parts))
         except (UnreadableFileError, MissingColumnError) as error:
             return self._unusable(file, plan, error, parts)
         return FileReport(

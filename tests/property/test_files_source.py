@@ -106,6 +106,7 @@ def _json(rng: random.Random, rows: int) -> bytes:
         4: {"columns": names, "data": [list(item.values()) for item in items]},
         5: [{"sales": items, "next": None}] * 2,
         6: {"data": {"edges": [{"node": item} for item in items]}},
+        7: {"data": {"sales": items[::2], "transfers": items[1::2]}, "asks": items[::3], "pairs": [[1, 2]]},
     }
     return json.dumps(documents.get(shape, {"sales": items} if rng.random() < 0.5 else items)).encode()
 

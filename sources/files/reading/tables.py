@@ -20,6 +20,8 @@ ROW = "_row_of_file"
 PART = "_part_of_row"
 """Position, from 1, of a fact within a row that holds several."""
 
+_EXACT_FLOAT32 = 2**24
+
 Broken = tuple[tuple[int, str, str, str], ...]
 """Lines that are no rows: (row number, reason, what was expected, the text found)."""
 
@@ -97,6 +99,11 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_date64(kind):
         return column.cast(pa.date32())
     if pa.types.is_float32(kind):
+        if pc.any(pc.greater_equal(pc.abs(column), _EXACT_FLOAT32), min_count=0).as_py():
+            # As rounded numbers, so that none is taken for an id: which one it was is lost.
+            return _query(
+                column, f"case when abs(x) < {_EXACT_FLOAT32} then x::varchar else printf('%.8e', x) end"
+            )
         # By its shortest decimal: 1.1 as a 32-bit float is 1.1, not 1.10000002.
         return column.cast(pa.string()).cast(pa.float64())
     return column

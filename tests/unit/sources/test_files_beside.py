@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from sources.contract import RAW_TABLES
@@ -123,6 +124,57 @@ def test_a_rate_that_is_none_in_dollars_or_ambiguous_is_refused(tmp_path: Path, 
     source = files(tmp_path, sales__csv=f"{HEADER}\n{line(1)}\n", rates__csv=text)
     rows, rejected = read_all(source, "exchange_rates")
     assert (rows.num_rows, rejected.num_rows) == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["trade_symbol", "howItWasPaid"])
+def test_a_column_of_currencies_counts_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    lines = [line(i) + f",{word}" for i, word in enumerate(["USDC", "weth", "APE", "", "DOUBLOON"], 1)]
+    header = HEADER.replace("price_eth", "price") + f",{name}"
+    source = files(tmp_path, sales__csv="\n".join([header, *lines, *(line(i) + ",ETH" for i in range(6, 9))]))
+    rows, rejected = read_all(source, "sales")
+    found = [r["currency"] for r in rows.to_pylist()]
+    assert found == ["USDC", "WETH", "APE", "ETH", "ETH", "ETH"]
+    assert sorted(rejected.column("reason").to_pylist()) == ["null_key", "unknown_currency"]
+
+
+def test_two_columns_of_currencies_that_differ_are_refused_and_other_words_are_none(tmp_path: Path) -> None:
+    header = HEADER.replace("price_eth", "price")
+    source = files(
+        tmp_path,
+        sales__csv=f"{header},label,fiat,note\n{line(1)},Polygon,USD,x\n",
+        sales_2__csv=f"{header},first,second\n{line(2)},USDC,WETH\n",
+    )
+    rows, rejected = read_all(source, "sales")
+    assert rows.column("currency").to_pylist() == ["ETH"], "a chain and a second price are no currency"
+    assert rejected.column("reason").to_pylist() == ["missing_column"]
+
+
+def test_a_rate_that_is_called_as_a_price_is_none(tmp_path: Path) -> None:
+    header = HEADER.replace("price_eth", "price") + ",price_usd,eth_price"
+    text = "\n".join(
+        [header, *(line(i, price_eth=f"{i}.5") + f",{1850 * (i + 0.5)},1850" for i in range(1, 4))]
+    )
+    (tmp_path / "sales.csv").write_text(text.replace("price_eth", "price"))
+    source = files(tmp_path)
+    assert read_all(source, "sales")[0].column("price_native").to_pylist() == [1.5, 2.5, 3.5]
+    assert any("eth_price is a rate" in one for one in source.left_out())
+
+
+def test_a_number_of_32_bits_that_lost_digits_is_no_id(tmp_path: Path) -> None:
+    table = {name: [str(sale(i).get(name, "")) for i in (1, 2)] for name in HEADER.split(",")}
+    ids = pa.array([7.0, 16777217.0], pa.float32())
+    rows, rejected = read_all(files(tmp_path, sales__parquet=pa.table(table | {"token_id": ids})), "sales")
+    assert rows.column("token_id").to_pylist() == ["7"]
+    assert rejected.column("reason").to_pylist() == ["inexact_token"]
+
+
+def test_parties_of_nftscan_are_those_of_the_sale(tmp_path: Path) -> None:
+    row = sale(1, **{"from": "0x" + "1" * 40, "to": "0x" + "2" * 40, "send": CATS, "receive": DOGS})
+    row |= {"trade_price": 5, "trade_symbol": "USDC", "price_eth": None}
+    (one,) = read_all(files(tmp_path, n__json=json.dumps({"data": {"content": [row]}})), "sales")[
+        0
+    ].to_pylist()
+    assert (one["seller"], one["buyer"], one["price_native"], one["currency"]) == (CATS, DOGS, 5.0, "USDC")
 
 
 def test_blanks_before_a_quote_within_a_field_stay(tmp_path: Path) -> None:
