@@ -59,11 +59,8 @@ def judge(
         rules: Rules in the order in which they count.
         now: Instant (UTC, naive) after which an event is in the future.
     """
-    con = connect()
-    try:
+    with connect() as con:
         return _Judge(con, contract, candidate, originals, rules, now).run()
-    finally:
-        con.close()
 
 
 @dataclass

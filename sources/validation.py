@@ -106,8 +106,7 @@ def validate(
     known = judged.values.column("known_at")
     bad = candidate.append_column("_broken", judged.broken)
     bad = bad.append_column("_known_at", known.cast(TIMESTAMP)).filter(wrong)
-    con = connect()
-    try:
+    with connect() as con:
         con.register("bad", bad)
         found = " ".join(
             f"when {number} then {quote_name(given.get(rule.column, rule.column))}::varchar"
@@ -128,8 +127,6 @@ def validate(
             from bad""",
             {"now": now, "undated": undated_known_at},
         ).to_arrow_table()
-    finally:
-        con.close()
     return SourceBatch(good, _quarantined(table, refused, rules))
 
 
@@ -173,8 +170,7 @@ def _quarantined(table: str, bad: pa.Table, rules: list[Rule]) -> pa.Table:
 def quarantine(table: str, **columns: pa.Array | pa.ChunkedArray) -> pa.Table:
     """Quarantine rows from their columns (all of the contract but table_name, status and the id)."""
     rows = pa.table(columns)
-    con = connect()
-    try:
+    with connect() as con:
         con.register("rows", rows)
         return (
             con.execute(
@@ -187,5 +183,3 @@ def quarantine(table: str, **columns: pa.Array | pa.ChunkedArray) -> pa.Table:
             .to_arrow_table()
             .cast(QUARANTINE.schema)
         )
-    finally:
-        con.close()

@@ -147,8 +147,7 @@ def candidates_of(
         if name not in extras:
             extras[f"_given_{column}"] = quote_name(name)
             originals[column] = f"_given_{column}"
-    con = connect()
-    try:
+    with connect() as con:
         clean = words(con, {r: rows.column(n) for r, n in plan.columns.items() if r in _CLEANED})
         for role, column in clean.items():
             rows = rows.append_column(f"_w_{role}", column)
@@ -160,8 +159,6 @@ def candidates_of(
         origin = f"{quote(file + ':')} || {quote_name(ROW)}{part} as _source_row"
         selected = ", ".join(f"{sql} as {quote_name(name)}" for name, sql in made.items())
         computed = con.execute(f"select {selected} from (select *, {origin} from src)").to_arrow_table()
-    finally:
-        con.close()
     read = pa.table(
         {
             name: computed.column(name) if name in made else rows.column(kept[sql])

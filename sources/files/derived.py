@@ -22,8 +22,7 @@ _NO_FILE = -1
 def hidden_traits(column: str, sales: pa.Table, rows: pa.Table, file: str) -> pa.Table:
     """The trait that a sales file has of each token, once per token and value."""
     asset = ["chain", "collection", "contract", "token_id", "_label", "_chain_given"]
-    con = connect()
-    try:
+    with connect() as con:
         con.register("sales", sales.select([*asset, "known_at", "source", "source_row"]))
         con.register("file", rows)
         traits = con.execute(
@@ -37,8 +36,6 @@ def hidden_traits(column: str, sales: pa.Table, rows: pa.Table, file: str) -> pa
             order by min(f."{ROW}")""",
             {"name": column, "file": file},
         ).to_arrow_table()
-    finally:
-        con.close()
     names = [*raw_table("token_traits").names, *KEPT["token_traits"], "_file"]
     return packed(numbered(traits, _NO_FILE).select(names))
 
@@ -71,8 +68,7 @@ def date_undated(rows: dict[str, pa.Table], now: datetime) -> None:
 
 def with_derived(rows: dict[str, pa.Table], names: dict[str, str]) -> pa.Table:
     """Collections from their own file, and every other one that is seen in any table."""
-    con = connect()
-    try:
+    with connect() as con:
         con.register("declared", rows["collections"].select(["collection"]))
         con.register(
             "names",
@@ -97,8 +93,6 @@ def with_derived(rows: dict[str, pa.Table], names: dict[str, str]) -> pa.Table:
             where s.collection not in (select collection from declared)
             group by chain, s.collection order by s.collection"""
         ).to_arrow_table()
-    finally:
-        con.close()
     derived = derived.cast(raw_table("collections").schema)
     kept = plain(rows["collections"].select(list(raw_table("collections").names)), "collections")
     return pa.concat_tables([kept, derived])

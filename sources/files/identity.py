@@ -53,8 +53,7 @@ def identify(tables: dict[str, pa.Table], own_contracts: tuple[SharedContract, .
         tables: Typed rows by table, with `_label` and `_chain_given` beside.
         own_contracts: Shared contracts that a user adds.
     """
-    con = connect()
-    try:
+    with connect() as con:
         con.register("shared", shared_contracts_table((*own_contracts, *SHARED_CONTRACTS)))
         con.register("wrappers", wrappers_table())
         union, codes = [], {}
@@ -73,8 +72,6 @@ def identify(tables: dict[str, pa.Table], own_contracts: tuple[SharedContract, .
         for name, rows in tables.items():
             kept[name], refused[name] = _apply(con, name, rows, codes[name])
         names = dict(con.execute("select key, label from named where label is not null").fetchall())
-    finally:
-        con.close()
     return Identified(kept, refused, names)
 
 

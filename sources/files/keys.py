@@ -29,8 +29,7 @@ def with_keys(table: str, rows: pa.Table) -> pa.Table:
         rows: Typed rows with `_has_tx`, `_has_log` and `_has_sub`, collections filled in.
     """
     same = ", ".join(_SAME[table])
-    con = connect()
-    try:
+    with connect() as con:
         needed = {
             "chain",
             "tx_hash",
@@ -76,8 +75,6 @@ def with_keys(table: str, rows: pa.Table) -> pa.Table:
             from r left join counted using (n) left join nameless using (n) order by r.n
             """
         ).to_arrow_table()
-    finally:
-        con.close()
     for column in ("tx_hash", "log_index", "sub_index"):
         where = rows.schema.get_field_index(column)
         rows = rows.set_column(

@@ -57,8 +57,7 @@ def money_of(plan: Plan, rows: pa.Table, *, chain: str, default_currency: str) -
         chain: Chain of rows that do not say theirs.
         default_currency: Currency of prices in a file that has no word on it, on a chain whose coin it is.
     """
-    con = connect()
-    try:
+    with connect() as con:
         con.register("src", rows)
         spelling = ", ".join(f"{quote(k)}: {quote(v)}" for k, v in SYMBOL_BY_SPELLING.items())
         decimals = ", ".join(f"{quote(k)}: {v}" for k, v in DECIMALS.items())
@@ -89,8 +88,6 @@ def money_of(plan: Plan, rows: pa.Table, *, chain: str, default_currency: str) -
         read = con.execute(
             f"select {scaled} as price, paid_in as currency, try_cast(in_usd as double) as usd from priced order by n"
         ).to_arrow_table()
-    finally:
-        con.close()
     if mark == ",":
         notes.append("decimal commas")
     delivered = plan.columns.get("price") or plan.columns.get("price_raw") or plan.summed[0]
@@ -107,8 +104,7 @@ def rates_of(rates: pa.ChunkedArray) -> pa.ChunkedArray:
     """Rates to the dollar: texts such as `$3,000.00` as a number each, others as they are; so is another currency's."""
     if not is_text(rates.type):
         return rates
-    con = connect()
-    try:
+    with connect() as con:
         con.register("src", pa.table({"given": rates}))
         con.execute(
             f"create temp table words as {cleaned('src', {'rate': 'given'}, beside='row_number() over () as n')}"
@@ -117,8 +113,6 @@ def rates_of(rates: pa.ChunkedArray) -> pa.ChunkedArray:
         dollars = ", ".join(quote(k) for k, v in SYMBOL_BY_SPELLING.items() if v in ("USD", "USDC", "USDT"))
         read = f"case when coalesce(upper({unit}) in ({dollars}), true) then {number} else rate end"
         return con.execute(f"select {read} as rate from words order by n").to_arrow_table().column("rate")
-    finally:
-        con.close()
 
 
 def _is_text(plan: Plan, rows: pa.Table, role: str) -> bool:

@@ -65,8 +65,7 @@ def check_prices(
 
 
 def _ask(rows: pa.Table, rates: pa.Table, query: str, *, rated: bool = False) -> pa.ChunkedArray:
-    con = connect()
-    try:
+    with connect() as con:
         wanted = ("chain", "collection", "event_time", "price_native", "currency", "currency_address", "_usd")
         con.register("rows", rows.select([c for c in wanted if c in rows.column_names]))
         con.register("rates", rates)
@@ -74,8 +73,6 @@ def _ask(rows: pa.Table, rates: pa.Table, query: str, *, rated: bool = False) ->
         if rated:
             con.execute(_RATED)
         return con.execute(query).to_arrow_table().column("wrong")
-    finally:
-        con.close()
 
 
 _DECIMALS = "map {" + ", ".join(f"{quote(k)}: {v}" for k, v in DECIMALS.items()) + "}"

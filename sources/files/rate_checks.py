@@ -58,16 +58,13 @@ def with_distinct_symbols(rates: pa.Table) -> tuple[pa.Table, pa.Table]:
     expected = "one asset for a symbol, known by its contract"
     rates = rates.set_column(rates.schema.get_field_index("symbol"), "symbol", renamed)
     kept, refused = refuse("exchange_rates", rates, unclear, Refusal("ambiguous_rate", "symbol", expected))
-    con = connect()
-    try:
+    with connect() as con:
         con.register("kept", kept)
         twice = con.execute(
             f"""select max(rate) over same > {_TWO_RATES} * min(rate) over same as wrong
             from (select *, row_number() over () as n from kept)
             window same as (partition by symbol, quote, granularity, event_time) order by n"""
         ).to_arrow_table()
-    finally:
-        con.close()
     kept, more = refuse(
         "exchange_rates",
         kept,
@@ -79,8 +76,7 @@ def with_distinct_symbols(rates: pa.Table) -> tuple[pa.Table, pa.Table]:
 
 def _assets(rates: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     """The symbol of each row as it is to be, and whether its asset is not certain."""
-    con = connect()
-    try:
+    with connect() as con:
         con.register("rates", rates)
         con.execute(
             "create temp table r as select symbol, lower(trim(_rate_chain)) as chain,"
@@ -118,8 +114,6 @@ def _assets(rates: pa.Table) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
             from r left join judged j on r.symbol = j.symbol and r.chain is not distinct from j.chain
                 and r.contract is not distinct from j.contract order by r.n"""
         ).to_arrow_table()
-    finally:
-        con.close()
     return read.column("symbol"), read.column("unclear")
 
 
@@ -128,8 +122,7 @@ def named_by_rates(rows: pa.Table, rates: pa.Table) -> pa.Table:
     column = rows.column("currency").cast(pa.string())
     if not pc.any(pc.starts_with(pc.fill_null(column, ""), "0X"), min_count=0).as_py():
         return rows
-    con = connect()
-    try:
+    with connect() as con:
         con.register("rates", rates.select(["symbol", "_rate_contract", "_rate_chain"]))
         con.register("rows", pa.table({"chain": rows.column("chain").cast(pa.string()), "currency": column}))
         con.execute("create temp table numbered as select *, row_number() over () as n from rows")
@@ -142,8 +135,6 @@ def named_by_rates(rows: pa.Table, rates: pa.Table) -> pa.Table:
             select coalesce(named.symbol, r.currency) as currency
             from numbered as r left join named on r.currency = named.address and r.chain = named.chain order by r.n"""
         ).to_arrow_table()
-    finally:
-        con.close()
     at = rows.schema.get_field_index("currency")
     return rows.set_column(at, "currency", known.column("currency").cast(pa.string()).dictionary_encode())
 

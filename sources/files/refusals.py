@@ -55,13 +55,10 @@ def refuse(
         return rows, QUARANTINE.schema.empty_table().append_column("_file", pa.array([], pa.int32()))
     bad = rows.filter(mask)
     stated = (found if found is not None else rows.column(why.column)).filter(mask)
-    con = connect()
-    try:
+    with connect() as con:
         con.register("bad", bad)
         names = ", ".join(f"{quote_name(n)} := {quote_name(n)}" for n in raw_table(table).names)
         payload = con.execute(f"select to_json(struct_pack({names}))::varchar as p from bad").to_arrow_table()
-    finally:
-        con.close()
     n = bad.num_rows
     refused = quarantine(
         table,

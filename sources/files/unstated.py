@@ -79,15 +79,12 @@ def without_rate(plan: Plan, rows: pa.Table) -> tuple[Plan, tuple[str, ...]]:
     rate, usd, price = plan.columns.get("price"), plan.columns.get("usd"), names.get("price")
     if rate is None or usd is None or price is None or not plain_name(rate).endswith("_price"):
         return plan, ()
-    con = connect()
-    try:
+    with connect() as con:
         con.register("src", rows.slice(0, _LOOKED_AT))
         r, u, p = (f"try_cast({quote_name(n)} as double)" for n in (rate, usd, price))
         near = con.execute(
             f"select median(abs({r} * {p} / {u} - 1)) < {_NEAR} from src where {u} > 0 and {p} > 0"
         ).fetchone()
-    finally:
-        con.close()
     if not (near and near[0]):
         return plan, ()
     note = f"{rate} is a rate: {price} times it is {usd}"

@@ -52,8 +52,7 @@ def read_document(path: Path) -> dict[str, FileRows]:
     if content is None:
         with unpack(path) as stream:
             content = bytes(stream.read())
-    con = connect()
-    try:
+    with connect() as con:
         broken = _load(con, content.decode("utf-8-sig", "replace"), path.name)
         by_line, where, others = _rows(con, path.name)
         beside = [other for other in others if other.of_objects]
@@ -65,8 +64,6 @@ def read_document(path: Path) -> dict[str, FileRows]:
             _find(con, other.path)
             read[_key(other.path)] = _numbered(con, False, (), ())
         return read
-    finally:
-        con.close()
 
 
 def _numbered(

@@ -129,9 +129,6 @@ def _as_json(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _query(column: pa.ChunkedArray, sql: str) -> pa.ChunkedArray:
-    con = connect()
-    try:
+    with connect() as con:
         con.register("t", pa.table({"x": column}))
         return con.execute(f"select {sql} as x from t").to_arrow_table().column("x").cast(pa.string())
-    finally:
-        con.close()
