@@ -114,17 +114,11 @@ _MONEY: dict[str, tuple[str, ...]] = {
 _TRAITS: dict[str, tuple[str, ...]] = {
     **_ASSET,
     "trait_type": (
-        "trait_type",
-        "trait",
-        "attribute",
-        "trait_name",
-        "attribute_name",
-        "trait_key",
-        "attribute_type",
+        "trait_type", "trait", "attribute", "trait_name", "attribute_name", "trait_key", "attribute_type",
     ),
     "trait_value": ("trait_value", "value", "attribute_value"),
     "known_at": ("known_at",),
-}
+}  # fmt: skip
 _FROM = ("from_address", "from", "seller", "from_account", "sender", "seller_address", "nft_from")
 _TO = ("to_address", "to", "buyer", "to_account", "receiver", "recipient", "buyer_address", "nft_to")
 
@@ -281,9 +275,12 @@ _PRICE_IN = re.compile(
 _SCALED_IN = re.compile(rf"(?:(?:sale_|total_)?(?:price|amount|value)_(?:in_)?)?({'|'.join(BASE_UNITS)})")
 
 
+_SIGNS = {"$": "usd", "€": "eur", "Ξ": "eth"}
+
+
 def plain_name(name: str) -> str:
     """A column's name in lower case, its words joined by "_": `tokenId`, `Token ID` and `token.id` are `token_id`."""
-    words = name.strip()
+    words = re.sub("[$€Ξ]", lambda sign: f" {_SIGNS[sign[0]]} ", name).strip()
     if words != words.upper():
         words = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words))
     return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")

@@ -15,7 +15,7 @@ import pyarrow as pa
 from sources.chains import CHAIN_BY_SPELLING, COIN_OF
 from sources.currencies import DECIMALS, MAX_PRICE, SYMBOL_BY_SPELLING
 from sources.files.plan import Plan
-from sources.values import cleaned, connect, is_text, quote, quote_name
+from sources.values import ZERO_ADDRESS, cleaned, connect, is_text, quote, quote_name
 
 _PLAIN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _GROUPED = r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?"
@@ -26,6 +26,8 @@ _SURELY_POINT = (
     r"[+-]?([0-9]{1,3}(,[0-9]{3})+\.[0-9]+|[0-9]{1,3}(,[0-9]{3}){2,}"
     r"|[0-9]*\.([0-9]{1,2}|[0-9]{4,})|0\.[0-9]+)"
 )
+_NO_CONTRACT = (ZERO_ADDRESS, "0x" + "e" * 40, "native")
+"""Addresses that stand for a chain's own coin, whatever it is."""
 _PARTS = "([^0-9+.,(-]*)([+-]?[0-9.,][0-9.,''’_ \u00a0\u202f]*(?:[eE][+-]?[0-9]+)?) *([^0-9(]*)(?:\\(.*\\))?"
 
 
@@ -181,7 +183,10 @@ def _currency(plan: Plan, unit: str, chain: str, default_currency: str) -> str:
     stated = [c for c in ("currency", "currency_address") if c in plan.columns]
     if stated:
         # A currency that only has an address is the chain's own coin where it has none.
-        return f"coalesce({', '.join([unit, *stated, *([coin] if stated == ['currency_address'] else [])])})"
+        paid = f"coalesce({', '.join([unit, *stated, *([coin] if stated == ['currency_address'] else [])])})"
+        return (
+            f"case when lower({paid}) in ({', '.join(map(quote, _NO_CONTRACT))}) then {coin} else {paid} end"
+        )
     # Without a word on it a price is in ether where ether is the coin; on Polygon and its like it may be in either.
     own_coin = f"case when list_contains(['MATIC', 'BNB', 'AVAX'], {coin}) then null else {coin} end"
     return f"coalesce({unit}, case when {where} = {quote(chain)} then {quote(default_currency)} else {own_coin} end)"

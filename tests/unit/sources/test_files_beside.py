@@ -137,6 +137,22 @@ def test_a_column_of_currencies_counts_whatever_it_is_called(tmp_path: Path, nam
     assert sorted(rejected.column("reason").to_pylist()) == ["null_key", "unknown_currency"]
 
 
+@pytest.mark.parametrize("column", ["currency_address", "payment_token"])
+def test_an_address_for_no_contract_is_the_coin_of_the_chain(tmp_path: Path, column: str) -> None:
+    zero, e = "0x" + "0" * 40, "0xEeeeeEeeeEeEeeEeEeEeeEEEeeeeEeeeeeeeEEeE"
+    chains = {"polygon": "MATIC", "bsc": "BNB", "avalanche": "AVAX", "base": "ETH", "ethereum": "ETH"}
+    header = HEADER.replace("price_eth", "price") + f",chain,{column}"
+    lines = [line(i) + f",{chain},{(zero, e)[i % 2]}" for i, chain in enumerate(chains, 1)]
+    rows, _ = read_all(files(tmp_path, sales__csv="\n".join([header, *lines])), "sales")
+    assert rows.column("currency").to_pylist() == list(chains.values())
+
+
+@pytest.mark.parametrize(("name", "currency"), [("Price ($)", "USD"), ("price Ξ", "ETH"), ("$_price", "USD")])
+def test_a_sign_in_the_name_of_a_price_is_its_currency(tmp_path: Path, name: str, currency: str) -> None:
+    source = files(tmp_path, sales__csv=f"{HEADER.replace('price_eth', name)}\n{line(1)}\n")
+    assert read_all(source, "sales")[0].column("currency").to_pylist() == [currency]
+
+
 def test_two_columns_of_currencies_that_differ_are_refused_and_other_words_are_none(tmp_path: Path) -> None:
     header = HEADER.replace("price_eth", "price")
     source = files(
