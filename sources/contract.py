@@ -116,6 +116,15 @@ _ORIGIN = (
     _text("source", "Name of the source", required=True),
     _text("source_row", "Names the row in its source, e.g. sales.parquet:123", required=True),
 )
+_GAS = (
+    _whole("gas_used", "Gas that the whole transaction used, in units of gas"),
+    _whole("gas_price_wei", "Price of a unit of gas in base units of the chain's own coin"),
+    _number(
+        "gas_native",
+        "Cost of the whole transaction's gas, in the chain's own coin; counts where one of those is missing",
+    ),
+    _text("gas_payer", "Address that sent the transaction and paid its gas"),
+)
 _KNOWN = _timestamp("known_at", "When we learnt it", required=True)
 
 SALES = RawTable(
@@ -146,6 +155,8 @@ SALES = RawTable(
         _text("seller", "Address that gave the token"),
         _number("fee_native", "Part of the price that the venue got"),
         _number("royalty_native", "Part of the price that the creator got"),
+        _number("buyer_fee_native", "What the buyer paid beside the price, in the currency"),
+        *_GAS,
         *_FINALITY,
         *_ORIGIN,
     ),
@@ -163,6 +174,7 @@ TRANSFERS = RawTable(
         _text("from_address", "Previous owner"),
         _text("to_address", "New owner"),
         _whole("quantity", "Number of units moved (1 for ERC-721)"),
+        *_GAS,
         *_FINALITY,
         *_ORIGIN,
     ),

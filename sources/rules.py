@@ -44,12 +44,22 @@ SQL_TYPES = {
     pa.bool_(): "boolean",
     pa.timestamp("us"): "timestamp",
 }
-_ADDRESSES = ("contract", "buyer", "seller", "from_address", "to_address", "currency_address")
+_ADDRESSES = ("contract", "buyer", "seller", "from_address", "to_address", "currency_address", "gas_payer")
 _NAMES = ("collection", "marketplace", "order_id", "maker", "granularity", "quote", "name")
 _HASHES = ("tx_hash", "block_hash")
 _CLEANED = (*_ADDRESSES, *_HASHES, *_NAMES, "chain", "token_id", "currency", "symbol")
-_PRICES = ("price_native", "rate", "fee_native", "royalty_native")
-_COUNTS = ("quantity", "n_in_tx", "decimals", "log_index", "sub_index", "supply", "time_uncertainty_s")
+_PRICES = ("price_native", "rate", "fee_native", "royalty_native", "buyer_fee_native", "gas_native")
+_COUNTS = (
+    "quantity",
+    "n_in_tx",
+    "decimals",
+    "log_index",
+    "sub_index",
+    "supply",
+    "time_uncertainty_s",
+    "gas_used",
+    "gas_price_wei",
+)
 
 
 @dataclass(frozen=True)

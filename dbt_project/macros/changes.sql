@@ -202,6 +202,11 @@
         inner join {{ db }}.ops.dirty_collections as dirty
             on moves.collection = dirty.collection and moves.event_time > dirty.from_known_at
         where moves.is_airdrop
+        union
+        select moves.collection, moves.token_id
+        from {{ db }}.intermediate.int_moves as moves
+        inner join changed_rates as rates on moves.event_time >= rates.known_at
+        where moves.is_airdrop and {{ is_eth("rates.symbol") }}
         {%- endif %}
     ),
 
@@ -211,21 +216,56 @@
         where
             contract in (select address from {{ db }}.staging.custody_contracts where wraps is not null)
             or contract in (select wraps from {{ db }}.staging.custody_contracts)
+    ),
+
+    twins as (
+        select distinct
+            contracts.collection,
+            contracts.token_id,
+            other.collection as other_collection
+        from contracts
+        inner join {{ db }}.staging.custody_contracts as custody
+            on contracts.chain = custody.chain and contracts.contract in (custody.address, custody.wraps)
+        inner join contracts as other
+            on
+                other.chain = custody.chain
+                and other.contract in (custody.address, custody.wraps)
+                and other.token_id = contracts.token_id
+        where custody.wraps is not null
+    ),
+
+    moved_or_twin as (
+        select collection, token_id from moved
+        union
+        select twins.other_collection, token_id from moved inner join twins using (collection, token_id)
+    ),
+
+    -- the gas of a transaction is split by price over all that moved in it
+    in_transactions as (
+        select chain, tx_hash, collection, token_id, {{ has_gas() }} as has_gas from {{ source("raw", "sales") }}
+        union all
+        select chain, tx_hash, collection, token_id, {{ has_gas() }} as has_gas from {{ source("raw", "transfers") }}
+    ),
+
+    with_gas as (
+        select distinct chain, tx_hash from in_transactions
+        where has_gas
+    ),
+
+    beside as (
+        select distinct other.collection, other.token_id
+        from moved_or_twin
+        inner join in_transactions as own using (collection, token_id)
+        inner join with_gas on own.chain = with_gas.chain and own.tx_hash = with_gas.tx_hash
+        inner join in_transactions as other on own.chain = other.chain and own.tx_hash = other.tx_hash
+        where not starts_with(own.tx_hash, 'row:')
     )
 
-    select collection, token_id from moved
+    select collection, token_id from moved_or_twin
     union
-    select twins.collection, twins.token_id
-    from moved
-    inner join contracts using (collection, token_id)
-    inner join {{ db }}.staging.custody_contracts as custody
-        on contracts.chain = custody.chain and contracts.contract in (custody.address, custody.wraps)
-    inner join contracts as twins
-        on
-            twins.chain = custody.chain
-            and twins.contract in (custody.address, custody.wraps)
-            and twins.token_id = contracts.token_id
-    where custody.wraps is not null;
+    select collection, token_id from beside
+    union
+    select twins.other_collection, token_id from beside inner join twins using (collection, token_id);
 {% endmacro %}
 
 

@@ -26,7 +26,8 @@
 {#
     The part of a whole amount that belongs to units `after` (excluded) to `until` (included) of `units`.
 
-    The parts of all units add up to the amount, whatever the rounding.
+    The parts of all units add up to the amount, whatever the rounding. Both quotients are rounded towards zero, also
+    those of a negative amount.
 #}
 {% macro share_of(amount, after, until, units) -%}
     case
@@ -36,6 +37,30 @@
             - ({{ amount }})::hugeint * ({{ after }})::hugeint // ({{ units }})::hugeint
         )::decimal(38, 0))
     end
+{%- endmacro %}
+
+
+{#
+    The gas of a row's transaction in wei of ether, as a whole number; null where it is not known, and on chains whose
+    coin is not ether (the variable `ether_chains` has those where it is).
+#}
+{% macro gas_wei(alias) -%}
+    case
+        when
+            {{ alias }}.chain in (
+                {%- for name in var("ether_chains") %}'{{ name }}'{{ ", " if not loop.last }}{% endfor -%}
+            )
+            then coalesce(
+                try(({{ alias }}.gas_used::hugeint * {{ alias }}.gas_price_wei::hugeint)::decimal(38, 0)),
+                {{ to_wei(alias ~ ".gas_native") }}
+            )
+    end
+{%- endmacro %}
+
+
+{# Whether a raw row says anything about the gas of its transaction. #}
+{% macro has_gas() -%}
+    (gas_native is not null or gas_used is not null)
 {%- endmacro %}
 
 

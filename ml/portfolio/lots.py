@@ -59,7 +59,7 @@ class Disposed:
         kind: sold, sent, burned, unseen.
         proceeds_wei: What the owner got for all units after fees; None where nothing is known.
         proceeds_usd: The same in US dollars then.
-        fees_wei: Fees and royalties between price and proceeds; None when unknown.
+        fees_wei: Fees, royalties and gas between price and proceeds; None when unknown.
         reason: Why there are no proceeds.
         tx_hash: Transaction that gave them away.
     """
@@ -116,7 +116,7 @@ class OpenLot:
             # The cost of the units that stay is cut as the marts cut it, so that parts add up.
             gone = self.lot.quantity - self.held
             total = self.lot.cost_wei or 0
-            wei = total * (gone + units) // self.lot.quantity - total * gone // self.lot.quantity
+            wei = share(total, gone, gone + units, self.lot.quantity)
             self.cost_wei -= wei
         usd = None
         if self.cost_usd is not None:
@@ -124,6 +124,16 @@ class OpenLot:
             self.cost_usd -= usd
         self.held -= units
         return wei, usd
+
+
+def share(amount: int, after: int, until: int, units: int) -> int:
+    """The part of an amount that belongs to units `after` (excluded) to `until`, as `share_of` of the marts cuts it.
+
+    The parts of all units add up to the amount; also of a negative one (gas above the price).
+    """
+    if amount < 0:
+        return -share(-amount, after, until, units)
+    return amount * until // units - amount * after // units
 
 
 def match_lots(
@@ -184,12 +194,12 @@ def _pool(lots: list[OpenLot]) -> None:
     why = next((lot.lot.reason for lot in lots if lot.cost_wei is None), None)
     before = 0
     for lot in lots:
-        share = wei * (before + lot.held) // units - wei * before // units if known else None
+        cost = share(wei, before, before + lot.held, units) if known else None
         before += lot.held
-        lot.cost_wei, lot.cost_usd = share, usd * lot.held / units if in_usd else None
+        lot.cost_wei, lot.cost_usd = cost, usd * lot.held / units if in_usd else None
         basis = lot.lot.basis if known else Basis.UNKNOWN
         lot.lot = replace(
-            lot.lot, quantity=lot.held, cost_wei=share, cost_usd=lot.cost_usd, basis=basis, reason=why
+            lot.lot, quantity=lot.held, cost_wei=cost, cost_usd=lot.cost_usd, basis=basis, reason=why
         )
 
 
@@ -197,9 +207,7 @@ def _match(lot: OpenLot, event: Disposed, given: int, units: int) -> Matched:
     cost_wei, cost_usd = lot.take(units)
 
     def part(amount: int | None) -> int | None:
-        if amount is None:
-            return None
-        return amount * (given + units) // event.quantity - amount * given // event.quantity
+        return None if amount is None else share(amount, given, given + units, event.quantity)
 
     usd = None if event.proceeds_usd is None else event.proceeds_usd * units / event.quantity
     return Matched(

@@ -218,7 +218,7 @@ REALIZED_GAINS = Table(
         is_long_term boolean Held for more than 365 days
         cost_wei decimal(38,0) Cost of these units, wei; null when unknown
         proceeds_wei decimal(38,0) Proceeds of these units after fees, wei; null when not sold
-        fees_wei decimal(38,0) Fees and royalties, wei; null when unknown
+        fees_wei decimal(38,0) Fees, royalties and gas, wei; null when unknown
         gain_wei decimal(38,0) proceeds_wei less cost_wei; null when unknown
         cost_usd double Cost in US dollars at the rate of the acquisition
         proceeds_usd double Proceeds in US dollars at the rate of the disposal

@@ -60,6 +60,26 @@ _LOG: dict[str, tuple[str, ...]] = {
         "transaction_status", "txn_status", "receipt_status", "tx_receipt_status", "txreceipt_status", "status",
     ),
 }  # fmt: skip
+_GAS: dict[str, tuple[str, ...]] = {
+    "gas_used": ("gas_used", "tx_gas_used", "receipt_gas_used", "transaction_gas_used"),
+    # always in wei; what is only called a gas price can be in gwei (`sources.files.exports` knows where it is not)
+    "gas_price_wei": ("gas_price_wei", "effective_gas_price", "receipt_effective_gas_price"),
+    "gas_native": (
+        "gas_native",
+        "gas_fee_eth",
+        "gas_eth",
+        "tx_fee_eth",
+        "txn_fee_eth",
+        "transaction_fee_eth",
+    ),
+    "gas_payer": (
+        "gas_payer",
+        "tx_from",
+        "tx_from_address",
+        "origin_from_address",
+        "transaction_from_address",
+    ),
+}
 _TIME: dict[str, tuple[str, ...]] = {
     "event_time": (
         "event_time", "timestamp", "ts", "block_timestamp", "block_time", "event_timestamp", "sale_time",
@@ -143,6 +163,7 @@ TABLES: dict[str, Table] = {
         {
             **_ASSET,
             **_LOG,
+            **_GAS,
             **_TIME,
             **_MONEY,
             "n_in_tx": ("n_in_tx",),
@@ -161,6 +182,7 @@ TABLES: dict[str, Table] = {
             ),
             "fee_native": ("fee_native",),
             "royalty_native": ("royalty_native",),
+            "buyer_fee_native": ("buyer_fee_native",),
             "superseded_by": ("superseded_by",),
         },
         (*_ASSET_NEEDED, ("event_time",), ("price_native", "price", "price_raw", "usd")),
@@ -169,6 +191,7 @@ TABLES: dict[str, Table] = {
         {
             **_ASSET,
             **_LOG,
+            **_GAS,
             **_TIME,
             "quantity": (*_LOG["quantity"], "amount"),
             "from_address": _FROM,

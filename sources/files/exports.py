@@ -44,7 +44,14 @@ EXPORTS: tuple[Export, ...] = (
         "Dune nft.trades",
         "sales",
         ("amount_original", "nft_contract_address|project_contract_address", "block_time"),
-        {"price": "amount_original", "marketplace": "project", "event": "evt_type"},
+        {
+            "price": "amount_original",
+            "marketplace": "project",
+            "event": "evt_type",
+            "fee_native": "platform_fee_amount",
+            "royalty_native": "royalty_fee_amount",
+            "gas_price_wei": "gas_price",
+        },
     ),
     Export(
         "Dune nft.transfers",
@@ -61,7 +68,14 @@ EXPORTS: tuple[Export, ...] = (
         "Flipside nft.ez_nft_sales",
         "sales",
         ("nft_address|nft_contract_address", "platform_name", "currency_symbol", "price"),
-        {"price": "price", "collection": "project_name", "event": "event_type"},
+        {
+            "price": "price",
+            "collection": "project_name",
+            "event": "event_type",
+            "fee_native": "platform_fee",
+            "royalty_native": "creator_fee",
+            "gas_native": "tx_fee",
+        },
     ),
     Export(
         "Allium nfts.trades",
@@ -131,7 +145,7 @@ EXPORTS: tuple[Export, ...] = (
         "Etherscan token transfers (API)",
         "transfers",
         ("time_stamp", "token_id", "contract_address", "from", "to", "gas_used|gas_price|gas"),
-        {"collection": "token_name", "event_time": "time_stamp"},
+        {"collection": "token_name", "event_time": "time_stamp", "gas_price_wei": "gas_price"},
     ),
     Export(
         "Alchemy getNFTSales",

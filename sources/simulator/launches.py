@@ -16,7 +16,7 @@ from sources.contract import COLLECTIONS, SALES, TOKEN_TRAITS, TRANSFERS
 from sources.simulator.arrivals import after_outages, known_times
 from sources.simulator.config import DAY_US
 from sources.simulator.identifiers import constant, joined, number_text, salted
-from sources.simulator.rows import SOURCE, ZERO_ADDRESS, RowMaker
+from sources.simulator.rows import SOURCE, ZERO_ADDRESS, RowMaker, contract_rows
 from sources.simulator.trades import wallets
 from sources.simulator.universe import ABSENT, MAX_TYPES, MAX_VALUES, TYPE_NAMES
 
@@ -66,33 +66,27 @@ class Launches:
         where = self.universe.collection_of[token].astype(np.int64)
         time = self._mint_time(token)
         price = np.round(np.exp(self.universe.level[where] - 0.5), 2) + 0.01
-        n = len(token)
+        n, tx = len(token), _MINT_TX + token // _PER_MINT_TX
+        buyer = self.maker.addresses.take(pa.array(self._minter(token)))
         columns = {
             **self.maker.asset(where, token),
-            **self.maker.chain_position(
-                day, _MINT_TX + token // _PER_MINT_TX, time, token % _PER_MINT_TX * 2 + 1
-            ),
+            **self.maker.chain_position(day, tx, time, token % _PER_MINT_TX * 2 + 1),
+            **self.maker.gas(day, tx, buyer),
             **self.maker.clocks(time, known_times(self.config, time, day, rng)),
             "price_raw": joined(number_text(np.round(price * 1e8).astype(np.int64)), "0" * 10),
             "price_native": pa.array(price),
             "currency": constant("ETH", pa.string(), n),
-            "currency_address": constant(None, pa.string(), n),
             "decimals": constant(18, pa.int64(), n),
             "quantity": constant(1, pa.int64(), n),
             "n_in_tx": constant(1, pa.int64(), n),
             "is_bundle_share": constant(False, pa.bool_(), n),
-            "side": constant(None, pa.string(), n),
             "sale_type": constant("primary", pa.string(), n),
-            "marketplace": constant(None, pa.string(), n),
-            "buyer": self.maker.addresses.take(pa.array(self._minter(token))),
+            "buyer": buyer,
             "seller": constant(ZERO_ADDRESS, pa.string(), n),
-            "fee_native": constant(None, pa.float64(), n),
-            "royalty_native": constant(None, pa.float64(), n),
             "finalized": constant(True, pa.bool_(), n),
-            "superseded_by": constant(None, pa.string(), n),
             **self.maker.origin("primary", day, n),
         }
-        return pa.table(columns).select(SALES.names).cast(SALES.schema)
+        return contract_rows(SALES, columns)
 
     def collections(self, first_us: int, last_us: int) -> pa.Table:
         """Collections that become known in a window, in known order."""
@@ -105,7 +99,7 @@ class Launches:
             "source": constant(SOURCE, pa.string(), len(where)),
             "source_row": joined("collections:", number_text(where)),
         }
-        return pa.table(columns).select(COLLECTIONS.names).cast(COLLECTIONS.schema)
+        return contract_rows(COLLECTIONS, columns)
 
     def traits(self, first_us: int, last_us: int) -> Iterator[pa.Table]:
         """Traits of the collections that become known in a window, in known order, in pieces."""
@@ -123,7 +117,7 @@ class Launches:
                 "source": constant(SOURCE, pa.string(), len(owned)),
                 "source_row": joined("token_traits:", number_text(owned * MAX_TYPES + kind)),
             }
-            yield pa.table(columns).select(TOKEN_TRAITS.names).cast(TOKEN_TRAITS.schema)
+            yield contract_rows(TOKEN_TRAITS, columns)
 
     def _known_in(self, first_us: int, last_us: int) -> Ints:
         where = np.flatnonzero((self.known_us >= first_us) & (self.known_us < last_us))
@@ -170,4 +164,4 @@ class Launches:
             "superseded_by": constant(None, pa.string(), n),
             **origin,
         }
-        return pa.table(columns).select(TRANSFERS.names).cast(TRANSFERS.schema)
+        return contract_rows(TRANSFERS, columns)

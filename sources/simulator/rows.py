@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.contract import EXCHANGE_RATES, LISTINGS, SALES, TIMESTAMP, TRANSFERS
+from sources.contract import EXCHANGE_RATES, LISTINGS, SALES, TIMESTAMP, TRANSFERS, RawTable
 from sources.simulator.arrivals import known_times
 from sources.simulator.config import DAY_US, SimulatorConfig, fault_generator
 from sources.simulator.identifiers import constant, hex_text, joined, number_text, salted
@@ -33,7 +33,15 @@ _VENUES = ("opensea", "blur", "x2y2")
 _BLOCK_S = 12
 _FIRST_BLOCK = 18_900_000
 _WEI_PER_ETH = 1e18
-_FEE, _ROYALTY = 0.025, 0.05
+_FEE, _ROYALTY, _BUYER_FEE = 0.025, 0.05, 0.005
+_NOT_BY_SECOND_SOURCE = (
+    "fee_native",
+    "royalty_native",
+    "buyer_fee_native",
+    "gas_used",
+    "gas_price_wei",
+    "gas_payer",
+)
 _REORG_RETURN_SHARE = 0.8
 _REORG_DELAY_US = 120_000_000
 
@@ -77,6 +85,17 @@ class RowMaker:
             "block_hash": hex_text(salted(self.config.seed, 42, block), 32),
         }
 
+    def gas(self, day: int, tx: Ints, payer: pa.Array) -> dict[str, pa.Array]:
+        """What the gas of each row's transaction cost, and who paid it."""
+        key = salted(self.config.seed, 44, day * 100_000_000 + tx)
+        return {
+            "gas_used": pa.array(120_000 + (key % np.uint64(180_000)).astype(np.int64)),
+            "gas_price_wei": pa.array(
+                (5 + (key >> np.uint64(20)) % np.uint64(60)).astype(np.int64) * 1_000_000_000
+            ),
+            "gas_payer": payer,
+        }
+
     def clocks(self, event: Ints, known: Ints) -> dict[str, pa.Array]:
         """Both clocks; a chain gives event times to the second."""
         return {
@@ -117,6 +136,7 @@ class RowMaker:
         missing = rng.random(n) < c.missing_share
         venue = np.where(t.is_wash, 1 + (t.tx % 2), rng.choice(3, n, p=[0.6, 0.33, 0.07]))
         log = _ordinal(t.tx) * 2 + 1
+        buyer, seller = (self.addresses.take(pa.array(of)) for of in (t.buyer, t.seller))
         columns = {
             **self.asset(t.collection, t.token),
             **self.chain_position(day, t.tx, t.time, log),
@@ -132,15 +152,16 @@ class RowMaker:
             "side": pa.array(SIDES).take(pa.array(t.side)),
             "sale_type": constant("secondary", pa.string(), n),
             "marketplace": pa.array(_VENUES).take(pa.array(venue)),
-            "buyer": self.addresses.take(pa.array(t.buyer)),
-            "seller": self.addresses.take(pa.array(t.seller)),
+            "buyer": buyer,
+            "seller": seller,
             "fee_native": pa.array(shown * _FEE, mask=missing),
             "royalty_native": pa.array(shown * _ROYALTY, mask=missing),
+            "buyer_fee_native": pa.array(shown * _BUYER_FEE, mask=missing | (venue != _VENUES.index("x2y2"))),
+            **self.gas(day, t.tx, pc.if_else(pa.array(t.side == BID), seller, buyer)),
             "finalized": constant(True, pa.bool_(), n),
-            "superseded_by": constant(None, pa.string(), n),
             **self.origin("sales", day, n),
         }
-        rows = pa.table(columns).select(SALES.names).cast(SALES.schema)
+        rows = contract_rows(SALES, columns)
         return self._reorganised(self._reported_twice(rows, day, rng), n, t.time, day)
 
     def _wrong_currency(self, price: Floats, currency: Ints, day: int) -> tuple[Floats, Ints]:
@@ -168,8 +189,8 @@ class RowMaker:
         other = _set(other, "source_row", joined(other.column("source_row").combine_chunks(), ":b"))
         other = _set(other, "source", constant(SECOND_SOURCE, pa.string(), n))
         other = _set(other, "log_index", constant(0, pa.int64(), n))
-        for column in ("fee_native", "royalty_native"):
-            other = _set(other, column, constant(None, pa.float64(), n))
+        for column in _NOT_BY_SECOND_SOURCE:
+            other = _set(other, column, pa.nulls(n, other.schema.field(column).type))
         return pa.concat_tables([rows, exact, other])
 
     def _reorganised(self, rows: pa.Table, n: int, time: Ints, day: int) -> pa.Table:
@@ -207,7 +228,7 @@ class RowMaker:
             "superseded_by": constant(None, pa.string(), n),
             **self.origin("transfers", day, n),
         }
-        return pa.table(columns).select(TRANSFERS.names).cast(TRANSFERS.schema)
+        return contract_rows(TRANSFERS, columns)
 
     def listings(self, events: Orders, day: int, rng: np.random.Generator) -> pa.Table:
         """Raw order events of a day."""
@@ -230,7 +251,7 @@ class RowMaker:
             **self.clocks(events.time, known_times(self.config, events.time, day, rng)),
             **self.origin("listings", day, n),
         }
-        return pa.table(columns).select(LISTINGS.names).cast(LISTINGS.schema)
+        return contract_rows(LISTINGS, columns)
 
     def rates(self, eth_log: Floats, usdc: Floats, day: int, known: Ints) -> pa.Table:
         """Hourly rates of a day: the rate at each full hour, known at once."""
@@ -246,12 +267,21 @@ class RowMaker:
             "known_at": self.timestamps(np.repeat(known, 3)),
             **self.origin("exchange_rates", day, n),
         }
-        return pa.table(columns).select(EXCHANGE_RATES.names).cast(EXCHANGE_RATES.schema)
+        return contract_rows(EXCHANGE_RATES, columns)
 
 
 _CURRENCY_ADDRESSES = pa.array(
     [None, "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2", "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"]
 )
+
+
+def contract_rows(table: RawTable, columns: dict[str, pa.Array]) -> pa.Table:
+    """Columns as rows of a raw table; what is not given is null."""
+    rows = pa.table(columns)
+    for column in table.columns:
+        if column.name not in columns:
+            rows = rows.append_column(column.name, pa.nulls(rows.num_rows, column.dtype))
+    return rows.select(table.names).cast(table.schema)
 
 
 def _ordinal(tx: Ints) -> Ints:

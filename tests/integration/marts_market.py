@@ -173,6 +173,10 @@ def _tellings(rng: np.random.Generator, number: int, names: list[str], days: int
         currency=str(rng.choice(["ETH", "WETH", "USDC", "MANA"], p=[0.7, 0.1, 0.15, 0.05])),
         buyer=wallets[0],
         seller=wallets[1],
+        gas_used=number,
+        gas_price_wei=10**12,
+        gas_payer=wallets[number % 2] if number % 3 else None,
+        side="listing_filled" if number % 2 else None,
     )
     if row["currency"] in ("USDC", "MANA"):
         row["price_native"] *= 1500.0
@@ -203,6 +207,7 @@ def _tellings(rng: np.random.Generator, number: int, names: list[str], days: int
         rows.append({**row, **other, **vague, "known_at": max(half_day + DAY / 2, later)})
     elif again < 0.24:
         sibling = {"token_id": str(rng.integers(0, 18)), "collection": str(rng.choice(names)), "log_index": 1}
+        sibling |= {"price_native": row["price_native"] and 2 * row["price_native"]}
         rows.append({**row, **sibling, "known_at": later, "source_row": f"sibling:{number}"})
     return rows
 

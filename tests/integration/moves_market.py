@@ -77,6 +77,8 @@ def add_moves(rng: np.random.Generator, tables: dict[str, list[Row]], days: int 
                         buyer=receiver,
                         price_native=float(np.round(rng.uniform(1, 3), 3)),
                         fee_native=0.01,
+                        gas_native=0.001,
+                        gas_payer=receiver,
                         source_row=f"many:{number}",
                         **units,
                     )

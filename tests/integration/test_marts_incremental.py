@@ -34,6 +34,7 @@ MODELS = (
     "intermediate.int_sale_amounts",
     "intermediate.int_transaction_moves",
     "intermediate.int_moves",
+    "intermediate.int_move_gas",
     "marts.fct_sales",
     "marts.fct_collection_state",
     "marts.fct_collection_daily",
@@ -193,6 +194,8 @@ def every_rule_had_work_to_do(con: duckdb.DuckDBPyConnection) -> None:
     assert rules >= {"self_trade", "traded_back", "bought_repeatedly", "sold_repeatedly"}
     assert min(values("select count(*) from marts.fct_sales where is_low_outlier")) > 3
     assert min(values("select count(*) from marts.fct_sales where n_in_tx > 1")) > 3
+    sides = "select paid_by from intermediate.int_move_gas where gas_wei > 0"
+    assert values(sides) == {"buyer", "seller"}
     accepted_bids = """
         select count(*) from intermediate.int_sales_classified
         where price_eth > 0 and source_row in (select source_row from raw.sales where price_native = 0)

@@ -42,6 +42,7 @@ MODELS = (
     "intermediate/int_sale_amounts",
     "intermediate/int_transaction_moves",
     "intermediate/int_moves",
+    "intermediate/int_move_gas",
     "marts/fct_disposals",
     "marts/fct_acquisitions",
     "marts/fct_lots",

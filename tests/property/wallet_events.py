@@ -46,6 +46,32 @@ def _price(market: Market) -> float:
     return round(market.draw.uniform(0.01, 5.0), 6)
 
 
+def _gas(market: Market, buyer: str, seller: str) -> tuple[dict[str, Any], int, int]:
+    """What a row says of its transaction's gas, and what of it buyer and seller have paid, in wei."""
+    draw = market.draw
+    if draw.random() < 0.4:
+        return {}, 0, 0
+    used, price = draw.randrange(21_000, 900_000), draw.randrange(1, 40_000_000_000)
+    amount = used * price
+    if draw.random() < 0.3:
+        native = round(amount / 10**18, 5)
+        said: dict[str, Any] = {"gas_native": native}
+        amount = round(native * 10**5) * 10**13
+    else:
+        said = {"gas_used": used, "gas_price_wei": price}
+    kind = draw.random()
+    if kind < 0.3:
+        return {**said, "side": "listing_filled"}, amount, 0
+    if kind < 0.5:
+        return {**said, "side": "bid_accepted"}, 0, amount
+    if kind < 0.6:  # nobody knows who paid it
+        return said, 0, 0
+    if kind < 0.7:  # somebody else did
+        return {**said, "gas_payer": "0xrelay", "side": "listing_filled"}, 0, 0
+    payer = draw.choice([buyer, seller])
+    return {**said, "gas_payer": payer}, amount * (payer == buyer), amount * (payer == seller)
+
+
 def mint(market: Market) -> None:
     """Units of a token come into being, with a price or without."""
     token = ("many", market.draw.choice(MULTIPLES))
@@ -53,8 +79,13 @@ def mint(market: Market) -> None:
     price = _price(market) if market.draw.random() < 0.5 else None
     market.moves(token, (ZERO, wallet, units))
     if price is not None:
-        market.sold(token, ZERO, wallet, units, price, sale_type="primary")
-        market.get(wallet, token, Lot("minted", market.at, units, wei(price)))
+        gas = market.draw.randrange(10**16)
+        said = {"gas_used": 1, "gas_price_wei": gas}
+        if market.draw.random() < 0.5:  # its transfer says it
+            market.rows["transfers"][-1].update(said)
+            said = {}
+        market.sold(token, ZERO, wallet, units, price, sale_type="primary", **said)
+        market.get(wallet, token, Lot("minted", market.at, units, wei(price) + gas))
     else:
         market.get(wallet, token, Lot("minted", market.at, units, None, "mint_without_price"))
 
@@ -77,6 +108,11 @@ def trade(market: Market) -> None:
     wrapped = market.in_custody.get(token) is not None
     fee = wei(0.005) if market.draw.random() < 0.5 else None
     changes: dict[str, Any] = {} if fee is None else {"fee_native": 0.003, "royalty_native": 0.002}
+    said, bought_for, sold_for = _gas(market, buyer, seller)
+    changes |= said
+    if market.draw.random() < 0.3:
+        changes["buyer_fee_native"] = 0.001
+        bought_for += wei(0.001)
     if wrapped:
         changes["collection"] = "wpunks"
     reported = market.draw.random()
@@ -94,8 +130,8 @@ def trade(market: Market) -> None:
     if market.draw.random() < 0.15:  # another source reports it, too
         again = {"source": "two", "source_row": f"two:{market.number}", "log_index": 7}
         market.rows["sales"].append({**market.rows["sales"][-1], **again})
-    market.give(seller, token, 1, "sold", wei(price) - (fee or 0), None)
-    market.get(buyer, token, Lot("bought", market.at, 1, wei(price)))
+    market.give(seller, token, 1, "sold", wei(price) - (fee or 0) - sold_for, None)
+    market.get(buyer, token, Lot("bought", market.at, 1, wei(price) + bought_for))
     if wrapped:
         market.in_custody[token] = buyer
 
@@ -169,16 +205,20 @@ def wrap(market: Market) -> None:
 
 
 def bundle(market: Market) -> None:
-    """One buyer buys several tokens of several sellers in one transaction, each at a share of the price."""
-    buyer, price = market.draw.choice(WALLETS), _price(market)
-    for token in [("apes", name) for name in market.draw.sample(SINGLES, 2)]:
-        seller = _giver(market, token)
-        if seller == buyer or token in market.in_custody:
-            continue
-        market.moves(token, (seller, buyer, 1))
-        market.sold(token, seller, buyer, 1, price, is_bundle_share=True, n_in_tx=2)
-        market.give(seller, token, 1, "sold", wei(price), None)
-        market.get(buyer, token, Lot("bought", market.at, 1, wei(price)))
+    """A buyer buys tokens of several sellers in one transaction, each at its price; the gas is split by price."""
+    buyer, gas = market.draw.choice(WALLETS), market.draw.randrange(10**16)
+    tokens = [("apes", name) for name in sorted(market.draw.sample(SINGLES, 3))]
+    sellers = {token: _giver(market, token) for token in tokens if token not in market.in_custody}
+    prices = {token: _price(market) for token, seller in sellers.items() if seller != buyer}
+    gwei, total = 0, sum(wei(price) // 10**9 for price in prices.values())
+    for token, price in prices.items():
+        said = {"gas_used": 1, "gas_price_wei": gas, "gas_payer": buyer} if gwei == 0 else {}
+        market.moves(token, (sellers[token], buyer, 1))
+        market.sold(token, sellers[token], buyer, 1, price, is_bundle_share=True, n_in_tx=3, **said)
+        before, gwei = gwei, gwei + wei(price) // 10**9
+        share = gas * gwei // total - gas * before // total
+        market.give(sellers[token], token, 1, "sold", wei(price), None)
+        market.get(buyer, token, Lot("bought", market.at, 1, wei(price) + share))
 
 
 def reorganised(market: Market) -> None:

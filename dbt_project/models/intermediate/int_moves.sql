@@ -165,8 +165,8 @@ owners_before as (
 unseen_moves as (
     select
         * exclude (
-            from_wallet, to_wallet, owner_before, evidence, sale_id, seller, price_wei, fees_wei, price_usd,
-            no_price_reason, currency, price_native, marketplace, is_bundle_share, given_to_wallets
+            from_wallet, to_wallet, owner_before, evidence, sale_id, seller, price_wei, fees_wei, buyer_fees_wei,
+            price_usd, no_price_reason, currency, price_native, marketplace, is_bundle_share, given_to_wallets
         ),
         owner_before as from_wallet,
         from_wallet as to_wallet,
@@ -208,6 +208,7 @@ final as (
         sale_id,
         price_wei,
         fees_wei,
+        buyer_fees_wei,
         price_usd,
         case when price_wei is null then coalesce(no_price_reason, 'no_sale') end as no_price_reason,
         price_native,

@@ -92,6 +92,8 @@ joined as (
         amounts.decimals,
         amounts.fee_native,
         amounts.royalty_native,
+        amounts.buyer_fee_native,
+        amounts.sender,
         {{ is_eth("classified.currency") }} as is_ether,
         classified.price_native > 0 and classified.price_eth > 0 as is_priced
     from classified
@@ -125,7 +127,12 @@ with_fees as (
             when is_ether
                 then coalesce({{ to_wei("fee_native") }}, 0) + coalesce({{ to_wei("royalty_native") }}, 0)
             else {{ to_wei("price_eth * (coalesce(fee_native, 0) + coalesce(royalty_native, 0)) / price_native") }}
-        end as fees_wei
+        end as fees_wei,
+        case
+            when price_wei is null or buyer_fee_native is null then null
+            when is_ether then {{ to_wei("buyer_fee_native") }}
+            else {{ to_wei("price_eth * buyer_fee_native / price_native") }}
+        end as buyer_fees_wei
     from in_wei
 ),
 
@@ -198,6 +205,8 @@ final as (
         price_wei,
         -- more than the price is no fee
         case when fees_wei between 0 and price_wei then fees_wei end as fees_wei,
+        buyer_fees_wei,
+        sender,
         case when price_wei is not null then price_usd end as price_usd,
         case
             when price_wei is not null then null

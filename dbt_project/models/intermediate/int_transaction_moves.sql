@@ -198,6 +198,7 @@ candidates as (
         s.seller,
         s.price_wei,
         s.fees_wei,
+        s.buyer_fees_wei,
         s.price_usd,
         s.no_price_reason,
         s.currency,
@@ -244,6 +245,7 @@ prices as (
             when count(*) = count(fees_wei)
                 then sum({{ share_of("fees_wei", "until - quantity", "until", "units") }})
         end::decimal(38, 0) as fees_wei,
+        sum({{ share_of("buyer_fees_wei", "until - quantity", "until", "units") }})::decimal(38, 0) as buyer_fees_wei,
         case when count(*) = count(price_usd) then round(sum(price_usd * quantity / units), 6) end as price_usd,
         min(no_price_reason) as no_price_reason,
         case when min(currency) = max(currency) then min(currency) end as currency,
@@ -310,6 +312,7 @@ final as (
         prices.seller,
         prices.price_wei,
         prices.fees_wei,
+        prices.buyer_fees_wei,
         prices.price_usd,
         prices.no_price_reason,
         prices.price_native,

@@ -17,9 +17,29 @@ states as (
     select * from {{ ref("fct_collection_state") }}
 ),
 
+rates as (
+    select * from {{ ref("stg_exchange_rates") }}
+),
+
+ether_rates as (
+    {{ rates_of_ether() }}
+),
+
+gas as (
+    select * from {{ ref("int_move_gas") }}
+    where paid_by = 'buyer'
+),
+
+-- the cost: the price, what the buyer paid beside it, and gas
 received as (
-    select * from moves
-    where to_wallet is not null and to_wallet <> {{ zero_address() }}
+    select
+        moves.* exclude (price_wei, price_usd),
+        gas.gas_wei,
+        moves.price_wei + coalesce(moves.buyer_fees_wei, 0) + coalesce(gas.gas_wei, 0) as paid_wei,
+        moves.price_usd * paid_wei::double / nullif(moves.price_wei, 0)::double as paid_usd
+    from moves
+    left join gas on moves.move_id = gas.move_id
+    where moves.to_wallet is not null and moves.to_wallet <> {{ zero_address() }}
 ),
 
 given as (
@@ -91,10 +111,12 @@ untraced as (
 airdrop_values as (
     select
         received.move_id,
-        {{ to_wei("state.p20_50 * received.quantity") }} as value_wei
+        {{ to_wei("state.p20_50 * received.quantity") }} as value_wei,
+        state.p20_50 * received.quantity * {{ fresh_rate("ether", "received.event_time") }} as value_usd
     from received
     asof inner join states as state
         on received.collection = state.collection and received.event_time > state.known_at
+    asof left join ether_rates as ether on received.event_time >= ether.known_at
     where received.is_airdrop
 ),
 
@@ -106,8 +128,8 @@ acquired as (
         received.token_id,
         received.to_wallet as wallet,
         case
-            when received.from_wallet = {{ zero_address() }} and received.price_wei is not null then 'minted'
-            when received.price_wei is not null then 'bought'
+            when received.from_wallet = {{ zero_address() }} and received.paid_wei is not null then 'minted'
+            when received.paid_wei is not null then 'bought'
             when received.evidence = 'unseen' then 'untraced'
             when received.is_airdrop then 'airdropped'
             when received.from_wallet = {{ zero_address() }} then 'minted'
@@ -124,14 +146,17 @@ acquired as (
         received.place_in_tx,
         received.quantity,
         case
-            when not received.is_airdrop then received.price_wei
+            when not received.is_airdrop then received.paid_wei
             when '{{ var("airdrop_basis") }}' = 'value' then airdrop_values.value_wei
             else 0
         end::decimal(38, 0) as cost_wei,
         case
-            when not received.is_airdrop then received.price_usd
-            when '{{ var("airdrop_basis") }}' = 'zero' then 0
+            when not received.is_airdrop then received.paid_usd
+            when '{{ var("airdrop_basis") }}' = 'value' then airdrop_values.value_usd
+            else 0
         end as cost_usd,
+        received.buyer_fees_wei as fees_wei,
+        received.gas_wei,
         received.no_price_reason,
         received.price_native,
         received.currency,
@@ -159,6 +184,8 @@ acquired as (
         missing as quantity,
         null as cost_wei,
         null as cost_usd,
+        null as fees_wei,
+        null as gas_wei,
         null as no_price_reason,
         null as price_native,
         null as currency,
@@ -189,6 +216,8 @@ final as (
         )::bigint as until_unit,
         cost_wei,
         cost_usd,
+        fees_wei,
+        gas_wei,
         case
             when cost_wei is null then 'unknown'
             when kind = 'airdropped' then 'airdropped'

@@ -13,7 +13,25 @@ with moves as (
     {%- endif %}
 ),
 
--- proceeds are what the seller keeps: fees and royalties are paid from the price
+gas as (
+    select * from {{ ref("int_move_gas") }}
+    where paid_by = 'seller'
+),
+
+-- proceeds are what the seller keeps: fees and royalties are paid from the price, gas by who sent the transaction
+given as (
+    select
+        moves.* exclude (fees_wei),
+        gas.gas_wei,
+        case
+            when moves.fees_wei is not null or gas.gas_wei is not null
+                then coalesce(moves.fees_wei, 0) + coalesce(gas.gas_wei, 0)
+        end as fees_wei
+    from moves
+    left join gas on moves.move_id = gas.move_id
+    where moves.from_wallet is not null and moves.from_wallet <> {{ zero_address() }}
+),
+
 final as (
     select
         move_id as disposal_id,
@@ -38,6 +56,7 @@ final as (
         (sum(quantity) over in_order)::bigint as until_unit,
         price_wei,
         fees_wei,
+        gas_wei,
         price_wei - coalesce(fees_wei, 0) as proceeds_wei,
         price_usd * (price_wei - coalesce(fees_wei, 0))::double / nullif(price_wei, 0)::double as proceeds_usd,
         no_price_reason as no_proceeds_reason,
@@ -45,8 +64,7 @@ final as (
         currency,
         marketplace,
         is_bundle_share
-    from moves
-    where from_wallet is not null and from_wallet <> {{ zero_address() }}
+    from given
     window in_order as (
         partition by collection, token_id, from_wallet
         order by event_time, log_index, tx_hash, place_in_tx, move_id

@@ -17,6 +17,8 @@ final as (
         lower(from_address) as from_address,
         lower(to_address) as to_address,
         coalesce(quantity, 1) as quantity,
+        {{ gas_wei("source") }} as gas_wei,
+        lower(gas_payer) as gas_payer,
         delivered_by,
         priority,
         source,

@@ -308,3 +308,32 @@ def test_asks_without_a_side_are_asks(tmp_path: Path) -> None:
         f"1,seaport,0x{'d' * 40},1,2,0x{'1' * 40},1740830400,1740930400\n",
     )
     assert [r["side"] for r in read_all(source, "listings")[0].to_pylist()] == ["ask"]
+
+
+TRADE = {
+    "blockchain": "ethereum", "project": "opensea", "block_time": "2025-03-01 10:00:00", "collection": "Cats",
+    "token_id": "1", "nft_contract_address": "0x" + "a" * 40, "amount_original": "1.5", "currency_symbol": "ETH",
+    "platform_fee_amount": "0.0375", "royalty_fee_amount": "0.075", "tx_from": "0x" + "B" * 40,
+    "tx_hash": "0x" + "1" * 64, "gas_used": "150000", "gas_price": "30000000000",
+}  # fmt: skip
+"""A row of Dune's nft.trades joined with its transaction."""
+
+
+def test_fees_and_gas_of_exports_are_read(tmp_path: Path) -> None:
+    moved = {
+        "timeStamp": "1740823200", "tokenID": "1", "contractAddress": "0x" + "a" * 40, "tokenName": "Cats",
+        "from": "0x" + "c" * 40, "to": "0x" + "b" * 40, "hash": "0x" + "1" * 64, "gasUsed": "150000",
+        "gasPrice": "30000000000", "gas": "200000",
+    }  # fmt: skip
+    source = files(tmp_path, trades__json=json.dumps([TRADE]), moves__json=json.dumps([moved]))
+    (sold,) = read_all(source, "sales")[0].to_pylist()
+    names = ("fee_native", "royalty_native", "buyer_fee_native", "gas_used", "gas_price_wei", "gas_payer")
+    assert [sold[name] for name in names] == [0.0375, 0.075, None, 150_000, 30_000_000_000, "0x" + "b" * 40]
+    (transfer,) = read_all(source, "transfers")[0].to_pylist()
+    assert [transfer[name] for name in names[3:]] == [150_000, 30_000_000_000, None]
+
+
+def test_a_gas_price_of_an_unknown_unit_is_not_read(tmp_path: Path) -> None:
+    row = {**dict(zip(HEADER, ROWS[0], strict=True)), "gas_used": "150000", "gas_price": "30.5"}
+    (sold,) = sales(tmp_path, sales__json=json.dumps([row]))
+    assert (sold["gas_used"], sold["gas_price_wei"], sold["gas_native"]) == (150_000, None, None)
