@@ -55,21 +55,21 @@ def _gas(market: Market, buyer: str, seller: str) -> tuple[dict[str, Any], int, 
     amount = used * price
     if draw.random() < 0.3:
         native = round(amount / 10**18, 5)
-        said: dict[str, Any] = {"gas_native": native}
+        stated: dict[str, Any] = {"gas_native": native}
         amount = round(native * 10**5) * 10**13
     else:
-        said = {"gas_used": used, "gas_price_wei": price}
+        stated = {"gas_used": used, "gas_price_wei": price}
     kind = draw.random()
     if kind < 0.3:
-        return {**said, "side": "listing_filled"}, amount, 0
+        return {**stated, "side": "listing_filled"}, amount, 0
     if kind < 0.5:
-        return {**said, "side": "bid_accepted"}, 0, amount
+        return {**stated, "side": "bid_accepted"}, 0, amount
     if kind < 0.6:  # nobody knows who paid it
-        return said, 0, 0
+        return stated, 0, 0
     if kind < 0.7:  # somebody else did
-        return {**said, "gas_payer": "0xrelay", "side": "listing_filled"}, 0, 0
+        return {**stated, "gas_payer": "0xrelay", "side": "listing_filled"}, 0, 0
     payer = draw.choice([buyer, seller])
-    return {**said, "gas_payer": payer}, amount * (payer == buyer), amount * (payer == seller)
+    return {**stated, "gas_payer": payer}, amount * (payer == buyer), amount * (payer == seller)
 
 
 def mint(market: Market) -> None:
@@ -80,11 +80,11 @@ def mint(market: Market) -> None:
     market.moves(token, (ZERO, wallet, units))
     if price is not None:
         gas = market.draw.randrange(10**16)
-        said = {"gas_used": 1, "gas_price_wei": gas}
+        stated = {"gas_used": 1, "gas_price_wei": gas}
         if market.draw.random() < 0.5:  # its transfer says it
-            market.rows["transfers"][-1].update(said)
-            said = {}
-        market.sold(token, ZERO, wallet, units, price, sale_type="primary", **said)
+            market.rows["transfers"][-1].update(stated)
+            stated = {}
+        market.sold(token, ZERO, wallet, units, price, sale_type="primary", **stated)
         market.get(wallet, token, Lot("minted", market.at, units, wei(price) + gas))
     else:
         market.get(wallet, token, Lot("minted", market.at, units, None, "mint_without_price"))
@@ -108,8 +108,8 @@ def trade(market: Market) -> None:
     wrapped = market.in_custody.get(token) is not None
     fee = wei(0.005) if market.draw.random() < 0.5 else None
     changes: dict[str, Any] = {} if fee is None else {"fee_native": 0.003, "royalty_native": 0.002}
-    said, bought_for, sold_for = _gas(market, buyer, seller)
-    changes |= said
+    stated, bought_for, sold_for = _gas(market, buyer, seller)
+    changes |= stated
     if market.draw.random() < 0.3:
         changes["buyer_fee_native"] = 0.001
         bought_for += wei(0.001)
@@ -212,9 +212,9 @@ def bundle(market: Market) -> None:
     prices = {token: _price(market) for token, seller in sellers.items() if seller != buyer}
     gwei, total = 0, sum(wei(price) // 10**9 for price in prices.values())
     for token, price in prices.items():
-        said = {"gas_used": 1, "gas_price_wei": gas, "gas_payer": buyer} if gwei == 0 else {}
+        stated = {"gas_used": 1, "gas_price_wei": gas, "gas_payer": buyer} if gwei == 0 else {}
         market.moves(token, (sellers[token], buyer, 1))
-        market.sold(token, sellers[token], buyer, 1, price, is_bundle_share=True, n_in_tx=3, **said)
+        market.sold(token, sellers[token], buyer, 1, price, is_bundle_share=True, n_in_tx=3, **stated)
         before, gwei = gwei, gwei + wei(price) // 10**9
         share = gas * gwei // total - gas * before // total
         market.give(sellers[token], token, 1, "sold", wei(price), None)

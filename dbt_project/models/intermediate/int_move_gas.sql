@@ -29,13 +29,6 @@ moves as (
     where price_wei > 0
 ),
 
-{% if is_incremental() %}
-changed as (
-    select * from moves
-    where {{ is_dirty_position("moves") }}
-),
-{% endif %}
-
 sales as (
     select
         sale_id,
@@ -53,7 +46,14 @@ transactions as (
         max(gas_payer) as gas_payer
     from reports
     {% if is_incremental() -%}
-    semi join changed using (chain, tx_hash)
+    where
+        (chain, tx_hash) in (
+            select
+                moves.chain,
+                moves.tx_hash
+            from moves
+            where {{ is_dirty_position("moves") }}
+        )
     {%- endif %}
     group by chain, tx_hash
 ),
