@@ -50,17 +50,18 @@ def relative_path(folder: str, path: str) -> str | None:
     return relative
 
 
-def write_whole(target: Path, content: str | bytes) -> None:
+def write_whole(target: Path, content: str | bytes, mode: int = 0o666) -> None:
     """Write a file in one step: a reader, or a kill, finds the old content or the new one, never a part of it.
 
     Args:
         target: The file.
         content: Bytes, or text that is written as UTF-8.
+        mode: Who may read and write it, less the process's umask; 0o600 for a secret.
 
     Raises:
         OSError: If the folder cannot be written.
     """
-    with _partial(target, content) as partial:
+    with _partial(target, content, mode) as partial:
         partial.replace(target)
 
 
@@ -90,11 +91,11 @@ def place_new(finished: Path, target: Path) -> bool:
 
 
 @contextmanager
-def _partial(target: Path, content: str | bytes) -> Iterator[Path]:
+def _partial(target: Path, content: str | bytes, mode: int = 0o666) -> Iterator[Path]:
     """The content in a file next to the target, under a name of its own; removed at the end if it is still there."""
     partial = target.with_name(f"{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        with partial.open("xb") as file:
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())

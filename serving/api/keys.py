@@ -19,6 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from lake.storage import write_whole
 from serving.store.files import FOLDER as STORE_FOLDER
 
 FOLDER = "api"
@@ -130,13 +131,7 @@ class KeyFile:
         return _Changing(self)
 
     def _write(self, keys: list[ApiKey]) -> None:
-        temporary = self._path.with_name(f"{FILE}.{os.getpid()}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump([asdict(key) for key in keys], file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
+        write_whole(self._path, json.dumps([asdict(key) for key in keys], indent=1), mode=0o600)
 
 
 class _Changing:

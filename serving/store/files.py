@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from lake.storage import write_whole
 from serving.store.errors import StoreDamagedError, StoreFormatError, StoreMissingError, StoreTooOldError
 from serving.store.schema import FORMAT
 
@@ -185,17 +186,15 @@ def swap(folder: Path, unfinished: Path, pointer: Pointer) -> None:
 
 def write_pointer(folder: Path, pointer: Pointer) -> None:
     """Replace the pointer as a whole, safely against a crash."""
-    temporary = folder / f"{POINTER}.{os.getpid()}{_UNFINISHED}"
-    temporary.write_text(json.dumps(asdict(pointer), indent=1) + "\n", encoding="utf-8")
-    flush(temporary)
-    temporary.replace(folder / POINTER)
+    write_whole(folder / POINTER, json.dumps(asdict(pointer), indent=1) + "\n")
     flush(folder)
 
 
 def prune(folder: Path, pointer: Pointer) -> None:
     """Remove what a killed publisher left unfinished, and versions older than those that are kept."""
-    for path in folder.glob(f"*{_UNFINISHED}*"):
-        path.unlink(missing_ok=True)
+    for pattern in (f"*{_UNFINISHED}*", f"{POINTER}.*.tmp"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
     versions = sorted(folder.glob(f"{_PREFIX}*{_SUFFIX}"), reverse=True)
     older = [path for path in versions if path.name != pointer.file]
     for path in older[KEPT_VERSIONS - 1 :]:

@@ -11,9 +11,9 @@ from typing import Any
 
 from serving.store.errors import StoreUnreachableError
 from serving.store.files import Pointer
+from serving.store.names import Names
 from serving.store.postgres.schema import HEAD_BYTES, SCHEMA, head
 from serving.store.protocol import CollectionName, TokenQuery, TokenRow
-from serving.store.sqlite.store import REMEMBERED_NAMES
 from serving.store.token_filters import filters
 
 GOOD_FOR_S = 30.0
@@ -35,26 +35,21 @@ class PostgresEdition:
     ) -> None:
         self.pointer, self.seen_at = pointer, seen_at
         self._ask, self._number = ask, number
-        self._names: dict[tuple[str, str | None], tuple[CollectionName, ...]] = {}
+        self._names = Names()
 
     def resolve(self, identifier: str, kind: str | None = None) -> tuple[CollectionName, ...]:
         """Collections that a name, contract or slug means; names first."""
-        key = (identifier, kind)
-        if key in self._names:
-            return self._names[key]
-        rows = self._all(
+        sql = (
             f"select c.id, c.name, a.kind from {SCHEMA}.aliases a join {SCHEMA}.collections c on c.id = a.collection "
             "where (a.alias = %s and a.kind <> 'contract' or a.alias = %s and a.kind = 'contract') "
-            f"and (%s::text is null or a.kind = %s) and {self._within('a')} and {self._within('c')} order by c.name",
-            (_encoded(identifier), _encoded(identifier.lower()), kind, kind),
+            f"and (%s::text is null or a.kind = %s) and {self._within('a')} and {self._within('c')} order by c.name"
         )
-        kinds: dict[tuple[int, str], list[str]] = {}
-        for number, name, matched in rows:
-            kinds.setdefault((number, _decoded(name)), []).append(matched)
-        found = tuple(CollectionName(*who, tuple(sorted(matched))) for who, matched in kinds.items())
-        if found and len(self._names) < REMEMBERED_NAMES and len(identifier) < 256:
-            self._names[key] = found
-        return found
+        values = (_encoded(identifier), _encoded(identifier.lower()), kind, kind)
+        return self._names.resolve(
+            identifier,
+            kind,
+            lambda: [(number, _decoded(name), matched) for number, name, matched in self._all(sql, values)],
+        )
 
     def collection(self, collection: int) -> bytes | None:
         """The document of a collection."""

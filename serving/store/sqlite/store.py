@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from serving.store.errors import StoreDamagedError, StoreError
 from serving.store.files import POINTER, Pointer, check_age, check_file, read_pointer
+from serving.store.names import Names
 from serving.store.protocol import CollectionName, TokenQuery, TokenRow
 from serving.store.token_filters import filters
 
@@ -27,7 +28,6 @@ MAPPED_BYTES = 64 << 30
 """Upper bound of what is memory-mapped: address space, not memory."""
 
 QUERY_STEPS_BETWEEN_CHECKS = 10_000
-REMEMBERED_NAMES = 4096
 
 
 class SqliteEdition:
@@ -43,7 +43,7 @@ class SqliteEdition:
         self.pointer = pointer
         self._path, self._limit = path, query_limit_s
         self._local = threading.local()
-        self._names: dict[tuple[str, str | None], tuple[CollectionName, ...]] = {}
+        self._names = Names()
         found = self._one("select value from meta where key = 'version'")
         if found is None or found[0] != pointer.version:
             raise StoreDamagedError(
@@ -53,22 +53,16 @@ class SqliteEdition:
 
     def resolve(self, identifier: str, kind: str | None = None) -> tuple[CollectionName, ...]:
         """Collections that a name, contract or slug means; names first."""
-        key = (identifier, kind)
-        if key in self._names:
-            return self._names[key]
-        rows = self._all(
-            "select c.id, c.name, a.kind from aliases a join collections c on c.id = a.collection "
-            "where (a.alias = ?1 and a.kind <> 'contract' or a.alias = ?2 and a.kind = 'contract') "
-            "and (?3 is null or a.kind = ?3) order by c.name",
-            (identifier, identifier.lower(), kind),
+        return self._names.resolve(
+            identifier,
+            kind,
+            lambda: self._all(
+                "select c.id, c.name, a.kind from aliases a join collections c on c.id = a.collection "
+                "where (a.alias = ?1 and a.kind <> 'contract' or a.alias = ?2 and a.kind = 'contract') "
+                "and (?3 is null or a.kind = ?3) order by c.name",
+                (identifier, identifier.lower(), kind),
+            ),
         )
-        kinds: dict[tuple[int, str], list[str]] = {}
-        for number, name, matched in rows:
-            kinds.setdefault((number, name), []).append(matched)
-        found = tuple(CollectionName(*who, tuple(sorted(matched))) for who, matched in kinds.items())
-        if found and len(self._names) < REMEMBERED_NAMES and len(identifier) < 256:
-            self._names[key] = found
-        return found
 
     def collection(self, collection: int) -> bytes | None:
         """The document of a collection."""

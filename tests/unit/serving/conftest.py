@@ -70,6 +70,13 @@ def published_database(market: Market, folder: Path, new_database: Callable[...,
     return url
 
 
+@pytest.fixture(scope="session", params=["folder", "published_database"])
+def location(request: pytest.FixtureRequest) -> Path | str:
+    """The same published market in files and in PostgreSQL."""
+    found: Path | str = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture(scope="session")
 def client_of() -> Callable[..., TestClient]:
     """Make a client of an API over a folder, an hour after publication."""

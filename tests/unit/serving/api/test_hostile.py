@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +18,6 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from starlette.testclient import TestClient
 
-from serving.api.app import build_app
-from serving.api.config import ApiConfig
 from serving.api.keys import KeyFile
 from serving.store.documents import RISK
 from serving.store.files import read_pointer, sample_digest, write_pointer
@@ -32,17 +30,24 @@ BODIES = ("/v1/estimates:batch", "/v1/portfolio:value")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_every_operation_keeps_to_its_description(folder: Path, mode: GenerationMode) -> None:
+def test_every_operation_keeps_to_its_description(
+    location: Path | str, client_of: Callable[..., TestClient], mode: GenerationMode
+) -> None:
     """Requests as described and requests that are not, of every operation, checked by Schemathesis."""
-    config = ApiConfig(folder, folder.parent / "api", anonymous_limit="", max_body_bytes=50_000_000)
-    app = build_app(config, clock=lambda: PUBLISHED + 60)
+    app = client_of(location, now=PUBLISHED + 60, max_body_bytes=50_000_000).app
+    is_files = isinstance(location, Path)
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) == 15
     for operation in operations:
         strategy = operation.as_strategy(generation_mode=mode)
 
-        @settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None, database=None)
+        @settings(
+            max_examples=20 if is_files else 4,
+            suppress_health_check=list(HealthCheck),
+            deadline=None,
+            database=None,
+        )
         @given(case=strategy)
         def check(case: Any) -> None:
             # No schema tells a cursor that was given from one that was not: tested below.
@@ -65,6 +70,13 @@ def is_clean(response: Any) -> None:
         assert not any(word in response.text for word in INSIDE)
 
 
+@pytest.fixture(scope="session")
+def any_client(location: Path | str, client_of: Callable[..., TestClient]) -> Iterator[TestClient]:
+    """A client of the store in files, and of the one in PostgreSQL."""
+    with client_of(location) as made:
+        yield made
+
+
 segments = st.one_of(names, st.text(min_size=1, max_size=50), st.binary(min_size=1, max_size=30))
 
 
@@ -73,9 +85,12 @@ def encoded(part: str | bytes) -> str:
     return "".join(f"%{byte:02x}" for byte in raw)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(segments, min_size=1, max_size=3), st.text(max_size=40), st.text(max_size=60))
-def test_paths_and_queries_of_any_kind(client: TestClient, parts: list[Any], query: str, cursor: str) -> None:
+def test_paths_and_queries_of_any_kind(
+    any_client: TestClient, parts: list[Any], query: str, cursor: str
+) -> None:
+    client = any_client
     for prefix in ("/v1/tokens/", "/v1/collections/", "/v1/wallets/", "/"):
         is_clean(client.get(prefix + "/".join(map(encoded, parts))))
     is_clean(client.get(f"/v1/collections/Apes/tokens?{encoded(query)}"))
@@ -90,11 +105,13 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(json_values, st.builds(lambda inner: {"tokens": inner}, json_values)))
-def test_bodies_of_any_kind(client: TestClient, value: Any) -> None:
+def test_bodies_of_any_kind(any_client: TestClient, value: Any) -> None:
     for path in BODIES:
-        is_clean(client.post(path, content=json.dumps(value), headers={"content-type": "application/json"}))
+        is_clean(
+            any_client.post(path, content=json.dumps(value), headers={"content-type": "application/json"})
+        )
 
 
 @pytest.mark.parametrize(
@@ -109,9 +126,9 @@ def test_bodies_of_any_kind(client: TestClient, value: Any) -> None:
     ids=range(12),
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", ""])
-def test_bodies_that_are_none(client: TestClient, body: bytes, kind: str) -> None:
+def test_bodies_that_are_none(any_client: TestClient, body: bytes, kind: str) -> None:
     for path in BODIES:
-        is_clean(client.post(path, content=body, headers={"content-type": kind} if kind else {}))
+        is_clean(any_client.post(path, content=body, headers={"content-type": kind} if kind else {}))
 
 
 def test_a_body_beyond_the_limit_is_refused_before_it_is_read(client: TestClient) -> None:
