@@ -40,6 +40,9 @@ class SloState(StrEnum):
     PAGE = "page"
 
 
+URGENT_FIRST = (*(state for state in reversed(SloState) if state != SloState.NO_DATA), SloState.NO_DATA)
+"""The order in which people read them; without data there is nothing to act on."""
+
 ALERTING = (SloState.PAGE, SloState.TICKET)
 """States in which an SLO raises an alert."""
 

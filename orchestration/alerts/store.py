@@ -20,6 +20,12 @@ from orchestration.states import DeliveryState, IncidentState, NoticeKind
 
 OUTBOX_FILE = "alerts.db"
 
+OPEN_BY_SEVERITY = (
+    f"select severity, count(*) as n from incidents where state = '{IncidentState.OPEN}' group by severity"
+)
+"""How many incidents are open, by severity."""
+
+
 BUSY_TIMEOUT_S = 10.0
 """How long a transaction waits for another one. Transactions take milliseconds; nothing is sent inside one."""
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from lake.storage import sql_list
-from orchestration.alerts.store import BUSY_TIMEOUT_S, OUTBOX_FILE
-from orchestration.states import UNDELIVERED, DeliveryState, IncidentState, Severity
+from orchestration.alerts.store import BUSY_TIMEOUT_S, OPEN_BY_SEVERITY, OUTBOX_FILE
+from orchestration.states import UNDELIVERED, DeliveryState, Severity
 from serving.metrics.families import gauges
 
 if TYPE_CHECKING:
@@ -30,12 +30,7 @@ def alert_numbers(home: Path) -> list[Metric]:
     with closing(
         sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
     ) as con:
-        opened = dict(
-            con.execute(
-                "select severity, count(*) from incidents where state = ? group by severity",
-                (IncidentState.OPEN,),
-            ).fetchall()
-        )
+        opened = dict(con.execute(OPEN_BY_SEVERITY).fetchall())
         deliveries = dict(
             con.execute(
                 f"select case when state in {sql_list(UNDELIVERED)} then 'waiting' else 'given_up' end as s, count(*)"

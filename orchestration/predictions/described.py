@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from orchestration.resources import DBT_PROJECT
-from orchestration.states import ALERTING, IncidentState, SloState
+from orchestration.states import ALERTING, URGENT_FIRST, IncidentState
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -165,9 +165,7 @@ def _service_levels(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 
     about = {slo.name: slo.description for slo in load_slos()}
     rows = _rows(con, "select * from monitoring.slo_status order by slo")
-    # Most urgent first; without data there is nothing to act on.
-    urgent_first = [*reversed([state for state in SloState if state != SloState.NO_DATA]), SloState.NO_DATA]
-    rows.sort(key=lambda row: (urgent_first.index(SloState(row["state"])), row["slo"]))
+    rows.sort(key=lambda row: (URGENT_FIRST.index(row["state"]), row["slo"]))
     return [
         {**row, "description": about.get(row["slo"], ""), "alerting": row["state"] in ALERTING}
         for row in rows

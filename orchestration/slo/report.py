@@ -17,7 +17,7 @@ from orchestration.home import api_watch
 from orchestration.output.terminal import TerminalConsole, as_plain, styled
 from orchestration.slo.tables import STATUS, status_table
 from orchestration.slo.watch import measure
-from orchestration.states import ALERTING, IncidentState, SloState
+from orchestration.states import ALERTING, URGENT_FIRST, SloState
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -34,7 +34,6 @@ STYLES = {
 }
 WIDE = 110
 """Columns of a terminal that shows all of the table."""
-_URGENT_FIRST = list(reversed(SloState))
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def read_status(assay: Assay, instance: dg.DagsterInstance) -> HomeStatus:
         held = con.execute(f"select * from {STATUS}").to_arrow_table().to_pylist()
     api = api_watch(assay.settings, assay.clock.now())
     rows = held or status_table(measure(assay.lake, slos, watermark, instance, api)).to_pylist()
-    rows.sort(key=lambda row: (_URGENT_FIRST.index(row["state"]), row["slo"]))
+    rows.sort(key=lambda row: (URGENT_FIRST.index(row["state"]), row["slo"]))
     return HomeStatus(
         home=str(assay.settings.home_path),
         watermark=watermark,
@@ -178,11 +177,8 @@ def _last_run(instance: dg.DagsterInstance) -> dict[str, Any] | None:
 
 
 def _open_alerts(assay: Assay) -> dict[str, int] | None:
-    from orchestration.alerts.store import OUTBOX_FILE, Outbox
+    from orchestration.alerts.store import OPEN_BY_SEVERITY, OUTBOX_FILE, Outbox
 
     if not (assay.settings.home_path / OUTBOX_FILE).exists():
         return None
-    rows = Outbox.of(assay.settings.home_path).rows(
-        f"select severity, count(*) as n from incidents where state = '{IncidentState.OPEN}' group by severity"
-    )
-    return {row["severity"]: row["n"] for row in rows}
+    return dict(map(tuple, Outbox.of(assay.settings.home_path).rows(OPEN_BY_SEVERITY)))
