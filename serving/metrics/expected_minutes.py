@@ -49,7 +49,8 @@ class ApiWatch:
     Attributes:
         log: The request log of its API; there is none where none ever ran.
         now: Wall-clock time, naive UTC.
-        always: Whether an API that was stopped counts as down, too.
+        always: Whether an API that was stopped counts as down, too: its last address for ever, an earlier one until it
+            has not answered for `ENDED_AFTER`.
     """
 
     log: Path
@@ -95,10 +96,13 @@ def register_minutes(con: duckdb.DuckDBPyConnection, watch: ApiWatch, start: int
         from minutes m
         join starts s on s.started_at <= m.minute and (s.next_at is null or s.next_at > m.minute)
         join newest n on n.minute = m.minute and n.address = s.address
-        where $always or (
-            (s.stopped_at is null or s.stopped_at >= m.minute + 60)
-            and m.minute - coalesce(n.answered_at, s.started_at) <= $ended
-        )
+        where
+            ($always or s.stopped_at is null or s.stopped_at >= m.minute + 60)
+            and (
+                m.minute - coalesce(n.answered_at, s.started_at) <= $ended
+                -- where an API must always run, one address stays: the last that was used
+                or $always and s.started_at = (select max(started_at) from _servers)
+            )
         """,
         given,
     )

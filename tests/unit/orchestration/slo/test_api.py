@@ -122,6 +122,18 @@ def test_an_address_that_never_came_back_has_ended_after_two_weeks(con, log):
     assert judge(con, log, much_later, much_later)["api_up"].sample.valid == 0
 
 
+def test_where_an_api_must_run_an_address_that_was_given_up_ends_and_the_last_one_does_not(con, log):
+    """An API moved to another port is judged there only, once the old address is long silent."""
+    answer(log, server(), range(20))
+    log.stop(server(), START + 60.0 * 20)
+    answer(log, server(30, port=9000), range(30, 40))
+    judge(con, log, always=True)
+    sixteen_days = NOW + timedelta(days=16)
+    judge(con, log, sixteen_days, sixteen_days, always=True)
+    later = sixteen_days + timedelta(hours=1)
+    assert counts(judge(con, log, later, later, always=True)["api_up"]) == (0, 60), "one address, not two"
+
+
 def test_no_minute_is_counted_twice_or_left_out(con, log):
     """The clock of the market and that of the machine have nothing to do with each other."""
     answer(log, server(), range(180), token=RouteTotals(1, 0, [1, 1, 1]))
