@@ -44,12 +44,7 @@ sale_legs as (
         s.quantity,
         'sale' as evidence
     from sales as s
-    anti join transfers as t
-        on
-            s.chain = t.chain
-            and s.collection = t.collection
-            and s.token_id = t.token_id
-            and s.tx_hash = t.tx_hash
+    anti join transfers using ({{ tx }})
     where s.quantity > 0
 ),
 
@@ -135,13 +130,7 @@ net_sides as (
         case when is_gross then units_in else greatest(units_in - units_out, 0) end as acquired,
         case when is_gross then units_out else greatest(units_out - units_in, 0) end as given
     from sides
-    left join traders
-        on
-            sides.chain = traders.chain
-            and sides.collection = traders.collection
-            and sides.token_id = traders.token_id
-            and sides.tx_hash = traders.tx_hash
-            and sides.wallet = traders.wallet
+    left join traders using ({{ tx }}, wallet)
 ),
 
 givers as (
@@ -209,12 +198,7 @@ candidates as (
         2 * coalesce(s.seller = netted.from_wallet, false)::integer
         + coalesce(s.buyer = netted.to_wallet, false)::integer as fit
     from sales as s
-    inner join netted
-        on
-            s.chain = netted.chain
-            and s.collection = netted.collection
-            and s.token_id = netted.token_id
-            and s.tx_hash = netted.tx_hash
+    inner join netted using ({{ tx }})
     qualify fit = max(fit) over (partition by s.sale_id, s.source, s.source_row)
 ),
 
@@ -284,30 +268,13 @@ moved as (
         any_value(t.log_index) as log_index,
         any_value(t.evidence) as evidence
     from netted
-    inner join transactions as t
-        on
-            netted.chain = t.chain
-            and netted.collection = t.collection
-            and netted.token_id = t.token_id
-            and netted.tx_hash = t.tx_hash
+    inner join transactions as t using ({{ tx }})
     group by all
 ),
 
 final as (
     select
-        moved.chain,
-        moved.collection,
-        moved.token_id,
-        moved.tx_hash,
-        moved.log_index,
-        moved.place_in_tx,
-        moved.event_time,
-        moved.time_uncertainty_s,
-        moved.known_at,
-        moved.from_wallet,
-        moved.to_wallet,
-        moved.quantity,
-        moved.evidence,
+        moved.*,
         prices.sale_id,
         prices.seller,
         prices.price_wei,
@@ -321,14 +288,7 @@ final as (
         prices.is_bundle_share,
         case when moved.evidence = 'transfer' then given_to.wallets end as given_to_wallets
     from moved
-    left join prices
-        on
-            moved.chain = prices.chain
-            and moved.collection = prices.collection
-            and moved.token_id = prices.token_id
-            and moved.tx_hash = prices.tx_hash
-            and moved.from_wallet = prices.from_wallet
-            and moved.to_wallet = prices.to_wallet
+    left join prices using ({{ tx }}, from_wallet, to_wallet)
     left join given_to
         on moved.chain = given_to.chain and moved.tx_hash = given_to.tx_hash and moved.collection = given_to.collection
 )
