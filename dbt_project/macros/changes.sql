@@ -240,11 +240,17 @@
         select twins.other_collection, token_id from moved inner join twins using (collection, token_id)
     ),
 
+    {% if states_gas() -%}
     -- the gas of a transaction is split by price over all that moved in it
     in_transactions as (
         select chain, tx_hash, collection, token_id, {{ has_gas() }} as has_gas from {{ source("raw", "sales") }}
         union all
         select chain, tx_hash, collection, token_id, {{ has_gas() }} as has_gas from {{ source("raw", "transfers") }}
+        union all
+        -- as it was before a row was removed
+        select chain, tx_hash, collection, token_id, true as has_gas
+        from {{ db }}.intermediate.int_moves
+        where move_id in (select move_id from {{ db }}.intermediate.int_move_gas)
     ),
 
     with_gas as (
@@ -260,6 +266,9 @@
         inner join in_transactions as other on own.chain = other.chain and own.tx_hash = other.tx_hash
         where not starts_with(own.tx_hash, 'row:')
     )
+    {%- else -%}
+    beside as (select collection, token_id from moved where false)
+    {%- endif %}
 
     select collection, token_id from moved_or_twin
     union

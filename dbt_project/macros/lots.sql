@@ -64,6 +64,18 @@
 {%- endmacro %}
 
 
+{# Whether any raw row does, or a move has got a share of gas. #}
+{% macro states_gas() -%}
+    {%- set question -%}
+        select
+            exists (select 1 from {{ source("raw", "sales") }} where {{ has_gas() }})
+            or exists (select 1 from {{ source("raw", "transfers") }} where {{ has_gas() }})
+            or exists (select 1 from {{ target.database }}.intermediate.int_move_gas)
+    {%- endset -%}
+    {{ return(run_query(question).columns[0].values()[0]) }}
+{%- endmacro %}
+
+
 {#
     The transaction of a row of transfers or sales. Without a hash the row stands for it, and two sources can have a row
     of one name.

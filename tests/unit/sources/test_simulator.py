@@ -136,6 +136,29 @@ def test_prices_scatter_around_the_hidden_truth(small_market: SimulatorSource) -
     assert 0.02 < spread < 0.25
 
 
+def test_each_transaction_has_one_gas_that_the_side_which_sent_it_paid(small_market: SimulatorSource) -> None:
+    sales, _ = read_all(small_market, "sales")
+    paid, odd, cheapest, dearest, with_buyer_fee = ask(
+        """
+        with stated as (
+            select *, gas_used * gas_price_wei / 1e18 as gas_eth,
+                case when side = 'bid_accepted' then seller else buyer end as sender
+            from sales where source = 'simulator'
+        )
+        select count(*) filter (where gas_payer = sender) / count(*)::double,
+            (select count(*) from (
+                select tx_hash from stated group by tx_hash having count(distinct gas_used * gas_price_wei) > 1
+            )),
+            min(gas_eth), max(gas_eth), count(*) filter (where buyer_fee_native > 0)
+        from stated
+        """,
+        sales=sales,
+    )
+    assert (paid, odd) == (1.0, 0)
+    assert 0 < cheapest < dearest < 0.05
+    assert with_buyer_fee > 0
+
+
 def test_truth_reaches_the_watermark(small_market: SimulatorSource) -> None:
     levels = pa.concat_tables(small_market.truth("collection_levels"))
     assert max(levels.column("day").to_pylist()) == small_market.watermark().date()
