@@ -28,6 +28,7 @@ from ml.accuracy.sample import Labels, Sample
 from ml.compute.matrix import column
 from ml.metrics.formulas import PREMIUM_TIERS, premium_tier
 from ml.models.collection_reader import BASELINE_COLUMNS
+from ml.portfolio.past import back_test
 from ml.tables.monitoring import ACCURACY_REPORT
 
 _PREDICTIONS = ("predictions.prior_walk_forward", "predictions.local_walk_forward")
@@ -107,13 +108,13 @@ def accuracy_report(con: duckdb.DuckDBPyConnection, config: AccuracyConfig = RUN
         metrics}, median_collection_mdape, share_beating: {baseline: share of collections},
         share_beating_best_simple, mdape_ratio_to_med_5, premium_tiers, collection_size, coverage}}}. "model"
         is Assay's estimate, "prior" without local boosters, "index" the index alone. Plain types; None where
-        there was nothing to measure.
+        there was nothing to measure. "sums" is `ml.portfolio.past.back_test`: of wallets, by market.
     """
     holdout = read_holdout(con, config)
     chains = {"all": _chain_report(holdout, config)}
     chains |= {name: _chain_report(part, config) for name, part in holdout.by("chain")}
     settings = {"last_share": config.last_share, "min_sales": config.min_sales}
-    document: dict[str, Any] = jsonable({"sample": settings, "chains": chains})
+    document: dict[str, Any] = jsonable({"sample": settings, "chains": chains, "sums": back_test(con)})
     return document
 
 

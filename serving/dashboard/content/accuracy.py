@@ -37,6 +37,7 @@ def show(published: Published) -> None:
         _walk_forward(found, report, whole)
         if len(chains) > 2:
             _chains(chains)
+    _sums((report or {}).get("sums"))
     _recent(found["recent"])
     _buckets(found["error_buckets"])
 
@@ -134,6 +135,32 @@ def _recent(recent: dict[str, Any] | None) -> None:
             ]
         )
     )
+
+
+def _sums(sums: dict[str, Any] | None) -> None:
+    if sums is None or not sums["markets"]:
+        return
+    section(
+        "Sums of wallets",
+        f"What one wallet bought, or sold, in a month since {day(sums['since'])}, five tokens or more; "
+        "the 80 % interval of the sum was learnt before that day",
+    )
+    rows = [
+        {
+            "Market": market,
+            "Tokens": side,
+            "Wallets and months": figures_of["portfolios"],
+            "Interval holds the sum": percent(figures_of["coverage_80"]),
+            "Estimates ÷ prices": NONE
+            if figures_of["sum_ratio"] is None
+            else f"{figures_of['sum_ratio']:.3f}",
+            "Median error of sums": percent(figures_of["mdape_of_sums"]),
+        }
+        for market, sides in sums["markets"].items()
+        for side, figures_of in sides.items()
+        if figures_of["portfolios"]
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
 
 
 def _buckets(rows: list[dict[str, Any]]) -> None:

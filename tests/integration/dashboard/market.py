@@ -139,10 +139,12 @@ def _add_errors(market: Market) -> None:
         "coverage": {"coverage_80": 0.8, "coverage_90": 0.9},
         "share_beating_best_simple": 1.0,
     }
+    sums = {"portfolios": 62, "sales": 364, "coverage_80": 0.81, "sum_ratio": None, "mdape_of_sums": 0.06}
     document = json.dumps(
         {
             "sample": {"last_share": 0.3, "min_sales": 200},
             "chains": {"all": chain, "<ethereum>": chain, "b": chain},
+            "sums": {"since": "2025-10-01T00:00:00", "markets": {"<ethereum>": {"bought": sums}}},
         }
     ).replace("'", "''")
     market.change(f"update monitoring.accuracy_report set document = '{document}'")

@@ -90,6 +90,13 @@ def test_words_of_alerts_and_traits_are_text(browser: Browser, url: str) -> None
     assert shown.page.locator("img[src=x]").count() == 0
 
 
+def test_the_accuracy_page_shows_the_sums_of_wallets(browser: Browser, url: str) -> None:
+    shown = browser.open(url, "accuracy")
+    assert "Sums of wallets" in shown.text()
+    assert shown.is_well, shown.errors
+    shown.page.context.close()
+
+
 def test_a_page_about_what_does_not_exist_explains_what_to_do(browser: Browser, url: str) -> None:
     note = ".a-note"
     unknown = browser.open(url, "", wait=note, collection=RICH, token="<b>no</b>")

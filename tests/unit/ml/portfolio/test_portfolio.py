@@ -10,7 +10,7 @@ import pytest
 from lake.config import LakeConfig
 from lake.connection import Lake
 from ml.portfolio.interval import METHOD_BOUNDS, METHOD_RISK, METHOD_TOKEN
-from ml.portfolio.past import read_risk, record_portfolio_risk
+from ml.portfolio.past import back_test, read_risk, record_portfolio_risk
 from ml.portfolio.risk import (
     ALL_MARKETS,
     PortfolioRisk,
@@ -126,12 +126,20 @@ def lake(tmp_path: Path) -> Lake:
     return lake
 
 
-def remember(lake: Lake, portfolios: int) -> None:
-    """Past sales whose errors are shared as in `TRUE`, one wallet per portfolio."""
+def remember(lake: Lake, portfolios: int, later: float = 0.0) -> None:
+    """Past sales whose errors are shared as in `TRUE`, one wallet per portfolio.
+
+    Args:
+        lake: Where to.
+        portfolios: How many.
+        later: Added to the errors of the last third of the portfolios, which are of the month after the others.
+    """
     past = history(np.random.default_rng(3), portfolios)
     with lake.write("past sales") as con:
         columns = {"e": past["error"], "h": past["half"], "m": past["median"], "c": past["collection"]}
-        rows = {**columns, "p": past["portfolio"], "n": np.arange(len(past["error"]))}
+        is_late = past["portfolio"] >= portfolios * 2 // 3
+        columns["e"] = past["error"] + later * is_late
+        rows = {**columns, "p": past["portfolio"], "n": np.arange(len(past["error"])), "late": is_late}
         con.register("past", pa.table(rows))
         con.execute(
             "create or replace table marts.fct_sales as"
@@ -141,7 +149,8 @@ def remember(lake: Lake, portfolios: int) -> None:
         con.execute(
             """
             insert into predictions.prior_walk_forward by name
-            select n::varchar as sale_id, if(c = 0, 'apes', 'birds') as collection, $1::timestamp as known_at,
+            select n::varchar as sale_id, if(c = 0, 'apes', 'birds') as collection,
+                if(late, $1::timestamp, $1::timestamp - interval 1 month) as known_at,
                 ln(m) + e as target_log, ln(m) as prediction_log, 0 as premium_tier, h as half_80 from past
             """,
             [NOW - timedelta(days=10)],
@@ -162,6 +171,32 @@ def test_a_portfolio_is_narrower_than_its_bounds_added_and_wider_than_independen
     width = np.log(after.upper_80_eth / after.lower_80_eth) / 2
     assert 0.3 / np.sqrt(3) < width < 0.3
     assert after.lower_80_eth < after.sum_eth < after.upper_80_eth
+
+
+def test_sums_are_judged_by_what_was_known_before_them(lake: Lake) -> None:
+    with lake.read() as con:
+        assert back_test(con) is None
+    remember(lake, 900)
+    with lake.read() as con:
+        found = back_test(con)
+    assert found is not None
+    assert found["since"] == "2022-05-01T00:00:00"
+    sides = found["markets"]["ethereum"]
+    assert (sides["bought"]["portfolios"], sides["sold"]["portfolios"]) == (300, 0)
+    assert sides["sold"]["sum_ratio"] is None
+    assert 0.72 < sides["bought"]["coverage_80"] < 0.88
+    assert 0.9 < sides["bought"]["sum_ratio"] < 1.1
+    assert 0 < sides["bought"]["mdape_of_sums"] < 0.5
+
+
+def test_prices_that_rise_after_the_cut_show_in_the_sums(lake: Lake) -> None:
+    remember(lake, 900, later=0.7)
+    with lake.read() as con:
+        found = back_test(con)
+    assert found is not None
+    bought = found["markets"]["ethereum"]["bought"]
+    assert bought["coverage_80"] < 0.6
+    assert bought["sum_ratio"] < 0.7
 
 
 def test_tokens_without_a_value_are_listed_with_the_reason_and_count_nothing(lake: Lake) -> None:
