@@ -41,8 +41,11 @@ def prepare_home(settings: Settings) -> Path:
 
     Raises:
         HomeError: the folder holds another market, or belongs to another user.
+        SourceError: the only source of a new home cannot be opened; no home is made.
     """
     home = settings.home_path
+    if settings.sources is None and not (home / MARKET_FILE).exists():
+        settings.source_configs[0].open(home)
     os.umask(0o077)
     home.mkdir(parents=True, exist_ok=True)
     _make_private(home)

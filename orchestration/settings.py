@@ -19,7 +19,7 @@ from lake.config import LakeConfig
 from lake.postgres import PostgresAddress
 from orchestration.clock import naive_utc
 from orchestration.output.masking import learn_secret
-from orchestration.output.setting_errors import explain, unknown_variable
+from orchestration.output.setting_errors import explain, option_of_another_kind, unknown_variable
 from orchestration.remembered import remembered_by_home
 from sources.protocol import SourceError
 
@@ -316,11 +316,14 @@ def load_settings(**overrides: object) -> Settings:
     given = {name: value for name, value in overrides.items() if value is not None}
     remembered = remembered_by_home(given, PREFIX)
     try:
-        return Settings(**{**remembered, **given})  # type: ignore[arg-type]
+        settings = Settings(**{**remembered, **given})  # type: ignore[arg-type]
     except ValidationError as error:
         about = {name: field.description or "" for name, field in Settings.model_fields.items()}
         # Not chained: pydantic's error still holds the values that it does not show.
         raise SettingsError(explain(error, PREFIX, about)) from None
+    if settings.sources is None and (wrong := option_of_another_kind(settings.source, given)):
+        raise SettingsError(wrong)
+    return settings
 
 
 def describe_settings() -> list[tuple[str, str, str]]:

@@ -102,6 +102,11 @@ _One = Annotated[SimulatedConfig | FilesConfig | EthereumConfig, Field(discrimin
 _LIST = TypeAdapter(list[_One])
 
 
+def kinds_with(setting: str) -> tuple[str, ...]:
+    """The kinds of source that have a setting; none if it is no setting of a source."""
+    return tuple(name for name, kind in KINDS.items() if setting in kind.model_fields)
+
+
 def config_of(kind: str, settings: Mapping[str, Any], *, name: str) -> SourceConfig:
     """The configuration of the only source of a home.
 

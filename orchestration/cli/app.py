@@ -39,11 +39,28 @@ from orchestration.settings import Settings, SettingsError, describe_settings, l
 
 app = typer.Typer(
     name="assay",
-    help="Automated valuation of every NFT in thousands of collections.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        say(f"assay {version('assay')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Automated valuation of every NFT in thousands of collections."""
 
 
 @app.command()

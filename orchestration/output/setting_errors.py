@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING
 
 from orchestration.output.masking import SECRET_VARIABLES
@@ -51,3 +51,21 @@ def explain(error: ValidationError, prefix: str, about: Mapping[str, str]) -> st
         # What concerns several settings names them itself.
         lines.append((f"{name}: {message}{found}" if field else message) + described)
     return "\n".join(lines)
+
+
+def option_of_another_kind(kind: str, given: Iterable[str]) -> str | None:
+    """What is wrong with options that only other kinds of source have; None if there are none.
+
+    Variables may describe several markets; what is typed is meant, and must not be ignored.
+    """
+    from sources.configuration import kinds_with
+
+    for name in given:
+        kinds = kinds_with(name)
+        if kinds and kind not in kinds:
+            option = f"--{name.replace('_', '-')}"
+            return (
+                f"{option}: expected the source {' or '.join(kinds)}, found {kind}; leave {option} out, or add "
+                f"--source {kinds[0]}"
+            )
+    return None

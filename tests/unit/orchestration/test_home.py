@@ -12,6 +12,7 @@ import pytest
 from orchestration.errors import HomeError
 from orchestration.home import PROCESS_TAG, fail_orphaned_runs, open_instance, prepare_home, run_lock
 from orchestration.settings import load_settings
+from sources.protocol import SourceError
 
 
 def test_a_home_refuses_another_market(tmp_path):
@@ -19,6 +20,13 @@ def test_a_home_refuses_another_market(tmp_path):
     prepare_home(load_settings(home=tmp_path, seed=1, days=400))  # more days of the same market are welcome
     with pytest.raises(HomeError, match="seed=1 there, seed=2 asked"):
         prepare_home(load_settings(home=tmp_path, seed=2))
+
+
+def test_a_source_that_cannot_be_opened_leaves_no_home(tmp_path):
+    for folder in (tmp_path / "mistyped", tmp_path):
+        with pytest.raises(SourceError, match="data files"):
+            prepare_home(load_settings(home=tmp_path / "home", source="files", data_dir=folder))
+        assert not (tmp_path / "home").exists()
 
 
 def test_a_second_run_names_the_holder_of_the_home(tmp_path):

@@ -43,6 +43,26 @@ def test_files_without_a_folder_are_refused():
         load_settings(source="files")
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"data_dir": "/exports"}, "--data-dir: expected the source files, found simulator"),
+        (
+            {"source": "files", "data_dir": "/exports", "seed": 3},
+            "--seed: expected the source simulator, found files",
+        ),
+    ],
+)
+def test_an_option_of_another_kind_of_source_is_refused(given, expected):
+    with pytest.raises(SettingsError, match=expected):
+        load_settings(**given)
+
+
+def test_variables_may_describe_another_market_too(monkeypatch):
+    monkeypatch.setenv("ASSAY_DATA_DIR", "/exports")
+    assert load_settings(source="simulator").source == "simulator"
+
+
 def test_options_win_over_the_environment(monkeypatch):
     monkeypatch.setenv("ASSAY_COLLECTIONS", "10")
     assert load_settings(collections=20).collections == 20
