@@ -27,10 +27,11 @@ def tables(bundle: FilesSource) -> dict[str, tuple[pa.Table, pa.Table]]:
     first, last = bundle.first_known(), bundle.watermark()
     out = {}
     for name in RAW_TABLES:
-        batches = list(bundle.read(name, first, last))
-        out[name] = tuple(
-            pa.concat_tables([getattr(b, part) for b in batches]) for part in ("rows", "rejected")
-        )
+        # Files have no blocks.
+        if batches := list(bundle.read(name, first, last)):
+            out[name] = tuple(
+                pa.concat_tables([getattr(b, part) for b in batches]) for part in ("rows", "rejected")
+            )
     return out  # type: ignore[return-value]
 
 
