@@ -12,6 +12,9 @@ from orchestration.home import REPOSITORY, open_instance, prepare_home
 from orchestration.output.terminal import complain, say
 from orchestration.settings import Settings
 
+STOPPING_S = 20.0
+"""How long the processes may take to end (seconds)."""
+
 
 def serve(settings: Settings, *, host: str, port: int, read_only: bool) -> int:
     """Run both processes until one ends or the user interrupts; returns the exit code."""
@@ -39,4 +42,13 @@ def serve(settings: Settings, *, host: str, port: int, read_only: bool) -> int:
         for process in processes:
             process.terminate()
         for process in processes:
-            process.wait()
+            _wait(process)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """Until it has ended. Dagster's processes do not end by themselves where Ctrl-C is ignored: started with `&`."""
+    try:
+        process.wait(STOPPING_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

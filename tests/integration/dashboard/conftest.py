@@ -21,9 +21,9 @@ from tests.integration.dashboard.pages import Browser
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The installed browser, headless."""
+    """The installed browser, headless. Its event loop belongs to the thread: it ends before the next module."""
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         # CI installs one: there a missing browser is an error of the set-up, not a reason to skip.
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Read it, do not change it."""
     return publish_full_market(tmp_path_factory.mktemp("dashboard"))
@@ -60,14 +60,14 @@ def serving(folder: Path, home: Path | None = None, refuse_after_s: float = 1e12
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def url(home: Home) -> Iterator[str]:
     """Address of a dashboard over the full market."""
     with serving(home.store) as address:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serve() -> Callable[..., object]:
     """A dashboard over another store."""
     return serving
