@@ -27,6 +27,9 @@ from ml.portfolio.risk import (
 )
 from ml.tables.writing import append
 
+BACK_TEST_SHARE = 0.3
+"""Share of the newest sales whose months `back_test` judges."""
+
 
 def record_portfolio_risk(con: duckdb.DuckDBPyConnection, config: RiskConfig | None = None) -> None:
     """Measure the risk of portfolios on predictions.prior_walk_forward and append it, in the caller's transaction.
@@ -39,11 +42,8 @@ def record_portfolio_risk(con: duckdb.DuckDBPyConnection, config: RiskConfig | N
     newest = con.execute("select max(known_at) from predictions.prior_walk_forward").fetchone()
     if newest is None or newest[0] is None:
         return
-    markets = con.execute(
-        "select distinct coalesce(\"chain\", 'unknown') from marts.dim_collections order by 1"
-    ).fetchall()
     rows = []
-    for market in (ALL_MARKETS, *(row[0] for row in markets)):
+    for market in (ALL_MARKETS, *_markets(con)):
         risk = measure_risk(con, market, config)
         if risk is not None:
             rows.append({"market": market, "measured_at": newest[0], **risk.__dict__})
@@ -75,6 +75,11 @@ _SCHEMA = pa.schema(
         ("portfolios", pa.int64()),
     ]
 )
+
+
+def _markets(con: duckdb.DuckDBPyConnection) -> list[str]:
+    rows = con.execute("select distinct coalesce(\"chain\", 'unknown') from marts.dim_collections order by 1")
+    return [market for (market,) in rows.fetchall()]
 
 
 def measure_risk(
@@ -123,11 +128,8 @@ def back_test(con: duckdb.DuckDBPyConnection, config: RiskConfig | None = None) 
     ).fetchone()
     if row is None or row[0] is None:
         return None
-    markets = con.execute(
-        "select distinct coalesce(\"chain\", 'unknown') from marts.dim_collections order by 1"
-    ).fetchall()
     found: dict[str, Any] = {}
-    for (market,) in markets:
+    for market in _markets(con):
         risk, source = measure_risk(con, market, config, until=row[0]), market
         if risk is None:
             risk, source = measure_risk(con, ALL_MARKETS, config, until=row[0]), ALL_MARKETS
@@ -139,10 +141,6 @@ def back_test(con: duckdb.DuckDBPyConnection, config: RiskConfig | None = None) 
                 for side, is_bought in (("bought", True), ("sold", False))
             }
     return {"since": row[0].isoformat(), "markets": found}
-
-
-BACK_TEST_SHARE = 0.3
-"""Share of the newest sales whose months `back_test` judges."""
 
 
 def _sums(

@@ -23,28 +23,11 @@ from sources.files.reading.tables import PART, ROW
 from sources.files.times import clocks_of
 from sources.values import connect, is_text, quote, quote_name
 
+_EVENTS = ("_label", "_chain_given", "_has_tx", "_has_log", "_has_sub", "_undone")
+
 KEPT: dict[str, tuple[str, ...]] = {
-    "sales": (
-        "_label",
-        "_chain_given",
-        "_has_tx",
-        "_has_log",
-        "_has_sub",
-        "_undone",
-        "_usd",
-        "_no_sale",
-        "_row",
-    ),
-    "transfers": (
-        "_label",
-        "_chain_given",
-        "_has_tx",
-        "_has_log",
-        "_has_sub",
-        "_undone",
-        "_known_only",
-        "_row",
-    ),
+    "sales": (*_EVENTS, "_usd", "_no_sale", "_row"),
+    "transfers": (*_EVENTS, "_known_only", "_row"),
     "listings": ("_label", "_chain_given"),
     "token_traits": ("_label", "_chain_given", "_undated"),
     "collections": ("_label", "_chain_given", "_undated"),
