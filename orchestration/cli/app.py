@@ -114,7 +114,7 @@ def ui(
     home: Home = None,
     source: Source = None,
     data_dir: DataDir = None,
-    port: Annotated[int, typer.Option(help="Port of the web server.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the web server.")] = 3000,
     host: Annotated[
         str, typer.Option(help="Address to bind; the server has no authentication.")
     ] = "127.0.0.1",

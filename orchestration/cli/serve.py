@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestration.cli.options import AsJson, Home
+from orchestration.cli.ports import require_free
 from orchestration.output.terminal import print_json, say
 from orchestration.settings import Settings, SettingsError, load_settings
 
@@ -58,6 +59,7 @@ def serve(
             parse_limit(limit)
     except LimitError as error:
         raise SettingsError(str(error)) from error
+    require_free(config.host, config.port, "--port")
     say(f"Assay API: http://{config.host}:{config.port}/v1 (Ctrl-C stops it) · home {settings.home_path}")
     say(f"described in http://{config.host}:{config.port}/openapi.json")
     if config.anonymous and not _is_this_machine(config.host):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from orchestration.cli.ports import require_free
 from orchestration.home import REPOSITORY, open_instance, prepare_home
 from orchestration.output.terminal import complain, say
 from orchestration.settings import Settings
@@ -17,7 +18,12 @@ STOPPING_S = 20.0
 
 
 def serve(settings: Settings, *, host: str, port: int, read_only: bool) -> int:
-    """Run both processes until one ends or the user interrupts; returns the exit code."""
+    """Run both processes until one ends or the user interrupts; returns the exit code.
+
+    Raises:
+        SettingsError: The port is taken.
+    """
+    require_free(host, port, "--port")
     home = prepare_home(settings)
     open_instance(settings).dispose()  # makes its tables once, before two processes use them
     environment = {**os.environ, **settings.as_environment(), "DAGSTER_HOME": str(home / "dagster")}

@@ -28,6 +28,7 @@ from orchestration.home import open_instance, prepare_home
 from orchestration.output.masking import masked
 from orchestration.resources import open_registry
 from orchestration.settings import Settings, SettingsError, load_settings
+from tests.unit.serving.servers import free_port
 
 ASSAY = str(Path(sys.executable).parent / "assay")
 # With what a URL has to encode, and without: a piece that is found shows that the rest was printed too.
@@ -167,7 +168,7 @@ def test_the_list_of_processes_shows_no_secret(tmp_path):
     home = tmp_path / "home"
     environment = {**os.environ, **_environment(home)}
     started = subprocess.Popen(
-        [ASSAY, "ui", "--port", "0"],
+        [ASSAY, "ui", "--port", str(free_port())],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
