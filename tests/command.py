@@ -7,6 +7,7 @@ two at once, its arguments in the list of processes) starts one.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,14 @@ def assay(*arguments: str, **variables: str) -> Done:
             finally:
                 sys.argv = before
         return Done(code, out.read_text(), err.read_text())
+
+
+def modules_of(program: str, *arguments: str) -> set[str]:
+    """Names of the modules that a new process has loaded after a program."""
+    program += "\nimport sys; print(*sys.modules, sep='\\n')"
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines())
 
 
 @contextmanager
