@@ -108,7 +108,7 @@ def test_reasons_are_computed_only_where_there_is_a_lake(home: Path, monkeypatch
 
 
 def test_help_imports_no_server() -> None:
-    program = "from orchestration.cli.app import app\ntry:\n    app(['serve', '--help'])\nexcept SystemExit:\n    pass\n"
+    program = "from orchestration.cli.app import app; app(['serve', '--help'], standalone_mode=False)"
     assert not modules_of(program) & {"fastapi", "granian", "limits", "prometheus_client", "starlette"}
 
 
