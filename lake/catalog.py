@@ -86,24 +86,35 @@ def referenced_files(con: duckdb.DuckDBPyConnection, database: str = ATTACHED_TA
     Returns:
         Paths relative to the lake's folder; absolute ones where the catalog stores them so.
     """
-    rows = con.execute(
-        f"""
+    rows = con.execute(f"select distinct path from ({files_sql(database)})").fetchall()
+    return {row[0] for row in rows}
+
+
+def files_sql(database: str = ATTACHED_TABLES) -> str:
+    """A query of every file that a snapshot references.
+
+    One row for each file: kind (data or delete), file_id (of its kind), table_name, path (as `referenced_files`),
+    bytes, rows, first_snapshot, end_snapshot (the first one without it; null: the newest has it).
+    """
+    return f"""
         with files as (
-            select table_id, path, path_is_relative from {database}.ducklake_data_file
+            select 'data' as kind, data_file_id as file_id, table_id, path, path_is_relative, file_size_bytes as bytes,
+                record_count as rows, begin_snapshot, end_snapshot
+            from {database}.ducklake_data_file
             union all
-            select table_id, path, path_is_relative from {database}.ducklake_delete_file
+            select 'delete', delete_file_id, table_id, path, path_is_relative, file_size_bytes, delete_count,
+                begin_snapshot, end_snapshot
+            from {database}.ducklake_delete_file
         )
-        select distinct case
-            when not f.path_is_relative::boolean then f.path
-            when not t.path_is_relative::boolean then t.path || f.path
-            else s.path || t.path || f.path
-        end
+        select f.kind, f.file_id, s.schema_name || '.' || t.table_name as table_name, case
+                when not f.path_is_relative::boolean then f.path
+                when not t.path_is_relative::boolean then t.path || f.path
+                else s.path || t.path || f.path
+            end as path, f.bytes, f.rows, f.begin_snapshot as first_snapshot, f.end_snapshot
         from files f
         join {database}.ducklake_table t on t.table_id = f.table_id
         join {database}.ducklake_schema s on s.schema_id = t.schema_id
-        """
-    ).fetchall()
-    return {row[0] for row in rows}
+    """
 
 
 def schema_folders(con: duckdb.DuckDBPyConnection) -> set[str]:

@@ -9,6 +9,7 @@ import duckdb
 
 from lake.catalog import BUSY_TIMEOUT_MS, read_catalog
 from lake.config import CATALOG_ALIAS, SCHEMAS, LakeConfig
+from lake.digests import is_prepared, prepare, record_new
 from lake.errors import LakeError, UnknownSnapshotError
 from lake.extensions import open_database
 from lake.lock import write_lock
@@ -114,6 +115,9 @@ class Lake:
         with self._lock(purpose):
             self._ensure_created()
             yield
+            if write_lock(self.config).depth == 1:
+                with self._shared(read_only=False) as con:
+                    record_new(con, self._folder)
 
     def _lock(self, purpose: str) -> AbstractContextManager[None]:
         return write_lock(self.config).held(purpose, self.config.lock_timeout_s)
@@ -222,6 +226,7 @@ class Lake:
                 for schema in SCHEMAS:
                     if schema not in present:
                         con.execute(f"create schema if not exists {schema}")
+            prepare(con)
             if self.tables:
                 migrate(con, self.tables, self.config.home, self.steps)
         finally:
@@ -267,7 +272,7 @@ class Lake:
         con = self._connect()
         try:
             con.execute(self._attach_statement(read_only=True))
-            if not set(SCHEMAS) <= _schemas(con):
+            if not set(SCHEMAS) <= _schemas(con) or not is_prepared(con):
                 return False
             con.execute(f"use {CATALOG_ALIAS}")
             return not self.tables or is_current(con, self.tables, self.config.home, self.steps)

@@ -158,6 +158,11 @@ class WriteLock:
         self._depth = 0
         self._purpose = ""
 
+    @property
+    def depth(self) -> int:
+        """How many blocks hold it; asked by the thread that does."""
+        return self._depth
+
     @contextmanager
     def held(self, purpose: str, timeout_s: float) -> Iterator[None]:
         """Hold the lock for the duration of the block.

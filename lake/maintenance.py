@@ -16,6 +16,7 @@ import duckdb
 from lake.cleanup import remove_unreferenced_files
 from lake.config import CATALOG_ALIAS
 from lake.connection import Lake, current_snapshot
+from lake.digests import forget_removed
 from lake.tables import relations
 
 REWRITE_DELETED_SHARE = 0.25
@@ -83,6 +84,7 @@ def maintain(lake: Lake, keep_snapshots: Collection[int], retention_days: float)
         merge = con.execute(f"call ducklake_merge_adjacent_files('{CATALOG_ALIAS}')").fetchall()
         expired = _expire(con, keep_snapshots, datetime.now(UTC) - timedelta(days=retention_days))
         cleanup = remove_unreferenced_files(con, marker, lake.data_folder, datetime.now(UTC))
+        forget_removed(con)
         remaining = con.execute(f"select count(*) from ducklake_snapshots('{CATALOG_ALIAS}')").fetchone()
         return MaintenanceReport(
             rows_flushed=rows_flushed,

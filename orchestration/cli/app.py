@@ -18,6 +18,7 @@ from ml.text.visible import visible
 from orchestration.cli.ablate import ablate
 from orchestration.cli.alerts import alerts
 from orchestration.cli.backtest import backtest
+from orchestration.cli.doctor import doctor
 from orchestration.cli.drill import drill
 from orchestration.cli.explain import explain
 from orchestration.cli.files import files
@@ -222,6 +223,7 @@ app.command("portfolio")(portfolio)
 app.command("gains")(gains)
 app.command("alerts")(alerts)
 app.command("watchdog")(watchdog)
+app.command("doctor")(doctor)
 app.command("tune")(tune)
 app.command("why")(why)
 app.command("drill")(drill)

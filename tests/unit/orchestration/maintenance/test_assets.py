@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from lake.connection import Lake
+from orchestration.alerts.store import Outbox
 from orchestration.cli.app import main
 from orchestration.definitions import build_defs
 from orchestration.maintenance.assets import lake_maintenance
@@ -47,6 +48,34 @@ def test_the_job_keeps_foreign_files_and_names_them(tmp_path: Path, old: bool):
     metadata = done.asset_materializations_for_node("lake_maintenance")[0].metadata
     assert metadata["files_not_ours"].value == (4 if old else 1)
     assert "x.parquet: not a name that this lake gives" in str(metadata["first_not_ours"].value)
+
+
+def test_a_damaged_file_is_an_incident_and_is_not_merged_into_another(tmp_path: Path):
+    assay = Assay(load_settings(home=tmp_path))
+    with assay.lake.write("rows") as con:
+        con.execute("insert into ops.set_aside (collection) select 'c' || range from range(2000)")
+    file = next(Path(assay.lake.data_folder).rglob("*.parquet"))
+    whole = file.read_bytes()
+    place = len(whole) // 3
+    file.write_bytes(whole[:place] + bytes([whole[place] ^ 8]) + whole[place + 1 :])
+    before = assay.lake.snapshot_id()
+    with pytest.raises(dg.Failure, match="found 1 of the newest snapshot that are not; nothing"):
+        dg.materialize([lake_maintenance], resources={"assay": assay})
+    assert assay.lake.snapshot_id() == before
+    open_ = Outbox.of(tmp_path).rows("select * from incidents where state = 'open'")
+    assert [(row["key"], row["severity"], row["runbook"]) for row in open_] == [
+        ("damaged/ops.set_aside", "page", "file-damaged")
+    ]
+    assert "other bytes than were written; 2,000 rows of ops.set_aside" in open_[0]["body"]
+    # When only earlier snapshots have it, there is nothing to protect: it goes when they expire.
+    with assay.lake.write("rows") as con:
+        con.execute("delete from ops.set_aside")
+    assert dg.materialize([lake_maintenance], resources={"assay": assay}).success
+    (row,) = Outbox.of(tmp_path).rows("select * from incidents where state = 'open'")
+    assert row["key"] == "damaged/ops.set_aside"
+    file.write_bytes(whole)
+    assert dg.materialize([lake_maintenance], resources={"assay": assay}).success
+    assert Outbox.of(tmp_path).rows("select * from incidents where state = 'open'") == []
 
 
 def test_a_command_on_the_data_path_of_another_lake_ends_with_one_message(

@@ -1,0 +1,51 @@
+"""`assay doctor` on a finished home: nothing is found; then one part after the other is harmed, and each is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.command import assay
+from tests.homes import finished_market
+
+PARTS = [
+    "versions", "permissions", "disk", "clock", "lake files", "other files", "model files", "published store"
+]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_what_is_harmed_is_named_with_what_to_do(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(finished_market(tmp_path_factory)[0], home)
+    well = assay("doctor", "--home", str(home))
+    assert well.returncode == 0, well.stdout + well.stderr
+    assert [line.split(maxsplit=1)[0] for line in well.stdout.splitlines()] == ["ok"] * len(PARTS)
+    assert "digest" not in well.stdout  # each file has one
+
+    file = max((home / "lake").rglob("*.parquet"), key=lambda path: path.stat().st_size)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    shutil.copy(file, file.with_name("mine.parquet"))
+    next((home / "artifacts").rglob("*.cbm")).unlink()
+    next((home / "serving").glob("*.sqlite")).write_bytes(b"")
+    found = assay("doctor", "--home", str(home), "--json")
+    assert found.returncode == 1
+    parts = {one["part"]: one for one in json.loads(found.stdout)["parts"]}
+    assert list(parts) == PARTS
+    harmed = {name for name, one in parts.items() if one["problems"]}
+    assert harmed == {"lake files", "model files", "published store"}
+    assert all(parts[name]["advice"] for name in harmed)
+    assert f"{file.name}: other bytes than were written" in parts["lake files"]["problems"][0]
+    assert "mine.parquet" in parts["other files"]["result"]
+
+
+def test_a_folder_that_is_no_home_is_refused(tmp_path: Path) -> None:
+    done = assay("doctor", "--home", str(tmp_path / "none"))
+    assert (done.returncode, (tmp_path / "none").exists()) == (2, False)
+    assert "no Assay home" in done.stderr
