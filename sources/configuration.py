@@ -16,6 +16,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from sources.ethereum.settings import EthereumConfig
+from sources.opensea.settings import OpenSeaConfig
 from sources.protocol import Source, SourceError
 from sources.source_settings import SourceConfig
 
@@ -94,11 +95,12 @@ class SimulatedConfig(SourceConfig):
 
 
 KINDS: dict[str, type[SourceConfig]] = {
-    kind.model_fields["kind"].default: kind for kind in (SimulatedConfig, FilesConfig, EthereumConfig)
+    kind.model_fields["kind"].default: kind
+    for kind in (SimulatedConfig, FilesConfig, EthereumConfig, OpenSeaConfig)
 }
 """The kinds of source by name."""
 
-_One = Annotated[SimulatedConfig | FilesConfig | EthereumConfig, Field(discriminator="kind")]
+_One = Annotated[SimulatedConfig | FilesConfig | EthereumConfig | OpenSeaConfig, Field(discriminator="kind")]
 _LIST = TypeAdapter(list[_One])
 
 
