@@ -16,8 +16,10 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from sources.ethereum.settings import EthereumConfig
+from sources.listings_api.settings import ListingsApiConfig
 from sources.opensea.settings import OpenSeaConfig
 from sources.protocol import Source, SourceError
+from sources.rates.settings import CandlesConfig, CoinGeckoConfig
 from sources.source_settings import SourceConfig
 
 
@@ -96,7 +98,15 @@ class SimulatedConfig(SourceConfig):
 
 KINDS: dict[str, type[SourceConfig]] = {
     kind.model_fields["kind"].default: kind
-    for kind in (SimulatedConfig, FilesConfig, EthereumConfig, OpenSeaConfig)
+    for kind in (
+        SimulatedConfig,
+        FilesConfig,
+        EthereumConfig,
+        OpenSeaConfig,
+        ListingsApiConfig,
+        CoinGeckoConfig,
+        CandlesConfig,
+    )
 }
 """The kinds of source by name."""
 

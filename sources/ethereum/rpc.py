@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 
 from sources.protocol import SourceError
-from sources.web_api.transport import ATTEMPTS, BusyError, Pace, host_of, http_client, pause_s, retry_after
+from sources.web_api.addresses import host_of
+from sources.web_api.transport import ATTEMPTS, BusyError, Pace, http_client, pause_s, retry_after
 
 _PERMANENT = (401, 403, 404)
 """HTTP states that do not go away by asking again: a wrong key or address."""

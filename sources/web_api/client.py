@@ -19,12 +19,12 @@ import httpx
 from pydantic import SecretStr
 
 from sources.protocol import SourceError
+from sources.web_api.addresses import host_of
 from sources.web_api.transport import (
     ATTEMPTS,
     LONGEST_PAUSE_S,
     BusyError,
     Pace,
-    host_of,
     http_client,
     pause_s,
     retry_after,

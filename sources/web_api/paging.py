@@ -222,7 +222,8 @@ class StreamReader:
         lasts = (stream.window.lasts_s if stream.window else 0) * MICROS
         items = []
         for one, event, end in zip(found, times, ends, strict=True):
-            happened = None if event is None else event + lasts
+            # The close of an hour is known at its end.
+            happened = event if event is None or not lasts else event - event % lasts + lasts
             # What has no time of its own holds from the start on, as far as the first reading can say.
             known = now if stream.time or mark is not None else self._start * MICROS
             if happened is not None and happened < now + DAY_S * MICROS:

@@ -6,14 +6,16 @@ Here: its address, the name of the variable with its key, its limits. Not here: 
 from __future__ import annotations
 
 from datetime import date
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 
 from sources.protocol import SourceError
 from sources.source_settings import SourceConfig
-from sources.web_api.client import ApiClient, key_from
-from sources.web_api.transport import host_of
+from sources.web_api.addresses import host_of
+
+if TYPE_CHECKING:
+    from sources.web_api.client import ApiClient
 
 _THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")
 
@@ -69,6 +71,9 @@ class WebApiConfig(SourceConfig):
         Raises:
             SourceError: The key is missing, or can be none.
         """
+        # Imported here: settings are read by commands that ask no API.
+        from sources.web_api.client import ApiClient, key_from
+
         key = key_from(self.key_from) if self.key_from else None
         if key is None and needs_key:
             raise SourceError(

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -94,18 +93,6 @@ def http_client(urls: Iterable[str], timeout_s: float) -> httpx.Client:
         follow_redirects=False,
         verify=any(url.lower().startswith("https:") for url in urls),
     )
-
-
-def host_of(url: str) -> str | None:
-    """Host and port of an address of HTTP, without what may be a key; None when it is none."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return None
-    if host is None or parts.scheme not in ("http", "https"):
-        return None
-    return f"{host}:{port}" if port else host
 
 
 def _date(text: str) -> datetime | None:
