@@ -19,7 +19,7 @@ class OpenSeaConfig(WebApiConfig):
     """Collections on OpenSea (`sources.opensea`).
 
     Attributes:
-        collections: Their names as OpenSea writes them in addresses (slugs), separated by commas.
+        slugs: Their names as OpenSea writes them in addresses, separated by commas.
         chain: Chain of what names none.
         events: Types of events that are read.
         standing: Whether the listings and offers that stand are read.
@@ -32,7 +32,7 @@ class OpenSeaConfig(WebApiConfig):
     kind: Literal["opensea"] = "opensea"
     url: str = "https://api.opensea.io"
     key_from: str = Field("OPENSEA_API_KEY", pattern=r"^[A-Z][A-Z0-9_]*$")
-    collections: str
+    slugs: str
     chain: str = "ethereum"
     events: str = "sale,transfer,order,cancel"
     standing: bool = True
@@ -44,7 +44,7 @@ class OpenSeaConfig(WebApiConfig):
     home: ClassVar[str] = ".assay-opensea"
     grows: ClassVar[tuple[str, ...]] = (
         *WebApiConfig.grows,
-        "collections",
+        "slugs",
         "events",
         "standing",
         "traits",
@@ -53,9 +53,9 @@ class OpenSeaConfig(WebApiConfig):
         "page_size",
     )
 
-    @field_validator("collections")
+    @field_validator("slugs")
     @classmethod
-    def _slugs(cls, value: str) -> str:
+    def _names(cls, value: str) -> str:
         return words(value, "names of collections as in OpenSea's addresses")
 
     @field_validator("events")
@@ -82,7 +82,7 @@ class OpenSeaConfig(WebApiConfig):
         from sources.opensea.streams import streams
         from sources.web_api.source import WebApiSource
 
-        slugs = self.collections.split(",")
+        slugs = self.slugs.split(",")
         return WebApiSource(
             self.kind,
             self.client("x-api-key", needs_key=True),

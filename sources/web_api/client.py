@@ -76,6 +76,16 @@ def key_from(variable: str) -> SecretStr | None:
     return SecretStr(value)
 
 
+def read_json(body: bytes | str) -> Any:
+    """A document whose numbers stay text: none is infinite or loses digits before the rules of the contract see it.
+
+    Raises:
+        ValueError: It is no JSON.
+        RecursionError: It is too deep.
+    """
+    return json.loads(body, parse_constant=str, parse_float=str, parse_int=str)
+
+
 class ApiClient:
     """A JSON API at one address.
 
@@ -166,8 +176,7 @@ class ApiClient:
             # Not the text of the error: it may hold the address, or a header.
             raise BusyError(type(failure).__name__) from None
         try:
-            # Numbers stay text: none is infinite, and none loses digits before the rules of the contract see it.
-            return json.loads(body, parse_constant=str, parse_float=str, parse_int=str)
+            return read_json(body)
         except (ValueError, RecursionError):
             raise BusyError("no JSON") from None
 

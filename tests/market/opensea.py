@@ -178,9 +178,7 @@ class OpenSea:
         path, params = request.path, request.params
         if path.startswith("/api/v2/events/collection/"):
             first, end = int(params["after"]), int(params["before"])
-            kinds = {"order": ("order",), "cancel": ("cancel",)}.get(
-                params["event_type"], (params["event_type"],)
-            )
+            kinds = ("transfer", "mint") if params["event_type"] == "transfer" else (params["event_type"],)
             found = [
                 e for e in self.events if e["event_type"] in kinds and first <= e["event_timestamp"] < end
             ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from sources.opensea.decoding import Decoder
 from sources.opensea.settings import OpenSeaConfig
 from sources.opensea.streams import streams
-from sources.web_api.client import ApiClient
+from sources.web_api.client import ApiClient, key_from
 from sources.web_api.source import WebApiSource
 from tests.market.opensea import ETH, NOW, SECRET, SLUG, OpenSea, listed, sale, serving, unix
 
@@ -43,25 +43,30 @@ def opened(market: OpenSea, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("OPENSEA_API_KEY", SECRET)
 
     def open_source(**changes: Any) -> WebApiSource:
-        now = changes.pop("now", market.now)
-        config = OpenSeaConfig(name="sea", url=market.url, collections=SLUG, start=START, **changes)
-        key = config.client("x-api-key", needs_key=True)._headers
-        return WebApiSource(
-            "opensea",
-            ApiClient(market.url, headers=key, timeout_s=config.timeout_s, sleep=lambda _: None),
-            streams(
-                [SLUG],
-                events=config.events.split(","),
-                listings=config.standing,
-                tokens=config.traits,
-                overlap_s=config.overlap_h * 3600,
-                page_size=config.page_size,
-            ),
-            Decoder([SLUG], config.chain),
-            start=config.start,
-            cache=tmp_path / "cache",
-            settle_s=config.settle_s,
-            now=lambda: now,
-        )
+        return open_market(market.url, tmp_path / "cache", changes.pop("now", market.now), **changes)
 
     return open_source
+
+
+def open_market(url: str, cache: Path, now: datetime, **changes: Any) -> WebApiSource:
+    """A market as a source whose clock stands."""
+    config = OpenSeaConfig(name="sea", url=url, slugs=SLUG, start=START, **changes)
+    key = key_from(config.key_from)
+    assert key is not None
+    return WebApiSource(
+        "opensea",
+        ApiClient(url, headers={"x-api-key": key}, timeout_s=config.timeout_s, sleep=lambda _: None),
+        streams(
+            [SLUG],
+            events=config.events.split(","),
+            listings=config.standing,
+            tokens=config.traits,
+            overlap_s=config.overlap_h * 3600,
+            page_size=config.page_size,
+        ),
+        Decoder([SLUG], config.chain),
+        start=config.start,
+        cache=cache,
+        settle_s=config.settle_s,
+        now=lambda: now,
+    )
