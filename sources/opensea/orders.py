@@ -115,15 +115,16 @@ def _price(values: Values, money: Sequence[Any], chain: str) -> Values:
     named: Values = {"currency_address": address}
     if paid_in({**values, **named}, chain)["currency"] == address:
         named["currency"] = None  # the symbol beside an unknown contract says nothing
-    amounts = [(text_at(m, "startAmount") or "", text_at(m, "endAmount") or "") for m in money]
-    if all(first == last for first, last in amounts):
-        if not all(first.isdecimal() for first, _ in amounts):
-            return {**named, "problem": "amounts that are no whole numbers"}
-        total = str(sum(int(first) for first, _ in amounts))
-        stated = values.get("price_raw")
-        if stated is not None and stated != total:
-            return {**named, "problem": f"a price of {stated} beside terms of {total}"}
-        named["price_raw"] = total
+    amounts = [[text_at(m, name) or "" for m in money] for name in ("startAmount", "endAmount")]
+    if not all(amount.isdecimal() for some in amounts for amount in some):
+        return {**named, "problem": "amounts that are no whole numbers"}
+    low, high = sorted(sum(map(int, some)) for some in amounts)
+    stated = values.get("price_raw")
+    if stated is None and low == high:
+        return {**named, "price_raw": str(low)}
+    # Of an auction whose price falls the stated price is that of now.
+    if stated is None or not stated.isdecimal() or not low <= int(stated) <= high:
+        return {**named, "problem": f"a price of {stated} beside terms of {low} to {high}"[:200]}
     return named
 
 

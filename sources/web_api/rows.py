@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from sources.chains import CHAIN_BY_SPELLING, COIN_OF
+from sources.chains import CHAIN_BY_SPELLING, COIN_OF, EVM_CHAINS
 from sources.contract import QUARANTINE, TIMESTAMP, raw_table
 from sources.currencies import DECIMALS, SYMBOL_BY_SPELLING
 from sources.files.candidates import KEPT, candidates_of
@@ -22,7 +22,7 @@ from sources.files.plan import Plan
 from sources.files.reading.tables import ROW
 from sources.protocol import SourceBatch
 from sources.validation import quarantine, validate
-from sources.values import ZERO_ADDRESS
+from sources.values import NULL_WORDS, ZERO_ADDRESS
 from sources.web_api.paths import text_at
 from sources.web_api.store import Item
 
@@ -86,6 +86,8 @@ def paid_in(values: Values, default_chain: str) -> Values:
     coin = COIN_OF.get(chain)
     if address in _NATIVE:
         symbol, address = coin, ""
+    elif address and chain in EVM_CHAINS and not re.fullmatch("0x[0-9a-f]{40}", address):
+        symbol = f"contract {address}"
     elif address:
         known = SYMBOL_BY_SPELLING.get(address.upper())
         named = SYMBOL_BY_SPELLING.get((symbol or "").upper())
@@ -115,7 +117,9 @@ def _is_decimals(text: str) -> bool:
 
 
 def _chain(stated: str | None, default: str) -> str:
-    words = re.sub("[ _]+", "-", (stated or default).strip().lower())
+    words = re.sub("[ _]+", "-", (stated or "").strip().lower())
+    if not words or words in NULL_WORDS:
+        return default
     return CHAIN_BY_SPELLING.get(words, words)
 
 
