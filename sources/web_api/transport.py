@@ -7,6 +7,7 @@ question is asked again, and of whom.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -71,9 +72,11 @@ def retry_after(answer: httpx.Response) -> float | None:
     """Seconds that the server asks to wait. A date is measured against the server's own clock."""
     stated = answer.headers.get("retry-after", "")
     try:
-        return max(float(stated), 0.0)
+        seconds = float(stated)
     except ValueError:
         pass
+    else:
+        return max(seconds, 0.0) if math.isfinite(seconds) else None
     until, now = _date(stated), server_time(answer)
     return None if until is None or now is None else max((until - now).total_seconds(), 0.0)
 

@@ -73,7 +73,7 @@ def test_a_home_reads_a_marketplace_and_rates_and_keeps_no_key(
             row["name"]: row["state"] for row in describe_sources(broken.lake, broken.settings.source_configs)
         }
         assert states == {"sea": "answers not believed", "coingecko": "ok", "candles": "ok"}
-    said = capfd.readouterr()
+    printed = capfd.readouterr()
     kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
     assert SECRET.encode() not in kept
-    assert SECRET not in said.out + said.err + caplog.text
+    assert SECRET not in printed.out + printed.err + caplog.text

@@ -70,6 +70,7 @@ def test_a_passing_fault_is_asked_again(script: Script, fault: Reply) -> None:
         ("7", 7.0),
         ("Thu, 01 Jan 2026 00:00:09 GMT", 9.0),  # by the server's own clock, which is not ours
         ("soon", 0.5),
+        ("nan", 0.5),
     ],
 )
 def test_a_pause_is_as_long_as_the_server_asks(script: Script, stated: str, expected: float) -> None:
