@@ -5,6 +5,7 @@ Here: the settings: where the list is, and which value is where. Not here: the k
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl
@@ -36,7 +37,8 @@ class ListingsApiConfig(WebApiConfig):
     Attributes:
         path: Path of the list below the address, with a fixed query if there is one.
         items: Path of the list in an answer; empty: the answer is the list.
-        mapping: Role → path in an item. A constant is written as `=value`.
+        mapping: Role → path in an item, as YAML; a constant is written as `=value`. Kept as text: a configuration never
+            changes.
         chain: Chain of items that name none.
         limit: Parameter and size of a page, such as `limit=100`; empty: one page.
         cursor: Parameter of the next page and its path in an answer, such as `next=next`.
@@ -51,7 +53,7 @@ class ListingsApiConfig(WebApiConfig):
     kind: Literal["listings_api"] = "listings_api"
     path: str = Field(pattern=r"^/[^\s#?]*(\?[^\s#]*)?$")
     items: str = ""
-    mapping: dict[str, str]
+    mapping: str
     chain: str = "ethereum"
     limit: str = Field("", pattern=r"^([\w.-]+=\d+)?$")
     cursor: str = Field("", pattern=r"^([\w.-]+=[\w.*|-]+)?$")
@@ -73,9 +75,24 @@ class ListingsApiConfig(WebApiConfig):
 
     @field_validator("mapping", mode="before")
     @classmethod
-    def _mapping_as_text(cls, value: Any) -> Any:
-        """On the command line it is written as in YAML: `{token_id: token.id, side: =ask}`."""
-        return yaml.safe_load(value) if isinstance(value, str) else value
+    def _mapping_as_text(cls, value: Any) -> str:
+        given = yaml.safe_load(value) if isinstance(value, str) else value
+        if not isinstance(given, dict) or not all(
+            isinstance(text, str) for text in (*given, *given.values())
+        ):
+            raise ValueError("expected roles and paths, such as {token_id: token.id, side: =ask}")
+        wrong = sorted(set(given) - set(ROLES))
+        if wrong:
+            raise ValueError(f"expected roles ({', '.join(sorted(ROLES))}), found {wrong[0]!r}")
+        for needed in _NEEDED:
+            if not set(needed) & set(given):
+                raise ValueError(f"expected {' or '.join(needed)}, found neither")
+        return json.dumps(given, sort_keys=True)
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The mapping."""
+        return dict(json.loads(self.mapping))
 
     @field_validator("chain")
     @classmethod
@@ -85,14 +102,8 @@ class ListingsApiConfig(WebApiConfig):
         return CHAIN_BY_SPELLING[value]
 
     @model_validator(mode="after")
-    def _mapping_is_whole(self) -> ListingsApiConfig:
-        wrong = sorted(set(self.mapping) - set(ROLES))
-        if wrong:
-            raise ValueError(f"mapping: expected roles ({', '.join(sorted(ROLES))}), found {wrong[0]!r}")
-        for needed in _NEEDED:
-            if not set(needed) & set(self.mapping):
-                raise ValueError(f"mapping: expected {' or '.join(needed)}, found neither")
-        if not self.window and "order_id" not in self.mapping:
+    def _orders_can_be_compared(self) -> ListingsApiConfig:
+        if not self.window and "order_id" not in self.paths:
             raise ValueError(
                 "mapping: expected order_id, or a window: a list of what stands is compared by it"
             )
@@ -101,7 +112,7 @@ class ListingsApiConfig(WebApiConfig):
     def stream(self) -> Stream:
         """What is asked."""
         path, _, query = self.path.partition("?")
-        paths = {role: path for role, path in self.mapping.items() if not path.startswith("=")}
+        paths = {role: path for role, path in self.paths.items() if not path.startswith("=")}
         named = (
             "order_id",
             "event_kind",
@@ -143,7 +154,7 @@ class ListingsApiConfig(WebApiConfig):
             self.kind,
             self.client(self.key_header, needs_key=bool(self.key_from)),
             [self.stream()],
-            Decoder(self.mapping, self.chain),
+            Decoder(self.paths, self.chain),
             start=self.start,
             cache=cache / self.kind / self.name,
             chain=self.chain,

@@ -8,7 +8,7 @@ anybody mints it is OpenSea's own name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sources.contracts import collection_of
@@ -62,17 +62,7 @@ class Decoder:
 
     def _sales(self, store: Store, first: int, end: int) -> Iterator[Record]:
         names = self._streams("sale")
-        in_transaction = store.related("tx", names, first, end)
-        places: dict[int, tuple[int, int]] = {}
-        for items in in_transaction.values():
-            sales: dict[tuple[str | None, str | None], list[str]] = {}
-            for item in items:
-                token = text_at(item.body, SALE["contract"]), text_at(item.body, SALE["token_id"])
-                of_token = sales.setdefault(token, [])
-                if item.key not in of_token:  # else it is another report of the same sale
-                    of_token.append(item.key)
-                places[item.number] = of_token.index(item.key), 0
-            places |= {item.number: (places[item.number][0], len(sales)) for item in items}
+        places = _places(store.related("tx", names, first, end))
         orders = store.related("order", self._order_streams, first, end)
         for item in store.items(names, first, end):
             wrong = _wrong_type(item)
@@ -101,8 +91,11 @@ class Decoder:
         return None
 
     def _transfers(self, store: Store, first: int, end: int) -> Iterator[Record]:
-        for item in store.items(self._streams("transfer"), first, end):
+        names = self._streams("transfer")
+        places = _places(store.related("tx", names, first, end))
+        for item in store.items(names, first, end):
             values = _TRANSFER.values(item)
+            values |= {"log_index": "0", "sub_index": str(places.get(item.number, (0, 1))[0])}
             if values["event_type"] == "mint" and values["from_address"] is None:
                 values["from_address"] = ZERO_ADDRESS
             yield from _judged(item, values, _wrong_type(item))
@@ -165,6 +158,34 @@ class Decoder:
 
 
 _NO_ORDER = ("null_key", "order_id", "the hash of an order", "none")
+
+
+def _places(transactions: Mapping[str, Sequence[Item]]) -> dict[int, tuple[int, int]]:
+    """Item → its position among those of its token in a transaction, and how many tokens the transaction has.
+
+    Another report of the same event has the position of the first. Movements are in the order in which the token went
+    from hand to hand.
+    """
+    places: dict[int, tuple[int, int]] = {}
+    for items in transactions.values():
+        of_token: dict[tuple[str | None, str | None], list[Item]] = {}
+        for item in items:
+            token = text_at(item.body, SALE["contract"]), text_at(item.body, SALE["token_id"])
+            of_token.setdefault(token, []).append(item)
+        for some in of_token.values():
+            keys = list(dict.fromkeys(item.key for item in _from_hand_to_hand(some)))
+            places |= {item.number: (keys.index(item.key), len(of_token)) for item in some}
+    return places
+
+
+def _from_hand_to_hand(items: Sequence[Item]) -> list[Item]:
+    left, ordered = list(items), list[Item]()
+    while left:
+        received = {text_at(item.body, TRANSFER["to_address"]) for item in left} - {None}
+        first = next((i for i in left if text_at(i.body, TRANSFER["from_address"]) not in received), left[0])
+        left.remove(first)
+        ordered.append(first)
+    return ordered
 
 
 def item_order(item: Item) -> str | None:

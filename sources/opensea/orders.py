@@ -77,9 +77,12 @@ def _whole_collection_or_token(values: Values) -> tuple[str, str, str, str] | No
         return (*_ONE_PRICE, str(values["problem"]))
     if quantity not in (None, "1"):
         return (*_ONE_PRICE, f"{quantity} units")
-    if values.get("token_id") is None and values.get("side") == "ask":
-        return ("null_key", "token_id", "the token that is offered", "none")
-    if values.get("token_id") is None and encoded not in (None, "*"):
+    if values.get("token_id") is not None:
+        return None
+    if values.get("side") == "ask" or values.get("order_type") == "item_offer":
+        return ("null_key", "token_id", "the token that the order is for", "none")
+    # Without a word on it, an offer is for all tokens only where it is called so.
+    if encoded != "*" and not (encoded is None and values.get("order_type") == "collection_offer"):
         return (*_ONE_PRICE, f"an offer for the tokens {encoded}"[:200])
     return None
 
@@ -100,6 +103,8 @@ def _standing(item: Item, kind: str, slug: str, chain: str) -> Values:
         values["token_id"] = text_at(token, "identifierOrCriteria")
     elif kind == LISTINGS or sort not in _ANY_TOKEN:
         return {**values, "problem": f"items of type {sort}"}
+    elif text_at(token, "identifierOrCriteria") == "0":
+        values["encoded"] = values.get("encoded") or "*"  # no criteria: any token of the contract
     units = text_at(token, "startAmount")
     if units != "1":
         return {**values, "problem": f"{units} units"}

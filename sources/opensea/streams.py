@@ -131,7 +131,16 @@ def _of_collection(
             items="asset_events",
             key=tuple(
                 columns[role]
-                for role in ("order", "order_id", "tx_hash", "contract", "token_id", "event_time")
+                for role in (
+                    "order",
+                    "order_id",
+                    "tx_hash",
+                    "contract",
+                    "token_id",
+                    "event_time",
+                    "from_address",
+                    "to_address",
+                )
                 if role in columns
             ),
             used=tuple(columns.values()),

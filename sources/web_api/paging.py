@@ -89,14 +89,13 @@ class StreamReader:
             until -= until % window.lasts_s  # what is not over is not read
         begun = self._store.place(stream.name)
         if begun and begun["end"] <= until:
-            yield begun["first"], begun["end"], begun["mark"]
-            mark, first = None, begun["end"]
+            mark, first = begun["mark"], begun["end"]
+            yield begun["first"], first, mark
         if first >= until or (mark is not None and mark >= until):
             return
         while first < until:
             end = min(first + window.span_s, until)
             yield first, end, mark
-            mark = None  # what follows is read for the first time
             first = end
 
     def _read_stretch(self, stream: Stream, window: Window, first: int, end: int, mark: int | None) -> None:

@@ -34,8 +34,10 @@ class Window:
     lasts_s: int = 0
 
     def params(self, first: int, end: int) -> dict[str, str]:
-        """Parameters of the stretch between two times (unix seconds)."""
-        return {name: self._text(time) for name, time in ((self.first, first), (self.end, end)) if name}
+        """Parameters of the stretch between two times (unix seconds), both included, however the API reads them."""
+        return {
+            name: self._text(time) for name, time in ((self.first, first - 1), (self.end, end + 1)) if name
+        }
 
     def _text(self, seconds: int) -> str:
         if self.unit == "iso":

@@ -154,6 +154,7 @@ class OpenSea:
         orders: Orders that stand.
         tokens: What the list of tokens holds.
         now: Its clock.
+        excludes: Whether the two times that are asked for are not in the answer; else both are.
         fault: What goes wrong; None: a proper answer.
         asked: All requests.
     """
@@ -162,6 +163,7 @@ class OpenSea:
     orders: list[dict[str, Any]] = field(default_factory=list)
     tokens: list[dict[str, Any]] = field(default_factory=list)
     now: datetime = NOW
+    excludes: bool = False
     fault: Fault = lambda _: None
     asked: list[Request] = field(default_factory=list)
     url: str = ""
@@ -179,9 +181,8 @@ class OpenSea:
         if path.startswith("/api/v2/events/collection/"):
             first, end = int(params["after"]), int(params["before"])
             kinds = ("transfer", "mint") if params["event_type"] == "transfer" else (params["event_type"],)
-            found = [
-                e for e in self.events if e["event_type"] in kinds and first <= e["event_timestamp"] < end
-            ]
+            inside = range(first + 1, end) if self.excludes else range(first, end + 1)
+            found = [e for e in self.events if e["event_type"] in kinds and e["event_timestamp"] in inside]
             found.sort(key=lambda e: -e["event_timestamp"])
             return self._page(found, "asset_events", params)
         if path.endswith("/all"):

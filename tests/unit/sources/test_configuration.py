@@ -80,7 +80,11 @@ def test_every_kind_opens_a_source_of_its_kind_and_the_base_class_none(
     monkeypatch.setenv("ASSAY_RPC_URLS", "https://node.example/key")
     monkeypatch.setenv("OPENSEA_API_KEY", "key")
     for kind in KINDS:
-        source = config_of(kind, given, name="one").open(tmp_path / "cache")
+        config = config_of(kind, given, name="one")
+        assert hash(config) == hash(
+            config_of(kind, given, name="one")
+        )  # sources are opened once for a configuration
+        source = config.open(tmp_path / "cache")
         assert (source.name, isinstance(source, Source)) == (kind, True)
     with pytest.raises(SourceSettingError, match=r"'simulator' or 'files' or .*'candles', found 'oracle'"):
         config_of("oracle", given, name="one")

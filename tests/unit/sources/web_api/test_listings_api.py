@@ -79,7 +79,7 @@ class Venue:
             "listings_api",
             ApiClient(self.url),
             [config.stream()],
-            Decoder(config.mapping, "ethereum"),
+            Decoder(config.paths, "ethereum"),
             start="2024-02-01",
             cache=cache,
             now=lambda: self.now,

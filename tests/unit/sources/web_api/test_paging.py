@@ -96,6 +96,21 @@ def test_a_cursor_that_cannot_be_trusted_loses_no_event(
     assert source.incidents() == []
 
 
+@pytest.mark.parametrize("excludes", [True, False])
+def test_events_on_the_border_of_two_stretches_are_read_once(
+    market: OpenSea, opened: Opened, excludes: bool
+) -> None:
+    market.excludes = excludes
+    until = unix(NOW) - 900
+    market.events = [sale(until + seconds, 1, ETH) for seconds in (-1, 0, 1)]
+    options = {**SMALL_PAGES, "events": "sale", "overlap_h": 0}
+    opened(**options).watermark()
+    market.now = NOW + timedelta(hours=1)
+    rows, _ = read_all(opened(**options), "sales")
+    assert keys(rows) == expected(market)
+    assert rows.column("known_at").equals(rows.column("event_time"))
+
+
 def test_pages_that_never_end_leave_the_stretch_unread_and_alert(market: OpenSea, opened: Opened) -> None:
     same = [sale(FIRST, n, ETH) for n in range(8)]
     market.fault = of_sales(lambda _: Reply(document={"asset_events": same, "next": "again"}))
