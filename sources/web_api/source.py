@@ -162,7 +162,7 @@ class WebApiSource:
         return [
             Incident(
                 number,
-                "stream_not_read",
+                f"not_read:{stream}",  # several streams can fail at one time
                 f"{stream}: {what}",
                 moment(opened),
                 None if closed is None else moment(closed),

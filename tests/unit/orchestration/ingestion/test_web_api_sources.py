@@ -62,9 +62,7 @@ def test_a_home_reads_a_marketplace_and_rates_and_keeps_no_key(
         open_sources.cache_clear()
         again = ingest(Assay(load_settings(home=home)), ["sales", "listings"])
         assert (again["sales"].days, again["listings"].days) == (0, 0)
-        market.fault = lambda r: (
-            Reply(599, {"retry-after": "0"}, {}) if r.params.get("event_type") == "sale" else None
-        )
+        market.fault = lambda r: Reply(599, {"retry-after": "0"}, {}) if "event_type" in r.params else None
         market.now = now + timedelta(seconds=1)
         open_sources.cache_clear()
         broken = Assay(load_settings(home=home))
@@ -73,6 +71,11 @@ def test_a_home_reads_a_marketplace_and_rates_and_keeps_no_key(
             row["name"]: row["state"] for row in describe_sources(broken.lake, broken.settings.source_configs)
         }
         assert states == {"sea": "answers not believed", "coingecko": "ok", "candles": "ok"}
+        with broken.lake.read() as con:
+            kinds = con.execute(
+                "select kind from ops.source_incidents where closed_at is null order by 1"
+            ).fetchall()
+    assert kinds == [(f"not_read:{kind}:{SLUG}",) for kind in ("cancel", "order", "sale", "transfer")]
     printed = capfd.readouterr()
     kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
     assert SECRET.encode() not in kept
