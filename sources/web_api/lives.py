@@ -64,6 +64,8 @@ def _life(
             continue
         if event.kind == FILLED and made is None:
             continue  # nothing is known of the order; the sale has a row of its own
+        if event.kind != CREATED and made is not None and made[1].refused is not None:
+            continue  # the order is in quarantine, as a whole
         reported.add(event.kind)
         record = event.record
         if event.kind != CREATED:
@@ -77,14 +79,16 @@ def _life(
     if made is None or made[1].refused is not None:
         return
     for item, event in events:
-        if event.kind != CREATED or (gone := store.gone(item)) is None or known_end is not None:
+        if event.kind != CREATED or (gone := store.gone(item)) is None:
             continue
         last, absent, known = gone
-        if item.ends is None or item.ends > last:
+        # What was reported before another end was known stays reported.
+        if (item.ends is None or item.ends > absent) and (known_end is None or known_end > known):
             middle, half = (last + absent) // 2, (absent - last) / 2_000_000
             ending = record_of(item, {"event_time": time_text(middle), "time_uncertainty_s": f"{half:.6f}"})
             yield _after(made[1], CANCELLED, replace(ending, known=known))
             known_end = known
+            break
     ends = made[0].ends
     if ends is not None and (known_end is None or known_end > ends):
         ending = record_of(made[0], {"event_time": time_text(ends), "time_uncertainty_s": "0"})
