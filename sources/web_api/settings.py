@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import date
 from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -17,7 +18,7 @@ from sources.web_api.addresses import host_of
 if TYPE_CHECKING:
     from sources.web_api.client import ApiClient
 
-_THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]")
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 class WebApiConfig(SourceConfig):
@@ -43,10 +44,9 @@ class WebApiConfig(SourceConfig):
     @field_validator("url")
     @classmethod
     def _url_is_safe(cls, value: str) -> str:
-        host = host_of(value)
-        if host is None or "@" in value or "?" in value:
+        if host_of(value) is None or "@" in value or "?" in value:
             raise ValueError("expected https:// and a host, without a key in it")
-        if not value.startswith("https:") and host.rsplit(":", 1)[0] not in _THIS_MACHINE:
+        if not value.startswith("https:") and urlsplit(value).hostname not in _THIS_MACHINE:
             raise ValueError("expected https://, because a key is sent (http:// is for this machine only)")
         return value.rstrip("/")
 
