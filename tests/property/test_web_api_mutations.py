@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def mutated(document: Any, rng: random.Random) -> Any:
             other, name = rng.choice(places)
             parent[key] = json.loads(json.dumps(other[name]))
         else:
-            parent[key] = rng.choice(STRANGE)
+            parent[key] = deepcopy(rng.choice(STRANGE))
     return read_json(json.dumps(copy))
 
 
