@@ -2,7 +2,7 @@
 
 DuckLake never changes a file. A disk, a faulty copy or a hand may, and Parquet notices that in one case of six: the
 others are wrong rows without an error. So the SHA-256 of each file is kept in a table beside DuckLake's own tables in
-the catalog. It is written under the lock of the writer that made the file, right after its commit (ADR 42).
+the catalog. It is written under the lock of the writer that made the file, right after its commit (ADR 46).
 
 Here: recording digests and comparing files with them. Not here: alerts, and the way back
 (`docs/runbook/file-damaged.md`). An object store keeps digests of its own: nothing is recorded there.

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from sources.ethereum.settings import EthereumConfig
+from sources.listings_api.settings import ListingsApiConfig
+from sources.opensea.settings import OpenSeaConfig
 from sources.protocol import Source, SourceError
+from sources.rates.settings import CandlesConfig, CoinGeckoConfig
 from sources.source_settings import SourceConfig
 
 
@@ -93,12 +96,22 @@ class SimulatedConfig(SourceConfig):
         )
 
 
+_One = Annotated[
+    SimulatedConfig
+    | FilesConfig
+    | EthereumConfig
+    | OpenSeaConfig
+    | ListingsApiConfig
+    | CoinGeckoConfig
+    | CandlesConfig,
+    Field(discriminator="kind"),
+]
+
 KINDS: dict[str, type[SourceConfig]] = {
-    kind.model_fields["kind"].default: kind for kind in (SimulatedConfig, FilesConfig, EthereumConfig)
+    kind.model_fields["kind"].default: kind for kind in get_args(get_args(_One)[0])
 }
 """The kinds of source by name."""
 
-_One = Annotated[SimulatedConfig | FilesConfig | EthereumConfig, Field(discriminator="kind")]
 _LIST = TypeAdapter(list[_One])
 
 

@@ -50,6 +50,23 @@ def shared_contract(chain: str, address: str) -> SharedContract | None:
     return next((c for c in SHARED_CONTRACTS if (c.chain, c.address) == (chain, address)), None)
 
 
+def collection_of(chain: str, contract: str, token_id: int, name: str | None = None) -> str:
+    """The key of a token's collection: its contract, or its project where a contract keeps many projects.
+
+    Args:
+        chain: Chain of the contract.
+        contract: Address, lower case.
+        token_id: The token.
+        name: What its collection is called, for contracts in which only names tell collections apart.
+    """
+    shared = shared_contract(chain, contract)
+    if shared is None:
+        return contract
+    if shared.by == "name":
+        return name or contract
+    return f"{shared.label}-{token_id // shared.size}"
+
+
 SAME_AS: dict[tuple[str, str], str] = {
     # Wrapped Cryptopunks hold one punk each, under the same number.
     ("ethereum", "0xb7f7f6c52f2e2fdb1963eab30438024864c313f6"): "0xb47e3cd837ddf8e4c57f05d70ab865de6e193bbb",

@@ -40,12 +40,13 @@ COLLECTION_KEYS = Table(
 SOURCE_INCIDENTS = Table(
     "ops.source_incidents",
     "One row per reorganisation of a chain, or time in which what its nodes answer was not believed "
-    "([ADR 41](adr/0041-blocks-before-finality.md)).",
+    "([ADR 41](adr/0041-blocks-before-finality.md)), or in which a list of an API could not be read whole "
+    "([ADR 42](adr/0042-paged-apis.md)).",
     ("source", "kind", "opened_at"),
     "per incident; one that is over stays",
     columns("""
         source varchar Configured source
-        kind varchar chain_reorganised, node_doubtful
+        kind varchar chain_reorganised, node_doubtful, not_read:<list>
         opened_at timestamp When it was noticed, wall clock
         closed_at timestamp When it was over, wall clock; null while it is not
         what varchar What was expected and what was found

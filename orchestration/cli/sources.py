@@ -40,7 +40,10 @@ def listed(context: typer.Context, home: Home = None, as_json: AsJson = False) -
 @sources.command()
 def add(
     name: Name,
-    kind: Annotated[str, typer.Option(help="Kind of source: files, simulator or ethereum.")] = "files",
+    kind: Annotated[
+        str,
+        typer.Option(help="files, simulator, ethereum, opensea, listings_api, coingecko or candles."),
+    ] = "files",
     data_dir: DataDir = None,
     priority: Annotated[int, typer.Option(help="1 is preferred: its report of a sale counts.")] = 1,
     fresh_within_h: Annotated[

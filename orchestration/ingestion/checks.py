@@ -103,7 +103,7 @@ RAW = (
     Check(
         name="nodes_are_believed",
         asset="raw_blocks",
-        description="What the nodes of every chain answer fits together: the head does not go back, no logs are gone.",
+        description="What nodes and APIs answer fits together: a head does not go back, no logs are gone, pages end.",
         measure=no_rows("select source, opened_at, what from ops.source_incidents where closed_at is null"),
         severity=CheckSeverity.ERROR,
         what_to_do="assay sources",

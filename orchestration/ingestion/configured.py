@@ -100,7 +100,7 @@ def describe_sources(lake: Lake, configs: Sequence[SourceConfig]) -> list[dict[s
 
     Returns:
         Per source: name, kind, priority, watermark, rows, refused_share (fraction), state (not read yet, cannot be
-        read, nodes not believed, too old, too many refused, ok), problem.
+        read, answers not believed, too old, too many refused, ok), problem.
     """
     default = allowed_share("quarantine_rate")
     with lake.read() as con:
@@ -127,7 +127,7 @@ def describe_sources(lake: Lake, configs: Sequence[SourceConfig]) -> list[dict[s
         elif row["problem"]:
             state = "cannot be read"
         elif config.name in doubts:
-            state = "nodes not believed"
+            state = "answers not believed"
         elif config.fresh_within_h is not None and behind_h > config.fresh_within_h:
             state = "too old"
         else:

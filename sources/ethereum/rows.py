@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from sources.chains import COIN_OF
 from sources.contract import BLOCKS, QUARANTINE, SALES, TRANSFERS, RawTable
-from sources.contracts import shared_contract
+from sources.contracts import collection_of
 from sources.currencies import DECIMALS, SYMBOL_BY_SPELLING
 from sources.ethereum.chain import Block, Standing
 from sources.ethereum.decoders.trade import NATIVE, Movement, Trade, Unpriced
@@ -169,14 +169,6 @@ class RowBuilder:
                 "known_at": _moment(standing.known_of(trade.log_index)),
             }
         )
-
-
-def collection_of(chain: str, contract: str, token_id: int) -> str:
-    """The collection of a token: its contract, or its project where a contract keeps many projects."""
-    shared = shared_contract(chain, contract)
-    if shared is None or shared.by != "project":
-        return contract
-    return f"{shared.label}-{token_id // shared.size}"
 
 
 def manifest_rows(chain: str, blocks: Iterable[tuple[Block, Standing, int | None, int]]) -> pa.Table:

@@ -8,24 +8,18 @@ position in the list, and the log lines of httpx, which hold whole addresses, ar
 
 from __future__ import annotations
 
-import logging
 import re
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from sources.protocol import SourceError
+from sources.web_api.addresses import host_of
+from sources.web_api.transport import ATTEMPTS, BusyError, Pace, http_client, pause_s, retry_after
 
-_ATTEMPTS = 5
-"""Times that each endpoint is asked before a question is given up."""
-
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 60.0
 _PERMANENT = (401, 403, 404)
 """HTTP states that do not go away by asking again: a wrong key or address."""
 
@@ -70,19 +64,11 @@ class Answer:
 class _Endpoint:
     url: str
     name: str
+    pace: Pace
     free_at: float = 0.0
     failures: int = 0
     problem: str = ""
     unusable: bool = False
-    next_slot: float = 0.0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-class _Busy(Exception):  # noqa: N818 - not an error of ours: the endpoint asks for a pause, or does not answer
-    def __init__(self, problem: str, pause_s: float | None = None, *, permanent: bool = False) -> None:
-        super().__init__(problem)
-        self.pause_s = pause_s
-        self.permanent = permanent
 
 
 class Rpc:
@@ -94,7 +80,7 @@ class Rpc:
         *,
         requests_per_second: float = 0,
         timeout_s: float = 60,
-        attempts: int = _ATTEMPTS,
+        attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Describe the endpoints; nothing is asked yet.
@@ -109,21 +95,15 @@ class Rpc:
         Raises:
             SourceError: An address is none.
         """
-        self.endpoints = [_Endpoint(url, _name(url, n)) for n, url in enumerate(urls, 1)]
+        self.endpoints = [
+            _Endpoint(url, _name(url, n), Pace(requests_per_second, sleep)) for n, url in enumerate(urls, 1)
+        ]
         if not self.endpoints:
             raise SourceError("expected at least one address of a node, found none")
         self.requests = 0
-        self._gap_s = 1 / requests_per_second if requests_per_second else 0.0
         self._attempts = attempts
         self._sleep = sleep
-        for name in ("httpx", "httpcore"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        # The certificates take longer to load than a node on this machine to answer.
-        self._client = httpx.Client(
-            timeout=httpx.Timeout(timeout_s, connect=10),
-            follow_redirects=False,
-            verify=any(url.lower().startswith("https:") for url in urls),
-        )
+        self._client = http_client(urls, timeout_s)
 
     @property
     def current(self) -> str:
@@ -229,27 +209,25 @@ class Rpc:
             tries[endpoint.name] = tries.get(endpoint.name, 0) + 1
             try:
                 document = self._send(endpoint, body)
-            except _Busy as problem:
+            except BusyError as problem:
                 endpoint.problem = str(problem)
                 endpoint.unusable = problem.permanent
                 endpoint.failures += 1
-                growing = _FIRST_PAUSE_S * 2 ** min(endpoint.failures - 1, 7)
-                pause = growing if problem.pause_s is None else problem.pause_s
-                endpoint.free_at = time.monotonic() + min(pause, _LONGEST_PAUSE_S)
+                endpoint.free_at = time.monotonic() + pause_s(endpoint.failures, problem.pause_s)
             else:
                 endpoint.failures = 0
                 return document, endpoint.name
 
     def _send(self, endpoint: _Endpoint, body: Any) -> Any:
-        self._keep_rate(endpoint)
+        endpoint.pace.wait()
         self.requests += 1
         try:
             answer = self._client.post(endpoint.url, json=body)
         except httpx.HTTPError as failure:
             # Not the text of the error: it may hold the address.
-            raise _Busy(type(failure).__name__) from None
+            raise BusyError(type(failure).__name__) from None
         if answer.status_code == 429:
-            raise _Busy("HTTP 429 (too many requests)", _retry_after(answer))
+            raise BusyError("HTTP 429 (too many requests)", retry_after(answer))
         document: Any = None
         try:
             document = answer.json()
@@ -258,26 +236,16 @@ class Rpc:
                 document = {"error": {"message": "HTTP 413: the answer is too large"}}
         error = document.get("error") if isinstance(document, dict) else None
         if error and _is_rate_limit(error):
-            raise _Busy(_text(error), _retry_after(answer))
+            raise BusyError(_text(error), retry_after(answer))
         if document is None or (answer.status_code >= 400 and not error):
-            raise _Busy(
+            raise BusyError(
                 f"HTTP {answer.status_code}" if answer.status_code >= 400 else "no JSON",
-                _retry_after(answer),
+                retry_after(answer),
                 permanent=answer.status_code in _PERMANENT,
             )
         if answer.status_code in _PERMANENT:
-            raise _Busy(f"HTTP {answer.status_code}: {_text(error)}", permanent=True)
+            raise BusyError(f"HTTP {answer.status_code}: {_text(error)}", permanent=True)
         return document
-
-    def _keep_rate(self, endpoint: _Endpoint) -> None:
-        if not self._gap_s:
-            return
-        with endpoint.lock:
-            now = time.monotonic()
-            slot = max(endpoint.next_slot, now)
-            endpoint.next_slot = slot + self._gap_s
-        if slot > now:
-            self._sleep(slot - now)
 
 
 def _result(document: dict[str, Any], endpoint: str, method: str) -> Any:
@@ -301,21 +269,8 @@ def _is_rate_limit(error: Any) -> bool:
     return code in _RATE_CODES or bool(_RATE_WORDS.search(_text(error)))
 
 
-def _retry_after(answer: httpx.Response) -> float | None:
-    """Seconds that the server asks to wait; a date is treated like no answer."""
-    try:
-        return max(float(answer.headers.get("retry-after", "")), 0.0)
-    except ValueError:
-        return None
-
-
 def _name(url: str, position: int) -> str:
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        host, port = None, ""
-    if host is None or parts.scheme not in ("http", "https"):
+    host = host_of(url)
+    if host is None:
         raise SourceError(f"expected address {position} of a node to start with https:// or http://")
-    return f"node {position} ({host}{port})"
+    return f"node {position} ({host})"

@@ -6,15 +6,14 @@ Used where a real node cannot be made to fail: limits of ranges and rates, prune
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from sources.ethereum.bloom import bloom_of
 from sources.ethereum.log import Log
+from tests.http_server import Reply, Request, serving_http
 
 Fault = Callable[[str, list[Any]], tuple[int, dict[str, str], Any] | None]
 """(method, parameters) → HTTP state, headers and document to answer with; None: answer properly."""
@@ -113,49 +112,26 @@ class ScriptedNode:
 def serving(node: ScriptedNode) -> Iterator[ScriptedNode]:
     """The node behind an address."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+    def answer(request: Request) -> Reply:
+        body = json.loads(request.body)
+        questions = body if isinstance(body, list) else [body]
+        answers = []
+        for question in questions:
+            method, parameters = question["method"], question["params"]
+            node.asked.append((method, parameters))
+            fault = node.fault(method, parameters)
+            if fault is None and isinstance(body, list) and not node.batches:
+                fault = (200, {}, {"error": {"code": -32600, "message": "batches are not supported"}})
+            if fault is not None:
+                return Reply(*fault)
+            answers.append(
+                {"jsonrpc": "2.0", "id": question["id"], "result": node.result(method, parameters)}
+            )
+        return Reply(200, {}, answers if isinstance(body, list) else answers[0])
 
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            questions = body if isinstance(body, list) else [body]
-            answers = []
-            for question in questions:
-                method, parameters = question["method"], question["params"]
-                node.asked.append((method, parameters))
-                fault = node.fault(method, parameters)
-                if fault is None and isinstance(body, list) and not node.batches:
-                    fault = (200, {}, {"error": {"code": -32600, "message": "batches are not supported"}})
-                if fault is not None:
-                    self._answer(*fault)
-                    return
-                answers.append(
-                    {"jsonrpc": "2.0", "id": question["id"], "result": node.result(method, parameters)}
-                )
-            self._answer(200, {}, answers if isinstance(body, list) else answers[0])
-
-        def _answer(self, state: int, headers: dict[str, str], document: Any) -> None:
-            content = document if isinstance(document, bytes) else json.dumps(document).encode()
-            self.send_response(state)
-            for name, value in {**headers, "content-length": str(len(content))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing is printed."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    node.url = f"http://127.0.0.1:{server.server_port}/v3/secretkey0123456789"
-    try:
+    with serving_http(answer) as url:
+        node.url = f"{url}/v3/secretkey0123456789"
         yield node
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _hash(number: int) -> str:

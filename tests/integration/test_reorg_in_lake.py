@@ -60,7 +60,7 @@ def test_the_lake_has_what_stands_and_what_was_replaced(
         with faulty_nodes(chain, cell, 0) as (faulty,):
             assert ingested(faulty) == (stood, False)
         (described,) = describe_sources(lake, [config])
-        assert described["state"] == "nodes not believed"
+        assert described["state"] == "answers not believed"
         assert "expected its logs" in described["problem"]
         # Two sales at each marketplace were replaced, and came again with another one.
         assert ingested(node.url) == ([(4 * n, 2 * n, True)] * 2, True)

@@ -74,11 +74,19 @@ def test_every_kind_opens_a_source_of_its_kind_and_the_base_class_none(
     (tmp_path / "sales.csv").write_text("collection,token_id,timestamp,price\na,1,2025-01-01,1\n")
     given = {"data_dir": tmp_path, "collections": 3, "days": 2, "seed": 1}
     given |= {"contracts": "0x" + "a" * 40, "start": "2024-01-31"}
+    given |= {"slugs": "ghosts", "pairs": "ETH=ETH-USD", "url": "https://api.example", "path": "/orders"}
+    roles = ("order_id", "collection", "event_time", "side", "price", "currency")
+    given |= {"mapping": {role: role for role in roles}}
     monkeypatch.setenv("ASSAY_RPC_URLS", "https://node.example/key")
+    monkeypatch.setenv("OPENSEA_API_KEY", "key")
     for kind in KINDS:
-        source = config_of(kind, given, name="one").open(tmp_path / "cache")
+        config = config_of(kind, given, name="one")
+        assert hash(config) == hash(
+            config_of(kind, given, name="one")
+        )  # sources are opened once for a configuration
+        source = config.open(tmp_path / "cache")
         assert (source.name, isinstance(source, Source)) == (kind, True)
-    with pytest.raises(SourceSettingError, match="'simulator' or 'files' or 'ethereum', found 'oracle'"):
+    with pytest.raises(SourceSettingError, match=r"'simulator' or 'files' or .*'candles', found 'oracle'"):
         config_of("oracle", given, name="one")
     with pytest.raises(TypeError, match="abstract"):
         SourceConfig(kind="files", name="one")
@@ -89,6 +97,10 @@ def test_every_kind_has_a_home_and_a_default_name() -> None:
         "simulator": ".assay",
         "files": ".assay-files",
         "ethereum": ".assay-ethereum",
+        "opensea": ".assay-opensea",
+        "listings_api": ".assay-listings",
+        "coingecko": ".assay-rates",
+        "candles": ".assay-rates",
     }
     only = config_of("files", {"data_dir": Path("/x"), "seed": 3, "faults": None}, name="files")
     assert (only.name, only.identity) == ("files", {"data_dir": "/x"})

@@ -1,0 +1,1 @@
+"""Any JSON API of listings as a source."""

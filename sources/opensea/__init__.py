@@ -1,0 +1,1 @@
+"""OpenSea (API v2) as a source."""

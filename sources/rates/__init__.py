@@ -1,0 +1,1 @@
+"""Rates of currencies: CoinGecko, and public candles of exchanges."""

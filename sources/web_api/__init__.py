@@ -1,0 +1,1 @@
+"""Paged JSON APIs over HTTP, read safely: what the sources of marketplaces and of rates share."""
