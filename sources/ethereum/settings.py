@@ -9,7 +9,7 @@ import os
 import re
 from datetime import date
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -17,6 +17,9 @@ from sources.chains import EVM_CHAINS
 from sources.contracts import shared_contract
 from sources.protocol import Source, SourceError
 from sources.source_settings import SourceConfig
+
+if TYPE_CHECKING:
+    from sources.ethereum.metadata.reading import MetadataOptions
 
 
 class EthereumConfig(SourceConfig):
@@ -32,6 +35,12 @@ class EthereumConfig(SourceConfig):
         confirmations: Blocks behind the newest one that count as final where a node knows no `finalized`.
         requests_per_second: Most requests to one node in a second; 0: no limit of ours.
         parallel: Ranges of blocks read at a time.
+        rates: Whether Chainlink's price feeds are read.
+        metadata: Whether tokens are asked for their metadata.
+        ipfs_gateways: Servers for ipfs:// addresses, separated by commas, the preferred first.
+        arweave_gateways: Servers for ar:// addresses.
+        metadata_hosts: Hosts (`host` or `host:port`) that may have a private address, such as a gateway of one's own.
+        metadata_timeout_s: Seconds for one document of one server.
     """
 
     kind: Literal["ethereum"] = "ethereum"
@@ -43,6 +52,12 @@ class EthereumConfig(SourceConfig):
     confirmations: int = Field(65, ge=0, le=100_000)
     requests_per_second: int = Field(0, ge=0, le=10_000)
     parallel: int = Field(2, ge=1, le=32)
+    rates: bool = True
+    metadata: bool = True
+    ipfs_gateways: str = "https://ipfs.io,https://dweb.link"
+    arweave_gateways: str = "https://arweave.net"
+    metadata_hosts: str = ""
+    metadata_timeout_s: int = Field(20, ge=1, le=600)
 
     append_only: ClassVar[bool] = (
         False  # a contract that is watched later has sales on days that were delivered
@@ -56,6 +71,12 @@ class EthereumConfig(SourceConfig):
         "confirmations",
         "requests_per_second",
         "parallel",
+        "rates",
+        "metadata",
+        "ipfs_gateways",
+        "arweave_gateways",
+        "metadata_hosts",
+        "metadata_timeout_s",
     )
 
     @property
@@ -66,7 +87,7 @@ class EthereumConfig(SourceConfig):
     @field_validator("contracts")
     @classmethod
     def _addresses(cls, value: str, info: ValidationInfo) -> str:
-        given = [address.strip().lower() for address in value.split(",") if address.strip()]
+        given = [address.lower() for address in _listed(value)]
         wrong = [a for a in given if not re.fullmatch("0x[0-9a-f]{40}", a)]
         if wrong or not given:
             raise ValueError(
@@ -80,6 +101,24 @@ class EthereumConfig(SourceConfig):
                     "names: leave it out"
                 )
         return ",".join(dict.fromkeys(given))
+
+    @field_validator("ipfs_gateways", "arweave_gateways")
+    @classmethod
+    def _gateways_are_addresses(cls, value: str) -> str:
+        given = [one.rstrip("/") for one in _listed(value)]
+        wrong = [one for one in given if not re.fullmatch(r"https?://[^/\s?#]+(/[^\s?#]*)?", one)]
+        if wrong:
+            raise ValueError(f"expected addresses that begin with https:// or http://, found {wrong[0]}")
+        return ",".join(given)
+
+    @field_validator("metadata_hosts")
+    @classmethod
+    def _hosts_are_names(cls, value: str) -> str:
+        given = [one.lower() for one in _listed(value)]
+        wrong = [one for one in given if not re.fullmatch(r"[a-z0-9._-]+(:\d{1,5})?", one)]
+        if wrong:
+            raise ValueError(f"expected host or host:port, found {wrong[0]}")
+        return ",".join(given)
 
     @field_validator("start", mode="before")
     @classmethod
@@ -101,10 +140,11 @@ class EthereumConfig(SourceConfig):
 
     def open(self, cache: Path) -> Source:
         """The chain; its nodes are asked when it is first read."""
+        from sources.ethereum.decoders.chainlink import FEEDS
         from sources.ethereum.rpc import Rpc
         from sources.ethereum.source import EthereumSource
 
-        urls = [url.strip() for url in os.environ.get(self.urls_from, "").split(",") if url.strip()]
+        urls = _listed(os.environ.get(self.urls_from, ""))
         if not urls:
             raise SourceError(
                 f"{self.name}: expected addresses of Ethereum nodes in the environment variable {self.urls_from} "
@@ -119,4 +159,17 @@ class EthereumConfig(SourceConfig):
             head=self.head,
             confirmations=self.confirmations,
             parallel=self.parallel,
+            metadata=self._metadata_options() if self.metadata else None,
+            feeds=FEEDS.get(self.chain) if self.rates else None,
         )
+
+    def _metadata_options(self) -> MetadataOptions:
+        from sources.ethereum.metadata.locations import Gateways
+        from sources.ethereum.metadata.reading import MetadataOptions
+
+        gateways = Gateways(tuple(_listed(self.ipfs_gateways)), tuple(_listed(self.arweave_gateways)))
+        return MetadataOptions(gateways, tuple(_listed(self.metadata_hosts)), self.metadata_timeout_s)
+
+
+def _listed(value: str) -> list[str]:
+    return [one.strip() for one in value.split(",") if one.strip()]

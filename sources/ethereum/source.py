@@ -10,27 +10,27 @@ its block, is known at the time of the head with which it was found; the rows of
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
-import pyarrow as pa
-
 from sources.chains import CHAINS
-from sources.contract import BLOCKS, COLLECTIONS, raw_table
-from sources.contracts import shared_contract
+from sources.contract import BLOCKS, COLLECTIONS, EXCHANGE_RATES, TOKEN_TRAITS, raw_table
 from sources.ethereum.chain import Block, Chain, ChainError, Standing
 from sources.ethereum.decoders import cryptopunks
 from sources.ethereum.decoders.transactions import Decoded, decode
 from sources.ethereum.fetching import Fetcher, Spans
 from sources.ethereum.log import Log
-from sources.ethereum.names import contract_name
+from sources.ethereum.metadata.reading import MetadataOptions, MetadataReader
+from sources.ethereum.metadata.rows import trait_batches
+from sources.ethereum.names import collection_rows
+from sources.ethereum.rates import Aggregator, find_aggregators, rate_batches
 from sources.ethereum.reading import Reader
 from sources.ethereum.recent import FINALIZED, RecentReader
 from sources.ethereum.reorg import believe, doubt, incidents, provisional_blocks
-from sources.ethereum.rows import SOURCE, TABLES, RowBuilder, manifest_rows
+from sources.ethereum.rows import SOURCE, TABLES, RowBuilder, manifest_rows, moment_of
 from sources.ethereum.rpc import Rpc
 from sources.ethereum.store import Store
 from sources.protocol import Incident, SourceBatch, SourceError
@@ -60,6 +60,8 @@ class EthereumSource:
         head: str = FINALIZED,
         confirmations: int = 65,
         parallel: int = 1,
+        metadata: MetadataOptions | None = None,
+        feeds: Mapping[str, str] | None = None,
         now: Callable[[], datetime] = _wall_clock,
     ) -> None:
         """Describe what is watched; the node is asked when the source is first read.
@@ -73,6 +75,8 @@ class EthereumSource:
             head: Up to where it is read: finalized, safe or latest.
             confirmations: Blocks behind the newest one that count as final where a node knows no `finalized`.
             parallel: Ranges read at a time.
+            metadata: How tokens are asked for their traits; None: they are not.
+            feeds: Symbol → proxy of its price feed in dollars; None: no rates are read.
             now: The current time (UTC, naive).
         """
         self._rpc = rpc
@@ -83,6 +87,9 @@ class EthereumSource:
         self._head_tag = head
         self._cache = cache
         self._parallel = parallel
+        self._metadata_options = metadata
+        self._metadata_read = False
+        self._feeds = feeds or {}
         self._now = now
         self._doubted = False
         self._read_to = -1
@@ -90,6 +97,15 @@ class EthereumSource:
     @cached_property
     def _store(self) -> Store:
         return Store(self._cache / f"{self._chain_name}.sqlite")
+
+    @cached_property
+    def _metadata(self) -> MetadataReader | None:
+        options = self._metadata_options
+        return None if options is None else MetadataReader(self._rpc, self._store, self._chain_name, options)
+
+    @cached_property
+    def _aggregators(self) -> list[Aggregator]:
+        return find_aggregators(self._rpc, self._store, self._feeds) if self._feeds else []
 
     @cached_property
     def _spans(self) -> Spans:
@@ -175,7 +191,7 @@ class EthereumSource:
         that are not final, a second after the newest one, so that a replacement never waits.
         """
         second = 0 if self._head_tag == FINALIZED else 1
-        return max(_moment(self._read_until + second), self.first_known())
+        return max(moment_of(self._read_until + second), self.first_known())
 
     def first_known(self) -> datetime:
         """The time of the first block that is read."""
@@ -194,6 +210,12 @@ class EthereumSource:
             return
         if table == COLLECTIONS.name:
             yield from self._collections(start, end)
+        elif table == TOKEN_TRAITS.name:
+            yield from self._traits(start, end)
+        elif table == EXCHANGE_RATES.name and self._aggregators:
+            self._bring_up_to_date()
+            known = (_seconds(start), _seconds(end))
+            yield from rate_batches(self._store, self._aggregators, *known, self._latest_time)
         elif table in TABLES:
             self._bring_up_to_date()
             yield from self._decoded(table, _seconds(start), _seconds(end))
@@ -205,12 +227,20 @@ class EthereumSource:
 
     def left_out(self) -> list[str]:
         """What a user should know about what is not read."""
-        if self._head_tag != FINALIZED:
-            return []
-        return [
-            f"{self._chain_name}: blocks after the finalized head ({self._head.moment:%Y-%m-%d %H:%M} UTC) "
-            "are not read"
-        ]
+        lines = []
+        if self._head_tag == FINALIZED:
+            lines.append(
+                f"{self._chain_name}: blocks after the finalized head ({self._head.moment:%Y-%m-%d %H:%M} UTC) "
+                "are not read"
+            )
+        if self._metadata is not None:
+            waiting, problem = self._metadata.tokens.unreachable()
+            if waiting:
+                lines.append(
+                    f"{self._chain_name}: {waiting:,} tokens wait for their traits, because no server gives their "
+                    f"metadata ({problem})"
+                )
+        return lines
 
     def incidents(self) -> list[Incident]:
         """Reorganisations, and answers of nodes that were not believed."""
@@ -227,7 +257,8 @@ class EthereumSource:
             return
         reader = Reader(self._chain, self._store, Fetcher(self._chain, self._spans), parallel=self._parallel)
         try:
-            reader.read(self._contracts, self._first.number, self._head.number)
+            feeds = [one.address for one in self._aggregators]
+            reader.read([*self._contracts, *feeds], self._first.number, self._head.number)
         finally:
             self._store.keep_note(
                 _SPANS, json.dumps({"blocks": self._spans.blocks, "most": self._spans.most})
@@ -274,30 +305,21 @@ class EthereumSource:
 
     def _collections(self, start: datetime, end: datetime) -> Iterator[SourceBatch]:
         known_at = self.first_known()
-        if not start <= known_at < end:
+        if start <= known_at < end:
+            rows = collection_rows(self._rpc, self._store, self._chain_name, self._contracts, known_at)
+            yield validate(COLLECTIONS.name, rows, now=self._latest_time, undated_known_at=known_at)
+
+    def _traits(self, start: datetime, end: datetime) -> Iterator[SourceBatch]:
+        if self._metadata is None:
             return
-        # A shared contract is no collection: its projects are known by their sales.
-        contracts = [c for c in self._contracts if shared_contract(self._chain_name, c) is None]
-        rows = {
-            "chain": [self._chain_name] * len(contracts),
-            "collection": contracts,
-            "contract": contracts,
-            "name": [contract_name(self._rpc, self._store, c) for c in contracts],
-            "known_at": [known_at] * len(contracts),
-            "source": [SOURCE] * len(contracts),
-            "source_row": [f"watched:{c}" for c in contracts],
-        }
-        columns = {c.name: pa.array(rows[c.name], c.dtype) for c in COLLECTIONS.columns if c.name in rows}
-        yield validate(
-            COLLECTIONS.name,
-            pa.table(columns),
-            now=self._latest_time,
-            undated_known_at=known_at,
-        )
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+        self._bring_up_to_date()
+        if not self._metadata_read:
+            self._metadata_read = True
+            self._metadata.read(
+                self._contracts, self._head.number, known=self._read_until, now=self._seconds_now
+            )
+        facts = self._metadata.tokens.facts(_seconds(start), _seconds(end))
+        yield from trait_batches(self._chain_name, facts, self._latest_time)
 
 
 def _seconds(moment: datetime) -> int:
