@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sources.chains import EVM_CHAINS
 from sources.contracts import shared_contract
@@ -26,6 +26,8 @@ class EthereumConfig(SourceConfig):
     """Watched contracts on an Ethereum chain (`sources.ethereum`).
 
     Attributes:
+        most_traded: How many of the contracts with most sales are watched, too; 0: none.
+        most_traded_days: Whole days before today whose sales are counted for it.
         contracts: Addresses of the watched contracts, separated by commas.
         start: First day (ISO 8601) or first block (a number) that is read.
         chain: Name of the chain.
@@ -45,6 +47,8 @@ class EthereumConfig(SourceConfig):
 
     kind: Literal["ethereum"] = "ethereum"
     chain: str = "ethereum"  # before the contracts, which are checked for their chain
+    most_traded: int = Field(0, ge=0, le=10_000)  # before the contracts, of which there may then be none
+    most_traded_days: int = Field(7, ge=1, le=365)
     contracts: str
     start: str
     urls_from: str = Field("ASSAY_RPC_URLS", pattern=r"^[A-Z][A-Z0-9_]*$")
@@ -66,6 +70,8 @@ class EthereumConfig(SourceConfig):
     watches: ClassVar[bool] = True
     grows: ClassVar[tuple[str, ...]] = (
         "contracts",
+        "most_traded",
+        "most_traded_days",
         "urls_from",
         "head",
         "confirmations",
@@ -82,14 +88,22 @@ class EthereumConfig(SourceConfig):
     @property
     def watched(self) -> tuple[str, ...]:
         """The addresses, one by one."""
-        return tuple(self.contracts.split(","))
+        return tuple(_listed(self.contracts))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _most_traded_alone(cls, given: object) -> object:
+        """Without the most traded, the contracts must be given."""
+        if isinstance(given, dict) and given.get("most_traded"):
+            return {"contracts": "", **given}
+        return given
 
     @field_validator("contracts")
     @classmethod
     def _addresses(cls, value: str, info: ValidationInfo) -> str:
         given = [address.lower() for address in _listed(value)]
         wrong = [a for a in given if not re.fullmatch("0x[0-9a-f]{40}", a)]
-        if wrong or not given:
+        if wrong or not (given or info.data.get("most_traded")):
             raise ValueError(
                 f"expected addresses of contracts (0x and 40 hex digits), found {wrong[0] if wrong else 'none'}"
             )
@@ -160,6 +174,7 @@ class EthereumConfig(SourceConfig):
             confirmations=self.confirmations,
             parallel=self.parallel,
             metadata=self._metadata_options() if self.metadata else None,
+            most_traded=(self.most_traded, self.most_traded_days) if self.most_traded else None,
             feeds=FEEDS.get(self.chain) if self.rates else None,
         )
 

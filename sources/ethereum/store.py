@@ -36,6 +36,7 @@ class Store:
         Args:
             path: The file; its folder is made.
         """
+        self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         # One connection as long as the store: closing the last one moves the journal into the file each time.
         self.con = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)

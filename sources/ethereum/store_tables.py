@@ -17,6 +17,8 @@ _VERSION = 2
 # when by our clock, it was asked; null: never. tokens.retry_at: ask again then,
 # because no server answered (tokens.problem), or what it answered could not be used.
 # facts.traits: JSON, null where the metadata cannot be used; facts.found: then what was found.
+# trade_counts.day, counted_days.day, chosen_contracts: days since 1970; chosen: on which day a contract was first, and
+# last, among the most traded.
 _TABLES = """
 create table if not exists blocks (
     number integer not null, hash text not null, parent text not null, time integer not null, bloom blob not null,
@@ -52,6 +54,13 @@ create table if not exists token_facts (
     primary key (contract, token_id, known)
 ) without rowid;
 create index if not exists token_facts_by_known on token_facts (known);
+create table if not exists trade_counts (
+    day integer not null, contract text not null, sales integer not null, primary key (day, contract)
+) without rowid;
+create table if not exists counted_days (day integer primary key);
+create table if not exists chosen_contracts (
+    contract text primary key, first_day integer not null, last_day integer not null
+) without rowid;
 create table if not exists tokens_listed (contract text primary key, block integer not null) without rowid;
 """
 _FROM_EARLIER = """

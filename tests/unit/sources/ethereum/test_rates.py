@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from sources.ethereum.decoders.chainlink import ANSWER_UPDATED, FEEDS
+from sources.ethereum.rates import find_aggregators
 from sources.ethereum.rpc import Rpc
 from sources.ethereum.source import EthereumSource
+from sources.ethereum.store import Store
 from tests.chain.logs import NFT, log
 from tests.chain.scripted import ScriptedNode, serving
 
@@ -89,6 +91,13 @@ def test_an_aggregator_of_a_new_phase_is_read_from_where_the_one_before_was(
     node.asked.clear()
     assert [rate for _, rate, _ in rates(source(node, tmp_path))] == [2000.0, 2100.0]
     assert min(first for first, _ in node.ranges()) > 900
+
+
+def test_all_feeds_are_asked_for_their_aggregators_together(node: NodeWithFeeds, tmp_path: Path) -> None:
+    rpc = Rpc([node.url])
+    found = find_aggregators(rpc, Store(tmp_path / "chain.sqlite"), FEEDS["ethereum"])
+    assert [(one.symbol, one.address) for one in found] == [("ETH", OLD), ("ETH", NEW), ("USDC", DOLLARS)]
+    assert rpc.requests == 3
 
 
 def test_what_is_no_price_is_in_quarantine(node: NodeWithFeeds, tmp_path: Path) -> None:
