@@ -49,6 +49,7 @@ REASONS: dict[str, str] = {
     "wrong_field_count": "a CSV line with more or fewer fields than the header",
     "unreadable_file": "a file that cannot be read at all",
     "undecodable_log": "a log that does not hold what its event promises",
+    "unreadable_metadata": "what a token says of itself is no metadata, or must not be asked for",
     "no_single_price": "a trade without one price in one currency: a swap, several currencies, an unknown bid",
 }
 """Machine words used in `raw.quarantine.reason`."""

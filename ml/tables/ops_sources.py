@@ -41,7 +41,7 @@ SOURCE_INCIDENTS = Table(
     "ops.source_incidents",
     "One row per reorganisation of a chain, or time in which what its nodes answer was not believed "
     "([ADR 41](adr/0041-blocks-before-finality.md)), or in which a list of an API could not be read whole "
-    "([ADR 42](adr/0042-paged-apis.md)).",
+    "([ADR 45](adr/0045-paged-apis.md)).",
     ("source", "kind", "opened_at"),
     "per incident; one that is over stays",
     columns("""

@@ -147,7 +147,7 @@ def _no_start(home: Path) -> HomeError:
 
 
 def _watched(config: SourceConfig) -> tuple[str, ...]:
-    return tuple(str(config.options["contracts"]).split(","))
+    return tuple(one for one in str(config.options["contracts"]).split(",") if one)
 
 
 def _held(current: Settings) -> tuple[SourceConfig, ...]:

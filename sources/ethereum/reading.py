@@ -18,7 +18,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sources.ethereum.chain import Block, Chain
-from sources.ethereum.decoders.transactions import MARKET_OF, MOVEMENT_EVENTS, SALE_EVENTS
+from sources.ethereum.decoders.transactions import (
+    MARKET_OF,
+    MOVEMENT_EVENTS,
+    SALE_EVENTS,
+    WATCHED_EVENTS,
+)
 from sources.ethereum.fetching import FIRST_SPAN, Fetcher, LogFilter
 from sources.ethereum.log import Log
 from sources.ethereum.rpc import AnswerError
@@ -105,7 +110,7 @@ class Reader:
 
     def _fetch(self, piece: Range, first: int, last: int) -> tuple[list[Block], list[Log]]:
         """Headers and logs of one range."""
-        moves = LogFilter(piece.contracts, MOVEMENT_EVENTS)
+        moves = LogFilter(piece.contracts, WATCHED_EVENTS)
         while True:
             moved, endpoints = self._fetcher.logs(moves, piece.first, piece.last)
             if not self._fetcher.set_aside_without_history(endpoints, first, last):
@@ -113,11 +118,13 @@ class Reader:
         numbers = sorted({log.block_number for log in moved})
         blocks = self._chain.blocks([*numbers, piece.last])
         moved = self._fetcher.completed(moves, moved, blocks.values())
+        movements = [log for log in moved if log.event in MOVEMENT_EVENTS]
+        numbers = sorted({log.block_number for log in movements})
         if not numbers:
             return list(blocks.values()), moved
         sales = self._sales(numbers)
         sales = self._fetcher.completed(_SALES, sales, [blocks[n] for n in numbers])
-        transactions = {log.tx_hash for log in moved}
+        transactions = {log.tx_hash for log in movements}
         return list(blocks.values()), [*moved, *(log for log in sales if log.tx_hash in transactions)]
 
     def _sales(self, numbers: Sequence[int]) -> list[Log]:

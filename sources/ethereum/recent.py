@@ -17,7 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sources.ethereum.bloom import may_hold
 from sources.ethereum.chain import Block, Chain, ChainError
-from sources.ethereum.decoders.transactions import MARKET_OF, MOVEMENT_EVENTS, SALE_EVENTS
+from sources.ethereum.decoders.transactions import (
+    MARKET_OF,
+    MOVEMENT_EVENTS,
+    SALE_EVENTS,
+    WATCHED_EVENTS,
+)
 from sources.ethereum.fetching import Fetcher, IncompleteError, LogFilter
 from sources.ethereum.log import Log
 from sources.ethereum.reorg import BlockReading, Provisional, doubt, provisional_blocks, write
@@ -40,7 +45,7 @@ class RecentReader:
         self._chain = chain
         self._store = store
         self._fetcher = fetcher
-        self._moves = LogFilter(tuple(contracts), MOVEMENT_EVENTS)
+        self._moves = LogFilter(tuple(contracts), WATCHED_EVENTS)
         self._parallel = parallel
 
     def read(self, tag: str, final: Block, first: int, now: int) -> int:
@@ -126,7 +131,7 @@ class RecentReader:
             return BlockReading(block, (), 0 if not block.bloom else None)
         before = known.n_logs if known is not None and known.hash == block.hash else None
         logs = self._fetcher.whole_block(block, at_least=before or 0)
-        moved = {log.tx_hash for log in logs if self._moves.holds(log)}
+        moved = {log.tx_hash for log in logs if self._moves.holds(log) and log.event in MOVEMENT_EVENTS}
         kept = [g for g in logs if self._moves.holds(g) or (g.tx_hash in moved and _SALES.holds(g))]
         return BlockReading(block, _in_order(kept), len(logs))
 

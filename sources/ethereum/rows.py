@@ -95,10 +95,10 @@ class RowBuilder:
             else {c.name: pa.array([], c.dtype) for c in table.columns}
         )
         judged = validate(table.name, candidate, now=self.now, undated_known_at=self.now)
-        return SourceBatch(
-            judged.rows,
-            pa.concat_tables([judged.rejected, _quarantined(refused)]) if refused else judged.rejected,
-        )
+        if not refused:
+            return judged
+        out = refused_rows(SALES.name, "price_native", refused)
+        return SourceBatch(judged.rows, pa.concat_tables([judged.rejected, out]))
 
     def _is_in_window(self, standing: Standing, fact: Trade | Movement) -> bool:
         return self.window[0] <= standing.known_of(fact.log_index) < self.window[1]
@@ -114,9 +114,9 @@ class RowBuilder:
             "sub_index": fact.sub_index,
             "block_number": log.block_number,
             "block_hash": log.block_hash,
-            "event_time": _moment(standing.time),
+            "event_time": moment_of(standing.time),
             "time_uncertainty_s": 0.0,
-            "known_at": _moment(standing.known_of(fact.log_index)),
+            "known_at": moment_of(standing.known_of(fact.log_index)),
             "finalized": standing.final,
             "superseded_by": standing.replaced_by,
             "source": SOURCE,
@@ -164,9 +164,9 @@ class RowBuilder:
                 "expected": expected,
                 "found": trade.detail or str(trade.unpriced),
                 "payload": json.dumps(
-                    {**asdict(trade), "token_id": str(trade.token_id), "log": _log_as_json(log)}, default=str
+                    {**asdict(trade), "token_id": str(trade.token_id), "log": log_as_json(log)}, default=str
                 ),
-                "known_at": _moment(standing.known_of(trade.log_index)),
+                "known_at": moment_of(standing.known_of(trade.log_index)),
             }
         )
 
@@ -182,9 +182,9 @@ def manifest_rows(chain: str, blocks: Iterable[tuple[Block, Standing, int | None
             "logs_bloom": f"0x{block.bloom:0512x}",
             "n_logs": n_logs,
             "n_kept_logs": n_kept,
-            "event_time": _moment(standing.time),
+            "event_time": moment_of(standing.time),
             "time_uncertainty_s": 0.0,
-            "known_at": _moment(standing.known),
+            "known_at": moment_of(standing.known),
             "finalized": standing.final,
             "superseded_by": standing.replaced_by,
             "source": SOURCE,
@@ -195,24 +195,28 @@ def manifest_rows(chain: str, blocks: Iterable[tuple[Block, Standing, int | None
     return pa.Table.from_pylist(rows, schema=BLOCKS.schema)
 
 
-def _moment(seconds: int) -> datetime:
+def moment_of(seconds: int) -> datetime:
+    """Unix seconds as a time in UTC, naive."""
     return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
 
-def _log_as_json(log: Log) -> dict[str, Any]:
+def log_as_json(log: Log) -> dict[str, Any]:
+    """A log as it is kept with a row that was refused."""
     return {**asdict(log), "data": "0x" + log.data.hex()}
 
 
-def _quarantined(refused: Sequence[dict[str, Any]]) -> pa.Table:
+def refused_rows(table: str, column: str, refused: Sequence[dict[str, Any]]) -> pa.Table:
+    """Quarantine rows of a table: source_row, reason, expected, found, payload and known_at of each."""
+
     def texts(name: str) -> pa.Array:
         return pa.array([row[name] for row in refused], pa.string())
 
     return quarantine(
-        SALES.name,
+        table,
         source=pa.array([SOURCE] * len(refused), pa.string()),
         source_row=texts("source_row"),
         reason=texts("reason"),
-        column_name=pa.array(["price_native"] * len(refused), pa.string()),
+        column_name=pa.array([column] * len(refused), pa.string()),
         expected=texts("expected"),
         found=texts("found"),
         payload=texts("payload"),

@@ -157,11 +157,25 @@ class Rpc:
             AnswerError: A node refuses a question.
             NodeUnavailableError: No endpoint answers.
         """
-        results: list[Any] = []
+        results = self.batch_each(method, params, size=size)
+        for result in results:
+            if isinstance(result, AnswerError):
+                raise result
+        return results
+
+    def batch_each(
+        self, method: str, params: Sequence[Sequence[Any]], *, size: int = 50
+    ) -> list[Any | AnswerError]:
+        """As `batch`, where a question that is refused does not stop the others: its result is the error.
+
+        Raises:
+            NodeUnavailableError: No endpoint answers.
+        """
+        results: list[Any | AnswerError] = []
         for start in range(0, len(params), size):
             some = params[start : start + size]
             if len(some) == 1:
-                results.append(self.call(method, *some[0]))
+                results.append(self._call_or_error(method, some[0]))
                 continue
             questions = [
                 {"jsonrpc": "2.0", "id": n, "method": method, "params": list(p)} for n, p in enumerate(some)
@@ -169,11 +183,21 @@ class Rpc:
             document, name = self._post(questions, None)
             listed = document if isinstance(document, list) else []
             answers = {a.get("id"): a for a in listed if isinstance(a, dict)}
-            if answers.keys() != set(range(len(some))) or any("error" in a for a in answers.values()):
-                results += [self.call(method, *p) for p in some]
-            else:
-                results += [_result(answers[n], name, method) for n in range(len(some))]
+            if answers.keys() != set(range(len(some))):
+                answers = {}
+            for n, one in enumerate(some):
+                answer = answers.get(n)
+                if answer is None or answer.get("error"):
+                    results.append(self._call_or_error(method, one))
+                else:
+                    results.append(_result(answer, name, method))
         return results
+
+    def _call_or_error(self, method: str, params: Sequence[Any]) -> Any | AnswerError:
+        try:
+            return self.call(method, *params)
+        except AnswerError as error:
+            return error
 
     def close(self) -> None:
         """End the connections."""

@@ -10,30 +10,31 @@ its block, is known at the time of the head with which it was found; the rows of
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
-import pyarrow as pa
-
-from sources.chains import CHAINS
-from sources.contract import BLOCKS, COLLECTIONS, raw_table
-from sources.contracts import shared_contract
-from sources.ethereum.chain import Block, Chain, ChainError, Standing
+from sources.contract import BLOCKS, COLLECTIONS, EXCHANGE_RATES, TOKEN_TRAITS, raw_table
+from sources.ethereum.bounds import FinalHead, final_head, first_block
+from sources.ethereum.chain import Block, Chain, Standing
 from sources.ethereum.decoders import cryptopunks
 from sources.ethereum.decoders.transactions import Decoded, decode
 from sources.ethereum.fetching import Fetcher, Spans
 from sources.ethereum.log import Log
-from sources.ethereum.names import contract_name
+from sources.ethereum.metadata.reading import MetadataOptions, MetadataReader
+from sources.ethereum.metadata.rows import trait_batches
+from sources.ethereum.most_traded import WatchList, watch_list
+from sources.ethereum.names import collection_rows
+from sources.ethereum.rates import Aggregator, find_aggregators, rate_batches
 from sources.ethereum.reading import Reader
 from sources.ethereum.recent import FINALIZED, RecentReader
-from sources.ethereum.reorg import believe, doubt, incidents, provisional_blocks
-from sources.ethereum.rows import SOURCE, TABLES, RowBuilder, manifest_rows
+from sources.ethereum.reorg import believe, incidents, provisional_blocks
+from sources.ethereum.rows import SOURCE, TABLES, RowBuilder, manifest_rows, moment_of
 from sources.ethereum.rpc import Rpc
 from sources.ethereum.store import Store
-from sources.protocol import Incident, SourceBatch, SourceError
+from sources.protocol import Incident, SourceBatch
 from sources.validation import validate
 
 _BATCH_ROWS = 50_000
@@ -60,6 +61,9 @@ class EthereumSource:
         head: str = FINALIZED,
         confirmations: int = 65,
         parallel: int = 1,
+        metadata: MetadataOptions | None = None,
+        feeds: Mapping[str, str] | None = None,
+        most_traded: tuple[int, int] | None = None,
         now: Callable[[], datetime] = _wall_clock,
     ) -> None:
         """Describe what is watched; the node is asked when the source is first read.
@@ -73,18 +77,24 @@ class EthereumSource:
             head: Up to where it is read: finalized, safe or latest.
             confirmations: Blocks behind the newest one that count as final where a node knows no `finalized`.
             parallel: Ranges read at a time.
+            metadata: How tokens are asked for their traits; None: they are not.
+            feeds: Symbol → proxy of its price feed in dollars; None: no rates are read.
+            most_traded: How many of the most traded contracts are watched, too, and of how many days; None: none.
             now: The current time (UTC, naive).
         """
         self._rpc = rpc
-        self._contracts = tuple(contracts)
+        self._configured = tuple(contracts)
+        self._most_traded = most_traded
         self._start = start
         self._chain_name = chain
         self._chain = Chain(rpc, confirmations)
         self._head_tag = head
         self._cache = cache
         self._parallel = parallel
+        self._metadata_options = metadata
+        self._metadata_read = False
+        self._feeds = feeds or {}
         self._now = now
-        self._doubted = False
         self._read_to = -1
 
     @cached_property
@@ -92,44 +102,41 @@ class EthereumSource:
         return Store(self._cache / f"{self._chain_name}.sqlite")
 
     @cached_property
+    def _metadata(self) -> MetadataReader | None:
+        options = self._metadata_options
+        return None if options is None else MetadataReader(self._rpc, self._store, self._chain_name, options)
+
+    @cached_property
+    def _watch(self) -> WatchList:
+        """The contracts that are watched, and were."""
+        return watch_list(
+            self._chain, self._store, Fetcher(self._chain, self._spans), self._chain_name,
+            self._configured, self._most_traded, self._head,
+        )  # fmt: skip
+
+    @cached_property
+    def _aggregators(self) -> list[Aggregator]:
+        return find_aggregators(self._rpc, self._store, self._feeds) if self._feeds else []
+
+    @cached_property
     def _spans(self) -> Spans:
         held = json.loads(self._store.note(_SPANS) or "{}")
         return Spans(blocks=held.get("blocks", {}), most=held.get("most", {}))
 
     @cached_property
-    def _head(self) -> Block:
+    def _final(self) -> FinalHead:
         """The finalized head. Asked once: all windows of one run end at the same block."""
-        expected = next(c.ids for c in CHAINS if c.name == self._chain_name)
-        found = self._chain.chain_id()
-        if found not in expected:
-            raise ChainError(
-                f"expected nodes of {self._chain_name} (chain {', '.join(map(str, expected))}), found chain {found}"
-            )
-        kept = self._store.newest_final()
-        head = self._chain.finalized(kept.number if kept else 0)
-        if kept is not None and kept.number > head.number:
-            doubt(
-                self._store,
-                f"expected block {kept.number} to be final, which it was before, found {head.number} at best, of "
-                f"{', '.join(self._rpc.names)}: the nodes lag behind",
-                self._seconds_now,
-            )
-            self._doubted = True
-            return kept
-        if kept is not None:
-            there = self._chain.block(kept.number)
-            if there.hash != kept.hash:
-                raise ChainError(
-                    f"expected block {kept.number} to be {kept.hash}, which was final when it was read, found "
-                    f"{there.hash}: the node is of another chain, or {self._cache} belongs to another one"
-                )
-        return head
+        return final_head(self._chain, self._store, self._chain_name, self._seconds_now)
+
+    @property
+    def _head(self) -> Block:
+        return self._final.block
 
     @cached_property
     def _read_until(self) -> int:
         """Time (unix seconds) of the newest block of this run. The blocks that are not final are read for it."""
         final = self._head
-        if self._doubted:
+        if self._final.is_doubted:
             return max(final.time, self._store.newest_known() or 0)
         if self._head_tag == FINALIZED and not provisional_blocks(self._store):
             believe(self._store, self._seconds_now)
@@ -138,7 +145,7 @@ class EthereumSource:
             self._chain,
             self._store,
             Fetcher(self._chain, self._spans),
-            self._contracts,
+            self._watch.now,
             parallel=self._parallel,
         )
         newest = recent.read(self._head_tag, final, self._first.number, self._seconds_now)
@@ -151,22 +158,7 @@ class EthereumSource:
     @cached_property
     def _first(self) -> Block:
         """The block from which the chain is read."""
-        note = f"first block of {self._start}"
-        held = self._store.note(note)
-        if held is not None:
-            return self._chain.block(int(held))
-        if self._start.isdigit():
-            number = int(self._start)
-        else:
-            moment = datetime.fromisoformat(self._start).replace(tzinfo=UTC)
-            number = self._chain.first_at(int(moment.timestamp()), 0, self._head.number)
-        if number > self._head.number:
-            raise SourceError(
-                f"expected a start before the finalized head (block {self._head.number}, "
-                f"{self._head.moment:%Y-%m-%d %H:%M}), found {self._start}"
-            )
-        self._store.keep_note(note, str(number))
-        return self._chain.block(number)
+        return first_block(self._chain, self._store, self._start, self._head)
 
     def watermark(self) -> datetime:
         """What was known before this time can be read.
@@ -175,7 +167,7 @@ class EthereumSource:
         that are not final, a second after the newest one, so that a replacement never waits.
         """
         second = 0 if self._head_tag == FINALIZED else 1
-        return max(_moment(self._read_until + second), self.first_known())
+        return max(moment_of(self._read_until + second), self.first_known())
 
     def first_known(self) -> datetime:
         """The time of the first block that is read."""
@@ -194,6 +186,12 @@ class EthereumSource:
             return
         if table == COLLECTIONS.name:
             yield from self._collections(start, end)
+        elif table == TOKEN_TRAITS.name:
+            yield from self._traits(start, end)
+        elif table == EXCHANGE_RATES.name and self._aggregators:
+            self._bring_up_to_date()
+            known = (_seconds(start), _seconds(end))
+            yield from rate_batches(self._store, self._aggregators, *known, self._latest_time)
         elif table in TABLES:
             self._bring_up_to_date()
             yield from self._decoded(table, _seconds(start), _seconds(end))
@@ -205,12 +203,20 @@ class EthereumSource:
 
     def left_out(self) -> list[str]:
         """What a user should know about what is not read."""
-        if self._head_tag != FINALIZED:
-            return []
-        return [
-            f"{self._chain_name}: blocks after the finalized head ({self._head.moment:%Y-%m-%d %H:%M} UTC) "
-            "are not read"
-        ]
+        lines = []
+        if self._head_tag == FINALIZED:
+            lines.append(
+                f"{self._chain_name}: blocks after the finalized head ({self._head.moment:%Y-%m-%d %H:%M} UTC) "
+                "are not read"
+            )
+        if self._metadata is not None:
+            waiting, problem = self._metadata.tokens.unreachable()
+            if waiting:
+                lines.append(
+                    f"{self._chain_name}: {waiting:,} tokens wait for their traits, because no server gives their "
+                    f"metadata ({problem})"
+                )
+        return lines
 
     def incidents(self) -> list[Incident]:
         """Reorganisations, and answers of nodes that were not believed."""
@@ -227,7 +233,8 @@ class EthereumSource:
             return
         reader = Reader(self._chain, self._store, Fetcher(self._chain, self._spans), parallel=self._parallel)
         try:
-            reader.read(self._contracts, self._first.number, self._head.number)
+            feeds = [one.address for one in self._aggregators]
+            reader.read([*self._watch.now, *feeds], self._first.number, self._head.number)
         finally:
             self._store.keep_note(
                 _SPANS, json.dumps({"blocks": self._spans.blocks, "most": self._spans.most})
@@ -236,14 +243,19 @@ class EthereumSource:
 
     def _decoded(self, table: str, start: int, end: int) -> Iterator[SourceBatch]:
         """Rows of blocks that stand, then those of replaced ones."""
-        builder = RowBuilder(
-            self._chain_name, frozenset(self._contracts), (start, end), now=self._latest_time
-        )
+        watched = frozenset(self._watch.now) | self._watch.left
+        builder = RowBuilder(self._chain_name, watched, (start, end), now=self._latest_time)
         for standing, logs, decoded in chain(
             self._facts(start, end, replaced=False), self._facts(start, end, replaced=True)
         ):
             if table == "sales":
-                builder.add_trades(logs, standing, decoded.trades)
+                # Trades of a contract that was left are kept with those of others: its movements say whether it was
+                # watched then.
+                moved = {m.contract for m in decoded.movements} if self._watch.left else frozenset[str]()
+                trades = [
+                    t for t in decoded.trades if t.contract not in self._watch.left or t.contract in moved
+                ]
+                builder.add_trades(logs, standing, trades)
             else:
                 builder.add_movements(logs, standing, decoded.movements)
             if len(builder) >= _BATCH_ROWS:
@@ -265,7 +277,7 @@ class EthereumSource:
     def _bids_before(self, log: Log, start: int, end: int, *, replaced: bool) -> cryptopunks.Bids:
         """The open bids on punks before the block of a log, of its own branch."""
         bids: cryptopunks.Bids = {}
-        if cryptopunks.ADDRESS in self._contracts:
+        if cryptopunks.ADDRESS in {*self._watch.now, *self._watch.left}:
             low, branch = self._store.first_block(start, end), list[str]()
             if replaced:
                 low, branch = self._store.replaced_ancestors(log.block_hash)
@@ -274,30 +286,22 @@ class EthereumSource:
 
     def _collections(self, start: datetime, end: datetime) -> Iterator[SourceBatch]:
         known_at = self.first_known()
-        if not start <= known_at < end:
+        if start <= known_at < end:
+            contracts = (*self._watch.now, *sorted(self._watch.left))
+            rows = collection_rows(self._rpc, self._store, self._chain_name, contracts, known_at)
+            yield validate(COLLECTIONS.name, rows, now=self._latest_time, undated_known_at=known_at)
+
+    def _traits(self, start: datetime, end: datetime) -> Iterator[SourceBatch]:
+        if self._metadata is None:
             return
-        # A shared contract is no collection: its projects are known by their sales.
-        contracts = [c for c in self._contracts if shared_contract(self._chain_name, c) is None]
-        rows = {
-            "chain": [self._chain_name] * len(contracts),
-            "collection": contracts,
-            "contract": contracts,
-            "name": [contract_name(self._rpc, self._store, c) for c in contracts],
-            "known_at": [known_at] * len(contracts),
-            "source": [SOURCE] * len(contracts),
-            "source_row": [f"watched:{c}" for c in contracts],
-        }
-        columns = {c.name: pa.array(rows[c.name], c.dtype) for c in COLLECTIONS.columns if c.name in rows}
-        yield validate(
-            COLLECTIONS.name,
-            pa.table(columns),
-            now=self._latest_time,
-            undated_known_at=known_at,
-        )
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+        self._bring_up_to_date()
+        if not self._metadata_read:
+            self._metadata_read = True
+            self._metadata.read(
+                self._watch.now, self._head.number, known=self._read_until, now=self._seconds_now
+            )
+        facts = self._metadata.tokens.facts(_seconds(start), _seconds(end))
+        yield from trait_batches(self._chain_name, facts, self._latest_time)
 
 
 def _seconds(moment: datetime) -> int:

@@ -36,6 +36,7 @@ class Store:
         Args:
             path: The file; its folder is made.
         """
+        self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         # One connection as long as the store: closing the last one moves the journal into the file each time.
         self.con = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
@@ -153,6 +154,28 @@ class Store:
         """
         for row in self.con.execute(query, [address, before, *after]):
             yield log_of(row)
+
+    def final_logs(self, address: str, after: int, until: int) -> Iterator[tuple[int, Log]]:
+        """The logs of one contract in final blocks after a height up to another, and from when each is known."""
+        query = f"""
+            select coalesce(g.known, b.known), {_LOG}
+            from logs g join blocks b on b.number = g.block_number and b.hash = g.block_hash
+            where g.block_number > ? and g.block_number <= ? and g.address = ? and b.final and b.replaced_by is null
+            order by g.block_number, g.log_index
+        """
+        for known, *values in self.con.execute(query, [after, until, address]):
+            yield int(known), log_of(values)
+
+    def logs_known(self, addresses: Sequence[str], first: int, end: int) -> Iterator[tuple[int, Log]]:
+        """The logs of some contracts in final blocks with first <= known < end, and from when they are known."""
+        marks = ", ".join("?" * len(addresses))
+        query = f"""
+            select b.known, {_LOG} from blocks b join logs g on b.number = g.block_number and b.hash = g.block_hash
+            where b.known >= ? and b.known < ? and b.final and b.replaced_by is null and g.address in ({marks})
+            order by b.known, g.block_number, g.log_index
+        """
+        for known, *values in self.con.execute(query, [first, end, *addresses]):
+            yield int(known), log_of(values)
 
     def replaced_ancestors(self, block_hash: str) -> tuple[int, list[str]]:
         """The replaced blocks before a replaced one: the lowest height of the branch, and the hashes before it."""

@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import sqlite3
 
-_VERSION = 1
+_VERSION = 2
 
 # blocks.known, logs.known: unix seconds from which the rows are known; of a log null: with its block.
 # blocks.seen: time of our clock when it was first read before it was final; null: it was final by then.
 # blocks.checks: how many of the times to check it again have passed. blocks.n_logs: null: it was not read whole.
+# tokens.since: unix seconds from which its first movement is known. tokens.updated: block of the newest event that
+# says that its metadata changed, and from when that is known. tokens.asked_block, asked_at: as of which block, and
+# when by our clock, it was asked; null: never. tokens.retry_at: ask again then,
+# because no server answered (tokens.problem), or what it answered could not be used.
+# facts.traits: JSON, null where the metadata cannot be used; facts.found: then what was found.
+# trade_counts.day, counted_days.day, chosen_contracts: days since 1970; chosen: on which day a contract was first, and
+# last, among the most traded.
 _TABLES = """
 create table if not exists blocks (
     number integer not null, hash text not null, parent text not null, time integer not null, bloom blob not null,
@@ -33,6 +40,28 @@ create table if not exists notes (name text primary key, value text not null) wi
 create table if not exists incidents (
     id integer primary key, kind text not null, what text not null, opened_at integer not null, closed_at integer
 );
+create table if not exists tokens (
+    contract text not null, token_id text not null, collection text not null, standard text not null,
+    since integer not null, first_block integer not null, updated_block integer, updated_known integer,
+    asked_block integer, asked_at integer, failures integer not null default 0, retry_at integer, problem text,
+    content text, primary key (contract, token_id)
+) without rowid;
+create index if not exists tokens_not_asked on tokens (first_block) where asked_block is null;
+create index if not exists tokens_retry on tokens (retry_at) where retry_at is not null;
+create index if not exists tokens_by_content on tokens (collection, content);
+create table if not exists token_facts (
+    contract text not null, token_id text not null, known integer not null, traits text, uri text, found text,
+    primary key (contract, token_id, known)
+) without rowid;
+create index if not exists token_facts_by_known on token_facts (known);
+create table if not exists trade_counts (
+    day integer not null, contract text not null, sales integer not null, primary key (day, contract)
+) without rowid;
+create table if not exists counted_days (day integer primary key);
+create table if not exists chosen_contracts (
+    contract text primary key, first_day integer not null, last_day integer not null
+) without rowid;
+create table if not exists tokens_listed (contract text primary key, block integer not null) without rowid;
 """
 _FROM_EARLIER = """
 insert into blocks (number, hash, parent, time, bloom, known, final)

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sources.attributes import TYPE_NAMES, VALUE_NAMES, first_of, text_of
 from sources.files.plan import Plan
 from sources.files.reading.tables import PART, ROW, FileRows
 from sources.values import is_text
 
-_TYPES = ("trait_type", "traitType", "key", "trait", "name", "attribute", "type", "property")
-_VALUES = ("value", "trait_value", "traitValue", "val", "attribute_value")
 _LONGEST = 1_000_000
 
 
@@ -102,27 +101,7 @@ def _pairs(stated: Any) -> list[tuple[str | None, str | None]] | None:
         )
         if within is not None:
             return _pairs(within)
-        return [(str(k), _text(v)) for k, v in stated.items() if not isinstance(v, list | dict)]
+        return [(str(k), text_of(v)) for k, v in stated.items() if not isinstance(v, list | dict)]
     if not isinstance(stated, list | tuple) or not all(isinstance(item, dict) for item in stated):
         return None
-    return [(_text(_first(item, _TYPES)), _text(_first(item, _VALUES))) for item in stated]
-
-
-def _first(item: dict[str, Any], names: tuple[str, ...]) -> Any:
-    return next((item[n] for n in names if item.get(n) is not None), None)
-
-
-def _text(value: Any) -> str | None:
-    if value is None or (isinstance(value, float) and value != value):
-        return None
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    return (
-        value
-        if isinstance(value, str)
-        else str(value)
-        if isinstance(value, int | float)
-        else json.dumps(value)
-    )
+    return [(text_of(first_of(item, TYPE_NAMES)), text_of(first_of(item, VALUE_NAMES))) for item in stated]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from eth_abi import encode
 
 from lake.config import LakeConfig
 from lake.connection import Lake
 from ml.tables.registry import TABLES
 from tests.chain.market import ETH, Market
-from tests.chain.node import GENESIS, Node, running_node
+from tests.chain.node import GENESIS, running_node
+from tests.chain.passage import Passage
+from tests.chain.scripted import serving
 from tests.command import assay
 
 _SIX_HOURS = 6 * 3600
@@ -41,9 +45,18 @@ def market() -> Iterator[Market]:
         yield market
 
 
-def _environment(node: Node, market: Market) -> dict[str, str]:
+def _with_traits(method: str, parameters: list[Any], result: Any) -> Any:
+    """The contract of the test has no metadata: what a token answers is put in here, as JSON inside the address."""
+    if method != "eth_call" or not parameters[0]["data"].startswith("0xc87b56dd"):
+        return result
+    token = int(parameters[0]["data"][10:], 16)
+    document = {"name": f"Token {token}", "attributes": [{"trait_type": "Hat", "value": f"hat {token % 3}"}]}
+    return "0x" + encode(["string"], ["data:application/json," + json.dumps(document)]).hex()
+
+
+def _environment(url: str, market: Market) -> dict[str, str]:
     return {
-        "ASSAY_RPC_URLS": f"{node.url}/?key=secretkey0123456789",
+        "ASSAY_RPC_URLS": url,
         "ASSAY_CONTRACTS": market.art,
         "ASSAY_START": "0",
         "ASSAY_REFITS": "2",
@@ -54,8 +67,12 @@ def _environment(node: Node, market: Market) -> dict[str, str]:
 def test_a_run_on_a_node_gives_estimates_and_a_second_one_changes_nothing(
     market: Market, tmp_path: Path
 ) -> None:
-    home = tmp_path / "home"
-    environment = _environment(market.node, market)
+    with serving(Passage(market.node, _with_traits)) as passage:
+        _runs_twice(market, passage.url, tmp_path / "home")
+
+
+def _runs_twice(market: Market, url: str, home: Path) -> None:
+    environment = _environment(url, market)
     done = assay("run", "--json", "--source", "ethereum", "--home", str(home), **environment)
     assert done.returncode == 0, done.stderr[-3000:]
     counts = _counts(home)
@@ -63,6 +80,7 @@ def test_a_run_on_a_node_gives_estimates_and_a_second_one_changes_nothing(
     assert counts["predictions"] > 0
     prices = _prices(home)
     assert prices == sorted(each / ETH for *_, each, _, _, _, _ in market.sold)
+    assert (counts["with_traits"], counts["quarantine"]) == (35, 0)
     summary = json.loads(done.stdout)
     assert summary
     again = assay("run", "--json", "--source", "ethereum", "--home", str(home), **environment)
@@ -80,6 +98,7 @@ def _counts(home: Path) -> dict[str, int]:
         "marts.fct_sales": "marts.fct_sales",
         "raw.transfers": "raw.transfers",
     }
+    tables |= {"with_traits": "marts.dim_tokens where trait_count = 1"}
     tables |= {"predictions": "predictions.token_estimates", "quarantine": "raw.quarantine"}
     with Lake(LakeConfig(home=home), TABLES).read() as con:
         return {name: con.execute(f"select count(*) from {t}").fetchone()[0] for name, t in tables.items()}

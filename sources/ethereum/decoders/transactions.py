@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sources.ethereum.decoders import blur, cryptopunks, looksrare, movements, seaport, x2y2
+from sources.ethereum.decoders import (
+    blur,
+    chainlink,
+    cryptopunks,
+    looksrare,
+    movements,
+    seaport,
+    updates,
+    x2y2,
+)
 from sources.ethereum.decoders.trade import Movement, Trade, Unpriced
 from sources.ethereum.log import Log, UndecodableLogError
 
@@ -25,7 +34,10 @@ SALE_EVENTS = tuple(event for _, _, events in MARKETS for event in events)
 """Events of marketplaces to ask a node for."""
 
 MOVEMENT_EVENTS = (*movements.EVENTS, *cryptopunks.EVENTS)
-"""Events of watched contracts to ask a node for."""
+"""Events of watched contracts that move tokens."""
+
+WATCHED_EVENTS = (*MOVEMENT_EVENTS, *updates.EVENTS, chainlink.ANSWER_UPDATED)
+"""Events of watched contracts, and of price feeds, to ask a node for."""
 
 
 @dataclass(frozen=True, slots=True)
