@@ -23,8 +23,8 @@ from sources.ethereum.fetching import FIRST_SPAN, Fetcher, LogFilter, Spans
 from sources.ethereum.reading import Reader
 from sources.ethereum.rpc import Rpc
 from sources.ethereum.store import Store
-from tests.chain.logs import ALICE, BOB, CAROL, NFT, coin, moved, order, token
-from tests.chain.node import Node, running_node
+from sources.local_chain.logs import ALICE, BOB, CAROL, NFT, coin, moved, order, token
+from sources.local_chain.node import Node, find_packages, local_node
 
 BLOCKS = 400
 SALES = 25
@@ -66,7 +66,7 @@ def backfill(url: str, last: int, folder: Path) -> tuple[Store, int]:
 
 def main() -> int:
     """Measure three times and print the best of each."""
-    with running_node() as node:
+    with local_node(find_packages()) as node:
         last = fill(node)
         bare_s, ours_s, decode_s, requests = [], [], [], 0
         for _ in range(3):
