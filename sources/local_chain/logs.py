@@ -124,7 +124,19 @@ def inventory(
     types += [
         "(uint8,uint256,uint256,uint256,bytes32,address,bytes,uint256,uint256,uint256,(uint256,address)[])"
     ]
-    detail: tuple[Any, ...] = (operation, 0, 0, price, b"\0" * 32, CAROL, filled if masked else b"", 0, 0, 0, [])
+    detail: tuple[Any, ...] = (
+        operation,
+        0,
+        0,
+        price,
+        b"\0" * 32,
+        CAROL,
+        filled if masked else b"",
+        0,
+        0,
+        0,
+        [],
+    )
     values = [maker, taker, 1, 2, 1, 1, 2**40, WETH, mask, (price, item), detail]
     return log(x2y2.ADDRESSES[0], x2y2.INVENTORY, (1,), encode(types, values))
 

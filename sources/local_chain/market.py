@@ -106,11 +106,14 @@ class Market:
         """Units of an ERC-1155 token."""
         return (3, self.cards, identifier, amount)
 
-    def mint(self, owner: str, *identifiers: int, contract: str | None = None) -> None:
-        """Create tokens of a collection; default: of the first one."""
+    def mint(self, owners: Sequence[str], identifiers: Sequence[int], contract: str | None = None) -> None:
+        """Create tokens of a collection, each for its owner; default: of the first collection."""
         to = contract or self.art
         self.node.send_many(
-            [(owner, to, call_data("mint(address,uint256)", owner, number)) for number in identifiers]
+            [
+                (owner, to, call_data("mint(address,uint256)", owner, number))
+                for owner, number in zip(owners, identifiers, strict=True)
+            ]
         )
 
     def order(
@@ -187,14 +190,21 @@ class Market:
 
     def replay(
         self, venue: str, logs: Sequence[Log], item: Item, price: int, currency: str, seller: str, buyer: str
-    ) -> None:
+    ) -> dict[str, Any]:
         """A listing that is bought elsewhere: the token moves, and the logs are emitted at their addresses."""
         for address in {log.address for log in logs} - self._replayers:
             self.node.put_code(address, REPLAYER)
             self._replayers.add(address)
-        moves = b"" if item[1] in self._replayers else one_call(item[1], _moved(seller, buyer, item))
-        self.node.send(buyer, CALLER_ADDRESS, moves + emission(logs))
+        receipt = self.node.send(buyer, CALLER_ADDRESS, self.replayed(logs, item, seller, buyer))
         self.note(item, price, currency, "listing_filled", seller, buyer, venue)
+        return receipt
+
+    def replayed(self, logs: Sequence[Log], item: Item, seller: str, buyer: str) -> bytes:
+        """The input of the transaction of `replay`. A contract that is itself replayed moves no token."""
+        if item[1] in self._replayers:
+            return emission(logs)
+        move = call_data("transferFrom(address,address,uint256)", seller, buyer, item[2])
+        return one_call(item[1], move) + emission(logs)
 
     def note(
         self,
@@ -223,7 +233,3 @@ class Market:
             fulfilments,
             value=value,
         )
-
-
-def _moved(seller: str, buyer: str, item: Item) -> bytes:
-    return call_data("transferFrom(address,address,uint256)", seller, buyer, item[2])

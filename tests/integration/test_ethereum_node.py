@@ -37,7 +37,7 @@ def market() -> Iterator[Market]:
     with running_node("--slots-in-an-epoch", "4") as node:
         market, accounts = Market(node), node.accounts
         seller = accounts[1]
-        market.mint(seller, *range(1, 13))
+        market.mint([seller] * 12, range(1, 13))
         node.invoke(seller, market.cards, "mint(address,uint256,uint256)", seller, 5, 10)
         market.buy(seller, accounts[2], market.token(1), ETH)
         market.accept(seller, accounts[3], market.token(2), 2 * ETH)
@@ -163,7 +163,7 @@ def test_marketplaces_without_bytecode_are_replayed_at_their_addresses(tmp_path:
 def test_a_node_that_goes_away_in_the_middle_loses_nothing(tmp_path: Path) -> None:
     with running_node("--slots-in-an-epoch", "4") as node, serving(Passage(node)) as passage:
         market = Market(node)
-        market.mint(node.accounts[1], *range(1, 7))
+        market.mint([node.accounts[1]] * 6, range(1, 7))
         for token in range(1, 7):
             market.buy(node.accounts[1], node.accounts[2], market.token(token), token * ETH)
             node.mine(250)
