@@ -37,7 +37,7 @@ from sources.local_chain.logs import (
     taker_bid,
     token,
 )
-from tests.chain.node import CALLER_ADDRESS, GENESIS, Node, emission
+from sources.local_chain.node import CALLER_ADDRESS, GENESIS, Node, emission
 from tests.chain.passage import Passage
 from tests.chain.scripted import serving
 
