@@ -1,8 +1,8 @@
 """A month of a small market on a node of this machine, through the main job: `assay demo chain`.
 
 Here: the order of trades and runs, and what is found in the home afterwards. Not here: the trades
-(`sources.local_chain`), layout (`orchestration.cli.render.chain_demo`). What runs is the main job on a home with an
-`ethereum` source and a folder of files, as `assay run` calls it.
+(`sources.local_chain`), layout (`orchestration.cli.render.chain_demo`). What runs is the main job on a home whose only
+source is the chain, as `assay run` calls it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from orchestration.marts.dbt_runner import environment
 from orchestration.reliability.scratch import scratch_settings
 from orchestration.resources import Assay, open_lake, open_sources
 from orchestration.settings import SOURCES_FILE, Settings
+from sources.protocol import SourceError
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from sources.local_chain.month import Month
     from sources.local_chain.node import Packages
 
-CHAIN, FILES = "chain", "exports"
-"""Names of the sources of the home."""
+CHAIN = "chain"
+"""Name of the source of the home."""
 
 SALES = 700
 """Sales of the month, unless a user says otherwise: one collection gets enough of them for a model of its own."""
@@ -70,7 +71,7 @@ class ChainDemo:
         differing: Sales that are on one side only, by contract, token, price, currency, seller and buyer.
         superseded: Sales in the home that a reorganisation took back.
         incidents: (kind, what) of what the source noticed.
-        reported_twice: Sales that the files report, too.
+        with_traits: Tokens whose traits were read from their contracts.
         collections: By collection: name, sales, tokens, valued, tier, median_eth, error (median, against the prices
             that the market was made with, as a fraction).
         statement: The account's portfolio.
@@ -87,7 +88,7 @@ class ChainDemo:
     differing: list[tuple[Any, ...]] = field(default_factory=list)
     superseded: int = 0
     incidents: list[tuple[str, str]] = field(default_factory=list)
-    reported_twice: int = 0
+    with_traits: int = 0
     collections: list[dict[str, Any]] = field(default_factory=list)
     statement: Statement | None = None
     seconds: float = 0.0
@@ -114,7 +115,7 @@ def run_chain_demo(
         HomeError: The folder holds something.
         StageFailedError: A step of a run failed.
     """
-    from sources.local_chain.month import ACCOUNTS, DAY_S, DAYS, Month
+    from sources.local_chain.month import ACCOUNTS, DAY_S, DAYS, EPOCH, Month
     from sources.local_chain.node import local_node
 
     if home.exists() and any(home.iterdir()):
@@ -131,6 +132,8 @@ def run_chain_demo(
             packages,
             "--accounts",
             str(ACCOUNTS),
+            "--slots-in-an-epoch",
+            str(EPOCH),
             "--state",
             f"{scratch}/state.json",
             genesis=first_day - 2 * DAY_S,
@@ -139,7 +142,7 @@ def run_chain_demo(
     ):
         month = Month(node, sales, first_day)
         month.trade(0, REORGANISED)
-        runs = _Runs(_new_home(home, month), month, demo, say)
+        runs = _Runs(_new_home(home, month), demo, say)
         reorganise = month.trade_what_is_replaced(REORGANISED)
         runs.one(REORGANISED, "the history is read up to the newest block")
         reorganise()
@@ -160,24 +163,24 @@ class _Runs:
     """Runs of the main job on the home, each as a new process would do it."""
 
     settings: Settings
-    month: Month
     demo: ChainDemo
     say: Callable[[str], None]
 
     def one(self, day: int, what: str) -> None:
         from orchestration.definitions import open_location
         from orchestration.runs.main_job import run_everything
-        from sources.local_chain.exports import write_exports
 
-        write_exports(self.month, _exports(self.settings.home_path), day)
         self.say(f"day {day}: {what}; assay run …")
         # Each run of `assay run` asks the node again.
         open_sources.cache_clear()
         prepare_home(self.settings)
-        with open_instance(self.settings) as instance:
+        try:
             clock = SetClock(Assay(self.settings).as_of)
-            summary = run_everything(open_location(self.settings, clock), instance)
-        self.demo.steps.append(Step(day, f"{what}: {self._found(summary)}"))
+            with open_instance(self.settings) as instance:
+                found = self._found(run_everything(open_location(self.settings, clock), instance))
+        except SourceError as error:
+            found = f"assay run ends with exit code {error.exit_code} and changes nothing: {error}"
+        self.demo.steps.append(Step(day, f"{what}: {found}"))
         self.say(f"day {day}: {self.demo.steps[-1].what}")
 
     def _found(self, summary: RunSummary) -> str:
@@ -185,32 +188,17 @@ class _Runs:
             (sales,) = con.execute(
                 "select count(*) from raw.sales where delivered_by = ? and superseded_by is null", [CHAIN]
             ).fetchone() or (0,)
-            problem = con.execute("select problem from ops.sources where name = ?", [CHAIN]).fetchone()
-        missing = (
-            "; the chain could not be read, what was read before stays" if problem and problem[0] else ""
-        )
-        return f"{sales} sales known, {summary.tokens_estimated} tokens valued{missing}"
-
-
-def _exports(home: Path) -> Path:
-    return home / "exports"
+        return f"{sales} sales known, {summary.tokens_estimated} tokens valued"
 
 
 def _new_home(home: Path, month: Month) -> Settings:
-    """A home with the chain and the files as its sources."""
+    """A home with the chain as its source, read up to the newest block."""
     from sources.configuration import parse_sources, sources_as_yaml
-    from sources.local_chain.exports import write_exports
 
-    write_exports(month, _exports(home), REORGANISED)
     contracts = ",".join(month.contracts.values())
-    listed = parse_sources(
-        [
-            {"name": CHAIN, "kind": "ethereum", "contracts": contracts, "start": "0", "head": "latest"},
-            {"name": FILES, "kind": "files", "data_dir": str(_exports(home)), "priority": 2},
-        ],
-        "the demonstration",
-    )
-    (home / SOURCES_FILE).write_text(sources_as_yaml(listed))
+    chain = {"name": CHAIN, "kind": "ethereum", "contracts": contracts, "start": "0", "head": "latest"}
+    home.mkdir(parents=True, exist_ok=True)
+    (home / SOURCES_FILE).write_text(sources_as_yaml(parse_sources([chain], "the demonstration")))
     return scratch_settings(home, sources=home / SOURCES_FILE, refits=REFITS)
 
 
@@ -234,7 +222,7 @@ def _find(demo: ChainDemo, settings: Settings, month: Month) -> None:
         demo.differing = [*(found - traded).elements(), *(traded - found).elements()]
         demo.bundled = (month.bundled, _count(con, f"select count(*) {stands} and price_raw is null"))
         demo.superseded = _count(con, "select count(*) from raw.sales where superseded_by is not null")
-        demo.reported_twice = _count(con, "select count(*) from marts.sales_reported_twice")
+        demo.with_traits = _count(con, "select count(*) from marts.dim_tokens where trait_count > 0")
         demo.incidents = con.execute(
             "select kind, what from ops.source_incidents order by opened_at"
         ).fetchall()

@@ -1,14 +1,15 @@
 """A month of a small market on a local chain: who sells what to whom, where, when and for how much.
 
 Here: the trades of each day, sweeps, bundles, bids, a reorganisation. Not here: how an order is filled
-(`sources.local_chain.market`), what else a user has of the market (`sources.local_chain.exports`). Everything follows
-from a seed and the time of the first day.
+(`sources.local_chain.market`), what contracts say of themselves (`sources.local_chain.facts`). Everything follows from
+a seed and the time of the first day.
 
 A price is the level of the collection, which drifts, times a factor of each trait, times noise of 6 %.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 from sources.ethereum.decoders import blur, cryptopunks, looksrare, movements, x2y2
 from sources.ethereum.log import Log
+from sources.local_chain.facts import tell_rate, tell_traits
 from sources.local_chain.logs import NOWHERE, inventory, packed_sale, punk, taker_bid
 from sources.local_chain.market import ETH, Item, Market, coin
 from sources.local_chain.node import CALLER_ADDRESS, Node, emission
@@ -26,8 +28,11 @@ DAY_S = 86_400
 REPLACED = 3
 """Blocks that the reorganisation replaces, each with one sale."""
 
-EXPORTED = 5
-"""Sales that a marketplace exports, too: each is one sale, though two sources report it."""
+EPOCH = 8
+"""Slots in an epoch of the chain (`--slots-in-an-epoch`)."""
+
+FINAL_AFTER = 2 * EPOCH
+"""Blocks after which a block is final."""
 
 TRAITS = {
     "Background": {"Sand": 1.0, "Sea": 1.05, "Night": 1.15, "Gold": 1.6},
@@ -103,7 +108,6 @@ class Month:
         contracts: Name → address of the collections.
         traits: (contract, token) → its traits.
         bundled: Tokens that were sold in bundles, which have no price of their own.
-        exported: Transaction and time (unix seconds) of the first sales, which a marketplace exports, too.
     """
 
     def __init__(self, node: Node, sales: int, first_day: int, seed: int = 7) -> None:
@@ -118,7 +122,6 @@ class Month:
         self.node = node
         self.first_day = first_day
         self.bundled = 0
-        self.exported: list[tuple[str, int]] = []
         self.traits: dict[tuple[str, int], dict[str, str]] = {}
         self._random = random.Random(seed)
         self._per_day = sales / DAYS
@@ -143,20 +146,21 @@ class Month:
         """The trades of days `first` to `until` - 1, counted from 0."""
         shares = [one.share for one in COLLECTIONS]
         for day in range(first, until):
+            self.node.at_time(self.first_day + day * DAY_S + 60)
+            tell_rate(
+                self.node, 3_000 * math.exp(0.1 * math.sin(day / 4)), day + 1, self.first_day + day * DAY_S
+            )
             count = int((day + 1) * self._per_day) - int(day * self._per_day)
             for number in range(count):
                 self.node.at_time(self.first_day + day * DAY_S + int((number + 0.5) / count * DAY_S * 0.9))
                 self._one_sale(self._agreed(self._random.choices(COLLECTIONS, shares)[0], day))
-                if len(self.exported) < EXPORTED:
-                    block = self.node.call("eth_getBlockByNumber", "latest", False)
-                    self.exported.append((block["transactions"][-1], int(block["timestamp"], 16)))
             self.node.at_time(self.first_day + (day + 1) * DAY_S - 3_600)
             if day % 10 == 4:
                 self._sweep([self._agreed(DEPLOYED[0], day) for _ in range(2)])
             if day % 10 == 6:
                 self._bundle(self._agreed(DEPLOYED[1], day))
         self.node.at_time(self.first_day + until * DAY_S)
-        self.node.mine(1)
+        self.node.mine(FINAL_AFTER + 2, 1)
 
     def trade_what_is_replaced(self, day: int) -> Callable[[], None]:
         """One sale at each venue that is replayed, in the newest blocks; returns what reorganises these blocks.
@@ -204,6 +208,7 @@ class Month:
                 name: self._random.choices(list(values), [1 / factor**3 for factor in values.values()])[0]
                 for name, values in TRAITS.items()
             }
+        tell_traits(self.node, contract, {token: self.traits[contract, token] for token in range(one.tokens)})
         if one is PUNKS:
             self.node.emit(assigned)
         else:

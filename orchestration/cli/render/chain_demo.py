@@ -23,8 +23,8 @@ def print_chain_demo(demo: ChainDemo, console: Console | None = None) -> None:
     for kind, what in demo.incidents:
         console.print(f"Noticed: {kind}: {what}")
     console.print(
-        f"Taken back by the reorganisation, kept as superseded: {demo.superseded} sales. In the files, too, and "
-        f"counted once: {demo.reported_twice}."
+        f"Taken back by the reorganisation, kept as superseded: {demo.superseded} sales. Tokens whose "
+        f"traits were read: {demo.with_traits}."
     )
     console.print(_collections(demo))
     _print_portfolio(console, demo)
