@@ -21,7 +21,7 @@ _PUNKS_DATA = "0x16f5a35647d6f03d5d3da7b35409d65ba03af3b2"
 _DECIMALS = 8
 
 
-def tell_traits(node: Node, contract: str, traits: Mapping[int, Mapping[str, str]]) -> None:
+def put_traits(node: Node, contract: str, traits: Mapping[int, Mapping[str, str]]) -> None:
     """Let a collection answer the traits of its tokens: as metadata in the address itself, or as CryptoPunks do."""
     is_punks = contract == cryptopunks.ADDRESS
     at = _PUNKS_DATA if is_punks else contract
@@ -37,7 +37,7 @@ def tell_traits(node: Node, contract: str, traits: Mapping[int, Mapping[str, str
     )
 
 
-def tell_rate(node: Node, usd: float, round_number: int, moment: int) -> None:
+def log_rate(node: Node, usd: float, round_number: int, moment: int) -> None:
     """Let the price feed of ether answer.
 
     Args:
@@ -50,8 +50,8 @@ def tell_rate(node: Node, usd: float, round_number: int, moment: int) -> None:
         node.put_code(FEEDS["ethereum"]["ETH"], FEED)
         node.put_code(AGGREGATOR, REPLAYER)
     answer = int(usd * 10**_DECIMALS)
-    told = log(AGGREGATOR, ANSWER_UPDATED, (answer, round_number), encode(["uint256"], [moment]))
-    node.send(node.accounts[0], CALLER_ADDRESS, emission([told]))
+    answered = log(AGGREGATOR, ANSWER_UPDATED, (answer, round_number), encode(["uint256"], [moment]))
+    node.send(node.accounts[0], CALLER_ADDRESS, emission([answered]))
 
 
 def _metadata(token: int, traits: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from sources.ethereum.decoders import blur, cryptopunks, looksrare, movements, x2y2
 from sources.ethereum.log import Log
-from sources.local_chain.facts import tell_rate, tell_traits
+from sources.local_chain.facts import log_rate, put_traits
 from sources.local_chain.logs import NOWHERE, inventory, packed_sale, punk, taker_bid
 from sources.local_chain.market import ETH, Item, Market, coin
 from sources.local_chain.node import CALLER_ADDRESS, Node, emission
@@ -147,7 +147,7 @@ class Month:
         shares = [one.share for one in COLLECTIONS]
         for day in range(first, until):
             self.node.at_time(self.first_day + day * DAY_S + 60)
-            tell_rate(
+            log_rate(
                 self.node, 3_000 * math.exp(0.1 * math.sin(day / 4)), day + 1, self.first_day + day * DAY_S
             )
             count = int((day + 1) * self._per_day) - int(day * self._per_day)
@@ -208,7 +208,7 @@ class Month:
                 name: self._random.choices(list(values), [1 / factor**3 for factor in values.values()])[0]
                 for name, values in TRAITS.items()
             }
-        tell_traits(self.node, contract, {token: self.traits[contract, token] for token in range(one.tokens)})
+        put_traits(self.node, contract, {token: self.traits[contract, token] for token in range(one.tokens)})
         if one is PUNKS:
             self.node.emit(assigned)
         else:

@@ -51,7 +51,7 @@ def test_the_demonstration_values_what_was_traded_on_a_chain(tmp_path: Path) -> 
     assert (again.returncode, "expected a new folder" in again.stderr) == (2, True)
 
 
-def test_a_missing_node_says_what_to_install(tmp_path: Path) -> None:
+def test_a_missing_node_gives_what_to_install(tmp_path: Path) -> None:
     done = assay("demo", "chain", "--home", str(tmp_path / "home"), ASSAY_TEST_CHAIN=str(tmp_path), PATH="")
     assert done.returncode == 2
     assert "npm install --ignore-scripts @foundry-rs/anvil" in done.stderr

@@ -56,7 +56,7 @@ def _ingest(folder: Path, *, only_the_store: bool = False) -> None:
     ingest_window(lake, one.source, RAW, one.source.first_known(), until, name="chain")
 
 
-def _ingest_and_tell(folder: Path, ready: Connection, only_the_store: bool) -> None:
+def _ingest_and_signal(folder: Path, ready: Connection, only_the_store: bool) -> None:
     ready.send(True)
     _ingest(folder, only_the_store=only_the_store)
     if only_the_store:
@@ -68,7 +68,7 @@ def _ingest_killed(folder: Path, after_s: float, *, only_the_store: bool = False
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "orchestration.resources", "ml.tables.registry"])
     ours, theirs = context.Pipe()
-    process = context.Process(target=_ingest_and_tell, args=(folder, theirs, only_the_store))
+    process = context.Process(target=_ingest_and_signal, args=(folder, theirs, only_the_store))
     process.start()
     assert ours.recv()
     began = time.monotonic()
