@@ -6,11 +6,14 @@ two, and while the second is written.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import random
 import shutil
 import signal
+import sqlite3
+import sys
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -29,11 +32,14 @@ from tests.chain.node import running_node
 from tests.chain.reorgs import CONTRACTS, MARKETS, Cell, ReorgChain
 
 RAW = ("sales", "transfers", "blocks")
-STRETCHES, BLOCKS = 5, 700
+STRETCHES, BLOCKS = 5, 300
 """The history: more blocks than one request to a node answers, with sales in between."""
 
-KILLED = 5
-"""Times that the history is killed at random, and then the reorganisation; each once more between the two files."""
+KILLED = 6
+"""Times that the history is killed, and then the reorganisation: at random moments and, as the store is written in
+milliseconds, every other time at a random statement of it; each once more between the two files."""
+
+STATEMENTS = 60
 
 
 def _sources(folder: Path) -> Sources:
@@ -41,34 +47,54 @@ def _sources(folder: Path) -> Sources:
     return Sources([config], folder)
 
 
-def _ingest(folder: Path, *, only_the_store: bool = False) -> None:
+def _ingest(folder: Path, *, killed_at: int = 0, only_the_store: bool = False) -> None:
     """What the assets of the group raw do, on a home in this folder."""
+    if killed_at:
+        _kill_at_statement(killed_at)
     sources = _sources(folder)
     (one,) = sources.readable
     until = one.source.watermark()
     if only_the_store:
         for table in RAW:
             list(one.source.read(table, one.source.first_known(), until))
-        return
+        os.kill(os.getpid(), signal.SIGKILL)
     lake = open_lake(load_settings(home=folder))
     record_sources(lake, sources)
     record_incidents(lake, sources)
     ingest_window(lake, one.source, RAW, one.source.first_known(), until, name="chain")
 
 
-def _ingest_and_signal(folder: Path, ready: Connection, only_the_store: bool) -> None:
+def _kill_at_statement(number: int) -> None:
+    """Kill this process before a statement that writes to the chain's store, counted from 1."""
+    written = itertools.count(1)
+
+    def trace(sql: str) -> None:
+        if not sql.lstrip().lower().startswith(("select", "with", "pragma")) and next(written) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    opened: list[sqlite3.Connection] = []
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        # A connection can be traced only once it is made, which is at the next event: the node is asked.
+        while opened and event == "socket.connect":
+            opened.pop().set_trace_callback(trace)
+        if event == "sqlite3.connect/handle":
+            opened.append(arguments[0])
+
+    sys.addaudithook(watch)
+
+
+def _ingest_and_signal(folder: Path, ready: Connection, how: dict[str, Any]) -> None:
     ready.send(True)
-    _ingest(folder, only_the_store=only_the_store)
-    if only_the_store:
-        os.kill(os.getpid(), signal.SIGKILL)
+    _ingest(folder, **how)
 
 
-def _ingest_killed(folder: Path, after_s: float, *, only_the_store: bool = False) -> tuple[bool, float]:
+def _ingest_killed(folder: Path, after_s: float, **how: Any) -> tuple[bool, float]:
     """Ingest in a process that is killed after some seconds; whether it was, and the seconds that it ran."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "orchestration.resources", "ml.tables.registry"])
     ours, theirs = context.Pipe()
-    process = context.Process(target=_ingest_and_signal, args=(folder, theirs, only_the_store))
+    process = context.Process(target=_ingest_and_signal, args=(folder, theirs, how))
     process.start()
     assert ours.recv()
     began = time.monotonic()
@@ -89,7 +115,10 @@ def _kill_again_and_again(home: Path, moments: random.Random) -> Path:
     while kills < KILLED:
         if not copy.exists():
             shutil.copytree(home, copy)
-        killed, ran = _ingest_killed(copy, moments.uniform(0, whole_s))
+        if kills % 2:
+            killed, ran = _ingest_killed(copy, 60, killed_at=moments.randint(1, STATEMENTS))
+        else:
+            killed, ran = _ingest_killed(copy, moments.uniform(0, whole_s))
         kills += killed
         if not killed:
             whole_s = min(whole_s, ran)
