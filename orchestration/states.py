@@ -25,6 +25,12 @@ class Severity(StrEnum):
         """Rank: 0 is the most urgent."""
         return list(Severity).index(self)
 
+    @classmethod
+    def order_sql(cls, column: str) -> str:
+        """What an SQL statement orders rows by, the most urgent first."""
+        ranks = " ".join(f"when '{severity}' then {severity.urgency}" for severity in cls)
+        return f"case {column} {ranks} end"
+
 
 class SloState(StrEnum):
     """What the samples of an SLO say about its error budget, least urgent first."""

@@ -51,8 +51,7 @@ where d.endpoint = :endpoint
         where e.endpoint = d.endpoint and m.thread = n.thread and m.rowid < n.rowid
             and e.state in {sql_list(UNDELIVERED)}
     )
-order by case n.severity when '{Severity.PAGE}' then 0 when '{Severity.TICKET}' then 1 else 2 end,
-    d.attempts, n.created_at, n.rowid
+order by {Severity.order_sql("n.severity")}, d.attempts, n.created_at, n.rowid
 limit 1
 """
 

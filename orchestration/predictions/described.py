@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from orchestration.resources import DBT_PROJECT
-from orchestration.states import ALERTING, URGENT_FIRST, IncidentState
+from orchestration.states import ALERTING, URGENT_FIRST, IncidentState, Severity
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -184,7 +184,7 @@ def _alerts(assay: Assay) -> dict[str, list[dict[str, Any]]] | None:
             dict(row)
             for row in outbox.rows(
                 f"select {columns} from incidents where state = '{IncidentState.OPEN}'"
-                " order by severity, first_seen desc limit 100"
+                f" order by {Severity.order_sql('severity')}, first_seen desc limit 100"
             )
         ],
         "resolved": [

@@ -1,6 +1,6 @@
 """Limits of requests: so many in a window of time for each key, or for each address without one.
 
-Here: counting with `limits`. Not here: who asks (`gate`).
+Here: counting, alone or by `limits` with others. Not here: who asks (`gate`).
 
 Concept: several processes count together in a Redis. While it cannot be reached, each counts in its own memory: a limit
 is then that of one process, and no request fails for it.
@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, Storage, storage_from_string
+from limits.storage import Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
 SHARED_LIMIT_S = 0.5
@@ -53,7 +53,7 @@ class Limiter:
         self._clock = clock
         self._key, self._anonymous = parse_limit(key_limit), parse_limit(anonymous_limit)
         self._own: dict[str, RateLimitItem | None] = {}
-        self._alone = FixedWindowRateLimiter(_storage(""))
+        self._alone = _OwnWindows()
         self._shared = FixedWindowRateLimiter(_storage(url)) if url else None
         self._retry_at = 0.0
 
@@ -74,20 +74,16 @@ class Limiter:
             return None
         if self._shared is not None and self._clock() >= self._retry_at:
             try:
-                return _counted(self._shared, limit, who)
+                if self._shared.hit(limit, who):
+                    return None
+                return max(0.0, self._shared.get_window_stats(limit, who).reset_time - time.time())
             except StorageError as error:
                 _log.warning(
                     "requests are counted by each process alone: the storage of limits cannot be used (%s)",
                     type(error.storage_error).__name__,
                 )
                 self._retry_at = self._clock() + RETRY_S
-        return _counted(self._alone, limit, who)
-
-
-def _counted(strategy: FixedWindowRateLimiter, limit: RateLimitItem, who: str) -> float | None:
-    if strategy.hit(limit, who):
-        return None
-    return max(0.0, strategy.get_window_stats(limit, who).reset_time - time.time())
+        return self._alone.wait(limit, who)
 
 
 def parse_limit(text: str) -> RateLimitItem | None:
@@ -106,29 +102,28 @@ def parse_limit(text: str) -> RateLimitItem | None:
         ) from error
 
 
-class _Memory(MemoryStorage):
-    """Counts of this process, without the thread that the storage of `limits` starts for a hit, up to 100 a second."""
+class _OwnWindows:
+    """Counts of this process. The memory of `limits` starts a thread for a hit and costs several times the look-up."""
 
-    STORAGE_SCHEME = ["assay-memory"]  # noqa: RUF012 - as in the base class
-    _sweep_at = 0.0
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, int, int], tuple[int, float]] = {}
+        self._sweep_at = 0.0
 
-    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """Add to a count; one whose window is over begins anew."""
-        now = time.time()
+    def wait(self, limit: RateLimitItem, who: str) -> float | None:
+        """Count a request; seconds until its window is over when it is one too many, else None."""
+        now, length = time.time(), limit.get_expiry()
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_S
-            for known in list(self.expirations):
-                self.get(known)
-        self.get(key)
-        self.storage[key] += amount
-        if self.storage[key] == amount:
-            self.expirations[key] = now + expiry
-        return self.storage[key]
+            self._counts = {key: count for key, count in self._counts.items() if count[1] > now}
+        key = (who, limit.amount, length)
+        count, ends = self._counts.get(key, (0, 0.0))
+        if ends <= now:
+            count, ends = 0, now + length
+        self._counts[key] = (count + 1, ends)
+        return None if count < limit.amount else ends - now
 
 
 def _storage(url: str) -> Storage:
-    if not url:
-        return _Memory()
     patience = {"socket_timeout": SHARED_LIMIT_S, "socket_connect_timeout": SHARED_LIMIT_S}
     options = patience if url.startswith("redis") else {}
     try:

@@ -203,6 +203,7 @@ class SqliteStore:
         refuse_after_s: Age in seconds beyond which nothing is served any more.
         clock: Seconds since 1970.
         retry_s: Seconds between looks at a version that was refused: a copy may have been under way.
+        look_s: Seconds between looks whether there is another version: one for each request is a tenth of its cost.
     """
 
     is_remote = False
@@ -213,13 +214,15 @@ class SqliteStore:
         refuse_after_s: float = float("inf"),
         clock: Callable[[], float] = time.time,
         retry_s: float = 1.0,
+        look_s: float = 0.02,
     ) -> None:
+        self._look_s = look_s
         self.folder, self._refuse_after, self._clock, self._retry_s = folder, refuse_after_s, clock, retry_s
         self._pointer_path = folder / POINTER
         self._seen: tuple[int, int, int] | None = None
         self._edition: SqliteEdition | None = None
         self._error: StoreError | None = None
-        self._retry_at = 0.0
+        self._retry_at, self._look_at = 0.0, 0.0
         self._lock = threading.Lock()
 
     def current(self) -> SqliteEdition:
@@ -228,11 +231,13 @@ class SqliteStore:
         Raises:
             StoreError: None can be served.
         """
-        seen = self._look()
-        if self._is_due(seen):
-            with self._lock:
-                if self._is_due(seen):
-                    self._reopen(seen)
+        if time.monotonic() >= self._look_at:
+            seen = self._look()
+            if self._is_due(seen):
+                with self._lock:
+                    if self._is_due(seen):
+                        self._reopen(seen)
+            self._look_at = time.monotonic() + self._look_s
         edition = self._edition
         if edition is None:
             error = self._error or StoreError("expected a store, found none; `assay run` publishes one")

@@ -30,7 +30,7 @@ def changing(tmp_path: Path) -> Market:
 
 
 def test_a_new_version_is_seen_and_the_edition_in_hand_stays(changing: Market, tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "store")
+    store = SqliteStore(tmp_path / "store", look_s=0.0)
     old = store.current()
     number = old.resolve("Apes")[0].id
     before = old.token(number, "1")
@@ -48,7 +48,7 @@ def test_a_store_that_was_never_published_is_missing(tmp_path: Path) -> None:
 
 
 def test_a_store_that_appears_later_is_served(changing: Market, tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "copy", retry_s=0.0)
+    store = SqliteStore(tmp_path / "copy", retry_s=0.0, look_s=0.0)
     with pytest.raises(StoreMissingError):
         store.current()
     shutil.copytree(tmp_path / "store", tmp_path / "copy")
@@ -58,7 +58,7 @@ def test_a_store_that_appears_later_is_served(changing: Market, tmp_path: Path) 
 def test_a_half_copied_version_is_refused_and_the_old_one_served_on(changing: Market, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(tmp_path / "store", folder)
-    store = SqliteStore(folder, retry_s=0.0)
+    store = SqliteStore(folder, retry_s=0.0, look_s=0.0)
     old = store.current().pointer.version
     changing.value_again(("Apes",))
     new = changing.publish(tmp_path / "store").version
