@@ -2,8 +2,9 @@
 
     ASSAY_TEST_CHAIN=FOLDER python -m benchmarks.ethereum_source
 
-A node (anvil) holds blocks with 25 sales of Seaport each. Printed: sales decoded in a second of CPU, and the time of a
-backfill divided by that of a bare loop of `eth_getLogs` over the same blocks.
+A node (anvil) holds blocks with 25 sales of Seaport each. Printed: sales decoded in a second of CPU, the time of a
+backfill divided by that of a bare loop of `eth_getLogs` over the same blocks, and how many requests a backfill makes of
+a provider (of a server of the tests) by the blocks that it answers at once.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from sources.ethereum.fetching import FIRST_SPAN, Fetcher, LogFilter, Spans
 from sources.ethereum.reading import Reader
 from sources.ethereum.rpc import Rpc
 from sources.ethereum.store import Store
-from tests.chain.logs import ALICE, BOB, CAROL, NFT, coin, moved, order, token
-from tests.chain.node import Node, running_node
+from sources.local_chain.logs import ALICE, BOB, CAROL, NFT, coin, moved, order, token
+from sources.local_chain.node import Node, find_packages, local_node
+from tests.chain.scripted import ScriptedNode, serving
 
 BLOCKS = 400
 SALES = 25
@@ -64,9 +66,31 @@ def backfill(url: str, last: int, folder: Path) -> tuple[Store, int]:
     return store, rpc.requests
 
 
+def requests_of(blocks: int, with_movements: int, answered_at_once: int) -> tuple[int, int]:
+    """Requests, and questions in them, of the backfill of one contract from a provider that limits ranges."""
+    node = ScriptedNode(height=blocks + 64)
+
+    def limited(method: str, parameters: list[Any]) -> tuple[int, dict[str, str], Any] | None:
+        wanted = parameters[0] if method == "eth_getLogs" else {}
+        if (
+            "fromBlock" in wanted
+            and int(wanted["toBlock"], 16) - int(wanted["fromBlock"], 16) >= answered_at_once
+        ):
+            return 200, {}, {"error": {"code": -32602, "message": f"at most {answered_at_once} blocks"}}
+        return None
+
+    node.fault = limited
+    for sale in range(with_movements):
+        traded = order(ALICE, BOB, [token(sale)], [coin(900, ALICE)], number=sale)
+        node.add(1 + blocks * sale // with_movements, [moved(ALICE, BOB, sale), traded])
+    with serving(node), TemporaryDirectory() as folder:
+        _, requests = backfill(node.url, blocks, Path(folder))
+    return requests, len(node.asked)
+
+
 def main() -> int:
     """Measure three times and print the best of each."""
-    with running_node() as node:
+    with local_node(find_packages()) as node:
         last = fill(node)
         bare_s, ours_s, decode_s, requests = [], [], [], 0
         for _ in range(3):
@@ -90,6 +114,12 @@ def main() -> int:
         f"{min(ours_s) / min(bare_s):.2f} times\n"
         f"{BLOCKS * SALES / min(decode_s):.0f} OrderFulfilled decoded in a second of CPU\n"
     )
+    for at_once in (500, 2_000, 10_000):
+        requests, questions = requests_of(100_000, 1_000, at_once)
+        sys.stdout.write(
+            f"100,000 blocks, 1,000 with movements, {at_once:,} answered at once: {requests} requests, "
+            f"{questions} questions\n"
+        )
     return 0
 
 

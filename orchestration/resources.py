@@ -68,6 +68,20 @@ class Assay:
         as_of = self.settings.as_of
         return watermark if as_of is None else min(as_of, watermark)
 
+    @property
+    def delivered_until(self) -> datetime:
+        """What the sources have delivered was known before this time; `as_of` as long as they have delivered nothing.
+
+        For sensors: the code server lives for weeks and opens its sources once, so `as_of` would stay at that time.
+        """
+        with self.lake.read() as con:
+            row = con.execute("select max(watermark) from ops.sources").fetchone()
+        if row is None or row[0] is None:
+            return self.as_of
+        delivered: datetime = row[0]
+        as_of = self.settings.as_of
+        return delivered if as_of is None else min(as_of, delivered)
+
 
 def open_lake(settings: Settings) -> Lake:
     """The lake, with every declared table in place; one per process and place.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sources.configuration import SourceConfig
 
 PREFIX = "ASSAY_"
-# Read by the test suite only, to find the real market data and the packages of a node.
+# Read by the test suite, to find the real market data and the packages of a node; the latter by `assay demo`, too.
 TEST_VARIABLES = frozenset({"ASSAY_TEST_DATA", "ASSAY_TEST_CHAIN"})
 
 DEFAULT_HOME = ".assay"

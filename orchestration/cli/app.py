@@ -18,6 +18,7 @@ from ml.text.visible import visible
 from orchestration.cli.ablate import ablate
 from orchestration.cli.alerts import alerts
 from orchestration.cli.backtest import backtest
+from orchestration.cli.demo import demo
 from orchestration.cli.doctor import doctor
 from orchestration.cli.drill import drill
 from orchestration.cli.explain import explain
@@ -233,6 +234,7 @@ app.command("serve")(serve)
 app.command("mcp")(mcp)
 app.command("metrics")(metrics)
 app.add_typer(api, name="api")
+app.add_typer(demo, name="demo")
 app.add_typer(files, name="files")
 app.add_typer(sources, name="sources")
 

@@ -55,7 +55,7 @@ def build_retraining_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
     def retrain_drifted(
         context: dg.SensorEvaluationContext, assay: AssayResource
     ) -> dg.SkipReason | dg.RunRequest:
-        policy, as_of = retraining_policy(assay.settings), assay.as_of
+        policy, as_of = retraining_policy(assay.settings), assay.delivered_until
         if reason := _skip_reason(
             context.instance, RETRAIN_DRIFTED, policy, "nothing is trained out of turn"
         ):
@@ -87,7 +87,7 @@ def build_retraining_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
     ) -> dg.SkipReason | dg.RunRequest:
         from ml.retraining.restore import suspects
 
-        policy, as_of = retraining_policy(assay.settings), assay.as_of
+        policy, as_of = retraining_policy(assay.settings), assay.delivered_until
         if reason := _skip_reason(context.instance, ROLL_BACK_WORSE, policy, "nothing is put back"):
             return reason
         with assay.lake.read() as con:

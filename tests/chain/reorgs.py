@@ -21,8 +21,8 @@ from sources.ethereum.decoders import blur, cryptopunks, looksrare, movements, s
 from sources.ethereum.log import Log
 from sources.ethereum.rpc import Rpc
 from sources.ethereum.source import EthereumSource
-from tests.chain.assembly import CALLER, REPLAYER
-from tests.chain.logs import (
+from sources.local_chain.assembly import CALLER, REPLAYER
+from sources.local_chain.logs import (
     ALICE,
     BOB,
     ETH,
@@ -37,7 +37,7 @@ from tests.chain.logs import (
     taker_bid,
     token,
 )
-from tests.chain.node import CALLER_ADDRESS, GENESIS, Node, emission
+from sources.local_chain.node import CALLER_ADDRESS, GENESIS, Node, emission
 from tests.chain.passage import Passage
 from tests.chain.scripted import serving
 

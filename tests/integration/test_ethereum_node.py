@@ -21,9 +21,9 @@ from sources.ethereum.decoders.movements import TRANSFER
 from sources.ethereum.rpc import NodeUnavailableError, Rpc
 from sources.ethereum.source import EthereumSource
 from sources.ethereum.store import Store
+from sources.local_chain.logs import BOB, log, packed_sale, taker_bid
+from sources.local_chain.market import ETH, Market, coin
 from sources.protocol import Source
-from tests.chain.logs import BOB, log, packed_sale, taker_bid
-from tests.chain.market import ETH, Market, coin
 from tests.chain.node import running_node
 from tests.chain.passage import Passage
 from tests.chain.scripted import serving
@@ -34,10 +34,10 @@ EVER = (datetime(2020, 1, 1), datetime(2030, 1, 1))  # noqa: DTZ001
 @pytest.fixture(scope="module")
 def market() -> Iterator[Market]:
     """Each kind of trade once, in blocks that are final."""
-    with running_node(None, "--slots-in-an-epoch", "4") as node:
+    with running_node("--slots-in-an-epoch", "4") as node:
         market, accounts = Market(node), node.accounts
         seller = accounts[1]
-        market.mint(seller, *range(1, 13))
+        market.mint([seller] * 12, range(1, 13))
         node.invoke(seller, market.cards, "mint(address,uint256,uint256)", seller, 5, 10)
         market.buy(seller, accounts[2], market.token(1), ETH)
         market.accept(seller, accounts[3], market.token(2), 2 * ETH)
@@ -144,7 +144,7 @@ def test_the_watermark_is_final_and_the_collections_have_names(market: Market, t
 
 
 def test_marketplaces_without_bytecode_are_replayed_at_their_addresses(tmp_path: Path) -> None:
-    with running_node(None, "--slots-in-an-epoch", "4") as node:
+    with running_node("--slots-in-an-epoch", "4") as node:
         market = Market(node)
         accounts, seller = node.accounts, node.accounts[1]
         sold = []
@@ -161,9 +161,9 @@ def test_marketplaces_without_bytecode_are_replayed_at_their_addresses(tmp_path:
 
 
 def test_a_node_that_goes_away_in_the_middle_loses_nothing(tmp_path: Path) -> None:
-    with running_node(None, "--slots-in-an-epoch", "4") as node, serving(Passage(node)) as passage:
+    with running_node("--slots-in-an-epoch", "4") as node, serving(Passage(node)) as passage:
         market = Market(node)
-        market.mint(node.accounts[1], *range(1, 7))
+        market.mint([node.accounts[1]] * 6, range(1, 7))
         for token in range(1, 7):
             market.buy(node.accounts[1], node.accounts[2], market.token(token), token * ETH)
             node.mine(250)
@@ -186,7 +186,7 @@ def through(passage: Passage, market: Market, cache: Path) -> EthereumSource:
 
 def test_a_node_of_another_chain_is_refused(market: Market, tmp_path: Path) -> None:
     rows(source(market, tmp_path / "one"), "sales")
-    with running_node(None, "--slots-in-an-epoch", "4", genesis=1_600_000_000) as other:
+    with running_node("--slots-in-an-epoch", "4", genesis=1_600_000_000) as other:
         other.mine(200)
         copied = tmp_path / "two"
         shutil.copytree(tmp_path / "one", copied)

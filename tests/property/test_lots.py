@@ -22,7 +22,7 @@ from sources.contract import RAW_TABLES, SALES
 from sources.ethereum.chain import Standing
 from sources.ethereum.decoders.trade import Trade
 from sources.ethereum.rows import RowBuilder
-from tests.chain.logs import ALICE, BOB, CAROL, ETH, NFT, moved
+from sources.local_chain.logs import ALICE, BOB, CAROL, ETH, NFT, moved
 from tests.integration.marts_market import Marts, new_lake
 from tests.integration.moves_market import ZERO
 from tests.property.wallet_events import live

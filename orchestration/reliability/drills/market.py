@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from orchestration.home import open_instance, prepare_home, write_market
+from orchestration.reliability.scratch import scratch_settings
 from orchestration.remembered import MARKET_FILE
 from orchestration.resources import open_lake
 from orchestration.settings import Settings
@@ -34,30 +35,16 @@ REFITS = 2
 def drill_settings(
     home: Path, *, days: int, seed: int = SEED, faults: str = "", alert_urls: str = ""
 ) -> Settings:
-    """The settings of a scratch home.
-
-    Everything that could name something outside it is set, so that no `ASSAY_*` of the caller reaches a real catalog,
-    registry or endpoint.
-    """
-    fixed: dict[str, object] = {
-        "home": home,
-        "source": "simulator",
-        "data_dir": None,
-        "collections": COLLECTIONS,
-        "days": days,
-        "seed": seed,
-        "faults": faults,
-        "as_of": None,
-        "catalog_url": None,
-        "data_path": None,
-        "mlflow_url": None,
-        "refits": REFITS,
-        "alert_urls": alert_urls,
-        "deadman_url": None,
-        "enable_schedules": False,
-        "log_level": "CRITICAL",
-    }
-    return Settings(**fixed)  # type: ignore[arg-type]
+    """The settings of a drill's home."""
+    return scratch_settings(
+        home,
+        collections=COLLECTIONS,
+        days=days,
+        seed=seed,
+        faults=faults,
+        refits=REFITS,
+        alert_urls=alert_urls,
+    )
 
 
 def build_market(folder: Path, seed: int = SEED, say: Callable[[str], None] = lambda _: None) -> Path:

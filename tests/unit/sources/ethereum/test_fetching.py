@@ -12,7 +12,7 @@ from sources.ethereum.fetching import Fetcher, IncompleteError, LogFilter, Spans
 from sources.ethereum.reading import Reader
 from sources.ethereum.rpc import AnswerError, Rpc
 from sources.ethereum.store import Store
-from tests.chain.logs import ALICE, BOB, CARDS, NFT, moved
+from sources.local_chain.logs import ALICE, BOB, CARDS, NFT, moved
 from tests.chain.scripted import ScriptedNode, serving
 
 WANTED = LogFilter((NFT,), EVENTS)

@@ -14,7 +14,7 @@ from sources.contracts import SHARED_CONTRACTS
 from sources.ethereum.rpc import Rpc
 from sources.ethereum.settings import EthereumConfig
 from sources.ethereum.source import EthereumSource
-from tests.chain.logs import ALICE, BOB, ETH, NFT, moved, packed_sale
+from sources.local_chain.logs import ALICE, BOB, ETH, NFT, moved, packed_sale
 from tests.chain.scripted import ScriptedNode, serving
 
 EVER = (datetime(2020, 1, 1), datetime(2030, 1, 1))  # noqa: DTZ001

@@ -12,7 +12,7 @@ from sources.ethereum.decoders.trade import Unpriced
 from sources.ethereum.decoders.transactions import decode
 from sources.ethereum.log import Log
 from sources.ethereum.rows import RowBuilder
-from tests.chain.logs import (
+from sources.local_chain.logs import (
     ALICE,
     BOB,
     CARDS,

@@ -9,7 +9,20 @@ from sources.ethereum.decoders import blur, cryptopunks, looksrare, movements, x
 from sources.ethereum.decoders.trade import Unpriced
 from sources.ethereum.decoders.transactions import decode
 from sources.ethereum.log import Log
-from tests.chain.logs import ALICE, BOB, CARDS, CAROL, ETH, NFT, NOWHERE, WETH, inventory, log, moved, punk
+from sources.local_chain.logs import (
+    ALICE,
+    BOB,
+    CARDS,
+    CAROL,
+    ETH,
+    NFT,
+    NOWHERE,
+    WETH,
+    inventory,
+    log,
+    moved,
+    punk,
+)
 
 
 def packed(side: int, price: int, token: int, maker: str, event: int = 0) -> Log:

@@ -15,7 +15,7 @@ from sources.ethereum.rates import find_aggregators
 from sources.ethereum.rpc import Rpc
 from sources.ethereum.source import EthereumSource
 from sources.ethereum.store import Store
-from tests.chain.logs import NFT, log
+from sources.local_chain.logs import NFT, log
 from tests.chain.scripted import ScriptedNode, serving
 
 EVER = (datetime(2020, 1, 1), datetime(2030, 1, 1))  # noqa: DTZ001

@@ -15,7 +15,7 @@ from sources.ethereum.reorg import DOUBT
 from sources.ethereum.rpc import Rpc
 from sources.ethereum.source import EthereumSource
 from sources.ethereum.store import Store
-from tests.chain.logs import ALICE, BOB, NFT, moved
+from sources.local_chain.logs import ALICE, BOB, NFT, moved
 from tests.chain.scripted import ScriptedNode, serving
 
 BEGIN = datetime(2023, 12, 1)  # noqa: DTZ001

@@ -8,7 +8,7 @@ from sources.contract import SALES
 from sources.ethereum.chain import Standing
 from sources.ethereum.decoders.trade import Trade, Unpriced
 from sources.ethereum.rows import RowBuilder, collection_of
-from tests.chain.logs import ALICE, BOB, ETH, NFT, USDC, WETH, moved
+from sources.local_chain.logs import ALICE, BOB, ETH, NFT, USDC, WETH, moved
 
 ARTBLOCKS = "0xa7d8d9ef8d8ce8992df33d8b8cf4aebabd5bd270"
 TRADE = Trade("seaport", 0, 0, NFT, 7, price=ETH, seller=ALICE, buyer=BOB, side="listing_filled")

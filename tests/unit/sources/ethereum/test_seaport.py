@@ -6,7 +6,7 @@ import pytest
 
 from sources.ethereum.decoders import seaport
 from sources.ethereum.decoders.trade import Unpriced
-from tests.chain.logs import (
+from sources.local_chain.logs import (
     ALICE,
     BOB,
     CARDS,

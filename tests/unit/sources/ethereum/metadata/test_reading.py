@@ -20,7 +20,7 @@ from sources.ethereum.metadata.locations import Gateways
 from sources.ethereum.metadata.reading import _PUNKS_DATA, MetadataOptions
 from sources.ethereum.rpc import Rpc
 from sources.ethereum.source import EthereumSource
-from tests.chain.logs import ALICE, BOB, CARDS, NFT, NOWHERE, log, moved, punk
+from sources.local_chain.logs import ALICE, BOB, CARDS, NFT, NOWHERE, log, moved, punk
 from tests.chain.pages import Pages, serving_pages
 from tests.chain.scripted import ScriptedNode, serving
 

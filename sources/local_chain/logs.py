@@ -1,4 +1,4 @@
-"""Logs for tests: events encoded by their types, as a contract would log them."""
+"""Events encoded by their types, as the contracts of marketplaces and collections log them."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def topic(value: str | int) -> str:
 
 
 def log(address: str, event: str, topics: Sequence[str | int] = (), data: bytes = b"", index: int = 0) -> Log:
+    """A log of a contract in block 100."""
     return Log(
         address,
         (event, *map(topic, topics)),
@@ -38,6 +39,7 @@ def log(address: str, event: str, topics: Sequence[str | int] = (), data: bytes 
 
 
 def moved(giver: str, receiver: str, token: int, *, contract: str = NFT, index: int = 0) -> Log:
+    """A Transfer of an ERC-721 token."""
     return log(contract, TRANSFER, (giver, receiver, token), index=index)
 
 
@@ -65,27 +67,32 @@ def order(
 
 
 def orders_matched(*numbers: int, index: int, address: str = seaport.ADDRESSES[-1]) -> Log:
+    """An OrdersMatched of Seaport: the orders with these numbers were filled together."""
     data = encode(["bytes32[]"], [[n.to_bytes(32, "big") for n in numbers]])
     return log(address, seaport.ORDERS_MATCHED, (), data, index)
 
 
 def coin(amount: int, to: str | None = None) -> tuple[Any, ...]:
+    """Native money in an order of Seaport, in wei; with an account: in its consideration."""
     return (0, NOWHERE, 0, amount, *((to,) if to else ()))
 
 
 def erc20(contract: str, amount: int, to: str | None = None) -> tuple[Any, ...]:
+    """An ERC-20 amount in an order of Seaport."""
     return (1, contract, 0, amount, *((to,) if to else ()))
 
 
 def token(identifier: int, to: str | None = None, *, contract: str = NFT) -> tuple[Any, ...]:
+    """An ERC-721 token in an order of Seaport."""
     return (2, contract, identifier, 1, *((to,) if to else ()))
 
 
 def card(identifier: int, amount: int, to: str | None = None) -> tuple[Any, ...]:
+    """Units of an ERC-1155 token in an order of Seaport."""
     return (3, CARDS, identifier, amount, *((to,) if to else ()))
 
 
-def packed_sale(contract: str, token: int, price: int, seller: str, buyer: str) -> Log:
+def packed_sale(contract: str, token: int, price: int, seller: str, _buyer: str) -> Log:
     """A listing of Blur v2 that is bought; the buyer is not in the log."""
     words = [b"\0" * 32, (token << 168) | int(seller, 16), (price << 160) | int(contract, 16)]
     return log(blur.V2, next(iter(blur.PACKED)), (), encode(["bytes32", "uint256", "uint256"], words))
@@ -117,7 +124,19 @@ def inventory(
     types += [
         "(uint8,uint256,uint256,uint256,bytes32,address,bytes,uint256,uint256,uint256,(uint256,address)[])"
     ]
-    detail = (operation, 0, 0, price, b"\0" * 32, CAROL, filled if masked else b"", 0, 0, 0, [])
+    detail: tuple[Any, ...] = (
+        operation,
+        0,
+        0,
+        price,
+        b"\0" * 32,
+        CAROL,
+        filled if masked else b"",
+        0,
+        0,
+        0,
+        [],
+    )
     values = [maker, taker, 1, 2, 1, 1, 2**40, WETH, mask, (price, item), detail]
     return log(x2y2.ADDRESSES[0], x2y2.INVENTORY, (1,), encode(types, values))
 

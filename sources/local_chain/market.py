@@ -1,19 +1,24 @@
-"""A small market on a node: Seaport 1.6 at its mainnet address, two collections, WETH; and what was traded.
+"""A small market on a node, and what was traded: Seaport 1.6 at its mainnet address, WETH, collections of both kinds.
 
-Orders are validated by their maker on chain, so nothing has to be signed.
+Orders are validated by their maker on chain, so nothing has to be signed. Marketplaces whose bytecode is not published
+by npm are replayed: the token is moved for real and their log is emitted at their address, in one transaction.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from eth_abi import encode
 
+from sources.ethereum.decoders import seaport
 from sources.ethereum.decoders.seaport import ADDRESSES, FEE_RECIPIENTS
-from tests.chain.node import Node, bytecode
+from sources.ethereum.log import Log
+from sources.local_chain.assembly import CALLER, REPLAYER
+from sources.local_chain.node import CALLER_ADDRESS, Node, call_data, emission, one_call
 
 SEAPORT = ADDRESSES[-1]
 WETH = "0xc02aaa39b223fe8d0a0e5c4f27ead9083c756cc2"
@@ -30,44 +35,86 @@ Item = tuple[int, str, int, int]
 
 
 def coin(amount: int) -> Item:
+    """Native money, in wei."""
     return (0, NOWHERE, 0, amount)
 
 
 def weth(amount: int) -> Item:
+    """WETH, in wei."""
     return (1, WETH, 0, amount)
+
+
+_NAME = "Test721"
+"""Name of the published collection."""
 
 
 @dataclass
 class Market:
-    """The market; `sold` has (contract, token, quantity, price of all units in wei, currency, side, seller, buyer)."""
+    """The market.
+
+    Attributes:
+        node: Where it is.
+        names: Names of its ERC-721 collections, seven letters each.
+        sold: (contract, token, quantity, price of all units in wei, currency, side, seller, buyer) of each priced sale.
+        by_venue: Priced sales by marketplace.
+        collections: Name → address of the ERC-721 collections.
+    """
 
     node: Node
+    names: Sequence[str] = (_NAME,)
     sold: list[tuple[Any, ...]] = field(default_factory=list)
+    by_venue: Counter[str] = field(default_factory=Counter)
     salts: itertools.count[int] = field(default_factory=itertools.count)
+    _replayers: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        node = self.node
+        """Deploy the contracts; every account lets the marketplaces move its tokens and has 1,000 WETH."""
+        node, bytecode = self.node, self.node.packages.bytecode
         controller = node.deploy(bytecode("LocalConduitController"))
         exchange = node.deploy(bytecode("Seaport"), encode(["address"], [controller]))
         node.put_code(SEAPORT, node.call("eth_getCode", exchange, "latest"))
         node.put_code(WETH, node.call("eth_getCode", node.deploy(bytecode("TestERC20")), "latest"))
-        self.art = node.deploy(bytecode("TestERC721"))
+        node.put_code(CALLER_ADDRESS, CALLER)
+        published = bytecode("TestERC721")
+        self.collections = {
+            name: node.deploy(published.replace(_NAME.encode().hex(), name.encode().hex()))
+            for name in self.names
+        }
+        self.art = next(iter(self.collections.values()))
         self.cards = node.deploy(bytecode("TestERC1155"))
-        for account in node.accounts:
-            for contract in (self.art, self.cards):
-                node.invoke(account, contract, "setApprovalForAll(address,bool)", SEAPORT, True)
-            node.invoke(account, WETH, "approve(address,uint256)", SEAPORT, 2**255)
-            node.invoke(node.accounts[0], WETH, "mint(address,uint256)", account, 1000 * ETH)
+        allowed = [
+            (account, contract, call_data("setApprovalForAll(address,bool)", operator, True))
+            for account in node.accounts
+            for contract in (*self.collections.values(), self.cards)
+            for operator in (SEAPORT, CALLER_ADDRESS)
+        ]
+        money = [
+            (account, WETH, data)
+            for account in node.accounts
+            for data in (
+                call_data("approve(address,uint256)", SEAPORT, 2**255),
+                call_data("mint(address,uint256)", account, 1000 * ETH),
+            )
+        ]
+        node.send_many([*allowed, *money])
 
-    def token(self, identifier: int) -> Item:
-        return (2, self.art, identifier, 1)
+    def token(self, identifier: int, contract: str | None = None) -> Item:
+        """A token of a collection; default: of the first one."""
+        return (2, contract or self.art, identifier, 1)
 
     def card(self, identifier: int, amount: int) -> Item:
+        """Units of an ERC-1155 token."""
         return (3, self.cards, identifier, amount)
 
-    def mint(self, owner: str, *identifiers: int) -> None:
-        for identifier in identifiers:
-            self.node.invoke(owner, self.art, "mint(address,uint256)", owner, identifier)
+    def mint(self, owners: Sequence[str], identifiers: Sequence[int], contract: str | None = None) -> None:
+        """Create tokens of a collection, each for its owner; default: of the first collection."""
+        to = contract or self.art
+        self.node.send_many(
+            [
+                (owner, to, call_data("mint(address,uint256)", owner, number))
+                for owner, number in zip(owners, identifiers, strict=True)
+            ]
+        )
 
     def order(
         self, maker: str, offer: Sequence[Item], asked: Sequence[tuple[Item, str]], *, known: bool = True
@@ -85,6 +132,7 @@ class Market:
         return order
 
     def fulfil(self, taker: str, order: tuple[Any, ...], value: int = 0) -> dict[str, Any]:
+        """Fill an order."""
         return self.node.invoke(
             taker, SEAPORT, f"fulfillOrder({_ORDER},bytes32)", order, b"\0" * 32, value=value
         )
@@ -140,11 +188,38 @@ class Market:
         for seller, item, price in lots:
             self.note(item, price, "ETH", "listing_filled", seller, buyer)
 
+    def replay(
+        self, venue: str, logs: Sequence[Log], item: Item, price: int, currency: str, seller: str, buyer: str
+    ) -> dict[str, Any]:
+        """A listing that is bought elsewhere: the token moves, and the logs are emitted at their addresses."""
+        for address in {log.address for log in logs} - self._replayers:
+            self.node.put_code(address, REPLAYER)
+            self._replayers.add(address)
+        receipt = self.node.send(buyer, CALLER_ADDRESS, self.replayed(logs, item, seller, buyer))
+        self.note(item, price, currency, "listing_filled", seller, buyer, venue)
+        return receipt
+
+    def replayed(self, logs: Sequence[Log], item: Item, seller: str, buyer: str) -> bytes:
+        """The input of the transaction of `replay`. A contract that is itself replayed moves no token."""
+        if item[1] in self._replayers:
+            return emission(logs)
+        move = call_data("transferFrom(address,address,uint256)", seller, buyer, item[2])
+        return one_call(item[1], move) + emission(logs)
+
     def note(
-        self, item: Item, price: int | None, currency: str, side: str | None, seller: str, buyer: str
+        self,
+        item: Item,
+        price: int,
+        currency: str,
+        side: str | None,
+        seller: str,
+        buyer: str,
+        venue: str = seaport.NAME,
     ) -> None:
+        """Keep what was sold."""
         _, contract, identifier, amount = item
         self.sold.append((contract, str(identifier), amount, price, currency, side, seller, buyer))
+        self.by_venue[venue] += 1
 
     def _match(
         self, sender: str, orders: Sequence[Any], pairs: Sequence[tuple[Any, Any]], value: int = 0
