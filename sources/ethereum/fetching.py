@@ -27,6 +27,9 @@ FIRST_SPAN = 500
 MOST_BLOCKS = 50_000
 """Blocks of one request, at most."""
 
+MOST_LOGS = 10_000
+"""Logs of one answer that are aimed at: what is held in memory does not grow with what a node would give."""
+
 _SAMPLES = 8
 """Blocks, spread over a range, whose blooms are read to find one with logs near each end."""
 
@@ -79,9 +82,12 @@ class Spans:
         """Blocks to ask this endpoint for."""
         return self.blocks.get(endpoint, FIRST_SPAN)
 
-    def worked(self, endpoint: str, asked: int) -> None:
-        """A request was answered: after some of them, try more."""
-        if asked < self.of(endpoint):
+    def worked(self, endpoint: str, asked: int, found: int = 0) -> None:
+        """A request was answered with so many logs: after some of them, try more blocks, or fewer at once."""
+        if found > MOST_LOGS:
+            self.blocks[endpoint] = max(min(asked * MOST_LOGS // found, self.of(endpoint)), 1)
+        if asked < self.of(endpoint) or 2 * found > MOST_LOGS:
+            self._streak[endpoint] = 0
             return
         self._streak[endpoint] = self._streak.get(endpoint, 0) + 1
         if self._streak[endpoint] >= _GROW_AFTER:
@@ -134,8 +140,9 @@ class Fetcher:
                     self.spans.refused(error.endpoint, error.text, high - low + 1)
                     pending.append((low, high))
                     continue
-            self.spans.worked(answer.endpoint, high - low + 1)
-            found += _read(answer.result, answer.endpoint, wanted, low, high)
+            logs = _read(answer.result, answer.endpoint, wanted, low, high)
+            self.spans.worked(answer.endpoint, high - low + 1, len(logs))
+            found += logs
             endpoints.add(answer.endpoint)
         return found, endpoints
 

@@ -76,7 +76,7 @@ def log_from_json(given: Mapping[str, Any]) -> Log:
     """
     return Log(
         address=given["address"].lower(),
-        topics=tuple(map(_topic, given["topics"])),
+        topics=tuple([t.lower() if len(t) == 66 and t[:2] == "0x" else _padded(t) for t in given["topics"]]),
         data=bytes.fromhex(given["data"][2:]),
         block_number=int(given["blockNumber"], 16),
         block_hash=given["blockHash"].lower(),
@@ -86,6 +86,6 @@ def log_from_json(given: Mapping[str, Any]) -> Log:
     )
 
 
-def _topic(given: str) -> str:
-    """A topic in its one form: 0x and 64 digits in lower case."""
-    return given.lower() if len(given) == 66 and given.startswith("0x") else f"0x{int(given, 16):064x}"
+def _padded(topic: str) -> str:
+    """A topic in its one form, 0x and 64 digits in lower case, where a node leaves zeros out."""
+    return f"0x{int(topic, 16):064x}"

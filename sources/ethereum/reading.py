@@ -115,20 +115,27 @@ class Reader:
             moved, endpoints = self._fetcher.logs(moves, piece.first, piece.last)
             if not self._fetcher.set_aside_without_history(endpoints, first, last):
                 break
-        numbers = sorted({log.block_number for log in moved})
-        blocks = self._chain.blocks([*numbers, piece.last])
+        numbers = sorted({log.block_number for log in moved if log.event in MOVEMENT_EVENTS})
+        with ThreadPoolExecutor(1) as pool:
+            under_way = pool.submit(self._sales, numbers)
+            blocks = self._chain.blocks([*(log.block_number for log in moved), piece.last])
+            sales = under_way.result()
         moved = self._fetcher.completed(moves, moved, blocks.values())
         movements = [log for log in moved if log.event in MOVEMENT_EVENTS]
-        numbers = sorted({log.block_number for log in movements})
+        # A block whose answer was not complete can turn out to hold movements.
+        more = sorted({log.block_number for log in movements} - set(numbers))
+        numbers += more
         if not numbers:
             return list(blocks.values()), moved
-        sales = self._sales(numbers)
-        sales = self._fetcher.completed(_SALES, sales, [blocks[n] for n in numbers])
+        sales = [*sales, *self._sales(more)]
+        sales = self._fetcher.completed(_SALES, sales, [blocks[n] for n in sorted(numbers)])
         transactions = {log.tx_hash for log in movements}
         return list(blocks.values()), [*moved, *(log for log in sales if log.tx_hash in transactions)]
 
     def _sales(self, numbers: Sequence[int]) -> list[Log]:
         """The logs of marketplaces in blocks, near ones asked for together."""
+        if not numbers:
+            return []
         dense = numbers[-1] - numbers[0] + 1 <= 2 * len(numbers)
         if not dense:
             try:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from pydantic_core import from_json
 
 from sources.protocol import SourceError
 from sources.web_api.addresses import host_of
@@ -81,6 +83,7 @@ class Rpc:
         requests_per_second: float = 0,
         timeout_s: float = 60,
         attempts: int = ATTEMPTS,
+        parallel: int = 4,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Describe the endpoints; nothing is asked yet.
@@ -90,6 +93,7 @@ class Rpc:
             requests_per_second: Most requests to one endpoint in a second; 0: no limit of ours.
             timeout_s: Seconds to wait for one answer.
             attempts: Times that each endpoint is asked before a question is given up.
+            parallel: Batches of one question that are asked at a time.
             sleep: How to wait.
 
         Raises:
@@ -102,6 +106,7 @@ class Rpc:
             raise SourceError("expected at least one address of a node, found none")
         self.requests = 0
         self._attempts = attempts
+        self._parallel = parallel
         self._sleep = sleep
         self._client = http_client(urls, timeout_s)
 
@@ -171,26 +176,31 @@ class Rpc:
         Raises:
             NodeUnavailableError: No endpoint answers.
         """
+        pieces = [params[start : start + size] for start in range(0, len(params), size)]
+        if len(pieces) <= 1:
+            return [result for some in pieces for result in self._one_batch(method, some)]
+        with ThreadPoolExecutor(min(self._parallel, len(pieces))) as pool:
+            answered = pool.map(lambda some: self._one_batch(method, some), pieces)
+            return [result for some in answered for result in some]
+
+    def _one_batch(self, method: str, some: Sequence[Sequence[Any]]) -> list[Any | AnswerError]:
+        if len(some) == 1:
+            return [self._call_or_error(method, some[0])]
+        questions = [
+            {"jsonrpc": "2.0", "id": n, "method": method, "params": list(p)} for n, p in enumerate(some)
+        ]
+        document, name = self._post(questions, None)
+        listed = document if isinstance(document, list) else []
+        answers = {a.get("id"): a for a in listed if isinstance(a, dict)}
+        if answers.keys() != set(range(len(some))):
+            answers = {}
         results: list[Any | AnswerError] = []
-        for start in range(0, len(params), size):
-            some = params[start : start + size]
-            if len(some) == 1:
-                results.append(self._call_or_error(method, some[0]))
-                continue
-            questions = [
-                {"jsonrpc": "2.0", "id": n, "method": method, "params": list(p)} for n, p in enumerate(some)
-            ]
-            document, name = self._post(questions, None)
-            listed = document if isinstance(document, list) else []
-            answers = {a.get("id"): a for a in listed if isinstance(a, dict)}
-            if answers.keys() != set(range(len(some))):
-                answers = {}
-            for n, one in enumerate(some):
-                answer = answers.get(n)
-                if answer is None or answer.get("error"):
-                    results.append(self._call_or_error(method, one))
-                else:
-                    results.append(_result(answer, name, method))
+        for n, one in enumerate(some):
+            answer = answers.get(n)
+            if answer is None or answer.get("error"):
+                results.append(self._call_or_error(method, one))
+            else:
+                results.append(_result(answer, name, method))
         return results
 
     def _call_or_error(self, method: str, params: Sequence[Any]) -> Any | AnswerError:
@@ -254,7 +264,7 @@ class Rpc:
             raise BusyError("HTTP 429 (too many requests)", retry_after(answer))
         document: Any = None
         try:
-            document = answer.json()
+            document = from_json(answer.content)
         except ValueError:
             if answer.status_code == 413:
                 document = {"error": {"message": "HTTP 413: the answer is too large"}}

@@ -40,6 +40,8 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         # One connection as long as the store: closing the last one moves the journal into the file each time.
         self.con = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+        # Rows of some hundred bytes: with pages of 4 KB a new file would be three times as large. An old file stays.
+        self.con.execute("pragma page_size = 16384")
         self.con.execute("pragma journal_mode = wal")
         self.con.execute("pragma synchronous = normal")
         bring_up_to_date(self.con)
