@@ -8,7 +8,6 @@ position in the list, and the log lines of httpx, which hold whole addresses, ar
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,18 +17,13 @@ from typing import Any
 import httpx
 from pydantic_core import from_json
 
+from sources.ethereum.rpc_errors import error_text, is_rate_limit
 from sources.protocol import SourceError
 from sources.web_api.addresses import host_of
 from sources.web_api.transport import ATTEMPTS, BusyError, Pace, http_client, pause_s, retry_after
 
 _PERMANENT = (401, 403, 404)
 """HTTP states that do not go away by asking again: a wrong key or address."""
-
-_RATE_WORDS = re.compile(
-    r"rate.?limit|too many requests|per second|throughput|capacity|request count|daily (request|limit)|back.?off",
-    re.IGNORECASE,
-)
-_RATE_CODES = (429, -32029, -32097)
 
 
 class NodeUnavailableError(SourceError):
@@ -269,8 +263,8 @@ class Rpc:
             if answer.status_code == 413:
                 document = {"error": {"message": "HTTP 413: the answer is too large"}}
         error = document.get("error") if isinstance(document, dict) else None
-        if error and _is_rate_limit(error):
-            raise BusyError(_text(error), retry_after(answer))
+        if error and is_rate_limit(error):
+            raise BusyError(error_text(error), retry_after(answer))
         if document is None or (answer.status_code >= 400 and not error):
             raise BusyError(
                 f"HTTP {answer.status_code}" if answer.status_code >= 400 else "no JSON",
@@ -278,29 +272,16 @@ class Rpc:
                 permanent=answer.status_code in _PERMANENT,
             )
         if answer.status_code in _PERMANENT:
-            raise BusyError(f"HTTP {answer.status_code}: {_text(error)}", permanent=True)
+            raise BusyError(f"HTTP {answer.status_code}: {error_text(error)}", permanent=True)
         return document
 
 
 def _result(document: dict[str, Any], endpoint: str, method: str) -> Any:
     if document.get("error"):
-        raise AnswerError(endpoint, method, _text(document["error"]))
+        raise AnswerError(endpoint, method, error_text(document["error"]))
     if "result" not in document:
         raise AnswerError(endpoint, method, "the answer has neither a result nor an error")
     return document["result"]
-
-
-def _text(error: Any) -> str:
-    if not isinstance(error, dict):
-        return str(error)[:300]
-    data = error.get("data")
-    more = f" ({data})" if isinstance(data, str) and data and not data.startswith("0x") else ""
-    return f"{error.get('message', error)}{more}"[:300]
-
-
-def _is_rate_limit(error: Any) -> bool:
-    code = error.get("code") if isinstance(error, dict) else None
-    return code in _RATE_CODES or bool(_RATE_WORDS.search(_text(error)))
 
 
 def _name(url: str, position: int) -> str:
