@@ -161,8 +161,12 @@ class Lake:
 
     def _attach_statement(self, *, read_only: bool = False, snapshot: int | None = None) -> str:
         # OVERRIDE_DATA_PATH: files are recorded relative to the data path, so a home that was moved still
-        # opens.
-        options = [f"data_path {quoted(self._folder)}", "override_data_path true"]
+        # opens. No inlined rows: SQLite parses the table that each lake table has for them with every question.
+        options = [
+            f"data_path {quoted(self._folder)}",
+            "override_data_path true",
+            "data_inlining_row_limit 0",
+        ]
         if not self.config.is_postgres:
             options += ["meta_journal_mode 'WAL'", f"meta_busy_timeout {BUSY_TIMEOUT_MS}"]
         elif self.config.postgres.password is not None:

@@ -256,6 +256,8 @@ def _open(home: Path | None, source: str | None, data_dir: Path | None) -> Setti
 
 def main() -> None:
     """Entry point: known errors become one message on standard error, others a traceback without secrets."""
+    import gc
+
     from lake.errors import LakeError
     from ml.registry.errors import NothingToRollBackError, RegistryError
     from orchestration.alerts.errors import AlertingError
@@ -264,6 +266,8 @@ def main() -> None:
     from sources.protocol import SourceError
 
     tidy_logging()
+    # Dagster and dbt are a heap that only grows: at its default, Python's collector takes a twentieth of a run.
+    gc.set_threshold(50_000, 20, 50)
     try:
         app()
     except SourceError as error:

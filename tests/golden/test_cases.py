@@ -2,7 +2,8 @@
 
 A case by itself is a whole run of half a minute. Here each case is read by a source of its own, its collections,
 sources and nameless transactions get the case's name, and the job runs once on all of them. Cases whose rates differ
-from those of the others are a market of their own. `make cases` runs the shared program, one home for each case.
+from those of the others are a market of their own, of which only the stages run whose tables are compared. `make cases`
+runs the shared program, one home for each case.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from lake.config import LakeConfig
 from lake.connection import Lake
 from orchestration.definitions import open_location
 from orchestration.home import open_instance, prepare_home
-from orchestration.runs.main_job import run_everything
+from orchestration.runs.job_runner import home_runner
+from orchestration.runs.main_job import ingest_and_build, run_everything
 from orchestration.settings import load_settings
 from sources.contract import RAW_TABLES
 from sources.files.source import FilesSource
@@ -102,13 +104,13 @@ def markets(tmp_path_factory: pytest.TempPathFactory) -> Markets:
     homes = {}
     for own in (False, True):
         names = [n for n, r in read.items() if r.tables and (n in _OWN_RATES) is own]
-        home = _run([read[n].tables for n in names], tmp_path_factory.mktemp("cases"))
+        home = _run([read[n].tables for n in names], tmp_path_factory.mktemp("cases"), whole=not own)
         homes |= dict.fromkeys(names, home)
     return Markets(read, homes)
 
 
-def _run(cases: list[dict[str, pa.Table]], folder: Path) -> Path:
-    """The whole job on the rows of these cases; returns its home."""
+def _run(cases: list[dict[str, pa.Table]], folder: Path, *, whole: bool) -> Path:
+    """The whole job, or marts, features and estimates alone, on the rows of these cases; returns its home."""
     data = folder / "data"
     data.mkdir()
     for name in RAW_TABLES:
@@ -122,8 +124,14 @@ def _run(cases: list[dict[str, pa.Table]], folder: Path) -> Path:
             pq.write_table(rows, data / f"{_PATTERN.get(name, name)}.parquet")
     settings = load_settings(home=folder / "home", source="files", data_dir=data)
     prepare_home(settings)
+    location = open_location(settings)
     with open_instance(settings) as instance:
-        run_everything(open_location(settings), instance)
+        if whole:
+            run_everything(location, instance)
+        else:
+            with home_runner(location, instance) as runner:
+                ingest_and_build(runner)
+                runner.run("score")
     return folder / "home"
 
 

@@ -75,7 +75,10 @@ def by_source_of_row(row: Row) -> str:
 def test_days_in_random_order_equal_a_full_refresh(
     tmp_path: Path, seed: int, delivered_by: Callable[[Row], str]
 ) -> None:
-    """One source; and two, of which the one that reports later is preferred."""
+    """One source; and two, of which the one that reports later is preferred.
+
+    What follows the comparison does not depend on the sources.
+    """
     lake = new_lake(tmp_path / "home")
     configure(lake, **({"one": 1} if delivered_by is one_source else {"one": 2, "two": 1}))
     marts = Marts(lake, tmp_path)
@@ -85,7 +88,7 @@ def test_days_in_random_order_equal_a_full_refresh(
     late = stragglers(market)
     arrivals = by_arrival(market)
     order = rng.permutation(sorted(arrivals))
-    for days in np.array_split(order, 3):
+    for days in np.array_split(order, 2 if delivered_by is one_source else 3):
         write_rows(lake, merged(arrivals[day] for day in days), delivered_by)
         marts.dbt("run")
     for rows in late:
@@ -103,6 +106,8 @@ def test_days_in_random_order_equal_a_full_refresh(
         problems = [difference for table in MODELS if (difference := differing_rows(con, table, before))]
         assert not problems, "\n".join(problems)
         every_rule_had_work_to_do(con)
+    if delivered_by is by_source_of_row:
+        return
     marts.dbt("run")
     assert executed(tmp_path, "fct_sales") == "select 'unchanged'", "nothing is new after a full refresh"
     with environment({"ASSAY_DBT_SHARED": "other macros"}):

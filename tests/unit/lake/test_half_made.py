@@ -18,6 +18,8 @@ from lake.ownership import MARKER
 from lake.storage import Storage
 from tests.unit.lake.conftest import old_lake, opened, rows, written
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 
 STEPS = ("link", "replace", "unlink")

@@ -21,6 +21,8 @@ from ml.tables.registry import TABLES
 from orchestration.home import prepare_home
 from orchestration.settings import load_settings
 
+pytestmark = pytest.mark.slow
+
 # As earlier versions made them, each by the first step that wrote it.
 EARLIER = {
     "ops.champions": """

@@ -16,6 +16,8 @@ from lake.connection import Lake
 from lake.open_instances import KEPT_OPEN, forget_all
 from tests.unit.lake.conftest import opened, rows, written
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_reader_sees_what_another_process_commits_while_it_is_open(tmp_path: Path) -> None:
     lake = written(tmp_path)

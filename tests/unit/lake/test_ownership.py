@@ -18,6 +18,8 @@ from lake.ownership import MARKER, data_folder
 from lake.storage import relative_path
 from tests.unit.lake.conftest import old_lake, opened, rows, written
 
+pytestmark = pytest.mark.slow
+
 
 def content(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -14,6 +14,8 @@ from orchestration.home import PROCESS_TAG, fail_orphaned_runs, open_instance, p
 from orchestration.settings import load_settings
 from sources.protocol import SourceError
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_home_refuses_another_market(tmp_path):
     prepare_home(load_settings(home=tmp_path, seed=1))

@@ -12,6 +12,8 @@ import pytest
 from sources.contract import RAW_TABLES
 from tests.unit.sources.conftest import files, read_all
 
+pytestmark = pytest.mark.slow
+
 CATS, DOGS = "0x" + "c" * 40, "0x" + "d" * 40
 HEADER = "contract,token_id,timestamp,price_eth,seller,tx_hash"
 

@@ -14,6 +14,8 @@ from sources.files.reading.encodings import find_layout
 from sources.files.source import FilesSource
 from tests.unit.sources.conftest import NOW, files, read_all
 
+pytestmark = pytest.mark.slow
+
 HEADER = ["collection", "token_id", "timestamp", "price_eth", "seller", "tx_hash"]
 ROWS = [
     ["Cats", str(i), f"2025-03-{i:02d}T10:{i:02d}:30Z", f"1.{i:02d}", f"0x{i:040x}", f"0x{i:064x}"]

@@ -15,6 +15,8 @@ from sources.files.source import FilesSource
 from sources.simulator.source import SimulatorSource
 from tests.unit.sources.conftest import NOW, files, read_all, read_by_day
 
+pytestmark = pytest.mark.slow
+
 FOUR_COLUMNS = """collection,token_id,timestamp,price
 cats,1,2025-03-01T10:00:00Z,1.5
 cats,2,2025-03-02,0

@@ -9,6 +9,8 @@ from sources.files.source import FilesSource
 from sources.simulator.source import SimulatorSource, open_simulator
 from tests.homes import real_bundle
 
+pytestmark = pytest.mark.slow
+
 
 def test_statistics_of_a_market_too_small_to_have_them_are_missing_not_zero(
     small_market: SimulatorSource,
@@ -20,7 +22,6 @@ def test_statistics_of_a_market_too_small_to_have_them_are_missing_not_zero(
 
 
 @pytest.mark.golden
-@pytest.mark.slow
 def test_the_simulator_is_calibrated_to_the_real_bundle() -> None:
     """Bounds set 2026-11 from the comparison with 200 collections, about twice the distance measured then."""
     real = market(FilesSource(real_bundle()))

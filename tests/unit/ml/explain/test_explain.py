@@ -19,6 +19,8 @@ from ml.states import Tier
 from ml.tables.registry import TABLES
 from tests.unit.ml.explain.conftest import COLD, FEW, NOW, OWN, POOLED, Market
 
+pytestmark = pytest.mark.slow
+
 
 def explained(market: Market, collection: str, *tokens: str, k: int = 5) -> Explanations:
     with market.lake.read() as con:

@@ -15,6 +15,8 @@ from ml.index.update import update_index
 from tests.unit.ml.features.market import make_listings, make_sales, make_traits, write_marts
 from tests.unit.ml.features.oracle import Oracle
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2024, 4, 10)  # noqa: DTZ001
 NAMES = [feature.name for feature in FEATURES]
 

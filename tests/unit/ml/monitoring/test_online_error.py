@@ -15,6 +15,8 @@ from ml.monitoring.online_error import ALL, TABLE, OnlineConfig, update_online_m
 from ml.states import ErrorState
 from tests.unit.ml.monitoring.ledger_of_errors import START, add_sales, make_ledger
 
+pytestmark = pytest.mark.slow
+
 NOW = START + timedelta(days=120)
 SINCE = NOW - timedelta(days=6)
 

@@ -17,6 +17,8 @@ from orchestration.home import prepare_home
 from orchestration.settings import SettingsError, load_settings
 from tests.unit.ml.portfolio.conftest import DAY, NOW, ONE, TWO
 
+pytestmark = pytest.mark.slow
+
 BOTH = ("--wallet", ONE, "--wallet", TWO.upper())
 
 

@@ -17,6 +17,8 @@ from ml.portfolio.wallets import record_wallet_valuations
 from ml.states import LotMethod
 from tests.unit.ml.portfolio.conftest import DAY, ETHER, NOW, ONE, OTHER, TWO, position, write
 
+pytestmark = pytest.mark.slow
+
 
 def test_cost_and_date_go_along_between_own_wallets(owned: Lake) -> None:
     with owned.read() as con:

@@ -12,6 +12,8 @@ from ml.tables.registry import table
 from ml.tables.writing import append
 from tests.unit.ml.conftest import END, FEATURES, Market
 
+pytestmark = pytest.mark.slow
+
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 MADE = END - DAY
 

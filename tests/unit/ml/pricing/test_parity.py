@@ -41,6 +41,8 @@ from tests.unit.ml.features.market import make_sales, write_marts
 from tests.unit.ml.monitoring.ledger_of_errors import make_ledger
 from tests.unit.ml.pricing.ways_to_price import FEATURES, backtested, compared, explained, live
 
+pytestmark = pytest.mark.slow
+
 NO_CHAMPION, FEW, YOUNG = "c2", "c3", "y1"
 """Collections that the live prior, nothing and the index price."""
 

@@ -13,6 +13,8 @@ from ml.states import Tier
 from tests.unit.ml.conftest import END, FEATURES, Market
 from tests.unit.ml.training.test_collections import mirrored, train
 
+pytestmark = pytest.mark.slow
+
 
 def run(market: Market, **options: Any) -> ScoreReport:
     with market.lake.write("score") as con:

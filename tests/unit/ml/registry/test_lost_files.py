@@ -16,6 +16,8 @@ from ml.training.pooled_tables import record_pooled
 from tests.unit.ml.conftest import END, FEATURES, POOLED, Market
 from tests.unit.ml.training.test_collections import mirrored, train
 
+pytestmark = pytest.mark.slow
+
 
 def remove(path: Path) -> None:
     path.unlink()
@@ -56,7 +58,6 @@ ESTIMATES = """select collection, token_id, estimate_eth, lower_80_eth, upper_90
 FOLDS = "select * from ops.prior_folds order by all"
 
 
-@pytest.mark.slow
 def test_whichever_file_is_lost_it_is_reported_valued_without_and_fitted_again(priced: Market) -> None:
     train(priced)
     value(priced)

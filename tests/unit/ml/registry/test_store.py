@@ -17,6 +17,8 @@ from ml.registry.artifacts import ArtifactStore
 from ml.registry.champions import ChampionRegistry
 from ml.registry.store import prepare
 
+pytestmark = pytest.mark.slow
+
 # Ends without any cleanup at the n-th statement that touches a table which a migration is copying.
 ENDS_ABRUPTLY = """
 import os, sys

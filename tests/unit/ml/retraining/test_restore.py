@@ -36,6 +36,8 @@ from tests.unit.ml.conftest import END, FEATURES, POOLED, START, Market, fill
 from tests.unit.ml.monitoring.ledger_of_errors import make_ledger
 from tests.unit.ml.training.test_collections import train
 
+pytestmark = pytest.mark.slow
+
 LEARNT_UNTIL = START + timedelta(days=60)
 NAME = "apes"
 

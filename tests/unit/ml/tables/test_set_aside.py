@@ -20,6 +20,8 @@ from ml.tables.ops import SET_ASIDE
 from ml.tables.set_aside import SetAside, collections_aside, set_aside
 from tests.unit.ml.features.market import make_listings, make_sales, write_marts
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2024, 4, 10)  # noqa: DTZ001 - the lake's naive UTC
 HOUR = timedelta(hours=1)
 BAD = "c0"

@@ -16,6 +16,8 @@ from ml.training.collections import (
 )
 from tests.unit.ml.conftest import FEATURES, SIZES, TRAINING, Market, refuse_registration
 
+pytestmark = pytest.mark.slow
+
 KEYS = list(SIZES)
 
 

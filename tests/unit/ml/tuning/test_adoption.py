@@ -31,6 +31,8 @@ from ml.tuning.worth import WorthRule
 from tests.unit.ml.conftest import FEATURES, POOLED, START, TRAINING, Market, fill
 from tests.unit.ml.training.test_collections import train
 
+pytestmark = pytest.mark.slow
+
 RECIPE = recipe(FEATURES.fingerprint, POOLED.fingerprint())
 LOCAL_RECIPE = recipe_of_local(TRAINING.candidate.local, FEATURES.fingerprint)
 TUNING = TuningConfig(

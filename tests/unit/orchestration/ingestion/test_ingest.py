@@ -9,6 +9,8 @@ from orchestration.resources import open_lake
 from orchestration.settings import load_settings
 from sources.files.source import FilesSource
 
+pytestmark = pytest.mark.slow
+
 HEADER = "collection,token_id,timestamp,price,currency,tx_hash\n"
 ROWS = [
     "apes,1,2024-01-01T10:00:00,1.5,ETH,0x1111111111111111111111111111111111111111111111111111111111111111",

@@ -14,18 +14,18 @@ from orchestration.resources import Assay
 from orchestration.settings import load_settings
 from tests.unit.lake.conftest import foreign_file, old_lake
 
+pytestmark = pytest.mark.slow
+
 MAINTAIN = dg.Definitions(
     assets=[lake_maintenance], jobs=[dg.define_asset_job("maintain", [lake_maintenance])]
 )
 
 
-@pytest.mark.slow
 def test_a_home_without_models_can_be_maintained(tmp_path):
     assay = Assay(load_settings(home=tmp_path))
     assert dg.materialize([lake_maintenance], resources={"assay": assay}).success
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("old", [False, True])
 def test_the_job_keeps_foreign_files_and_names_them(tmp_path: Path, old: bool):
     exports = tmp_path / "exports"

@@ -24,11 +24,12 @@ from serving.store.files import read_pointer, sample_digest, write_pointer
 from tests.names import names
 from tests.unit.serving.market import PUBLISHED, WHALE, Market
 
+pytestmark = pytest.mark.slow
+
 INSIDE = ("Traceback", "sqlite", ".py", "site-packages", 'File "', "serving.")
 BODIES = ("/v1/estimates:batch", "/v1/portfolio:value")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_every_operation_keeps_to_its_description(
     location: Path | str, client_of: Callable[..., TestClient], mode: GenerationMode

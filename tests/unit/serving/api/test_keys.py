@@ -15,6 +15,8 @@ from serving.api.keys import FILE, KeyFile, KeyFileError, keys_folder
 from serving.api.limiting import Limiter, LimitError, parse_limit
 from tests.unit.serving.market import Market
 
+pytestmark = pytest.mark.slow
+
 PATHS = (
     "/v1/tokens/Apes/1", "/v1/collections", "/v1/status", "/metrics", "/openapi.json", "/v1/tokens/no/1", "/nowhere",
 )  # fmt: skip

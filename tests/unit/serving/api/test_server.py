@@ -19,6 +19,8 @@ from serving.api.keys import KeyFile
 from tests.unit.serving.market import LONG_NAME, Market
 from tests.unit.serving.servers import serving
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("Apes", "a/b", LONG_NAME)
 
 

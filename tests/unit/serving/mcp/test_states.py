@@ -18,6 +18,8 @@ from serving.store.files import POINTER, read_pointer
 from tests.unit.serving.market import Market
 from tests.unit.serving.mcp.assistant import COMMAND, Assistant, started
 
+pytestmark = pytest.mark.slow
+
 DAY_S = 86_400.0
 
 

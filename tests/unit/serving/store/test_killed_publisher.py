@@ -18,10 +18,11 @@ from tests.unit.serving.market import Market, publish_when_started
 from tests.unit.serving.store.test_postgres_publication import rows_of
 from tests.unit.serving.store.test_publication import contents
 
+pytestmark = pytest.mark.slow
+
 TOKENS = 100
 
 
-@pytest.mark.slow
 def test_a_publisher_of_files_killed_at_random_moments_leaves_one_whole_version(tmp_path: Path) -> None:
     market, folder = market_of(20, tmp_path), tmp_path / "store"
     is_new = []
@@ -37,7 +38,6 @@ def test_a_publisher_of_files_killed_at_random_moments_leaves_one_whole_version(
     assert contents(folder) == contents(tmp_path / "anew")
 
 
-@pytest.mark.slow
 def test_a_publisher_to_a_database_killed_at_random_moments_leaves_one_whole_version(
     tmp_path: Path, database: str
 ) -> None:
@@ -65,8 +65,8 @@ def served_after_kills(
 ) -> Iterator[tuple[Edition, bool]]:
     """What is served after each of so many killed publishers of one change, and whether that is a new version.
 
-    Each is killed at a random part, from `earliest`, of the time that a whole publication takes. The first publisher is
-    not killed: it shows that time.
+    The time that a whole publication takes is divided into as many parts as there are kills, from `earliest`, and one
+    publisher is killed at a random moment of each part. The first publisher is not killed: it shows that time.
     """
     market.publish(location)
     context = multiprocessing.get_context("forkserver")
@@ -86,7 +86,8 @@ def served_after_kills(
             assert done.wait(120)
             took = time.monotonic() - began
         else:
-            time.sleep(rng.uniform(earliest, 1.1) * took)
+            part = (attempt - rng.random()) / kills
+            time.sleep((earliest + part * (1.1 - earliest)) * took)
             process.kill()
         process.join()
         with closing(open_store(location)) as store:

@@ -21,6 +21,8 @@ from serving.store.publication import PublicationConfig
 from tests.unit.serving.market import CHANGES, SMALL, Market
 from tests.unit.serving.store.test_publication import contents
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def changing(tmp_path: Path) -> Market:

@@ -33,6 +33,8 @@ from tests.postgres import Server, stoppable_server
 from tests.unit.serving.conftest import PASSWORD
 from tests.unit.serving.market import NAMES, PUBLISHED, WHALE, Market
 
+pytestmark = pytest.mark.slow
+
 TOKENS = ("0", "1", "11", "no such", "", "\0", "a" * 5_000, "\ud800", "1' or true --")
 
 

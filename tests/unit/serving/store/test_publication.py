@@ -14,6 +14,8 @@ from serving.store.schema import FORMAT, TABLES
 from serving.store.sqlite.store import SqliteStore, open_immutable
 from tests.unit.serving.market import CHANGES, LONG_NAME, PUBLISHED, SMALL, Market
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def changing(tmp_path: Path) -> Market:

@@ -20,6 +20,8 @@ from serving.store.protocol import TokenQuery
 from serving.store.sqlite.store import SqliteEdition, SqliteStore
 from tests.unit.serving.market import PUBLISHED, Market
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def changing(tmp_path: Path) -> Market:
