@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.same_estimates import Difference, compare
 from lake.config import LakeConfig
 from lake.connection import Lake
@@ -56,6 +58,7 @@ def test_a_folder_without_a_lake_is_refused_and_left_as_it_is(tmp_path: Path) ->
     assert list(empty.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_row_per_table_and_ends_with_1_when_homes_differ(tmp_path: Path) -> None:
     homes = [tmp_path / name for name in "abc"]
     for folder, level in zip(homes, (0.5, 0.5, 0.25), strict=True):

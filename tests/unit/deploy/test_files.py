@@ -59,6 +59,7 @@ def test_configuration_and_rules_are_valid() -> None:
     checked(tool("amtool"), "check-config", str(DEPLOY / "alertmanager" / "alertmanager.yml"))
 
 
+@pytest.mark.slow
 def test_the_rules_fire_when_they_should_and_not_otherwise() -> None:
     checked(tool("promtool"), "test", "rules", *map(str, TESTS))
 

@@ -65,6 +65,7 @@ def ask(url: str, times: int) -> None:
         assert httpx.get(f"{url}/v1/collections/none").status_code == 404
 
 
+@pytest.mark.slow
 def test_requests_of_all_workers_are_one_sum_which_survives_a_killed_worker(store: Path) -> None:
     with serving(store, workers=2) as (client, process):
         url = str(client.base_url)
