@@ -3,16 +3,21 @@
     ASSAY_TEST_CHAIN=FOLDER python -m benchmarks.ethereum_source
 
 A node (anvil) holds blocks with 25 sales of Seaport each. Printed: sales decoded in a second of CPU, the time of a
-backfill divided by that of a bare loop of `eth_getLogs` over the same blocks, and how many requests a backfill makes of
-a provider (of a server of the tests) by the blocks that it answers at once.
+backfill divided by that of a bare loop of `eth_getLogs` over the same blocks, without and with the latency of a
+provider, and how many requests a backfill makes of a provider (of a server of the tests) by the blocks that it answers
+at once.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -31,6 +36,9 @@ from tests.chain.scripted import ScriptedNode, serving
 BLOCKS = 400
 SALES = 25
 
+LATENCIES_S = (0.0, 0.05, 0.1)
+"""Added to each answer: a node of this machine, and providers."""
+
 
 def fill(node: Node) -> int:
     """Blocks with sales; returns the newest one."""
@@ -44,26 +52,56 @@ def fill(node: Node) -> int:
     return int(node.call("eth_blockNumber"), 16)
 
 
-def bare(url: str, last: int) -> int:
+def bare(url: str, last: int, at_once: int) -> int:
     """A loop of `eth_getLogs` for the same logs; returns how many came."""
     wanted = [LogFilter((NFT,), MOVEMENT_EVENTS), LogFilter(tuple(MARKET_OF), SALE_EVENTS)]
     count = 0
     with httpx.Client(timeout=60) as client:
-        for low in range(1, last + 1, FIRST_SPAN):
+        for low in range(1, last + 1, at_once):
             for one in wanted:
                 question: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "eth_getLogs"}
-                question["params"] = [one.in_range(low, min(low + FIRST_SPAN - 1, last))]
+                question["params"] = [one.in_range(low, min(low + at_once - 1, last))]
                 count += len(client.post(url, json=question).json()["result"])
     return count
 
 
-def backfill(url: str, last: int, folder: Path) -> tuple[Store, int]:
+def backfill(url: str, last: int, folder: Path, at_once: int | None = None) -> tuple[Store, int]:
     """The source's own reading into a new store; returns it and the requests."""
     rpc = Rpc([url])
     chain = Chain(rpc, 64)
     store = Store(folder / "chain.sqlite")
-    Reader(chain, store, Fetcher(chain, Spans())).read([NFT], 1, last)
+    limit = {} if at_once is None else {rpc.current: at_once}
+    Reader(chain, store, Fetcher(chain, Spans(dict(limit), limit))).read([NFT], 1, last)
     return store, rpc.requests
+
+
+@contextmanager
+def delayed(url: str, seconds: float) -> Iterator[str]:
+    """An address that passes each question on to another and answers so much later."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            time.sleep(seconds)
+            answer = client.post(url, content=body, headers={"content-type": "application/json"})
+            self.send_response(answer.status_code)
+            self.send_header("content-length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    with httpx.Client(timeout=60) as client:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            server.server_close()
 
 
 def requests_of(blocks: int, with_movements: int, answered_at_once: int) -> tuple[int, int]:
@@ -88,32 +126,50 @@ def requests_of(blocks: int, with_movements: int, answered_at_once: int) -> tupl
     return requests, len(node.asked)
 
 
+def compare(url: str, last: int, at_once: int) -> Store:
+    """Print the best of three bare loops and of three backfills; returns a store that was read."""
+    bare_s, ours_s, requests, count = [], [], 0, 0
+    for _ in range(3):
+        began = time.perf_counter()
+        count = bare(url, last, at_once)
+        bare_s.append(time.perf_counter() - began)
+        with TemporaryDirectory() as folder:
+            began = time.perf_counter()
+            store, requests = backfill(url, last, Path(folder), at_once)
+            ours_s.append(time.perf_counter() - began)
+            assert store.counts()[1] == count
+    sys.stdout.write(
+        f"  bare loop {min(bare_s):.2f} s, backfill {min(ours_s):.2f} s with {requests} requests: "
+        f"{min(ours_s) / min(bare_s):.2f} times\n"
+    )
+    return store
+
+
+def measure_decoding(store: Store) -> None:
+    """Print how many sales are decoded in a second of CPU, the best of three."""
+    transactions = [logs for _, logs in store.transactions(0, 2**40)]
+    orders = [[g for g in logs if g.event == seaport.ORDER_FULFILLED] for logs in transactions]
+    took = []
+    for _ in range(3):
+        began = time.process_time()
+        sales = sum(len(decode(some, {}).trades) for some in orders)
+        took.append(time.process_time() - began)
+        assert sales == BLOCKS * SALES
+    sys.stdout.write(f"{BLOCKS * SALES / min(took):.0f} OrderFulfilled decoded in a second of CPU\n")
+
+
 def main() -> int:
-    """Measure three times and print the best of each."""
+    """Measure and print."""
     with local_node(find_packages()) as node:
         last = fill(node)
-        bare_s, ours_s, decode_s, requests = [], [], [], 0
-        for _ in range(3):
-            began = time.perf_counter()
-            count = bare(node.url, last)
-            bare_s.append(time.perf_counter() - began)
-            with TemporaryDirectory() as folder:
-                began = time.perf_counter()
-                store, requests = backfill(node.url, last, Path(folder))
-                ours_s.append(time.perf_counter() - began)
-                assert store.counts()[1] == count
-                transactions = [logs for _, logs in store.transactions(0, 2**40)]
-            orders = [[g for g in logs if g.event == seaport.ORDER_FULFILLED] for logs in transactions]
-            began = time.process_time()
-            sales = sum(len(decode(some, {}).trades) for some in orders)
-            decode_s.append(time.process_time() - began)
-            assert sales == BLOCKS * SALES
-    sys.stdout.write(
-        f"{count} logs in {last} blocks\n"
-        f"bare loop {min(bare_s):.2f} s, backfill {min(ours_s):.2f} s with {requests} requests: "
-        f"{min(ours_s) / min(bare_s):.2f} times\n"
-        f"{BLOCKS * SALES / min(decode_s):.0f} OrderFulfilled decoded in a second of CPU\n"
-    )
+        for seconds in LATENCIES_S:
+            for at_once in (FIRST_SPAN, 25):
+                sys.stdout.write(
+                    f"{last} blocks, {at_once} at once, {1000 * seconds:.0f} ms added to each answer\n"
+                )
+                with delayed(node.url, seconds) if seconds else nullcontext(node.url) as url:
+                    store = compare(url, last, at_once)
+        measure_decoding(store)
     for at_once in (500, 2_000, 10_000):
         requests, questions = requests_of(100_000, 1_000, at_once)
         sys.stdout.write(
