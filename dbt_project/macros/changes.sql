@@ -9,14 +9,15 @@
     the features replay the same tails.
 
     The position is a lake snapshot (`ops.mart_watermark`) and moves only when every model succeeded, so after a
-    run that was killed the next one processes the same changes. Without a usable position everything is dirty from the beginning.
+    run that was killed the next one processes the same changes. Without a usable position, and after the text of a model
+    changed, everything is dirty from the beginning.
 #}
 {% macro mark_changes() %}
     {%- if not execute or flags.WHICH not in ["run", "build"] -%}{{ return("select 1") }}{%- endif -%}
     {%- set db = target.database -%}
     {%- set now = run_query("select id from ducklake_current_snapshot('" ~ db ~ "')").columns[0].values()[0] | int -%}
     {%- set since = last_processed_snapshot() -%}
-    {%- if flags.FULL_REFRESH -%}{%- set since = none -%}{%- endif -%}
+    {%- if flags.FULL_REFRESH or a_text_changed() -%}{%- set since = none -%}{%- endif -%}
     {%- do graph.update({"builds_everything": since is none}) -%}
     {%- do log(
         "changes in raw: " ~ ("everything" if since is none else "snapshots " ~ (since + 1) ~ " to " ~ now), info=true

@@ -38,9 +38,19 @@
     A hash of all that an incremental model is made of: its text, its scope, and what models share (macros, variables).
     Not of the compiled text, which differs between the first build and the later ones.
 #}
-{% macro text_hash() -%}
-    {{ return("sql:" ~ local_md5(model.raw_code ~ config.require("replaces") ~ env_var("ASSAY_DBT_SHARED", ""))) }}
+{% macro text_hash(node=none) -%}
+    {%- set of = node or model -%}
+    {{ return("sql:" ~ local_md5(of.raw_code ~ of.config.replaces ~ env_var("ASSAY_DBT_SHARED", ""))) }}
 {%- endmacro %}
+
+
+{# Whether an incremental model was last built from another text: rows outside of what changed have the old rule. #}
+{% macro a_text_changed() %}
+    {%- for node in graph.nodes.values() if node.config.materialized == "incremental" -%}
+        {%- if stored_comment(node) not in (none, text_hash(node)) -%}{{ return(true) }}{%- endif -%}
+    {%- endfor -%}
+    {{ return(false) }}
+{% endmacro %}
 
 
 {#
@@ -82,12 +92,12 @@
 
 
 {#
-    The comment of the model's table or view when the run began; none if there is none.
+    The comment of the model's table or view, or of another node's, when the run began; none if there is none.
 
     All of them are read at once from DuckLake's own tables: `duckdb_tables()` estimates the size of every table for each
     question.
 #}
-{% macro stored_comment() %}
+{% macro stored_comment(node=none) %}
     {%- if "stored_comments" not in graph -%}
         {%- set catalog = "__ducklake_metadata_" ~ target.database -%}
         {%- set stored = {} -%}
@@ -105,7 +115,8 @@
         {%- endfor -%}
         {%- do graph.update({"stored_comments": stored}) -%}
     {%- endif -%}
-    {{ return(graph["stored_comments"].get(this.schema ~ "." ~ this.identifier)) }}
+    {%- set name = this.schema ~ "." ~ this.identifier if node is none else node.schema ~ "." ~ node.alias -%}
+    {{ return(graph["stored_comments"].get(name)) }}
 {% endmacro %}
 
 
