@@ -20,7 +20,7 @@ from sources.listings_api.settings import ListingsApiConfig
 from sources.opensea.settings import OpenSeaConfig
 from sources.protocol import Source, SourceError
 from sources.rates.settings import CandlesConfig, CoinGeckoConfig
-from sources.source_settings import SourceConfig
+from sources.source_settings import ChainName, SourceConfig
 
 
 class SourcesFileError(SourceError):
@@ -44,7 +44,7 @@ class FilesConfig(SourceConfig):
 
     kind: Literal["files"] = "files"
     data_dir: Path
-    chain: str = "ethereum"
+    chain: ChainName = "ethereum"
     currency: str = "ETH"
 
     home: ClassVar[str] = ".assay-files"

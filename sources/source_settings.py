@@ -7,11 +7,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from sources.chains import CHAIN_BY_SPELLING
 from sources.protocol import Source
+
+
+def _known_chain(value: str) -> str:
+    spelling = "-".join(value.lower().replace("_", "-").split())
+    if value in CHAIN_BY_SPELLING.values():
+        return value
+    if spelling not in CHAIN_BY_SPELLING:
+        raise ValueError(f"expected the name of a chain, such as ethereum, found {value!r}")
+    return CHAIN_BY_SPELLING[spelling]
+
+
+ChainName = Annotated[str, AfterValidator(_known_chain)]
+"""A chain that we know, by any of its spellings."""
 
 
 class SourceConfig(BaseModel, ABC):

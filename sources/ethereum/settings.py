@@ -16,7 +16,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from sources.chains import EVM_CHAINS
 from sources.contracts import shared_contract
 from sources.protocol import Source, SourceError
-from sources.source_settings import SourceConfig
+from sources.source_settings import ChainName, SourceConfig
 
 if TYPE_CHECKING:
     from sources.ethereum.metadata.reading import MetadataOptions
@@ -46,7 +46,7 @@ class EthereumConfig(SourceConfig):
     """
 
     kind: Literal["ethereum"] = "ethereum"
-    chain: str = "ethereum"  # before the contracts, which are checked for their chain
+    chain: ChainName = "ethereum"  # before the contracts, which are checked for their chain
     most_traded: int = Field(0, ge=0, le=10_000)  # before the contracts, of which there may then be none
     most_traded_days: int = Field(7, ge=1, le=365)
     contracts: str

@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from sources.chains import CHAIN_BY_SPELLING
 from sources.files.aliases import TABLES
 from sources.protocol import Source
+from sources.source_settings import ChainName
 from sources.web_api.settings import WebApiConfig
 from sources.web_api.streams import Stream, Window
 
@@ -54,7 +54,7 @@ class ListingsApiConfig(WebApiConfig):
     path: str = Field(pattern=r"^/[^\s#?]*(\?[^\s#]*)?$")
     items: str = ""
     mapping: str
-    chain: str = "ethereum"
+    chain: ChainName = "ethereum"
     limit: str = Field("", pattern=r"^([\w.-]+=\d+)?$")
     cursor: str = Field("", pattern=r"^([\w.-]+=[\w.*|-]+)?$")
     window: str = Field("", pattern=r"^([\w.-]+=[\w.-]+)?$")
@@ -93,13 +93,6 @@ class ListingsApiConfig(WebApiConfig):
     def paths(self) -> dict[str, str]:
         """The mapping."""
         return dict(json.loads(self.mapping))
-
-    @field_validator("chain")
-    @classmethod
-    def _chain_is_known(cls, value: str) -> str:
-        if value not in CHAIN_BY_SPELLING:
-            raise ValueError("expected the name of a chain, such as ethereum")
-        return CHAIN_BY_SPELLING[value]
 
     @model_validator(mode="after")
     def _orders_can_be_compared(self) -> ListingsApiConfig:

@@ -10,8 +10,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from sources.chains import CHAIN_BY_SPELLING
 from sources.protocol import Source
+from sources.source_settings import ChainName
 from sources.web_api.settings import WebApiConfig, words
 
 
@@ -33,7 +33,7 @@ class OpenSeaConfig(WebApiConfig):
     url: str = "https://api.opensea.io"
     key_from: str = Field("OPENSEA_API_KEY", pattern=r"^[A-Z][A-Z0-9_]*$")
     slugs: str
-    chain: str = "ethereum"
+    chain: ChainName = "ethereum"
     events: str = "sale,transfer,order,cancel"
     standing: bool = True
     traits: bool = True
@@ -68,13 +68,6 @@ class OpenSeaConfig(WebApiConfig):
         if wrong:
             raise ValueError(f"expected {', '.join(EVENT_TYPES)}, found {wrong[0]}")
         return given
-
-    @field_validator("chain")
-    @classmethod
-    def _chain_is_known(cls, value: str) -> str:
-        if value not in CHAIN_BY_SPELLING:
-            raise ValueError("expected the name of a chain, such as ethereum")
-        return CHAIN_BY_SPELLING[value]
 
     def open(self, cache: Path) -> Source:
         """The collections; the API is asked when they are first read."""

@@ -117,7 +117,9 @@ def test_days_in_random_order_equal_a_full_refresh(
             # Rows that nothing has touched since would otherwise keep the rule of the old text.
             assert con.execute("select is_full from ops.mart_run").fetchone() == (True,)
         marts.dbt("run")
-    assert executed(tmp_path, "fct_sales") == "select 'unchanged'", "nothing is new after a new text was built"
+    assert executed(tmp_path, "fct_sales") == "select 'unchanged'", (
+        "nothing is new after a new text was built"
+    )
 
 
 def executed(scratch: Path, model: str) -> str:

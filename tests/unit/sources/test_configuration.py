@@ -129,3 +129,20 @@ def test_a_contract_whose_collections_differ_by_name_only_cannot_be_watched() ->
     known = next(c.address for c in SHARED_CONTRACTS if c.label == "opensea-shared" and c.chain == "ethereum")
     with pytest.raises(SourceSettingError, match="only their names tell apart"):
         config_of("ethereum", {"contracts": known, "start": "0"}, name="chain")
+
+
+KINDS_WITH_CHAIN: dict[str, dict[str, object]] = {
+    "files": {"data_dir": "/data"},
+    "ethereum": {"contracts": "0x" + "1" * 40, "start": "2024-01-01"},
+    "opensea": {"slugs": "apes", "start": "2024-01-01"},
+}
+
+
+@pytest.mark.parametrize(("kind", "given"), KINDS_WITH_CHAIN.items())
+def test_a_chain_is_known_by_any_spelling_and_a_typing_error_is_none(
+    kind: str, given: dict[str, object]
+) -> None:
+    found = config_of(kind, given | {"chain": "Polygon POS"}, name="one")
+    assert found.options["chain"] == "polygon"
+    with pytest.raises(SourceSettingError, match="expected the name of a chain, such as ethereum, found 'etherum'"):
+        config_of(kind, given | {"chain": "etherum"}, name="one")
