@@ -10,13 +10,14 @@ source cannot be read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
 from sources.contract import raw_table
 from sources.protocol import Incident, SourceBatch, SourceError
-from sources.web_api.client import ApiClient, ApiUnavailableError
+from sources.web_api.client import ApiClient, ApiRefusedError
 from sources.web_api.paging import MICROS, StreamReader
 from sources.web_api.rows import Record, batch_of, moment
 from sources.web_api.store import Store
@@ -79,17 +80,12 @@ class WebApiSource:
     @cached_property
     def _until(self) -> int:
         """Unix seconds up to which this process reads: the server's clock or ours, the earlier, less the margin."""
-        try:
-            first = self._streams[0]
-            window = first.window
-            ours = int(self._now().replace(tzinfo=UTC).timestamp())
-            self._client.get(
-                first.path, {**first.params, **(window.params(ours - 3600, ours) if window else {})}
-            )
-        except ApiUnavailableError:
-            raise
-        except SourceError:
-            pass  # this question is refused; the clock was told all the same
+        first = self._streams[0]
+        ours = int(self._now().replace(tzinfo=UTC).timestamp())
+        hour = first.window.params(ours - 3600, ours) if first.window else {}
+        # Also a refusal states the server's clock; it becomes an incident when the stream is read.
+        with suppress(ApiRefusedError):
+            self._client.get(first.path, {**first.params, **hour})
         stated = self._client.clock
         if stated is not None:
             theirs = int(stated.replace(tzinfo=UTC).timestamp())
