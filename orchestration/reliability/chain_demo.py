@@ -40,7 +40,7 @@ CHAIN = "chain"
 """Name of the source of the home."""
 
 SALES = 700
-"""Sales of the month, unless a user says otherwise: one collection gets enough of them for a model of its own."""
+"""Sales of the month, unless a user says otherwise: enough for the pooled model of a market, which values all of them."""
 
 REORGANISED, WENT_AWAY = 14, 16
 """Days, counted from 0, on which blocks are replaced, and on which the node is away."""

@@ -86,10 +86,15 @@ def server_time(answer: httpx.Response) -> datetime | None:
     return _date(answer.headers.get("date", ""))
 
 
-def http_client(urls: Iterable[str], timeout_s: float) -> httpx.Client:
-    """A client that follows no redirect and writes no address into a log."""
+def keep_addresses_out_of_logs() -> None:
+    """The HTTP client writes no address into a log: it may hold a key."""
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def http_client(urls: Iterable[str], timeout_s: float) -> httpx.Client:
+    """A client that follows no redirect and writes no address into a log."""
+    keep_addresses_out_of_logs()
     # The certificates take longer to load than a server on this machine to answer.
     return httpx.Client(
         timeout=httpx.Timeout(timeout_s, connect=_CONNECT_S),

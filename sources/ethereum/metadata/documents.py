@@ -3,7 +3,7 @@
 Here: what a document states, or why it cannot be used. Not here: getting it (`sources.ethereum.metadata.web`).
 
 A value is kept as text. `display_type: date` is a day in UTC. A trait without a type is called `property`, as
-marketplaces show it. A list of values is a trait told several times. What has no meaning as a trait (objects inside
+marketplaces show it. A list of values is one trait with several rows. What has no meaning as a trait (objects inside
 values, texts longer than a page) makes the document unreadable: half of a token's traits would be a wrong token.
 """
 

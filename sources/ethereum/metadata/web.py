@@ -6,7 +6,6 @@ Here: asking the addresses of one document in turn. Not here: which addresses ar
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 import zlib
@@ -16,6 +15,7 @@ import httpx
 
 from sources.ethereum.metadata.addresses import PrivateAddressError, PublicTransport
 from sources.ethereum.metadata.locations import UnreadableMetadataError
+from sources.web_api.transport import keep_addresses_out_of_logs
 
 MOST_BYTES = 2_000_000
 """Bytes of one document, at most: some contracts put a whole picture into it."""
@@ -55,8 +55,7 @@ class Web:
         self._lock = threading.Lock()
         self._failures: dict[str, int] = {}
         self.requests = 0
-        for name in ("httpx", "httpcore"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+        keep_addresses_out_of_logs()
 
     def document(self, addresses: Sequence[str]) -> bytes:
         """The content of the first address that answers.

@@ -144,5 +144,7 @@ def test_a_chain_is_known_by_any_spelling_and_a_typing_error_is_none(
 ) -> None:
     found = config_of(kind, given | {"chain": "Polygon POS"}, name="one")
     assert found.options["chain"] == "polygon"
-    with pytest.raises(SourceSettingError, match="expected the name of a chain, such as ethereum, found 'etherum'"):
+    with pytest.raises(
+        SourceSettingError, match="expected the name of a chain, such as ethereum, found 'etherum'"
+    ):
         config_of(kind, given | {"chain": "etherum"}, name="one")
