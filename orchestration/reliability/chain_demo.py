@@ -40,7 +40,7 @@ CHAIN = "chain"
 """Name of the source of the home."""
 
 SALES = 700
-"""Sales of the month, unless a user says otherwise: enough for the pooled model of a market, which values all of them."""
+"""Sales of the month, unless a user says otherwise: enough for a trained pooled model, which values all four."""
 
 REORGANISED, WENT_AWAY = 14, 16
 """Days, counted from 0, on which blocks are replaced, and on which the node is away."""
