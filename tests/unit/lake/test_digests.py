@@ -31,6 +31,12 @@ def change(lake: Lake, *statements: str) -> None:
             con.execute(statement)
 
 
+def commit_alone(lake: Lake) -> None:
+    """What a writer that is killed after its commit leaves: a table, and no digest."""
+    with lake._attached() as con:
+        con.execute("create table raw.last as select range as n from range(2000)")
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     made = written(tmp_path)
@@ -124,16 +130,14 @@ def test_a_lake_without_digests_gets_them_with_its_next_write(tmp_path: Path) ->
 
 
 def test_a_writer_that_was_killed_after_its_commit_leaves_the_digest_to_the_next(lake: Lake) -> None:
-    with lake._attached() as con:
-        con.execute("create table raw.last as select range as n from range(2000)")
+    commit_alone(lake)
     assert reviewed(lake).unrecorded == 1
     change(lake, "create table raw.empty (n bigint)")
     assert reviewed(lake).unrecorded == 0
 
 
 def test_a_file_that_was_cut_before_its_digest_was_recorded_gets_none(lake: Lake) -> None:
-    with lake._attached() as con:
-        con.execute("create table raw.last as select range as n from range(2000)")
+    commit_alone(lake)
     _truncated(next((Path(lake.data_folder) / "raw" / "last").glob("*.parquet")))
     change(lake, "create table raw.empty (n bigint)")
     assert [one.table for one in reviewed(lake).damaged] == ["raw.last"]
