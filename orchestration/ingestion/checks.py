@@ -101,7 +101,7 @@ RAW = (
         runbook="source-unreadable",
     ),
     Check(
-        name="nodes_are_believed",
+        name="answers_are_believed",
         asset="raw_blocks",
         description="What nodes and APIs answer fits together: a head does not go back, no logs are gone, pages end.",
         measure=no_rows("select source, opened_at, what from ops.source_incidents where closed_at is null"),

@@ -20,7 +20,7 @@ from tests.chain.node import running_node
 from tests.chain.reorgs import CONTRACTS, MARKETS, Cell, ReorgChain, faulty_nodes
 
 TABLES = ("sales", "transfers", "blocks")
-(BELIEVED,) = (check for check in RAW if check.name == "nodes_are_believed")
+(BELIEVED,) = (check for check in RAW if check.name == "answers_are_believed")
 
 
 def test_the_lake_has_what_stands_and_what_was_replaced(
