@@ -143,7 +143,8 @@ def config_of(kind: str, settings: Mapping[str, Any], *, name: str) -> SourceCon
         if problem["type"] == "missing":
             message = f"source={kind} needs {setting}"
         else:
-            message = f"{problem['msg']}, found {given[setting]!r}"
+            message = _words(problem["msg"])
+            message += "" if ", found " in message else f", found {given[setting]!r}"
         raise SourceSettingError(setting, message) from None
 
 
@@ -212,5 +213,12 @@ def _explain(error: ValidationError, where: str) -> str:
         # ("0", "files", "data_dir"): the entry, its kind, the setting
         entry, *rest = problem["loc"]
         setting = ".".join(str(part) for part in rest if part not in KINDS)
-        lines.append(f"{where}: source {int(entry) + 1}{f', {setting}' if setting else ''}: {problem['msg']}")
+        lines.append(
+            f"{where}: source {int(entry) + 1}{f', {setting}' if setting else ''}: {_words(problem['msg'])}"
+        )
     return "\n".join(lines)
+
+
+def _words(message: str) -> str:
+    """What pydantic says of a value, without its name for the kind of error."""
+    return message.removeprefix("Value error, ")
