@@ -15,6 +15,7 @@ UNDERWAY  := $(VENV)/.installing
 PREPARED  := dbt_project/target/.prepared
 LINTED_SQL := dbt_project/target/.linted
 UV        := $(VENV)/tools/bin/uv
+ZENSICAL  := $(VENV)/docs/bin/zensical
 ARGS      ?=
 WORKERS   ?= 2
 PIP       := $(BIN)/python -m pip install --disable-pip-version-check $(if $(V),,-qq)
@@ -36,8 +37,8 @@ DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run ui serve test cases drills check check-tests lint lint-style lint-types lint-imports format bench lock \
-	clean clean-state
+.PHONY: help setup run ui serve test cases drills check check-tests lint lint-style lint-types lint-imports lint-docs docs \
+	docs-pictures format bench lock clean clean-state
 
 help: ## List the commands
 	@echo "Assay: an estimate for every token, and its measured error"
@@ -78,7 +79,7 @@ check: $(PREPARED) ## Run the quick unit tests and lint, for the inner loop (som
 check-tests: $(PREPARED)
 	ASSAY_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/unit -m "not slow" $(ARGS)
 
-lint: lint-style lint-types lint-imports $(LINTED_SQL) ## Check style, types, SQL and the import rules; changes nothing
+lint: lint-style lint-types lint-imports lint-docs $(LINTED_SQL) ## Check style, types, SQL, import rules and links; changes nothing
 
 lint-style: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -89,6 +90,17 @@ lint-types: $(INSTALLED)
 
 lint-imports: $(INSTALLED)
 	$(BIN)/lint-imports
+
+# The site is built to check it: each link and each anchor of a page leads somewhere.
+lint-docs: $(ZENSICAL)
+	@$(ZENSICAL) build --strict --clean
+
+# The pages of the dashboard, as the tests of the dashboard see them.
+docs-pictures: $(PREPARED) ## Make the screenshots of the documentation again (needs Chromium)
+	DASHBOARD_SCREENSHOTS=$(CURDIR)/build/pictures $(BIN)/python -m pytest -q tests/integration/dashboard/test_pages.py
+	@for picture in docs/dashboard/*.png; do cp "build/pictures/$$(basename "$$picture")" docs/dashboard/; done
+
+docs: lint-docs ## Build the documentation as a site: site/index.html
 
 # sqlfluff parses SQL in Python, every branch of a template anew: only when a file of the project has changed.
 $(LINTED_SQL): $(INSTALLED) $(DBT_FILES) .sqlfluff .sqlfluffignore
@@ -103,13 +115,15 @@ format: $(INSTALLED) ## Format Python and SQL
 bench: $(PREPARED) ## Measure, and print the performance table with machine and versions
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-lock: $(UV) ## Resolve pyproject.toml again into requirements.lock (ARGS=--upgrade: newest allowed)
+lock: $(UV) ## Resolve the dependencies again into the lock files (ARGS=--upgrade: newest allowed)
 	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 		--override requirements-overrides.txt --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --quiet $(ARGS) --output-file requirements.lock
+	$(UV) pip compile requirements-docs.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --quiet $(ARGS) --output-file requirements-docs.lock
 
 clean: ## Remove the environment, caches and build output (keeps the state)
-	rm -rf $(VENV) build dist *.egg-info logs dbt_project/target dbt_project/logs dbt_project/dbt_packages
+	rm -rf $(VENV) site build dist *.egg-info logs dbt_project/target dbt_project/logs dbt_project/dbt_packages
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -136,6 +150,13 @@ $(INSTALLED): requirements.lock pyproject.toml
 $(PREPARED): $(INSTALLED) $(DBT_FILES)
 	@$(BIN)/assay prepare
 	@mkdir -p $(@D) && touch $@
+
+# What builds the site has an environment of its own: it needs a newer pathspec than dbt allows.
+$(ZENSICAL): requirements-docs.lock
+	$(CHECK_PYTHON)
+	@"$(PYTHON)" -m venv --clear $(VENV)/docs
+	@$(VENV)/docs/bin/python -m pip install --disable-pip-version-check -qq --require-hashes -r $<
+	@touch $@
 
 # The lock can be made without the environment that it describes.
 $(UV):

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -82,6 +83,23 @@ def test_every_page_of_the_documentation_can_be_reached_from_the_readme(
         str(p.relative_to(root)) for p in pages if p.is_relative_to(root / "docs") and p not in seen
     ]
     assert not unreachable, f"no path of links leads to {unreachable}"
+
+
+def test_every_page_is_in_the_menu_of_the_site(root: Path, pages: list[Path]) -> None:
+    """Runbooks and decisions by their index: it is the list of them."""
+
+    def listed(entries: list) -> Iterator[str]:
+        for entry in entries:
+            if isinstance(entry, str):
+                yield entry
+            else:
+                for value in entry.values():
+                    yield from [value] if isinstance(value, str) else listed(value)
+
+    menu = list(listed(tomllib.loads((root / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]))
+    docs = {str(page.relative_to(root / "docs")) for page in pages if page.is_relative_to(root / "docs")}
+    by_index = {page for page in docs if re.match(r"(adr|runbook)/(?!README)", page)}
+    assert sorted(menu) == sorted(docs - by_index), "zensical.toml, nav: each page once, and no other"
 
 
 def test_every_decision_record_has_its_four_sections(root: Path) -> None:
