@@ -33,3 +33,7 @@ class DataPathError(LakeError):
 
 class UnsafeCleanupError(LakeError):
     """DuckLake would delete a file that a snapshot still names."""
+
+
+class DiffError(LakeError):
+    """Two relations cannot be compared: a key or a type is missing on one side."""
