@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lake.tables import is_empty
+from ml.text.spreadsheet import spreadsheet_cell
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.errors import HomeError
 from orchestration.output.terminal import print_json
@@ -124,7 +125,7 @@ def resolve_wallets(home: Path, owners: Sequence[str], wallets: Sequence[str]) -
 
 
 def write_csv(rows: Sequence[dict[str, Any]]) -> None:
-    """Rows as CSV on standard output, whole numbers in full; a name that a spreadsheet would run gets a quote."""
+    """Rows as CSV on standard output, whole numbers in full; names are text to a spreadsheet and a terminal."""
     import sys
 
     if not rows:
@@ -138,9 +139,7 @@ def write_csv(rows: Sequence[dict[str, Any]]) -> None:
 def _cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return value
+    return spreadsheet_cell(value) if isinstance(value, str) else value
 
 
 def _document(statement: Statement, history: Sequence[DayValue], earned: Return | None) -> dict[str, Any]:

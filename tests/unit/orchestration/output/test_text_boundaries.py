@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import io
 import logging
 import re
@@ -21,9 +23,11 @@ from rich.table import Table
 from ml.text.file_name import safe_file_name
 from ml.text.markdown import markdown_table, markdown_text
 from ml.text.plot import plot_text
+from ml.text.spreadsheet import spreadsheet_cell
 from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
 from orchestration.alerts.outbox import Alert
+from orchestration.cli.portfolio import write_csv
 from orchestration.output.commands import assay_command
 from orchestration.output.terminal import TerminalConsole, TidyFormatter, styled
 from orchestration.partitions import collection_key, collection_of
@@ -45,6 +49,24 @@ def test_no_character_of_a_line_controls_the_terminal(name: str) -> None:
 @given(st.text("abcäß猫🐒👨‍👩‍👧 #-_'!?.,0123456789", min_size=1))
 def test_an_ordinary_name_is_shown_as_it_is(name: str) -> None:
     assert visible(name) == name
+
+
+@given(names | st.text("=+-@|%\t\r\n \u00a0\ufeff\u200b＝＋－＠1A(!)'\"", min_size=1, max_size=12))
+def test_no_cell_of_a_csv_file_is_a_formula_or_acts(name: str) -> None:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        write_csv([{"collection": name, "gain": -3}])
+    (row,) = csv.DictReader(io.StringIO(printed.getvalue()))
+    cell = row["collection"]
+    assert unicodedata.normalize("NFKC", cell).strip()[:1] not in {*"=+-@|%"}
+    assert not CONTROL.search(printed.getvalue().replace("\n", ""))
+    assert row["gain"] == "-3", "a number is no formula"
+    assert cell.removeprefix("'") == visible(name).removeprefix("'")
+
+
+@pytest.mark.parametrize("name", ["Cool Cats", "0x12ab", "猫 #7", "Bob's = best", "100% Gang"])
+def test_an_ordinary_cell_is_written_as_it_is(name: str) -> None:
+    assert spreadsheet_cell(name) == name
 
 
 @settings(max_examples=60, deadline=None)
