@@ -16,6 +16,8 @@ PREPARED  := dbt_project/target/.prepared
 LINTED_SQL := dbt_project/target/.linted
 UV        := $(VENV)/tools/bin/uv
 ZENSICAL  := $(VENV)/docs/bin/zensical
+SBOM      := $(VENV)/sbom-tool/bin/cyclonedx-py
+SBOM_TOOL := cyclonedx-bom[validation]==7.5.0
 ARGS      ?=
 WORKERS   ?= 2
 PIP       := $(BIN)/python -m pip install --disable-pip-version-check $(if $(V),,-qq)
@@ -37,13 +39,13 @@ DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run ui serve test cases drills check check-tests lint lint-style lint-types lint-imports lint-docs docs \
-	docs-pictures format bench lock clean clean-state
+.PHONY: help setup run ui serve test cases drills check check-tests lint lint-style lint-types lint-imports \
+	lint-docs docs docs-pictures format bench lock clean clean-state sbom docs-reliability
 
 help: ## List the commands
 	@echo "Assay: an estimate for every token, and its measured error"
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  ARGS="..." passes options on, e.g. make run ARGS="--collections 20 --days 120"'
 	@echo "  State is kept in ASSAY_HOME (default .assay); every setting: docs/how-to/configure.md"
@@ -122,6 +124,15 @@ lock: $(UV) ## Resolve the dependencies again into the lock files (ARGS=--upgrad
 	$(UV) pip compile requirements-docs.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --quiet $(ARGS) --output-file requirements-docs.lock
 
+# The tool has an environment of its own: nothing that runs depends on it.
+sbom: $(INSTALLED) $(SBOM) ## List every installed package with licence and origin: dist/sbom.cdx.json (CycloneDX)
+	@mkdir -p dist
+	$(SBOM) environment --pyproject pyproject.toml --output-reproducible --validate \
+		--output-file dist/sbom.cdx.json $(BIN)/python
+
+docs-reliability: $(INSTALLED) ## Write docs/reliability.md anew from docs/measured
+	@$(BIN)/python -m orchestration.reliability.document
+
 clean: ## Remove the environment, caches and build output (keeps the state)
 	rm -rf $(VENV) site build dist *.egg-info logs dbt_project/target dbt_project/logs dbt_project/dbt_packages
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -163,3 +174,8 @@ $(UV):
 	$(CHECK_PYTHON)
 	@"$(PYTHON)" -m venv --clear $(VENV)/tools
 	@$(VENV)/tools/bin/python -m pip install --disable-pip-version-check -qq uv
+
+$(SBOM):
+	$(CHECK_PYTHON)
+	@"$(PYTHON)" -m venv --clear $(VENV)/sbom-tool
+	@$(VENV)/sbom-tool/bin/python -m pip install --disable-pip-version-check -qq '$(SBOM_TOOL)'

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import dagster as dg
 import psutil
 import pytest
 
+from benchmarks.planted_secrets import ASSAY, FAILING, SECRETS, found_in, planted, run_commands
 from orchestration.alerts.configured_channels import open_channels
 from orchestration.alerts.dagster_events import run_failure_alert
 from orchestration.alerts.delivery import deliver
@@ -25,60 +24,33 @@ from orchestration.alerts.outbox import raise_alert
 from orchestration.alerts.store import Outbox
 from orchestration.definitions import build_defs
 from orchestration.home import open_instance, prepare_home
-from orchestration.output.masking import masked
+from orchestration.output.masking import SECRET_VARIABLES, masked
 from orchestration.resources import open_registry
 from orchestration.settings import Settings, SettingsError, load_settings
 from tests.unit.serving.servers import free_port
 
-ASSAY = str(Path(sys.executable).parent / "assay")
-# With what a URL has to encode, and without: a piece that is found shows that the rest was printed too.
-PASSWORDS = (
-    "Pl4nted-catalog:w/rd@'x",
-    "Pl4nted-registry%41",
-    "Pl4nted-alert-token-7",
-    "Pl4nted-deadman-uuid-8",
-)
-PLANTED = re.compile(rb"pl4nted", re.IGNORECASE)
+PASSWORDS = tuple(SECRETS.values())
 
 
 def _environment(home: Path, port: int = 1, alerts: str = "json://127.0.0.1:1/") -> dict[str, str]:
-    catalog, registry, token, uuid = (quote(text, safe="") for text in PASSWORDS)
     return {
         "ASSAY_HOME": str(home),
         "ASSAY_COLLECTIONS": "2",
         "ASSAY_DAYS": "40",
-        "ASSAY_CATALOG_URL": f"postgresql://assay:{catalog}@127.0.0.1:{port}/assay",
-        "ASSAY_MLFLOW_URL": f"http://user:{registry}@127.0.0.1:1",
-        "ASSAY_ALERT_URLS": f"{alerts}{token}/hook?+x={token}",
-        "ASSAY_DEADMAN_URL": f"http://127.0.0.1:1/ping/{uuid}",
         "ASSAY_LOG_LEVEL": "DEBUG",
+        **planted(port, alerts),
     }
 
 
 def _nowhere(home: Path, *printed: str) -> None:
-    for text in printed:
-        for form in (text, unquote(text)):
-            assert not PLANTED.search(form.encode()), form[-3000:]
-    for path in home.rglob("*"):
-        if path.is_file():
-            assert not PLANTED.search(path.read_bytes()), f"{path} holds a secret"
+    assert not found_in(home, printed)
 
 
 @pytest.mark.slow
 def test_commands_that_fail_print_and_write_no_secret(tmp_path, endpoint):
     home = tmp_path / "home"
-    environment = {**os.environ, **_environment(home, alerts=endpoint.url)}
-    printed = []
-    for command in (
-        ["run"],
-        ["status"],
-        ["why", "x"],
-        ["watchdog"],
-        ["alerts", "test"],
-        ["alerts", "deliver"],
-    ):
-        done = subprocess.run([ASSAY, *command], capture_output=True, text=True, check=False, env=environment)
-        printed += [done.stdout, done.stderr]
+    environment = _environment(home, alerts=endpoint.url)
+    printed = run_commands(FAILING, environment)
     assert "Connection refused" in printed[1], "expected the run to fail at the catalog"
     assert (home / "alerts.db").exists()
     assert endpoint.seen
@@ -193,12 +165,15 @@ def test_the_list_of_processes_shows_no_secret(tmp_path):
     _nowhere(home, *lines, printed)
 
 
-def test_every_setting_that_may_hold_a_secret_is_masked():
-    from orchestration.output.masking import SECRET_VARIABLES
-
+def test_every_setting_that_may_hold_a_secret_is_masked_and_planted():
     secret = {
         f"ASSAY_{name.upper()}"
         for name, field in Settings.model_fields.items()
         if "SecretStr" in str(field.annotation)
     }
-    assert secret == set(SECRET_VARIABLES)
+    assert secret == set(SECRET_VARIABLES) == set(SECRETS)
+
+
+def test_the_search_finds_what_is_there(tmp_path):
+    (tmp_path / "log").write_bytes(b"\x00\xffPL4NTED-x")
+    assert len(found_in(tmp_path, ["clean", "Pl4nt%65d"])) == 2
