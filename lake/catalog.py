@@ -175,7 +175,8 @@ def _opened_sqlite(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def _lake_id_and_data_path(con: duckdb.DuckDBPyConnection) -> tuple[str, str] | None:
     needed = {"ducklake_metadata", "ducklake_schema"}
     tables = con.execute(
-        "select table_name from duckdb_tables() where database_name = ?", [_ALONE]
+        # Not bound: DuckDB imports pandas, half a second, to bind the first value of a process.
+        f"select table_name from duckdb_tables() where database_name = {quoted(_ALONE)}"
     ).fetchall()
     if not needed <= {row[0] for row in tables}:
         return None

@@ -299,7 +299,8 @@ def current_snapshot(con: duckdb.DuckDBPyConnection) -> int:
 
 
 def _schemas(con: duckdb.DuckDBPyConnection) -> set[str]:
+    # Not bound: DuckDB imports pandas, half a second, to bind the first value of a process.
     rows = con.execute(
-        "select schema_name from duckdb_schemas() where database_name = ?", [CATALOG_ALIAS]
+        f"select schema_name from duckdb_schemas() where database_name = {quoted(CATALOG_ALIAS)}"
     ).fetchall()
     return {row[0] for row in rows}

@@ -40,12 +40,17 @@ def prepare_home(settings: Settings) -> Path:
     From here on this process and its children make files that only their owner can read.
 
     Raises:
-        HomeError: the folder holds another market, or belongs to another user.
+        HomeError: the folder holds another market, or belongs to another user; or the only source of a new home has
+            nothing before `as_of`, and no home is made.
         SourceError: the only source of a new home cannot be opened; no home is made.
     """
     home = settings.home_path
     if settings.sources is None and not (home / MARKET_FILE).exists():
-        settings.source_configs[0].open(home)
+        source = settings.source_configs[0].open(home)
+        if settings.as_of is not None and settings.as_of <= (first := source.first_known()):
+            raise HomeError(
+                f"expected an as-of time after the first row of the source ({first}), found {settings.as_of}"
+            )
     os.umask(0o077)
     home.mkdir(parents=True, exist_ok=True)
     _make_private(home)

@@ -299,7 +299,7 @@ class Settings(BaseSettings):
         for name, value in values.items():
             if isinstance(value, Path):
                 values[name] = value.expanduser().resolve()
-        return {PREFIX + name.upper(): _as_text(value) for name, value in values.items()}
+        return {PREFIX + name.upper(): as_text(value) for name, value in values.items()}
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -331,12 +331,13 @@ def describe_settings() -> list[tuple[str, str, str]]:
     rows = []
     for name, field in Settings.model_fields.items():
         default = "" if field.is_required() else field.get_default(call_default_factory=False)
-        shown = "number of cores" if name == "threads" else "" if default is None else _as_text(default)
+        shown = "number of cores" if name == "threads" else "" if default is None else as_text(default)
         rows.append((PREFIX + name.upper(), shown, field.description or ""))
     return rows
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
+    """A value as its variable would hold it."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, SecretStr):

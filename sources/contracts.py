@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def shared_contracts_table(contracts: Iterable[SharedContract]) -> pa.Table:
     Args:
         contracts: If a contract comes more than once, the first one counts.
     """
+    import pyarrow as pa
+
     unique = {(c.chain, c.address): c for c in reversed(tuple(contracts))}.values()
     return pa.table(
         {
@@ -94,6 +97,8 @@ def shared_contracts_table(contracts: Iterable[SharedContract]) -> pa.Table:
 
 def wrappers_table() -> pa.Table:
     """One row per wrapper: `chain`, `contract`, and the contract whose tokens it `holds`."""
+    import pyarrow as pa
+
     return pa.table(
         {
             "chain": pa.array([chain for chain, _ in SAME_AS], pa.string()),

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ml.intervals.tracker import Steps, track
 from ml.metrics.formulas import PREMIUM_TIERS
 
 Float = npt.NDArray[np.float64]
@@ -212,6 +211,9 @@ def _track(
     as_of: Microseconds,
     config: CalibrationConfig,
 ) -> tuple[Float, Float, Microseconds]:
+    # Imported to calibrate: numba takes a third of a second, and who only reads intervals needs none.
+    from ml.intervals.tracker import Steps, track
+
     steps = Steps(config.step, config.shared, config.batch_rows, config.warm_rows, config.min_rows)
     result: tuple[Float, Float, Microseconds] = track(
         np.abs(np.asarray(error_log, np.float64)),

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestration.cli.opened import open_home, require_folder_for, require_markets
 from orchestration.cli.options import DataDir, Home, Source
 from orchestration.output.terminal import complain, say
-from orchestration.settings import load_settings
 
 
 def ablate(
@@ -23,15 +23,16 @@ def ablate(
     data_dir: DataDir = None,
 ) -> None:
     """Take ingredients of the pooled model away, one at a time, and measure it on sales before the test sample."""
-    settings = load_settings(home=home, source=source, data_dir=data_dir)
+    settings = open_home(home, source, data_dir)
+    require_markets(settings, [market] if market else [])
+    if out:
+        require_folder_for(out, "--out")
     from ml.backtest.ablation import ablate as measure
     from ml.metrics.baselines import baseline_logs
     from ml.models.frames import FeatureSet, read_sales
     from ml.models.markets import split_markets
-    from orchestration.home import prepare_home
     from orchestration.resources import open_lake
 
-    prepare_home(settings)
     names = FeatureSet.declared().names
     with open_lake(settings).read() as con:
         frame = read_sales(con, names)

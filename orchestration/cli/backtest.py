@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from orchestration.cli.opened import known_collections, require_folder_for, require_window
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.clock import naive_utc
 from orchestration.output.commands import assay_command
@@ -46,13 +47,20 @@ def backtest(
         raise SettingsError(f"--data-dir: expected a folder of market data, found nothing at {data_dir}")
     days = _days(refit_every)
     settings = load_settings(home=home, source=source, data_dir=data_dir)
-    from orchestration.definitions import open_location
     from orchestration.home import open_instance, prepare_home
+
+    names = [name.strip() for given in collections or [] for name in given.split(",") if name.strip()]
+    require_folder_for(out, "--out")
+    is_new = not settings.lake_config().catalog_path.exists()
+    prepare_home(settings)
+    require_window(settings, start, end)
+    if names and not is_new:
+        names = known_collections(settings, names)
+    # What is asked wrongly is refused before Dagster is imported, which takes seconds.
+    from orchestration.definitions import open_location
     from orchestration.output.progress import ProgressPrinter
     from orchestration.runs.backtest import BacktestRequest, run_backtest
 
-    names = [name.strip() for given in collections or [] for name in given.split(",") if name.strip()]
-    prepare_home(settings)
     with ProgressPrinter() as printer, open_instance(settings) as instance:
         printer.say(
             styled(

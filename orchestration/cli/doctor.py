@@ -7,7 +7,8 @@ from dataclasses import asdict
 import typer
 
 from orchestration.cli.options import AsJson, Home
-from orchestration.output.terminal import print_json, say
+from orchestration.output.tables import table_of
+from orchestration.output.terminal import TerminalConsole, print_json
 from orchestration.settings import load_settings
 
 
@@ -26,10 +27,12 @@ def doctor(home: Home = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"parts": [asdict(one) for one in found]})
     else:
+        console = TerminalConsole(width_of_files=120)
+        rows = [("FOUND" if one.problems else "ok", one.part, one.result) for one in found]
+        console.print(table_of("", ("state", "part", "what was found"), rows))
         for one in found:
-            say(f"{'FOUND' if one.problems else 'ok':<6} {one.part:<16} {one.result}")
             for problem in one.problems:
-                say(f"       {problem}")
+                console.print(f"{one.part}: {problem}")
             if one.advice:
-                say(f"       → {one.advice}")
+                console.print(f"{one.part}: → {one.advice}")
     raise typer.Exit(1 if any(one.problems for one in found) else 0)

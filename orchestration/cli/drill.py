@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestration.cli.options import AsJson
-from orchestration.output.terminal import TerminalConsole, complain, print_json, say, styled
+from orchestration.output.tables import table_of
+from orchestration.output.terminal import TerminalConsole, complain, print_json, styled
 from orchestration.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -42,8 +43,11 @@ def drill(
     from orchestration.reliability.drills.catalogue import DRILLS, drill_of
 
     if list_them:
-        for one in DRILLS:
-            say(f"{one.name:<20} {one.shows}")
+        rows = [(one.name, one.shows) for one in DRILLS]
+        if as_json:
+            print_json([{"name": name, "shows": shows} for name, shows in rows])
+        else:
+            TerminalConsole(width_of_files=140).print(table_of("Drills", ("drill", "what it shows"), rows))
         return
     if not names:
         raise SettingsError("drill expects a name, several, or all; `assay drill --list` lists them")
@@ -66,10 +70,10 @@ def drill(
 
 
 def _print(result: DrillResult, *, keep: bool) -> None:
-    from rich.table import Table
+    from orchestration.output.tables import TerminalTable
 
     console = TerminalConsole(width_of_files=140)
-    table = Table(title=f"{result.name}: {result.shows}", title_justify="left")
+    table = TerminalTable(title=f"{result.name}: {result.shows}", title_justify="left")
     for column in ("step", "as of", "lag", "what"):
         table.add_column(column)
     for moment in result.moments:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ml.text.visible import visible
+from orchestration.cli.opened import known_collections, open_home
 from orchestration.cli.options import AsJson, Home
 from orchestration.output.terminal import print_json, say
-from orchestration.settings import Settings, SettingsError, load_settings
+from orchestration.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from ml.explain.explain import Explanations
@@ -33,7 +34,9 @@ def explain(
     """Why a token has its price: its parts, its last sale, comparable sales, and how far to trust it."""
     if every == (token is not None):
         raise SettingsError("explain expects either a token or --all: assay explain COLLECTION TOKEN")
-    settings = load_settings(home=home)
+    settings = open_home(home)
+    (collection,) = known_collections(settings, [collection])
+    # A wrong name is refused before the models' libraries are imported.
     from ml.compute.matrix import FeatureMismatchError
     from ml.explain.errors import ExplainError
     from ml.registry.artifacts import ArtifactLostError
@@ -53,16 +56,13 @@ def _explain(settings: Settings, collection: str, token: str | None, k: int, wri
     from ml.explain.explain import explain as explain_tokens
     from ml.explain.tables import write_explanations
     from ml.registry.artifacts import ArtifactStore
-    from orchestration.collection_names import resolve_collection
-    from orchestration.home import existing_home
     from orchestration.resources import open_lake
 
-    existing_home(settings)
     lake = open_lake(settings)
     artifacts = ArtifactStore(settings.home_path / "artifacts")
     chosen = None if token is None or write else [token]
     with lake.read() as con:
-        explained = explain_tokens(con, artifacts, resolve_collection(con, collection), chosen, k)
+        explained = explain_tokens(con, artifacts, collection, chosen, k)
     if write:
         with lake.write(f"explain {explained.collection}") as con:
             write_explanations(con, explained)
@@ -72,10 +72,11 @@ def _explain(settings: Settings, collection: str, token: str | None, k: int, wri
 def _print_one(explained: Explanations, token: str, as_json: bool) -> None:
     from ml.explain.document import as_document
     from orchestration.cli.render.explanation import print_explanation
+    from serving.store.documents import with_iso_times
 
     document = as_document(explained, token)
     if as_json:
-        print_json(document)
+        print_json(with_iso_times(document))
     else:
         print_explanation(document)
 

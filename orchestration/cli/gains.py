@@ -51,6 +51,8 @@ def gains(
     wallets = resolve_wallets(settings.home_path, owner or [], wallet or [])
     with open_lake(settings).read() as con:
         ledger = read_ledger(con, wallets, LotMethod(method))
+    if not (ledger.held or ledger.matched):
+        raise SettingsError(f"no token is known to have been held by {', '.join(wallets)}")
     start = None if year is None else datetime(year, 1, 1)  # noqa: DTZ001 - the lake's naive UTC
     end = None if year is None else datetime(year + 1, 1, 1)  # noqa: DTZ001
     rows = gain_rows(ledger, start, end)
@@ -103,15 +105,16 @@ def for_tax_tools(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print(rows: Sequence[dict[str, Any]], currency: str) -> None:
-    from rich.table import Table
-
     from orchestration.cli.render.statement import amount
+    from orchestration.output.tables import TerminalTable
 
     console = TerminalConsole(width_of_files=80)
     if not rows:
         console.print("nothing was given away in that time")
         return
-    table = Table("sold", "token", "held", "cost", "proceeds", f"gain {currency}", "basis", expand=True)
+    table = TerminalTable(
+        "sold", "token", "held", "cost", "proceeds", f"gain {currency}", "basis", expand=True
+    )
     for name in ("cost", "proceeds", f"gain {currency}"):
         next(column for column in table.columns if column.header == name).justify = "right"
     for row in rows[:SHOWN]:

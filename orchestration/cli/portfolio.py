@@ -16,10 +16,11 @@ import typer
 
 from lake.tables import is_empty
 from ml.text.spreadsheet import spreadsheet_cell
+from orchestration.cli.opened import open_home
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.errors import HomeError
 from orchestration.output.terminal import print_json
-from orchestration.settings import SettingsError, load_settings
+from orchestration.settings import SettingsError
 
 if TYPE_CHECKING:
     from ml.portfolio.history import DayValue, Return
@@ -61,17 +62,15 @@ def portfolio(
     """Value the tokens of an owner: each, their sum with an 80 % interval, cost, gains, risk, and how they changed."""
     if bool(owner or wallet) == (tokens is not None):
         raise SettingsError("expected either --owner or --wallet, or --tokens FILE.csv, one of them")
-    settings = load_settings(home=home, source=source, data_dir=data_dir)
+    settings = open_home(home, source, data_dir)
+    wallets = [] if tokens else resolve_wallets(settings.home_path, owner or [], wallet or [])
+    listed = _read_tokens(tokens) if tokens else []
     from ml.portfolio.history import time_weighted_return, value_history
     from ml.portfolio.ledger import read_ledger
     from ml.portfolio.statement import make_statement
     from ml.states import LotMethod
-    from orchestration.home import existing_home
     from orchestration.resources import open_lake
 
-    existing_home(settings)
-    listed = _read_tokens(tokens) if tokens else []
-    wallets = [] if tokens else resolve_wallets(settings.home_path, owner or [], wallet or [])
     ledger: Ledger | None = None
     history: list[DayValue] = []
     with open_lake(settings).read() as con:

@@ -17,7 +17,8 @@ from orchestration.output.terminal import TerminalConsole, complain, print_json,
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+
+    from orchestration.output.tables import TerminalTable
 
 
 def report(
@@ -84,16 +85,15 @@ def print_accuracy(document: Mapping[str, Any], console: Console | None = None) 
     console.print(_tiers(headline["groups"]["premium_tier"]))
 
 
-def _errors(chain: str, part: Mapping[str, Any], settings: Mapping[str, Any]) -> Table:
-    from rich.table import Table
-
+def _errors(chain: str, part: Mapping[str, Any], settings: Mapping[str, Any]) -> TerminalTable:
     from ml.accuracy.config import SERIES_NAMES
     from ml.accuracy.wording import ci, decimal, percent
+    from orchestration.output.tables import TerminalTable
 
     pooled, contest = part["pooled"], part["contest"]
     beating = contest["beating"]
     share = f"{100 * settings['last_share']:.0f} %"
-    table = Table(
+    table = TerminalTable(
         title=f"Error, {visible(chain)}: last {share} of each collection with ≥ {settings['min_sales']} clean sales "
         f"({pooled['n']:,} sales, {pooled['collections']} collections)",
         title_justify="left",
@@ -119,12 +119,11 @@ def _errors(chain: str, part: Mapping[str, Any], settings: Mapping[str, Any]) ->
     return table
 
 
-def _tiers(groups: Mapping[str, Any]) -> Table:
-    from rich.table import Table
-
+def _tiers(groups: Mapping[str, Any]) -> TerminalTable:
     from ml.accuracy.wording import decimal, percent
+    from orchestration.output.tables import TerminalTable
 
-    table = Table(title="By predicted premium over the floor", title_justify="left")
+    table = TerminalTable(title="By predicted premium over the floor", title_justify="left")
     table.add_column("tier")
     for name in ("n", "MdAPE %", "median of 5", "level", "PRD", "noise floor", "in 80 %", "in 90 %"):
         table.add_column(name, justify="right")

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson, DataDir, Home
+from orchestration.output.tables import TerminalTable
 from orchestration.output.terminal import TerminalConsole, print_json, say, styled
 from orchestration.settings import SettingsError, load_settings
 
@@ -100,7 +100,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    table = Table(title="Sources, the preferred first", title_justify="left")
+    table = TerminalTable(title="Sources, the preferred first", title_justify="left")
     for column in ("source", "kind", "priority", "known until", "rows", "refused", "state"):
         right = column in ("priority", "rows", "refused")
         table.add_column(column, justify="right" if right else "left", overflow="fold")

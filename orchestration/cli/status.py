@@ -17,13 +17,12 @@ def status(
 ) -> None:
     """Show every service level: promised, measured, error budget, burn rate, state. Exit code 1 when one pages."""
     settings = load_settings(home=home, source=source, data_dir=data_dir)
-    from orchestration.home import existing_home, open_instance
+    from orchestration.home import existing_home
     from orchestration.resources import Assay
     from orchestration.slo.report import print_status, read_status
 
     existing_home(settings)
-    with open_instance(settings) as instance:
-        found = read_status(Assay(settings), instance)
+    found = read_status(Assay(settings))
     if as_json:
         print_json(found.to_json())
     else:

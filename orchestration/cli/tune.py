@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from ml.text.visible import visible
+from orchestration.cli.opened import open_home, require_markets
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.output.terminal import print_json, say, styled
-from orchestration.settings import load_settings
 
 
 def tune(
@@ -27,15 +27,17 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search model settings; adopt those that win on sales later than the ones searched on (the job tune)."""
-    from orchestration.tuning.study import level_of, seconds_of, tune_in_a_run
+    from orchestration.tuning.budget import level_of, seconds_of
 
-    settings = load_settings(home=home, source=source, data_dir=data_dir)
+    settings = open_home(home, source, data_dir)
     level, seconds = level_of(scope), seconds_of(budget) if budget else settings.tuning_budget_s
+    require_markets(settings, market or [])
+    # What is asked wrongly is refused before Dagster is imported, which takes seconds.
     from orchestration.definitions import open_location
-    from orchestration.home import existing_home, open_instance
+    from orchestration.home import open_instance
     from orchestration.output.progress import ProgressPrinter
+    from orchestration.tuning.study import tune_in_a_run
 
-    existing_home(settings)
     with ProgressPrinter() as printer, open_instance(settings) as instance:
         about = f" · {level} · up to {seconds:.0f} s · home {settings.home_path}"
         printer.say(styled(("assay tune", "bold"), about))

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import traceback
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import typer
@@ -20,6 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ml.text.visible import visible
+from orchestration.clock import naive_utc
 from orchestration.output.masking import masked
 
 
@@ -42,10 +44,10 @@ class TerminalConsole(Console):
         """Make a console.
 
         Args:
-            width_of_files: Columns when the output is not a terminal.
+            width_of_files: Columns when the output is neither a terminal nor `COLUMNS` says how wide it is.
             options: Those of `rich.console.Console`.
         """
-        if width_of_files is not None and not sys.stdout.isatty():
+        if width_of_files is not None and not sys.stdout.isatty() and "COLUMNS" not in os.environ:
             options.setdefault("width", width_of_files)
         super().__init__(**{"markup": False, "emoji": False, "highlight": False, **options})
 
@@ -65,17 +67,37 @@ def complain(text: str) -> None:
 
 
 def as_plain(record: Any) -> dict[str, Any]:
-    """A dataclass as plain types; times as ISO text.
+    """A dataclass as plain types; times as `json_time`.
 
     Raises:
         TypeError: It holds something else.
     """
-    return dict(json.loads(json.dumps(asdict(record), default=datetime.isoformat)))
+    return dict(json.loads(json.dumps(asdict(record), default=json_time)))
+
+
+def json_time(value: date) -> str:
+    """A time of the lake, naive UTC, as every document writes it: 2026-01-01T00:00:00Z; a day as 2026-01-01.
+
+    Raises:
+        TypeError: It is no time.
+    """
+    if isinstance(value, datetime):
+        return f"{naive_utc(value).isoformat()}Z"
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"expected a time, found {type(value).__name__}")
 
 
 def print_json(document: Any) -> None:
-    """A document on standard output, in ASCII: any name survives, and none controls the terminal."""
-    json.dump(document, sys.stdout, indent=2, default=str)
+    """A document on standard output, in ASCII: any name survives, and none controls the terminal.
+
+    Times are ISO 8601 with Z; what JSON has no form for, such as a path, is its text.
+    """
+
+    def plain(value: Any) -> str:
+        return json_time(value) if isinstance(value, date) else str(value)
+
+    json.dump(document, sys.stdout, indent=2, default=plain)
     sys.stdout.write("\n")
 
 

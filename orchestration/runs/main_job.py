@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.collection_names import resolve_collections
-from orchestration.errors import HomeError
 from orchestration.models.worklist import worklist_config
 from orchestration.partitions import month_key, register_collections
+from orchestration.runs.as_of import newest_sale_after, refuse_to_go_back
 from orchestration.runs.job_runner import JobRunner, home_runner
 from orchestration.runs.summary import RunSummary, Stage, read_summary
 
 if TYPE_CHECKING:
     from orchestration.code_location import CodeLocation
-    from orchestration.resources import Assay
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -75,34 +74,11 @@ def run_refresh(location: CodeLocation, instance: dg.DagsterInstance) -> dict[st
 def _ingest_and_build(runner: JobRunner) -> datetime:
     """Raw tables, marts, index and sale features; returns the watermark."""
     as_of = runner.assay.as_of
-    _refuse_to_go_back(runner.assay, as_of)
+    refuse_to_go_back(runner.assay, as_of)
     first, last = month_key(runner.assay.sources.first_known()), month_key(as_of)
     runner.run("ingest", tags={RANGE_START: first, RANGE_END: last})
     runner.run("build")
     return as_of
-
-
-def _refuse_to_go_back(assay: Assay, as_of: datetime) -> None:
-    """Refuse before anything is changed: a home keeps what it has, and a source has nothing before its first row.
-
-    Raises:
-        HomeError: `as_of` is not after the newest sale in the home, or not after the source's first row.
-    """
-    if newest := _newest_sale_after(assay, as_of):
-        raise HomeError(
-            f"{assay.settings.home_path} has sales known until {newest}; expected an as-of time after that, found "
-            f"{as_of}. Give a later time, or value the earlier one in a folder of its own with --home …"
-        )
-    first = assay.sources.first_known()
-    if as_of <= first:
-        raise HomeError(f"expected an as-of time after the first row of the sources ({first}), found {as_of}")
-
-
-def _newest_sale_after(assay: Assay, as_of: datetime) -> datetime | None:
-    """When the newest sale in the home became known; None if that was before `as_of`."""
-    with assay.lake.read() as con:
-        (known,) = con.execute("select max(known_at) from raw.sales").fetchone() or (None,)
-    return known if known is not None and known >= as_of else None
 
 
 def _train_what_is_due(runner: JobRunner, say: Callable[[str], None]) -> dict[str, int]:
@@ -204,7 +180,7 @@ def ingest_and_build(runner: JobRunner, say: Callable[[str], None] = lambda _: N
         StageFailedError: a step failed.
         HomeError: the source has nothing before `as_of`.
     """
-    if newest := _newest_sale_after(runner.assay, runner.assay.as_of):
+    if newest := newest_sale_after(runner.assay, runner.assay.as_of):
         say(f"the home has sales known until {newest}: nothing to ingest")
         runner.run("build")
     else:

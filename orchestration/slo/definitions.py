@@ -20,6 +20,9 @@ from orchestration.states import Severity
 SLOS_FILE = Path(__file__).resolve().parent.parent / "slos.yaml"
 RUNBOOKS = SLOS_FILE.parent.parent / "docs" / "runbook"
 
+# The one in C is ten times as fast; commands that only read wait for it.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 # A value for {name} in an SLI's SQL: a name or a number, never a piece of SQL.
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*|-?\d+(\.\d+)?")
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -228,8 +231,8 @@ def _parse(path: Path) -> _Document:
     except OSError as error:
         raise SloDefinitionError(f"{path}:1: expected a readable file, found {error.strerror}") from error
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        value = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=_LOADER)
+        value = yaml.load(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SloDefinitionError(f"{path}:{line}: expected YAML, found {error.problem}") from error

@@ -6,23 +6,24 @@ Here: collecting and laying out. Not here: options and exit codes (`orchestratio
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from orchestration.home import api_watch
+from orchestration.last_run import last_run
+from orchestration.output.tables import TerminalTable
 from orchestration.output.terminal import TerminalConsole, as_plain, styled
 from orchestration.slo.tables import STATUS, status_table
-from orchestration.slo.watch import measure
 from orchestration.states import ALERTING, URGENT_FIRST, SloState
 
 if TYPE_CHECKING:
-    import dagster as dg
+    from collections.abc import Sequence
 
     from orchestration.resources import Assay
+    from orchestration.slo.definitions import Slo
 
 STYLES = {
     SloState.OK: "green",
@@ -68,15 +69,17 @@ class HomeStatus:
         return {**as_plain(self), "pages": self.pages}
 
 
-def read_status(assay: Assay, instance: dg.DagsterInstance) -> HomeStatus:
-    """The last stored evaluation, or, before there is any, one made now without storing it."""
+def read_status(assay: Assay) -> HomeStatus:
+    """The last stored evaluation, or, before there is any, one made now without storing it.
+
+    Dagster is only imported for the second: it costs two seconds.
+    """
     from orchestration.slo.definitions import load_slos
 
     slos, watermark = load_slos(), assay.as_of
     with assay.lake.read() as con:
         held = con.execute(f"select * from {STATUS}").to_arrow_table().to_pylist()
-    api = api_watch(assay.settings, assay.clock.now())
-    rows = held or status_table(measure(assay.lake, slos, watermark, instance, api)).to_pylist()
+    rows = held or _measured_now(assay, slos, watermark)
     rows.sort(key=lambda row: (URGENT_FIRST.index(row["state"]), row["slo"]))
     return HomeStatus(
         home=str(assay.settings.home_path),
@@ -84,7 +87,7 @@ def read_status(assay: Assay, instance: dg.DagsterInstance) -> HomeStatus:
         evaluated_at=max((row["evaluated_at"] for row in rows), default=None),
         stored=bool(held),
         slos=rows,
-        last_run=_last_run(instance),
+        last_run=last_run(assay.settings.home_path),
         open_alerts=_open_alerts(assay),
     )
 
@@ -110,10 +113,10 @@ def print_status(status: HomeStatus, console: Console | None = None) -> None:
             console.print(styled((row["slo"], STYLES[row["state"]]), what_to_do))
 
 
-def _slo_table(status: HomeStatus, *, narrow: bool) -> Table:
+def _slo_table(status: HomeStatus, *, narrow: bool) -> TerminalTable:
     """One row per SLO; a narrow terminal gets the columns that say what is wrong, with whole names."""
     at = f"{status.evaluated_at:%Y-%m-%d %H:%M}" if status.evaluated_at else "never"
-    table = Table(title=f"Service levels as of {at} UTC", title_justify="left")
+    table = TerminalTable(title=f"Service levels as of {at} UTC", title_justify="left")
     wide_only = {"objective", "burn 1 h / 6 h / 3 d", "lasts"} if narrow else set()
     rows = [_cells(row) for row in status.slos]
     for column in (name for name in _COLUMNS if name not in wide_only):
@@ -163,17 +166,13 @@ def _alerts(counts: dict[str, int] | None) -> str:
     return ", ".join(f"{n} {severity}" for severity, n in sorted((counts or {}).items())) or "none"
 
 
-def _last_run(instance: dg.DagsterInstance) -> dict[str, Any] | None:
-    records = instance.get_run_records(limit=1)
-    if not records:
-        return None
-    run, ended = records[0].dagster_run, records[0].end_time
-    return {
-        "run_id": run.run_id,
-        "job": run.job_name,
-        "status": run.status.value.lower(),
-        "ended_at": datetime.fromtimestamp(ended, UTC).isoformat(timespec="seconds") if ended else None,
-    }
+def _measured_now(assay: Assay, slos: Sequence[Slo], watermark: datetime) -> list[dict[str, Any]]:
+    from orchestration.home import open_instance
+    from orchestration.slo.watch import measure
+
+    api = api_watch(assay.settings, assay.clock.now())
+    with open_instance(assay.settings) as instance:
+        return status_table(measure(assay.lake, slos, watermark, instance, api)).to_pylist()
 
 
 def _open_alerts(assay: Assay) -> dict[str, int] | None:

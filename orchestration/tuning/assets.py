@@ -41,7 +41,8 @@ def tuning_study(
     context: dg.AssetExecutionContext, config: TuningRequest, assay: AssayResource
 ) -> dg.MaterializeResult:
     """`ops.tuning_trials`, `ops.tuned_settings`, `reports/tuning.json`."""
-    from orchestration.tuning.study import level_of, tune_home
+    from orchestration.tuning.budget import level_of
+    from orchestration.tuning.study import tune_home
 
     outcomes = tune_home(
         assay,

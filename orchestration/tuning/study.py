@@ -6,12 +6,11 @@ Here: splitting a budget between markets and collections, the lock, the result f
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
     from ml.tuning.scope import Outcome
     from orchestration.code_location import CodeLocation
     from orchestration.resources import Assay
-
-Level = Literal["pooled", "collections", "all"]
+    from orchestration.tuning.budget import Level
 
 POOLED_SHARE = 0.7
 """Share of the budget for the markets' priors when both levels are tuned: small collections depend on them. Time that
@@ -34,32 +32,6 @@ they do not need goes to the collections."""
 
 RESULT_FILE = Path("reports") / "tuning.json"
 """Under the home; what tuning bought, for the accuracy report."""
-
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def seconds_of(text: str) -> float:
-    """A duration such as 90, 90s, 10m or 1.5h in seconds.
-
-    Raises:
-        HomeError: Anything else.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if not found or float(found[1]) <= 0:
-        raise HomeError(f"expected a duration such as 90s, 10m or 1h, found {text!r}")
-    return float(found[1]) * _UNITS[found[2]]
-
-
-def level_of(text: str) -> Level:
-    """What to tune, from an option or a config.
-
-    Raises:
-        HomeError: Not one of the three.
-    """
-    for level in get_args(Level):
-        if text == level:
-            return level
-    raise HomeError(f"expected pooled, collections or all, found {text!r}")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +32,9 @@ from sources.contract import (
 from sources.protocol import SourceBatch
 from sources.simulator.config import DAY_US, SimulatorConfig, config_from
 from sources.simulator.identifiers import number_text
-from sources.simulator.timeline import Timeline
+
+if TYPE_CHECKING:
+    from sources.simulator.timeline import Timeline
 
 _BATCH_ROWS = 200_000
 _EPOCH = date(1970, 1, 1)
@@ -55,7 +57,9 @@ class SimulatorSource:
 
     @cached_property
     def timeline(self) -> Timeline:
-        """The running market."""
+        """The running market. Imported when it runs: who only asks for the watermark waits for no scipy."""
+        from sources.simulator.timeline import Timeline
+
         return Timeline(self.config, self.cache_dir)
 
     def watermark(self) -> datetime:

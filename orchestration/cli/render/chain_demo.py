@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
 
 from orchestration.cli.render.statement import amount
+from orchestration.output.tables import TerminalTable
 from orchestration.output.terminal import TerminalConsole, styled
 from orchestration.reliability.chain_demo import ChainDemo
 
@@ -13,7 +13,7 @@ from orchestration.reliability.chain_demo import ChainDemo
 def print_chain_demo(demo: ChainDemo, console: Console | None = None) -> None:
     """What happened, sales by marketplace on the chain and in the home, collections, one portfolio, where it is."""
     console = console or TerminalConsole(width_of_files=80)
-    steps = Table(title=f"A month on a chain: {demo.blocks:,} blocks", title_justify="left")
+    steps = TerminalTable(title=f"A month on a chain: {demo.blocks:,} blocks", title_justify="left")
     steps.add_column("day", justify="right")
     steps.add_column("what happened, and what assay run found", overflow="fold")
     for step in demo.steps:
@@ -44,8 +44,8 @@ def print_chain_demo(demo: ChainDemo, console: Console | None = None) -> None:
     )
 
 
-def _sales(demo: ChainDemo) -> Table:
-    table = Table(title="Sales by marketplace", title_justify="left")
+def _sales(demo: ChainDemo) -> TerminalTable:
+    table = TerminalTable(title="Sales by marketplace", title_justify="left")
     for column in ("marketplace", "on the chain", "in the home"):
         table.add_column(column, justify="left" if column == "marketplace" else "right")
     for venue in sorted({*demo.traded, *demo.read}):
@@ -54,8 +54,8 @@ def _sales(demo: ChainDemo) -> Table:
     return table
 
 
-def _collections(demo: ChainDemo) -> Table:
-    table = Table(
+def _collections(demo: ChainDemo) -> TerminalTable:
+    table = TerminalTable(
         title="Collections",
         title_justify="left",
         caption="error: median, against the prices that the market was made with",

@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from ml.states import Tier
 from ml.text.visible import visible
+from orchestration.output.tables import TerminalTable
 from orchestration.output.terminal import TerminalConsole, styled
 
 TIER_WORDS = {
@@ -94,8 +94,8 @@ def _floor(document: dict[str, Any]) -> str:
     return "no floor known"
 
 
-def _steps(document: dict[str, Any]) -> Table:
-    table = Table(title="How the price comes about", title_justify="left", expand=True)
+def _steps(document: dict[str, Any]) -> TerminalTable:
+    table = TerminalTable(title="How the price comes about", title_justify="left", expand=True)
     table.add_column("because of")
     table.add_column("times", justify="right")
     table.add_column("ETH", justify="right")
@@ -123,8 +123,8 @@ def _last_sale(document: dict[str, Any]) -> Text:
     return Text(f"{text} ({sale['own_sales']} sale{'s' if sale['own_sales'] > 1 else ''} known).\n")
 
 
-def _comparables(document: dict[str, Any]) -> Table:
-    table = Table(title="Comparable sales", title_justify="left", expand=True)
+def _comparables(document: dict[str, Any]) -> TerminalTable:
+    table = TerminalTable(title="Comparable sales", title_justify="left", expand=True)
     for name in (
         "token",
         "sold on",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from ml.text.visible import visible
+from orchestration.output.tables import TerminalTable
 from orchestration.output.terminal import TerminalConsole, styled
 from orchestration.runs.summary import RunSummary
 
@@ -47,8 +47,8 @@ def print_summary(summary: RunSummary, console: Console | None = None) -> None:
     )
 
 
-def _counts(s: RunSummary) -> Table:
-    table = Table(title=f"Market as of {s.as_of}", title_justify="left", show_header=False)
+def _counts(s: RunSummary) -> TerminalTable:
+    table = TerminalTable(title=f"Market as of {s.as_of}", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
     table.add_row("collections", f"{s.collections:,}")
@@ -62,11 +62,11 @@ def _counts(s: RunSummary) -> Table:
     return table
 
 
-def _errors(chain: str, errors: dict[str, Any]) -> Table:
+def _errors(chain: str, errors: dict[str, Any]) -> TerminalTable:
     where = "all chains" if chain == "all" else visible(chain)
     from ml.accuracy.config import SERIES_NAMES
 
-    table = Table(
+    table = TerminalTable(
         title=f"Walk-forward error, {where}: last 30 % of each collection with ≥ 200 sales"
         f" ({errors['sales']:,} sales, {errors['collections']} collections)",
         title_justify="left",
@@ -91,9 +91,9 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f}"
 
 
-def _reconciliation(s: RunSummary) -> Table:
+def _reconciliation(s: RunSummary) -> TerminalTable:
     """Sources across, reasons down: every raw row is in the marts, in quarantine or excluded by a rule."""
-    table = Table(title="Reconciliation: where every sale row went", title_justify="left")
+    table = TerminalTable(title="Reconciliation: where every sale row went", title_justify="left")
     table.add_column("rows")
     shown = sorted(s.reconciliation, key=lambda row: -row["raw_rows"])
     several = len({row["delivered_by"] for row in shown}) > 1
@@ -108,9 +108,9 @@ def _reconciliation(s: RunSummary) -> Table:
     return table
 
 
-def _quarantine(s: RunSummary) -> Table:
+def _quarantine(s: RunSummary) -> TerminalTable:
     """Refused rows by reason, so that a column in another unit or form is noticed at once."""
-    table = Table(
+    table = TerminalTable(
         title="In quarantine: the commonest reasons, each with an example",
         title_justify="left",
         caption="What to do: docs/runbook/quarantine-grew.md · assay replay",
@@ -132,9 +132,11 @@ def _quarantine(s: RunSummary) -> Table:
     return table
 
 
-def _stages(s: RunSummary) -> Table:
+def _stages(s: RunSummary) -> TerminalTable:
     total = sum(stage.seconds for stage in s.stages)
-    table = Table(title=f"Time: {total:.1f} s, peak memory {s.peak_rss_mb:,.0f} MB", title_justify="left")
+    table = TerminalTable(
+        title=f"Time: {total:.1f} s, peak memory {s.peak_rss_mb:,.0f} MB", title_justify="left"
+    )
     table.add_column("stage")
     table.add_column("seconds", justify="right")
     table.add_column("rows", justify="right")

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from ml.text.visible import visible
+from orchestration.output.tables import TerminalTable
 from orchestration.output.terminal import TerminalConsole
 
 if TYPE_CHECKING:
@@ -64,9 +63,11 @@ def amount(value: float | None, signed: bool = False) -> str:
 Money = Callable[..., str]
 
 
-def _totals(statement: Statement, currency: str, money: Money) -> Table:
+def _totals(statement: Statement, currency: str, money: Money) -> TerminalTable:
     value = statement.value
-    table = Table(title=f"As of {statement.as_of} UTC", title_justify="left", show_header=False, expand=True)
+    table = TerminalTable(
+        title=f"As of {statement.as_of} UTC", title_justify="left", show_header=False, expand=True
+    )
     table.add_column("what")
     table.add_column("amount", justify="right")
     table.add_column("note")
@@ -90,9 +91,9 @@ def _totals(statement: Statement, currency: str, money: Money) -> Table:
     return table
 
 
-def _tokens(statement: Statement, currency: str, money: Money) -> Table:
+def _tokens(statement: Statement, currency: str, money: Money) -> TerminalTable:
     with_cost = any(row["basis_status"] for row in statement.tokens)
-    table = Table(
+    table = TerminalTable(
         "token", "grade", "estimate", "80 % interval", *(("cost", "gain") if with_cost else ()), expand=True
     )
     for place in (2, 3, 4, 5)[: 4 if with_cost else 2]:
@@ -130,8 +131,8 @@ def _cost_cells(row: dict[str, Any], statement: Statement, currency: str) -> lis
     return [amount(row["cost_eth"]), amount(row["gain_eth"], signed=True)]
 
 
-def _shares(statement: Statement, money: Money) -> Table:
-    table = Table(
+def _shares(statement: Statement, money: Money) -> TerminalTable:
+    table = TerminalTable(
         "collection", "units", "value", "share", "", "days to sell", title_justify="left", expand=True
     )
     table.title = "By collection; days to sell at the pace of the last 30 days"
@@ -157,8 +158,8 @@ def _shares(statement: Statement, money: Money) -> Table:
     return table
 
 
-def _changes(statement: Statement, money: Money) -> Table:
-    table = Table(
+def _changes(statement: Statement, money: Money) -> TerminalTable:
+    table = TerminalTable(
         "days", "change", "market", "tokens", "models", "compared", title_justify="left", expand=True
     )
     table.title = "Change of the value, and what caused it"

@@ -1,14 +1,14 @@
 """The commands and settings in the documentation are those of the installed program, option for option."""
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
-from orchestration.cli.app import app
+from orchestration.cli.catalogue import CATALOGUE, every_command
+from orchestration.cli.document import PAGE, page
 from orchestration.settings import describe_settings
 from sources.simulator.config import FAULTS
 
@@ -25,16 +25,10 @@ SETTINGS_TABLE = re.compile(r"<!-- settings:.*?-->\n(.*?)<!-- /settings -->", re
 def options() -> dict[str, set[str]]:
     """Every command of `assay` with its options, also those in a group, such as `files check`."""
 
-    def found(group: Any, before: str) -> dict[str, set[str]]:
-        commands: dict[str, set[str]] = {}
-        for name, command in group.commands.items():
-            if hasattr(command, "commands"):
-                commands |= found(command, f"{before}{name} ")
-            if not hasattr(command, "commands") or command.invoke_without_command:
-                commands[before + name] = {o for p in command.params for o in p.opts if o.startswith("--")}
-        return commands
-
-    return found(typer.main.get_command(app), "")
+    return {
+        words: {o for p in command.params for o in (*p.opts, *p.secondary_opts) if o.startswith("--")}
+        for words, command in every_command().items()
+    }
 
 
 def _command(words: list[str], options: dict[str, set[str]]) -> str | None:
@@ -89,3 +83,18 @@ def test_the_faults_page_lists_every_fault_as_it_is(root: Path) -> None:
     found = FAULTS_TABLE.search((root / "docs/how-to/inject-faults.md").read_text(encoding="utf-8"))
     assert found is not None
     assert found[1] == expected, f"docs/how-to/inject-faults.md should hold\n{expected}"
+
+
+def test_the_page_of_commands_is_what_the_commands_say():
+    assert PAGE.read_text(encoding="utf-8") == page(), "python -m orchestration.cli.document"
+
+
+@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: entry.name)
+def test_examples_of_the_help_are_commands(entry, options: dict[str, set[str]]) -> None:
+    for example in entry.examples:
+        program, *words = shlex.split(example)
+        command = _command(words, options)
+        assert program == "assay"
+        assert command is not None
+        assert command.split()[0] == entry.name
+        assert set(OPTION.findall(example)) <= options[command]

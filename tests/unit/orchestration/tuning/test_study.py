@@ -9,7 +9,8 @@ from orchestration.errors import HomeError
 from orchestration.output import plots
 from orchestration.resources import Assay
 from orchestration.settings import load_settings
-from orchestration.tuning.study import level_of, one_study_at_a_time, seconds_of, tune_home
+from orchestration.tuning.budget import level_of, seconds_of
+from orchestration.tuning.study import one_study_at_a_time, tune_home
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1.5h", 5400)])

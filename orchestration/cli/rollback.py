@@ -1,0 +1,32 @@
+"""`assay rollback`: the previous model of a collection. Here: options. Not here: the work (`ml.registry.mirror`)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ml.text.visible import visible
+from orchestration.cli.opened import known_collections, open_home
+from orchestration.cli.options import DataDir, Home, Source
+from orchestration.output.terminal import say
+
+
+def rollback(
+    collection: Annotated[str, typer.Argument(help="Collection whose previous model to restore.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in ops.decision_log.")],
+    home: Home = None,
+    source: Source = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make the previous model of a collection its champion again."""
+    opened = open_home(home, source, data_dir)
+    (collection,) = known_collections(opened, [collection])
+    from ml.registry.mirror import rollback as roll_back
+    from orchestration.resources import open_lake, open_registry
+
+    with open_lake(opened).write(f"roll back {collection}") as con:
+        champion = roll_back(con, open_registry(opened), collection, run_id="command line", reason=reason)
+    say(
+        f"{visible(collection)}: champion is now {champion.model_version}; `assay run` values its tokens again"
+    )

@@ -1,0 +1,279 @@
+"""Every command, as its users meet it: plain, as JSON, 80 columns, a wrong argument, a home that is not there.
+
+Here: what holds for all of them: exit code, standard output apart from standard error, no traceback, and what is not
+imported on the way. Not here: what a command says (its own test). A new command needs an entry in `WALKS`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lake.config import LakeConfig
+from lake.connection import Lake
+from orchestration.cli.catalogue import CATALOGUE, every_command
+from tests.command import Done, assay
+from tests.homes import finished_market
+
+WIDTH = 80
+TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+pytestmark = pytest.mark.slow
+ISO_8601 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+HEAVY = (
+    "dagster",
+    "dagster_dbt",
+    "catboost",
+    "mlflow",
+    "numba",
+    "matplotlib",
+    "sklearn",
+    "streamlit",
+    "fastapi",
+)
+"""Each takes half a second or more to import; Dagster and dbt six."""
+
+OWNER, COLLECTION, TOKEN, NOWHERE = "{owner}", "{collection}", "{token}", "{nowhere}"
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How a command is tried.
+
+    Attributes:
+        plain: Arguments with which it only reads, and prints; None if it cannot be tried so.
+        wrong: Arguments that are refused.
+        codes: Exit codes of `plain`.
+        as_json: Whether `plain` can be followed by `--json`.
+        needs_home: Whether a home that is not there is refused.
+        wide: Why it may print lines of more than 80 columns.
+    """
+
+    plain: tuple[str, ...] | None
+    wrong: tuple[str, ...]
+    codes: tuple[int, ...] = (0,)
+    as_json: bool = True
+    needs_home: bool = True
+    wide: str = ""
+
+
+FOUND = (0, 1)
+WALKS: dict[str, Walk] = {
+    "run": Walk(None, ("--seed", "8"), needs_home=False),
+    "explain": Walk((COLLECTION, TOKEN), ("nope", "1")),
+    "portfolio": Walk(("--owner", OWNER), ("--owner", "nope nope")),
+    "gains": Walk(("--owner", OWNER), ("--owner", "nope nope")),
+    "backtest": Walk(
+        None,
+        ("--from", "2025-02-01", "--to", "2025-03-01", "--out", "l.parquet", "--collections", "nope"),
+        needs_home=False,
+    ),
+    "report": Walk(None, ("no-ledger.parquet",), needs_home=False),
+    "tune": Walk(None, ("--market", "nope")),
+    "ablate": Walk(None, ("--market", "nope")),
+    "why": Walk((COLLECTION,), ("nope",)),
+    "retrain": Walk(None, ("nope", "--reason", "x")),
+    "rollback": Walk(None, ("nope", "--reason", "x")),
+    "status": Walk((), ("--nope",), FOUND),
+    "alerts": Walk((), ("nope",)),
+    "doctor": Walk((), ("--nope",), FOUND),
+    "watchdog": Walk(None, ("--nope",)),
+    "drill": Walk(("--list",), ("nope",), needs_home=False),
+    "replay": Walk(None, ("--rename", "nope")),
+    "ui": Walk(None, ("--port", "99999"), needs_home=False),
+    "serve": Walk(None, ("--port", "99999")),
+    "api keys create": Walk(None, ("partner", "--limit", "nope")),
+    "api keys list": Walk((), ("--nope",)),
+    "api keys revoke": Walk(None, ("nope",)),
+    "mcp": Walk(None, ("--nope",)),
+    "metrics": Walk(None, ("--port", "99999")),
+    "settings": Walk((), ("--nope",), needs_home=False),
+    "sources": Walk((), ("--nope",)),
+    "sources add": Walk(None, ("x", "--kind", "nope"), needs_home=False),
+    "sources remove": Walk(None, ("nope",)),
+    "watch": Walk(None, ("nope",), needs_home=False),
+    "files check": Walk(None, (NOWHERE,), needs_home=False),
+    "files map": Walk(None, (NOWHERE,), needs_home=False),
+    "demo chain": Walk(None, ("--sales", "1"), needs_home=False),
+    "prepare": Walk(None, ("--nope",), needs_home=False),
+}
+
+READS = [name for name, walk in WALKS.items() if walk.plain is not None]
+JSON = [name for name in READS if WALKS[name].as_json]
+ARGUMENTS_OF_MISSING = {
+    "explain": ("a", "1"),
+    "portfolio": ("--owner", f"0x{'1' * 40}"),
+    "gains": ("--owner", f"0x{'1' * 40}"),
+    "why": ("a",),
+    "retrain": ("a", "--reason", "x"),
+    "rollback": ("a", "--reason", "x"),
+    "api keys create": ("partner",),
+    "api keys revoke": ("a",),
+    "sources remove": ("a",),
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    return finished_market(tmp_path_factory)[0]
+
+
+@pytest.fixture(scope="module")
+def filled(home, tmp_path_factory) -> Callable[[tuple[str, ...]], list[str]]:
+    """Arguments with names that are in the home."""
+    with Lake(LakeConfig(home=home)).read() as con:
+        owner, collection, token = con.execute(
+            "select buyer, collection, token_id from marts.fct_sales where is_arms_length "
+            "order by event_time desc, 1 limit 1"
+        ).fetchone()
+    names = {
+        "owner": owner,
+        "collection": collection,
+        "token": token,
+        "nowhere": str(tmp_path_factory.mktemp("w") / "none"),
+    }
+    return lambda words: [word.format(**names) for word in words]
+
+
+def _done(words: str, *arguments: str, home: Path) -> Done:
+    given = ("--home", str(home)) if "--home" in _options(words) else ()
+    return assay(*words.split(), *given, *arguments, COLUMNS=str(WIDTH))
+
+
+def _options(words: str) -> set[str]:
+    return {option for parameter in every_command()[words].params for option in parameter.opts}
+
+
+def test_every_command_is_walked():
+    assert set(WALKS) == set(every_command())
+
+
+def test_every_command_has_help_with_examples_and_one_line_in_the_overview():
+    for entry in CATALOGUE:
+        done = assay(entry.name, "--help", COLUMNS=str(WIDTH))
+        assert done.returncode == 0
+        assert f"Examples: assay {entry.name}" in re.sub(r"\s+", " ", done.stdout)
+        assert max(map(len, done.stdout.splitlines())) <= WIDTH
+        assert len(entry.about) <= WIDTH - 14, f"{entry.name}: its line in the overview would be two"
+        assert entry.about.endswith(".")
+
+
+@pytest.mark.parametrize("words", WALKS)
+def test_a_wrong_argument_is_refused_on_standard_error(words, home, filled):
+    done = _done(words, *filled(WALKS[words].wrong), home=home)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stdout == ""
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [name for name, walk in WALKS.items() if walk.needs_home])
+def test_a_home_that_is_not_there_is_refused_and_not_made(words, tmp_path):
+    missing = tmp_path / "missing"
+    arguments = ARGUMENTS_OF_MISSING.get(words, ())
+    done = _done(words, *arguments, home=missing)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no Assay home" in done.stderr
+    assert not missing.exists()
+
+
+@pytest.mark.parametrize("words", READS)
+def test_what_is_read_is_printed_in_80_columns_on_standard_output(words, home, filled):
+    walk = WALKS[words]
+    done = _done(words, *filled(walk.plain or ()), home=home)
+    assert done.returncode in walk.codes, done.stderr
+    assert done.stdout
+    assert done.stderr == ""
+    wide = [line for line in done.stdout.splitlines() if len(line) > WIDTH and " " in line.strip()]
+    assert not wide or walk.wide, wide
+
+
+@pytest.mark.parametrize("words", JSON)
+def test_json_is_all_that_is_written_and_its_times_are_of_one_form(words, home, filled):
+    walk = WALKS[words]
+    done = _done(words, *filled(walk.plain or ()), "--json", home=home)
+    assert done.returncode in walk.codes, done.stderr
+    assert done.stderr == ""
+    document = json.loads(done.stdout)
+    times = [text for text in _texts(document) if TIME.match(text)]
+    assert [text for text in times if not ISO_8601.fullmatch(text)] == []
+
+
+def _texts(document: object) -> list[str]:
+    if isinstance(document, dict):
+        return [text for value in document.values() for text in _texts(value)]
+    if isinstance(document, list):
+        return [text for value in document for text in _texts(value)]
+    return [document] if isinstance(document, str) else []
+
+
+HELP_PROGRAM = """
+import sys
+from orchestration.cli.app import app
+sys.argv = ["assay", "--help"]
+app(standalone_mode=False)
+print("MODULES", *sys.modules)
+"""
+LOADED_PROGRAM = """
+import json, os, sys, time
+from orchestration.cli.app import main
+
+home, heavy, lines = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+seen = {}
+kept = os.dup(1)
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+os.dup2(1, 2)
+for words, arguments in lines:
+    began, sys.argv = time.process_time(), ["assay", *arguments]
+    try:
+        main()
+    except SystemExit:
+        pass
+    seen[words] = [round(time.process_time() - began, 2), [name for name in heavy if name in sys.modules]]
+os.write(kept, json.dumps(seen).encode())
+"""
+
+
+def test_help_imports_no_command_and_no_settings():
+    done = subprocess.run(
+        [sys.executable, "-c", HELP_PROGRAM],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = done.stdout.partition("MODULES ")[2].split()
+    assert "orchestration.cli.catalogue" in modules
+    assert {"orchestration.settings", "pydantic", "duckdb", "numpy", "pyarrow"} & set(modules) == set()
+
+
+NEEDS_MODELS = {"explain", "watchdog"}
+"""Reading them needs the models' library, and Dagster's storage."""
+
+
+def test_reading_and_refusing_import_nothing_heavy(home, filled, capsys):
+    """One process for all: what is imported by one stays for the next, so the first that does it is named."""
+    lines = [
+        (f"{words} {kind}", [*words.split(), *given, *filled(arguments)])
+        for words, walk in WALKS.items()
+        for kind, arguments in (("wrong", walk.wrong), ("plain", walk.plain))
+        if arguments is not None and not (kind == "plain" and words in NEEDS_MODELS)
+        for given in [("--home", str(home)) if "--home" in _options(words) else ()]
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED_PROGRAM, str(home), json.dumps(HEAVY), json.dumps(lines)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen = json.loads(done.stdout)
+    assert list(seen) == [words for words, _ in lines]
+    with capsys.disabled():
+        slowest = sorted(seen.items(), key=lambda item: -item[1][0])[:5]
+        print("\nmost CPU seconds:", ", ".join(f"{words} {seconds}" for words, (seconds, _) in slowest))
+    assert {words: loaded for words, (_, loaded) in seen.items() if loaded} == {}
