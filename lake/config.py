@@ -6,11 +6,14 @@ Nothing is read from the environment: that is `orchestration.settings`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from lake.errors import CatalogUrlError, DataPathError
+from lake.object_store import ObjectStore, refuse_other_prefix
 from lake.postgres import PostgresAddress
 from lake.storage import is_object_store
 
@@ -47,10 +50,11 @@ class LakeConfig:
             that.
         threads: DuckDB threads per instance.
         lock_timeout_s: How long a writer waits for the write lock before it gives up, in seconds.
+        object_store: Where the data path's bucket is; None for a folder.
 
     Raises:
         CatalogUrlError: If the catalog address is not PostgreSQL.
-        DataPathError: If the data path is empty.
+        DataPathError: If the data path is empty, or a prefix without an object store, or of another kind than S3.
         ValueError: If a limit is not usable.
     """
 
@@ -61,11 +65,14 @@ class LakeConfig:
     memory_limit: str = "4GB"
     threads: int = 2
     lock_timeout_s: float = 600.0
+    object_store: ObjectStore | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "home", Path(self.home).expanduser().absolute())
         if self.data_path is not None:
             object.__setattr__(self, "data_path", _absolute(self.data_path))
+        if is_object_store(self.data_root):
+            self._refuse_unreachable_prefix()
         if self.catalog_url is not None:
             PostgresAddress.of(self.catalog_url)
         if not _MEMORY_LIMIT.match(self.memory_limit):
@@ -76,6 +83,20 @@ class LakeConfig:
             raise ValueError(f"threads must be at least 1; found {self.threads}.")
         if self.lock_timeout_s < 0:
             raise ValueError(f"lock_timeout_s must not be negative; found {self.lock_timeout_s}.")
+
+    def _refuse_unreachable_prefix(self) -> None:
+        refuse_other_prefix(self.data_root)
+        if self.object_store is None:
+            raise DataPathError(
+                f"Expected keys for the data path {self.data_path}, found none; set ASSAY_S3_ACCESS_KEY_ID and "
+                "ASSAY_S3_SECRET_ACCESS_KEY (docs/how-to/postgresql-catalog.md)."
+            )
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any]) -> LakeConfig:
+        """The configuration whose fields were written as JSON, for a child process (`dataclasses.asdict`)."""
+        store = values["object_store"]
+        return cls(**{**values, "object_store": None if store is None else ObjectStore(**store)})
 
     @property
     def is_postgres(self) -> bool:
@@ -120,7 +141,8 @@ class LakeConfig:
     @property
     def extensions(self) -> tuple[str, ...]:
         """DuckDB extensions this lake needs, in loading order."""
-        return ("ducklake", "postgres_scanner" if self.is_postgres else "sqlite_scanner")
+        catalog = "postgres_scanner" if self.is_postgres else "sqlite_scanner"
+        return ("ducklake", catalog, *(() if self.object_store is None else ("httpfs",)))
 
 
 def _absolute(data_path: str) -> str:

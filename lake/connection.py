@@ -157,6 +157,8 @@ class Lake:
         if self.config.is_postgres:
             for statement in self.config.postgres.secret_sql():
                 con.execute(statement)
+        if self.config.object_store is not None:
+            con.execute(self.config.object_store.secret_sql())
         return con
 
     def _attach_statement(self, *, read_only: bool = False, snapshot: int | None = None) -> str:
@@ -268,8 +270,9 @@ class Lake:
 
     def _kept_open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         con = self._attached(read_only=read_only)
-        # The operating system has the files in memory anyway: an instance that stays open would keep a second copy.
-        con.execute("set enable_external_file_cache = false")
+        if self.config.object_store is None:
+            # The operating system has the files in memory anyway: an instance that stays open would keep a second copy.
+            con.execute("set enable_external_file_cache = false")
         return con
 
     def _has_tables(self) -> bool:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from lake.connection import Lake
+from lake.object_store import ObjectStore
 
+# dbt takes what is named like this out of its logs, and allows it nowhere but in profiles.
 PASSWORD_VARIABLE = "DBT_ENV_SECRET_ASSAY_LAKE_PASSWORD"
-"""The catalog's password, by the prefix of dbt's secrets."""
+"""The catalog's password."""
+KEY_VARIABLES = ("DBT_ENV_SECRET_ASSAY_LAKE_S3_KEY_ID", "DBT_ENV_SECRET_ASSAY_LAKE_S3_SECRET")
+"""Name and key of the object store's user."""
 
 
 def dbt_environment(lake: Lake) -> dict[str, str]:
@@ -23,13 +27,22 @@ def dbt_environment(lake: Lake) -> dict[str, str]:
     config = lake.config
     password = config.postgres.password if config.is_postgres else None
     target = "embedded" if not config.is_postgres else "team" if password is None else "team_with_password"
+    store = config.object_store
     return {
-        "ASSAY_LAKE_TARGET": target,
-        # dbt takes what is named like this out of its logs, and allows it nowhere but in profiles.
+        "ASSAY_LAKE_TARGET": target if store is None else f"{target}_s3",
         **({} if password is None else {PASSWORD_VARIABLE: password}),
+        **({} if store is None else _store_environment(store)),
         "ASSAY_LAKE_CATALOG": config.ducklake_path,
         "ASSAY_LAKE_DATA_PATH": lake.data_folder,
         "ASSAY_LAKE_TEMP_DIRECTORY": str(config.temp_directory),
         "ASSAY_LAKE_MEMORY_LIMIT": config.memory_limit,
         "ASSAY_LAKE_THREADS": str(config.threads),
+    }
+
+
+def _store_environment(store: ObjectStore) -> dict[str, str]:
+    keys = zip(KEY_VARIABLES, (store.access_key_id, store.secret_access_key), strict=True)
+    return {
+        **{f"ASSAY_LAKE_S3_{name.upper()}": value for name, value in store.dbt_values().items()},
+        **dict(keys),
     }

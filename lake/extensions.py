@@ -16,6 +16,7 @@ WHEELS: dict[str, str] = {
     "ducklake": "duckdb-extension-ducklake",
     "sqlite_scanner": "duckdb-extension-sqlite-scanner",
     "postgres_scanner": "duckdb-extension-postgres-scanner",
+    "httpfs": "duckdb-extension-httpfs",
 }
 """Extension name → the package that carries it."""
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
+from lake.errors import DataPathError
+
 
 def quoted(text: str) -> str:
     """A text as an SQL literal."""
@@ -176,5 +178,10 @@ class Storage:
         con = self.connect()
         try:
             return con.execute(statement).fetchall()
+        except (duckdb.HTTPException, duckdb.IOException) as error:
+            raise DataPathError(
+                f"Expected to reach {self.folder}, found: {str(error).splitlines()[0]}; check the bucket in "
+                "ASSAY_DATA_PATH, ASSAY_S3_ENDPOINT and the keys, and start again."
+            ) from error
         finally:
             con.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from lake.config import LakeConfig
 from lake.postgres import PostgresAddress
@@ -21,6 +21,7 @@ from orchestration.clock import naive_utc
 from orchestration.output.masking import learn_secret
 from orchestration.output.setting_errors import explain, option_of_another_kind, unknown_variable
 from orchestration.remembered import remembered_by_home
+from orchestration.storage_settings import StorageSettings
 from sources.protocol import SourceError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class SettingsError(ValueError):
     """A setting has a value that is not allowed; the message lists every one of them."""
 
 
-class Settings(BaseSettings):
+class Settings(StorageSettings):
     """The settings of one Assay home. Field descriptions are the reference that `assay settings` prints.
 
     What holds credentials is a `SecretStr`: neither a text of the settings nor an error about them shows it.
@@ -97,17 +98,6 @@ class Settings(BaseSettings):
     )
     lock_timeout_s: float = Field(
         1800, ge=0, description="seconds to wait for another process that is writing the same home"
-    )
-    catalog_url: SecretStr | None = Field(
-        None, description="PostgreSQL URL of the lake catalog (postgresql://…); default SQLite under the home"
-    )
-    data_path: str | None = Field(
-        None,
-        description="folder or prefix in whose subfolder assay-lake the lake keeps its Parquet files; "
-        "default under the home",
-    )
-    mlflow_url: SecretStr | None = Field(
-        None, description="MLflow tracking and registry URI; default SQLite under the home"
     )
     refits: int = Field(
         6, ge=1, le=60, description="walk-forward refits of the pooled model over the history"
@@ -289,6 +279,7 @@ class Settings(BaseSettings):
             memory_limit=self.memory_limit,
             threads=self.threads,
             lock_timeout_s=self.lock_timeout_s,
+            object_store=self.object_store(),
         )
 
     def as_environment(self) -> dict[str, str]:
@@ -327,9 +318,10 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def describe_settings() -> list[tuple[str, str, str]]:
-    """(variable, default, description) of every setting, in the order of the class."""
+    """(variable, default, description) of every setting, in the order of the class; places other than the home last."""
     rows = []
-    for name, field in Settings.model_fields.items():
+    elsewhere = StorageSettings.model_fields
+    for name, field in sorted(Settings.model_fields.items(), key=lambda item: item[0] in elsewhere):
         default = "" if field.is_required() else field.get_default(call_default_factory=False)
         shown = "number of cores" if name == "threads" else "" if default is None else as_text(default)
         rows.append((PREFIX + name.upper(), shown, field.description or ""))

@@ -73,6 +73,6 @@ class ApiConfig:
                 "folder": Path(found["folder"]),
                 "keys": Path(found["keys"]),
                 "cors_origins": tuple(found["cors_origins"]),
-                "lake": None if found["lake"] is None else LakeConfig(**found["lake"]),
+                "lake": None if found["lake"] is None else LakeConfig.of_values(found["lake"]),
             }
         )

@@ -41,5 +41,9 @@ class DashboardConfig:
         found: dict[str, Any] = json.loads(text)
         lake = found.pop("lake")
         return cls(
-            **{**found, "folder": Path(found["folder"]), "lake": None if lake is None else LakeConfig(**lake)}
+            **{
+                **found,
+                "folder": Path(found["folder"]),
+                "lake": None if lake is None else LakeConfig.of_values(lake),
+            }
         )

@@ -30,7 +30,7 @@ FOLDER = "artifacts"
 
 def answers(questions: Iterator[str]) -> Iterator[bytes]:
     """One line of JSON for each question, in their order."""
-    config = LakeConfig(**json.loads(next(questions)))
+    config = LakeConfig.of_values(json.loads(next(questions)))
     lake, artifacts = Lake(config), ArtifactStore(config.home / FOLDER)
     for line in questions:
         asked = json.loads(line)
