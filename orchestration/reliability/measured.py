@@ -1,6 +1,6 @@
 """What was measured about reliability: one JSON file a part, in docs/measured, as the measuring command wrote it.
 
-Here: the parts there are, the shape of their files, reading and writing. Not here: measuring (`benchmarks`, the
+Here: the parts there are, the shape of their files, reading and writing. Not here: measuring (the benchmarks, the
 drills) and the page made of them (`orchestration.reliability.document`).
 """
 

@@ -148,7 +148,7 @@ def test_a_wrong_object_store_is_refused_before_a_home_is_made(
     assert not (tmp_path / "home").exists()
 
 
-def test_a_server_that_does_not_answer_and_a_wrong_key_are_said_in_a_sentence(
+def test_a_server_that_does_not_answer_and_a_bucket_that_is_not_there_are_one_sentence(
     store: ObjectStore, tmp_path: Path
 ) -> None:
     gone = ObjectStore(*KEYS, endpoint="http://127.0.0.1:9", path_style=True)
