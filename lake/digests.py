@@ -34,6 +34,7 @@ class DamagedFile:
         first_snapshot: The first snapshot with it.
         end_snapshot: The first snapshot without it; None: the newest has it.
         found: What is there instead, in words.
+        sha256: The digest that it had; None if none was recorded.
     """
 
     path: str
@@ -42,6 +43,22 @@ class DamagedFile:
     first_snapshot: int
     end_snapshot: int | None
     found: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class RecordedFile:
+    """A file that a snapshot references.
+
+    Attributes:
+        path: As the catalog names it: relative to the lake's folder, or absolute.
+        bytes: Its size.
+        sha256: Its digest; None if none could be recorded, because the file is missing or of another size.
+    """
+
+    path: str
+    bytes: int
+    sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -112,6 +129,15 @@ def forget_removed(con: duckdb.DuckDBPyConnection) -> None:
         )
 
 
+def recorded_files(con: duckdb.DuckDBPyConnection) -> list[RecordedFile]:
+    """Every file that a snapshot references, with its digest, by path."""
+    rows = con.execute(
+        f"select distinct path, bytes, sha256 from ({files_sql()}) left join {_DIGESTS} using (kind, file_id)"
+        " order by path"
+    ).fetchall()
+    return [RecordedFile(*row) for row in rows]
+
+
 def review(con: duckdb.DuckDBPyConnection, folder: str) -> FileReview:
     """Read every file that a snapshot references and compare it with its size and digest.
 
@@ -127,7 +153,7 @@ def review(con: duckdb.DuckDBPyConnection, folder: str) -> FileReview:
     for kind, number, table, path, size, rows, first, end, sha256 in files:
         found = _compared(folder, path, size, sha256)
         if found is not None:
-            damaged.append((kind, number, DamagedFile(path, table, rows, first, end, found)))
+            damaged.append((kind, number, DamagedFile(path, table, rows, first, end, found, sha256)))
     if damaged:
         # Maintenance may have removed some meanwhile.
         still = set(con.execute(f"select kind, file_id from ({files_sql()})").fetchall())

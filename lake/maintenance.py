@@ -13,10 +13,12 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 
-from lake.cleanup import remove_unreferenced_files
+from lake.cleanup import Cleanup, remove_unreferenced_files
 from lake.config import CATALOG_ALIAS
 from lake.connection import Lake, current_snapshot
+from lake.copying import files_kept
 from lake.digests import forget_removed
+from lake.ownership import Marker
 from lake.tables import relations
 
 REWRITE_DELETED_SHARE = 0.25
@@ -83,7 +85,7 @@ def maintain(lake: Lake, keep_snapshots: Collection[int], retention_days: float)
         )
         merge = con.execute(f"call ducklake_merge_adjacent_files('{CATALOG_ALIAS}')").fetchall()
         expired = _expire(con, keep_snapshots, datetime.now(UTC) - timedelta(days=retention_days))
-        cleanup = remove_unreferenced_files(con, marker, lake.data_folder, datetime.now(UTC))
+        cleanup = _remove(lake, con, marker)
         forget_removed(con)
         remaining = con.execute(f"select count(*) from ducklake_snapshots('{CATALOG_ALIAS}')").fetchone()
         return MaintenanceReport(
@@ -98,6 +100,18 @@ def maintain(lake: Lake, keep_snapshots: Collection[int], retention_days: float)
             files_not_ours=len(cleanup.kept),
             first_not_ours=list(cleanup.kept[:REPORTED_FILES]),
         )
+
+
+def _remove(lake: Lake, con: duckdb.DuckDBPyConnection, marker: Marker) -> Cleanup:
+    """Remove files that nothing references, unless a backup reads files now: then the next maintenance does."""
+    if lake.config.is_postgres:
+        return remove_unreferenced_files(con, marker, lake.data_folder, datetime.now(UTC))
+    with files_kept(lake.config, timeout_s=0) as held:
+        if not held:
+            return Cleanup(
+                0, 0, ("all files: a backup reads them now, the next maintenance removes what is old",)
+            )
+        return remove_unreferenced_files(con, marker, lake.data_folder, datetime.now(UTC))
 
 
 def _expire(con: duckdb.DuckDBPyConnection, keep: Collection[int], before: datetime) -> int:

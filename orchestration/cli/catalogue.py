@@ -133,6 +133,19 @@ CATALOGUE: tuple[Entry, ...] = (
         ("assay alerts", "assay alerts test"),
     ),
     Entry("doctor", OPERATION, "Examine every part of a home.", ("assay doctor",)),
+    Entry(
+        "backup",
+        OPERATION,
+        "Back a home up, also while it is in use.",
+        ("assay backup /mnt/backups/assay",),
+    ),
+    Entry(
+        "restore",
+        OPERATION,
+        "Make a home from a backup, or put damaged files back.",
+        ("assay restore /mnt/backups/assay --to .assay-restored", "assay restore /mnt/backups/assay --damaged"),
+        module="backup",
+    ),
     Entry("watchdog", OPERATION, "Check from outside whether all works, for cron.", ("assay watchdog",)),
     Entry(
         "drill",

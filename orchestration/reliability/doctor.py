@@ -12,7 +12,7 @@ import importlib.metadata
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lake.catalog import referenced_files
@@ -26,6 +26,9 @@ from orchestration.resources import Assay
 
 CLOCK_SLACK = timedelta(minutes=5)
 """How far the newest snapshot may be ahead of the clock: machines of a team differ a little."""
+
+BACKUP_AGE = timedelta(days=7)
+"""A backup that is older is not recent; asked only where one was ever made."""
 
 LISTED = 5
 """Findings of one part that are named."""
@@ -62,6 +65,7 @@ def examine(assay: Assay) -> list[Examined]:
             "`assay ui`, job `maintain`, removes what is ours and a day old; the rest is yours.",
         ),
         ("model files", _model_files, "docs/runbook/model-file-lost.md: `assay run` fits them again."),
+        ("backup", _backup, "`assay backup DIR`, each night: docs/how-to/back-up-and-restore.md"),
         ("published store", _store, "docs/runbook/store-refused.md: `assay run` publishes again."),
     )
     return [_examined(part, work, advice, assay) for part, work, advice in parts]
@@ -150,6 +154,17 @@ def _model_files(assay: Assay) -> Examined:
             for file in find_lost_files(assay)
         ),
     )
+
+
+def _backup(assay: Assay) -> Examined:
+    from lake.backup_record import last_backup
+
+    last = last_backup(assay.settings.home_path)
+    if last is None:
+        return _part("none is known; it is yours to decide whether there is one")
+    age = datetime.now(UTC) - datetime.fromisoformat(last.made_at)
+    old = f"the newest known backup is {age.days} days old: {visible(last.described)}"
+    return _part(visible(last.described), [old] if age > BACKUP_AGE else [])
 
 
 def _store(assay: Assay) -> Examined:

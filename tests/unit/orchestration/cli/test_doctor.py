@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from lake.backup_record import LastBackup, remember
 from tests.command import assay
 from tests.homes import finished_market
 
 PARTS = [
-    "versions", "permissions", "disk", "clock", "lake files", "other files", "model files", "published store"
+    "versions", "permissions", "disk", "clock", "lake files", "other files", "model files", "backup", "published store"
 ]  # fmt: skip
 
 
@@ -33,13 +34,14 @@ def test_what_is_harmed_is_named_with_what_to_do(
     file.write_bytes(content)
     shutil.copy(file, file.with_name("mine.parquet"))
     next((home / "artifacts").rglob("*.cbm")).unlink()
+    remember(home, LastBackup("/disk", "000001", "2026-01-01T00:00:00+00:00", 7))
     next((home / "serving").glob("*.sqlite")).write_bytes(b"")
     found = assay("doctor", "--home", str(home), "--json")
     assert found.returncode == 1
     parts = {one["part"]: one for one in json.loads(found.stdout)["parts"]}
     assert list(parts) == PARTS
     harmed = {name for name, one in parts.items() if one["problems"]}
-    assert harmed == {"lake files", "model files", "published store"}
+    assert harmed == {"lake files", "model files", "backup", "published store"}
     assert all(parts[name]["advice"] for name in harmed)
     assert f"{file.name}: other bytes than were written" in parts["lake files"]["problems"][0]
     assert "mine.parquet" in parts["other files"]["result"]
