@@ -7,17 +7,19 @@ from contextlib import AbstractContextManager, closing, contextmanager
 
 import duckdb
 
+from lake.backup_record import way_back
 from lake.catalog import BUSY_TIMEOUT_MS, read_catalog
 from lake.config import CATALOG_ALIAS, SCHEMAS, LakeConfig
 from lake.digests import is_prepared, prepare, record_new
-from lake.errors import LakeError, UnknownSnapshotError
+from lake.errors import CatalogLostError, LakeError, UnknownSnapshotError
 from lake.extensions import open_database
 from lake.lock import write_lock
 from lake.migrations import STEPS, Step, is_current, migrate
 from lake.open_instances import forget_all, open_connection
-from lake.ownership import Marker, claim, data_folder, owned, refuse_other_lakes
+from lake.ownership import Marker, claim, data_folder, owned, read_marker, refuse_other_lakes
 from lake.postgres import SECRET
-from lake.storage import quoted
+from lake.sqlite_files import problems_of
+from lake.storage import Storage, quoted
 from lake.tables import Table
 from lake.transaction import transaction
 
@@ -214,8 +216,13 @@ class Lake:
         return self._has_tables()
 
     def _create(self) -> None:
-        catalog = read_catalog(self.config)
+        try:
+            catalog = read_catalog(self.config)
+        except duckdb.Error:
+            self._refuse_damaged_catalog()
+            raise
         if catalog is None:
+            self._refuse_lost_catalog()
             # First the catalog, because the lake's id is in it, then the marker, then the first file.
             refuse_other_lakes(self.config, None, self._connect)
             self._attached().close()
@@ -237,6 +244,29 @@ class Lake:
                 migrate(con, self.tables, self.config.home, self.steps)
         finally:
             con.close()
+
+    def _refuse_damaged_catalog(self) -> None:
+        path = self.config.catalog_path
+        if self.config.is_postgres or not path.is_file():
+            return
+        (problem,) = problems_of([path])
+        if problem is not None:
+            raise CatalogLostError(
+                f"Expected the lake's catalog at {path}, found a damaged file ({problem}); nothing was changed. "
+                f"{way_back(self.config.home)} (docs/runbook/lake-unreadable.md)."
+            )
+
+    def _refuse_lost_catalog(self) -> None:
+        """Refuse to make a new catalog where the files of an earlier one are: the marker is made after the catalog."""
+        if self.config.is_postgres or self.config.data_path is not None:
+            return
+        marker = read_marker(Storage(self._folder, self._connect))
+        if marker is not None:
+            raise CatalogLostError(
+                f"Expected the catalog of lake {marker.lake_id} at {self.config.catalog_path}, found none; its files "
+                f"are still in {self._folder}, and nothing was changed. {way_back(self.config.home)} "
+                "(docs/runbook/lake-unreadable.md)."
+            )
 
     def _attached(self, *, read_only: bool = False, snapshot: int | None = None) -> duckdb.DuckDBPyConnection:
         """A connection in the lake, with all its threads once the catalog is read."""

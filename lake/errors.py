@@ -23,6 +23,10 @@ class CatalogUrlError(LakeError, ValueError):
     """The catalog address is of a kind this lake cannot open."""
 
 
+class CatalogLostError(LakeError):
+    """The catalog is damaged or gone; the message names the way back."""
+
+
 class LakeVersionError(LakeError):
     """The lake was written by another version and cannot be migrated to this one."""
 

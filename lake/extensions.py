@@ -5,7 +5,10 @@ Installing from the wheel needs no network, so a machine behind a registry mirro
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 import duckdb
 from duckdb_extensions import import_extension
@@ -40,6 +43,7 @@ def open_database(
     Raises:
         ExtensionUnavailableError: If one can be had neither from its wheel nor by INSTALL.
     """
+    _name_the_home_directory()
     seen = set(extensions) <= _checked
     con = duckdb.connect(config={**(config or {}), "allow_unsigned_extensions": seen})
     try:
@@ -50,6 +54,13 @@ def open_database(
         raise
     _checked.update(extensions)
     return con
+
+
+def _name_the_home_directory() -> None:
+    """DuckDB keeps extensions below `HOME`, which services and cron jobs may lack: it is the user's as registered."""
+    if not os.environ.get("HOME"):
+        with suppress(RuntimeError):
+            os.environ["HOME"] = str(Path("~").expanduser())
 
 
 def load_extension(con: duckdb.DuckDBPyConnection, name: str) -> None:

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from lake.storage import write_whole
 from orchestration.errors import HomeError
-from orchestration.remembered import MARKET_FILE
+from orchestration.remembered import MARKET_FILE, read_market
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from serving.metrics.expected_minutes import ApiWatch
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+LONGEST_PATH = 400
+"""Bytes of the path of a home; the longest path within one has a hundred more."""
 # Runs started by `assay` carry the process that executes them, so that the next one can recognise an orphaned run.
 PROCESS_TAG = "assay/process"
 
@@ -45,6 +47,8 @@ def prepare_home(settings: Settings) -> Path:
         SourceError: the only source of a new home cannot be opened; no home is made.
     """
     home = settings.home_path
+    _refuse_unusable_path(home)
+    _in_use[:] = [home]
     if settings.sources is None and not (home / MARKET_FILE).exists():
         source = settings.source_configs[0].open(home)
         if settings.as_of is not None and settings.as_of <= (first := source.first_known()):
@@ -61,6 +65,22 @@ def prepare_home(settings: Settings) -> Path:
         write_whole(target, source.read_text())
     _check_market(home / MARKET_FILE, settings)
     return home
+
+
+def _refuse_unusable_path(home: Path) -> None:
+    """SQLAlchemy reads `?` and `%` in the address of a file as parts of the address, and SQLite takes 512 bytes."""
+    found = next((sign for sign in str(home) if sign in "?%" or not sign.isprintable()), None)
+    if found is not None:
+        raise HomeError(
+            f"Expected the path of a home without ?, % and control characters, found {found!r} in {str(home)!r}: the "
+            "addresses of databases give them another meaning. Choose another folder with ASSAY_HOME=… or --home …"
+        )
+    length = len(os.fsencode(home))
+    if length > LONGEST_PATH:
+        raise HomeError(
+            f"Expected the path of a home to have at most {LONGEST_PATH} bytes, found {length}: SQLite cannot open "
+            "files with longer names. Choose another folder with ASSAY_HOME=… or --home …"
+        )
 
 
 def _make_private(home: Path) -> None:
@@ -110,6 +130,14 @@ def existing_home(settings: Settings) -> Path:
     return prepare_home(settings)
 
 
+_in_use: list[Path] = []
+
+
+def home_in_use() -> Path | None:
+    """The home that this process has prepared last; None: none yet."""
+    return _in_use[-1] if _in_use else None
+
+
 def store_location(settings: Settings) -> Path | str:
     """Where estimates are published to and served from: a folder of the home, or a PostgreSQL URL."""
     from serving.store.files import FOLDER
@@ -134,7 +162,7 @@ def api_watch(settings: Settings, now: datetime) -> ApiWatch:
 
 
 def _check_market(path: Path, settings: Settings) -> None:
-    held = json.loads(path.read_text()) if path.exists() else settings.market
+    held = read_market(path) if path.exists() else settings.market
     differing = {k: (held.get(k), v) for k, v in settings.market.items() if held.get(k) != v}
     if differing:
         what = ", ".join(f"{k}={old} there, {k}={new} asked" for k, (old, new) in differing.items())

@@ -55,11 +55,13 @@ def main() -> None:
         app(prog_name="assay")
     except Exception as error:
         code = _known(error)
-        if code is None:
+        # An error that a damaged file or a full disk explains is reported as that.
+        fault = _fault_of_home(error) if code in (None, 1) else None
+        if code is None and fault is None:
             print_traceback(error)
             raise SystemExit(1) from None
-        complain(f"assay: {error}")
-        raise SystemExit(code) from error
+        complain(f"assay: {fault or error}")
+        raise SystemExit(2 if code is None else code) from error
 
 
 def _known(error: Exception) -> int | None:
@@ -77,3 +79,13 @@ def _known(error: Exception) -> int | None:
     if isinstance(error, SettingsError | HomeError | AlertingError | LakeError | SloDefinitionError):
         return 2
     return 1 if isinstance(error, StageFailedError | NothingToRollBackError | RegistryError) else None
+
+
+def _fault_of_home(error: Exception) -> str | None:
+    """What is wrong with the home in use that explains an error, in sentences."""
+    from orchestration.home import home_in_use
+    from orchestration.home_faults import fault_of
+
+    home = home_in_use()
+    fault = None if home is None else fault_of(error, home)
+    return None if fault is None else str(fault)

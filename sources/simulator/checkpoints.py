@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import zipfile
 from pathlib import Path
@@ -20,6 +21,8 @@ from sources.simulator.config import SimulatorConfig
 from sources.simulator.market import MarketState
 from sources.simulator.orders import Orders
 from sources.simulator.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 _FORMAT = 1
 _KEPT = 3
@@ -62,28 +65,38 @@ def load_checkpoint(directory: Path, config: SimulatorConfig, *, before: int, af
     """The latest checkpoint of this market with after < day <= before, if there is one."""
     for day, path in sorted(_found(directory), reverse=True):
         if after < day <= before and path.name == _name(config, day):
-            with zipfile.ZipFile(path) as archive:
-                facts = json.loads(archive.read("facts.json"))
-                arrays = np.load(io.BytesIO(archive.read("state.npz")))
-                pending: dict[int, dict[str, pa.Table]] = {}
-                for name in archive.namelist():
-                    if name.startswith("pending/"):
-                        _, arrival, table = name.split("/")
-                        rows = pa.ipc.open_stream(archive.read(name)).read_all()
-                        pending.setdefault(int(arrival), {})[table] = rows
-            orders = {k.removeprefix("orders_"): arrays[k] for k in arrays.files if k.startswith("orders_")}
-            state = MarketState(
-                day=int(facts["day"]),
-                level=arrays["level"],
-                swing=arrays["swing"],
-                levels=list(arrays["levels"]),
-                owner=arrays["owner"],
-                recent=arrays["recent"],
-                eth_log=float.fromhex(facts["eth_log"]),
-                orders=Orders(**orders),
-            )
-            return Progress(state, pending)
+            try:
+                return _read(path)
+            except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError, pa.ArrowInvalid) as error:
+                logger.warning(
+                    "Checkpoint %s is damaged and passed over; its days are simulated again: %s", path, error
+                )
     return None
+
+
+def _read(path: Path) -> Progress:
+    """A checkpoint. Each part of the archive has a checksum, which reading compares."""
+    with zipfile.ZipFile(path) as archive:
+        facts = json.loads(archive.read("facts.json"))
+        arrays = np.load(io.BytesIO(archive.read("state.npz")))
+        pending: dict[int, dict[str, pa.Table]] = {}
+        for name in archive.namelist():
+            if name.startswith("pending/"):
+                _, arrival, table = name.split("/")
+                rows = pa.ipc.open_stream(archive.read(name)).read_all()
+                pending.setdefault(int(arrival), {})[table] = rows
+    orders = {k.removeprefix("orders_"): arrays[k] for k in arrays.files if k.startswith("orders_")}
+    state = MarketState(
+        day=int(facts["day"]),
+        level=arrays["level"],
+        swing=arrays["swing"],
+        levels=list(arrays["levels"]),
+        owner=arrays["owner"],
+        recent=arrays["recent"],
+        eth_log=float.fromhex(facts["eth_log"]),
+        orders=Orders(**orders),
+    )
+    return Progress(state, pending)
 
 
 def _name(config: SimulatorConfig, day: int) -> str:

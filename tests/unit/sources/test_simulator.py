@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from sources.contract import RAW_TABLES
-from sources.simulator.config import SimulatorConfigError
+from sources.simulator.checkpoints import load_checkpoint
+from sources.simulator.config import SimulatorConfig, SimulatorConfigError
 from sources.simulator.rows import ZERO_ADDRESS
 from sources.simulator.source import SimulatorSource, open_simulator
 from sources.validation import validate
@@ -200,3 +202,21 @@ def test_an_order_is_made_before_it_ends(small_market: SimulatorSource) -> None:
 def test_the_error_for_an_impossible_setting_names_the_possible_values(options: dict, message: str) -> None:
     with pytest.raises(SimulatorConfigError, match=message):
         open_simulator(**options)
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_the_market_is_the_same(tmp_path: Path) -> None:
+    config = SimulatorConfig(collections=2, days=40)
+    whole = SimulatorSource(config, cache_dir=tmp_path)
+    expected, _ = read_all(whole, "sales")
+    files = sorted(tmp_path.rglob("*.zip"))
+    content = files[-1].read_bytes()
+    for damaged in (
+        content[: len(content) // 2],
+        b"",
+        content[:999] + bytes([content[999] ^ 1]) + content[1000:],
+    ):
+        for file in files:
+            file.write_bytes(damaged)
+        assert load_checkpoint(files[0].parent, config, before=40, after=0) is None
+    again, _ = read_all(SimulatorSource(config, cache_dir=tmp_path), "sales")
+    assert again.equals(expected)
