@@ -46,6 +46,8 @@ def open_database(
     _name_the_home_directory()
     seen = set(extensions) <= _checked
     con = duckdb.connect(config={**(config or {}), "allow_unsigned_extensions": seen})
+    # Where Python looks interactive to it, DuckDB prints a bar to standard output, which is the caller's.
+    con.execute("set enable_progress_bar = false")
     try:
         for name in extensions:
             load_extension(con, name)
