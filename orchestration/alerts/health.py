@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from lake.storage import sql_list
 from orchestration.alerts.outbox import Alert
-from orchestration.alerts.store import Outbox, stamp
+from orchestration.alerts.store import OUTBOX_FILE, Outbox, stamp
+from orchestration.home_faults import damaged_databases
 from orchestration.states import UNDELIVERED, DeliveryState, Severity
 from serving.metrics.expected_minutes import ApiWatch, unanswered_addresses
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lake.config import LakeConfig
 
 SCOPE = "watchdog"
+DISK_KEY = f"{SCOPE}/disk"
 
 
 @dataclass(frozen=True)
@@ -280,6 +282,24 @@ def _lake(body: str) -> list[Alert]:
     ]
 
 
+def damaged_history(home: Path) -> list[Alert]:
+    """Databases of the home that cannot be read, apart from the lake's and the outbox, which are asked otherwise."""
+    apart = ("", "lake/catalog.sqlite", OUTBOX_FILE)
+    return [
+        Alert(
+            key=f"{SCOPE}/database/{fault.path}",
+            severity=Severity.PAGE,
+            title=f"A database of the home is damaged: {fault.path}",
+            body=str(fault),
+            runbook="home-damaged",
+            command="assay doctor",
+            group="databases of the home are damaged",
+        )
+        for fault in damaged_databases(home)
+        if fault.path not in apart
+    ]
+
+
 def unanswering_api(watch: ApiWatch, limits: HealthLimits) -> list[Alert]:
     """The API does not answer where it is expected, by the minutes that its service level counts."""
     if not watch.log.exists():
@@ -314,7 +334,7 @@ def full_disk(home: Path, limits: HealthLimits) -> list[Alert]:
         return []
     return [
         Alert(
-            key=f"{SCOPE}/disk",
+            key=DISK_KEY,
             severity=Severity.PAGE,
             title="The disk of the home is nearly full",
             body=f"{usage.free / 1e9:.1f} GB of {usage.total / 1e9:.0f} GB are free; expected at least "

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lake.storage import write_whole
 from orchestration.alerts import health
@@ -80,9 +83,10 @@ def watch(
         deliver(outbox, channels, now, policy_of(settings))
         _send_directly(settings, channels, None, now)
     except OutboxError as error:
-        broken = _broken_outbox(error)
-        alerts.append(broken)
-        _send_directly(settings, channels, broken, now)
+        full = [alert for alert in alerts if alert.key == health.DISK_KEY]
+        # A full disk explains the outbox, and is what has to be ended.
+        alerts += [] if full else [_broken_outbox(error)]
+        _send_directly(settings, channels, full[0] if full else alerts[-1], now)
     pinged = (
         None if alerts or settings.deadman_url is None else _ping(settings.deadman_url.get_secret_value())
     )
@@ -107,7 +111,9 @@ def _ask_dagster(
                 alerts.extend(stopped or health.stopped_automations(instance, outbox, now, limits))
 
     problem = _problem(ask)
-    if problem is not None:
+    damaged = health.damaged_history(settings.home_path)
+    alerts += damaged
+    if problem is not None and not damaged:
         alerts.append(
             Alert(
                 key=f"{health.SCOPE}/storage",
@@ -151,8 +157,7 @@ def _send_directly(
     Which endpoint got the message when is kept in a small file, so that a watchdog that runs every five minutes does
     not repeat it every five minutes; it is repeated as often as any other page.
     """
-    path = settings.home_path / MEMORY_FILE
-    memory = json.loads(path.read_text()) if path.exists() else None
+    memory = _remembered(settings)
     if alert is None and memory is None:
         return
     every = policy_of(settings).reminder_every[Severity.PAGE].total_seconds()
@@ -165,7 +170,9 @@ def _send_directly(
                 continue
             message = _direct(alert, NoticeKind.REMINDER if last else NoticeKind.OPENED, since, now, channel)
         elif last:
-            restored = _broken_outbox(OutboxError("It works again."))
+            restored = replace(
+                _broken_outbox(OutboxError("It works again.")), **(memory or {}).get("about", {})
+            )
             message = _direct(restored, NoticeKind.RESOLVED, since, now, channel)
         else:
             continue
@@ -174,10 +181,41 @@ def _send_directly(
             if alert is None:
                 del sent_at[channel.endpoint]
     if alert is None and not sent_at:
-        path.unlink()
-    else:
-        # Half a file, left by a kill or a full disk, would stop every round after it.
-        write_whole(path, json.dumps({"since": since, "sent_at": sent_at}))
+        for path in _memories(settings):
+            path.unlink(missing_ok=True)
+        return
+    about = (
+        {"key": alert.key, "title": alert.title, "runbook": alert.runbook}
+        if alert
+        else (memory or {}).get("about")
+    )
+    _remember(settings, {"since": since, "sent_at": sent_at, "about": about or {}})
+
+
+def _memories(settings: Settings) -> tuple[Path, Path]:
+    """Where the memory may be: in the home, or, while its disk takes nothing, where temporary files are."""
+    home = settings.home_path
+    name = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
+    return home / MEMORY_FILE, Path(tempfile.gettempdir()) / f"assay-{os.getuid()}-{name}-{MEMORY_FILE}"
+
+
+def _remembered(settings: Settings) -> dict[str, Any] | None:
+    for path in _memories(settings):
+        try:
+            return dict(json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            # Missing, or half a file that an older version left: the message is sent once more.
+            continue
+    return None
+
+
+def _remember(settings: Settings, memory: dict[str, Any]) -> None:
+    in_home, elsewhere = _memories(settings)
+    # Half a file, left by a kill or a full disk, would stop every round after it.
+    try:
+        write_whole(in_home, json.dumps(memory))
+    except OSError:
+        write_whole(elsewhere, json.dumps(memory), 0o600)
 
 
 def _direct(alert: Alert, kind: NoticeKind, since: str, now: datetime, channel: Channel) -> Message:

@@ -20,6 +20,7 @@ from lake.config import CATALOG_ALIAS
 from lake.storage import is_object_store
 from ml.text.visible import visible
 from orchestration.alerts.health import HealthLimits, full_disk
+from orchestration.home_faults import damaged_databases
 from orchestration.maintenance.lake_files import described, find_damaged_files
 from orchestration.models.lost_files import find_lost_files
 from orchestration.resources import Assay
@@ -59,6 +60,7 @@ def examine(assay: Assay) -> list[Examined]:
         ("disk", _disk, "docs/runbook/disk-full.md"),
         ("clock", _clock, "Set the clock of this machine: times of new rows would lie before old ones."),
         ("lake files", _lake_files, "docs/runbook/file-damaged.md"),
+        ("databases", _databases, "docs/runbook/home-damaged.md"),
         (
             "other files",
             _other_files,
@@ -128,6 +130,10 @@ def _lake_files(assay: Assay) -> Examined:
     return _part(
         f"{found.files:,} files, {found.bytes / 1e6:,.1f} MB read{unrecorded}", map(described, found.damaged)
     )
+
+
+def _databases(assay: Assay) -> Examined:
+    return _part("each can be read as a whole", map(str, damaged_databases(assay.settings.home_path)))
 
 
 def _other_files(assay: Assay) -> Examined:

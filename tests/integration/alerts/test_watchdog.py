@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
@@ -280,3 +283,49 @@ def test_the_dead_man_url_is_called_only_when_all_is_well(tmp_path, monkeypatch)
     server.shutdown()
     server.server_close()
     assert guarded.found(expect_daemon=False).result.pinged is False
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 40 MB, as root can make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root can mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_is_sent_as_one_and_once_and_nothing_else_is(small_disk, monkeypatch, endpoint):
+    guarded = Guarded(small_disk / "home", monkeypatch)
+    channel = AppriseChannel(endpoint.url)
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"\0" * 4096):
+            pass
+    (guarded.settings.home_path / "alerts.db").unlink(missing_ok=True)
+    for minute in (0, 5, 10):
+        found = watch(guarded.settings, [channel], NOW + minute * MINUTE)
+        assert "watchdog/disk" in [alert.key for alert in found.alerts]
+        assert "watchdog/outbox" not in [alert.key for alert in found.alerts]
+    filler.unlink()
+    assert guarded.found(NOW + 15 * MINUTE, [channel]).keys == []
+    assert endpoint.titles() == [
+        "[PAGE] The disk of the home is nearly full",
+        "[RESOLVED] The disk of the home is nearly full",
+    ]
+
+
+def test_a_damaged_history_of_runs_is_a_page_that_names_the_file(guarded):
+    with guarded.instance() as instance:
+        instance.get_runs(limit=1)
+    index = guarded.settings.home_path / "dagster" / "history" / "runs" / "index.db"
+    content = bytearray(index.read_bytes())
+    content[100:4000] = b"x" * 3900
+    index.write_bytes(content)
+    for beside in index.parent.glob("index.db-*"):
+        beside.unlink()
+    found = guarded.found(NOW)
+    assert found.keys == ["watchdog/database/dagster/history/runs/index.db"]
+    assert "found a damaged file" in found.result.alerts[0].body

@@ -13,7 +13,8 @@ from tests.command import assay
 from tests.homes import finished_market
 
 PARTS = [
-    "versions", "permissions", "disk", "clock", "lake files", "other files", "model files", "backup", "published store"
+    "versions", "permissions", "disk", "clock", "lake files", "databases", "other files",
+    "model files", "backup", "published store",
 ]  # fmt: skip
 
 
