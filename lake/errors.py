@@ -41,3 +41,7 @@ class UnsafeCleanupError(LakeError):
 
 class DiffError(LakeError):
     """Two relations cannot be compared: a key or a type is missing on one side."""
+
+
+class QuestionError(LakeError):
+    """A question in SQL is not one that only selects, or cannot be answered."""

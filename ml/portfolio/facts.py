@@ -45,17 +45,17 @@ def read_pace(
     return dict.fromkeys(collections, 0.0) | {name: count / PACE.days for name, count in rows}
 
 
-def read_ether_usd(con: duckdb.DuckDBPyConnection, as_of: datetime) -> float | None:
-    """US dollars per ether, the newest rate that was known at that time and is not older than a week."""
+def read_ether_rate(con: duckdb.DuckDBPyConnection, as_of: datetime) -> tuple[float, datetime] | None:
+    """US dollars per ether, the newest rate that was known at that time and is not older than a week, and its time."""
     row = con.execute(
         """
-        select arg_max(rate, (known_at, granularity = 'hour')) from raw.exchange_rates
+        select arg_max(rate, (known_at, granularity = 'hour')), max(known_at) from raw.exchange_rates
         where symbol in ('ETH', 'WETH') and quote = 'USD' and rate > 0
             and known_at <= $as_of and known_at >= $as_of::timestamp - interval 7 day
         """,
         {"as_of": as_of},
     ).fetchone()
-    return None if row is None else row[0]
+    return None if row is None or row[0] is None else (row[0], row[1])
 
 
 class _Asked:

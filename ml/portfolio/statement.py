@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from ml.portfolio.change import Change, value_changes
-from ml.portfolio.facts import read_ether_usd, read_floors, read_pace
+from ml.portfolio.facts import read_ether_rate, read_floors, read_pace
 from ml.portfolio.ledger import Ledger, Token
 from ml.portfolio.lots import OpenLot
 from ml.portfolio.positions import position
@@ -35,6 +35,7 @@ class Statement:
     Attributes:
         as_of: Time of the newest estimate, or that was asked for.
         ether_usd: US dollars per ether then; None without a fresh rate.
+        ether_usd_at: When that rate became known.
         value: The tokens' values, their sum and its interval.
         tokens: One row per token held: what `_token` makes.
         cost_eth: Cost of the tokens with a known cost.
@@ -58,6 +59,7 @@ class Statement:
 
     as_of: datetime | None
     ether_usd: float | None
+    ether_usd_at: datetime | None
     value: PortfolioValue
     tokens: list[dict[str, Any]]
     cost_eth: float
@@ -115,7 +117,7 @@ def make_statement(
     usd_of_both = sum(usd) if both and None not in usd else None
     total, lower, upper = sum_with_interval(con, both, as_of)
     bounds = (lower, upper) if both and lower is not None and upper is not None else None
-    rate = read_ether_usd(con, at) if at is not None else None
+    rate, rate_at = (None if at is None else read_ether_rate(con, at)) or (None, None)
     collections = _collections(con, rows, value.sum_eth, at)
     quick = sum(
         row["value_eth"]
@@ -125,6 +127,7 @@ def make_statement(
     return Statement(
         as_of=at,
         ether_usd=rate,
+        ether_usd_at=rate_at,
         value=value,
         tokens=rows,
         cost_eth=sum(row["cost_eth"] for row in with_cost),

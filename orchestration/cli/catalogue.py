@@ -71,6 +71,12 @@ CATALOGUE: tuple[Entry, ...] = (
         ),
     ),
     Entry(
+        "value",
+        VALUES,
+        "One token's estimate in one line.",
+        ("assay value sim-00033 36", "assay value sim-00033 36 --json"),
+    ),
+    Entry(
         "explain",
         VALUES,
         "Why a token has its price, and how far to trust it.",
@@ -87,6 +93,29 @@ CATALOGUE: tuple[Entry, ...] = (
         VALUES,
         "What an owner gained with each token that was sold.",
         ("assay gains --owner 0x235240ab2edb75094ec0b22ca60090b82c4aca70 --year 2025 --csv",),
+    ),
+    Entry(
+        "list",
+        VALUES,
+        "List collections, tokens or models, filtered and sorted.",
+        (
+            "assay list collections --sort -sales",
+            "assay list tokens --filter collection=sim-00033 --filter grade=A",
+        ),
+        attribute="list_",
+        module="listing",
+    ),
+    Entry(
+        "sql",
+        VALUES,
+        "Ask the lake in SQL; nothing can be changed.",
+        ('assay sql "from predictions.token_estimates limit 5"', 'assay sql "from ops.champions" --csv'),
+    ),
+    Entry(
+        "export",
+        VALUES,
+        "Write a table to a Parquet or CSV file.",
+        ("assay export predictions.token_estimates --to estimates.parquet",),
     ),
     Entry(
         "backtest",

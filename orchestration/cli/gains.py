@@ -5,6 +5,7 @@ Here: options, the year, and the printed table. Not here: the matching (`ml/port
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,7 +14,8 @@ import typer
 
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson, DataDir, Home, Source
-from orchestration.cli.portfolio import AsCsv, Currency, Method, Owner, Wallet, resolve_wallets, write_csv
+from orchestration.cli.portfolio import AsCsv, Currency, Method, Owner, Wallet, resolve_wallets
+from orchestration.output.csv_rows import write_mappings
 from orchestration.output.terminal import TerminalConsole, print_json
 from orchestration.settings import SettingsError, load_settings
 
@@ -57,7 +59,7 @@ def gains(
     end = None if year is None else datetime(year + 1, 1, 1)  # noqa: DTZ001
     rows = gain_rows(ledger, start, end)
     if as_csv:
-        write_csv([for_tax_tools(row) for row in rows])
+        write_mappings(sys.stdout, [for_tax_tools(row) for row in rows])
     elif as_json:
         # whole wei as text: a number of JSON does not hold them
         print_json(

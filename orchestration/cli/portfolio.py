@@ -6,6 +6,7 @@ Here: options, and what is asked for. Not here: the work (`ml/portfolio`), layou
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lake.tables import is_empty
-from ml.text.spreadsheet import spreadsheet_cell
 from orchestration.cli.opened import open_home
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.errors import HomeError
+from orchestration.output.csv_rows import write_mappings
 from orchestration.output.terminal import print_json
 from orchestration.settings import SettingsError
 
@@ -91,7 +92,7 @@ def portfolio(
     if as_json:
         print_json(_document(statement, history, earned))
     elif as_csv:
-        write_csv(statement.tokens)
+        write_mappings(sys.stdout, statement.tokens)
     else:
         from orchestration.cli.render.statement import print_statement
 
@@ -121,24 +122,6 @@ def resolve_wallets(home: Path, owners: Sequence[str], wallets: Sequence[str]) -
             found.append(address(owner))
     found += [address(wallet) for wallet in wallets]
     return list(dict.fromkeys(found))
-
-
-def write_csv(rows: Sequence[dict[str, Any]]) -> None:
-    """Rows as CSV on standard output, whole numbers in full; names are text to a spreadsheet and a terminal."""
-    import sys
-
-    if not rows:
-        return
-    writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _cell(value) for name, value in row.items()})
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ")
-    return spreadsheet_cell(value) if isinstance(value, str) else value
 
 
 def _document(statement: Statement, history: Sequence[DayValue], earned: Return | None) -> dict[str, Any]:

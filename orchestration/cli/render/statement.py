@@ -75,6 +75,8 @@ def _totals(statement: Statement, currency: str, money: Money) -> TerminalTable:
     if value.lower_80_eth is not None:
         interval = f"80 %: {money(value.lower_80_eth)} to {money(value.upper_80_eth)} ({value.method})"
     table.add_row(f"value, {currency}", money(value.sum_eth), interval)
+    for what, shown, note in _beside(statement, currency):
+        table.add_row(what, shown, note)
     table.add_row("at floors", money(statement.floor_eth), "lowest ask, or its proxy, of each collection")
     table.add_row("last sales", money(statement.last_sales_eth), "what these tokens last sold for")
     if statement.tokens and statement.tokens[0]["basis_status"] is not None:
@@ -89,6 +91,22 @@ def _totals(statement: Statement, currency: str, money: Money) -> TerminalTable:
         note = f"{low_high}{statement.valued_with_cost} tokens with value and cost"
         table.add_row("unrealised gain", amount(gain, signed=True), note)
     return table
+
+
+def _beside(statement: Statement, currency: str) -> list[tuple[str, str, str]]:
+    """The value in the other currency, and what the printed column of medians adds up to."""
+    value, rate, rows = statement.value, statement.ether_usd, list[tuple[str, str, str]]()
+    in_usd = currency == "USD" and rate is not None
+    if rate is not None:
+        note = f"at {rate:,.2f} USD per ETH, known {statement.ether_usd_at:%Y-%m-%d %H:%M} UTC"
+        other, worth = ("ETH", value.sum_eth) if in_usd else ("USD", value.sum_eth * rate)
+        rows.append((f"value, {other}", amount(worth), note))
+    medians = sum(
+        row["estimate_eth"] * row["quantity"] for row in statement.tokens if row["estimate_eth"] is not None
+    )
+    note = "the column estimate adds up to this; the value is the sum of means, which are larger"
+    rows.append(("sum of medians", amount(medians * (rate if in_usd and rate else 1.0)), note))
+    return rows
 
 
 def _tokens(statement: Statement, currency: str, money: Money) -> TerminalTable:

@@ -66,6 +66,10 @@ class Walk:
 FOUND = (0, 1)
 WALKS: dict[str, Walk] = {
     "run": Walk(None, ("--seed", "8"), needs_home=False),
+    "value": Walk((COLLECTION, TOKEN), (COLLECTION, "nope"), wide="it is one line, for scripts"),
+    "list": Walk(("tokens", "--limit", "3"), ("tokens", "--sort", "nope")),
+    "sql": Walk(("from marts.dim_collections limit 3",), ("drop table marts.dim_collections",)),
+    "export": Walk(None, ("nope.nope", "--to", "x.csv")),
     "explain": Walk((COLLECTION, TOKEN), ("nope", "1")),
     "portfolio": Walk(("--owner", OWNER), ("--owner", "nope nope")),
     "gains": Walk(("--owner", OWNER), ("--owner", "nope nope")),
@@ -110,6 +114,10 @@ ARGUMENTS_OF_MISSING = {
     "explain": ("a", "1"),
     "portfolio": ("--owner", f"0x{'1' * 40}"),
     "gains": ("--owner", f"0x{'1' * 40}"),
+    "value": ("a", "1"),
+    "list": ("tokens",),
+    "sql": ("select 1",),
+    "export": ("marts.dim_tokens", "--to", "x.csv"),
     "why": ("a",),
     "retrain": ("a", "--reason", "x"),
     "rollback": ("a", "--reason", "x"),

@@ -8,6 +8,7 @@ import io
 import logging
 import re
 import subprocess
+import sys
 import unicodedata
 from html.parser import HTMLParser
 
@@ -27,8 +28,8 @@ from ml.text.spreadsheet import spreadsheet_cell
 from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
 from orchestration.alerts.outbox import Alert
-from orchestration.cli.portfolio import write_csv
 from orchestration.output.commands import assay_command
+from orchestration.output.csv_rows import write_mappings
 from orchestration.output.terminal import TerminalConsole, TidyFormatter, styled
 from orchestration.partitions import collection_key, collection_of
 from tests.names import HOSTILE, names
@@ -55,7 +56,7 @@ def test_an_ordinary_name_is_shown_as_it_is(name: str) -> None:
 def test_no_cell_of_a_csv_file_is_a_formula_or_acts(name: str) -> None:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        write_csv([{"collection": name, "gain": -3}])
+        write_mappings(sys.stdout, [{"collection": name, "gain": -3}])
     (row,) = csv.DictReader(io.StringIO(printed.getvalue()))
     cell = row["collection"]
     assert unicodedata.normalize("NFKC", cell).strip()[:1] not in {*"=+-@|%"}

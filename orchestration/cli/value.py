@@ -1,0 +1,92 @@
+"""`assay value`: one token's estimate in one line. Here: options and words. Not here: estimates (`ml.pricing`)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ml.text.visible import visible
+from orchestration.cli.opened import known_collections, open_home
+from orchestration.cli.options import AsJson, Home
+from orchestration.output.terminal import print_json, say
+from orchestration.settings import SettingsError
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def value(
+    collection: Annotated[str, typer.Argument(help="Collection.")],
+    token: Annotated[str, typer.Argument(help="Token id.")],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """The estimate of a token in one line: ETH and US dollars, the 80 % interval, the grade, and as of when.
+
+    Exit codes: 0 printed, also when the token has no value, with the reason · 2 no such collection or token.
+    """
+    settings = open_home(home)
+    (collection,) = known_collections(settings, [collection])
+    from orchestration.resources import open_lake
+
+    with open_lake(settings).read() as con:
+        document = read_value(con, collection, token)
+    if as_json:
+        print_json(document)
+    else:
+        say(in_words(document))
+
+
+def read_value(con: duckdb.DuckDBPyConnection, collection: str, token: str) -> dict[str, Any]:
+    """The estimate of a token, and the rate of ether at that time with its own time.
+
+    Raises:
+        SettingsError: There is no such token.
+    """
+    from ml.portfolio.facts import read_ether_rate
+
+    cursor = con.execute(
+        """
+        select collection, token_id, estimate_eth, lower_80_eth, upper_80_eth, grade, tier, no_value_reason,
+            model_version, as_of
+        from predictions.token_estimates where collection = $collection and token_id = $token
+        """,
+        {"collection": collection, "token": token},
+    )
+    names = [column[0] for column in cursor.description or ()]
+    row = cursor.fetchone()
+    if row is None:
+        raise SettingsError(f"there is no token {visible(token)} in {visible(collection)}")
+    found = dict(zip(names, row, strict=True))
+    rate, rate_at = read_ether_rate(con, found["as_of"]) or (None, None)
+    eth = found["estimate_eth"]
+    return {
+        **found,
+        "estimate_usd": None if rate is None or eth is None else eth * rate,
+        "ether_usd": rate,
+        "ether_usd_at": rate_at,
+    }
+
+
+def in_words(document: dict[str, Any]) -> str:
+    """The line."""
+    name = f"{visible(document['collection'])} #{visible(document['token_id'])}"
+    when = f"as of {_minute(document['as_of'])} UTC"
+    if document["estimate_eth"] is None:
+        reason = str(document["no_value_reason"] or "not known").replace("_", " ")
+        return f"{name}: no value ({reason}), {when}"
+    parts = [f"{document['estimate_eth']:.4g} ETH"]
+    if document["lower_80_eth"] is not None:
+        parts[0] += f" (80 %: {document['lower_80_eth']:.4g} to {document['upper_80_eth']:.4g})"
+    if document["estimate_usd"] is not None:
+        rate = f"{document['ether_usd']:,.2f} USD per ETH, {_minute(document['ether_usd_at'])}"
+        parts.append(f"{document['estimate_usd']:,.2f} USD ({rate})")
+    if document["grade"]:
+        parts.append(f"grade {document['grade']}")
+    return f"{name}: {', '.join(parts)}, {when}"
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M}"
