@@ -172,7 +172,10 @@ CATALOGUE: tuple[Entry, ...] = (
         "restore",
         OPERATION,
         "Make a home from a backup, or put damaged files back.",
-        ("assay restore /mnt/backups/assay --to .assay-restored", "assay restore /mnt/backups/assay --damaged"),
+        (
+            "assay restore /mnt/backups/assay --to .assay-restored",
+            "assay restore /mnt/backups/assay --damaged",
+        ),
         module="backup",
     ),
     Entry("watchdog", OPERATION, "Check from outside whether all works, for cron.", ("assay watchdog",)),
