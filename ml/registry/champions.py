@@ -14,7 +14,7 @@ write an apostrophe. What is asked about one model is read from the model itself
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -84,6 +84,27 @@ class ChampionRegistry:
             if previous is not None and previous != version:
                 self.client.set_registered_model_alias(name, ALIAS_PREVIOUS, str(previous))
         return challenger.registered(version, previous)
+
+    def restore(self, champion: Champion, versions: Mapping[int, Champion], last: int) -> None:
+        """Register the versions of a collection again that this registry has lost, each under its number.
+
+        Args:
+            champion: The collection's champion.
+            versions: What is known, by number.
+            last: The highest number that was ever given. Numbers that nothing is known about are registered without a
+                tuple, so that they are not given again.
+
+        Raises:
+            RegistryError: The registry refused; the next call continues.
+        """
+        with self._asked_about(champion.collection):
+            name = self._name(champion.collection)
+            newest = None if self._create(name, champion.collection) else self._newest(name)
+            for number in range(int(newest.version) + 1 if newest else 1, last + 1):
+                self._add_version(name, versions.get(number))
+            if champion.previous_version is not None:
+                self.client.set_registered_model_alias(name, ALIAS_PREVIOUS, str(champion.previous_version))
+            self.client.set_registered_model_alias(name, ALIAS_CHAMPION, str(champion.version))
 
     def rollback(self, collection: str, current: Champion | None = None) -> Champion:
         """Swap a collection's champion with its previous version.
@@ -192,11 +213,14 @@ class ChampionRegistry:
         versions = model.latest_versions if model else []  # the newest of each stage
         return max(versions, key=lambda found: int(found.version), default=None)
 
-    def _add_version(self, name: str, challenger: Champion) -> int:
-        sha = challenger.local_sha
+    def _add_version(self, name: str, challenger: Champion | None) -> int:
+        sha = challenger.local_sha if challenger else None
         source = self.artifacts.uri(sha) if sha else f"{self.artifacts.root.absolute().as_uri()}/none"
         made = self.client.create_model_version(
-            name, source=source, tags=challenger.as_tags(), await_creation_for=0
+            name,
+            source=source,
+            tags=challenger.as_tags() if challenger else {"assay.lost": "true"},
+            await_creation_for=0,
         )
         return int(made.version)
 

@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import stat
 import tempfile
+import time
 from contextlib import closing, suppress
 from importlib.metadata import version
 from importlib.util import cache_from_source
@@ -39,8 +40,31 @@ def prepare(url: str, empty: Path = EMPTY) -> None:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     if url.startswith(_SCHEME):
         database = Path(url.removeprefix(_SCHEME))
+        _move_aside_if_damaged(database)
         _make(database, empty)
         _commit_without_waiting_for_the_disk(database)
+
+
+def _move_aside_if_damaged(database: Path) -> None:
+    """Give a file that SQLite cannot read another name. What it had is registered again (`ml.registry.rebuilding`)."""
+    if not database.exists():
+        return
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            found = str(connection.execute("pragma quick_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise  # locked, or not to be opened: nothing is wrong with what is in it
+        found = str(error)
+    if found == "ok":
+        return
+    aside = database.with_name(f"{database.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+    logging.getLogger(__name__).warning(
+        "%s is damaged (%s): moved to %s, and made again", database, found, aside
+    )
+    for ending in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            database.with_name(database.name + ending).rename(aside.with_name(aside.name + ending))
 
 
 def _make(database: Path, empty: Path) -> None:

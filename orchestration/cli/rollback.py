@@ -23,10 +23,15 @@ def rollback(
     opened = open_home(home, source, data_dir)
     (collection,) = known_collections(opened, [collection])
     from ml.registry.mirror import rollback as roll_back
+    from ml.registry.rebuilding import rebuild_lost_models
     from orchestration.resources import open_lake, open_registry
 
-    with open_lake(opened).write(f"roll back {collection}") as con:
-        champion = roll_back(con, open_registry(opened), collection, run_id="command line", reason=reason)
+    lake, registry = open_lake(opened), open_registry(opened)
+    # In a transaction of its own: its decision rows stay when the rollback is refused.
+    with lake.write("look for lost models") as con:
+        rebuild_lost_models(con, registry, run_id="command line")
+    with lake.write(f"roll back {collection}") as con:
+        champion = roll_back(con, registry, collection, run_id="command line", reason=reason)
     say(
         f"{visible(collection)}: champion is now {champion.model_version}; `assay run` values its tokens again"
     )

@@ -115,6 +115,7 @@ def train_prior(
     """The pooled stage: new sales are predicted, folds that are due or lost are fitted, all is recorded."""
     from ml.portfolio.past import record_portfolio_risk
     from ml.registry.mirror import adopt_moved_aliases
+    from ml.registry.rebuilding import rebuild_lost_models
     from ml.training.pooled import train_pooled
     from ml.training.pooled_tables import record_pooled
     from orchestration.models.lost_files import find_lost_files
@@ -127,6 +128,7 @@ def train_prior(
     with assay.lake.write("record the pooled prior") as con:
         record_pooled(con, outcome)
         record_portfolio_risk(con)
+        rebuild_lost_models(con, assay.registry, run_id)
         # Every collection is judged anew after this: the time to take over champions that were moved back by hand.
         adopt_moved_aliases(con, assay.registry, run_id)
     return outcome
