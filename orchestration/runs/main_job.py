@@ -15,6 +15,7 @@ import dagster as dg
 
 from orchestration.collection_names import resolve_collections
 from orchestration.models.worklist import worklist_config
+from orchestration.output.terminal import json_time
 from orchestration.partitions import month_key, register_collections
 from orchestration.runs.as_of import newest_sale_after, refuse_to_go_back
 from orchestration.runs.job_runner import JobRunner, home_runner
@@ -194,7 +195,7 @@ def _summarise(runner: JobRunner, trained: dict[str, int], as_of: datetime) -> R
         list(runner.stages.values()),
         trained,
         home=str(runner.assay.settings.home_path),
-        as_of=as_of.isoformat(),
+        as_of=json_time(as_of),
     )
     summary.left_out = runner.assay.sources.left_out()
     summary.stages.append(Stage("summary", round(time.perf_counter() - started, 3)))

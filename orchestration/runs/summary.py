@@ -51,6 +51,8 @@ class RunSummary:
     trained: dict[str, int] = field(default_factory=dict)
     quarantine: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    seconds: float | None = None
+    """Wall seconds of the whole command, start-up included; None where no command has run it."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain types only."""

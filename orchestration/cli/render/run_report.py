@@ -134,8 +134,10 @@ def _quarantine(s: RunSummary) -> TerminalTable:
 
 def _stages(s: RunSummary) -> TerminalTable:
     total = sum(stage.seconds for stage in s.stages)
+    whole = total if s.seconds is None else s.seconds
+    start = "" if s.seconds is None else f", {max(whole - total, 0):.1f} s of it outside the stages"
     table = TerminalTable(
-        title=f"Time: {total:.1f} s, peak memory {s.peak_rss_mb:,.0f} MB", title_justify="left"
+        title=f"Time: {whole:.1f} s{start}, peak memory {s.peak_rss_mb:,.0f} MB", title_justify="left"
     )
     table.add_column("stage")
     table.add_column("seconds", justify="right")

@@ -29,8 +29,12 @@ def test_an_as_of_before_the_newest_sale_is_refused(tmp_path):
 
 
 def test_an_as_of_before_the_source_begins_is_refused(tmp_path):
+    new = load_settings(home=tmp_path / "new", collections=10, days=30, as_of=datetime(2001, 1, 1))  # noqa: DTZ001
+    with pytest.raises(HomeError, match="after the first row of the source"):
+        prepare_home(new)
+    assert not (tmp_path / "new").exists()
+    prepare_home(load_settings(home=tmp_path, collections=10, days=30))
     settings = load_settings(home=tmp_path, collections=10, days=30, as_of=datetime(2001, 1, 1))  # noqa: DTZ001
-    prepare_home(settings)
     with (
         open_instance(settings) as instance,
         pytest.raises(HomeError, match="after the first row of the sources"),
