@@ -34,12 +34,21 @@ _NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
 
 
 @dataclass(frozen=True)
-class SegmentDifference:
-    """A segment whose rows differ: its value, and the rows of both sides."""
+class Segment:
+    """A segment that was compared.
+
+    Attributes:
+        segment: Its value.
+        expected_rows, found_rows: Rows of both sides.
+        differs: Whether count or hash differ.
+        differing_rows: Rows that are missing, extra or changed; one that moved between segments counts in one of them.
+    """
 
     segment: Any
     expected_rows: int
     found_rows: int
+    differs: bool
+    differing_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ class Difference:
         expected_rows, found_rows: Rows of both sides.
         columns: Columns that were compared.
         only_expected, only_found: Columns that one side has not.
-        segments: Segments that differ.
+        compared: All segments.
         missing, extra, changed: Differing rows; 0 as long as rows were not compared.
         rows: The first of them, in the order of segment and key.
     """
@@ -86,11 +95,16 @@ class Difference:
     columns: tuple[str, ...]
     only_expected: tuple[str, ...]
     only_found: tuple[str, ...]
-    segments: tuple[SegmentDifference, ...]
+    compared: tuple[Segment, ...]
     missing: int = 0
     extra: int = 0
     changed: int = 0
     rows: tuple[RowDifference, ...] = ()
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Segments that differ."""
+        return tuple(one for one in self.compared if one.differs)
 
     @property
     def is_empty(self) -> bool:
@@ -138,12 +152,10 @@ def compare(
     segment = segment or f"hash({_list(key)}) % {BUCKETS}"
     sides = {"expected": _cast(expected, types), "found": _cast(found, types)}
     try:
-        totals = _compare_segments(con, sides, types, segment)
-        segments = tuple(
-            SegmentDifference(*row) for row in con.execute(f"from {_SEGMENTS} order by 1").fetchall()
-        )
-        difference = Difference(*totals, tuple(types), only_expected, only_found, segments)
-        if not segments or not listed:
+        compared = _compare_segments(con, sides, types, segment)
+        totals = sum(one.expected_rows for one in compared), sum(one.found_rows for one in compared)
+        difference = Difference(*totals, tuple(types), only_expected, only_found, compared)
+        if not difference.segments or not listed:
             return difference
         return _compare_rows(con, difference, sides, types, key, segment, listed)
     finally:
@@ -185,8 +197,8 @@ def _shared_types(
 
 def _compare_segments(
     con: duckdb.DuckDBPyConnection, sides: dict[str, str], types: dict[str, str], segment: str
-) -> tuple[int, int]:
-    """Make the table of differing segments; returns the rows of both sides."""
+) -> tuple[Segment, ...]:
+    """Compare the segments, and make the table of those that differ."""
     row_hash = f"hash({', '.join(_hashed(_name(column), kind) for column, kind in types.items())})"
     counted = {
         side: f"select {segment} as _segment, count(*) as n, sum({row_hash}::hugeint) as h from ({query}) group by 1"
@@ -197,17 +209,13 @@ def _compare_segments(
         create or replace temp table {_SEGMENTS} as
         with e as ({counted["expected"]}), f as ({counted["found"]})
         select coalesce(e._segment, f._segment) as _segment, coalesce(e.n, 0) as _expected_rows,
-            coalesce(f.n, 0) as _found_rows, e.n is not distinct from f.n and e.h is not distinct from f.h as _is_equal
+            coalesce(f.n, 0) as _found_rows, e.n is distinct from f.n or e.h is distinct from f.h as _differs
         from e full join f on e._segment is not distinct from f._segment
         """
     )
-    row = con.execute(
-        f"select coalesce(sum(_expected_rows), 0)::bigint, coalesce(sum(_found_rows), 0)::bigint from {_SEGMENTS}"
-    ).fetchone()
-    assert row is not None
-    con.execute(f"delete from temp.{_SEGMENTS} where _is_equal")
-    con.execute(f"alter table temp.{_SEGMENTS} drop column _is_equal")
-    return int(row[0]), int(row[1])
+    rows = con.execute(f"from {_SEGMENTS} order by _segment").fetchall()
+    con.execute(f"delete from temp.{_SEGMENTS} where not _differs")
+    return tuple(Segment(*row) for row in rows)
 
 
 def _compare_rows(
@@ -256,8 +264,12 @@ def _compare_rows(
     rows = con.execute(
         f"select _kind, _segment, _changes, {keys} from {_ROWS} order by _segment, {keys}, _kind limit {int(listed)}"
     ).fetchall()
+    of_segment = dict(con.execute(f"select _segment, count(*) from {_ROWS} group by 1").fetchall())
     return replace(
         difference,
+        compared=tuple(
+            replace(one, differing_rows=of_segment.get(one.segment, 0)) for one in difference.compared
+        ),
         missing=counts.get("missing", 0),
         extra=counts.get("extra", 0),
         changed=counts.get("changed", 0),

@@ -52,7 +52,7 @@ class LotMethod(StrEnum):
 
 
 class Action(StrEnum):
-    """What was decided about a model (`ops.decision_log`)."""
+    """What was decided about a model, or about rows that differ from their origin (`ops.decision_log`)."""
 
     PROMOTED = "promoted"
     REJECTED = "rejected"
@@ -62,6 +62,7 @@ class Action(StrEnum):
     REFITTED = "refitted"
     TUNED = "tuned"
     NOT_TUNED = "not_tuned"
+    REPAIRED = "repaired"
     # Not stored: what an examination or a training reports.
     NONE = "none"
     FAILED = "failed"

@@ -102,14 +102,14 @@ DIRTY_POSITIONS = Table(
 DECISION_LOG = Table(
     "ops.decision_log",
     "One row per decision; those on a prior stand under `(pooled prior) <market>`, those of a study under "
-    "`(tuning) …`.",
+    "`(tuning) …`, repairs of rows under `(reconciliation) <table>`.",
     ("collection", "decided_at", "run_id"),
     "never: rows are appended",
     columns("""
         decided_at timestamp As-of time: the newest known_at in the data
         run_id varchar Run that decided
-        collection varchar Collection, (pooled prior) <market>, or (tuning) and the scope of a study
-        action varchar promoted, rejected, kept, fell_back, rolled_back, refitted; of a study tuned or not_tuned
+        collection varchar Collection; (pooled prior), (tuning) or (reconciliation) and what it is about
+        action varchar promoted, rejected, kept, fell_back, rolled_back, refitted, tuned, not_tuned or repaired
         rule varchar Rule that decided, one word such as beats_baselines, champion_better or previous_better
         reason varchar The same for people
         numbers varchar What was measured, as JSON; errors are mean |log error|

@@ -163,6 +163,12 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     Entry("doctor", OPERATION, "Examine every part of a home.", ("assay doctor",)),
     Entry(
+        "reconcile",
+        OPERATION,
+        "Compare every row with what it was made from.",
+        ("assay reconcile", "assay reconcile --table raw.sales --days 7 --repair"),
+    ),
+    Entry(
         "backup",
         OPERATION,
         "Back a home up, also while it is in use.",

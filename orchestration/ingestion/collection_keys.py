@@ -43,12 +43,7 @@ def learn_keys(
     Returns:
         (chain, key in the source) → key in the home, where the two differ.
     """
-    stored = [
-        CollectionKey(*row)
-        for row in con.execute(
-            f"select {', '.join(KEY_COLUMNS)} from ops.collection_keys order by position"
-        ).fetchall()
-    ]
+    stored = _stored(con)
     position = {(key.delivered_by, key.chain, key.given): n for n, key in enumerate(stored)}
     keys = list(stored)
     for chain, given, contract, project in _seen(con, incoming, [*shared, *SHARED_CONTRACTS]):
@@ -65,11 +60,27 @@ def learn_keys(
         _rename(con, stored, decided)
         _keep(con, decided)
         keys = decided
+    return _other_names(keys, delivered_by)
+
+
+def known_keys(con: duckdb.DuckDBPyConnection, delivered_by: str) -> dict[tuple[str, str], str]:
+    """What `learn_keys` returned last for a source, read from the lake."""
+    return _other_names(_stored(con), delivered_by)
+
+
+def _other_names(keys: Iterable[CollectionKey], delivered_by: str) -> dict[tuple[str, str], str]:
     return {
         (key.chain, key.given): str(key.collection)
         for key in keys
         if key.delivered_by == delivered_by and key.collection != key.given
     }
+
+
+def _stored(con: duckdb.DuckDBPyConnection) -> list[CollectionKey]:
+    rows = con.execute(
+        f"select {', '.join(KEY_COLUMNS)} from ops.collection_keys order by position"
+    ).fetchall()
+    return [CollectionKey(*row) for row in rows]
 
 
 def _seen(

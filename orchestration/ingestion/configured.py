@@ -73,6 +73,13 @@ def record_sources(lake: Lake, sources: Sources) -> None:
             learn_keys(con, name, {table: _keys_of(con, table, name) for table in WITH_COLLECTION})
 
 
+def refuse_other_sources(lake: Lake, sources: Sources) -> None:
+    """Refuse configured sources that differ from those of the home (`refuse_others`)."""
+    with lake.read() as con:
+        held = _held(con)
+    refuse_others(held, sources.configs)
+
+
 def refuse_others(held: dict[str, dict[str, Any]], configs: Sequence[SourceConfig]) -> None:
     """Refuse sources that differ from those of the home.
 

@@ -177,23 +177,31 @@ def insert_rows(
         query: Query for the rows in the contract's columns.
         renamed: (chain, key in the source) → key in the home (`collection_keys.learn_keys`).
     """
-    if renamed and table in WITH_COLLECTION:
-        con.register(
-            "renamed_collections",
-            pa.table(
-                {
-                    "chain": pa.array([chain for chain, _ in renamed], pa.string()),
-                    "given": pa.array([given for _, given in renamed], pa.string()),
-                    "home": pa.array(list(renamed.values()), pa.string()),
-                }
-            ),
-        )
-        query = (
-            "select given.* replace (coalesce(renamed.home, given.collection) as collection)"
-            f" from ({query}) as given left join renamed_collections as renamed"
-            " on given.chain = renamed.chain and given.collection = renamed.given"
-        )
+    query = in_home_keys(con, table, query, renamed)
     con.execute(
         f"insert into raw.{table} by name select *, $source as delivered_by from ({query})",
         {"source": source},
+    )
+
+
+def in_home_keys(
+    con: duckdb.DuckDBPyConnection, table: str, query: str, renamed: Mapping[tuple[str, str], str]
+) -> str:
+    """The query of a source's rows with the collections of this home (`insert_rows`)."""
+    if not renamed or table not in WITH_COLLECTION:
+        return query
+    con.register(
+        "renamed_collections",
+        pa.table(
+            {
+                "chain": pa.array([chain for chain, _ in renamed], pa.string()),
+                "given": pa.array([given for _, given in renamed], pa.string()),
+                "home": pa.array(list(renamed.values()), pa.string()),
+            }
+        ),
+    )
+    return (
+        "select given.* replace (coalesce(renamed.home, given.collection) as collection)"
+        f" from ({query}) as given left join renamed_collections as renamed"
+        " on given.chain = renamed.chain and given.collection = renamed.given"
     )

@@ -82,7 +82,7 @@ def ingest_window(
     if append_only:
         start = max(start, _first_missing_day(lake, name, tables, start, end))
     chunk: _Chunk | None = None
-    for month_start, month_end in _months(start, end):
+    for month_start, month_end in months(start, end):
         chunk = chunk or _Chunk(month_start, month_end)
         chunk.end = month_end
         for table in tables:
@@ -95,7 +95,7 @@ def ingest_window(
     return reports
 
 
-def _months(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+def months(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
     """[start, end) cut at the beginning of every month."""
     while start < end:
         midnight = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 import reladiff
 
-from lake.diff import ColumnChange, RowDifference, SegmentDifference, at_snapshot, compare
+from lake.diff import ColumnChange, RowDifference, Segment, at_snapshot, compare
 from lake.errors import DiffError
 from lake.extensions import open_database
 from tests.postgres import server
@@ -86,7 +86,7 @@ def test_snapshots_of_a_table_are_compared(tmp_path: Path) -> None:
         difference = compare(
             con, at_snapshot("raw.numbers", before), at_snapshot("raw.numbers", None), ["n"], segment="n // 5"
         )
-    assert difference.segments == (SegmentDifference(0, 5, 4),)
+    assert difference.segments == (Segment(0, 5, 4, True, 2),)
     assert difference.rows == (
         RowDifference("changed", 0, (3,), (ColumnChange("word", "a", "b"),)),
         RowDifference("missing", 0, (4,)),
