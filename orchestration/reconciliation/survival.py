@@ -1,0 +1,162 @@
+"""How long a segment of rows stays equal to its origin: time to its first difference, and a bound for the next days.
+
+Here: the estimate from checks, pure and vectorised. Not here: which segments are checked
+(`orchestration.reconciliation.rechecks`), and checking.
+
+A segment is one table, source and day of arrival. A check finds its rows equal or not, so the time of a difference is
+known to lie between two checks (interval-censored), or after the last one (right-censored). Ages are days since the
+segment's day ended, or since it was repaired, when a new life begins. F(t): the share that differs by age t.
+
+- Without a difference, the rule of three: with 95 % confidence at most 3 differences in all exposed segment-days.
+- With fewer than `ENOUGH`, the exact bound of a constant rate by the chi-square distribution, of which that is a case.
+- With more, a Weibull model of interval-censored times (lifelines), whose rate may rise or fall with age, and the bound
+  of its cumulative hazard by the delta method on a logarithmic scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import chi2, norm
+
+CONFIDENCE = 0.95
+ENOUGH = 20
+"""Differences from which on the rate may depend on age."""
+
+_LEAST_AGE = 1e-6
+
+
+@dataclass(frozen=True)
+class Lives:
+    """Lives of segments, as arrays of one length.
+
+    Attributes:
+        clean_until: Age of the last check that found no difference, days; 0 without one.
+        found_by: Age of the check that found one, days; infinite: none did.
+    """
+
+    clean_until: np.ndarray
+    found_by: np.ndarray
+
+    @property
+    def differences(self) -> int:
+        """Lives that ended with a difference."""
+        return int(np.isfinite(self.found_by).sum())
+
+    @property
+    def exposure_days(self) -> float:
+        """Segment-days that were certainly without a difference."""
+        return float(self.clean_until.sum())
+
+
+@dataclass(frozen=True)
+class Weibull:
+    """A fitted model: cumulative hazard (t / scale) ** shape, with the covariance of (scale, shape)."""
+
+    scale: float
+    shape: float
+    covariance: np.ndarray
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What is known of F.
+
+    Attributes:
+        lives: From what it was estimated.
+        rate: Bound of a constant rate per segment-day; infinite without any exposure.
+        weibull: The model, where there were enough differences.
+    """
+
+    lives: Lives
+    rate: float
+    weibull: Weibull | None
+
+    @property
+    def method(self) -> str:
+        """Which rule gives the bound."""
+        if self.weibull is not None:
+            return "weibull"
+        return "constant_rate" if self.lives.differences else "rule_of_three"
+
+    def upper(self, since: np.ndarray, until: np.ndarray) -> np.ndarray:
+        """Upper bound of the probability of a difference by age `until`, in segments that had none at age `since`.
+
+        Args:
+            since: Age of the last clean check, days.
+            until: Age to look at, days; at least `since`.
+        """
+        if self.weibull is None:
+            with np.errstate(invalid="ignore"):
+                hazard = np.where(until > since, self.rate * (until - since), 0.0)
+        else:
+            hazard = _hazard_bound(self.weibull, since, until)
+        return -np.expm1(-hazard)
+
+
+def fit(lives: Lives, confidence: float = CONFIDENCE) -> Curve:
+    """Estimate F from lives."""
+    found, exposure = lives.differences, lives.exposure_days
+    rate = float(chi2.ppf(confidence, 2 * found + 2) / 2 / exposure) if exposure > 0 else np.inf
+    return Curve(lives, rate, _fit_weibull(lives) if found >= ENOUGH else None)
+
+
+def lives_of(segments: Sequence[object], ages: np.ndarray, differs: np.ndarray) -> Lives:
+    """Lives from checks: each difference ends a life, and the next check of the segment belongs to a new one.
+
+    Args:
+        segments: Segment of each check, and its life; checks of one life stand together, the earliest first.
+        ages: Age of the segment in that life, days.
+        differs: Whether a difference was found.
+    """
+    if not len(ages):
+        return Lives(np.empty(0), np.empty(0))
+    names = np.asarray(segments, dtype=object)
+    last = np.append(names[1:] != names[:-1], True)
+    first = np.append(True, last[:-1])
+    before = np.where(first, 0.0, np.append(0.0, ages[:-1]))
+    return Lives(np.where(differs, before, ages)[last], np.where(differs, ages, np.inf)[last])
+
+
+def _fit_weibull(lives: Lives) -> Weibull | None:
+    """The model by maximum likelihood; None where it has none, such as when all differences have one age."""
+    import warnings
+
+    from lifelines import WeibullFitter
+    from lifelines.exceptions import ApproximationWarning, ConvergenceError
+
+    pairs = np.column_stack([np.maximum(lives.clean_until, _LEAST_AGE), lives.found_by])
+    known = pairs[(lives.clean_until > 0) | np.isfinite(lives.found_by)]
+    # One row for all lives with the same ages: daily checks leave few different ones.
+    distinct, weights = np.unique(known, axis=0, return_counts=True)
+    try:
+        with warnings.catch_warnings():
+            # Its covariance would be a guess.
+            warnings.simplefilter("error", ApproximationWarning)
+            fitted = WeibullFitter().fit_interval_censoring(
+                distinct[:, 0], distinct[:, 1], weights=weights.astype(float), show_progress=False
+            )
+    except (ConvergenceError, ApproximationWarning):
+        return None
+    covariance = np.asarray(fitted.variance_matrix_)
+    if not np.isfinite(covariance).all() or (np.diag(covariance) < 0).any():
+        return None
+    return Weibull(float(fitted.lambda_), float(fitted.rho_), covariance)
+
+
+def _hazard_bound(model: Weibull, since: np.ndarray, until: np.ndarray) -> np.ndarray:
+    """Upper bound of the hazard between two ages, by the delta method for its logarithm."""
+    parts = []
+    for age in (np.maximum(since, _LEAST_AGE), np.maximum(until, _LEAST_AGE)):
+        hazard = (age / model.scale) ** model.shape
+        by_scale, by_shape = -model.shape / model.scale * hazard, hazard * np.log(age / model.scale)
+        parts.append((hazard, by_scale, by_shape))
+    (h0, s0, r0), (h1, s1, r1) = parts
+    hazard = h1 - h0
+    gradient = np.stack([s1 - s0, r1 - r0], axis=-1)
+    error = np.sqrt(np.maximum(np.einsum("...i,ij,...j->...", gradient, model.covariance, gradient), 0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bound = hazard * np.exp(norm.ppf(CONFIDENCE) * error / hazard)
+    return np.where(hazard > 0, bound, 0.0)
