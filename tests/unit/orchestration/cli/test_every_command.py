@@ -87,6 +87,7 @@ WALKS: dict[str, Walk] = {
     "status": Walk((), ("--nope",), FOUND),
     "alerts": Walk((), ("nope",)),
     "doctor": Walk((), ("--nope",), FOUND),
+    "reconcile": Walk(None, ("--table", "nope")),
     "watchdog": Walk(None, ("--nope",)),
     "drill": Walk(("--list",), ("nope",), needs_home=False),
     "backup": Walk(None, (NOWHERE, "--keep", "0")),
