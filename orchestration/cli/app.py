@@ -4,7 +4,7 @@ Here: options of no command, and turning known errors into one message and an ex
 (`orchestration.cli.catalogue`).
 
 Exit codes: 0 done · 1 a stage failed, or something was found, such as a service level that pages · 2 asked wrongly:
-settings, home, names or input.
+settings, home, names or input · 130 stopped by Ctrl-C · 143 stopped by SIGTERM.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from orchestration.cli.catalogue import CatalogueGroup
+from orchestration.interruptions import stopping_on_signals
 from orchestration.output.terminal import complain, print_traceback, say, tidy_logging
 
 app = typer.Typer(
@@ -52,7 +53,8 @@ def main() -> None:
     # Dagster and dbt are a heap that only grows: at its default, Python's collector takes a twentieth of a run.
     gc.set_threshold(50_000, 20, 50)
     try:
-        app(prog_name="assay")
+        with stopping_on_signals():
+            app(prog_name="assay")
     except Exception as error:
         code = _known(error)
         # An error that a damaged file or a full disk explains is reported as that.

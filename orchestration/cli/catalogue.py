@@ -11,7 +11,9 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
+
+from orchestration.cli.stopping import StoppableGroup
 
 VALUES = "Values"
 ACCURACY = "Accuracy and models"
@@ -245,7 +247,7 @@ CATALOGUE: tuple[Entry, ...] = (
 _BY_NAME = {entry.name: entry for entry in CATALOGUE}
 
 
-class CatalogueGroup(TyperGroup):
+class CatalogueGroup(StoppableGroup):
     """The commands of the catalogue: listed without importing one, imported when called."""
 
     def list_commands(self, ctx: Any) -> list[str]:

@@ -11,7 +11,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -65,7 +66,7 @@ class _StepHandler(logging.Handler):
         event: dg.DagsterEvent | None = getattr(record, "dagster_event", None)
         if event is None or event.step_key is None:
             return
-        if event.event_type_value == "STEP_START":
+        if event.event_type_value in ("STEP_START", "STEP_RESTARTED"):
             self._started[event.step_key] = time.monotonic()
             _notify(StepState.STARTED, event.step_key, 0.0)
         elif event.event_type_value in ("STEP_SUCCESS", "STEP_FAILURE"):
@@ -79,6 +80,20 @@ def _notify(state: StepState, step: str, seconds: float) -> None:
     step = re.sub(r"_\d+$", "", step)
     for observer in _observers:
         observer(state, step, seconds)
+
+
+@contextmanager
+def observing(observer: Observer) -> Iterator[None]:
+    """Have a function called when a step of a run in this process starts, is done or has failed.
+
+    Args:
+        observer: Gets the state, the step's name and its seconds. What it raises ends the run.
+    """
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
 
 
 @dg.logger(

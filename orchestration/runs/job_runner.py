@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.errors import StageFailedError
-from orchestration.home import fail_orphaned_runs, prepare_home, process_tags, run_lock
+from orchestration.execution import execute
+from orchestration.home import fail_orphaned_runs, prepare_home, run_lock
 from orchestration.output.progress import stage_of
 from orchestration.runs.collector import fewer_collections
 from orchestration.runs.summary import Stage
@@ -49,17 +50,10 @@ class JobRunner:
 
         Raises:
             StageFailedError: when a step fails; downstream steps have not run, what was committed stays.
+            StopRequestedError: when asked to stop; what was committed stays.
         """
-        loggers = {"console": {"config": {"log_level": self.assay.settings.log_level}}, "progress": {}}
-        definition = self.location.definitions.resolve_job_def(job)
         with fewer_collections():
-            result = definition.execute_in_process(
-                instance=self.instance,
-                run_config={"loggers": loggers, **(config or {})},
-                tags={**process_tags(), **(tags or {})},
-                asset_selection=[dg.AssetKey(a) for a in assets] if assets else None,
-                raise_on_error=False,
-            )
+            result = execute(self.location, self.instance, job, tags=tags, config=config, assets=assets)
         self._keep_times(result)
         if not result.success:
             raise StageFailedError(_describe_failure(job, result))

@@ -145,21 +145,11 @@ def tune_in_a_run(
     Raises:
         HomeError: See `tune_home`.
     """
-    from orchestration.home import process_tags
+    from orchestration.execution import execute
 
     request = {"level": level, "budget_s": seconds, "markets": list(markets)}
-    job = location.definitions.resolve_job_def("tune")
-    result = job.execute_in_process(
-        instance=instance,
-        run_config={
-            "ops": {"tuning_study": {"config": request}},
-            "loggers": {
-                "console": {"config": {"log_level": location.assay.settings.log_level}},
-                "progress": {},
-            },
-        },
-        tags=process_tags(),
-    )
+    config = {"ops": {"tuning_study": {"config": request}}}
+    result = execute(location, instance, "tune", config=config, raise_on_error=True)
     (event,) = result.asset_materializations_for_node("tuning_study")
     verdicts = event.metadata["verdicts"].value
     return list(verdicts)  # type: ignore[arg-type]
