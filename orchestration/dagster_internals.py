@@ -26,10 +26,13 @@ from dagster._core.storage.sqlite_storage import (
 from dagster._core.storage.sqlite_storage import (
     _event_logs_directory as event_logs_directory,
 )
+from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 __all__ = [
+    # Which code server started the process of a run (`home`).
+    "GRPC_INFO_TAG",
     # The default storage in its default folders, to mask secrets on the way in (`runs.run_history`).
     "INDEX_SHARD_NAME",
     "SQLITE_BUSY_TIMEOUT_SECONDS",

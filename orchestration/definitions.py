@@ -15,6 +15,7 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
+from lake.child_processes import end_with_parent  # noqa: E402
 from orchestration.clock import WALL_CLOCK, Clock  # noqa: E402
 from orchestration.code_location import CodeLocation  # noqa: E402
 from orchestration.graph import JOBS, build_assets, build_checks, build_sensors  # noqa: E402
@@ -54,6 +55,7 @@ def _build(location: CodeLocation) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """What `workspace.yaml` loads: the home that `ASSAY_*` names."""
+    end_with_parent()  # a run's process is started by the code server
     tidy_logging()
     settings = load_settings()
     prepare_home(settings)

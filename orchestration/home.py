@@ -249,11 +249,13 @@ def fail_orphaned_runs(instance: dg.DagsterInstance) -> int:
     """
     import dagster as dg
 
+    from orchestration.dagster_internals import GRPC_INFO_TAG
+
     orphaned = 0
-    unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.NOT_STARTED]
+    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.CANCELING, *_under_way()]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
-        process = run.tags.get(PROCESS_TAG)
-        if process is None or _is_alive(process):
+        process, server = run.tags.get(PROCESS_TAG), run.tags.get(GRPC_INFO_TAG)
+        if _is_alive(process) if process else server is None or _answers(json.loads(server).get("socket")):
             continue
         instance.report_run_failed(
             run, "The process that executed this run is gone (killed?). The next run takes over."
@@ -261,6 +263,36 @@ def fail_orphaned_runs(instance: dg.DagsterInstance) -> int:
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         orphaned += 1
     return orphaned
+
+
+def cancel_runs_of(instance: dg.DagsterInstance, server: Path) -> None:
+    """Note that the runs which a code server has started are to be cancelled: to be interrupted is then no failure."""
+    import dagster as dg
+
+    from orchestration.dagster_internals import GRPC_INFO_TAG
+
+    for run in instance.get_runs(dg.RunsFilter(statuses=_under_way())):
+        started_by = run.tags.get(GRPC_INFO_TAG)
+        if started_by is not None and json.loads(started_by).get("socket") == str(server):
+            instance.report_run_canceling(run)
+
+
+def _under_way() -> list[dg.DagsterRunStatus]:
+    import dagster as dg
+
+    return [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+
+
+def _answers(server: str | None) -> bool:
+    """Whether a code server listens on its socket; its runs end with it. One with a port is not asked: True."""
+    if server is None:
+        return True
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(server)
+        except OSError:
+            return False
+    return True
 
 
 def _is_alive(process: str) -> bool:

@@ -7,13 +7,11 @@ Measured under load granian answers with a third of uvicorn's 99th percentile ([
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
-from multiprocessing.connection import wait
-from threading import Thread
 from typing import TYPE_CHECKING
 
+from lake.child_processes import end_with_parent
 from serving.api.config import ApiConfig
 
 if TYPE_CHECKING:
@@ -67,13 +65,5 @@ def make_application() -> Application:
     from serving.api.app import build_app
     from serving.metrics.worker import this_worker
 
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    end_with_parent()  # nothing may keep the port when the server was killed
     return build_app(ApiConfig.from_json(os.environ[CONFIG_VARIABLE]), worker=this_worker())
-
-
-def _end_with(sentinel: int) -> None:
-    """End this process when its parent ends: one that was killed cannot say so, and nothing may keep the port."""
-    wait([sentinel])
-    os._exit(1)

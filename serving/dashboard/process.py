@@ -11,7 +11,8 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
+
+from lake.child_processes import end_with_input
 
 CONFIG_VARIABLE = "SERVING_DASHBOARD_CONFIG"
 """Environment variable by which the pages get the settings."""
@@ -63,12 +64,12 @@ def options(host: str, port: int) -> dict[str, str | int | bool]:
 
 def main() -> None:
     """Serve until the input ends, or until interrupted."""
+    end_with_input()
     from serving.dashboard.config import DashboardConfig
 
     text = sys.stdin.readline()
     config = DashboardConfig.from_json(text)
     os.environ[CONFIG_VARIABLE] = text
-    Thread(target=_end_with_input, daemon=True).start()
     # Before the first page is asked for, which would wait for it.
     for name in WARMED:
         import_module(name)
@@ -81,11 +82,6 @@ def main() -> None:
     ]
     sys.argv = ["streamlit", "run", str(APP), *flags]
     streamlit()
-
-
-def _end_with_input() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@ Here: the process from outside. Not here: what runs in it (`process`).
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 from importlib.util import find_spec
 from types import TracebackType
 
+from lake.child_processes import start_child, stop_child
 from serving.dashboard.config import DashboardConfig
 
 HOW_TO_INSTALL = "pip install 'assay[dashboard]' (or make setup)"
@@ -25,7 +24,7 @@ class DashboardError(RuntimeError):
 class Dashboard:
     """A dashboard in a process of its own, for as long as the `with` block lasts.
 
-    It ends with this process however that ends: its input ends then. So one Ctrl-C ends both.
+    It ends with this process however that ends. So one Ctrl-C ends both.
 
     Args:
         config: Settings.
@@ -51,9 +50,7 @@ class Dashboard:
 
     def __enter__(self) -> Dashboard:
         """Start it; it answers a second or two later."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "serving.dashboard.process"], stdin=subprocess.PIPE
-        )
+        self.process = start_child("serving.dashboard.process")
         assert self.process.stdin is not None
         # By its input, not as an argument: the address of a catalog may hold a password.
         self.process.stdin.write(self._config.to_json().encode() + b"\n")
@@ -64,10 +61,4 @@ class Dashboard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End it."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        try:
-            self.process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        stop_child(self.process, STOP_S)

@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from lake.child_processes import child_command, child_environment
 from lake.config import LakeConfig
 
 _log = logging.getLogger(__name__)
@@ -141,7 +141,11 @@ class Explainer:
     async def _started(self) -> Process:
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "serving.explainer.process", stdin=PIPE, stdout=PIPE, limit=LINE_LIMIT
+                *child_command("serving.explainer.process"),
+                stdin=PIPE,
+                stdout=PIPE,
+                env=child_environment(),
+                limit=LINE_LIMIT,
             )
             # By its input, not as an argument: the address of a catalog may hold a password.
             _write(self._process, {**asdict(self._lake), "home": str(self._lake.home)})

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from typing import IO
 
+from lake.child_processes import end_with_input
 from lake.config import LakeConfig
 from lake.connection import Lake
 from ml.compute.matrix import FeatureMismatchError
@@ -45,7 +46,8 @@ def answers(questions: Iterator[str]) -> Iterator[bytes]:
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Answer until the input ends, also in the middle of an answer."""
+    end_with_input()
     with _own_output() as output:
         for answer in answers(iter(sys.stdin.readline, "")):
             output.write(answer + b"\n")

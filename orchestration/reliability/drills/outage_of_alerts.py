@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lake.child_processes import end_with_input, start_child
 from lake.storage import sql_list
 from orchestration.states import UNDELIVERED
 
@@ -104,7 +105,7 @@ def _first_deliverer_is_killed(
 
 
 def _start_deliverer(home: Path, url: str, at: datetime) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", __name__, str(home), url, at.isoformat()])
+    return start_child(__name__, [str(home), url, at.isoformat()])
 
 
 def _waiting(outbox: object) -> int:
@@ -133,4 +134,5 @@ def _deliver_once(home: str, url: str, at: str) -> None:
 
 
 if __name__ == "__main__":
+    end_with_input()
     _deliver_once(*sys.argv[1:])
