@@ -66,3 +66,10 @@ def test_the_names_of_states_are_there():
 def test_sensors_and_schedules_keep_when_they_began():
     assert {"min_interval", "last_sensor_start_timestamp"} <= set(internals.SensorInstigatorData._fields)
     assert {"cron_schedule", "start_timestamp"} <= set(internals.ScheduleInstigatorData._fields)
+
+
+def test_a_run_names_the_code_server_that_has_started_it():
+    launcher = inspect.getsource(dg.DefaultRunLauncher)
+    assert internals.GRPC_INFO_TAG == ".dagster/grpc_info"
+    assert '"socket"' in launcher
+    assert "GRPC_INFO_TAG" in launcher
