@@ -102,8 +102,20 @@
 {% macro dirty_since(first, last) %}
     {%- set db = target.database -%}
     create or replace temporary table changed_sales as
-    select chain, tx_hash, collection, token_id, event_time, time_uncertainty_s, known_at, delivered_by
+    select
+        chain, tx_hash, collection, token_id, event_time, time_uncertainty_s, known_at, delivered_by,
+        lower(buyer) as buyer, lower(seller) as seller
     from {{ change_feed("sales", first, last) }};
+
+    create or replace temporary table changed_wallets as
+    select wallet, min(known_at) as known_at
+    from (
+        select buyer as wallet, known_at from changed_sales
+        union all
+        select seller, known_at from changed_sales
+    )
+    where wallet is not null
+    group by wallet;
 
     create or replace temporary table changed_rates as
     select
@@ -163,6 +175,19 @@
             <= sales.time_uncertainty_s + changed.time_uncertainty_s
         {% endif -%}
         union all
+        {% if doubts_new_wallets() -%}
+        -- whom a wallet has met decides about its later sales, in any collection
+        {% for party in ["buyer", "seller"] -%}
+        select sales.collection, sales.known_at
+        from {{ source("raw", "sales") }} as sales
+        inner join changed_wallets
+            on
+                lower(sales.{{ party }}) = changed_wallets.wallet
+                and {{ long_before("sales.known_at") }} > changed_wallets.known_at
+        where {{ long_before("sales.known_at") }} > (select min(known_at) from changed_wallets)
+        union all
+        {% endfor -%}
+        {% endif -%}
         -- a new rate changes the prices of later sales; the rate of ether also converts every sale to dollars
         select sales.collection, sales.known_at
         from {{ source("raw", "sales") }} as sales

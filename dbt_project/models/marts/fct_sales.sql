@@ -51,12 +51,40 @@ context as (  -- noqa: ST03
     where
         {{ in_dirty_collection("past") }}
         and not {{ in_dirty_tail("past") }}
-        and (past.is_arms_length or past.is_low_outlier or past.wash_rules = 'repeated_pair')
+        and {{ was_acceptable("past") }}
     qualify row_number() over (
         partition by collection
         order by
             known_at desc, event_time desc, tx_hash desc, log_index desc, sub_index desc, sale_id desc
     ) <= 50
+),
+
+-- the last sales before the tail between wallets that the market knows, which its first prices are compared with
+context_of_known as (  -- noqa: ST03
+    select
+        {{ columns_of_known() }}
+    from {{ this }} as past
+    where
+        {{ in_dirty_collection("past") }}
+        and not {{ in_dirty_tail("past") }}
+        and {{ was_acceptable("past") }}
+        and {{ is_known_wallet("past.buyer_contacts") }}
+        and {{ is_known_wallet("past.seller_contacts") }}
+    qualify row_number() over (
+        partition by collection
+        order by
+            known_at desc, event_time desc, tx_hash desc, log_index desc, sub_index desc, sale_id desc
+    ) <= {{ var("known_wallet_sales") }}
+),
+
+tail_wallets as (  -- noqa: ST03
+    select buyer as wallet
+    from classified
+    where {{ in_dirty_tail("classified") }}
+    union
+    select seller as wallet
+    from classified
+    where {{ in_dirty_tail("classified") }}
 ),
 
 last_positions as (  -- noqa: ST03
@@ -73,6 +101,10 @@ sales as (
 ),
 {% endif %}
 
+{% if doubts_new_wallets() -%}
+{{ contacts_of_wallets("tail_wallets" if is_incremental() else none) }},
+
+{% endif -%}
 -- trades of the same two wallets before, any token of the collection
 pair_past as (
     select
@@ -146,6 +178,27 @@ with_rules as (
     {%- endif %}
 ),
 
+-- a wallet that nobody names is not doubted: its number stays null
+with_contacts as (
+    {% if doubts_new_wallets() -%}
+    select
+        with_rules.*,
+        case when with_rules.buyer is not null then coalesce(buyers.met, 0) end as buyer_contacts,
+        case when with_rules.seller is not null then coalesce(sellers.met, 0) end as seller_contacts
+    from with_rules
+    asof left join contacts as buyers
+        on with_rules.buyer = buyers.wallet and {{ long_before("with_rules.known_at") }} > buyers.known_at
+    asof left join contacts as sellers
+        on with_rules.seller = sellers.wallet and {{ long_before("with_rules.known_at") }} > sellers.known_at
+    {%- else -%}
+    select
+        *,
+        null::bigint as buyer_contacts,
+        null::bigint as seller_contacts
+    from with_rules
+    {%- endif %}
+),
+
 washed as (
     select
         *,
@@ -154,7 +207,7 @@ washed as (
         and n_in_tx = 1
         and quantity = 1
         and price_eth >= {{ var("least_price_eth") }} as is_acceptable
-    from with_rules
+    from with_contacts
 ),
 
 acceptable as (
@@ -192,9 +245,19 @@ floors as (
     )
 ),
 
+{% if doubts_new_wallets() -%}
+{{ new_wallet_prints("washed", "context_of_known" if is_incremental() else none) }},
+{%- else -%}
+new_wallet_prints as (
+    select sale_id from washed
+    where false
+),
+{%- endif %}
+
 with_outliers as (
     select
         washed.*,
+        new_wallet_prints.sale_id is not null as is_new_wallet_print,
         coalesce(
             floors.sales_before >= {{ var("low_outlier_min_sales") }}
             and washed.price_eth < greatest(
@@ -217,6 +280,7 @@ with_outliers as (
     from washed
     left join floors on washed.sale_id = floors.sale_id
     left join pair_past on washed.sale_id = pair_past.sale_id
+    left join new_wallet_prints on washed.sale_id = new_wallet_prints.sale_id
 ),
 
 positions as (
@@ -230,7 +294,11 @@ positions as (
     {% if is_incremental() -%}
     left join last_positions on with_outliers.collection = last_positions.collection
     {%- endif %}
-    where with_outliers.is_acceptable and not with_outliers.is_low_outlier and not with_outliers.is_pair_print
+    where
+        with_outliers.is_acceptable
+        and not with_outliers.is_low_outlier
+        and not with_outliers.is_pair_print
+        and not with_outliers.is_new_wallet_print
 ),
 
 final as (
@@ -255,9 +323,13 @@ final as (
         with_outliers.seller,
         with_outliers.marketplace,
         with_outliers.n_in_tx,
-        with_outliers.is_wash or with_outliers.is_pair_print as is_wash,
+        with_outliers.buyer_contacts,
+        with_outliers.seller_contacts,
+        with_outliers.is_wash or with_outliers.is_pair_print or with_outliers.is_new_wallet_print as is_wash,
         case
-            when with_outliers.is_pair_print then 'repeated_pair' else nullif(with_outliers.wash_rules, '')
+            when with_outliers.is_pair_print then 'repeated_pair'
+            when with_outliers.is_new_wallet_print then 'new_wallet'
+            else nullif(with_outliers.wash_rules, '')
         end as wash_rules,
         with_outliers.is_low_outlier,
         positions.seq is not null as is_arms_length,
