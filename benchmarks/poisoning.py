@@ -5,8 +5,8 @@
 The rule's SQL is that of the marts (dbt_project/macros/wallets.sql), run with each setting on the arm's-length sales of
 real collections; the index is the production index, the error is that of its estimates before each sale. Attacks are
 planted in copies of the last sales of real collections, after them. A rise is a day of a collection whose next three
-days are dearer than the three before by 30 % or more, each with five sales at least. Settings are chosen on the earlier
-60 % of the sales, the later 40 % only report. Sales that a setting does not count are priced and judged all the same.
+days are dearer than the three before by 30 % or more, each with five sales at least. The earlier
+60 % of the sales and the later 40 % are reported apart. Sales that a setting does not count are judged all the same.
 """
 
 from __future__ import annotations
