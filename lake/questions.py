@@ -3,7 +3,7 @@
 Here: one `select` on one snapshot, on a connection of its own that can neither write the lake nor reach another file.
 Not here: how an answer is shown (`orchestration.cli.sql`).
 
-Concept: three walls, none of which is enough alone (docs/adr/0054-questions.md). Only one statement that selects is
+Concept: three walls, none of which is enough alone (docs/adr/0053-questions.md). Only one statement that selects is
 run: `copy … to` may write where DuckDB may read. Only table functions of a list are called: others read any SQLite file
 or delete the lake's files from within a `select`. And DuckDB may read the lake's folder and no other file or address,
 with its settings locked.

@@ -60,9 +60,9 @@ def prepare_home(settings: Settings) -> Path:
     _make_private(home)
     dagster_home = home / "dagster"
     dagster_home.mkdir(parents=True, exist_ok=True)
-    source, target = REPOSITORY / "dagster.yaml", dagster_home / "dagster.yaml"
-    if not target.exists() or target.read_text() != source.read_text():
-        write_whole(target, source.read_text())
+    template, target = REPOSITORY / "dagster.yaml", dagster_home / "dagster.yaml"
+    if not target.exists() or target.read_text() != template.read_text():
+        write_whole(target, template.read_text())
     _check_market(home / MARKET_FILE, settings)
     return home
 

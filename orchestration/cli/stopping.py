@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
+import typer
 from typer.core import TyperGroup
 
 from orchestration.interruptions import StopRequestedError, noticed_signals
@@ -28,7 +28,7 @@ OTHERWISE = "what was finished is kept, and nothing is half done; the same comma
 class StoppableGroup(TyperGroup):
     """Commands that end with a sentence and the signal's exit code, 128 and its number, when asked to stop."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command that was given."""
         with noticed_signals() as signal_that_came:
             try:
@@ -38,12 +38,12 @@ class StoppableGroup(TyperGroup):
             except Exception as error:
                 # A library may put an error of its own in place of the exception, as DuckDB does: "Query interrupted".
                 number = signal_that_came()
-                if number is None or isinstance(error, click.exceptions.Exit):
+                if number is None or isinstance(error, typer.Exit):
                     raise
                 raise SystemExit(_say_stopped(ctx, StopRequestedError(number))) from error
 
 
-def _say_stopped(ctx: click.Context, stopped: StopRequestedError) -> int:
+def _say_stopped(ctx: Any, stopped: StopRequestedError) -> int:
     kept = KEPT.get(ctx.invoked_subcommand or "", OTHERWISE)
     complain(f"assay: stopped by {stopped.signal.name}: {kept}")
     return 128 + stopped.signal
