@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from orchestration.remembered import remembered_by_home
-from orchestration.settings import PREFIX, Settings, as_text, load_settings
+from orchestration.settings import PREFIX, as_text, load_settings, setting_fields
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Effective:
 
 
 def effective_settings(**overrides: object) -> list[Effective]:
-    """Every setting of a command with these options, in the order of the class.
+    """Every setting of a command with these options, in the order of `setting_fields`.
 
     Raises:
         SettingsError: As `load_settings`.
@@ -38,7 +38,7 @@ def effective_settings(**overrides: object) -> list[Effective]:
     given = {name: value for name, value in overrides.items() if value is not None}
     remembered = remembered_by_home(given, PREFIX)
     rows = []
-    for name, field in Settings.model_fields.items():
+    for name, field in setting_fields():
         value = settings.home_path if name == "home" else getattr(settings, name)
         origin = (
             "option"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsConfigDict
 
 from lake.config import LakeConfig
@@ -317,11 +318,16 @@ def load_settings(**overrides: object) -> Settings:
     return settings
 
 
-def describe_settings() -> list[tuple[str, str, str]]:
-    """(variable, default, description) of every setting, in the order of the class; places other than the home last."""
-    rows = []
+def setting_fields() -> list[tuple[str, FieldInfo]]:
+    """Every setting by name, in the order of the class; places other than the home last."""
     elsewhere = StorageSettings.model_fields
-    for name, field in sorted(Settings.model_fields.items(), key=lambda item: item[0] in elsewhere):
+    return sorted(Settings.model_fields.items(), key=lambda item: item[0] in elsewhere)
+
+
+def describe_settings() -> list[tuple[str, str, str]]:
+    """(variable, default, description) of every setting."""
+    rows = []
+    for name, field in setting_fields():
         default = "" if field.is_required() else field.get_default(call_default_factory=False)
         shown = "number of cores" if name == "threads" else "" if default is None else as_text(default)
         rows.append((PREFIX + name.upper(), shown, field.description or ""))

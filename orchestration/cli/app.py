@@ -22,7 +22,8 @@ app = typer.Typer(
     cls=CatalogueGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 done · 1 a stage failed, or something was found · 2 asked wrongly."
+    epilog="Exit codes: 0 done · 1 a stage failed, or something was found · 2 asked wrongly · "
+    "130 stopped by Ctrl-C · 143 by SIGTERM."
     "\n\nSettings: assay settings. Every command: docs/reference/cli.md",
 )
 

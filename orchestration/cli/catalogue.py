@@ -216,6 +216,12 @@ CATALOGUE: tuple[Entry, ...] = (
     Entry("mcp", SERVING, "Answer an assistant over standard input and output.", ("assay mcp",)),
     Entry("metrics", SERVING, "Show the pipeline to Prometheus.", ("assay metrics --port 9464",)),
     Entry(
+        "init",
+        PREPARATION,
+        "Write a file with every setting, commented out.",
+        ("assay init", "assay init /etc/assay/assay.env"),
+    ),
+    Entry(
         "settings",
         PREPARATION,
         "Every setting, its value here and where that comes from.",

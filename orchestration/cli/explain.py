@@ -94,7 +94,12 @@ def _print_all(explained: Explanations, seconds: float, write: bool, as_json: bo
         "seconds": round(seconds, 2),
     }
     if as_json:
-        print_json(counts)
+        tables = {
+            "tokens": explained.tokens,
+            "components": explained.components,
+            "comparables": explained.comparables,
+        }
+        print_json({**counts, "rows": {name: table.to_pylist() for name, table in tables.items()}})
         return
     say(
         f"{visible(explained.collection)}: {counts['explained']:,} of {counts['tokens']:,} tokens explained in "

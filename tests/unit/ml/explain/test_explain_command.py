@@ -56,6 +56,12 @@ def test_a_whole_collection_can_be_kept(copied: Market) -> None:
             " union all select count(distinct token_id) from predictions.comparables"
         ).fetchall()
     assert kept == [(40,), (40,)]
+    document = json.loads(printed(copied, OWN, "--all", "--json"))
+    for name, rows in document["rows"].items():
+        assert len(rows) == document[name] > 0
+    total = sum(row["eth_effect"] for row in document["rows"]["components"] if row["token_id"] == "7")
+    (explained,) = (row["explained_eth"] for row in document["rows"]["tokens"] if row["token_id"] == "7")
+    assert total == pytest.approx(explained)
 
 
 @pytest.mark.parametrize(

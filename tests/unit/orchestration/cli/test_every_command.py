@@ -100,6 +100,7 @@ WALKS: dict[str, Walk] = {
     "api keys revoke": Walk(None, ("nope",)),
     "mcp": Walk(None, ("--nope",)),
     "metrics": Walk(None, ("--port", "99999")),
+    "init": Walk(None, ("no-such-folder/assay.env",), needs_home=False),
     "settings": Walk((), ("--nope",), needs_home=False),
     "sources": Walk((), ("--nope",)),
     "sources add": Walk(None, ("x", "--kind", "nope"), needs_home=False),
