@@ -32,6 +32,8 @@ SECRETS = {
     "ASSAY_SERVING_STORE": "Pl4nted-store;pass=word",
     "ASSAY_API_LIMITS_URL": "Pl4nted-limits&9",
     "ASSAY_RPC_URLS": "Pl4nted-node-key-0a1b2c",
+    "ASSAY_S3_ACCESS_KEY_ID": "Pl4nted-store-user",
+    "ASSAY_S3_SECRET_ACCESS_KEY": "Pl4nted-store-key/+=",
 }
 PLANTED = re.compile(rb"pl4nted", re.IGNORECASE)
 
@@ -75,6 +77,8 @@ def planted(port: int = 1, alerts: str = "json://127.0.0.1:1/") -> dict[str, str
         "ASSAY_SERVING_STORE": f"postgresql://assay:{secret['ASSAY_SERVING_STORE']}@127.0.0.1:{port}/store",
         "ASSAY_API_LIMITS_URL": f"redis://:{secret['ASSAY_API_LIMITS_URL']}@127.0.0.1:1/0",
         "ASSAY_RPC_URLS": f"http://127.0.0.1:1/v3/{secret['ASSAY_RPC_URLS']}",
+        "ASSAY_S3_ACCESS_KEY_ID": SECRETS["ASSAY_S3_ACCESS_KEY_ID"],
+        "ASSAY_S3_SECRET_ACCESS_KEY": SECRETS["ASSAY_S3_SECRET_ACCESS_KEY"],
     }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lake.errors import CatalogUrlError, DataPathError
-from lake.object_store import ObjectStore, refuse_other_prefix
+from lake.object_store import ObjectStore
 from lake.postgres import PostgresAddress
 from lake.storage import is_object_store
 
@@ -54,7 +54,7 @@ class LakeConfig:
 
     Raises:
         CatalogUrlError: If the catalog address is not PostgreSQL.
-        DataPathError: If the data path is empty, or a prefix without an object store, or of another kind than S3.
+        DataPathError: If the data path is empty.
         ValueError: If a limit is not usable.
     """
 
@@ -71,8 +71,6 @@ class LakeConfig:
         object.__setattr__(self, "home", Path(self.home).expanduser().absolute())
         if self.data_path is not None:
             object.__setattr__(self, "data_path", _absolute(self.data_path))
-        if is_object_store(self.data_root):
-            self._refuse_unreachable_prefix()
         if self.catalog_url is not None:
             PostgresAddress.of(self.catalog_url)
         if not _MEMORY_LIMIT.match(self.memory_limit):
@@ -83,14 +81,6 @@ class LakeConfig:
             raise ValueError(f"threads must be at least 1; found {self.threads}.")
         if self.lock_timeout_s < 0:
             raise ValueError(f"lock_timeout_s must not be negative; found {self.lock_timeout_s}.")
-
-    def _refuse_unreachable_prefix(self) -> None:
-        refuse_other_prefix(self.data_root)
-        if self.object_store is None:
-            raise DataPathError(
-                f"Expected keys for the data path {self.data_path}, found none; set ASSAY_S3_ACCESS_KEY_ID and "
-                "ASSAY_S3_SECRET_ACCESS_KEY (docs/how-to/postgresql-catalog.md)."
-            )
 
     @classmethod
     def of_values(cls, values: Mapping[str, Any]) -> LakeConfig:

@@ -175,6 +175,8 @@ class Storage:
         return (Path(self.folder) / name).exists()
 
     def _rows(self, statement: str) -> list[tuple[object, ...]]:
+        import duckdb
+
         con = self.connect()
         try:
             return con.execute(statement).fetchall()

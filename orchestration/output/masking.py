@@ -26,6 +26,8 @@ SECRET_VARIABLES = (
     "ASSAY_API_LIMITS_URL",
     "ASSAY_SERVING_STORE",
     "ASSAY_RPC_URLS",
+    "ASSAY_S3_ACCESS_KEY_ID",
+    "ASSAY_S3_SECRET_ACCESS_KEY",
 )
 """Settings that hold credentials. Their whole values are secret, and so are the parts that give access."""
 

@@ -235,7 +235,11 @@ def test_a_damaged_request_log_alerts_and_the_round_goes_on(guarded, answered):
     answered("127.0.0.1:8000", range(-60, -1))
     next(guarded.settings.home_path.rglob("requests.sqlite")).write_bytes(b"no database" * 100)
     guarded.beat(NOW - timedelta(hours=1))
-    assert guarded.found(expect_daemon=True).keys == ["watchdog/api", "watchdog/daemon"]
+    assert guarded.found(expect_daemon=True).keys == [
+        "watchdog/api",
+        "watchdog/daemon",
+        "watchdog/database/api/requests.sqlite",
+    ]
 
 
 def test_a_full_disk_alerts(guarded):

@@ -10,7 +10,7 @@ from orchestration.settings import Settings, describe_settings
 from tests.command import assay
 
 
-def test_every_line_of_the_file_may_be_uncommented_and_says_what_is_so_anyway(tmp_path: Path) -> None:
+def test_every_line_of_the_file_may_be_uncommented_and_gives_the_default(tmp_path: Path) -> None:
     file = tmp_path / "my settings.env"
     done = assay("init", str(file))
     assert done.returncode == 0, done.stderr
