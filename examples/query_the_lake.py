@@ -36,8 +36,8 @@ PRICE_OVER_TIME = """
     select as_of, round(estimate_eth, 4) as estimate_eth, round(lower_80_eth, 4) as lower_80_eth,
            round(upper_80_eth, 4) as upper_80_eth, tier, model_version, snapshot_id
     from predictions.estimate_history
-    where (collection, token_id) = (select collection, token_id from predictions.token_estimates
-                                    where last_sale_eth is not null order by collection, token_id limit 1)
+    join (select collection, token_id from predictions.token_estimates
+          where last_sale_eth is not null order by collection, token_id limit 1) using (collection, token_id)
     order by as_of
 """
 
