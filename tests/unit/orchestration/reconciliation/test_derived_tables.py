@@ -75,7 +75,7 @@ def test_what_was_harmed_is_found_and_marked_for_the_next_run(
         "predictions.token_estimates": (0, 0, 1),
         "serving.tokens": (0, 0, 1),
     }
-    assert "2 rows are in no place" in str(found["marts.sales_reconciliation"].problem)
+    assert "rows are in no place" in str(found["marts.sales_reconciliation"].problem)
     assert "price_eth: expected" in described(found["marts.fct_sales"].listed[0])
     assert "found 12345.0); in the published version" in described(found["serving.tokens"].listed[0])
 
