@@ -61,7 +61,7 @@ SUCCEEDING = (
 
 
 def planted(port: int = 1, alerts: str = "json://127.0.0.1:1/") -> dict[str, str]:
-    """Every secret setting with its secret; nothing answers at the addresses unless told otherwise.
+    """Every secret setting with its secret; nothing answers at the addresses unless they are given.
 
     Args:
         port: Port of the PostgreSQL server on this machine.

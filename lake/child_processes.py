@@ -128,7 +128,7 @@ def _when(happened: Callable[[int], None], descriptor: int) -> None:
 
 def _hangs_up(descriptor: int) -> None:
     poll = select.poll()
-    poll.register(descriptor, 0)  # a hang-up is told in any case, and nothing else is asked for
+    poll.register(descriptor, 0)  # a hang-up is reported in any case, and nothing else is asked for
     while not any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll()):
         pass
 

@@ -41,7 +41,7 @@ def reconcile(
         assay: The home.
         scope: Which sources, tables and days.
         repair: Whether what differs is repaired; a raw table that was is compared again.
-        say: Told what is compared.
+        say: Called with a line on what is compared.
 
     Raises:
         HomeError: The home has no such source or table, or its sources are configured with other data.
