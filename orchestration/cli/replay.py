@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from orchestration.cli.opened import open_home
-from orchestration.cli.options import DataDir, Home, Source
+from orchestration.cli.options import DataDir, Home, Source, pair
 from orchestration.output.terminal import say
-from orchestration.settings import SettingsError
 
 
 def replay(
@@ -23,16 +22,9 @@ def replay(
 ) -> None:
     """Validate quarantined rows again with today's rules and let the good ones in."""
     opened = open_home(home, source, data_dir)
-    renames = dict(_pair(text) for text in rename or [])
+    renames = dict(pair("--rename", "old=new", text) for text in rename or [])
     from orchestration.reliability.replay import replay_quarantine
     from orchestration.resources import open_lake
 
     report = replay_quarantine(open_lake(opened), renames)
     say(f"replayed {report.replayed} rows; {report.still_open} stay in quarantine")
-
-
-def _pair(text: str) -> tuple[str, str]:
-    old, equals, new = text.partition("=")
-    if not (old and equals and new):
-        raise SettingsError(f"--rename expects old=new, found {text!r}")
-    return old, new

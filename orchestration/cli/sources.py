@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ml.text.visible import visible
-from orchestration.cli.options import AsJson, DataDir, Home
+from orchestration.cli.options import AsJson, DataDir, Home, pair
 from orchestration.output.tables import TerminalTable
 from orchestration.output.terminal import TerminalConsole, print_json, say, styled
 from orchestration.settings import SettingsError, load_settings
@@ -71,7 +71,7 @@ def add(
         "quarantine_limit": quarantine_limit,
         "data_dir": data_dir.expanduser().resolve() if data_dir else None,
     }
-    options = dict(_pair(text) for text in option or ())
+    options = dict(pair("--option", "name=value", text) for text in option or ())
     if repeated := sorted(options.keys() & own.keys()):
         raise SettingsError(f"--option {repeated[0]}=… has a way of its own: see `assay sources add --help`")
     entry: dict[str, Any] = {**{k: v for k, v in own.items() if v is not None}, **options}
@@ -90,13 +90,6 @@ def remove(name: Name, home: Home = None) -> None:
     removed = remove_source(load_settings(home=home), name, say)
     rows = ", ".join(f"{n:,} of {table}" for table, n in removed.items() if n)
     say(f"{name} is removed: {rows or 'it had no rows'}; `assay run` values the tokens without it")
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals and value):
-        raise SettingsError(f"--option expects name=value, found {text!r}")
-    return name, value
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
