@@ -44,12 +44,15 @@ def repair_days(
         comparisons: Of the table and of its refused rows.
 
     Returns:
-        Days that were read again, and days that the source does not reach (any more), which stay as they are.
+        Days that were read again, and days that the source does not reach (any more), at its beginning or its end,
+        which stay as they are.
     """
     table, name = comparisons[0].raw_table or "", one.config.name
     until = min(one.source.watermark(), assay.as_of)
     days = sorted({day for comparison in comparisons for day in comparison.differing_days})
-    reached = [day for day in days if _start(day) < until]
+    # What the source no longer has is not replaced by nothing.
+    first_day = one.source.first_known().date()
+    reached = [day for day in days if first_day <= day and _start(day) < until]
     if reached:
         with assay.lake.writing(f"repair {len(reached)} days of raw.{table}"):
             with assay.lake.write(f"mark {len(reached)} days of raw.{table}") as con:
@@ -71,17 +74,23 @@ def repair_derived(assay: Assay, comparison: Comparison) -> str | None:
 
         location = store_location(assay.settings)
         what = "the next `assay run` publishes everything again"
-        with assay.lake.write("keep that the store is published again") as con:
-            _keep(con, assay, [comparison], what)
         # Without a pointer nothing of the version before is carried on; servers go on with the file they have open.
+        # First, so that a kill in between leaves a repair that is not logged, and not the other way round.
         if isinstance(location, Path):
             (location / POINTER).unlink(missing_ok=True)
+        with assay.lake.write("keep that the store is published again") as con:
+            _keep(con, assay, [comparison], what)
         return what
     if comparison.table == ESTIMATES:
         collections = sorted({str(one.row.key[0]) for one in comparison.listed})
-        what = f"the next `assay run` values {len(collections)} collections again"
+        # Only so many rows are listed: those that are not may be of any collection.
+        all_listed = comparison.differing_rows <= len(comparison.listed)
+        what = f"the next `assay run` values {len(collections) if all_listed else 'all'} collections again"
         with assay.lake.write(what) as con:
-            con.execute(f"delete from {ESTIMATES} where collection in (select unnest($1))", [collections])
+            con.execute(
+                f"delete from {ESTIMATES} where not $listed or collection in (select unnest($collections::varchar[]))",
+                {"listed": all_listed, "collections": collections},
+            )
             _keep(con, assay, [comparison], what)
         return what
     if comparison.table == CLASSIFIED or comparison.table.startswith("marts."):
@@ -112,10 +121,10 @@ def _keep(con: duckdb.DuckDBPyConnection, assay: Assay, comparisons: Sequence[Co
         kind: sum(getattr(one, kind) for one in comparisons)
         for kind in ("rows", "missing", "extra", "changed")
     }
-    reason = (
-        f"{first.table} differs from {first.origin}: {counts['missing']:,} rows missing, {counts['extra']:,} extra, "
-        f"{counts['changed']:,} changed; {what}"
+    found = first.problem or (
+        f"{counts['missing']:,} rows missing, {counts['extra']:,} extra, {counts['changed']:,} changed"
     )
+    reason = f"{first.table} differs from {first.origin}: {found}; {what}"
     decision = Decision(
         decided_at=assay.delivered_until,
         run_id=f"reconcile {uuid4().hex[:12]}",
