@@ -23,6 +23,8 @@ LEFT_OUT = {
 }
 """Path within a home, file or folder, to the reason why it is not in a backup."""
 
+_MOVED_ASIDE = ".damaged"
+"""In the name of what was moved aside because it cannot be read (`home_faults`, `ml.registry.store`)."""
 _PUBLISHED = "serving/estimates-"
 _ENDINGS = (".lock", ".holder.json", ".tmp", ".unfinished")
 
@@ -36,14 +38,16 @@ def files_of_home(home: Path) -> Iterator[tuple[str, Path]]:
     for folder, folders, names in os.walk(home, followlinks=True):
         here = Path(folder)
         within = here.relative_to(home)
-        folders[:] = sorted(name for name in folders if (within / name).as_posix() not in LEFT_OUT)
+        folders[:] = sorted(
+            name for name in folders if (within / name).as_posix() not in LEFT_OUT and _MOVED_ASIDE not in name
+        )
         if here.resolve() in seen:
             folders.clear()
             continue
         seen.add(here.resolve())
         for name in sorted(names):
             path = (within / name).as_posix()
-            if path in LEFT_OUT or path.startswith(_PUBLISHED) or name.endswith(_ENDINGS):
+            if path in LEFT_OUT or path.startswith(_PUBLISHED) or name.endswith(_ENDINGS) or _MOVED_ASIDE in name:
                 continue
             # With the database that it belongs to.
             if name.endswith(BESIDE) and (here / name.rpartition("-")[0]).exists():

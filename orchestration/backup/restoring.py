@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,8 +130,7 @@ def replace_damaged(assay: Assay, folder: BackupFolder) -> RepairReport:
     lake_folder = assay.lake.data_folder
     with assay.lake.read() as con:
         damaged = review(con, lake_folder).damaged
-    _, newest = folder.read()
-    in_backup = {file.path: file for file in newest.files}
+    in_backup = {file.path: file for manifest in _readable(folder) for file in manifest.files}
     wanted: list[tuple[str, Path, str | None]] = []
     for one in damaged:
         known = in_backup.get(f"{LAKE_FILES}/{one.path}")
@@ -141,12 +140,12 @@ def replace_damaged(assay: Assay, folder: BackupFolder) -> RepairReport:
     home = assay.settings.home_path
     wanted += [
         (file.path, home / file.path, file.sha256)
-        for file in newest.files
+        for file in in_backup.values()
         if file.path.startswith("artifacts/") and not _is_whole(home / file.path, file)
     ]
     for path, target, sha256 in wanted:
         if sha256 is None:
-            missing.append(f"{path}: no digest was recorded, and the newest backup does not have it")
+            missing.append(f"{path}: no digest was recorded, and no backup has it")
             continue
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -155,6 +154,16 @@ def replace_damaged(assay: Assay, folder: BackupFolder) -> RepairReport:
         except UnreadableFileError as error:
             missing.append(f"{path}: {error}")
     return RepairReport(tuple(replaced), tuple(missing))
+
+
+def _readable(folder: BackupFolder) -> Iterator[Manifest]:
+    """Every backup, the oldest first; of those beside the newest, one that is damaged is passed over."""
+    newest = folder.read()
+    for name in folder.names():
+        if name != newest[0]:
+            with suppress(BackupError):
+                yield folder.read(name)[1]
+    yield newest[1]
 
 
 def _refuse_existing(home: Path) -> None:

@@ -182,6 +182,31 @@ def test_a_damaged_database_beside_the_catalog_does_not_stop_the_rest(assay: Ass
     assert [one.split(":")[0] for one in done.manifest.missing] == ["mlflow.sqlite"]
 
 
+def test_what_was_moved_aside_as_damaged_is_in_no_backup(assay: Assay, tmp_path: Path) -> None:
+    home = assay.settings.home_path
+    (home / "alerts.db").rename(home / "alerts.db.damaged")
+    (home / "alerts.db.damaged").write_bytes(b"SQLite format 3\0 and then nothing")
+    (home / "dagster.damaged").mkdir()
+    (home / "dagster.damaged" / "runs.db").write_bytes(b"SQLite format 3\0 and then nothing")
+    manifest = back_up(assay, BackupFolder(tmp_path / "backups"), keep=2).manifest
+    assert manifest.missing == ()
+    assert not [file.path for file in manifest.files if "damaged" in file.path]
+
+
+def test_a_model_file_that_was_lost_before_the_newest_backup_is_put_back_from_an_earlier_one(
+    assay: Assay, tmp_path: Path
+) -> None:
+    folder = BackupFolder(tmp_path / "backups")
+    model = next((assay.settings.home_path / "artifacts").rglob("*.cbm"))
+    whole = model.read_bytes()
+    back_up(assay, folder, keep=3)
+    model.unlink()
+    back_up(assay, folder, keep=3)
+    done = replace_damaged(assay, folder)
+    assert (len(done.replaced), done.missing) == (1, ())
+    assert model.read_bytes() == whole
+
+
 def test_secrets_are_in_no_backup(assay: Assay, tmp_path: Path) -> None:
     made = assay_of(
         assay.settings.home_path, alert_urls="json://user:hunter2@host", refits=3, rpc_urls="http://k3y@n"
