@@ -21,23 +21,35 @@ BESIDE = ("-wal", "-shm", "-journal")
 """Endings of the files that SQLite keeps beside a database; the copy has what is in them."""
 
 _PROGRAM = """
-import json, sqlite3, sys
+import json, sqlite3, sys, time
 from contextlib import closing
 from pathlib import Path
+
+WAIT_S = 5
+
+def give_up(deadline):
+    def progress(status, remaining, total):
+        # Without this, a copy waits for the holder of a lock for ever.
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > deadline:
+            raise sqlite3.OperationalError("database is locked")
+    return progress
 
 found = []
 for source, target in json.load(sys.stdin):
     try:
         address = Path(source).absolute().as_uri() + "?mode=ro"
-        with closing(sqlite3.connect(address, uri=True, timeout=10)) as there:
+        with closing(sqlite3.connect(address, uri=True, timeout=0)) as there:
             if target is None:
                 seen = there.execute("pragma quick_check(1)").fetchone()[0]
             else:
                 with closing(sqlite3.connect(target)) as copy:
-                    there.backup(copy)
+                    there.backup(copy, progress=give_up(time.monotonic() + WAIT_S))
                     copy.execute("pragma journal_mode = delete")
                     seen = copy.execute("pragma quick_check(1)").fetchone()[0]
         found.append(None if seen == "ok" else " ".join(seen.split())[:200])
+    except sqlite3.OperationalError as error:
+        # Locked, not to be opened, or left by a killed writer: nothing is wrong with what is in it.
+        found.append(None if target is None else str(error))
     except sqlite3.Error as error:
         found.append(str(error))
 json.dump(found, sys.stdout)
@@ -71,7 +83,9 @@ def copy_databases(pairs: Sequence[tuple[Path, Path]]) -> list[str | None]:
 
 
 def problems_of(paths: Sequence[Path]) -> list[str | None]:
-    """For each SQLite file that exists why it cannot be used, or None; SQLite reads all of it.
+    """For each SQLite file what is damaged in it, or None; SQLite reads all of it.
+
+    A file that is locked, or that this user may not open, is not damaged.
 
     Raises:
         LakeError: If the process that reads was ended.

@@ -116,7 +116,7 @@ def damaged_databases(home: Path) -> list[Fault]:
             _way_out(home, one),
         )
         for one, problem in zip(there, problems, strict=True)
-        if problem is not None and "locked" not in problem
+        if problem is not None
     ]
 
 
