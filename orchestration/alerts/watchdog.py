@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -149,6 +150,10 @@ def _broken_outbox(error: OutboxError) -> Alert:
     )
 
 
+_ABOUT = ("key", "title", "runbook")
+"""What of an alert is remembered, to report its end."""
+
+
 def _send_directly(
     settings: Settings, channels: Sequence[Channel], alert: Alert | None, now: datetime
 ) -> None:
@@ -184,11 +189,7 @@ def _send_directly(
         for path in _memories(settings):
             path.unlink(missing_ok=True)
         return
-    about = (
-        {"key": alert.key, "title": alert.title, "runbook": alert.runbook}
-        if alert
-        else (memory or {}).get("about")
-    )
+    about = {name: str(getattr(alert, name)) for name in _ABOUT} if alert else (memory or {}).get("about")
     _remember(settings, {"since": since, "sent_at": sent_at, "about": about or {}})
 
 
@@ -202,8 +203,13 @@ def _memories(settings: Settings) -> tuple[Path, Path]:
 def _remembered(settings: Settings) -> dict[str, Any] | None:
     for path in _memories(settings):
         try:
-            return dict(json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError):
+            # Where temporary files are, everybody may make a file of that name.
+            if path.lstat().st_uid != os.getuid():
+                continue
+            memory = dict(json.loads(path.read_text()))
+            about = {key: str(memory["about"][key]) for key in _ABOUT if key in memory["about"]}
+            return {"since": str(memory["since"]), "sent_at": dict(memory["sent_at"]), "about": about}
+        except (OSError, ValueError, TypeError, KeyError):
             # Missing, or half a file that an older version left: the message is sent once more.
             continue
     return None
@@ -215,7 +221,9 @@ def _remember(settings: Settings, memory: dict[str, Any]) -> None:
     try:
         write_whole(in_home, json.dumps(memory))
     except OSError:
-        write_whole(elsewhere, json.dumps(memory), 0o600)
+        # Where neither can be written the message is sent at each round: better than a watchdog that has ended.
+        with suppress(OSError):
+            write_whole(elsewhere, json.dumps(memory), 0o600)
 
 
 def _direct(alert: Alert, kind: NoticeKind, since: str, now: datetime, channel: Channel) -> Message:

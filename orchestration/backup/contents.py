@@ -39,7 +39,9 @@ def files_of_home(home: Path) -> Iterator[tuple[str, Path]]:
         here = Path(folder)
         within = here.relative_to(home)
         folders[:] = sorted(
-            name for name in folders if (within / name).as_posix() not in LEFT_OUT and _MOVED_ASIDE not in name
+            name
+            for name in folders
+            if (within / name).as_posix() not in LEFT_OUT and _MOVED_ASIDE not in name
         )
         if here.resolve() in seen:
             folders.clear()
@@ -47,7 +49,12 @@ def files_of_home(home: Path) -> Iterator[tuple[str, Path]]:
         seen.add(here.resolve())
         for name in sorted(names):
             path = (within / name).as_posix()
-            if path in LEFT_OUT or path.startswith(_PUBLISHED) or name.endswith(_ENDINGS) or _MOVED_ASIDE in name:
+            if (
+                path in LEFT_OUT
+                or path.startswith(_PUBLISHED)
+                or name.endswith(_ENDINGS)
+                or _MOVED_ASIDE in name
+            ):
                 continue
             # With the database that it belongs to.
             if name.endswith(BESIDE) and (here / name.rpartition("-")[0]).exists():

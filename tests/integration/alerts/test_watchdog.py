@@ -37,7 +37,7 @@ from orchestration.alerts.health import HealthLimits
 from orchestration.alerts.log_channel import LogChannel
 from orchestration.alerts.outbox import raise_alert
 from orchestration.alerts.store import Outbox
-from orchestration.alerts.watchdog import watch
+from orchestration.alerts.watchdog import MEMORY_FILE, watch
 from orchestration.home import open_instance, prepare_home
 from orchestration.settings import load_settings
 from serving.api.keys import keys_folder
@@ -319,6 +319,17 @@ def test_a_full_disk_is_sent_as_one_and_once_and_nothing_else_is(small_disk, mon
         "[PAGE] The disk of the home is nearly full",
         "[RESOLVED] The disk of the home is nearly full",
     ]
+
+
+@pytest.mark.parametrize(
+    "memory", ["{}", "[]", '{"since": "x"}', '{"since": "x", "sent_at": {}, "about": {"no": 1}}']
+)
+def test_a_memory_that_is_none_does_not_end_the_watchdog(guarded, endpoint, memory):
+    home = guarded.settings.home_path
+    (home / "alerts.db").write_bytes(b"not a database " * 1000)
+    (home / MEMORY_FILE).write_text(memory)
+    assert guarded.found(NOW, [AppriseChannel(endpoint.url)]).keys == ["watchdog/outbox"]
+    assert endpoint.titles() == ["[PAGE] The alert outbox is broken: no alert can be kept"]
 
 
 def test_a_damaged_history_of_runs_is_a_page_that_names_the_file(guarded):
