@@ -96,13 +96,26 @@ def _sales(con: duckdb.DuckDBPyConnection, _: Assay, comparison: Comparison) -> 
     return _with(con, comparison, expected, f"select {columns} from {comparison.table}", ("sale_id",))
 
 
-def _sums(con: duckdb.DuckDBPyConnection, _: Assay, comparison: Comparison) -> Comparison:
-    """What the build's own reconciliation says: every row of a source is counted in one place."""
+def _sums(
+    con: duckdb.DuckDBPyConnection, comparison: Comparison, counted: str, columns: tuple[str, ...]
+) -> Comparison:
+    """What the build's own reconciliation found: all that a source has is counted in one place."""
+    if _built_on(con) is None:
+        return replace(comparison, skipped=_NOT_BUILT)
+    lost_of_row = " + ".join(f"abs({name})" for name in columns)
     rows, lost = con.execute(
-        f"select count(*), coalesce(sum(abs(difference)), 0)::bigint from {comparison.table}"
+        f"select count(*), coalesce(sum({lost_of_row}), 0)::bigint from {comparison.table}"
     ).fetchall()[0]
-    problem = f"{lost:,} rows are in no place of the sums, or in several" if lost else None
+    problem = f"{lost:,} {counted} are in no place of the sums, or in several" if lost else None
     return replace(comparison, rows=rows, problem=problem)
+
+
+def _sums_of_sales(con: duckdb.DuckDBPyConnection, _: Assay, comparison: Comparison) -> Comparison:
+    return _sums(con, comparison, "rows", ("difference",))
+
+
+def _sums_of_moves(con: duckdb.DuckDBPyConnection, _: Assay, comparison: Comparison) -> Comparison:
+    return _sums(con, comparison, "units", ("difference", "units_not_matched"))
 
 
 def _estimates(con: duckdb.DuckDBPyConnection, _: Assay, comparison: Comparison) -> Comparison:
@@ -187,8 +200,8 @@ CLASSIFIED, ESTIMATES, STORE = (
 _DERIVED = (
     _Derived(CLASSIFIED, "raw.sales as of the build", _classified_sales),
     _Derived("marts.fct_sales", "classified sales that are not excluded", _sales),
-    _Derived("marts.sales_reconciliation", "its sums", _sums),
-    _Derived("marts.moves_reconciliation", "its sums", _sums),
+    _Derived("marts.sales_reconciliation", "its sums", _sums_of_sales),
+    _Derived("marts.moves_reconciliation", "its sums", _sums_of_moves),
     _Derived(ESTIMATES, "predictions.estimate_history", _estimates),
     _Derived(STORE, ESTIMATES, _published),
 )

@@ -121,8 +121,14 @@ def _repaired(
     for (name, table), group in groupby(differing, key=lambda one: (one.source or "", one.raw_table or "")):
         comparisons = list(group)
         say(f"reading days of raw.{table} again from {name}")
-        read, unreached = repair_days(assay, sources[name], comparisons)
-        left = _left(assay, replace(scope, source=name), comparisons) if read else set()
+        try:
+            read, unreached = repair_days(assay, sources[name], comparisons)
+            left = _left(assay, replace(scope, source=name), comparisons) if read else set()
+        except SourceError as error:
+            # The days that were marked are read by the next ingestion; the other repairs go on.
+            for one in comparisons:
+                repaired[repaired.index(one)] = replace(one, repair=f"the source cannot be read now: {error}")
+            continue
         for one in comparisons:
             repaired[repaired.index(one)] = replace(one, repair=_result(one, read, unreached, left))
     return repaired

@@ -27,6 +27,8 @@ HARMS = (
     # One row of several: the market has a row per source.
     "update marts.sales_reconciliation set difference = 2 where delivered_by || source ="
     " (select min(delivered_by || source) from marts.sales_reconciliation)",
+    "update marts.moves_reconciliation set units_not_matched = 3 where chain ="
+    " (select min(chain) from marts.moves_reconciliation)",
 )
 
 
@@ -78,12 +80,14 @@ def test_what_was_harmed_is_found_and_marked_for_the_next_run(
         "serving.tokens": (0, 0, 1),
     }
     assert "2 rows are in no place" in str(found["marts.sales_reconciliation"].problem)
+    assert "3 units are in no place" in str(found["marts.moves_reconciliation"].problem)
     assert "price_eth: expected" in described(found["marts.fct_sales"].listed[0])
     assert "found 12345.0); in the published version" in described(found["serving.tokens"].listed[0])
 
     assert [repair_derived(assay, found[name]) is not None for name in DERIVED_TABLES] == [True] * 6
     after = compared(assay)
     assert after["marts.fct_sales"].skipped == "the marts are not built, or wait for being built anew"
+    assert after["marts.sales_reconciliation"].skipped == after["marts.fct_sales"].skipped
     assert after["serving.tokens"].skipped == "nothing is published yet"
     assert after["predictions.token_estimates"].is_clean, "the harmed collection waits for being valued"
     with assay.lake.read() as con:
