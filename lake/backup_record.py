@@ -60,6 +60,8 @@ def remember(home: Path, last: LastBackup) -> None:
 def last_backup(home: Path) -> LastBackup | None:
     """The newest backup that is known here; None: none, or the file that names it is damaged."""
     try:
-        return LastBackup(**json.loads((home / RECORD_FILE).read_text()))
+        last = LastBackup(**json.loads((home / RECORD_FILE).read_text()))
+        # It is read where something else is damaged already: it must be usable, or be none.
+        return last if datetime.fromisoformat(last.made_at).tzinfo and int(last.snapshot) >= 0 else None
     except (OSError, ValueError, TypeError):
         return None

@@ -67,10 +67,11 @@ def load_checkpoint(directory: Path, config: SimulatorConfig, *, before: int, af
         if after < day <= before and path.name == _name(config, day):
             try:
                 return _read(path)
-            except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError, pa.ArrowInvalid) as error:
+            except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError, RuntimeError) as error:
                 logger.warning(
-                    "Checkpoint %s is damaged and passed over; its days are simulated again: %s", path, error
+                    "Checkpoint %s is damaged and removed; its days are simulated again: %s", path, error
                 )
+                path.unlink(missing_ok=True)
     return None
 
 
