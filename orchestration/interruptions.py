@@ -15,6 +15,9 @@ from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+# A forked process (an API worker) would write its signals to the pipe of its parent.
+os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+
 
 class StopRequestedError(KeyboardInterrupt):
     """A signal has asked this process to stop.

@@ -90,5 +90,8 @@ def _fault_of_home(error: Exception) -> str | None:
     from orchestration.home_faults import fault_of
 
     home = home_in_use()
-    fault = None if home is None else fault_of(error, home)
+    try:
+        fault = None if home is None else fault_of(error, home)
+    except OSError:
+        return None  # a disk that cannot be examined explains nothing: the error itself is shown
     return None if fault is None else str(fault)

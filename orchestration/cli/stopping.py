@@ -15,7 +15,7 @@ KEPT = {
     "retrain": "models that were trained are kept; the same command trains the others",
     "backtest": "ingested days, built tables and finished refit periods are kept, and no ledger was written; the same "
     "command continues",
-    "tune": "nothing was adopted; the settings in use stay, and the same command searches anew",
+    "tune": "trials and verdicts that were reached are kept; the same command continues there",
     "drill": "nothing but its scratch home was touched",
     "demo": "nothing but its scratch home was touched",
     "ui": "runs that were under way are cancelled, and what they had committed is kept; `assay run` continues",
@@ -40,6 +40,10 @@ class StoppableGroup(TyperGroup):
                 number = signal_that_came()
                 if number is None or isinstance(error, typer.Exit):
                     raise
+                import duckdb
+
+                if not isinstance(error, duckdb.InterruptException):
+                    complain(f"assay: {error}")  # it may be a fault of its own, at the same time
                 raise SystemExit(_say_stopped(ctx, StopRequestedError(number))) from error
 
 
