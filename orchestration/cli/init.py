@@ -14,7 +14,8 @@ from orchestration.output.terminal import say
 from orchestration.settings import SettingsError, describe_settings
 
 HEAD = """\
-# Settings of Assay. Each line is a default: remove the # in front of a variable and change its value.
+# Settings of Assay. Each variable has its default, or nothing where there is none: remove the # in front of it
+# and change its value.
 # Use it in a shell, in a systemd unit, or for a container:
 #
 #   set -a; . ./{name}; set +a          EnvironmentFile={name}          --env-file {name}
@@ -46,8 +47,10 @@ def settings_file(name: str) -> str:
     """The text of the file."""
     parts = [HEAD.format(name=name)]
     for variable, default, about in describe_settings():
+        is_value = " " not in default  # "number of cores" is none that a shell would take
+        text = about if is_value else f"{about}; default: {default}"
         comment = textwrap.fill(
-            about, 110, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
+            text, 110, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False
         )
-        parts.append(f"{comment}\n#{variable}={default}\n")
+        parts.append(f"{comment}\n#{variable}={default if is_value else ''}\n")
     return "\n".join(parts)
