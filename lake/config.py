@@ -94,6 +94,11 @@ class LakeConfig:
         return self.catalog_url is not None
 
     @property
+    def may_exist(self) -> bool:
+        """Whether there is a catalog, or may be one: a server is not asked."""
+        return self.is_postgres or self.catalog_path.exists()
+
+    @property
     def folder(self) -> Path:
         """Folder of the embedded catalog, its data and the write lock."""
         return self.home / "lake"

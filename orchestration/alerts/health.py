@@ -239,7 +239,7 @@ def undelivered(
 
 def unreadable_lake(config: LakeConfig, limits: HealthLimits) -> list[Alert]:
     """The lake's newest snapshot cannot be read, or not in time."""
-    if not config.is_postgres and not config.catalog_path.exists():
+    if not config.may_exist:
         return _lake(f"There is no catalog at {config.catalog_path}.")
     error = _within(limits.lake_s, lambda: _read_snapshot(config))
     return _lake(error) if error else []

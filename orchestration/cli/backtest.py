@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli.opened import known_collections, require_folder_for, require_window
+from orchestration.cli.opened import covers, known_collections, require_folder_for, require_window
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.clock import naive_utc
 from orchestration.output.commands import assay_command
@@ -51,10 +51,10 @@ def backtest(
 
     names = [name.strip() for given in collections or [] for name in given.split(",") if name.strip()]
     require_folder_for(out, "--out")
-    is_new = not settings.lake_config().catalog_path.exists()
     prepare_home(settings)
     require_window(settings, start, end)
-    if names and not is_new:
+    if names and covers(settings, end):
+        # Otherwise the backtest builds first: it refuses a wrong name then.
         names = known_collections(settings, names)
     # What is asked wrongly is refused before Dagster is imported, which takes seconds.
     from orchestration.definitions import open_location

@@ -40,6 +40,18 @@ def known_collections(settings: Settings, given: Sequence[str]) -> list[str]:
         return resolve_collections(con, given)
 
 
+def covers(settings: Settings, end: datetime) -> bool:
+    """Whether the marts of a home reach a time, so that they have every collection that is known then."""
+    from orchestration.resources import open_lake
+
+    if not settings.lake_config().may_exist:
+        return False
+    with open_lake(settings).read() as con:
+        (newest,) = con.execute("select max(known_at) from raw.sales").fetchall()[0]
+        (built,) = con.execute("select count(*) from ops.mart_watermark").fetchall()[0]
+    return bool(built) and newest is not None and bool(newest >= end)
+
+
 def require_markets(settings: Settings, given: Sequence[str]) -> None:
     """Refuse a market that this home has no collections of.
 

@@ -49,7 +49,7 @@ def run(
 
     # What is asked wrongly is refused before Dagster is imported, which takes seconds.
     prepare_home(settings)
-    if settings.lake_config().catalog_path.exists():
+    if settings.lake_config().may_exist:
         assay = Assay(settings)
         refuse_to_go_back(assay, assay.as_of)
     from orchestration.cli.render.run_report import print_summary

@@ -111,7 +111,7 @@ def api_config(settings: Settings) -> ApiConfig:
 
     lake = settings.lake_config()
     # A copy of the published store has none, and opening it would make one.
-    has_lake = lake.is_postgres or lake.catalog_path.exists()
+    has_lake = lake.may_exist
     origins = tuple(origin.strip() for origin in settings.api_cors_origins.split(",") if origin.strip())
     return ApiConfig(
         folder=settings.home_path / FOLDER,

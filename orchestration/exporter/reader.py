@@ -57,7 +57,7 @@ def parts_of(settings: Settings) -> dict[str, Part]:
 
     def read_lake() -> Sequence[Metric]:
         # Opening a lake that is not there would make one.
-        if not config.is_postgres and not config.catalog_path.exists():
+        if not config.may_exist:
             raise FileNotFoundError(f"expected the lake's catalog at {config.catalog_path}, found none")
         # No table is named: it is read as it is, and not migrated.
         with Lake(config).read() as con:
