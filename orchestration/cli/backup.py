@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson, Home
 from orchestration.output.terminal import complain, print_json, say
-from orchestration.settings import load_settings
+from orchestration.settings import SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from orchestration.backup.folder import BackupFolder
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder of backups, on another disk than the home.")
@@ -91,20 +94,24 @@ def restore(
     """
     from orchestration.backup.folder import BackupFolder
 
+    if damaged and (to or name or incomplete):
+        raise SettingsError(
+            "--damaged works on --home with every backup: leave out --to, --backup and --incomplete"
+        )
+    if home and not damaged:
+        raise SettingsError("--home goes with --damaged; name the new home with --to")
     backups = BackupFolder(_absolute(folder))
     if list_them:
         _list(backups, as_json=as_json)
     elif damaged:
         _put_back(backups, home, as_json=as_json)
     else:
-        _restore(backups, to or home, name, incomplete=incomplete, as_json=as_json)
+        _restore(backups, to, name, incomplete=incomplete, as_json=as_json)
 
 
-def _list(backups: object, *, as_json: bool) -> None:
+def _list(backups: BackupFolder, *, as_json: bool) -> None:
     from orchestration.backup.errors import BackupError
-    from orchestration.backup.folder import BackupFolder
 
-    assert isinstance(backups, BackupFolder)
     found = []
     for name in backups.names():
         try:
@@ -120,11 +127,11 @@ def _list(backups: object, *, as_json: bool) -> None:
             say(f"{name}  {what}")
 
 
-def _restore(backups: object, to: Path | None, name: str | None, *, incomplete: bool, as_json: bool) -> None:
-    from orchestration.backup.folder import BackupFolder
+def _restore(
+    backups: BackupFolder, to: Path | None, name: str | None, *, incomplete: bool, as_json: bool
+) -> None:
     from orchestration.backup.restoring import restore as make_home
 
-    assert isinstance(backups, BackupFolder)
     done = make_home(backups, to, name, incomplete=incomplete, say=complain)
     if as_json:
         print_json(
@@ -158,16 +165,14 @@ def _restore(backups: object, to: Path | None, name: str | None, *, incomplete: 
         raise typer.Exit(1)
 
 
-def _put_back(backups: object, home: Path | None, *, as_json: bool) -> None:
+def _put_back(backups: BackupFolder, home: Path | None, *, as_json: bool) -> None:
     settings = load_settings(home=home)
-    from orchestration.backup.folder import BackupFolder
     from orchestration.backup.restoring import replace_damaged
     from orchestration.home import existing_home
     from orchestration.maintenance.lake_files import find_damaged_files
     from orchestration.models.lost_files import find_lost_files
     from orchestration.resources import Assay
 
-    assert isinstance(backups, BackupFolder)
     existing_home(settings)
     assay = Assay(settings)
     done = replace_damaged(assay, backups)
