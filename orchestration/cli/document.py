@@ -31,6 +31,7 @@ complete names and options. Most commands work on the home that `--home` or `ASS
 | 0 | done, and nothing was found |
 | 1 | something was found (`status` with a page, `doctor` with a problem, `watchdog` with an alert), or a stage failed |
 | 2 | asked wrongly: an unknown name, option or setting, a folder that is no home, input that cannot be read |
+| 130, 143 | stopped by Ctrl-C, by SIGTERM; `serve` and `metrics` end with 0 then, `ui` with 0 on Ctrl-C |
 
 ## Output
 

@@ -64,9 +64,18 @@ def _write(con: duckdb.DuckDBPyConnection, table: str, partial: Path, ending: st
     schema, _, name = table.partition(".")
     source = f'from "{schema}"."{name}"'
     if ending == ".parquet":
+        import duckdb
+
         from lake.storage import quoted
 
-        row = con.execute(f"copy ({source}) to {quoted(str(partial))} (format parquet)").fetchone()
+        try:
+            row = con.execute(f"copy ({source}) to {quoted(str(partial))} (format parquet)").fetchone()
+        except duckdb.IOException as error:
+            if partial.name not in str(error):
+                raise  # a file of the lake
+            raise SettingsError(
+                f"--to: {partial.parent} cannot be written ({str(error).splitlines()[0]})"
+            ) from error
         return int(row[0]) if row else 0
     con.execute(source)
     columns = [column[0] for column in con.description or ()]

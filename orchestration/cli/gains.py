@@ -107,7 +107,7 @@ def for_tax_tools(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print(rows: Sequence[dict[str, Any]], currency: str) -> None:
-    from orchestration.cli.render.statement import amount
+    from orchestration.output.amounts import amount
     from orchestration.output.tables import TerminalTable
 
     console = TerminalConsole(width_of_files=80)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from datetime import datetime
 from typing import Annotated, Any
@@ -44,23 +43,10 @@ def sql(
         if as_csv:
             write_rows(sys.stdout, columns, iter(con.fetchone, None))
         elif as_json:
-            print_json([dict(zip(columns, map(plain, row), strict=True)) for row in con.fetchall()])
+            print_json([dict(zip(columns, row, strict=True)) for row in con.fetchall()])
         else:
             rows = con.fetchmany(SHOWN + 1)
             _print(columns, rows)
-
-
-def plain(value: Any) -> Any:
-    """A value of the lake as JSON has it: no number that is none, no bytes."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(name): plain(item) for name, item in value.items()}
-    return value
 
 
 def _print(columns: list[str], rows: list[tuple[Any, ...]]) -> None:

@@ -10,6 +10,7 @@ import typer
 from ml.text.visible import visible
 from orchestration.cli.opened import known_collections, open_home
 from orchestration.cli.options import AsJson, Home
+from orchestration.output.amounts import amount
 from orchestration.output.terminal import print_json, say
 from orchestration.settings import SettingsError
 
@@ -77,9 +78,9 @@ def in_words(document: dict[str, Any]) -> str:
     if document["estimate_eth"] is None:
         reason = str(document["no_value_reason"] or "not known").replace("_", " ")
         return f"{name}: no value ({reason}), {when}"
-    parts = [f"{document['estimate_eth']:.4g} ETH"]
+    parts = [f"{amount(document['estimate_eth'])} ETH"]
     if document["lower_80_eth"] is not None:
-        parts[0] += f" (80 %: {document['lower_80_eth']:.4g} to {document['upper_80_eth']:.4g})"
+        parts[0] += f" (80 %: {amount(document['lower_80_eth'])} to {amount(document['upper_80_eth'])})"
     if document["estimate_usd"] is not None:
         rate = f"{document['ether_usd']:,.2f} USD per ETH, {_minute(document['ether_usd_at'])}"
         parts.append(f"{document['estimate_usd']:,.2f} USD ({rate})")

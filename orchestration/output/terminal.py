@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ml.text.finite import finite
 from ml.text.visible import visible
 from orchestration.clock import naive_utc
 from orchestration.output.masking import masked
@@ -91,13 +92,15 @@ def json_time(value: date) -> str:
 def print_json(document: Any) -> None:
     """A document on standard output, in ASCII: any name survives, and none controls the terminal.
 
-    Times are ISO 8601 with Z; what JSON has no form for, such as a path, is its text.
+    Times are ISO 8601 with Z, a number that is none is null; what JSON has no form for, such as a path, is its text.
     """
 
     def plain(value: Any) -> str:
+        if isinstance(value, bytes):
+            return value.hex()
         return json_time(value) if isinstance(value, date) else str(value)
 
-    json.dump(document, sys.stdout, indent=2, default=plain)
+    json.dump(finite(document), sys.stdout, indent=2, default=plain, allow_nan=False)
     sys.stdout.write("\n")
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import duckdb
 
-from serving.store.lake_reader import finite, iso_utc, number
+from ml.text.finite import finite
+from serving.store.lake_reader import iso_utc, number
 
 ACCURACY, STATUS, RISK = "accuracy", "status", "risk"
 OPERATIONS, DICTIONARY = "operations", "dictionary"

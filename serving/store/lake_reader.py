@@ -30,17 +30,6 @@ def number(column: str) -> str:
     return f"case when isfinite({column}) then {column} end"
 
 
-def finite(value: Any) -> Any:
-    """The same without NaN and infinities, which the lake's JSON may hold."""
-    if isinstance(value, dict):
-        return {name: finite(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value
-
-
 def token_digests(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """What the answers of a collection's tokens are made from, by collection."""
     # Each table on its own: joining them row by row would cost more than all the rest of a small publication.

@@ -12,7 +12,8 @@ from typing import Any
 import duckdb
 
 from ml.registry.mirror import POOLED
-from serving.store.lake_reader import finite, iso_utc, number
+from ml.text.finite import finite
+from serving.store.lake_reader import iso_utc, number
 
 OWN_DECISIONS = 10
 """Newest decisions about a collection itself that its document has."""

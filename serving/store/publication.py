@@ -20,13 +20,14 @@ from typing import Any
 import duckdb
 
 from ml.registry.artifacts import ArtifactStore
+from ml.text.finite import finite
 from serving.store.asked import FOLDER as ASKED
 from serving.store.asked import Token, most_asked
 from serving.store.collection_documents import read_collections
 from serving.store.documents import as_json, read_documents
 from serving.store.errors import PublicationError
 from serving.store.gains_reader import gains_digests
-from serving.store.lake_reader import finite, history_digests, record_digests, token_digests
+from serving.store.lake_reader import history_digests, record_digests, token_digests
 from serving.store.location import open_target
 from serving.store.market_documents import market_digests
 from serving.store.plan import Contents, plan_changes

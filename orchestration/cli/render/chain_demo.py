@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from orchestration.cli.render.statement import amount
+from orchestration.output.amounts import amount
 from orchestration.output.tables import TerminalTable
 from orchestration.output.terminal import TerminalConsole, styled
 from orchestration.reliability.chain_demo import ChainDemo

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ml.text.visible import visible
+from orchestration.output.amounts import amount
 from orchestration.output.tables import TerminalTable
 from orchestration.output.terminal import TerminalConsole
 
@@ -50,14 +51,6 @@ def print_statement(
             console.print(line)
     for line in _missing(statement):
         console.print(line)
-
-
-def amount(value: float | None, signed: bool = False) -> str:
-    """A number with about four significant digits, or a dash."""
-    if value is None:
-        return "—"
-    sign = "+" if signed else ""
-    return f"{value:{sign},.0f}" if abs(value) >= 10_000 else f"{value:{sign}.4g}"
 
 
 Money = Callable[..., str]
