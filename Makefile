@@ -100,7 +100,8 @@ lint-docs: $(ZENSICAL)
 # The pages of the dashboard, as the tests of the dashboard see them.
 docs-pictures: $(PREPARED) ## Make the screenshots of the documentation again (needs Chromium)
 	DASHBOARD_SCREENSHOTS=$(CURDIR)/build/pictures $(BIN)/python -m pytest -q tests/integration/dashboard/test_pages.py
-	@for picture in docs/dashboard/*.png; do cp "build/pictures/$$(basename "$$picture")" docs/dashboard/; done
+	@for picture in docs/dashboard/*.png; do \
+		cp "build/pictures/$$(basename "$$picture")" docs/dashboard/ || exit 1; done
 
 docs: lint-docs ## Build the documentation as a site: site/index.html
 

@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 
 from orchestration.output.tables import table_of
-from orchestration.output.terminal import TerminalConsole
+from orchestration.output.terminal import TerminalConsole, styled
 from tests.names import HOSTILE
 
 NAMES = ["collection-of-cats-a", "collection-of-cats-b", "漢" * 120, "[/bold]", "$1 club"]
@@ -43,8 +43,12 @@ def test_a_table_without_rows_is_its_header():
 
 def test_without_a_terminal_there_is_no_colour(monkeypatch):
     assert "\x1b" not in _printed(80, [(name, 1, 1, "x") for name in HOSTILE])
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", _printed(80, [("a", 1, 1, "x")], force_terminal=True))
+    for setting, is_coloured in ((None, True), ("1", False)):
+        if setting is not None:
+            monkeypatch.setenv("NO_COLOR", setting)
+        console = TerminalConsole(file=io.StringIO(), force_terminal=True, color_system="standard")
+        console.print(styled(("a", "red")))
+        assert bool(re.search(r"\x1b\[[0-9;]*3[0-7]", console.file.getvalue())) == is_coloured
 
 
 def test_columns_is_obeyed_without_a_terminal(monkeypatch):
