@@ -42,6 +42,8 @@ NEED_A_SERVER = frozenset({"ASSAY_CATALOG_URL", "ASSAY_MLFLOW_URL", "ASSAY_SERVI
 
 FAILING = (
     ["run"],
+    ["settings"],
+    ["settings", "--json"],
     ["status"],
     ["why", "x"],
     ["watchdog"],
@@ -51,6 +53,9 @@ FAILING = (
 )
 SUCCEEDING = (
     ["run"],
+    ["settings"],
+    ["settings", "--json"],
+    ["sql", "select 1"],
     ["status"],
     ["doctor"],
     ["watchdog"],
@@ -114,8 +119,8 @@ def run_commands(commands: Sequence[Sequence[str]], settings: dict[str, str]) ->
     return printed
 
 
-def main() -> None:
-    """Plant, run, search, and keep the result."""
+def main() -> int:
+    """Plant, run, search, and keep the result; 1: a secret was found."""
     assert set(SECRETS) == set(SECRET_VARIABLES), "a secret setting is not planted"
     market = {"ASSAY_COLLECTIONS": "6", "ASSAY_DAYS": "60", "ASSAY_REFITS": "2", "ASSAY_LOG_LEVEL": "DEBUG"}
     everything = planted()
@@ -123,7 +128,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="assay-secrets-") as scratch:
         homes = Path(scratch)
         printed = run_commands(FAILING, {**market, **everything, "ASSAY_HOME": str(homes / "failing")})
-        succeeded = run_commands(SUCCEEDING, {**market, **harmless, "ASSAY_HOME": str(homes / "finished")})
+        backup = ["backup", str(homes / "backups")]
+        succeeded = run_commands(
+            [*SUCCEEDING, backup], {**market, **harmless, "ASSAY_HOME": str(homes / "finished")}
+        )
         assert "MdAPE" in succeeded[0] or "median" in succeeded[0].lower(), succeeded[1][-2000:]
         printed += succeeded
         files = sum(path.is_file() for path in homes.rglob("*"))
@@ -135,14 +143,15 @@ def main() -> None:
         "python -m benchmarks.planted_secrets",
         [
             Figure("secrets planted, one in every setting that may hold one", str(len(SECRETS))),
-            Figure("commands run, failing and succeeding", str(len(FAILING) + len(SUCCEEDING))),
+            Figure("commands run, failing and succeeding", str(len(FAILING) + len(SUCCEEDING) + 1)),
             Figure("files and printed texts searched", f"{files + len(printed):,}"),
             Figure("places where a secret was found", str(len(found)), "0", met=not found),
         ],
         ["Parquet and other packed files are searched as bytes."],
     )
     print(f"{len(found)} found in {files} files and {len(printed)} texts; {path} written")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

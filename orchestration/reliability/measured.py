@@ -26,10 +26,16 @@ class Part:
 
 
 PARTS = (
-    Part("kills", "Kills survived", "Processes killed with `kill -9` at random moments of every stage."),
-    Part("faults", "Faults found and recovered", "Faults of disk, catalog and files, each made on purpose."),
-    Part("reconciliation", "Rows compared", "Tables against their sources, row for row."),
-    Part("consistency", "Consistency", "The upper bound of the share of rows that differ."),
+    Part(
+        "reconciliation",
+        "Rows compared",
+        "Tables against their sources, and against each other, row for row.",
+    ),
+    Part(
+        "consistency",
+        "Consistency",
+        "Whether the bound on the share of wrong segments holds, by simulation with known rates of damage.",
+    ),
     Part("restore", "Restore", "A backup, restored on another path."),
     Part("secrets", "Secrets", "Secrets planted in every setting that may hold one, then searched for."),
 )

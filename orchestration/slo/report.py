@@ -47,7 +47,7 @@ class HomeStatus:
         evaluated_at: `as_of` of the SLOs' evaluation.
         stored: Whether that evaluation is kept; otherwise it was made just now, to be shown only.
         slos: Rows of `monitoring.slo_status`, most urgent first.
-        last_run: The newest run (job, status, wall-clock times); None when there was none.
+        last_run: The newest run (id, job, status, end); None when there was none.
         open_alerts: Open incidents by severity; None without an outbox.
     """
 

@@ -32,8 +32,8 @@ def test_a_figure_is_shown_with_its_aim_and_whether_it_was_met(tmp_path: Path) -
         Figure("rows lost", "1", "0", met=False),
         Figure("time", "3 s"),
     ]
-    path = write_measurement("kills", "python -m x", figures, ["Two cores."], tmp_path)
-    assert path == tmp_path / "kills.json"
+    path = write_measurement("restore", "python -m x", figures, ["Two cores."], tmp_path)
+    assert path == tmp_path / "restore.json"
     shown = page(tmp_path)
     assert "| kills \\| by -9 | 100 | 100 | yes |" in shown
     assert "| rows lost | 1 | 0 | **no** |" in shown
@@ -46,8 +46,8 @@ def test_a_figure_is_shown_with_its_aim_and_whether_it_was_met(tmp_path: Path) -
     "text", ["", "[]", "{}", '{"figures": [{"wat": 1}]}', '{"figures": 3}', '{"figures": [], "x": 1}', "\x00"]
 )
 def test_a_file_of_another_shape_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / "kills.json").write_text(text)
-    with pytest.raises(MeasurementError, match=r"kills\.json: expected a measurement"):
+    (tmp_path / "restore.json").write_text(text)
+    with pytest.raises(MeasurementError, match=r"restore\.json: expected a measurement"):
         page(tmp_path)
 
 
