@@ -1,7 +1,8 @@
 """When rows of a table were written, and when those that are gone were deleted: the catalog keeps it by snapshot.
 
 Here: looking up listed rows. Not here: finding the rows that differ (`lake.diff`). Snapshots that maintenance has
-expired are forgotten: a row that was deleted in one has no entry. A row that was written long ago keeps its snapshot.
+expired are forgotten: a row that was deleted in one has no entry. A row that maintenance
+has put into another file counts as written then.
 """
 
 from __future__ import annotations

@@ -107,6 +107,7 @@
         lower(buyer) as buyer, lower(seller) as seller
     from {{ change_feed("sales", first, last) }};
 
+    {% if doubts_new_wallets() -%}
     create or replace temporary table changed_wallets as
     select wallet, min(known_at) as known_at
     from (
@@ -114,8 +115,9 @@
         union all
         select seller, known_at from changed_sales
     )
-    where wallet is not null
+    where wallet <> {{ zero_address() }}
     group by wallet;
+    {%- endif %}
 
     create or replace temporary table changed_rates as
     select
