@@ -5,8 +5,9 @@ folder are read again, the simulator runs again, a chain or an API answers from 
 manifest, pages that were read whole) or, for a deep comparison, is asked again. Not here: repairs
 (`orchestration.reconciliation.repairs`).
 
-Rows of a day between the first and the last that were ingested are extra if the log has no such day. Not compared: rows that became known after the newest row of a day that was not over
-when it was read, unless the lake holds fewer rows of it than were written.
+Rows of a day between the first and the last that were ingested are extra if the log has no such day. Not compared: rows
+that became known after the newest row of a day that was not over when it was read, unless the lake holds fewer rows of
+it than were written.
 """
 
 from __future__ import annotations
