@@ -175,7 +175,8 @@ def _since(kind: str, moment: Moment | None) -> str:
     if moment is None:
         return "never written, or deleted in a snapshot that has expired" if kind == "missing" else NOT_KNOWN
     at = f" of {_time(moment.made_at)}" if moment.made_at else ""
-    return f"{'deleted' if kind == 'missing' else 'written, or merged by maintenance,'} in snapshot {moment.snapshot}{at}"
+    what = "deleted" if kind == "missing" else "written, or merged by maintenance,"
+    return f"{what} in snapshot {moment.snapshot}{at}"
 
 
 def _time(moment: datetime) -> str:
