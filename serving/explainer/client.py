@@ -59,6 +59,7 @@ class Explainer:
         self._lake, self._waiting, self._kept = lake, waiting, kept
         self._patience_s, self._time_limit_s = patience_s, time_limit_s
         self._process: Process | None = None
+        self._starting: asyncio.Task[Process] | None = None
         self._turn = asyncio.Lock()
         self._underway: dict[Question, asyncio.Task[bytes]] = {}
         self._answers: OrderedDict[Question, bytes] = OrderedDict()
@@ -103,7 +104,13 @@ class Explainer:
         return 0 if self._process is None else self._process.pid
 
     async def close(self) -> None:
-        """Stop the process; it ends by itself when this one does."""
+        """Give up the questions underway and stop the process; it ends by itself when this one does."""
+        underway = list(self._underway.values())
+        for task in underway:
+            task.cancel()
+        await asyncio.gather(*underway, return_exceptions=True)
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
         await self._stop()
 
     def _finish(self, question: Question, task: asyncio.Task[bytes]) -> None:
@@ -140,16 +147,22 @@ class Explainer:
 
     async def _started(self) -> Process:
         if self._process is None or self._process.returncode is not None:
-            self._process = await asyncio.create_subprocess_exec(
-                *child_command("serving.explainer.process"),
-                stdin=PIPE,
-                stdout=PIPE,
-                env=child_environment(),
-                limit=LINE_LIMIT,
-            )
-            # By its input, not as an argument: the address of a catalog may hold a password.
-            _write(self._process, {**asdict(self._lake), "home": str(self._lake.home)})
+            # Never cancelled: asyncio would wait for ever for a process whose pipes are not connected yet.
+            self._starting = asyncio.create_task(self._start())
+            return await asyncio.shield(self._starting)
         return self._process
+
+    async def _start(self) -> Process:
+        process = self._process = await asyncio.create_subprocess_exec(
+            *child_command("serving.explainer.process"),
+            stdin=PIPE,
+            stdout=PIPE,
+            env=child_environment(),
+            limit=LINE_LIMIT,
+        )
+        # By its input, not as an argument: the address of a catalog may hold a password.
+        _write(process, {**asdict(self._lake), "home": str(self._lake.home)})
+        return process
 
     async def _stop(self) -> None:
         process, self._process = self._process, None

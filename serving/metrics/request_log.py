@@ -107,8 +107,9 @@ class RequestLog:
             grown: Requests by route.
         """
         rows = [(minute, server.id, worker, ALIVE, 0, 0, 0, 0, 0)]
+        # A request that was just being counted may be in one counter only.
         rows += [
-            (minute, server.id, worker, route, one.requests, one.errors, *one.within)  # type: ignore[misc]
+            (minute, server.id, worker, route, one.requests, min(one.errors, one.requests), *one.within)  # type: ignore[misc]
             for route, one in grown.items()
         ]
         with self._transaction() as con:
@@ -179,7 +180,7 @@ class Recorder:
         if not self._is_alive():
             return
         now = self._metrics.totals()
-        grown = {route: _difference(one, self._written.get(route)) for route, one in now.items()}
+        grown = {route: one.minus(self._written.get(route)) for route, one in now.items()}
 
         def write() -> None:
             self._log.add(
@@ -199,14 +200,6 @@ class Recorder:
             write()
         except (sqlite3.Error, OSError):
             _log.exception("the request log %s cannot be written", self._log.path)
-
-
-def _difference(now: RouteTotals, before: RouteTotals | None) -> RouteTotals:
-    before = before or RouteTotals()
-    requests = now.requests - before.requests
-    # A request that was just being counted may be in one counter only.
-    errors = min(now.errors - before.errors, requests)
-    return RouteTotals(requests, errors, [n - b for n, b in zip(now.within, before.within, strict=True)])
 
 
 def _start_of_minute(at: float) -> int:

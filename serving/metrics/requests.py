@@ -7,6 +7,7 @@ Concept: labels are templates of routes, methods and status codes: there are som
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,16 @@ class RouteTotals:
     requests: int = 0
     errors: int = 0
     within: list[int] = field(default_factory=lambda: [0] * len(LOGGED))
+
+    def minus(self, other: RouteTotals | None) -> RouteTotals:
+        """What these have more than others; all of these without others."""
+        other = other or RouteTotals()
+        within = [mine - theirs for mine, theirs in zip(self.within, other.within, strict=True)]
+        return RouteTotals(self.requests - other.requests, self.errors - other.errors, within)
+
+    def plus(self, other: RouteTotals | None) -> RouteTotals:
+        """The sum of both."""
+        return self.minus(RouteTotals().minus(other))
 
 
 def share_files(worker: int) -> None:
@@ -76,21 +87,35 @@ class RequestMetrics:
         # A worker that was killed has left its number in its file.
         self.underway.set(0)
         self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+        # A shared file holds what a killed worker of this number counted. It appears with the first request of a kind.
+        self._inherited: dict[str, RouteTotals] = {}
+        self._changing = threading.Lock()
 
     def observe(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one request."""
         key = (route, method, status)
         children = self._children.get(key)
         if children is None:
-            children = self._children[key] = (
-                self._requests.labels(route, method, str(status)),
-                self._seconds.labels(route),
-            )
+            children = self._children[key] = self._new_children(route, method, status)
         children[0].inc()
         children[1].observe(seconds)
 
     def totals(self) -> dict[str, RouteTotals]:
-        """What this process has counted, by route."""
+        """What this process has counted, by route; without what a worker that it replaced had counted."""
+        with self._changing:
+            return {route: one.minus(self._inherited.get(route)) for route, one in self._shown().items()}
+
+    def _new_children(self, route: str, method: str, status: int) -> tuple[Any, Any]:
+        with self._changing:
+            before = self._shown().get(route)
+            children = self._requests.labels(route, method, str(status)), self._seconds.labels(route)
+            appeared = self._shown()[route].minus(before)
+            # Nothing was counted in between: all requests are counted by one thread, this one.
+            self._inherited[route] = appeared.plus(self._inherited.get(route))
+            return children
+
+    def _shown(self) -> dict[str, RouteTotals]:
+        """What /metrics shows of this worker's number, by route."""
         found: dict[str, RouteTotals] = {}
         for metric in self._seconds.collect():
             for sample in metric.samples:

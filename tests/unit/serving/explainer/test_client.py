@@ -86,6 +86,20 @@ def test_an_impatient_question_is_refused_for_now(ask: Callable[..., object]) ->
     assert "ask again" in ask(work, patience_s=0.01)  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("turns", range(1, 9))
+def test_it_can_be_closed_at_any_moment_of_the_start(ask: Callable[..., object], turns: int) -> None:
+    async def work(explainer: Explainer) -> None:
+        question = asyncio.create_task(explainer.explain("1", "a", "1"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await explainer.close()
+        with pytest.raises(asyncio.CancelledError):
+            await question
+        assert explainer.pid == 0
+
+    ask(work)
+
+
 def test_a_process_that_does_not_answer_is_stopped(ask: Callable[..., object]) -> None:
     async def work(explainer: Explainer) -> tuple[str, int]:
         with pytest.raises(ExplainerError, match="no answer"):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,21 @@ from serving.metrics.requests import RequestMetrics
 
 START = 1_800_000_000 // 60 * 60
 ONE = Server("1-1", "127.0.0.1:8000", START)
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from serving.metrics.request_log import Recorder, RequestLog, Server
+from serving.metrics.requests import RequestMetrics, share_files
+share_files(1)
+metrics = RequestMetrics(None)
+recorder = Recorder(RequestLog(Path(sys.argv[1])), Server("1-1", "here", 0.0), 1, metrics, lambda: True)
+for status in sys.argv[2:]:
+    metrics.observe("/v1/status", "GET", int(status), 0.001)
+recorder.record()
+print(metrics._shown()["/v1/status"].requests, end="")
+"""
 
 
 class Clock:
@@ -68,6 +86,19 @@ def test_two_writes_of_one_minute_add_up_and_workers_are_kept_apart(parts: tuple
         recorder.record()
     other.record()
     assert rows(path, "select worker, sum(requests) from minutes group by worker") == [(1, 3), (2, 3)]
+
+
+def test_a_worker_does_not_log_again_what_the_one_that_it_replaces_has_logged(tmp_path: Path) -> None:
+    shared = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+
+    def work(*statuses: str) -> str:
+        command = [sys.executable, "-c", WORKER, str(tmp_path / "log.sqlite"), *statuses]
+        return subprocess.run(command, env=shared, capture_output=True, text=True, check=True).stdout
+
+    assert work("200", "200", "500") == "3"
+    assert work("200", "500", "503") == "6", "what /metrics shows goes on"
+    sums = "select sum(requests), sum(errors), sum(within_10ms) from minutes"
+    assert rows(tmp_path / "log.sqlite", sums) == [(6, 3, 6)]
 
 
 def test_an_event_loop_that_hangs_was_not_there(parts: tuple, tmp_path: Path) -> None:
