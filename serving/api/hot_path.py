@@ -8,6 +8,7 @@ Concept: SQLite finds a token in about 30 µs; a framework's routing, dependenci
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -27,16 +28,15 @@ def quick_answer(
     """Status, headers and body; None: let the route answer."""
     if scope["query_string"] or not raw_path.startswith(PREFIX):
         return None
-    parts = raw_path[len(PREFIX) :].split(b"/")
-    if len(parts) != 2 or not (parts[0] and parts[1]):
+    collection, slash, token = raw_path[len(PREFIX) :].partition(b"/")
+    if not (slash and collection and token) or b"/" in token:
         return None
     try:
-        identifier, token = (
-            (unquote_to_bytes(part) if b"%" in part else part).decode("utf-8") for part in parts
-        )
         edition = service.store.current()
-        found = edition.resolve(identifier)
-        body = edition.token(found[0].id, token) if len(found) == 1 else None
+        found = edition.resolve(_name(collection))
+        if len(found) != 1:
+            return None
+        body = edition.token(found[0].id, (unquote_to_bytes(token) if b"%" in token else token).decode())
     except (UnicodeDecodeError, StoreError):
         return None
     if body is None:
@@ -49,3 +49,9 @@ def quick_answer(
     if len(whole) >= COMPRESSED_FROM:
         return None
     return 200, [(b"content-type", JSON), (b"content-length", b"%d" % len(whole)), *response_headers], whole
+
+
+@lru_cache(maxsize=4096)
+def _name(segment: bytes) -> str:
+    """A segment of a path, decoded; there are some thousand collections, and each is asked for again and again."""
+    return unquote_to_bytes(segment).decode()
