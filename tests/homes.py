@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,9 @@ from benchmarks.real_data import BUNDLE
 from tests.command import assay
 
 FINISHED = ("--collections", "12", "--days", "120")
+SMALL = ("--collections", "10", "--days", "60", "--seed", "3")
+FEWER_FITS = {"ASSAY_REFITS": "2"}
+"""For runs of `SMALL`."""
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
@@ -57,6 +61,19 @@ def finished_market(factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
 
     folder = made_once(factory, "finished-market", make)
     return folder / "home", json.loads((folder / "run.json").read_text())
+
+
+def small_market(factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """`SMALL` after an undisturbed `assay run`, and how many seconds that took. To be read, or copied."""
+
+    def make(folder: Path) -> None:
+        began = time.monotonic()
+        done = assay("run", "--home", str(folder / "home"), *SMALL, **FEWER_FITS)
+        assert done.returncode == 0, done.stderr[-3000:]
+        (folder / "seconds").write_text(str(time.monotonic() - began))
+
+    folder = made_once(factory, "small-market", make)
+    return folder / "home", float((folder / "seconds").read_text())
 
 
 def drill_markets(factory: pytest.TempPathFactory) -> Path:

@@ -7,28 +7,27 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
+from tests.homes import FEWER_FITS, SMALL, small_market
 from tests.lake_content import content, differences
 
 ASSAY = str(Path(sys.executable).parent / "assay")
-MARKET = ["--collections", "10", "--days", "60", "--seed", "3"]
 
 pytestmark = pytest.mark.slow
 
 
 def _start(home: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [ASSAY, "run", "--json", "--home", str(home), *MARKET],
+        [ASSAY, "run", "--json", "--home", str(home), *SMALL],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        env={**os.environ, "ASSAY_REFITS": "2"},
+        env={**os.environ, **FEWER_FITS},
     )
 
 
@@ -43,10 +42,8 @@ def _lake(home: Path) -> Lake:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    home = tmp_path_factory.mktemp("undisturbed")
-    began = time.monotonic()
-    _finish(_start(home))
-    return content(_lake(home)), time.monotonic() - began
+    home, seconds = small_market(tmp_path_factory)
+    return content(_lake(home)), seconds
 
 
 @pytest.mark.timeout(1500)

@@ -19,7 +19,7 @@ from lake.errors import DataPathError
 from lake.maintenance import maintain
 from lake.object_store import ObjectStore
 from tests.command import assay
-from tests.homes import FINISHED, finished_market
+from tests.homes import FEWER_FITS, SMALL, small_market
 from tests.lake_content import content, differences
 from tests.object_store import BUCKET, KEYS, bucket, objects, put
 from tests.postgres import server
@@ -46,6 +46,7 @@ def test_a_market_in_postgres_and_s3_is_killed_finished_and_is_the_same_market(
     with server(PASSWORD) as port:
         catalog_url = f"postgresql://assay:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/postgres"
         variables = {
+            **FEWER_FITS,
             "ASSAY_CATALOG_URL": catalog_url,
             "ASSAY_DATA_PATH": f"s3://{BUCKET}/{PREFIX}",
             "ASSAY_S3_ENDPOINT": str(store.endpoint),
@@ -54,12 +55,12 @@ def test_a_market_in_postgres_and_s3_is_killed_finished_and_is_the_same_market(
             "ASSAY_S3_SECRET_ACCESS_KEY": KEYS[1],
         }
         home = tmp_path / "home"
-        command = ("run", "--home", str(home), *FINISHED)
+        command = ("run", "--home", str(home), *SMALL)
         _kill_when_tables_are_written(store, command, variables)
         done = assay(*command, **variables)
         assert done.returncode == 0, done.stderr[-3000:]
 
-        embedded, _ = finished_market(tmp_path_factory)
+        embedded, _ = small_market(tmp_path_factory)
         lake = lake_in(store, home, catalog_url=catalog_url)
         assert not differences(content(Lake(LakeConfig(embedded))), content(lake))
 
