@@ -19,6 +19,7 @@ from pydantic_settings import SettingsConfigDict
 from lake.config import LakeConfig
 from lake.postgres import PostgresAddress
 from orchestration.clock import naive_utc
+from orchestration.compute_settings import ComputeSettings
 from orchestration.output.masking import learn_secret
 from orchestration.output.setting_errors import explain, option_of_another_kind, unknown_variable
 from orchestration.remembered import remembered_by_home
@@ -45,7 +46,7 @@ class SettingsError(ValueError):
     """A setting has a value that is not allowed; the message lists every one of them."""
 
 
-class Settings(StorageSettings):
+class Settings(StorageSettings, ComputeSettings):
     """The settings of one Assay home. Field descriptions are the reference that `assay settings` prints.
 
     What holds credentials is a `SecretStr`: neither a text of the settings nor an error about them shows it.

@@ -32,6 +32,7 @@ from ml.backtest.local import JudgeRules, LocalSales, judge_due_collections, rea
 from ml.backtest.parts import BacktestParts, WalkState
 from ml.backtest.pricing import InForce, price_period
 from ml.backtest.prior import mean_correction, predict_history, refit
+from ml.compute.backend import Backend, ThreadBackend
 from ml.index.params import DEFAULT_PARAMS
 from ml.ledger.ledger import ledger_rows
 from ml.models.frames import FeatureSet
@@ -98,6 +99,7 @@ def backtest(
     config: BacktestConfig | None = None,
     features: FeatureSet | None = None,
     say: Callable[[str], None] = lambda _: None,
+    fits: Backend | None = None,
 ) -> str:
     """Price every sale of the window as it would have been, and leave the ledger.
 
@@ -108,6 +110,7 @@ def backtest(
         config: Settings.
         features: Features to use; those declared now when None.
         say: Called with a line about each refit, for people.
+        fits: Where fits of collections run; threads, as many as `config.scoring` has, when None.
 
     Returns:
         Name of a temporary table with the columns of `LEDGER_SCHEMA`, ordered by known_at and sale_id.
@@ -134,7 +137,8 @@ def backtest(
     if done:
         say(f"{done} of {len(plan)} refit periods are finished already")
     if done < len(plan):
-        _Walk(con, parts, window, config, features, say).run(plan)
+        fits = fits or ThreadBackend(config.scoring.threads)
+        _Walk(con, parts, window, config, features, say, fits).run(plan)
         parts.forget_models()
     con.register("_estimates", parts.estimates(len(plan)))
     try:
@@ -155,8 +159,10 @@ class _Walk:
         config: BacktestConfig,
         features: FeatureSet,
         say: Callable[[str], None],
+        fits: Backend,
     ) -> None:
         self.con, self.parts, self.config, self.features, self.say = con, parts, config, features, say
+        self.fits = fits
         start, end = microseconds(window.start), microseconds(window.end)
         began = time.monotonic()
         self.history: History = read_history(con, features, start, end, config.pooled.min_market_sales)
@@ -197,7 +203,7 @@ class _Walk:
             config.new_sales,
             self.features.fingerprint,
             artifacts.root,
-            config.scoring.threads,
+            self.fits,
         )
         market_of = dict(zip(rows.collection.tolist(), rows.market.tolist(), strict=True))
         live = {key: _live(folds.get(market)) for key, market in market_of.items()}

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from ml.backtest.data import History
 from ml.backtest.parts import BacktestChampion
 from ml.backtest.prior import Walked
-from ml.compute.backend import Raised, ThreadBackend
+from ml.compute.backend import Backend, Raised
 from ml.index.params import DEFAULT_PARAMS
 from ml.metrics.baselines import BASELINES
 from ml.models.collection_reader import BASELINE_COLUMNS, CollectionSales, read_collections
@@ -117,7 +117,7 @@ class JudgeRules:
         new_sales: Sales since it was last judged below which a champion that could have a booster is carried forward.
         feature_fingerprint: Feature schema in use.
         artifacts: Folder of the artefact store.
-        workers: Collections at a time.
+        fits: Where fits run.
         failures: Share of the judged that may fail (three always may).
     """
 
@@ -127,7 +127,7 @@ class JudgeRules:
     new_sales: int
     feature_fingerprint: str
     artifacts: Path
-    workers: int
+    fits: Backend
     failures: float = 0.05
 
 
@@ -173,7 +173,7 @@ def judge_due_collections(
             yield CandidateTask(sales, held.champion if held else None, rules.candidate, rules.artifacts)
 
     failed: list[str] = []
-    for task, candidate in ThreadBackend(rules.workers).run(build_candidate, tasks()):
+    for task, candidate in rules.fits.run(build_candidate, tasks()):
         key = task.sales.collection
         if isinstance(candidate, Raised):
             if not isinstance(candidate.error, Exception):

@@ -162,11 +162,11 @@ def train_and_record(
     Raises:
         FailureBudgetExceededError: after everything that succeeded was recorded.
     """
-    from ml.compute.backend import ThreadBackend
     from ml.index.params import DEFAULT_PARAMS
     from ml.retraining.queue import mark_trained
     from ml.training.collections import record_training, train_collections
     from orchestration.models.checks import record_failures
+    from orchestration.models.fits import fits_backend
     from orchestration.models.lost_files import find_lost_files
 
     find_lost_files(assay)
@@ -180,7 +180,7 @@ def train_and_record(
             snapshot_id=snapshot,
             index_fingerprint=DEFAULT_PARAMS.fingerprint(),
             config=training_config(assay),
-            backend=ThreadBackend(workers=assay.settings.threads),
+            backend=fits_backend(assay.settings),
             on_result=on_result,
         )
     with assay.lake.write(f"record {len(report.outcomes)} trained collections") as con:

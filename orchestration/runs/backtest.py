@@ -73,6 +73,7 @@ def run_backtest(
     """
     from ml.backtest.backtest import EmptyWindowError, Window, backtest
     from ml.backtest.local import TooManyFailuresError
+    from orchestration.models.fits import fits_backend
     from orchestration.runs.main_job import ingest_and_build
 
     assay = location.assay
@@ -84,7 +85,14 @@ def run_backtest(
         config = _config(assay, request.refit_days)
         with assay.lake.read(assay.lake.snapshot_id()) as con:
             try:
-                table = backtest(con, assay.settings.home_path / FOLDER, window, config, say=say)
+                table = backtest(
+                    con,
+                    assay.settings.home_path / FOLDER,
+                    window,
+                    config,
+                    say=say,
+                    fits=fits_backend(assay.settings),
+                )
             except EmptyWindowError as error:
                 raise HomeError(str(error)) from error
             except TooManyFailuresError as error:
