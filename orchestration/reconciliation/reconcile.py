@@ -7,9 +7,10 @@ Here: the order, one thing that fails not stopping the others. Not here: the com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,6 +51,26 @@ def reconcile(
     refuse_other_sources(assay.lake, assay.sources)
     found = [*_compare_raw(assay, scope, say), *_compare_derived(assay, scope, say)]
     return _repaired(assay, scope, found, say) if repair else found
+
+
+def compare_segments(assay: Assay, segments: Mapping[str, Iterable[tuple[str, date]]]) -> list[Comparison]:
+    """Compare single days of raw tables with their sources.
+
+    Args:
+        assay: The home.
+        segments: Configured source → raw tables (without `raw.`) and days of arrival.
+
+    Raises:
+        HomeError: As `reconcile`.
+    """
+    refuse_other_sources(assay.lake, assay.sources)
+    return [
+        comparison
+        for name, of_source in segments.items()
+        for comparison in _compare_raw(
+            assay, Scope(source=name, segments=frozenset(of_source)), lambda _: None
+        )
+    ]
 
 
 def _check(assay: Assay, scope: Scope) -> None:
