@@ -11,6 +11,7 @@ that no snapshot has any more is registered without its tuple: it cannot be roll
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
 import duckdb
 
@@ -25,7 +26,9 @@ logger = logging.getLogger(__name__)
 RULE = "registry_rebuilt"
 
 
-def rebuild_lost_models(con: duckdb.DuckDBPyConnection, registry: ChampionRegistry, run_id: str) -> list[str]:
+def rebuild_lost_models(
+    con: duckdb.DuckDBPyConnection, registry: ChampionRegistry, run_id: str, as_of: datetime
+) -> list[str]:
     """Register again what the registry does not have of the lake's champions, each with a decision row.
 
     Killed in between, the next call continues: the alias of a collection is set last.
@@ -34,6 +37,7 @@ def rebuild_lost_models(con: duckdb.DuckDBPyConnection, registry: ChampionRegist
         con: A write connection of the lake.
         registry: The registry of record.
         run_id: The run that checks.
+        as_of: Newest `known_at` in the data: the time of the decisions.
 
     Returns:
         The collections.
@@ -52,7 +56,7 @@ def rebuild_lost_models(con: duckdb.DuckDBPyConnection, registry: ChampionRegist
         registry.restore(champion, versions, max(last.get(collection, 0), *versions))
         decisions.append(
             Decision(
-                champion.trained_until,
+                as_of,
                 run_id,
                 collection,
                 Action.KEPT,
