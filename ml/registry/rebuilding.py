@@ -11,6 +11,7 @@ that no snapshot has any more is registered without its tuple: it cannot be roll
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime
 
 import duckdb
@@ -24,6 +25,12 @@ from ml.states import Action
 logger = logging.getLogger(__name__)
 
 RULE = "registry_rebuilt"
+
+
+def lost_models(champions: Iterable[str], registry: ChampionRegistry) -> list[str]:
+    """Those of the lake's collections with a champion that the registry has none of."""
+    aliases = registry.aliases()
+    return sorted(name for name in champions if ALIAS_CHAMPION not in aliases.get(name, {}))
 
 
 def rebuild_lost_models(
@@ -43,8 +50,7 @@ def rebuild_lost_models(
         The collections.
     """
     known = read_champions(con)
-    aliases = registry.aliases()
-    lost = sorted(name for name in known if ALIAS_CHAMPION not in aliases.get(name, {}))
+    lost = lost_models(known, registry)
     if not lost:
         return []
     logger.warning("The model registry does not have %d champions of the lake: registered again", len(lost))

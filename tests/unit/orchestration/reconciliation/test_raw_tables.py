@@ -170,10 +170,10 @@ def test_a_source_row_of_which_a_part_was_let_in_later_is_neither_missing_nor_ex
 
 def test_a_source_is_compared_once_again_however_many_of_its_tables_were_repaired(home: Assay) -> None:
     harm(home, "delete from raw.sales where token_id = '7'", "delete from raw.collections")
-    said: list[str] = []
-    found = reconcile(home, Scope(source="files"), repair=True, say=said.append)
+    lines: list[str] = []
+    found = reconcile(home, Scope(source="files"), repair=True, say=lines.append)
     assert [one.repair for one in found if one.differing_rows] == ["1 days read again"] * 2
-    assert said == [
+    assert lines == [
         "comparing with source files",
         "reading days of raw.collections again from files",
         "reading days of raw.sales again from files",
