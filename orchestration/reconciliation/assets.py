@@ -12,6 +12,7 @@ import dagster as dg
 import numpy as np
 
 from ml.text.markdown import markdown_text
+from ml.text.visible import visible
 from orchestration.conventions import DATA_TEAM, LAKE_WRITER, column_schema, incident_counts
 from orchestration.dagster_resources import AssayResource
 from orchestration.output import plots
@@ -47,7 +48,7 @@ def consistency(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.M
 
     done = check_consistency(assay, np.random.default_rng())
     for problem in done.problems:
-        context.log.warning(f"Not compared: {problem}")
+        context.log.warning(f"Not compared: {visible(problem)}")
     incidents = keep_incidents(assay, SCOPE, rows_differ(done))
     return dg.MaterializeResult(
         metadata={
@@ -96,7 +97,7 @@ def rows_differ(done: "Pass") -> "list[Alert]":
         Alert(
             key=incident_key(SCOPE, f"{table}/{source}"),
             severity=Severity.TICKET,
-            title=f"{sum(life.differing_rows for life in lives):,} row(s) of raw.{table} differ from source {source}",
+            title=f"{sum(life.differing_rows for life in lives):,} row(s) of raw.{table} differ from source {visible(source)}",
             body=f"Days of arrival: {_days(lives)}. They were equal, or never compared, before.",
             runbook="rows-differ",
             command="assay reconcile",

@@ -43,6 +43,7 @@ from orchestration.reconciliation.rechecks import (
 )
 from orchestration.reconciliation.reconcile import compare_segments
 from orchestration.reconciliation.survival import Curve, Lives, fit
+from sources.protocol import SourceError
 
 if TYPE_CHECKING:
     from orchestration.resources import Assay
@@ -153,9 +154,12 @@ def _compared(
     """Differing rows of each segment that could be compared, and why others could not be."""
     if not wanted:
         return {}, []
-    found = compare_segments(
-        assay, {name: [(key.table_name, key.day) for key in keys] for name, keys in wanted.items()}
-    )
+    try:
+        found = compare_segments(
+            assay, {name: [(key.table_name, key.day) for key in keys] for name, keys in wanted.items()}
+        )
+    except SourceError as error:
+        return {}, [f"no source can be read: {error}"]
     differing = {key: 0 for keys in wanted.values() for key in keys}
     problems = []
     for comparison in found:

@@ -156,6 +156,14 @@ def test_what_cannot_be_compared_is_named_and_counts_as_not_compared(home: Assay
     assert "raw.sales against source files: it could not be compared" in done.problems[0]
 
 
+def test_without_a_source_nothing_is_compared_and_the_pass_is_kept(home: Assay, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = one_pass(opened(home.settings.home_path, tmp_path / "empty"))
+    assert (len(done.current), done.compared) == (10, 0)
+    assert done.problems[0].startswith("no source can be read: ")
+    assert query(home, "select segments, segments_compared, bound from ops.consistency") == [(10, 0, 1.0)]
+
+
 def test_a_clock_that_was_set_back_takes_away_no_evidence(home: Assay) -> None:
     one_pass(home)
     forward(home, 3 * DAY)
