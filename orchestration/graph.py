@@ -39,6 +39,7 @@ from orchestration.portfolio.checks import PORTFOLIO
 from orchestration.predictions.assets import PREDICTION_ASSETS
 from orchestration.predictions.checks import PREDICTIONS
 from orchestration.predictions.jobs import publish, score
+from orchestration.reconciliation.assets import consistency
 from orchestration.retraining.assets import RETRAINING_ASSETS
 from orchestration.retraining.restoring import restore_champions
 from orchestration.retraining.sensors import build_retraining_sensors
@@ -90,6 +91,7 @@ def build_assets() -> list[Any]:
             *PREDICTION_ASSETS,
             *PORTFOLIO_ASSETS,
             lake_maintenance,
+            consistency,
             *SLO_ASSETS,
             *MONITORING_ASSETS,
             *RETRAINING_ASSETS,

@@ -35,7 +35,7 @@ CADENCE: tuple[tuple[str, dg.JobDefinition | dg.UnresolvedAssetJobDefinition, st
         "daily_maintenance",
         maintain,
         "30 3 * * *",
-        "Merge small files and expire old snapshots of the lake.",
+        "Merge small files, expire old snapshots of the lake, and compare rows that are due with their sources.",
     ),
 )
 """Name, job, cron line in UTC, description."""

@@ -11,6 +11,8 @@ that no snapshot has any more is registered without its tuple: it cannot be roll
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from datetime import datetime
 
 import duckdb
 
@@ -25,7 +27,15 @@ logger = logging.getLogger(__name__)
 RULE = "registry_rebuilt"
 
 
-def rebuild_lost_models(con: duckdb.DuckDBPyConnection, registry: ChampionRegistry, run_id: str) -> list[str]:
+def lost_models(champions: Iterable[str], registry: ChampionRegistry) -> list[str]:
+    """Those of the lake's collections with a champion that the registry has none of."""
+    aliases = registry.aliases()
+    return sorted(name for name in champions if ALIAS_CHAMPION not in aliases.get(name, {}))
+
+
+def rebuild_lost_models(
+    con: duckdb.DuckDBPyConnection, registry: ChampionRegistry, run_id: str, as_of: datetime
+) -> list[str]:
     """Register again what the registry does not have of the lake's champions, each with a decision row.
 
     Killed in between, the next call continues: the alias of a collection is set last.
@@ -34,13 +44,13 @@ def rebuild_lost_models(con: duckdb.DuckDBPyConnection, registry: ChampionRegist
         con: A write connection of the lake.
         registry: The registry of record.
         run_id: The run that checks.
+        as_of: Newest `known_at` in the data: the time of the decisions.
 
     Returns:
         The collections.
     """
     known = read_champions(con)
-    aliases = registry.aliases()
-    lost = sorted(name for name in known if ALIAS_CHAMPION not in aliases.get(name, {}))
+    lost = lost_models(known, registry)
     if not lost:
         return []
     logger.warning("The model registry does not have %d champions of the lake: registered again", len(lost))
@@ -52,7 +62,7 @@ def rebuild_lost_models(con: duckdb.DuckDBPyConnection, registry: ChampionRegist
         registry.restore(champion, versions, max(last.get(collection, 0), *versions))
         decisions.append(
             Decision(
-                champion.trained_until,
+                as_of,
                 run_id,
                 collection,
                 Action.KEPT,

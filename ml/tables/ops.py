@@ -192,6 +192,50 @@ TRAINING_FAILURES = Table(
     """),
 )
 
+SEGMENT_LIVES = Table(
+    "ops.segment_lives",
+    "One row per life of a segment: the rows of one raw table, source and day of arrival, from when they were first "
+    "seen, or were equal again, to the next difference from the source ([ADR 59](adr/0059-consistency-asset.md)).",
+    ("table_name", "source", "day", "life"),
+    "as a whole, by each pass of `consistency`",
+    columns("""
+        table_name varchar Raw table
+        source varchar Name of the configured source (ops.sources)
+        day date Day of arrival (known_at), UTC
+        life bigint Number of the life, from 1
+        begins_at timestamp When it began, wall clock
+        clean_at timestamp Newest comparison that found no difference, wall clock; null without one
+        found_at timestamp Comparison that found a difference, wall clock; null: none did
+        due_at timestamp When it is compared next, wall clock
+        checks bigint Comparisons in this life
+        rows bigint Rows that were ingested, refused ones with them
+        differing_rows bigint Rows that differed at the newest comparison
+    """),
+)
+
+CONSISTENCY = Table(
+    "ops.consistency",
+    "One row per pass of the asset `consistency`: what was compared, and what can be promised until the next one.",
+    ("checked_at",),
+    "never: rows are appended",
+    columns("""
+        checked_at timestamp When, wall clock
+        segments bigint Segments there are
+        rows bigint Their rows
+        segments_due bigint Segments that were due
+        segments_compared bigint Segments that were compared in this pass, early ones with them
+        rows_compared bigint Their rows
+        segments_differing bigint Segments that are known to differ
+        rows_differing bigint Their rows that do
+        exposure_days double Segment-days that were certainly without a difference, in all lives
+        differences bigint Lives that ended with a difference
+        method varchar rule_of_three, constant_rate or weibull
+        bound double With 95 % confidence at most this share of rows is inconsistent until the next pass
+        bound_without_differences double What the same comparisons would promise, had none ever found a difference
+        seconds double How long the pass took
+    """),
+)
+
 TABLES = (
     VERSION,
     INGEST_LOG,
@@ -206,4 +250,6 @@ TABLES = (
     DECISION_EFFECTS,
     SET_ASIDE,
     TRAINING_FAILURES,
+    SEGMENT_LIVES,
+    CONSISTENCY,
 )

@@ -235,13 +235,11 @@ class BackupFolder:
     def remove_old(self, keep: int) -> int:
         """Remove all but the newest backups, and contents that none of those needs; returns how many backups.
 
-        Nothing is removed while a manifest that is kept cannot be read.
+        Raises:
+            BackupError: A backup that is kept cannot be read: nothing is removed, as what it needs is not known.
         """
         names = self.names()
-        try:
-            kept = [self.read(name)[1] for name in names[-keep:]]
-        except BackupError:
-            return 0
+        kept = [self.read(name)[1] for name in names[-keep:]]
         for name in names[:-keep]:
             (self.path / _MANIFESTS / f"{name}.json").unlink()
         needed = {file.sha256 for manifest in kept for file in manifest.files}

@@ -51,6 +51,7 @@ class BackupReport:
         files_copied: Contents that were copied now.
         bytes_copied: Their size.
         backups_removed: Earlier backups that were removed.
+        not_removed: Why no earlier backup was removed; None: there is no such reason.
         seconds: What it took.
     """
 
@@ -59,6 +60,7 @@ class BackupReport:
     files_copied: int
     bytes_copied: int
     backups_removed: int
+    not_removed: str | None
     seconds: float
 
 
@@ -133,7 +135,7 @@ def back_up(
             )
             name = folder.finish(manifest)
             remember(home, LastBackup(str(folder.path), name, manifest.made_at, manifest.snapshot))
-            removed = folder.remove_old(keep)
+            removed, not_removed = _remove_old(folder, keep)
     except OSError as error:
         raise BackupError(
             f"Expected to write a backup to {folder.path}, found: {error.strerror or error} ({error.filename}); "
@@ -145,8 +147,17 @@ def back_up(
         len(taken.copied),
         sum(content.bytes for content in taken.copied),
         removed,
+        not_removed,
         time.monotonic() - began,
     )
+
+
+def _remove_old(folder: BackupFolder, keep: int) -> tuple[int, str | None]:
+    """How many earlier backups were removed, and why none was; this backup is made either way."""
+    try:
+        return folder.remove_old(keep), None
+    except BackupError as error:
+        return 0, f"No earlier backup was removed: {error}"
 
 
 def _copy_lake(assay: Assay, taken: _Taken, say: Callable[[str], None]) -> CatalogCopy:

@@ -54,6 +54,7 @@ def backup(
                 "missing": manifest.missing,
                 "elsewhere": manifest.elsewhere,
                 "backups_removed": done.backups_removed,
+                "not_removed": done.not_removed,
                 "seconds": round(done.seconds, 2),
             }
         )
@@ -62,6 +63,8 @@ def backup(
         say(f"copied {done.files_copied:,} files, {done.bytes_copied / 1e6:,.1f} MB in {done.seconds:.1f} s")
         for sentence in manifest.elsewhere:
             say(sentence)
+    if done.not_removed:
+        complain(visible(done.not_removed))
     if manifest.missing:
         complain(
             f"assay: {len(manifest.missing)} files are not in it, because they are lost or damaged in the home:"

@@ -24,12 +24,14 @@ def rollback(
     (collection,) = known_collections(opened, [collection])
     from ml.registry.mirror import rollback as roll_back
     from ml.registry.rebuilding import rebuild_lost_models
-    from orchestration.resources import open_lake, open_registry
+    from orchestration.resources import Assay
 
-    lake, registry = open_lake(opened), open_registry(opened)
+    assay = Assay(opened)
+    lake, registry = assay.lake, assay.registry
     # In a transaction of its own: its decision rows stay when the rollback is refused.
+    as_of = assay.delivered_until
     with lake.write("look for lost models") as con:
-        rebuild_lost_models(con, registry, run_id="command line")
+        rebuild_lost_models(con, registry, run_id="command line", as_of=as_of)
     with lake.write(f"roll back {collection}") as con:
         champion = roll_back(con, registry, collection, run_id="command line", reason=reason)
     say(

@@ -128,7 +128,7 @@ def train_prior(
     with assay.lake.write("record the pooled prior") as con:
         record_pooled(con, outcome)
         record_portfolio_risk(con)
-        rebuild_lost_models(con, assay.registry, run_id)
+        rebuild_lost_models(con, assay.registry, run_id, assay.as_of)
         # Every collection is judged anew after this: the time to take over champions that were moved back by hand.
         adopt_moved_aliases(con, assay.registry, run_id)
     return outcome

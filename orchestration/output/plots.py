@@ -117,6 +117,18 @@ def value_by_day(days: Sequence[tuple[date, float]]) -> dg.MarkdownMetadataValue
     return _embed(figure)
 
 
+def survival_plot(days: np.ndarray, bound: np.ndarray, target: float) -> dg.MarkdownMetadataValue:
+    """The bound of the share of differing rows by days since they were compared, and the share that is promised."""
+    figure, axes = _figure(
+        "Share of rows that may differ, by days since they were compared (95 % confidence)"
+    )
+    axes.plot(days, bound, color=ACCENT)
+    axes.axhline(target, color=INK, linewidth=0.8, linestyle=":")
+    axes.set_yscale("log")
+    axes.set_xlabel("days", fontsize=8)
+    return _embed(figure)
+
+
 def error_histogram(log_errors: np.ndarray) -> dg.MarkdownMetadataValue:
     """Estimate / price − 1 in percent, clipped at ±100 %."""
     figure, axes = _figure("Estimate error, % of price (walk-forward)")

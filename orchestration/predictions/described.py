@@ -27,6 +27,7 @@ WRITTEN_BY = {
     "truth.collection_levels": "market_truth",
     "truth.token_effects": "market_truth",
     "ops.ingest_log": "raw_sales",
+    "ops.segment_lives": "consistency",
     "ops.source_incidents": "raw_blocks",
     "ops.sources": "raw_sales",
     "ops.collection_keys": "raw_collections",

@@ -30,6 +30,7 @@ class Scope:
         first, last: Only rows that arrived on these days (UTC, both included); None: without a bound. Tables that have
             no day of arrival are compared as a whole.
         deep: Whether sources are opened without what they keep: a chain or an API is asked for everything again.
+        segments: Only these raw tables (without `raw.`) and days of arrival; None: all.
     """
 
     source: str | None = None
@@ -37,10 +38,15 @@ class Scope:
     first: date | None = None
     last: date | None = None
     deep: bool = False
+    segments: frozenset[tuple[str, date]] | None = None
 
     def names(self, table: str) -> bool:
         """Whether a table, given as `schema.table`, is in the scope."""
         return self.table is None or self.table in (table, table.split(".")[1])
+
+    def days_of(self, table: str) -> list[date] | None:
+        """The days of a raw table (without `raw.`) that are named one by one; None: none are."""
+        return None if self.segments is None else sorted(day for name, day in self.segments if name == table)
 
 
 @dataclass(frozen=True)

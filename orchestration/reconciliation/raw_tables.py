@@ -13,7 +13,7 @@ it than were written.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -61,7 +61,11 @@ def compare_with_source(
         One comparison of each table, and one of its quarantined rows if there are any on either side.
     """
     with_refused = scope.names(f"raw.{QUARANTINE.name}")
-    tables = [table for table in RAW_TABLES if with_refused or scope.names(f"raw.{table}")]
+    tables = [
+        table
+        for table in RAW_TABLES
+        if (with_refused or scope.names(f"raw.{table}")) and scope.days_of(table) != []
+    ]
     accepted = {table: Comparison(f"raw.{table}", f"source {name}", name, table) for table in tables}
     refused = {
         table: Comparison(f"raw.{QUARANTINE.name}", f"refused rows of {table} of source {name}", name, table)
@@ -70,20 +74,24 @@ def compare_with_source(
     con.execute(f"create or replace temp table {_DAYS} (table_name varchar, day date, until timestamp)")
     try:
         for table in tables:
-            _note_days(con, name, table, scope)
+            try:
+                _note_days(con, name, table, scope)
+            except duckdb.Error as error:
+                # A damaged file: the other tables are compared all the same.
+                accepted[table] = replace(accepted[table], problem=cannot_be_read(error))
         span = con.execute(f"select min(day), max(day) + 1 from {_DAYS}").fetchone()
         if span is not None and span[0] is not None:
             # Month by month, all tables together: a source that has to make or fetch a month does it once.
             for window in months(*(datetime.combine(day, time()) for day in span)):
                 for table in tables:
-                    if accepted[table].problem is not None:
+                    days = _days_within(scope.days_of(table), window)
+                    if accepted[table].problem is not None or days == []:
                         continue
                     try:
-                        part = _compare_window(con, name, table, source, window)
+                        part = _compare_window(con, name, table, source, window, days)
                         accepted[table] = _added(con, accepted[table], table, part[0])
                         refused[table] = _added(con, refused[table], QUARANTINE.name, part[1])
                     except duckdb.Error as error:
-                        # A damaged file: the other tables are compared all the same.
                         accepted[table] = replace(accepted[table], problem=cannot_be_read(error))
         ingested = {row[0] for row in con.execute(f"select distinct table_name from {_DAYS}").fetchall()}
     except SourceError as error:
@@ -95,7 +103,9 @@ def compare_with_source(
         con.execute(f"drop table if exists temp.{_DAYS}")
     return [
         *(
-            one if table in ingested else replace(one, skipped="no day of it was ingested in this scope")
+            one
+            if table in ingested or one.problem is not None
+            else replace(one, skipped="no day of it was ingested in this scope")
             for table, one in accepted.items()
             if scope.names(one.table)
         ),
@@ -124,8 +134,10 @@ def _note_days(con: duckdb.DuckDBPyConnection, name: str, table: str, scope: Sco
         from ops.ingest_log as logged left join held using (day) left join refused using (day)
         where logged.source = $source and table_name = $table
             and day between coalesce($first, day) and coalesce($last, day)
+            and ($days is null or list_contains($days::date[], day))
         """,
         {
+            "days": scope.days_of(table),
             "source": name,
             "table": table,
             "unfinished": UNFINISHED,
@@ -135,10 +147,23 @@ def _note_days(con: duckdb.DuckDBPyConnection, name: str, table: str, scope: Sco
     )
 
 
+def _days_within(days: list[date] | None, window: tuple[datetime, datetime]) -> list[date] | None:
+    """Those of the named days that lie in a window; None: no day is named."""
+    first, end = window
+    return None if days is None else [day for day in days if first.date() <= day < end.date()]
+
+
 def _compare_window(
-    con: duckdb.DuckDBPyConnection, name: str, table: str, source: Source, window: tuple[datetime, datetime]
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    table: str,
+    source: Source,
+    window: tuple[datetime, datetime],
+    days: list[date] | None,
 ) -> tuple[Difference, Difference]:
-    """The differences of accepted and of refused rows of one table in a window."""
+    """The differences of accepted and of refused rows of one table in a window, or on these days of it."""
+    if days:
+        window = datetime.combine(days[0], time()), datetime.combine(days[-1], time()) + timedelta(days=1)
     batches = list(source.read(table, *window))
     accepted = pa.concat_tables([raw_table(table).schema.empty_table(), *(b.rows for b in batches)])
     refused = pa.concat_tables([QUARANTINE.schema.empty_table(), *(b.rejected for b in batches)])
@@ -146,14 +171,37 @@ def _compare_window(
         f"delivered_by = {quoted(name)} and known_at >= {quoted(str(window[0]))}::timestamp"
         f" and known_at < {quoted(str(window[1]))}::timestamp"
     )
+    if days:
+        of_source += f" and {_DAY} in (select day from {_DAYS} where table_name = {quoted(table)})"
     of_table = f"select * from raw.quarantine where {of_source} and table_name = {quoted(table)}"
-    # Rows that were let in later are expected in quarantine, and found in both.
-    let_in = f"select source, source_row from ({of_table}) where status = 'replayed'"
-    held = f"select * from raw.{table} anti join ({let_in}) using (source, source_row) where {of_source}"
     return (
-        _compare(con, name, table, table, accepted, held),
+        _compare(con, name, table, table, accepted, _held(con, table, of_source, of_table, accepted)),
         _compare(con, name, table, QUARANTINE.name, refused, of_table),
     )
+
+
+def _held(
+    con: duckdb.DuckDBPyConnection, table: str, of_source: str, refused: str, delivered: pa.Table
+) -> str:
+    """A query of the rows that the table holds, without those that were let in from quarantine later.
+
+    A source row can be several rows of the table, some of them refused: those that the source gives are held like any.
+    """
+    names = [name for name in row_key(table) if name != "delivered_by"]
+    con.register("delivered_keys", delivered.select(names))
+    try:
+        con.execute("create or replace temp table given_keys as select distinct * from delivered_keys")
+    finally:
+        con.unregister("delivered_keys")
+    same = " and ".join(f"given.{name} is not distinct from held.{name}" for name in names)
+    return f"""
+        select held.* from (select * from raw.{table} where {of_source}) as held
+        where not exists (
+                select 1 from ({refused}) as let_in where status = 'replayed'
+                    and let_in.source = held.source and let_in.source_row = held.source_row
+            )
+            or exists (select 1 from given_keys as given where {same})
+    """
 
 
 def _compare(

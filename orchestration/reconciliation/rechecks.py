@@ -25,6 +25,9 @@ EARLY_SHARE = 0.002
 DAILY = 1.0
 """Days to the next time that it is asked what is due."""
 
+LONGEST = 1024
+"""Days after which a segment is compared again whatever the estimate says of it."""
+
 
 @dataclass(frozen=True)
 class Segments:
@@ -62,7 +65,23 @@ class ConsistencyBound:
 def is_due(curve: Curve, segments: Segments, target: float = TARGET, ahead: float = DAILY) -> np.ndarray:
     """Whether each segment's bound would exceed the target before it is asked again, `ahead` days from now."""
     risk = curve.upper(segments.since, segments.age + ahead)
-    return ~segments.is_checked | (risk > target)
+    return ~segments.is_checked | (risk > target) | (segments.age - segments.since >= LONGEST)
+
+
+def days_to_next(curve: Curve, since: np.ndarray, target: float = TARGET) -> np.ndarray:
+    """Whole days from a clean check to the next one, asked once a day: at least 1, at most `LONGEST`.
+
+    Args:
+        curve: What is known of F.
+        since: Age at the clean check, days.
+        target: See `is_due`.
+    """
+    low, high = np.ones(len(since)), np.full(len(since), float(LONGEST))
+    while (low < high).any():
+        middle = np.floor((low + high) / 2)
+        exceeds = curve.upper(since, since + middle + DAILY) > target
+        low, high = np.where(exceeds, low, np.minimum(middle + 1, high)), np.where(exceeds, middle, high)
+    return low
 
 
 def chosen(
@@ -76,11 +95,13 @@ def chosen(
 ) -> np.ndarray:
     """Which segments are compared now: those that are due, the greatest risk first, and some early ones at random.
 
+    Segments that are alike keep their order: neighbours cost their source less.
+
     Args:
         curve: What is known of F.
         segments: All segments.
         rng: For the early ones.
-        rows_at_once: Rows that may be compared in one go; the first segment is, whatever its size.
+        rows_at_once: Rows after which no further segment is begun: the last one is compared whatever its size.
         target: See `is_due`.
         early: See `EARLY_SHARE`.
     """
@@ -88,11 +109,11 @@ def chosen(
     wanted = due | (rng.random(len(due)) < early)
     risk = np.where(segments.is_checked, curve.upper(segments.since, segments.age + DAILY), 1.0)
     order = np.flatnonzero(wanted)
-    order = order[np.lexsort((-risk[order], ~due[order]))]
-    total = np.cumsum(segments.rows[order])
-    fits = total <= rows_at_once
-    fits[:1] = True
-    return order[fits]
+    waited = segments.age - segments.since
+    # As long as nothing is known every risk is 1: what was never compared comes first, then what waits longest.
+    order = order[np.lexsort((-waited[order], -risk[order], segments.is_checked[order], ~due[order]))]
+    before = np.cumsum(segments.rows[order]) - segments.rows[order]
+    return order[before < rows_at_once]
 
 
 def bound_of(curve: Curve, segments: Segments, rows_differing: int = 0) -> ConsistencyBound:

@@ -7,9 +7,10 @@ Here: the order, one thing that fails not stopping the others. Not here: the com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,6 +51,26 @@ def reconcile(
     refuse_other_sources(assay.lake, assay.sources)
     found = [*_compare_raw(assay, scope, say), *_compare_derived(assay, scope, say)]
     return _repaired(assay, scope, found, say) if repair else found
+
+
+def compare_segments(assay: Assay, segments: Mapping[str, Iterable[tuple[str, date]]]) -> list[Comparison]:
+    """Compare single days of raw tables with their sources.
+
+    Args:
+        assay: The home.
+        segments: Configured source → raw tables (without `raw.`) and days of arrival.
+
+    Raises:
+        HomeError: As `reconcile`.
+    """
+    refuse_other_sources(assay.lake, assay.sources)
+    return [
+        comparison
+        for name, of_source in segments.items()
+        for comparison in _compare_raw(
+            assay, Scope(source=name, segments=frozenset(of_source)), lambda _: None
+        )
+    ]
 
 
 def _check(assay: Assay, scope: Scope) -> None:
@@ -118,35 +139,53 @@ def _repaired(
     sources = {one.config.name: one for one in assay.sources.readable}
     differing = [one for one in found if one.differing_rows and one.raw_table]
     differing.sort(key=lambda one: (one.source or "", one.raw_table or ""))
-    for (name, table), group in groupby(differing, key=lambda one: (one.source or "", one.raw_table or "")):
-        comparisons = list(group)
-        say(f"reading days of raw.{table} again from {name}")
-        try:
-            read, unreached = repair_days(assay, sources[name], comparisons)
-            left = _left(assay, replace(scope, source=name), comparisons) if read else set()
-        except SourceError as error:
-            # The days that were marked are read by the next ingestion; the other repairs go on.
-            for one in comparisons:
-                repaired[repaired.index(one)] = replace(one, repair=f"the source cannot be read now: {error}")
-            continue
-        for one in comparisons:
-            repaired[repaired.index(one)] = replace(one, repair=_result(one, read, unreached, left))
+    for name, group in groupby(differing, key=lambda one: one.source or ""):
+        of_source = list(group)
+        done = _repaired_source(assay, scope, sources[name], of_source, say)
+        for one, what in zip(of_source, done, strict=True):
+            repaired[repaired.index(one)] = replace(one, repair=what)
     return repaired
 
 
-def _left(assay: Assay, scope: Scope, comparisons: Sequence[Comparison]) -> set[str]:
-    """Tables of those compared that still differ."""
-    again = _compare_raw(assay, scope, lambda _: None)
+def _repaired_source(
+    assay: Assay,
+    scope: Scope,
+    one: ConfiguredSource,
+    differing: Sequence[Comparison],
+    say: Callable[[str], None],
+) -> list[str]:
+    """What was done about each; the source is compared once again, after its last table."""
+    read: dict[str | None, tuple[list[date], list[date]]] = {}
+    failed: dict[str | None, str] = {}
+    name = one.config.name
+    for table, group in groupby(differing, key=lambda comparison: comparison.raw_table):
+        say(f"reading days of raw.{table} again from {name}")
+        try:
+            read[table] = repair_days(assay, one, list(group))
+        except SourceError as error:
+            # The days that were marked are read by the next ingestion; the other repairs go on.
+            failed[table] = f"the source cannot be read now: {error}"
+    any_read = any(days for days, _ in read.values())
+    left = _left(assay, replace(scope, source=name), differing, say) if any_read else set()
+    return [
+        failed[comparison.raw_table]
+        if comparison.raw_table in failed
+        else _result(*read[comparison.raw_table], left=(comparison.table, comparison.raw_table) in left)
+        for comparison in differing
+    ]
+
+
+def _left(
+    assay: Assay, scope: Scope, comparisons: Sequence[Comparison], say: Callable[[str], None]
+) -> set[tuple[str, str | None]]:
+    """Those of the tables compared that still differ; refused rows by the table that they are of."""
+    again = _compare_raw(assay, scope, say)
     tables = {(one.table, one.raw_table) for one in comparisons}
-    return {one.table for one in again if (one.table, one.raw_table) in tables and not one.is_clean}
+    return {key for one in again if (key := (one.table, one.raw_table)) in tables and not one.is_clean}
 
 
-def _result(one: Comparison, read: Sequence[object], unreached: Sequence[object], left: set[str]) -> str:
-    parts = (
-        [f"{len(read)} days read again" + (", and it still differs" if one.table in left else "")]
-        if read
-        else []
-    )
+def _result(read: Sequence[object], unreached: Sequence[object], *, left: bool) -> str:
+    parts = [f"{len(read)} days read again" + (", and it still differs" if left else "")] if read else []
     if unreached:
         parts.append(f"{len(unreached)} days stay as they are: the source does not reach them")
     return "; ".join(parts)

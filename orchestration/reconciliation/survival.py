@@ -4,8 +4,8 @@ Here: the estimate from checks, pure and vectorised. Not here: which segments ar
 (`orchestration.reconciliation.rechecks`), and checking.
 
 A segment is one table, source and day of arrival. A check finds its rows equal or not, so the time of a difference is
-known to lie between two checks (interval-censored), or after the last one (right-censored). Ages are days since the
-segment's day ended, or since it was repaired, when a new life begins. F(t): the share that differs by age t.
+known to lie between two checks (interval-censored), or after the last one (right-censored). Ages are days in the
+present life of the segment (`orchestration.reconciliation.lives`). F(t): the share that differs by age t.
 
 - Without a difference, the rule of three: with 95 % confidence at most 3 differences in all exposed segment-days.
 - With fewer than `ENOUGH`, the exact bound of a constant rate by the chi-square distribution, of which that is a case.
@@ -15,7 +15,6 @@ segment's day ended, or since it was repaired, when a new life begins. F(t): the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,11 +67,13 @@ class Curve:
         lives: From what it was estimated.
         rate: Bound of a constant rate per segment-day; infinite without any exposure.
         weibull: The model, where there were enough differences.
+        confidence: With which the bounds hold.
     """
 
     lives: Lives
     rate: float
     weibull: Weibull | None
+    confidence: float = CONFIDENCE
 
     @property
     def method(self) -> str:
@@ -92,7 +93,7 @@ class Curve:
             with np.errstate(invalid="ignore"):
                 hazard = np.where(until > since, self.rate * (until - since), 0.0)
         else:
-            hazard = _hazard_bound(self.weibull, since, until)
+            hazard = _hazard_bound(self.weibull, since, until, self.confidence)
         return -np.expm1(-hazard)
 
 
@@ -100,24 +101,7 @@ def fit(lives: Lives, confidence: float = CONFIDENCE) -> Curve:
     """Estimate F from lives."""
     found, exposure = lives.differences, lives.exposure_days
     rate = float(chi2.ppf(confidence, 2 * found + 2) / 2 / exposure) if exposure > 0 else np.inf
-    return Curve(lives, rate, _fit_weibull(lives) if found >= ENOUGH else None)
-
-
-def lives_of(segments: Sequence[object], ages: np.ndarray, differs: np.ndarray) -> Lives:
-    """Lives from checks: each difference ends a life, and the next check of the segment belongs to a new one.
-
-    Args:
-        segments: Segment of each check, and its life; checks of one life stand together, the earliest first.
-        ages: Age of the segment in that life, days.
-        differs: Whether a difference was found.
-    """
-    if not len(ages):
-        return Lives(np.empty(0), np.empty(0))
-    names = np.asarray(segments, dtype=object)
-    last = np.append(names[1:] != names[:-1], True)
-    first = np.append(True, last[:-1])
-    before = np.where(first, 0.0, np.append(0.0, ages[:-1]))
-    return Lives(np.where(differs, before, ages)[last], np.where(differs, ages, np.inf)[last])
+    return Curve(lives, rate, _fit_weibull(lives) if found >= ENOUGH else None, confidence)
 
 
 def _fit_weibull(lives: Lives) -> Weibull | None:
@@ -146,7 +130,7 @@ def _fit_weibull(lives: Lives) -> Weibull | None:
     return Weibull(float(fitted.lambda_), float(fitted.rho_), covariance)
 
 
-def _hazard_bound(model: Weibull, since: np.ndarray, until: np.ndarray) -> np.ndarray:
+def _hazard_bound(model: Weibull, since: np.ndarray, until: np.ndarray, confidence: float) -> np.ndarray:
     """Upper bound of the hazard between two ages, by the delta method for its logarithm."""
     parts = []
     for age in (np.maximum(since, _LEAST_AGE), np.maximum(until, _LEAST_AGE)):
@@ -158,5 +142,5 @@ def _hazard_bound(model: Weibull, since: np.ndarray, until: np.ndarray) -> np.nd
     gradient = np.stack([s1 - s0, r1 - r0], axis=-1)
     error = np.sqrt(np.maximum(np.einsum("...i,ij,...j->...", gradient, model.covariance, gradient), 0))
     with np.errstate(divide="ignore", invalid="ignore"):
-        bound = hazard * np.exp(norm.ppf(CONFIDENCE) * error / hazard)
+        bound = hazard * np.exp(norm.ppf(confidence) * error / hazard)
     return np.where(hazard > 0, bound, 0.0)

@@ -17,7 +17,10 @@ from pathlib import Path
 
 from lake.catalog import referenced_files
 from lake.config import CATALOG_ALIAS
+from lake.sqlite_files import problems_of
 from lake.storage import is_object_store
+from ml.registry.mirror import read_champions
+from ml.registry.rebuilding import lost_models
 from ml.text.visible import visible
 from orchestration.alerts.health import HealthLimits, full_disk
 from orchestration.home_faults import damaged_databases
@@ -67,6 +70,11 @@ def examine(assay: Assay) -> list[Examined]:
             "`assay ui`, job `maintain`, removes what is ours and a day old; the rest is yours.",
         ),
         ("model files", _model_files, "docs/runbook/model-file-lost.md: `assay run` fits them again."),
+        (
+            "model registry",
+            _model_registry,
+            "docs/runbook/home-damaged.md: the next training of the prior registers them again.",
+        ),
         ("backup", _backup, "`assay backup DIR`, each night: docs/how-to/back-up-and-restore.md"),
         ("published store", _store, "docs/runbook/store-refused.md: `assay run` publishes again."),
     )
@@ -159,6 +167,24 @@ def _model_files(assay: Assay) -> Examined:
             f"{file.role} {visible(file.model)} of {visible(file.owner)}: {file.problem}"
             for file in find_lost_files(assay)
         ),
+    )
+
+
+def _model_registry(assay: Assay) -> Examined:
+    with assay.lake.read() as con:
+        champions = sorted(read_champions(con))
+    embedded = assay.settings.home_path / "mlflow.sqlite"
+    is_embedded = assay.settings.mlflow_url is None
+    # Opening it would make a missing file and move a damaged one aside, and the doctor changes nothing.
+    if champions and is_embedded and embedded.exists() and problems_of([embedded])[0] is not None:
+        return _part(
+            "in a damaged database", [f"{len(champions):,} champions of the lake cannot be looked for"]
+        )
+    there = bool(champions) and (embedded.exists() or not is_embedded)
+    lost = lost_models(champions, assay.registry) if there else champions
+    return _part(
+        f"{len(champions) - len(lost):,} of {len(champions):,} champions of the lake",
+        (f"{visible(name)} has a champion in the lake, and none in the registry" for name in lost),
     )
 
 

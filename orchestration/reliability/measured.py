@@ -32,6 +32,11 @@ PARTS = (
         "Tables against their sources, and against each other, row for row.",
     ),
     Part(
+        "promise",
+        "The bound of a home",
+        "What a pass of the asset `consistency` finds, and what it can promise of all raw rows until the next one.",
+    ),
+    Part(
         "consistency",
         "Consistency",
         "Whether the bound on the share of wrong segments holds, by simulation with known rates of damage.",

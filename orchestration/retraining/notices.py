@@ -1,4 +1,4 @@
-"""Alerts about models: degraded ones, those put back, a queue beyond its budget.
+"""Alerts about models: degraded ones, those put back, a queue beyond its budget, a registry that was lost.
 
 Here: alerts that follow from the lake. Not here: delivery (`orchestration.alerts`).
 """
@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ml.monitoring.online_error import ALL, newest_online
+from ml.registry.rebuilding import RULE as REGISTRY_REBUILT
 from ml.retraining.policy import RULE_NOT_TRUSTED, RULE_PREVIOUS, RetrainingPolicy
 from ml.retraining.queue import read_queue
 from ml.retraining.tables import QUEUE
@@ -30,12 +31,17 @@ DEGRADED_SCOPE, RESTORED_SCOPE = f"{SCOPE}/degraded", f"{SCOPE}/restored"
 """Scopes of the alerts about one collection each."""
 
 OPEN_DAYS = 3
-"""Days (of `as_of`) for which a model that was put back stays an open incident."""
+"""Days (of `as_of`) for which a model that was put back, or a registry made again, stays an open incident."""
 
 
 def model_alerts(con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingPolicy) -> list[Alert]:
     """Every alert about models that is true at `as_of`."""
-    return [*_degraded(con, as_of, policy), *_restored(con, as_of), *_budget(con, as_of, policy)]
+    return [
+        *_degraded(con, as_of, policy),
+        *_restored(con, as_of),
+        *_budget(con, as_of, policy),
+        *_registry_lost(con, as_of),
+    ]
 
 
 def _degraded(con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingPolicy) -> list[Alert]:
@@ -113,5 +119,33 @@ def _budget(con: duckdb.DuckDBPyConnection, as_of: datetime, policy: RetrainingP
             f"{', '.join(map(visible, queue.queued[:5]))}.",
             runbook="retrain-budget-spent",
             command="assay settings",
+        )
+    ]
+
+
+def _registry_lost(con: duckdb.DuckDBPyConnection, as_of: datetime) -> list[Alert]:
+    """One alert, however many models it had: what was lost is the registry."""
+    from orchestration.alerts.outbox import Alert
+
+    names = [
+        row[0]
+        for row in con.execute(
+            "select distinct collection from ops.decision_log where rule = $rule"
+            " and decided_at > $as_of::timestamp - to_days($days) order by 1",
+            {"rule": REGISTRY_REBUILT, "as_of": as_of, "days": OPEN_DAYS},
+        ).fetchall()
+    ]
+    if not names:
+        return []
+    more = "" if len(names) <= 5 else f" and {len(names) - 5} more"
+    return [
+        Alert(
+            key=f"{SCOPE}/registry",
+            severity=Severity.TICKET,
+            title=f"The model registry had lost {len(names)} model(s); they are registered again",
+            body=f"From the lake, under the same versions: {', '.join(map(visible, names[:5]))}{more}. A damaged file "
+            "was moved aside as mlflow.sqlite.damaged-…; versions that no snapshot has cannot be rolled back to.",
+            runbook="home-damaged",
+            command="assay doctor",
         )
     ]

@@ -50,6 +50,7 @@ class Drill:
         endpoint_down: Whether the alert endpoint is down for an hour from the detecting pass on, and the first
             deliverer that reaches it afterwards is killed before it can record that.
         watch_only: No fault: nothing may page.
+        loses_home: No fault of the market: the home is backed up, destroyed and restored on another path.
         seed: Of the market it starts from.
     """
 
@@ -65,6 +66,7 @@ class Drill:
     replay: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     endpoint_down: bool = False
     watch_only: bool = False
+    loses_home: bool = False
     seed: int = SEED
 
 
@@ -270,6 +272,12 @@ DRILLS: tuple[Drill, ...] = (
         also_noticed=(*_ARRIVALS, "slo/sales_in_time", *_VOLUME),
         actions=(_HELD_BACK_ENTERED,),
         endpoint_down=True,
+    ),
+    Drill(
+        "lost_home",
+        "The home is destroyed and restored from its backup on another path: every table is the same.",
+        passes=(),
+        loses_home=True,
     ),
     Drill(
         "quiet_month",

@@ -17,6 +17,7 @@ from orchestration.home import open_instance, prepare_home
 from orchestration.reliability.drills.catalogue import Drill
 from orchestration.reliability.drills.endpoint import Receiver, receiving
 from orchestration.reliability.drills.evidence import count, read_losses
+from orchestration.reliability.drills.lost_home import run_lost_home
 from orchestration.reliability.drills.market import FAULT_DAY, build_market, drill_settings, scratch_home
 from orchestration.reliability.drills.outage_of_alerts import endpoint_fails_and_deliverer_is_killed
 from orchestration.reliability.drills.passes import DELIVERY_EVERY, Pass, incidents, run_pass
@@ -71,6 +72,8 @@ def run_drill(
     Raises:
         StageFailedError: a stage of the pipeline failed: no fault may do that.
     """
+    if drill.loses_home:
+        return run_lost_home(drill, markets, home, say)
     name, _, magnitude = (drill.fault or "").partition(":")
     faults = f"{name}@{FAULT_DAY}{':' + magnitude if magnitude else ''}" if name else ""
     scratch_home(build_market(markets, drill.seed, say), home, drill.seed, faults)

@@ -6,6 +6,9 @@ import errno
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,8 +19,9 @@ from lake.errors import CatalogLostError
 from orchestration.errors import HomeError
 from orchestration.home import LONGEST_PATH, open_instance, prepare_home
 from orchestration.home_faults import DATABASES, damaged_databases, fault_of
+from orchestration.reliability.doctor import examine
 from orchestration.reliability.scratch import scratch_settings
-from orchestration.resources import open_lake
+from orchestration.resources import Assay, open_lake
 from tests.command import assay
 
 
@@ -174,3 +178,50 @@ def test_an_older_assay_refuses_the_lake_of_a_newer_one_in_a_sentence(home: Path
     with lake.write("as a newer version") as con:
         con.execute("update ops.lake_version set version = 999")
     assert "found version 999, which a newer Assay has written" in refused("status", "--home", str(home))
+
+
+def test_a_home_on_a_disk_that_cannot_be_written_is_a_sentence_and_stays_as_it_is(home: Path) -> None:
+    program = f"mount --bind {home} {home} && mount -o remount,ro,bind {home}"
+    if subprocess.run(["unshare", "-m", "sh", "-c", program], capture_output=True, check=False).returncode:
+        pytest.skip("This user may not mount a folder read-only: run as root, or with CAP_SYS_ADMIN.")
+    # A process of its own: the mount is seen by it alone.
+    command = Path(sys.executable).with_name("assay")
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", f"{program} && {command} status --home {home}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert f"Expected that this user may write to {home}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_home_that_was_moved_is_read_and_written_where_it_is(home: Path) -> None:
+    before = Lake(scratch_settings(home).lake_config()).snapshot_id()
+    moved = Path(shutil.move(home, home.with_name("moved")))
+    settings = scratch_settings(moved)
+    prepare_home(settings)
+    with open_instance(settings) as instance:
+        assert instance.get_runs(limit=1) == []
+    with open_lake(settings).write("after the move") as con:
+        con.execute("insert into ops.set_aside (collection) select 'c' || range from range(2000)")
+    assert open_lake(settings).snapshot_id() > before
+    done = assay("status", "--home", str(moved))
+    assert done.returncode == 0, done.stderr
+    assert not home.exists()
+
+
+def test_a_clock_that_was_set_back_is_named_by_the_doctor_and_stops_no_writer(home: Path) -> None:
+    with closing(sqlite3.connect(home / "lake" / "catalog.sqlite")) as con:
+        con.execute("update ducklake_snapshot set snapshot_time = '2099-01-01 00:00:00+00'")
+        con.commit()
+    settings = scratch_settings(home)
+    before = open_lake(settings).snapshot_id()
+    with open_lake(settings).write("at an earlier time") as con:
+        con.execute("delete from ops.set_aside")
+        con.execute("insert into ops.set_aside (collection) values ('apes')")
+    assert open_lake(settings).snapshot_id() > before
+    parts = {part.part: part for part in examine(Assay(settings))}
+    assert "the newest snapshot was made 2099-01-01" in parts["clock"].problems[0]
+    assert "Set the clock" in parts["clock"].advice

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,10 @@ from ml.registry.champions import ChampionRegistry
 from ml.registry.errors import RegistryError
 from ml.registry.mirror import Decision, read_champions, record, rollback
 from ml.registry.rebuilding import RULE, rebuild_lost_models
+from ml.retraining.policy import RetrainingPolicy
 from ml.states import Action, Tier
 from ml.tables.registry import TABLES
+from orchestration.retraining.notices import OPEN_DAYS, model_alerts
 
 NOW = datetime(2026, 1, 1)  # noqa: DTZ001 - the lake keeps naive UTC
 NAMES = ("apes", "it's @ 2", "rolled back")
@@ -52,7 +54,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with lake.write("roll back") as con:
         rollback(con, registry, NAMES[2], "run", "worse")
     with lake.write("nothing is lost") as con:
-        assert rebuild_lost_models(con, registry, "run") == []
+        assert rebuild_lost_models(con, registry, "run", NOW) == []
     return first
 
 
@@ -68,10 +70,16 @@ def test_a_lost_registry_is_made_again(first: Path, tmp_path: Path, content: byt
         (home / "mlflow.sqlite").write_bytes(content)
     lake, registry = Lake(LakeConfig(home, memory_limit="500MB"), TABLES), open_registry(home)
     with lake.write("register again") as con:
-        assert rebuild_lost_models(con, registry, "run") == sorted(NAMES)
-        assert rebuild_lost_models(con, registry, "run") == []
+        assert rebuild_lost_models(con, registry, "run", NOW) == sorted(NAMES)
+        assert rebuild_lost_models(con, registry, "run", NOW) == []
         rows = con.execute("select count(*) from ops.decision_log where rule = $1", [RULE]).fetchone()
     assert rows == (len(NAMES),)
+    with lake.read() as con:
+        (alert,) = model_alerts(con, NOW, RetrainingPolicy())
+        assert model_alerts(con, NOW + timedelta(days=OPEN_DAYS), RetrainingPolicy()) == []
+    assert (alert.key, alert.runbook) == ("model/registry", "home-damaged")
+    assert "had lost 3 model(s)" in alert.title
+    assert "apes, it's @ 2, rolled back." in alert.body
     assert (registry.champions(), registry.aliases()) == (before, aliases)
     assert len(list(home.glob("mlflow.sqlite.damaged-*"))) == (content not in (None, b""))
     with lake.write("roll back") as con:
@@ -88,7 +96,7 @@ def test_a_version_that_no_snapshot_has_keeps_its_number_and_is_not_rolled_back_
     with lake.write("as after years") as con:
         decision = Decision(NOW, "run", "apes", Action.PROMOTED, "better", "it was", {}, "apes@9", "apes@8")
         record(con, [known], [decision])
-        rebuild_lost_models(con, registry, "run")
+        rebuild_lost_models(con, registry, "run", NOW)
     assert registry.champions()["apes"] == replace(known, snapshot_id=1)
     assert registry.aliases() == {"apes": {"champion": 7, "previous": 6}}
     with pytest.raises(RegistryError):

@@ -182,6 +182,20 @@ def test_a_damaged_database_beside_the_catalog_does_not_stop_the_rest(assay: Ass
     assert [one.split(":")[0] for one in done.manifest.missing] == ["mlflow.sqlite"]
 
 
+def test_a_damaged_manifest_is_why_no_earlier_backup_is_removed_and_the_new_one_is_made(
+    assay: Assay, tmp_path: Path
+) -> None:
+    folder = BackupFolder(tmp_path / "backups")
+    first, second = back_up(assay, folder, keep=3), back_up(assay, folder, keep=3)
+    (folder.path / "manifests" / f"{second.name}.json").write_text("{}")
+    third = back_up(assay, folder, keep=2)
+    assert third.backups_removed == 0
+    assert f"No earlier backup was removed: Expected the manifest of backup {second.name}" in str(
+        third.not_removed
+    )
+    assert folder.names() == [first.name, second.name, third.name]
+
+
 def test_what_was_moved_aside_as_damaged_is_in_no_backup(assay: Assay, tmp_path: Path) -> None:
     home = assay.settings.home_path
     (home / "alerts.db").rename(home / "alerts.db.damaged")

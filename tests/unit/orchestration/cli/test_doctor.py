@@ -14,7 +14,7 @@ from tests.homes import finished_market
 
 PARTS = [
     "versions", "permissions", "disk", "clock", "lake files", "databases", "other files",
-    "model files", "backup", "published store",
+    "model files", "model registry", "backup", "published store",
 ]  # fmt: skip
 
 
@@ -36,6 +36,8 @@ def test_what_is_harmed_is_named_with_what_to_do(
     file.write_bytes(content)
     shutil.copy(file, file.with_name("mine.parquet"))
     next((home / "artifacts").rglob("*.cbm")).unlink()
+    for path in home.glob("mlflow.sqlite*"):
+        path.unlink()
     remember(home, LastBackup("/disk", "000001", "2026-01-01T00:00:00+00:00", 7))
     next((home / "serving").glob("*.sqlite")).write_bytes(b"")
     found = assay("doctor", "--home", str(home), "--json")
@@ -43,9 +45,11 @@ def test_what_is_harmed_is_named_with_what_to_do(
     parts = {one["part"]: one for one in json.loads(found.stdout)["parts"]}
     assert list(parts) == PARTS
     harmed = {name for name, one in parts.items() if one["problems"]}
-    assert harmed == {"lake files", "model files", "backup", "published store"}
+    assert harmed == {"lake files", "model files", "model registry", "backup", "published store"}
+    assert "has a champion in the lake, and none in the registry" in parts["model registry"]["problems"][0]
     assert all(parts[name]["advice"] for name in harmed)
     assert f"{file.name}: other bytes than were written" in parts["lake files"]["problems"][0]
+    assert list(home.glob("mlflow.sqlite*")) == []  # the doctor makes none
     assert "mine.parquet" in parts["other files"]["result"]
 
 

@@ -154,6 +154,33 @@ def test_only_the_days_and_tables_of_the_scope_are_compared(home: Assay) -> None
         reconcile(home, Scope(source="other"))
 
 
+def test_a_source_row_of_which_a_part_was_let_in_later_is_neither_missing_nor_extra(home: Assay) -> None:
+    # Of one row of the file two tokens: the first was good at once, the other was refused and replayed.
+    harm(
+        home,
+        "update raw.quarantine set status = 'replayed', source_row = "
+        "(select source_row from raw.sales where token_id = '7')",
+        "insert into raw.sales select * replace ('99' as token_id, 5 as sub_index) from raw.sales where token_id = '7'",
+    )
+    assert sales(reconcile(home, RAW)).is_clean
+    harm(home, "delete from raw.sales where token_id = '7'")
+    found = sales(reconcile(home, RAW))
+    assert (found.missing, found.extra, found.changed) == (1, 0, 0)
+
+
+def test_a_source_is_compared_once_again_however_many_of_its_tables_were_repaired(home: Assay) -> None:
+    harm(home, "delete from raw.sales where token_id = '7'", "delete from raw.collections")
+    lines: list[str] = []
+    found = reconcile(home, Scope(source="files"), repair=True, say=lines.append)
+    assert [one.repair for one in found if one.differing_rows] == ["1 days read again"] * 2
+    assert lines == [
+        "comparing with source files",
+        "reading days of raw.collections again from files",
+        "reading days of raw.sales again from files",
+        "comparing with source files",
+    ]
+
+
 @pytest.mark.parametrize("kept", [ROWS[:20], ROWS[11:]], ids=["its end", "its beginning"])
 def test_what_a_file_has_lost_stays_in_the_lake(home: Assay, made: Path, kept: list[str]) -> None:
     file = made / "data" / "sales.csv"

@@ -9,8 +9,16 @@ import pytest
 from scipy.stats import chi2
 
 from benchmarks.simulated_rechecks import simulate
-from orchestration.reconciliation.rechecks import TARGET, Segments, bound_of, chosen, is_due
-from orchestration.reconciliation.survival import ENOUGH, Lives, fit, lives_of
+from orchestration.reconciliation.rechecks import (
+    LONGEST,
+    TARGET,
+    Segments,
+    bound_of,
+    chosen,
+    days_to_next,
+    is_due,
+)
+from orchestration.reconciliation.survival import ENOUGH, Curve, Lives, fit
 
 NEVER = np.inf
 
@@ -73,23 +81,39 @@ def test_differences_all_at_one_age_do_not_stop_it() -> None:
     assert 0 < upper(curve, 0, 1) <= 1
 
 
-def test_lives_end_with_a_difference_and_begin_anew() -> None:
-    found = lives_of(
-        ["a/1", "a/1", "a/1", "a/2", "b/1"],
-        np.array([1.0, 5.0, 9.0, 4.0, 7.0]),
-        np.array([False, False, True, False, True]),
-    )
-    assert found.clean_until.tolist() == [5, 4, 0]
-    assert found.found_by.tolist() == [9, NEVER, 7]
-    assert lives_of([], np.array([]), np.array([])).differences == 0
-
-
 def test_due_is_what_would_exceed_the_target_before_tomorrow() -> None:
     curve = fit(lives([1e6], [NEVER]))
     days = math.floor(-math.log1p(-TARGET) / curve.rate)
     age = [100.0, 100.0 + days - 1, 100.0 + days]
     assert is_due(curve, segments([100] * 3, age, [1] * 3, [True] * 3)).tolist() == [False, False, True]
     assert is_due(curve, segments([0], [0], [1], [False])).tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    "curve", [fit(lives([3e5], [NEVER])), fit(lives([], [])), fit(lives([9e9], [NEVER]))]
+)
+def test_the_next_check_is_on_the_first_day_on_which_it_is_due(curve: Curve) -> None:
+    (days,) = days_to_next(curve, np.array([40.0]))
+    due = is_due(curve, segments([40, 40], [40 + days - 1, 40 + days], [1, 1], [True, True]))
+    assert bool(due[1])
+    assert days == 1 or not due[0]
+    assert 1 <= days <= LONGEST
+
+
+def test_while_nothing_is_known_what_was_never_compared_comes_first() -> None:
+    given = segments([0, 0, 0], [0, 0, 0], [10, 10, 10], [True, False, True])
+    assert chosen(fit(lives([], [])), given, np.random.default_rng(1), rows_at_once=10).tolist() == [1]
+    waiting = segments([5, 2, 0], [5, 5, 1], [10, 10, 10], [True] * 3)
+    assert chosen(fit(lives([], [])), waiting, np.random.default_rng(1), rows_at_once=10).tolist() == [1]
+
+
+def test_more_confidence_is_a_greater_bound_by_every_method() -> None:
+    rng = np.random.default_rng(5)
+    found = np.ceil(rng.weibull(0.7, 400) * 300)
+    for given in (lives([900.0], [NEVER]), lives([900.0, 3.0], [NEVER, 4.0]), Lives(found - 1, found)):
+        usual, surer = fit(given), fit(given, confidence=0.99)
+        assert usual.method == surer.method
+        assert upper(usual, 10, 20) < upper(surer, 10, 20)
 
 
 def test_what_is_due_comes_first_and_the_pace_is_kept() -> None:
