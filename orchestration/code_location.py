@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from orchestration.resources import Assay
 
 
+CODE_LOCATION = "assay"
+"""Its name: in `workspace.yaml`, of `assay ui`, and in the history of runs."""
+
+
 @dataclass(frozen=True)
 class CodeLocation:
     """One home on one clock, with its Dagster definitions.
@@ -24,10 +28,12 @@ class CodeLocation:
     Attributes:
         assay: The home.
         build: Makes the definitions that are bound to this home.
+        launched_by: Who launches runs in this process, for people: `assay run`.
     """
 
     assay: Assay
     build: Callable[[CodeLocation], dg.Definitions]
+    launched_by: str = "Python"
 
     @cached_property
     def definitions(self) -> dg.Definitions:

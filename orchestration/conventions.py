@@ -29,7 +29,3 @@ def column_schema(table: str) -> dict[str, dg.TableSchema]:
 def incident_counts(changed: Synchronised) -> dict[str, int]:
     """Materialization metadata: incidents that a monitoring stage opened and ended."""
     return {"incidents_opened": len(changed.opened), "incidents_resolved": len(changed.resolved)}
-
-
-CODE_LOCATION = "assay"
-"""Name of the code location: in `workspace.yaml`, of `assay ui`, and in the history of runs."""

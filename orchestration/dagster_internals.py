@@ -5,7 +5,9 @@ states what is expected of each, so that a new version of Dagster fails there fi
 else.
 """
 
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.events.log import EventLogEntry
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.scheduler.instigation import (
     InstigatorStatus,
     InstigatorTick,
@@ -26,16 +28,21 @@ from dagster._core.storage.sqlite_storage import (
 from dagster._core.storage.sqlite_storage import (
     _event_logs_directory as event_logs_directory,
 )
-from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._core.storage.tags import CODE_LOCATION_TAG, GRPC_INFO_TAG, MAX_RETRIES_TAG, USER_TAG
 from dagster._serdes import ConfigurableClassData, deserialize_value, serialize_value
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 __all__ = [
+    # The code location that a run is listed under, and tags that the UI and the daemon read (`run_origin`).
+    "CODE_LOCATION_TAG",
     # Which code server started the process of a run (`home`).
     "GRPC_INFO_TAG",
     # The default storage in its default folders, to mask secrets on the way in (`runs.run_history`).
     "INDEX_SHARD_NAME",
+    "MAX_RETRIES_TAG",
+    "SINGLETON_REPOSITORY_NAME",
     "SQLITE_BUSY_TIMEOUT_SECONDS",
+    "USER_TAG",
     # The result of a check evaluation that has ended (`alerts.dagster_events`).
     "AssetCheckExecutionRecordStatus",
     "ConfigurableClassData",
@@ -44,6 +51,8 @@ __all__ = [
     # The state of sensors and schedules, and when a schedule was due (`alerts.health`).
     "InstigatorStatus",
     "InstigatorTick",
+    "RegisteredCodeLocationOrigin",
+    "RemoteRepositoryOrigin",
     "ScheduleInstigatorData",
     "SensorInstigatorData",
     "SqliteEventLogStorage",

@@ -27,9 +27,17 @@ from orchestration.schedules import build_schedules  # noqa: E402
 from orchestration.settings import Settings, load_settings  # noqa: E402
 
 
-def open_location(settings: Settings, clock: Clock = WALL_CLOCK) -> CodeLocation:
-    """The code location of one home on one clock; its definitions are built when first asked for."""
-    return CodeLocation(Assay(settings, clock), _build)
+def open_location(
+    settings: Settings, clock: Clock = WALL_CLOCK, *, launched_by: str = "Python"
+) -> CodeLocation:
+    """The code location of one home on one clock; its definitions are built when first asked for.
+
+    Args:
+        settings: The home.
+        clock: The current time.
+        launched_by: Who launches its runs, for people: a command.
+    """
+    return CodeLocation(Assay(settings, clock), _build, launched_by)
 
 
 def build_defs(settings: Settings, clock: Clock = WALL_CLOCK) -> dg.Definitions:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from orchestration.home import process_tags
 from orchestration.interruptions import StopRequestedError, noticed_signals
 from orchestration.output.progress import observing
+from orchestration.run_origin import origin_tags
 from orchestration.states import StepState
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def execute(
                 result = location.definitions.resolve_job_def(job).execute_in_process(
                     instance=instance,
                     run_config={"loggers": loggers, **(config or {})},
-                    tags={**process_tags(), **(tags or {})},
+                    tags={**origin_tags(location), **(tags or {})},
                     asset_selection=[dg.AssetKey(a) for a in assets] if assets else None,
                     raise_on_error=raise_on_error,
                     run_id=run_id,

@@ -68,12 +68,17 @@ def prepare_home(settings: Settings) -> Path:
 
 
 def _refuse_unusable_path(home: Path) -> None:
-    """SQLAlchemy reads `?` and `%` in the address of a file as parts of the address, and SQLite takes 512 bytes."""
-    found = next((sign for sign in str(home) if sign in "?%" or not sign.isprintable()), None)
+    """SQLAlchemy reads `?` and `%` in the address of a file as parts of the address, and SQLite takes 512 bytes.
+
+    Dagster looks for its configuration by a pattern, in which `*` and `[` stand for other names: without it no secret
+    would be masked.
+    """
+    found = next((sign for sign in str(home) if sign in "?%*[" or not sign.isprintable()), None)
     if found is not None:
         raise HomeError(
-            f"Expected the path of a home without ?, % and control characters, found {found!r} in {str(home)!r}: the "
-            "addresses of databases give them another meaning. Choose another folder with ASSAY_HOME=… or --home …"
+            f"Expected the path of a home without ?, %, *, [ and control characters, found {found!r} in "
+            f"{str(home)!r}: addresses of databases and patterns give them another meaning. "
+            "Choose another folder with ASSAY_HOME=… or --home …"
         )
     length = len(os.fsencode(home))
     if length > LONGEST_PATH:

@@ -51,7 +51,7 @@ def build_alert_sensors(*, enabled: bool) -> list[dg.SensorDefinition]:
         changed = sync_alerts(outbox, CHECK_SCOPE, check_alerts(context.instance, keys), assay.clock.now())
         return dg.SkipReason(f"{len(changed.opened)} new, {len(changed.resolved)} over")
 
-    # All code locations: a run of `assay run` has none, and its failure is an incident as well.
+    # All code locations: a run that names none, of an older version, is an incident as well.
     @dg.run_failure_sensor(
         name="alert_failed_runs",
         monitor_all_code_locations=True,

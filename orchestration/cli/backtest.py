@@ -68,7 +68,7 @@ def backtest(
                 f" {start} to {end}, refits every {refit_every} · home {settings.home_path}",
             )
         )
-        location = open_location(settings.model_copy(update={"as_of": end}))
+        location = open_location(settings.model_copy(update={"as_of": end}), launched_by="assay backtest")
         ledger = run_backtest(
             location, instance, BacktestRequest(start, end, days, names, out), say=printer.say
         )

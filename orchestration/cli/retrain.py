@@ -29,7 +29,7 @@ def retrain(
 
     with ProgressPrinter() as printer, open_instance(opened) as instance:
         counts, seconds = retrain_collections(
-            open_location(opened), instance, collections, reason, say=printer.say
+            open_location(opened, launched_by="assay retrain"), instance, collections, reason, say=printer.say
         )
     shown = ", ".join(f"{n} {action}" for action, n in sorted(counts.items()))
     say(f"{len(collections)} collections: {shown or 'nothing to do'}")

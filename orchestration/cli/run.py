@@ -59,7 +59,7 @@ def run(
 
     with ProgressPrinter() as printer, open_instance(settings) as instance:
         printer.say(styled(("assay", "bold"), f" · {settings.described_sources} · home {settings.home_path}"))
-        summary = run_everything(open_location(settings), instance, say=printer.say)
+        summary = run_everything(open_location(settings, launched_by="assay run"), instance, say=printer.say)
     # What a user waits for: the stages, starting Python and Dagster before them, and the runs around them.
     summary.seconds = round(time.time() - psutil.Process().create_time(), 1)
     if as_json:

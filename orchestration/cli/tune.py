@@ -41,7 +41,9 @@ def tune(
     with ProgressPrinter() as printer, open_instance(settings) as instance:
         about = f" · {level} · up to {seconds:.0f} s · home {settings.home_path}"
         printer.say(styled(("assay tune", "bold"), about))
-        verdicts = tune_in_a_run(open_location(settings), instance, level, seconds, market or [])
+        verdicts = tune_in_a_run(
+            open_location(settings, launched_by="assay tune"), instance, level, seconds, market or []
+        )
     if as_json:
         print_json(verdicts)
         return

@@ -14,7 +14,7 @@ import psutil
 
 from lake.child_processes import start_foreign_child, stop_child
 from orchestration.cli.ports import require_free
-from orchestration.conventions import CODE_LOCATION
+from orchestration.code_location import CODE_LOCATION
 from orchestration.home import REPOSITORY, cancel_runs_of, fail_orphaned_runs, open_instance, prepare_home
 from orchestration.interruptions import StopRequestedError
 from orchestration.output.terminal import complain, say

@@ -26,16 +26,20 @@ if TYPE_CHECKING:
 class JobRunner:
     """Runs jobs of one code location in this process and keeps the time of their steps."""
 
-    def __init__(self, location: CodeLocation, instance: dg.DagsterInstance) -> None:
+    def __init__(
+        self, location: CodeLocation, instance: dg.DagsterInstance, tags: Mapping[str, str] | None = None
+    ) -> None:
         """Nothing runs yet.
 
         Args:
             location: The home and its jobs.
             instance: The Dagster instance of the home.
+            tags: More tags of every run.
         """
         self.location = location
         self.instance = instance
         self.assay = location.assay
+        self.tags = dict(tags or {})
         self.stages: dict[str, Stage] = {}
 
     def run(
@@ -53,7 +57,14 @@ class JobRunner:
             StopRequestedError: when asked to stop; what was committed stays.
         """
         with fewer_collections():
-            result = execute(self.location, self.instance, job, tags=tags, config=config, assets=assets)
+            result = execute(
+                self.location,
+                self.instance,
+                job,
+                tags={**self.tags, **(tags or {})},
+                config=config,
+                assets=assets,
+            )
         self._keep_times(result)
         if not result.success:
             raise StageFailedError(_describe_failure(job, result))
@@ -75,7 +86,10 @@ class JobRunner:
 
 @contextmanager
 def home_runner(
-    location: CodeLocation, instance: dg.DagsterInstance, say: Callable[[str], None] = lambda _: None
+    location: CodeLocation,
+    instance: dg.DagsterInstance,
+    say: Callable[[str], None] = lambda _: None,
+    tags: Mapping[str, str] | None = None,
 ) -> Iterator[JobRunner]:
     """A runner on the home, which is prepared and locked; runs that a killed process left are marked as failed.
 
@@ -83,6 +97,7 @@ def home_runner(
         location: The home, its clock and its jobs.
         instance: The Dagster instance of the home.
         say: Called with progress messages.
+        tags: More tags of every run.
 
     Raises:
         HomeError: another market's home, or another run holds it for too long.
@@ -93,7 +108,7 @@ def home_runner(
             say(
                 f"{orphaned} run(s) of a killed process marked as failed; continuing from what they committed"
             )
-        yield JobRunner(location, instance)
+        yield JobRunner(location, instance, tags)
 
 
 def _rows_of(event: dg.DagsterEvent) -> int:

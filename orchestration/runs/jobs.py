@@ -7,6 +7,7 @@ and facts are by month while models are by collection; that is why a full run is
 import dagster as dg
 
 from orchestration.code_location import LocationResource
+from orchestration.run_origin import tags_within
 from orchestration.runs.main_job import run_everything, run_refresh
 
 
@@ -15,7 +16,7 @@ from orchestration.runs.main_job import run_everything, run_refresh
 )
 def run_all_jobs(context: dg.OpExecutionContext, location: LocationResource) -> None:
     """What `assay run` does, from the UI or a schedule."""
-    summary = run_everything(location, context.instance)
+    summary = run_everything(location, context.instance, tags=tags_within(context))
     context.add_output_metadata(
         {
             "collections": summary.collections,
@@ -36,7 +37,7 @@ def everything() -> None:
 )
 def run_refresh_jobs(context: dg.OpExecutionContext, location: LocationResource) -> None:
     """The hourly path."""
-    context.add_output_metadata(run_refresh(location, context.instance))
+    context.add_output_metadata(run_refresh(location, context.instance, tags_within(context)))
 
 
 @dg.job(

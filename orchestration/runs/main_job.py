@@ -17,6 +17,7 @@ from orchestration.collection_names import resolve_collections
 from orchestration.models.worklist import worklist_config
 from orchestration.output.terminal import json_time
 from orchestration.partitions import month_key, register_collections
+from orchestration.run_origin import AS_OF_TAG
 from orchestration.runs.as_of import newest_sale_after, refuse_to_go_back
 from orchestration.runs.job_runner import JobRunner, home_runner
 from orchestration.runs.summary import RunSummary, Stage, read_summary
@@ -31,6 +32,7 @@ def run_everything(
     location: CodeLocation,
     instance: dg.DagsterInstance,
     say: Callable[[str], None] = lambda _: None,
+    tags: Mapping[str, str] | None = None,
 ) -> RunSummary:
     """Do the main job on this home and return its summary.
 
@@ -40,12 +42,13 @@ def run_everything(
         location: The home, its clock and its jobs.
         instance: The Dagster instance of the home.
         say: Called with progress messages.
+        tags: More tags of every run.
 
     Raises:
         StageFailedError: a step failed.
         HomeError: another market's home, another run holds it for too long, or it has sales known at or after `as_of`.
     """
-    with home_runner(location, instance, say) as runner:
+    with home_runner(location, instance, say, tags) as runner:
         as_of = _ingest_and_build(runner)
         trained = _train_what_is_due(runner, say)
         runner.run("score")
@@ -54,8 +57,15 @@ def run_everything(
         return _summarise(runner, trained, as_of)
 
 
-def run_refresh(location: CodeLocation, instance: dg.DagsterInstance) -> dict[str, float]:
+def run_refresh(
+    location: CodeLocation, instance: dg.DagsterInstance, tags: Mapping[str, str] | None = None
+) -> dict[str, float]:
     """The hourly path: ingest, build, score with the current champions, monitor, publish. Trains nothing.
+
+    Args:
+        location: The home, its clock and its jobs.
+        instance: The Dagster instance of the home.
+        tags: More tags of every run.
 
     Returns:
         Seconds by stage.
@@ -64,7 +74,7 @@ def run_refresh(location: CodeLocation, instance: dg.DagsterInstance) -> dict[st
         StageFailedError: a step failed.
         HomeError: another market's home, or another run holds it for too long.
     """
-    with home_runner(location, instance) as runner:
+    with home_runner(location, instance, tags=tags) as runner:
         _ingest_and_build(runner)
         runner.run("score")
         runner.run("monitor")
@@ -75,6 +85,7 @@ def run_refresh(location: CodeLocation, instance: dg.DagsterInstance) -> dict[st
 def _ingest_and_build(runner: JobRunner) -> datetime:
     """Raw tables, marts, index and sale features; returns the watermark."""
     as_of = runner.assay.as_of
+    runner.tags[AS_OF_TAG] = json_time(as_of)
     refuse_to_go_back(runner.assay, as_of)
     first, last = month_key(runner.assay.sources.first_known()), month_key(as_of)
     runner.run("ingest", tags={RANGE_START: first, RANGE_END: last})
@@ -142,6 +153,7 @@ def retrain_collections(
     with home_runner(location, instance, say) as runner:
         with runner.assay.lake.read() as con:
             keys = resolve_collections(con, keys)
+        runner.tags[AS_OF_TAG] = json_time(runner.assay.as_of)
         counts = _train_worklist(runner, keys, reason, learn_newest=True)
         return counts, runner.stages["price models"].seconds
 

@@ -1,7 +1,8 @@
 """Dagster's run history without secrets: what a step logs and its errors are masked before it is stored.
 
-Here: Dagster's SQLite storage in its default places, with a mask where texts come in: events and ticks. Not here: what
-a secret is (`orchestration.output.masking`). `dagster.yaml` names the class, so that every process of Dagster on a
+Here: Dagster's SQLite storage in its default places, with a mask where texts come in: events and ticks; runs with
+their origin. Not here: what a secret is (`orchestration.output.masking`), what an origin is
+(`orchestration.run_origin`). `dagster.yaml` names the class, so that every process of Dagster on a
 home writes through it.
 """
 
@@ -18,6 +19,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
+from dagster import DagsterRun
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.event import listen
 
@@ -38,6 +40,7 @@ from orchestration.dagster_internals import (
     serialize_value,
 )
 from orchestration.output.masking import masked
+from orchestration.run_origin import with_origin
 
 T = TypeVar("T")
 
@@ -101,6 +104,9 @@ class _Runs(SqliteRunStorage):
     def connect(self) -> Iterator[Connection]:
         with self._files.begin(self._conn_string) as connection:
             yield connection
+
+    def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
+        return super().add_run(with_origin(dagster_run))
 
 
 class _Events(SqliteEventLogStorage):

@@ -73,3 +73,23 @@ def test_a_run_names_the_code_server_that_has_started_it():
     assert internals.GRPC_INFO_TAG == ".dagster/grpc_info"
     assert '"socket"' in launcher
     assert "GRPC_INFO_TAG" in launcher
+
+
+def test_a_run_with_an_origin_is_stored_with_the_label_that_the_ui_filters_by():
+    location = internals.RegisteredCodeLocationOrigin("a location")
+    repository = internals.RemoteRepositoryOrigin(location, internals.SINGLETON_REPOSITORY_NAME)
+    run = dg.DagsterRun(job_name="a_job").with_job_origin(repository.get_job_origin("a_job"))
+    assert run.remote_job_origin.repository_origin.get_label() == "__repository__@a location"
+    assert run.tags_for_storage()[".dagster/repository"] == "__repository__@a location"
+    assert internals.deserialize_value(internals.serialize_value(run)) == run
+    assert run.with_tags({"a": "b"}).remote_job_origin == run.remote_job_origin
+
+
+def test_the_tags_that_the_ui_and_the_daemon_read_have_their_names():
+    assert internals.USER_TAG == "user"
+    assert internals.CODE_LOCATION_TAG == "dagster/code_location"
+    assert internals.MAX_RETRIES_TAG == "dagster/max_retries"
+
+
+def test_definitions_are_one_repository_of_the_name_that_runs_are_given():
+    assert dg.Definitions().get_repository_def().name == internals.SINGLETON_REPOSITORY_NAME

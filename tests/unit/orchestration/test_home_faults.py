@@ -138,7 +138,7 @@ def _caused(error: Exception) -> Exception:
     return outer
 
 
-@pytest.mark.parametrize("name", ["a?b", "a%20b", "a\nb"])
+@pytest.mark.parametrize("name", ["a?b", "a%20b", "a\nb", "a[b]", "a*b"])
 def test_a_path_that_addresses_of_databases_give_another_meaning_is_refused(
     tmp_path: Path, name: str
 ) -> None:
