@@ -175,7 +175,16 @@ def _check_market(path: Path, settings: Settings) -> None:
             f"{path.parent} holds another market ({what}). Give this one its own folder with ASSAY_HOME=… "
             "or --home …, add it to this one with `assay sources add`, or remove the folder to start over."
         )
-    write_market(path, settings.remembered)
+    if not path.exists():
+        write_market(path, settings.remembered)
+
+
+def remember_market(settings: Settings) -> None:
+    """Note in the home what has changed of its market, such as more days: only the run that ingests them does.
+
+    What is refused, or only reads, leaves the home as it is.
+    """
+    write_market(settings.home_path / MARKET_FILE, settings.remembered)
 
 
 def write_market(path: Path, market: dict[str, str | int]) -> None:

@@ -20,6 +20,7 @@ import pyarrow as pa
 from orchestration.ingestion.collection_keys import TABLES as WITH_COLLECTION
 from orchestration.ingestion.collection_keys import learn_keys
 from orchestration.ingestion.days import UNFINISHED, IngestReport, replace_changed_days
+from orchestration.output.parts import report_parts
 from sources.contract import QUARANTINE, TRUTH_TABLES, raw_table
 from sources.protocol import IdentifyingSource, SourceBatch, TruthfulSource
 
@@ -82,6 +83,7 @@ def ingest_window(
     if append_only:
         start = max(start, _first_missing_day(lake, name, tables, start, end))
     chunk: _Chunk | None = None
+    days = _whole_days(end - start)
     for month_start, month_end in months(start, end):
         chunk = chunk or _Chunk(month_start, month_end)
         chunk.end = month_end
@@ -90,9 +92,14 @@ def ingest_window(
         if chunk.size >= ROWS_PER_TRANSACTION:
             _write(lake, name, chunk, reports, shared)
             chunk = None
+        report_parts(f"days of {name}", _whole_days(month_end - start), days)
     if chunk is not None:
         _write(lake, name, chunk, reports, shared)
     return reports
+
+
+def _whole_days(time: timedelta) -> int:
+    return -(-time // timedelta(days=1))
 
 
 def months(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:

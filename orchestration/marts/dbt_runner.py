@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from orchestration.output.parts import report_parts
+
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
     from dbt.contracts.graph.manifest import Manifest
@@ -27,6 +29,7 @@ _ONE_AT_A_TIME = threading.Lock()
 """dbt keeps its flags, adapter, connection and loggers in module globals."""
 _START_OF_A_NODE = "LogStartLine"
 """dbt turns an error raised in the handler of this event into an error of the node, and goes on."""
+_END_OF_A_NODE = ("LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult", "SkippingDetails")
 QUICK = ("--no-write-json", "--no-send-anonymous-usage-stats")
 """Nobody reads the files about the project and the results that dbt would write (1 s of JSON at each build)."""
 
@@ -105,9 +108,13 @@ class DbtInvocation:
         with _ONE_AT_A_TIME, environment({**self._env, **env}):
             thread = threading.Thread(target=self._work, args=(list(selection),), name="dbt", daemon=True)
             thread.start()
+            ended = 0
             try:
                 while (event := self._events.get()) is not None:
                     self._log.append(event.info.msg)
+                    if event.info.name in _END_OF_A_NODE:
+                        ended += 1
+                        report_parts("models and tests", ended, max(_nodes(event), ended))
                     yield event
             finally:
                 if thread.is_alive():
@@ -127,6 +134,11 @@ class DbtInvocation:
             raise DbtStoppedError("The run has ended: not built.")
         if event.info.level != "debug":
             self._events.put(event)
+
+
+def _nodes(event: Event) -> int:
+    """How many nodes the command has; the event of a test has another name for it."""
+    return int(getattr(event.data, "total", 0) or getattr(event.data, "num_models", 0))
 
 
 def invoke_dbt(

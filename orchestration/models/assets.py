@@ -8,6 +8,7 @@ Here: glue between the lake, `ml.models` and Dagster's partitions. Not here: fit
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -18,6 +19,7 @@ from ml.text.visible import visible
 from orchestration.conventions import LAKE_WRITER, MODEL_TEAM, column_schema
 from orchestration.dagster_resources import AssayResource
 from orchestration.output import plots
+from orchestration.output.parts import report_parts
 from orchestration.partitions import collection_key, collection_of, collections
 from orchestration.resources import Assay
 
@@ -169,6 +171,13 @@ def train_and_record(
     from orchestration.models.fits import fits_backend
     from orchestration.models.lost_files import find_lost_files
 
+    trained = count(1)
+
+    def finish(outcome: "TrainingOutcome") -> None:
+        report_parts("collections", next(trained), len(set(keys)))
+        if on_result:
+            on_result(outcome)
+
     find_lost_files(assay)
     snapshot = assay.lake.snapshot_id()
     with assay.lake.read(snapshot) as con:
@@ -181,7 +190,7 @@ def train_and_record(
             index_fingerprint=DEFAULT_PARAMS.fingerprint(),
             config=training_config(assay),
             backend=fits_backend(assay.settings),
-            on_result=on_result,
+            on_result=finish,
         )
     with assay.lake.write(f"record {len(report.outcomes)} trained collections") as con:
         record_training(con, report)

@@ -1,4 +1,4 @@
-"""The progress of a run: one line per finished step, on standard error.
+"""The progress of a run: one line per finished step, and how far a long one is, on standard error.
 
 Here: a Dagster logger that turns step events into calls of an observer, and the observer for terminals.
 Not here: the final table (`orchestration.cli.render.run_report`). Standard output stays clean for `--json`.
@@ -12,12 +12,13 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import dagster as dg
 from rich.text import Text
 
+from orchestration.output.parts import PartsDone, listening
 from orchestration.output.terminal import TerminalConsole, TidyFormatter, styled
 from orchestration.states import StepState
 
@@ -116,25 +117,35 @@ def progress_logger(init_context: dg.InitLoggerContext) -> logging.Logger:
     return logger
 
 
+SPARSE_S = 30.0
+"""Seconds between two lines about one step where there is no terminal."""
+
+
 class ProgressPrinter:
     """Prints the run as it happens. Use as a context manager around the run.
 
-    A spinner while a step works (terminals only), a line when it is done. Writes to a copy of standard
-    error: Dagster captures the original while a step runs.
+    On a terminal: a spinner with the parts that are done and the time that is left, and a line when a step is done.
+    Elsewhere: that line, and one every half minute. Writes to a copy of standard error: Dagster captures the original
+    while a step runs.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = os.fdopen(os.dup(sys.stderr.fileno()), "w")
         self.console = TerminalConsole(file=self._stream, quiet=quiet, force_terminal=sys.stderr.isatty())
         self._status: Any = None
+        self._clock = clock
+        self._step = ""
+        self._began = self._last_reported = clock()
+        self._observing = ExitStack()
 
     def __enter__(self) -> ProgressPrinter:
-        _observers.append(self._observe)
+        self._observing.enter_context(observing(self._observe))
+        self._observing.enter_context(listening(self._report))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop_spinner()
-        _observers.remove(self._observe)
+        self._observing.close()
         self._stream.flush()
 
     def say(self, text: str | Text) -> None:
@@ -145,6 +156,8 @@ class ProgressPrinter:
     def _observe(self, state: StepState, step: str, seconds: float) -> None:
         self._stop_spinner()
         if state == StepState.STARTED:
+            self._step = step
+            self._began = self._last_reported = self._clock()
             if self.console.is_terminal:
                 self._status = self.console.status(styled(f"{stage_of(step)}: {step} …"))
                 self._status.start()
@@ -152,6 +165,16 @@ class ProgressPrinter:
         mark = ("✓", "green") if state == StepState.DONE else ("✗", "red")
         self.console.print(styled(mark, f" {stage_of(step):<15} {step[:44]:<44} {seconds:6.1f} s"))
         self._stream.flush()
+
+    def _report(self, parts: PartsDone) -> None:
+        now = self._clock()
+        text = f"{stage_of(self._step)}: {self._step}, {parts.in_words(now - self._began)}"
+        if self._status is not None:
+            self._status.update(styled(f"{text} …"))
+        elif now - self._last_reported >= SPARSE_S and parts.done < parts.total:
+            self._last_reported = now
+            self.console.print(styled(f"  {text}"))
+            self._stream.flush()
 
     def _stop_spinner(self) -> None:
         if self._status is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from orchestration.collection_names import resolve_collections
+from orchestration.home import remember_market
 from orchestration.models.worklist import worklist_config
 from orchestration.output.terminal import json_time
 from orchestration.partitions import month_key, register_collections
@@ -87,6 +88,7 @@ def _ingest_and_build(runner: JobRunner) -> datetime:
     as_of = runner.assay.as_of
     runner.tags[AS_OF_TAG] = json_time(as_of)
     refuse_to_go_back(runner.assay, as_of)
+    remember_market(runner.assay.settings)
     first, last = month_key(runner.assay.sources.first_known()), month_key(as_of)
     runner.run("ingest", tags={RANGE_START: first, RANGE_END: last})
     runner.run("build")

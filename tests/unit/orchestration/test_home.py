@@ -10,7 +10,15 @@ import dagster as dg
 import pytest
 
 from orchestration.errors import HomeError
-from orchestration.home import PROCESS_TAG, fail_orphaned_runs, open_instance, prepare_home, run_lock
+from orchestration.home import (
+    PROCESS_TAG,
+    existing_home,
+    fail_orphaned_runs,
+    open_instance,
+    prepare_home,
+    remember_market,
+    run_lock,
+)
 from orchestration.settings import load_settings
 from sources.protocol import SourceError
 
@@ -22,6 +30,17 @@ def test_a_home_refuses_another_market(tmp_path):
     prepare_home(load_settings(home=tmp_path, seed=1, days=400))  # more days of the same market are welcome
     with pytest.raises(HomeError, match="seed=1 there, seed=2 asked"):
         prepare_home(load_settings(home=tmp_path, seed=2))
+
+
+def test_a_home_remembers_the_days_that_were_run_and_no_others(tmp_path):
+    market = tmp_path / "market.json"
+    prepare_home(load_settings(home=tmp_path, days=300))
+    written = market.read_text()
+    existing_home(load_settings(home=tmp_path, days=100))
+    prepare_home(load_settings(home=tmp_path, days=400))
+    assert market.read_text() == written
+    remember_market(load_settings(home=tmp_path, days=400))
+    assert load_settings(home=tmp_path).days == 400
 
 
 def test_a_source_that_cannot_be_opened_leaves_no_home(tmp_path):

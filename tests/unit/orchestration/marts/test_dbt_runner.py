@@ -13,6 +13,7 @@ from dagster_dbt import DbtProject, dbt_assets
 
 from orchestration.marts import dbt_runner
 from orchestration.marts.dbt_runner import DbtInvocation, invoke_dbt, load_manifest
+from orchestration.output.parts import PartsDone, listening
 
 PROJECT_FILES = {
     "dbt_project.yml": "name: small\nversion: '1.0.0'\nprofile: small\nmodels: {small: {+materialized: table}}\n",
@@ -70,7 +71,10 @@ def materialized(result: Any) -> list[str]:
 
 
 def test_models_become_outputs_and_tests_check_results(project: DbtProject, tmp_path: Path) -> None:
-    result, invocation = build(project, tmp_path)
+    reported: list[PartsDone] = []
+    with listening(reported.append):
+        result, invocation = build(project, tmp_path)
+    assert [(parts.done, parts.total) for parts in reported] == [(n, 6) for n in range(1, 7)]
     assert materialized(result) == ["one", "broken", "after"]
     checks = {c.check_name: c for c in result.get_asset_check_evaluations()}
     warned, failed = checks["accepted_values_one_n__1"], checks["accepted_values_after_n__1"]
