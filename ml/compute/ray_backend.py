@@ -1,7 +1,7 @@
 """Fits on a Ray cluster: the same tasks as on threads, in processes of one machine or of many.
 
 Here: chunks of tasks, what is tried again, and what a lost machine costs. Not here: the tasks, or which backend a
-setting asks for (`orchestration.compute`).
+setting asks for (`orchestration.models.fits`).
 
 Concept: a remote call costs milliseconds and sends arrays, so it carries a chunk of tasks. Tasks come largest first and
 are dealt to the chunks of a round one by one, so that chunks cost about the same. Ray runs the chunk of a lost machine
@@ -148,7 +148,7 @@ def _connected(address: str, workers: int | None) -> Any:
             ray.init(address, **quiet)
         else:
             # Reachable from this machine only: whoever can reach a cluster can run code in it.
-            ours_only = {"_node_ip_address": "127.0.0.1", "include_dashboard": False}
+            ours_only: dict[str, Any] = {"_node_ip_address": "127.0.0.1", "include_dashboard": False}
             ray.init("local", num_cpus=workers, **ours_only, **quiet)
     except (RuntimeError, ConnectionError, ValueError) as error:
         raise ClusterError(
