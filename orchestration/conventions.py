@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import dagster as dg
+
+from ml.text.markdown import markdown_prose
 
 if TYPE_CHECKING:
     from orchestration.alerts.outbox import Synchronised
@@ -20,10 +23,19 @@ def column_schema(table: str) -> dict[str, dg.TableSchema]:
     from ml.tables.registry import table as declared
 
     return {
-        "dagster/column_schema": dg.TableSchema(
-            columns=[dg.TableColumn(c.name, c.type, c.description) for c in declared(table).columns]
+        "dagster/column_schema": shown_columns(
+            (c.name, c.type, c.description) for c in declared(table).columns
         )
     }
+
+
+def shown_columns(columns: Iterable[tuple[str, str, str]]) -> dg.TableSchema:
+    """Columns for the UI, which takes descriptions for Markdown: name, type, description."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, kind, markdown_prose(description)) for name, kind, description in columns
+        ]
+    )
 
 
 def incident_counts(changed: Synchronised) -> dict[str, int]:

@@ -22,6 +22,7 @@ from orchestration.ingestion.checks import RAW
 from orchestration.ingestion.jobs import ingest
 from orchestration.maintenance.assets import lake_maintenance
 from orchestration.maintenance.jobs import maintain
+from orchestration.maintenance.operations import operations
 from orchestration.marts.assets import build_marts
 from orchestration.marts.checks import MARTS
 from orchestration.marts.jobs import build
@@ -92,6 +93,7 @@ def build_assets() -> list[Any]:
             *PORTFOLIO_ASSETS,
             lake_maintenance,
             consistency,
+            operations,
             *SLO_ASSETS,
             *MONITORING_ASSETS,
             *RETRAINING_ASSETS,

@@ -1,4 +1,4 @@
-"""Group marts: the dbt project, every model an asset and every data test a check.
+"""Groups staging, intermediate and marts: the dbt project, every model an asset and every data test a check.
 
 Here: how dbt's nodes become assets. Not here: any SQL (`dbt_project/`), running dbt (`orchestration.marts.dbt_runner`).
 """
@@ -13,7 +13,8 @@ from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
 from lake.dbt import dbt_environment
 from lake.extensions import install_extensions
-from orchestration.conventions import DATA_TEAM, LAKE_WRITER
+from ml.text.markdown import markdown_prose
+from orchestration.conventions import DATA_TEAM, LAKE_WRITER, shown_columns
 from orchestration.dagster_resources import AssayResource
 from orchestration.marts.dbt_runner import DbtInvocation
 from orchestration.marts.manifest import prepared_manifest, shared_text
@@ -25,7 +26,7 @@ class DbtBuildError(RuntimeError):
 
 
 class MartsTranslator(DagsterDbtTranslator):
-    """dbt model `fct_sales` → asset `fct_sales`, all in one group; sources are the raw assets (by their dbt meta)."""
+    """dbt model `fct_sales` → asset `fct_sales`, in the group of its layer; sources are raw assets (by dbt meta)."""
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         """The model's bare name; sources keep the key their meta declares."""
@@ -33,9 +34,24 @@ class MartsTranslator(DagsterDbtTranslator):
             return super().get_asset_key(dbt_resource_props)
         return dg.AssetKey(dbt_resource_props["name"])
 
-    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:  # noqa: ARG002 - the base class's
-        """One group, whatever the dbt folder."""
-        return "marts"
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """Its layer, the folder below `models`: staging, intermediate or marts; a seed is staged as it is."""
+        return (
+            str(dbt_resource_props["fqn"][1]) if dbt_resource_props["resource_type"] == "model" else "staging"
+        )
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """The description and SQL of dbt; what is in angle brackets is shown."""
+        described = {**dbt_resource_props, "description": markdown_prose(dbt_resource_props["description"])}
+        return super().get_description(described)
+
+    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
+        """That of dbt, with columns as the UI shows those of any other table."""
+        columns = shown_columns(
+            (name, column["data_type"] or "?", column["description"])
+            for name, column in dbt_resource_props["columns"].items()
+        )
+        return {**super().get_metadata(dbt_resource_props), "dagster/column_schema": columns}
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:  # noqa: ARG002 - the base class's
         """The data team owns all marts."""

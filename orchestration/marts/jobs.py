@@ -7,6 +7,7 @@ import dagster as dg
 
 build = dg.define_asset_job(
     "build",
-    dg.AssetSelection.groups("marts") | dg.AssetSelection.assets("hedonic_index", "sale_features"),
+    dg.AssetSelection.groups("staging", "intermediate", "marts")
+    | dg.AssetSelection.assets("hedonic_index", "sale_features"),
     description="Marts, index and sale features from what was ingested; only what changed is rebuilt.",
 )

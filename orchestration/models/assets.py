@@ -7,8 +7,9 @@ Here: glue between the lake, `ml.models` and Dagster's partitions. Not here: fit
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from itertools import count
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -24,6 +25,7 @@ from orchestration.partitions import collection_key, collection_of, collections
 from orchestration.resources import Assay
 
 if TYPE_CHECKING:
+    from ml.registry.champion import Champion
     from ml.training.collections import TrainingConfig, TrainingOutcome, TrainingReport
     from ml.training.pooled import PooledConfig, PooledOutcome
     from ml.training.walk_forward import Fold
@@ -108,6 +110,9 @@ def price_models(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.
     report = train_and_record(
         assay, [collection_of(key) for key in context.partition_keys], run_id=context.run_id
     )
+    for outcome in report.outcomes:
+        key = collection_key(outcome.collection)
+        context.add_asset_metadata(champion_metadata(outcome.champion), partition_key=key)
     return dg.MaterializeResult(metadata=report_metadata(report))
 
 
@@ -234,7 +239,6 @@ def log_outcome(context: dg.OpExecutionContext, outcome: "TrainingOutcome") -> N
     if outcome.status == Action.FAILED:
         context.log.error(visible(f"{outcome.collection}: {outcome.reason}"))
     elif outcome.decision is not None and outcome.decision.action in (Action.PROMOTED, Action.FELL_BACK):
-        champion = outcome.champion
         context.log_event(
             dg.AssetMaterialization(
                 PRICE_MODELS,
@@ -242,12 +246,28 @@ def log_outcome(context: dg.OpExecutionContext, outcome: "TrainingOutcome") -> N
                 metadata={
                     "action": str(outcome.decision.action),
                     "reason": outcome.reason,
-                    "model_version": champion.model_version if champion else "none",
-                    "tier": str(champion.tier) if champion else "none",
+                    **champion_metadata(outcome.champion),
                     "fit_seconds": outcome.fit_seconds,
                 },
             )
         )
+
+
+def champion_metadata(champion: "Champion | None") -> dict[str, Any]:
+    """What the partition of a collection shows of its champion: version, tier, error when judged, newest sale."""
+    if champion is None:
+        return {"model_version": "none", "tier": "none"}
+    error = champion.numbers.get("candidate")
+    return {
+        "model_version": champion.model_version,
+        "tier": str(champion.tier),
+        # ln price − ln estimate: 0.10 is about 10 %.
+        "mean_abs_log_error": error
+        if error is not None and isfinite(error)
+        else "too few sales to measure it",
+        "sales": champion.numbers.get("sales", "unknown"),
+        "trained_until": dg.MetadataValue.timestamp(champion.trained_until.replace(tzinfo=UTC)),
+    }
 
 
 MODEL_ASSETS = [pooled_prior, price_models]

@@ -59,6 +59,26 @@ def _figure(title: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
+def _dated(axes: Any) -> None:
+    """Dates below the axis, as short as they are clear: years, months or days."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=3, maxticks=8)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.get_offset_text().set_fontsize(8)
+
+
+def _plain_log(axes: Any) -> None:
+    """A log scale with numbers as people write them: 0.5, 1, 2, 5, 10."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
 def _embed(figure: Figure) -> dg.MarkdownMetadataValue:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
@@ -86,8 +106,12 @@ def index_plot(con: duckdb.DuckDBPyConnection, collections: int = 6) -> dg.Markd
         part = rows[rows["collection"] == name]
         axes.plot(part["week"], part["level"], linewidth=1.2, label=plot_text(str(name), 28))
     if len(rows):
-        axes.set_yscale("log")
-        axes.legend(fontsize=7, frameon=False, ncols=2)
+        _plain_log(axes)
+        _dated(axes)
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(bottom * (bottom / top) ** 0.35, top)  # room for the legend
+        axes.legend(fontsize=7, frameon=False, ncols=2, loc="lower left")
+    axes.set_ylabel("ETH, log scale", fontsize=8)
     return _embed(figure)
 
 
@@ -105,7 +129,11 @@ def bucket_plot(con: duckdb.DuckDBPyConnection) -> dg.MarkdownMetadataValue:
             wide.index, wide.to_numpy().T, labels=[names[n] for n in wide.columns], colors=shades, step="post"
         )
         axes.legend(fontsize=7, ncols=4, frameon=False, loc="upper left")
-        axes.tick_params(axis="x", labelrotation=30)
+        axes.set_ylim(0, 1.25 * wide.sum(axis=1).max())  # room for the legend
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        _dated(axes)
+    axes.set_ylabel("models", fontsize=8)
+    axes.set_xlabel("week beginning", fontsize=8)
     return _embed(figure)
 
 
@@ -113,7 +141,10 @@ def value_by_day(days: Sequence[tuple[date, float]]) -> dg.MarkdownMetadataValue
     """The value of the wallets that changed on each day, ETH."""
     figure, axes = _figure("Value of the wallets whose value changed on the day, ETH")
     axes.plot([day for day, _ in days], [value for _, value in days], color=ACCENT, marker="o", markersize=3)
-    axes.tick_params(axis="x", labelrotation=30)
+    axes.set_ylabel("ETH", fontsize=8)
+    axes.set_ylim(bottom=0)
+    if days:
+        _dated(axes)
     return _embed(figure)
 
 
@@ -136,6 +167,7 @@ def error_histogram(log_errors: np.ndarray) -> dg.MarkdownMetadataValue:
     axes.hist(percent, bins=60, color=ACCENT)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_ylabel("sales", fontsize=8)
+    axes.set_xlabel("estimate / price − 1, %; beyond ±100 % at the edges", fontsize=8)
     return _embed(figure)
 
 
@@ -173,7 +205,7 @@ def study_plot(
     history.legend(fontsize=7, frameon=False)
     ranked = sorted(importance.items(), key=lambda item: item[1])
     bars.barh([name for name, _ in ranked], [share for _, share in ranked], color=ACCENT)
-    bars.set_title("importance" if ranked else "too few trials for importances", fontsize=8, color=INK)
+    bars.set_title("importance, share" if ranked else "too few trials for importances", fontsize=8, color=INK)
     for axes in (history, bars):
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=7)
@@ -204,6 +236,8 @@ def calibration_plot(
             label=f"{promised:.0%} interval",
         )
         axes.axhline(100 * promised, color=colour, linewidth=0.8, linestyle=":")
-    axes.set_ylabel("inside, %", fontsize=8)
+    axes.set_ylabel("sales inside, %", fontsize=8)
+    axes.set_xlabel("block of sales, oldest first", fontsize=8)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(fontsize=7, frameon=False)
     return _embed(figure)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import dagster as dg
@@ -78,3 +79,36 @@ def test_the_writer_of_every_table_is_known_for_its_lineage(defs):
     assert set(WRITTEN_BY) <= tables, "a table of this name is not declared any more"
     named = {table for table in WRITTEN_BY if writer_of(table, assets) != WRITTEN_BY[table]}
     assert not named, "these have the name of an asset already"
+
+
+def test_every_description_is_shown_as_it_is_written(defs):
+    """The UI takes it for Markdown, in which `<collection>@<version>` is an element without a name, and vanishes."""
+    shown = {}
+    for spec in defs.resolve_all_asset_specs():
+        name = spec.key.to_user_string()
+        shown[name] = (spec.description or "").partition("#### Raw SQL")[0]
+        schema = spec.metadata.get("dagster/column_schema")
+        for column in schema.columns if schema else ():
+            assert column.type, f"{name}.{column.name} has no type"
+            assert column.description, f"{name}.{column.name} has no description"
+            shown[f"{name}.{column.name}"] = column.description
+    outside_of_code = {name: re.sub(r"`[^`]*`", "", text) for name, text in shown.items()}
+    assert not {name for name, text in outside_of_code.items() if "<" in text}
+    assert "&lt;collection&gt;@&lt;version&gt;" in shown["token_estimates.model_version"]
+    assert "&lt;name&gt;" in shown["int_repeated_traits"]
+
+
+def test_every_link_of_the_operations_page_leads_to_an_asset_or_a_job(defs):
+    (page,) = [s.description for s in defs.resolve_all_asset_specs() if s.key == dg.AssetKey("operations")]
+    assets = {s.key.to_user_string() for s in defs.resolve_all_asset_specs()}
+    jobs = {job.name for job in defs.resolve_all_job_defs()}
+    linked = re.findall(r"\]\((/[^)]*)\)", page)
+    assert {link.rpartition("/")[2] for link in linked if link.startswith("/assets/")} <= assets
+    assert {link.rpartition("/")[2] for link in linked if link.startswith("/locations/assay/jobs/")} <= jobs
+
+
+def test_every_table_of_the_dbt_project_is_built_by_the_job(defs):
+    specs = [s for s in defs.resolve_all_asset_specs() if "dbt" in s.kinds]
+    assert {s.group_name for s in specs} == {"staging", "intermediate", "marts"}
+    built = defs.resolve_job_def("build").asset_layer.selected_asset_keys
+    assert {s.key for s in specs} <= built

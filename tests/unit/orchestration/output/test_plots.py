@@ -1,5 +1,8 @@
 """A picture that fails does not fail its asset: the asset goes on, its metadata say why, the log has the traceback."""
 
+from datetime import date, timedelta
+from itertools import pairwise
+
 import dagster as dg
 
 from orchestration.output import plots
@@ -31,3 +34,24 @@ def test_a_title_and_a_legend_may_hold_anything():
     for name in ("$100% Gang$", "A$AP^$ Crew", "$\\frac$", "_x", "\x1b[31m\n"):
         shown = plots.study_plot(name, trials, {"depth": 1.0}).value
         assert shown.startswith("![plot](data:image/png")
+
+
+def test_a_log_scale_has_numbers_as_people_write_them():
+    figure, axes = plots._figure("levels")
+    axes.plot([1, 2, 3], [0.03, 0.4, 2_400])
+    plots._plain_log(axes)
+    figure.canvas.draw()
+    shown = {label.get_text() for label in axes.get_yticklabels(which="both")} - {""}
+    assert {"0.05", "0.1", "1", "1,000"} <= shown
+    assert not [label for label in shown if "$" in label or "10^" in label]
+
+
+def test_dates_below_an_axis_do_not_overlap():
+    figure, axes = plots._figure("days")
+    days = [date(2025, 1, 1) + timedelta(days=n) for n in range(400)]
+    axes.plot(days, range(400))
+    plots._dated(axes)
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+    assert len(boxes) >= 3
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))

@@ -22,7 +22,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from ml.text.file_name import safe_file_name
-from ml.text.markdown import markdown_table, markdown_text
+from ml.text.markdown import markdown_prose, markdown_table, markdown_text
 from ml.text.plot import plot_text
 from ml.text.spreadsheet import spreadsheet_cell
 from ml.text.visible import visible
@@ -92,6 +92,21 @@ def test_markdown_shows_the_name_literally(name: str) -> None:
     assert shown.split() == f"{visible(name)} .".split()
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("<collection>@<version>; @0 without one", "<collection>@<version>; @0 without one"),
+        ("under `(pooled prior) <market>` & more", "under (pooled prior) <market> & more"),
+        ("`index <market>` or <b>no</b>, a < b > c", "index <market> or <b>no</b>, a < b > c"),
+        ("one ` alone, <x>", "one ` alone, <x>"),
+        ("", ""),
+    ],
+)
+def test_a_description_keeps_its_angle_brackets_and_its_code(written: str, shown: str) -> None:
+    page = MarkdownIt("js-default").render(markdown_prose(written))
+    assert _text_of(page, frozenset({"p", "code"})).strip() == shown
+
+
 @given(st.lists(names, min_size=1, max_size=3))
 def test_a_markdown_table_has_a_row_for_each_name(found: list[str]) -> None:
     table = markdown_table(pd.DataFrame({"name": found, "n": range(len(found))}))
@@ -113,10 +128,10 @@ class _Text(HTMLParser):
         self.tags.append(tag)
 
 
-def _text_of(page: str) -> str:
+def _text_of(page: str, tags: frozenset[str] = frozenset({"ul", "li"})) -> str:
     reader = _Text()
     reader.feed(page)
-    assert set(reader.tags) <= {"ul", "li"}, f"the name has become markup: {page}"
+    assert set(reader.tags) <= tags, f"the name has become markup: {page}"
     return reader.found
 
 
