@@ -97,7 +97,8 @@ def rows_differ(done: "Pass") -> "list[Alert]":
         Alert(
             key=incident_key(SCOPE, f"{table}/{source}"),
             severity=Severity.TICKET,
-            title=f"{sum(life.differing_rows for life in lives):,} row(s) of raw.{table} differ from source {visible(source)}",
+            title=f"{sum(life.differing_rows for life in lives):,} row(s) of raw.{table} differ from source "
+            f"{visible(source)}",
             body=f"Days of arrival: {_days(lives)}. They were equal, or never compared, before.",
             runbook="rows-differ",
             command="assay reconcile",
