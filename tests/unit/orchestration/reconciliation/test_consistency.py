@@ -15,7 +15,7 @@ from orchestration.clock import SetClock
 from orchestration.home import prepare_home
 from orchestration.ingestion.assets import ingest
 from orchestration.reconciliation.assets import consistency, rows_differ
-from orchestration.reconciliation.consistency import check_consistency
+from orchestration.reconciliation.consistency import Pass, check_consistency
 from orchestration.reconciliation.findings import Scope
 from orchestration.reconciliation.rechecks import TARGET
 from orchestration.reconciliation.reconcile import reconcile
@@ -53,7 +53,7 @@ def home(made: Path, tmp_path: Path) -> Assay:
     return opened(tmp_path / "home", made / "data")
 
 
-def one_pass(assay: Assay, **given: float):
+def one_pass(assay: Assay, **given: float) -> Pass:
     return check_consistency(assay, np.random.default_rng(1), **given)
 
 
