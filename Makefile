@@ -40,7 +40,7 @@ DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup run ui serve test cases drills check check-tests lint lint-style lint-types lint-imports \
-	lint-docs docs docs-pictures format bench lock clean clean-state sbom docs-reliability
+	lint-docs docs docs-numbers docs-pictures format bench lock clean clean-state sbom docs-reliability
 
 help: ## List the commands
 	@echo "Assay: an estimate for every token, and its measured error"
@@ -102,6 +102,10 @@ docs-pictures: $(PREPARED) ## Make the screenshots of the documentation again (n
 	DASHBOARD_SCREENSHOTS=$(CURDIR)/build/pictures $(BIN)/python -m pytest -q tests/integration/dashboard/test_pages.py
 	@for picture in docs/dashboard/*.png; do \
 		cp "build/pictures/$$(basename "$$picture")" docs/dashboard/ || exit 1; done
+
+# The outputs of commands in README, tutorial and how-tos, from the default market after 365, 366 and 373 days.
+docs-numbers: $(PREPARED) ## Make the sample outputs of the documentation again (some minutes)
+	@$(BIN)/python -m benchmarks.page_samples
 
 docs: lint-docs ## Build the documentation as a site: site/index.html
 

@@ -39,6 +39,7 @@ class Part(StrEnum):
     monitoring = "monitoring"
     drift = "drift"
     serving = "serving"
+    commands = "commands"
 
 
 class Figures:
@@ -148,6 +149,17 @@ def measure_answers(
     measure_serving(figures, scratch, tokens, store, Load(rate, seconds))
 
 
+def measure_command_line(figures: Figures, scratch: Path, home: Path | None) -> None:
+    """CPU of help, of the commands that only read, and of refusals, on a finished home or a small new one."""
+    from benchmarks.commands import measure_commands
+
+    if home is None:
+        home = scratch / "commands"
+        assay_run(home, "--collections", "12", "--days", "120")
+    for cost in measure_commands(home):
+        figures.add(f"assay {cost.words}"[:68], f"{cost.cpu_s:.2f} s CPU", f"≤ {cost.most_s:g} s")
+
+
 def measure_noise_floor(figures: Figures, home: Path) -> None:
     """The error that no model can go below on a finished home of real data."""
     from benchmarks.noise_floor import measure
@@ -217,7 +229,7 @@ def main(
     home: Annotated[
         Path | None,
         typer.Option(
-            help="A finished home for the parts `oracle` (simulated) and `monitoring`, in place of a new run."
+            help="A finished home for the parts `oracle`, `commands` (simulated) and `monitoring`; default: a new run."
         ),
     ] = None,
     drift_collections: Annotated[
@@ -262,6 +274,8 @@ def main(
             measure_drift(figures, scratch, drift_collections)
         if Part.serving in parts:
             measure_answers(figures, scratch, serving_tokens, serving_store, serving_rate, serving_seconds)
+        if Part.commands in parts:
+            measure_command_line(figures, scratch, home)
     if as_json:
         as_json.write_text(json.dumps({"machine": machine, "figures": figures.rows}, indent=1) + "\n")
 

@@ -6,11 +6,13 @@ Here: options and messages. Not here: any work (`ml.explain`), or layout (`orche
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ml.text.visible import visible
+from orchestration.cli.dollars import in_dollars
 from orchestration.cli.opened import known_collections, open_home
 from orchestration.cli.options import AsJson, Home
 from orchestration.output.terminal import print_json, say
@@ -49,7 +51,7 @@ def explain(
     if token is None:
         _print_all(explained, time.monotonic() - began, write, as_json)
     else:
-        _print_one(explained, token, as_json)
+        _print_one(settings, explained, token, as_json)
 
 
 def _explain(settings: Settings, collection: str, token: str | None, k: int, write: bool) -> Explanations:
@@ -69,16 +71,20 @@ def _explain(settings: Settings, collection: str, token: str | None, k: int, wri
     return explained
 
 
-def _print_one(explained: Explanations, token: str, as_json: bool) -> None:
+def _print_one(settings: Settings, explained: Explanations, token: str, as_json: bool) -> None:
     from ml.explain.document import as_document
     from orchestration.cli.render.explanation import print_explanation
+    from orchestration.resources import open_lake
     from serving.store.documents import with_iso_times
 
     document = as_document(explained, token)
+    as_of = None if document["as_of"] is None else datetime.fromisoformat(document["as_of"])
+    with open_lake(settings).read() as con:
+        dollars = in_dollars(con, document["estimate_eth"], as_of)
     if as_json:
-        print_json(with_iso_times(document))
+        print_json({**with_iso_times(document), **dollars})
     else:
-        print_explanation(document)
+        print_explanation({**document, **dollars})
 
 
 def _print_all(explained: Explanations, seconds: float, write: bool, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ml.text.visible import visible
+from orchestration.cli.dollars import dollars_in_words, in_dollars
 from orchestration.cli.opened import known_collections, open_home
 from orchestration.cli.options import AsJson, Home
 from orchestration.output.amounts import amount
@@ -46,8 +47,6 @@ def read_value(con: duckdb.DuckDBPyConnection, collection: str, token: str) -> d
     Raises:
         SettingsError: There is no such token.
     """
-    from ml.portfolio.facts import read_ether_rate
-
     cursor = con.execute(
         """
         select collection, token_id, estimate_eth, lower_80_eth, upper_80_eth, grade, tier, no_value_reason,
@@ -61,14 +60,7 @@ def read_value(con: duckdb.DuckDBPyConnection, collection: str, token: str) -> d
     if row is None:
         raise SettingsError(f"there is no token {visible(token)} in {visible(collection)}")
     found = dict(zip(names, row, strict=True))
-    rate, rate_at = read_ether_rate(con, found["as_of"]) or (None, None)
-    eth = found["estimate_eth"]
-    return {
-        **found,
-        "estimate_usd": None if rate is None or eth is None else eth * rate,
-        "ether_usd": rate,
-        "ether_usd_at": rate_at,
-    }
+    return {**found, **in_dollars(con, found["estimate_eth"], found["as_of"])}
 
 
 def in_words(document: dict[str, Any]) -> str:
@@ -81,9 +73,8 @@ def in_words(document: dict[str, Any]) -> str:
     parts = [f"{amount(document['estimate_eth'])} ETH"]
     if document["lower_80_eth"] is not None:
         parts[0] += f" (80 %: {amount(document['lower_80_eth'])} to {amount(document['upper_80_eth'])})"
-    if document["estimate_usd"] is not None:
-        rate = f"{document['ether_usd']:,.2f} USD per ETH, {_minute(document['ether_usd_at'])}"
-        parts.append(f"{document['estimate_usd']:,.2f} USD ({rate})")
+    if dollars := dollars_in_words(document):
+        parts.append(dollars)
     if document["grade"]:
         parts.append(f"grade {document['grade']}")
     return f"{name}: {', '.join(parts)}, {when}"

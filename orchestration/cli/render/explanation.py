@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ml.states import Tier
 from ml.text.visible import visible
+from orchestration.cli.dollars import dollars_in_words
 from orchestration.output.tables import TerminalTable
 from orchestration.output.terminal import TerminalConsole, styled
 
@@ -32,7 +33,7 @@ BASELINE_WORDS = {
 
 
 def print_explanation(document: dict[str, Any], console: Console | None = None) -> None:
-    """Print a document of `ml.explain.document.as_document`."""
+    """Print a document of `ml.explain.document.as_document`, with what `in_dollars` adds."""
     console = console or TerminalConsole(width_of_files=110)
     console.print(_headline(document))
     if document["steps"]:
@@ -70,6 +71,8 @@ def _headline(document: dict[str, Any]) -> Panel:
         if document["grade"]:
             text.append(f"   grade {document['grade']}")
         text.append("\n")
+        if dollars := dollars_in_words(document):
+            text.append(f"{dollars}\n")
     facts = [
         _floor(document),
         f"{document['sales_known']:,} sales of the collection known",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from ml.text.visible import visible
 from orchestration.output.tables import TerminalTable
@@ -33,6 +34,7 @@ def print_summary(summary: RunSummary, console: Console | None = None) -> None:
         console.print(styled(("\nNot used, or decided for a whole file:", "bold")))
         for line in summary.left_out:
             console.print(styled(f"  {visible(line)}"))
+    console.print(_time(summary))
     console.print(_stages(summary))
     console.print(
         styled(
@@ -132,13 +134,16 @@ def _quarantine(s: RunSummary) -> TerminalTable:
     return table
 
 
-def _stages(s: RunSummary) -> TerminalTable:
+def _time(s: RunSummary) -> Text:
+    """A line and not a title, which would be folded to the width of its table."""
     total = sum(stage.seconds for stage in s.stages)
     whole = total if s.seconds is None else s.seconds
     start = "" if s.seconds is None else f", {max(whole - total, 0):.1f} s of it outside the stages"
-    table = TerminalTable(
-        title=f"Time: {whole:.1f} s{start}, peak memory {s.peak_rss_mb:,.0f} MB", title_justify="left"
-    )
+    return styled((f"Time: {whole:.1f} s{start}, peak memory {s.peak_rss_mb:,.0f} MB", "italic"))
+
+
+def _stages(s: RunSummary) -> TerminalTable:
+    table = TerminalTable()
     table.add_column("stage")
     table.add_column("seconds", justify="right")
     table.add_column("rows", justify="right")

@@ -186,6 +186,55 @@ def test_a_wrong_argument_is_refused_on_standard_error(words, home, filled):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("words", ["value", "explain"])
+def test_dollars_and_the_time_of_their_rate_stand_beside_ether(words, home, filled):
+    done = _done(words, *filled(WALKS[words].plain or ()), home=home)
+    assert re.search(r"USD per ETH, 20\d\d-\d\d-\d\d \d\d:\d\d", done.stdout), done.stdout
+
+
+ANOTHER_MARKET = {
+    "collections": ("--collections", "5"),
+    "days": ("--days", "30"),
+    "seed": ("--seed", "8"),
+    "faults": ("--faults", "crash@30"),
+    "source": ("--source", "files", "--data-dir", "."),
+    "data_dir": ("--data-dir", "."),
+}
+OTHER_OPTIONS = [
+    (words, option)
+    for words in (
+        "run",
+        "backtest",
+        "ui",
+        "status",
+        "portfolio",
+        "gains",
+        "tune",
+        "retrain",
+        "rollback",
+        "replay",
+    )
+    for option in ANOTHER_MARKET
+    if words == "run" or option in ("source", "data_dir")
+]
+
+
+@pytest.mark.parametrize(("words", "option"), OTHER_OPTIONS)
+def test_an_option_that_contradicts_the_home_is_refused(words, option, home, filled):
+    market = (home / "market.json").read_text()
+    given = filled(ARGUMENTS_OF_MISSING.get(words, ()))
+    if words == "backtest":
+        given = ["--from", "2025-02-01", "--to", "2025-03-01", "--out", "l.parquet"]
+    done = _done(words, *given, *ANOTHER_MARKET[option], home=home)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    assert (home / "market.json").read_text() == market, "what is refused changes nothing"
+
+
+def test_a_home_keeps_no_setting_that_is_not_tried(home):
+    assert set(json.loads((home / "market.json").read_text())) == {*ANOTHER_MARKET} - {"data_dir"}
+
+
 @pytest.mark.parametrize("words", [name for name, walk in WALKS.items() if walk.needs_home])
 def test_a_home_that_is_not_there_is_refused_and_not_made(words, tmp_path):
     missing = tmp_path / "missing"
