@@ -23,6 +23,15 @@ from lake.sqlite_files import problems_of
 _FULL = ("no space left", "disk is full", "quota exceeded", "file too large")
 _READ_ONLY = ("readonly", "read-only", "permission denied", "unable to open database", "not permitted")
 _OF_A_FILE = ("database", "sqlite", "disk i/o", "corrupt", "no such file")
+_SERVER = (
+    "server closed the connection",
+    "connection to server",
+    "unable to connect to postgres",
+    "terminating connection",
+    "the database system is",
+)
+"""What libpq reports of a server that was stopped, restarts or cannot be reached."""
+
 _ENOUGH = 50_000_000
 """Free bytes below which a refused write is one of a full disk."""
 
@@ -82,6 +91,14 @@ def fault_of(error: BaseException, home: Path) -> Fault | None:
         home: The home that was in use.
     """
     texts = [" ".join(f"{type(one).__name__}: {one}".split()) for one in _causes(error)]
+    lost = next((text for text in texts if _mentions(text, _SERVER)), None)
+    if lost is not None:
+        return Fault(
+            "",
+            f"Expected the PostgreSQL server of this home to answer, found that it does not ({lost[:160]}).",
+            "Start it, or correct its address, and run again: what was committed stays "
+            "(docs/how-to/postgresql-catalog.md).",
+        )
     reported = next((text for text in texts if _mentions(text, (*_FULL, *_READ_ONLY, *_OF_A_FILE))), None)
     if reported is None or not home.is_dir():
         return None

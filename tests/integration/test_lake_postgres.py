@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from lake.ownership import MARKER
 from lake.postgres import SECRET
 from lake.storage import quoted
 from tests.integration.marts_market import Marts, new_lake, sale, write_rows
-from tests.postgres import binary, server
+from tests.postgres import binary, server, stoppable_server
 from tests.unit.lake.conftest import foreign_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -207,3 +208,30 @@ def test_dbt_builds_the_marts_and_then_only_what_changed(catalog_url: str, tmp_p
         assert con.execute("select count(*) from marts.fct_sales").fetchone() == (3,)
     held = [path for path in tmp_path.rglob("*") if path.is_file() and b"p@ss:w" in path.read_bytes()]
     assert held == [], "dbt has written the password"
+
+
+@pytest.mark.slow
+def test_a_server_that_stops_in_the_middle_of_a_run_is_one_sentence(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    command = ["run", "--home", str(home), "--collections", "3", "--days", "30"]
+    with stoppable_server() as started:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from orchestration.cli.app import main; main()", *command],
+            env={**os.environ, "ASSAY_CATALOG_URL": f"postgresql://assay@127.0.0.1:{started.port}/postgres"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            while not any("/raw/sales" in str(file) for file in home.rglob("*.parquet")):
+                assert process.poll() is None, "the run ended before it wrote sales"
+                time.sleep(0.1)
+            started.stop()
+            output, errors = process.communicate()
+        finally:
+            process.kill()
+            process.wait()
+    assert process.returncode == 1, errors[-3000:]
+    assert "Expected the PostgreSQL server of this home to answer" in errors
+    assert "run again: what was committed stays" in errors
+    assert "Traceback" not in output + errors
