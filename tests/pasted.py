@@ -85,12 +85,12 @@ class Checkout:
     Attributes:
         folder: Empty at first.
         variables: Environment variables of every block.
-        printed: What each command of Assay wrote on standard output, the newest of each; by its words.
+        printed: What each command of Assay wrote on standard output, each time that it was run; by its words.
     """
 
     folder: Path
     variables: dict[str, str]
-    printed: dict[str, str] = field(default_factory=dict)
+    printed: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Lay out what `make` looks for: nothing is to be installed or prepared."""
@@ -153,5 +153,5 @@ class Checkout:
             words, folder = json.loads(asking.makefile("rb").read())
             with chdir(folder):
                 done = assay(*words, **self.variables)
-            self.printed[" ".join(words)] = done.stdout
+            self.printed.setdefault(" ".join(words), []).append(done.stdout)
             asking.sendall(json.dumps([done.returncode, done.stdout, done.stderr]).encode())
