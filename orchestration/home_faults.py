@@ -95,7 +95,7 @@ def fault_of(error: BaseException, home: Path) -> Fault | None:
     if lost is not None:
         return Fault(
             "",
-            f"Expected the PostgreSQL server of this home to answer, found that it does not ({lost[:160]}).",
+            f"Expected the PostgreSQL server of this home to answer, found that it does not ({_from(lost, _SERVER)}).",
             "Start it, or correct its address, and run again: what was committed stays "
             "(docs/how-to/postgresql-catalog.md).",
         )
@@ -165,6 +165,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(one))
         yield one
         waiting += [one.__cause__, one.__context__]
+
+
+def _from(text: str, words: tuple[str, ...]) -> str:
+    """What a text reports from the first of these that is in it, not too long."""
+    lower = text.lower()
+    return next(text[lower.index(word) :][:200] for word in words if word in lower)
 
 
 def _mentions(text: str, words: tuple[str, ...]) -> bool:

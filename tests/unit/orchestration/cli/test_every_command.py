@@ -314,8 +314,8 @@ def test_help_imports_no_command_and_no_settings():
     assert {"orchestration.settings", "pydantic", "duckdb", "numpy", "pyarrow"} & set(modules) == set()
 
 
-NEEDS_MODELS = {"explain", "watchdog"}
-"""Reading them needs the models' library, and Dagster's storage."""
+NEEDS_MODELS = {"doctor", "explain", "watchdog"}
+"""What they read needs the models' library or the registry's, and Dagster's storage."""
 
 
 def test_reading_and_refusing_import_nothing_heavy(home, filled, capsys):
