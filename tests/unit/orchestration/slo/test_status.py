@@ -35,8 +35,7 @@ def assay(tmp_path_factory):
 
 
 def invoke(assay, *options: str):
-    words = ["status", "--home", str(assay.settings.home_path), *options]
-    return CliRunner().invoke(app, words, env={"COLUMNS": "130"})
+    return CliRunner().invoke(app, ["status", "--home", str(assay.settings.home_path), *options])
 
 
 def test_a_home_that_was_never_watched_is_evaluated_at_once(assay):
