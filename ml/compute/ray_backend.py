@@ -59,6 +59,7 @@ class RayBackend:
         ray = _connected(self.address, self.workers)
         workers = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         call = ray.remote(_run_chunk).options(max_retries=self.tries, num_cpus=1)
+        head = ray.get_runtime_context().gcs_address
         running: dict[Any, list[Task]] = {}
 
         def start(chunk: list[Task]) -> None:
@@ -70,33 +71,33 @@ class RayBackend:
                 for first in range(min(workers, len(dealt))):
                     start(dealt[first::workers])
                 while len(running) > workers:
-                    yield from _finished(ray, running, start)
+                    yield from _finished(ray, head, running, start)
             while running:
-                yield from _finished(ray, running, start)
-        except ray.exceptions.RaySystemError as error:
-            raise ClusterError(
-                f"expected the Ray cluster to answer, found it lost ({error}); start it and run again: what was "
-                "recorded is kept"
-            ) from error
+                yield from _finished(ray, head, running, start)
+        except ClusterError:
+            running.clear()  # nobody is there to cancel anything
+            ray.shutdown()
+            raise
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
 
 
 def _finished(
-    ray: Any, running: dict[Any, list[Task]], start: Callable[[list[Task]], None]
+    ray: Any, head: str, running: dict[Any, list[Task]], start: Callable[[list[Task]], None]
 ) -> Iterator[tuple[Task, Any]]:
     """The tasks of the chunks that are done; waits for the first."""
     done: Sequence[Any] = []
     while not done:
-        # In steps, so that a signal to this process is seen.
+        # In steps, so that a signal to this process is seen, and a head that is gone: after a minute without it Ray
+        # would end this process without a word.
         done, _ = ray.wait(list(running), num_returns=1, timeout=1.0)
+        if not done:
+            _require_port(head)
     for reference in done:
         chunk = running.pop(reference)
         try:
             results = ray.get(reference)
-        except ray.exceptions.RaySystemError:
-            raise
         except ray.exceptions.RayError as error:
             # Its workers were killed, ran out of memory or were on machines that were lost, each time.
             if len(chunk) > 1:
@@ -162,7 +163,7 @@ def _connected(address: str, workers: int | None) -> Any:
 
 
 def _require_port(address: str) -> None:
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE_S).close()
     except (OSError, ValueError, OverflowError) as error:

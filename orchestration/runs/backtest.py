@@ -69,10 +69,11 @@ def run_backtest(
 
     Raises:
         HomeError: the home is taken for too long or another market's, an unknown collection, an empty window.
-        StageFailedError: a step or too many local fits failed.
+        StageFailedError: a step or too many local fits failed, or the cluster for them was lost.
     """
     from ml.backtest.backtest import EmptyWindowError, Window, backtest
     from ml.backtest.local import TooManyFailuresError
+    from ml.compute.ray_backend import ClusterError
     from orchestration.models.fits import fits_backend
     from orchestration.runs.main_job import ingest_and_build
 
@@ -95,7 +96,7 @@ def run_backtest(
                 )
             except EmptyWindowError as error:
                 raise HomeError(str(error)) from error
-            except TooManyFailuresError as error:
+            except (TooManyFailuresError, ClusterError) as error:
                 raise StageFailedError(str(error)) from error
             _write(con.execute(f"select * from {table}").to_arrow_table(), request.out)
     return request.out

@@ -136,7 +136,7 @@ def test_who_stops_reading_ends_the_remote_work(cluster: Any, tmp_path: Path) ->
 
 
 def test_a_machine_that_is_lost_costs_only_another_try(cluster: Any, tmp_path: Path) -> None:
-    """The last test of this file: the cluster is smaller after it."""
+    """The cluster is smaller after it."""
     lost = cluster.add_node(num_cpus=1)
     found: list[int] = []
     for (_, number), result in RayBackend(cluster.address, chunk=10).run(
@@ -147,6 +147,15 @@ def test_a_machine_that_is_lost_costs_only_another_try(cluster: Any, tmp_path: P
         if len(found) == 30:
             cluster.remove_node(lost, allow_graceful=False)
     assert sorted(found) == list(range(200))
+
+
+def test_a_head_that_is_lost_is_one_sentence_and_ends_nothing_else(cluster: Any, tmp_path: Path) -> None:
+    """The last test that has a cluster."""
+    results = RayBackend(cluster.address, chunk=5).run(note, ((str(tmp_path), n) for n in range(400)))
+    next(results)
+    cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+    with pytest.raises(ClusterError, match="expected a Ray cluster at"):
+        list(results)
 
 
 def test_no_cluster_at_the_address_is_one_sentence() -> None:
