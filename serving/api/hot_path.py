@@ -21,6 +21,9 @@ ROUTE = "/v1/tokens/{collection}/{token}"
 COMPRESSED_FROM = 1024
 """Bytes from which answers are compressed for clients that can; few answers about one token are that long."""
 
+LONGEST_NAME = 256
+"""Bytes of a collection's name, as it was sent: decoded names are remembered, and a client may send 100 kB of them."""
+
 
 def quick_answer(
     service: Service, scope: dict[str, Any], raw_path: bytes, headers: dict[bytes, bytes]
@@ -29,7 +32,7 @@ def quick_answer(
     if scope["query_string"] or not raw_path.startswith(PREFIX):
         return None
     collection, slash, token = raw_path[len(PREFIX) :].partition(b"/")
-    if not (slash and collection and token) or b"/" in token:
+    if not (slash and collection and token) or b"/" in token or len(collection) > LONGEST_NAME:
         return None
     try:
         edition = service.store.current()
