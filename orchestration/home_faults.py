@@ -95,8 +95,8 @@ def fault_of(error: BaseException, home: Path) -> Fault | None:
     if lost is not None:
         return Fault(
             "",
-            f"Expected the PostgreSQL server of this home to answer, found that it does not ({_from(lost, _SERVER)}).",
-            "Start it, or correct its address, and run again: what was committed stays "
+            f"Expected the PostgreSQL server of this home to answer, found: {_from(lost, _SERVER)}.",
+            "Start it, or correct its address or password, and run again: what was committed stays "
             "(docs/how-to/postgresql-catalog.md).",
         )
     reported = next((text for text in texts if _mentions(text, (*_FULL, *_READ_ONLY, *_OF_A_FILE))), None)
