@@ -48,7 +48,7 @@ class Block:
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """Its lines without their comments; the lines of a program in it are not told apart."""
+        """Its lines without their comments; the lines of a program in it are not distinguished."""
         lines = (line.partition(" #")[0].strip() for line in self.code.splitlines())
         return tuple(line for line in lines if line)
 
