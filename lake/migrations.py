@@ -23,7 +23,7 @@ from shlex import quote
 import duckdb
 
 from lake.errors import LakeVersionError
-from lake.tables import Column, Table, create_missing, fingerprint, stored_columns
+from lake.tables import Column, Table, create_missing, fingerprint, relations, stored_columns
 from lake.transaction import transaction
 
 VERSION = Table(
@@ -204,10 +204,10 @@ def migrate(
     if is_current(con, tables, home, steps):
         return
     stored = _stored_version(con)
+    is_new = stored is None and not relations(con)
     with transaction(con):
         create_missing(con, [VERSION])
-    # A lake without any table is new: no step applies.
-    done = stored[0] if stored else 0
+    done = len(steps) if is_new else stored[0] if stored else 0
     for step in steps[done:]:
         with transaction(con):
             step.apply(con)

@@ -80,7 +80,7 @@ def build_marts(project: DbtProject) -> dg.AssetsDefinition:
             env={**dbt_environment(assay.lake), **shared_text()},
         )
         nodes = json.loads(project.manifest_path.read_bytes())["nodes"]
-        with assay.lake.writing("dbt build"), assay.lake.read() as con:
+        with assay.lake.writing("dbt build"), assay.lake.read(following=True) as con:
             for event in invocation.dagster_events(context):
                 yield _with_row_count(event, nodes, con)
         if not invocation.succeeded:

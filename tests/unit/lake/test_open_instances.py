@@ -19,7 +19,7 @@ from tests.unit.lake.conftest import opened, rows, written
 pytestmark = pytest.mark.slow
 
 
-def test_a_reader_sees_what_another_process_commits_while_it_is_open(tmp_path: Path) -> None:
+def test_a_reader_sees_one_state_and_a_following_one_what_another_process_commits(tmp_path: Path) -> None:
     lake = written(tmp_path)
     other = (
         "import sys; from pathlib import Path; from lake.config import LakeConfig; from lake.connection import Lake\n"
@@ -27,12 +27,18 @@ def test_a_reader_sees_what_another_process_commits_while_it_is_open(tmp_path: P
         "    con.execute('insert into raw.numbers values (1000)')\n"
         "    con.execute('create table raw.more as select 7 as n')\n"
     )
-    with lake.read() as con:
-        assert con.execute("select count(*) from raw.numbers").fetchone() == (100,)
+    with lake.read(following=True) as con, lake.read() as steady:
+        assert rows_of(con) == rows_of(steady) == 100
         subprocess.run([sys.executable, "-c", other, str(tmp_path)], check=True)
-        assert con.execute("select count(*) from raw.numbers").fetchone() == (101,)
+        assert (rows_of(con), rows_of(steady)) == (101, 100)
         assert con.execute("select n from raw.more").fetchone() == (7,)
+        with pytest.raises(duckdb.CatalogException):
+            steady.execute("select n from raw.more")
     assert rows(lake) == 101
+
+
+def rows_of(con: duckdb.DuckDBPyConnection) -> int:
+    return con.execute("select count(*)::integer from raw.numbers").fetchall()[0][0]
 
 
 def test_a_lake_that_was_removed_and_made_again_is_read_anew(tmp_path: Path) -> None:
