@@ -39,7 +39,7 @@ DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run ui serve test cases drills check check-tests lint lint-style lint-types lint-imports \
+.PHONY: help setup run ui serve test cases drills kills check check-tests lint lint-style lint-types lint-imports \
 	lint-docs docs docs-numbers docs-pictures format bench lock clean clean-state sbom docs-reliability
 
 help: ## List the commands
@@ -73,6 +73,9 @@ cases: $(PREPARED) ## Run Assay on small folders of files as people have them (A
 
 drills: $(PREPARED) ## Run every incident drill and a quiet month on scratch homes (about half an hour)
 	@$(BIN)/assay drill all $(ARGS)
+
+kills: $(PREPARED) ## Kill steps of a market 100 times and compare its tables, for a nightly run (about an hour)
+	@$(BIN)/python -m benchmarks.kills $(ARGS)
 
 # Unit tests that are not slow beside lint: one core each.
 check: $(PREPARED) ## Run the quick unit tests and lint, for the inner loop (some minutes)

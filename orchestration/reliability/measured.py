@@ -42,6 +42,11 @@ PARTS = (
         "Whether the bound on the share of wrong segments holds, by simulation with known rates of damage.",
     ),
     Part("restore", "Restore", "A backup, restored on another path."),
+    Part(
+        "kills",
+        "Kills",
+        "`kill -9` at random moments of a run, the maintenance and a backup, and then the same tables as undisturbed.",
+    ),
     Part("secrets", "Secrets", "Secrets planted in every setting that may hold one, then searched for."),
 )
 

@@ -1,71 +1,37 @@
-"""kill -9 at any moment, then two runs at once: the same tables as an undisturbed run."""
+"""kill -9 at any moment, then two runs at once: the same tables as on a home that was not disturbed."""
 
 from __future__ import annotations
 
 import os
 import random
-import signal
-import subprocess
-import sys
-from pathlib import Path
+import shutil
 
 import pytest
 
+from benchmarks.killed_steps import Market, kill_and_compare
 from lake.config import LakeConfig
 from lake.connection import Lake
-from tests.homes import FEWER_FITS, SMALL, small_market
-from tests.lake_content import content, differences
-
-ASSAY = str(Path(sys.executable).parent / "assay")
+from lake.content import content, differences
+from orchestration.backup.folder import BackupFolder
+from orchestration.backup.restoring import restore
+from tests.homes import FEWER_FITS, small_market
 
 pytestmark = pytest.mark.slow
 
 
-def _start(home: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [ASSAY, "run", "--json", "--home", str(home), *SMALL],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env={**os.environ, **FEWER_FITS},
-    )
-
-
-def _finish(process: subprocess.Popen[bytes]) -> None:
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors.decode()[-3000:]
-
-
-def _lake(home: Path) -> Lake:
-    return Lake(LakeConfig(home=home))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    home, seconds = small_market(tmp_path_factory)
-    return content(_lake(home)), seconds
-
-
 @pytest.mark.timeout(1500)
-def test_a_run_killed_at_random_moments_and_finished_by_two_at_once_ends_in_the_same_tables(
-    undisturbed, tmp_path
+def test_steps_killed_at_random_moments_and_a_run_finished_by_two_at_once_end_in_the_same_tables(
+    tmp_path_factory, tmp_path
 ):
-    """Killed once early and once late; both of the two that are then started find a home with a dead run's traces."""
-    expected, seconds = undisturbed
+    shutil.copytree(small_market(tmp_path_factory)[0], tmp_path / "home")
     rng = random.Random(int(os.environ.get("PYTEST_KILL_SEED", "20261121")))
-    kills = 0
-    for share in (rng.uniform(0.2, 0.5), rng.uniform(0.5, 0.8)):
-        process = _start(tmp_path)
-        try:
-            process.wait(timeout=share * seconds)
-        except subprocess.TimeoutExpired:
-            # The whole group: dbt is a child, and -9 to the parent alone would let it go on.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += 1
-        process.communicate()
-    first, second = _start(tmp_path), _start(tmp_path)
-    _finish(first)
-    _finish(second)
-    assert kills, "no run was killed: the test has not tested anything"
-    assert differences(expected, content(_lake(tmp_path))) == []
+    plan = {"run": 8, "maintain": 2, "backup": 2}
+    outcome = kill_and_compare(Market(60, variables=FEWER_FITS), tmp_path, plan, rng, at_once=2)
+    assert outcome.failed == []
+    assert outcome.differing == []
+    assert set(outcome.killed) == set(plan), "a step was never killed: the test has not tested it"
+
+    restored = restore(BackupFolder(tmp_path / "home-backup"), tmp_path / "restored")
+    assert not restored.missing
+    kept, back = (content(Lake(LakeConfig(tmp_path / name)), copied=True) for name in ("home", "restored"))
+    assert differences(kept, back) == []

@@ -10,9 +10,9 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
+from lake.content import DATA, content, differences
 from tests.command import assay
 from tests.homes import finished_market
-from tests.lake_content import SCHEMAS, content, differences
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ def test_a_restored_home_has_the_same_tables_and_a_run_goes_on(
     assert {name: json.loads(restored.stdout)[name] for name in ("backup", "files", "bytes")} == {
         name: made[name] for name in ("backup", "files", "bytes")
     }
-    schemas = (*SCHEMAS, "ops", "monitoring", "truth")
+    schemas = (*DATA, "ops", "monitoring", "truth")
     before, after = content(Lake(LakeConfig(home)), schemas), content(Lake(LakeConfig(target)), schemas)
     assert differences(before, after) == []
     assert {"market.json", "alerts.db", "mlflow.sqlite", "artifacts"} <= {

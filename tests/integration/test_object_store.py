@@ -15,12 +15,12 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
+from lake.content import content, differences
 from lake.errors import DataPathError
 from lake.maintenance import maintain
 from lake.object_store import ObjectStore
 from tests.command import assay
 from tests.homes import FEWER_FITS, SMALL, small_market
-from tests.lake_content import content, differences
 from tests.object_store import BUCKET, KEYS, bucket, objects, put
 from tests.postgres import server
 

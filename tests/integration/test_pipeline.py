@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from lake.config import LakeConfig
 from lake.connection import Lake
+from lake.content import content, differences
 from ml.portfolio.valuation import tokens_of, value_portfolio
 from ml.registry.artifacts import ArtifactStore
 from orchestration.definitions import build_defs, open_location
@@ -28,7 +29,6 @@ from serving.store.sqlite.store import SqliteStore
 from serving.views.portfolio import wallet_answer
 from tests.command import assay
 from tests.homes import finished_market
-from tests.lake_content import content, differences
 
 pytestmark = pytest.mark.slow
 

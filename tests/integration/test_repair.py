@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lake.content import content, differences
 from ml.accuracy.walk_forward_report import accuracy_due, accuracy_report
 from ml.models.collection_reader import read_collections
 from ml.models.frames import FeatureSet
@@ -29,7 +30,6 @@ from orchestration.runs.main_job import (
     run_everything,
 )
 from orchestration.settings import Settings, load_settings
-from tests.lake_content import content, differences
 
 pytestmark = pytest.mark.slow
 

@@ -1,8 +1,8 @@
 """The drill in which a home is lost: backed up, destroyed, restored on another path, every table compared.
 
 Here: what happens, and what must hold. Not here: backups (`orchestration.backup`), faults of the market
-(`orchestration.reliability.drills.run`). The tables are compared by their number of rows and the sum of the hashes of
-their rows, as the home is gone when there is something to compare with.
+(`orchestration.reliability.drills.run`), what tables are compared by (`lake.content`): the home is gone when there is
+something to compare it with.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
-from lake.connection import Lake
+from lake.content import Content, content, differences
 from orchestration.backup.folder import BackupFolder
 from orchestration.backup.restoring import restore
 from orchestration.backup.taking import back_up
@@ -31,7 +32,7 @@ def run_lost_home(drill: Drill, markets: Path, home: Path, say: Callable[[str], 
     began = time.monotonic()
     scratch_home(build_market(markets, drill.seed, say), home, drill.seed, "")
     assay = Assay(drill_settings(home, days=FAULT_DAY, seed=drill.seed))
-    as_of, before, files = assay.as_of, table_sums(assay.lake), _kept_files(home)
+    as_of, before, files = assay.as_of, _content(assay), _kept_files(home)
     backups, target = (
         BackupFolder(home.with_name(f"{home.name}-backups")),
         home.with_name(home.name + RESTORED),
@@ -40,9 +41,8 @@ def run_lost_home(drill: Drill, markets: Path, home: Path, say: Callable[[str], 
     taken = back_up(assay, backups, keep=1)
     shutil.rmtree(home)
     restored = restore(backups, target)
-    after = table_sums(Assay(drill_settings(target, days=FAULT_DAY, seed=drill.seed)).lake)
-    differing = sorted(name for name in before | after if before.get(name) != after.get(name))
-    rows = sum(count for count, _ in before.values())
+    differing = differences(before, _content(Assay(drill_settings(target, days=FAULT_DAY, seed=drill.seed))))
+    rows = sum(cast("int", table["rows"]) for table in before.values())
     lacking = sorted(files - _kept_files(target))
     lost = [*taken.manifest.missing, *restored.missing]
 
@@ -76,20 +76,8 @@ def run_lost_home(drill: Drill, markets: Path, home: Path, say: Callable[[str], 
     )
 
 
-def table_sums(lake: Lake) -> dict[str, tuple[int, int]]:
-    """Table → rows, and the sum of the hashes of its rows."""
-    with lake.read() as con:
-        names = con.execute(
-            "select schema_name || '.' || table_name from duckdb_tables() where database_name = 'lake'"
-        ).fetchall()
-        sums = {}
-        for (name,) in names:
-            row = con.execute(
-                f"select count(*), coalesce(sum(hash(t)::hugeint), 0) from {name} as t"
-            ).fetchone()
-            assert row is not None
-            sums[name] = (int(row[0]), int(row[1]))
-    return sums
+def _content(assay: Assay) -> Content:
+    return content(assay.lake, schemas=None, left_out=(), copied=True)
 
 
 def _kept_files(home: Path) -> set[str]:

@@ -16,6 +16,7 @@ import pytest
 
 from lake.backup_record import last_backup
 from lake.connection import Lake
+from lake.content import content, differences
 from lake.digests import review
 from lake.errors import LakeError
 from lake.maintenance import maintain
@@ -26,7 +27,6 @@ from orchestration.backup.taking import back_up
 from orchestration.home import prepare_home
 from orchestration.reliability.scratch import scratch_settings
 from orchestration.resources import Assay
-from tests.lake_content import content, differences
 
 
 def assay_of(home: Path, **chosen: object) -> Assay:
