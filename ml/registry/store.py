@@ -19,6 +19,8 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from lake.storage import place_new, write_whole
 
 _SCHEME = "sqlite:///"
@@ -47,24 +49,38 @@ def prepare(url: str, empty: Path = EMPTY) -> None:
 
 def _move_aside_if_damaged(database: Path) -> None:
     """Give a file that SQLite cannot read another name. What it had is registered again (`ml.registry.rebuilding`)."""
+    # An error here may be of a file that another process is just moving: it is raised if it lasts.
+    with suppress(sqlite3.OperationalError):
+        if _damage(database) is None:
+            return
+    with FileLock(database.with_name(f".{database.name}.lock")):
+        # Asked again: another process may have moved it and made a good one in its place.
+        found = _damage(database)
+        if found is None:
+            return
+        aside = database.with_name(
+            f"{database.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+        )
+        logging.getLogger(__name__).warning(
+            "%s is damaged (%s): moved to %s, and made again", database, found, aside
+        )
+        for ending in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                database.with_name(database.name + ending).rename(aside.with_name(aside.name + ending))
+
+
+def _damage(database: Path) -> str | None:
+    """What is wrong with the file; None if nothing is, or there is none."""
     if not database.exists():
-        return
+        return None
     try:
-        with closing(sqlite3.connect(database)) as connection:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)) as connection:
             found = str(connection.execute("pragma quick_check(1)").fetchone()[0])
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
-            raise  # locked, or not to be opened: nothing is wrong with what is in it
+            raise  # locked, moved, or not to be opened: nothing is wrong with what is in it
         found = str(error)
-    if found == "ok":
-        return
-    aside = database.with_name(f"{database.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
-    logging.getLogger(__name__).warning(
-        "%s is damaged (%s): moved to %s, and made again", database, found, aside
-    )
-    for ending in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            database.with_name(database.name + ending).rename(aside.with_name(aside.name + ending))
+    return None if found == "ok" else found
 
 
 def _make(database: Path, empty: Path) -> None:

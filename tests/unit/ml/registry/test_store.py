@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -124,3 +126,51 @@ def test_two_starts_at_once_share_one_store(tmp_path):
     client = ChampionRegistry(url, ArtifactStore(tmp_path / "artifacts")).client
     assert {model.name for model in client.search_registered_models()} == {"assay.a", "assay.b"}
     assert not list(tmp_path.glob(".mlflow*"))
+
+
+AT_ONCE = """
+import sys, time
+from pathlib import Path
+from ml.registry import store
+
+import mlflow, sqlalchemy
+folder = Path(sys.argv[1])
+(folder / f"ready-{sys.argv[2]}").touch()
+while not (folder / "go").exists():
+    time.sleep(0.001)
+for number in range(int(sys.argv[3])):
+    store.prepare(f"sqlite:///{folder}/{number}/mlflow.sqlite", folder / "empty.sqlite")
+"""
+
+
+SQLITE_LOCKS = 0x40000000, 512
+"""Where SQLite locks a file: first byte and length."""
+
+
+def test_processes_that_find_a_damaged_store_at_once_move_it_aside_once(tmp_path):
+    """Both wait for a lock and look again each 0.1 s: one has made a good store when the other reads the old file."""
+    processes, stores, damaged = 2, 3, b"SQLite format 3\0" + b"\xff" * 5000
+    prepare(f"sqlite:///{tmp_path}/mlflow.sqlite", tmp_path / "empty.sqlite")
+    held = []
+    for number in range(stores):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "mlflow.sqlite").write_bytes(damaged)
+        held.append((tmp_path / str(number) / "mlflow.sqlite").open("r+b"))
+        fcntl.lockf(held[-1], fcntl.LOCK_EX, SQLITE_LOCKS[1], SQLITE_LOCKS[0])
+    started = [
+        subprocess.Popen([sys.executable, "-c", AT_ONCE, str(tmp_path), str(number), str(stores)])
+        for number in range(processes)
+    ]
+    while len(list(tmp_path.glob("ready-*"))) < processes:
+        assert all(process.poll() is None for process in started)
+        time.sleep(0.01)
+    (tmp_path / "go").touch()
+    for file in held:
+        time.sleep(1)
+        file.close()
+    assert [process.wait() for process in started] == [0] * processes
+    for number in range(stores):
+        folder = tmp_path / str(number)
+        (aside,) = folder.glob("mlflow.sqlite.damaged-*Z")
+        assert aside.read_bytes() == damaged
+        assert dump(folder / "mlflow.sqlite") == dump(tmp_path / "mlflow.sqlite")
