@@ -27,6 +27,7 @@ ASSAY = str(Path(sys.executable).parent / "assay")
 SECRETS = {
     "ASSAY_CATALOG_URL": "Pl4nted-catalog:w/rd@'x",
     "ASSAY_MLFLOW_URL": "Pl4nted-registry%41",
+    "ASSAY_DAGSTER_URL": "Pl4nted-history:w/rd@'x",
     "ASSAY_ALERT_URLS": "Pl4nted-alert-token-7",
     "ASSAY_DEADMAN_URL": "Pl4nted-deadman-uuid-8",
     "ASSAY_SERVING_STORE": "Pl4nted-store;pass=word",
@@ -37,7 +38,9 @@ SECRETS = {
 }
 PLANTED = re.compile(rb"pl4nted", re.IGNORECASE)
 
-NEED_A_SERVER = frozenset({"ASSAY_CATALOG_URL", "ASSAY_MLFLOW_URL", "ASSAY_SERVING_STORE"})
+NEED_A_SERVER = frozenset(
+    {"ASSAY_CATALOG_URL", "ASSAY_MLFLOW_URL", "ASSAY_DAGSTER_URL", "ASSAY_SERVING_STORE"}
+)
 """With these settings a run connects, or fails."""
 
 FAILING = (
@@ -77,6 +80,7 @@ def planted(port: int = 1, alerts: str = "json://127.0.0.1:1/") -> dict[str, str
     return {
         "ASSAY_CATALOG_URL": f"postgresql://assay:{secret['ASSAY_CATALOG_URL']}@127.0.0.1:{port}/assay",
         "ASSAY_MLFLOW_URL": f"http://user:{secret['ASSAY_MLFLOW_URL']}@127.0.0.1:1",
+        "ASSAY_DAGSTER_URL": f"postgresql://assay:{secret['ASSAY_DAGSTER_URL']}@127.0.0.1:{port}/history",
         "ASSAY_ALERT_URLS": f"{alerts}{token}/hook?+x={token}",
         "ASSAY_DEADMAN_URL": f"http://127.0.0.1:1/ping/{secret['ASSAY_DEADMAN_URL']}",
         "ASSAY_SERVING_STORE": f"postgresql://assay:{secret['ASSAY_SERVING_STORE']}@127.0.0.1:{port}/store",

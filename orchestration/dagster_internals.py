@@ -17,6 +17,7 @@ from dagster._core.scheduler.instigation import (
     TickStatus,
 )
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.runs import SqliteRunStorage
@@ -37,7 +38,7 @@ __all__ = [
     "CODE_LOCATION_TAG",
     # Which code server started the process of a run (`home`).
     "GRPC_INFO_TAG",
-    # The default storage in its default folders, to mask secrets on the way in (`runs.run_history`).
+    # The default storage in its default folders, to mask secrets on the way in (`runs.run_history`), or another.
     "INDEX_SHARD_NAME",
     "MAX_RETRIES_TAG",
     "SINGLETON_REPOSITORY_NAME",
@@ -47,6 +48,7 @@ __all__ = [
     "AssetCheckExecutionRecordStatus",
     "ConfigurableClassData",
     "DagsterSqliteStorage",
+    "DagsterStorage",
     "EventLogEntry",
     # The state of sensors and schedules, and when a schedule was due (`alerts.health`).
     "InstigatorStatus",

@@ -22,6 +22,8 @@ from filelock import FileLock, Timeout
 from lake.storage import write_whole
 from orchestration.errors import HomeError
 from orchestration.remembered import MARKET_FILE, read_market
+from orchestration.run_database import SETTING as DAGSTER_URL
+from orchestration.run_database import configure_dagster, refuse_other_history
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -60,9 +62,9 @@ def prepare_home(settings: Settings) -> Path:
     _make_private(home)
     dagster_home = home / "dagster"
     dagster_home.mkdir(parents=True, exist_ok=True)
-    template, target = REPOSITORY / "dagster.yaml", dagster_home / "dagster.yaml"
-    if not target.exists() or target.read_text() != template.read_text():
-        write_whole(target, template.read_text())
+    configure_dagster(
+        REPOSITORY / "dagster.yaml", dagster_home / "dagster.yaml", settings.dagster_url is not None
+    )
     _check_market(home / MARKET_FILE, settings)
     return home
 
@@ -195,14 +197,24 @@ def write_market(path: Path, market: dict[str, str | int]) -> None:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The Dagster instance of the home (SQLite under `<home>/dagster`)."""
+    """The Dagster instance of the home: SQLite under `<home>/dagster`, or the database that the settings name.
+
+    Raises:
+        HomeError: The history is in a database that is not named, or has another market's runs.
+    """
     import dagster as dg
 
     dagster_home = settings.home_path / "dagster"
     os.environ["DAGSTER_HOME"] = str(dagster_home)
+    if settings.dagster_url is not None:
+        # Dagster reads it there, in this process and in those that it starts.
+        os.environ[DAGSTER_URL] = settings.dagster_url.get_secret_value()
     # Its first opening makes tables, and two processes that do so at once fail.
     with FileLock(dagster_home / "opening.lock"):
-        return dg.DagsterInstance.get()
+        instance = dg.DagsterInstance.get()
+    if settings.dagster_url is not None:
+        refuse_other_history(instance, settings.market)
+    return instance
 
 
 @contextmanager

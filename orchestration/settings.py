@@ -183,13 +183,19 @@ class Settings(StorageSettings, ComputeSettings):
     def _naive_utc(cls, value: datetime | None) -> datetime | None:
         return None if value is None else naive_utc(value)
 
-    @field_validator("catalog_url", "serving_store")
+    @field_validator("catalog_url", "serving_store", "dagster_url")
     @classmethod
     def _address_is_postgres(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        what = "lake's catalog" if info.field_name == "catalog_url" else "published store's"
-        setting = f"{PREFIX}{info.field_name}".upper()
+        name = str(info.field_name)
+        whose = {
+            "catalog_url": "lake's catalog",
+            "serving_store": "published store's",
+            "dagster_url": "run history's",
+        }
         if value is not None:
-            PostgresAddress.of(value.get_secret_value(), f"The {what} address", setting)
+            PostgresAddress.of(
+                value.get_secret_value(), f"The {whose[name]} address", f"{PREFIX}{name}".upper()
+            )
         return value
 
     @field_validator("deadman_url")

@@ -27,6 +27,10 @@ class StorageSettings(BaseSettings):
     mlflow_url: SecretStr | None = Field(
         None, description="MLflow tracking and registry URI; default SQLite under the home"
     )
+    dagster_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL URL of Dagster's runs, events and schedules; default SQLite under the home",
+    )
     s3_endpoint: str | None = Field(
         None,
         description="URL of the S3-compatible server of data_path, e.g. https://s3.example.org; default Amazon",

@@ -232,6 +232,8 @@ def _elsewhere(settings: Settings) -> tuple[str, ...]:
     found = []
     if settings.mlflow_url is not None:
         found.append("The model registry is on a server (ASSAY_MLFLOW_URL): back it up there.")
+    if settings.dagster_url is not None:
+        found.append("Dagster's run history is in a database (ASSAY_DAGSTER_URL): back it up there.")
     if settings.serving_store is not None:
         found.append(
             "The published store is in a database (ASSAY_SERVING_STORE): `assay run` publishes it again."

@@ -1,8 +1,8 @@
 """Secrets kept out of everything that is written: messages, tracebacks, logs, the run history, alerts.
 
 Here: what the secrets of this process are, and a text without them. Not here: where texts are masked
-(`orchestration.output.terminal`, `orchestration.runs.run_history`, `orchestration.alerts.outbox`), or keeping secrets
-out of messages in the first place (`lake.postgres`, `orchestration.settings`). Light to import, and reads the
+(`orchestration.output.terminal`, `orchestration.runs.masked_objects`, `orchestration.alerts.outbox`), or keeping
+secrets out of messages in the first place (`lake.postgres`, `orchestration.settings`). Light to import, and reads the
 environment itself: Dagster's own processes mask without loading the settings.
 
 Concept: a secret may come back in another spelling than it was given: percent-decoded or encoded, quoted in JSON or in
@@ -21,6 +21,7 @@ from urllib.parse import quote, quote_plus, unquote
 SECRET_VARIABLES = (
     "ASSAY_CATALOG_URL",
     "ASSAY_MLFLOW_URL",
+    "ASSAY_DAGSTER_URL",
     "ASSAY_ALERT_URLS",
     "ASSAY_DEADMAN_URL",
     "ASSAY_API_LIMITS_URL",

@@ -1,14 +1,13 @@
 """Dagster's run history without secrets: what a step logs and its errors are masked before it is stored.
 
 Here: Dagster's SQLite storage in its default places, with a mask where texts come in: events and ticks; runs with
-their origin. Not here: what a secret is (`orchestration.output.masking`), what an origin is
-(`orchestration.run_origin`). `dagster.yaml` names the class, so that every process of Dagster on a
-home writes through it.
+their origin. And the choice between it and PostgreSQL (`orchestration.runs.postgres_history`). Not here: what a secret
+is (`orchestration.output.masking`), what an origin is (`orchestration.run_origin`). `dagster.yaml` names the class, so
+that every process of Dagster on a home writes through it.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import tempfile
@@ -17,8 +16,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar
 
+import dagster as dg
 from dagster import DagsterRun
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.event import listen
@@ -29,38 +29,19 @@ from orchestration.dagster_internals import (
     SQLITE_BUSY_TIMEOUT_SECONDS,
     ConfigurableClassData,
     DagsterSqliteStorage,
+    DagsterStorage,
     EventLogEntry,
     InstigatorTick,
     SqliteEventLogStorage,
     SqliteRunStorage,
     SqliteScheduleStorage,
     TickData,
-    deserialize_value,
     event_logs_directory,
-    serialize_value,
 )
-from orchestration.output.masking import masked
+from orchestration.errors import HomeError
+from orchestration.run_database import SETTING, postgres_client
 from orchestration.run_origin import with_origin
-
-T = TypeVar("T")
-
-
-def without_secrets(stored: T) -> T:
-    """The same object with the secrets in its texts masked; itself where there are none."""
-    text = serialize_value(cast("Any", stored))
-    if masked(text) == text:
-        return stored
-    # Text by text, so that a mask cannot break the serialised form.
-    return cast("T", deserialize_value(json.dumps(_each_text(json.loads(text)))))
-
-
-def _each_text(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _each_text(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_each_text(inner) for inner in value]
-    return masked(value) if isinstance(value, str) else value
-
+from orchestration.runs.masked_objects import without_secrets
 
 KEPT_OPEN = 4
 """Files of one kind whose connection stays open: the index of events and the newest runs."""
@@ -182,9 +163,37 @@ class MaskedSqliteStorage(DagsterSqliteStorage):
         self._event_log_storage = _Events(event_logs_directory(base_dir))
         self._schedule_storage = _Ticks(self._schedule_storage._conn_string)
 
+
+class RunHistory(MaskedSqliteStorage):
+    """The run history of a home, as its `dagster.yaml` says: files of the home, or a database."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """What `dagster.yaml` has: the folder, and whether a database is used in its place."""
+        return {"base_dir": dg.StringSource, "in_postgres": dg.Field(bool, default_value=False)}
+
     @classmethod
     def from_config_value(  # type: ignore[override]
-        cls, inst_data: ConfigurableClassData, config_value: dict[str, str]
-    ) -> MaskedSqliteStorage:
-        """How Dagster makes it from `dagster.yaml`."""
-        return cls.from_local(inst_data=inst_data, **config_value)
+        cls, inst_data: ConfigurableClassData, config_value: dict[str, Any]
+    ) -> DagsterStorage:
+        """How Dagster makes it. The address of the database is in the environment only.
+
+        Raises:
+            HomeError: It is missing there, or PostgreSQL's client is not installed.
+        """
+        if not config_value["in_postgres"]:
+            return MaskedSqliteStorage(config_value["base_dir"], inst_data)
+        return _postgres_storage(inst_data)
+
+
+def _postgres_storage(inst_data: ConfigurableClassData) -> DagsterStorage:
+    url = os.environ.get(SETTING)
+    if not url:
+        raise HomeError(
+            f"Expected {SETTING}, because Dagster's run history of this home is in PostgreSQL; found none. Set it, or "
+            "remove dagster/dagster.yaml from the home to begin a history in its files."
+        )
+    postgres_client()
+    from orchestration.runs.postgres_history import MaskedPostgresStorage
+
+    return MaskedPostgresStorage(url, inst_data)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestration.resources import Assay
+    from orchestration.settings import Settings
     from orchestration.slo.definitions import Slo
 
 STYLES = {
@@ -87,9 +88,14 @@ def read_status(assay: Assay) -> HomeStatus:
         evaluated_at=max((row["evaluated_at"] for row in rows), default=None),
         stored=bool(held),
         slos=rows,
-        last_run=last_run(assay.settings.home_path),
+        last_run=_last_run(assay.settings),
         open_alerts=_open_alerts(assay),
     )
+
+
+def _last_run(settings: Settings) -> dict[str, Any] | None:
+    database = None if settings.dagster_url is None else settings.dagster_url.get_secret_value()
+    return last_run(settings.home_path, database)
 
 
 def print_status(status: HomeStatus, console: Console | None = None) -> None:

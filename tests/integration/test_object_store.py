@@ -1,4 +1,4 @@
-"""The whole job with the catalog in a real PostgreSQL and the files in a real S3 server: killed, finished, compared."""
+"""The whole job with its databases in a real PostgreSQL and files in a real S3 server: killed, finished, compared."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from lake.content import content, differences
 from lake.errors import DataPathError
 from lake.maintenance import maintain
 from lake.object_store import ObjectStore
+from orchestration.last_run import last_run
 from tests.command import assay
 from tests.homes import FEWER_FITS, SMALL, small_market
 from tests.object_store import BUCKET, KEYS, bucket, objects, put
@@ -26,6 +27,7 @@ from tests.postgres import server
 
 PASSWORD = "p@ss/word"
 PREFIX = "a market's/prefix"
+DATABASES = ("ASSAY_CATALOG_URL", "ASSAY_SERVING_STORE", "ASSAY_DAGSTER_URL", "ASSAY_MLFLOW_URL")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,8 @@ def test_a_market_in_postgres_and_s3_is_killed_finished_and_is_the_same_market(
         catalog_url = f"postgresql://assay:{quote(PASSWORD, safe='')}@127.0.0.1:{port}/postgres"
         variables = {
             **FEWER_FITS,
-            "ASSAY_CATALOG_URL": catalog_url,
+            # One database for all: each has a schema or tables of its own.
+            **dict.fromkeys(DATABASES, catalog_url),
             "ASSAY_DATA_PATH": f"s3://{BUCKET}/{PREFIX}",
             "ASSAY_S3_ENDPOINT": str(store.endpoint),
             "ASSAY_S3_PATH_STYLE": "true",
@@ -63,6 +66,12 @@ def test_a_market_in_postgres_and_s3_is_killed_finished_and_is_the_same_market(
         embedded, _ = small_market(tmp_path_factory)
         lake = lake_in(store, home, catalog_url=catalog_url)
         assert not differences(content(Lake(LakeConfig(embedded))), content(lake))
+
+        assert [path.name for path in home.rglob("*.sqlite")] == []
+        assert not list(home.rglob("runs.db"))
+        newest = last_run(home, catalog_url)
+        assert newest is not None
+        assert newest["status"] == "success"
 
         then = lake.snapshot_id()
         with lake.write("empty a table") as con:

@@ -93,6 +93,8 @@ def test_a_run_that_fails_with_a_secret_leaves_it_in_no_history_and_no_alert(
     home = tmp_path / "home"
     for name, value in _environment(home, alerts=endpoint.url).items():
         monkeypatch.setenv(name, value)
+    load_settings()  # learns them all
+    monkeypatch.delenv("ASSAY_DAGSTER_URL")  # no server: the history is in files
     settings = load_settings()
     prepare_home(settings)
     secrets = " ".join([*PASSWORDS, *(f"{value!r}" for value in _environment(home).values())])
@@ -139,6 +141,7 @@ def test_the_registry_is_not_given_the_password_in_its_address(monkeypatch, tmp_
 def test_the_list_of_processes_shows_no_secret(tmp_path):
     home = tmp_path / "home"
     environment = {**os.environ, **_environment(home)}
+    del environment["ASSAY_DAGSTER_URL"]  # no server answers there, and nothing would be started
     started = subprocess.Popen(
         [ASSAY, "ui", "--port", str(free_port())],
         env=environment,
