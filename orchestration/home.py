@@ -137,6 +137,23 @@ def existing_home(settings: Settings) -> Path:
     return prepare_home(settings)
 
 
+def serving_home(settings: Settings) -> Path:
+    """The folder, for what serves a published store. One that is in a database needs no home that a run has made.
+
+    Raises:
+        HomeError: The store is in a home, and nothing was run there.
+    """
+    home = settings.home_path
+    if settings.serving_store is None or (home / MARKET_FILE).exists():
+        return existing_home(settings)
+    _refuse_unusable_path(home)
+    _in_use[:] = [home]
+    os.umask(0o077)
+    home.mkdir(parents=True, exist_ok=True)
+    _make_private(home)
+    return home
+
+
 _in_use: list[Path] = []
 
 
@@ -281,7 +298,7 @@ def fail_orphaned_runs(instance: dg.DagsterInstance) -> int:
     unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.CANCELING, *_under_way()]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
         process, server = run.tags.get(PROCESS_TAG), run.tags.get(GRPC_INFO_TAG)
-        if _is_alive(process) if process else server is None or _answers(json.loads(server).get("socket")):
+        if _is_alive(process) if process else server is None or answers(json.loads(server).get("socket")):
             continue
         instance.report_run_failed(
             run, "The process that executed this run is gone (killed?). The next run takes over."
@@ -309,7 +326,7 @@ def _under_way() -> list[dg.DagsterRunStatus]:
     return [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
-def _answers(server: str | None) -> bool:
+def answers(server: str | None) -> bool:
     """Whether a code server listens on its socket; its runs end with it. One with a port is not asked: True."""
     if server is None:
         return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -20,6 +20,7 @@ from orchestration.settings import Settings, SettingsError, load_settings
 if TYPE_CHECKING:
     from serving.api.config import ApiConfig
     from serving.api.keys import KeyFile
+    from serving.dashboard.config import DashboardConfig
 
 
 def serve(
@@ -29,6 +30,7 @@ def serve(
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind [ASSAY_API_PORT].")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that answer [ASSAY_API_WORKERS].")] = None,
+    api: Annotated[bool, typer.Option(help="Start the API; without it the dashboard alone.")] = True,
     dashboard: Annotated[bool, typer.Option(help="Start the dashboard beside the API.")] = True,
     dashboard_host: Annotated[
         str | None, typer.Option(help="Address of the dashboard [ASSAY_DASHBOARD_HOST].")
@@ -46,14 +48,18 @@ def serve(
         dashboard_host=dashboard_host,
         dashboard_port=dashboard_port,
     )
-    from orchestration.home import existing_home
+    from orchestration.home import serving_home
     from serving.api.limiting import LimitError, parse_limit
     from serving.api.server import run
     from serving.store.errors import StoreAddressError, StoreError
     from serving.store.location import open_store
 
-    existing_home(settings)
+    if not (api or dashboard):
+        raise SettingsError("expected one of API and dashboard, found --no-api and --no-dashboard")
+    serving_home(settings)
     config = api_config(settings)
+    if not api:
+        _serve_dashboard(settings, config)
     try:
         for limit in (config.key_limit, config.anonymous_limit):
             parse_limit(limit)
@@ -79,24 +85,37 @@ def serve(
         run(config)
 
 
-def _start_dashboard(settings: Settings, config: ApiConfig, beside: ExitStack) -> None:
-    """Start the dashboard until the API ends; when it cannot be, the API is served without it."""
-    from serving.dashboard.config import DashboardConfig
+def _serve_dashboard(settings: Settings, config: ApiConfig) -> NoReturn:
+    """Serve the dashboard alone until it ends, with its exit code."""
     from serving.dashboard.server import Dashboard, DashboardError
 
-    host, port = settings.dashboard_host, settings.dashboard_port
     try:
-        beside.enter_context(
-            Dashboard(
-                DashboardConfig(
-                    config.folder, host, port, config.refuse_after_s, config.store_url, config.lake
-                )
-            )
-        )
+        started = Dashboard(_dashboard_config(settings, config))
+    except DashboardError as error:
+        raise SettingsError(str(error)) from error
+    with started:
+        say(f"Assay dashboard: http://{settings.dashboard_host}:{settings.dashboard_port} (Ctrl-C stops it)")
+        raise typer.Exit(started.process.wait())
+
+
+def _dashboard_config(settings: Settings, config: ApiConfig) -> DashboardConfig:
+    from serving.dashboard.config import DashboardConfig
+
+    host, port = settings.dashboard_host, settings.dashboard_port
+    return DashboardConfig(config.folder, host, port, config.refuse_after_s, config.store_url, config.lake)
+
+
+def _start_dashboard(settings: Settings, config: ApiConfig, beside: ExitStack) -> None:
+    """Start the dashboard until the API ends; when it cannot be, the API is served without it."""
+    from serving.dashboard.server import Dashboard, DashboardError
+
+    host = settings.dashboard_host
+    try:
+        beside.enter_context(Dashboard(_dashboard_config(settings, config)))
     except DashboardError as error:
         say(f"! no dashboard: {error}")
         return
-    say(f"Assay dashboard: http://{host}:{port}")
+    say(f"Assay dashboard: http://{host}:{settings.dashboard_port}")
     if not _is_this_machine(host):
         say("! everybody who reaches this address sees the dashboard, which asks for no key")
     elif not config.anonymous:
