@@ -83,15 +83,21 @@ def serve(
     if Part.CODE_SERVER in parts and socket is not None:
         _free_socket(socket)
     home = prepare_home(settings)
-    # Makes its tables once, before processes use them; what an interface that was killed has left is failed.
-    _fail_orphaned(settings)
+    # Makes its tables once, before processes use them; what an interface that was killed has left is failed. Runs are
+    # processes of the code server's: the other parts leave them alone, as it may be starting one just now.
+    if Part.CODE_SERVER in parts:
+        _fail_orphaned(settings)
+    else:
+        with open_instance(settings):
+            pass
     if Part.WEB_SERVER in parts:
         say(f"Dagster UI: http://{host}:{port} (Ctrl-C stops it) · home {home}")
     else:
         say(f"{' and '.join(parts)} (Ctrl-C stops it) · home {home}")
     children: dict[str, subprocess.Popen[bytes]] = {}
     with ExitStack() as running:
-        running.callback(_fail_orphaned, settings)  # the last thing: whatever did not end in time
+        if Part.CODE_SERVER in parts:
+            running.callback(_fail_orphaned, settings)  # the last thing: whatever did not end in time
         folder = running.enter_context(TemporaryDirectory(prefix="assay-ui-"))
         # In a folder that only its owner can enter: a port would answer everybody on this machine.
         code = Path(folder) / "code" if socket is None else socket
@@ -112,20 +118,13 @@ def serve(
                     "-m", "orchestration.definitions", "-d", str(REPOSITORY), "--location-name", CODE_LOCATION,
                     "--use-python-environment-entry-point", "--inject-env-vars-from-instance",
                 )  # fmt: skip
-            while not code.exists() and not _ended(children):
+            while not answers(str(code)) and not _ended(children):
                 time.sleep(LOOKING_EVERY_S)
             if not _ended(children):
-                web = [
-                    "-w",
-                    str(workspace),
-                    "-h",
-                    host,
-                    "-p",
-                    str(port),
-                    *(["--read-only"] if read_only else []),
-                ]
+                web = ["-w", str(workspace), "-h", host, "-p", str(port)]
+                shown_only = ["--read-only"] if read_only else []
                 if Part.WEB_SERVER in parts:
-                    start("web server", "dagster_webserver", *web)
+                    start("web server", "dagster_webserver", *web, *shown_only)
                 if Part.DAEMON in parts:
                     start("daemon", "dagster._daemon", "run", "-w", str(workspace))
             while not (ended := _ended(children)):
