@@ -20,6 +20,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from lake.storage import write_whole
+from ml.text.times import utc_second
 from orchestration.errors import HomeError
 from orchestration.remembered import MARKET_FILE, read_market
 from orchestration.run_database import SETTING as DAGSTER_URL
@@ -55,7 +56,8 @@ def prepare_home(settings: Settings) -> Path:
         source = settings.source_configs[0].open(home)
         if settings.as_of is not None and settings.as_of <= (first := source.first_known()):
             raise HomeError(
-                f"expected an as-of time after the first row of the source ({first}), found {settings.as_of}"
+                f"expected an as-of time after the first row of the source ({utc_second(first)}), found "
+                f"{utc_second(settings.as_of)}"
             )
     os.umask(0o077)
     home.mkdir(parents=True, exist_ok=True)

@@ -39,6 +39,7 @@ from ml.models.frames import FeatureSet
 from ml.models.index_fallback import IndexFallback, learn_index_fallback
 from ml.pricing.scoring import ScoringConfig
 from ml.tables.writing import timestamp
+from ml.text.times import utc_minute
 from ml.training.candidate import CandidateConfig
 from ml.training.pooled import PooledConfig
 from ml.training.walk_forward import prior_version
@@ -125,7 +126,8 @@ def backtest(
     ).fetchone()
     if not count or not count[0]:
         raise EmptyWindowError(
-            f"expected sales between {window.start} and {window.end}, found none; choose a window inside the data"
+            f"expected sales between {utc_minute(window.start)} and {utc_minute(window.end)}, found none; choose a "
+            "window inside the data"
         )
     parts = BacktestParts(root, _question(con, window, config, features))
     plan = periods(window, config.refit_days)

@@ -33,6 +33,7 @@ from ml.index.params import DEFAULT_PARAMS, IndexParams
 from ml.models.frames import FeatureSet
 from ml.registry.artifacts import ArtifactStore
 from ml.states import NoValue, Tier
+from ml.text.times import utc_second
 
 Float = npt.NDArray[np.float64]
 
@@ -218,8 +219,9 @@ def _compare(
     )
     if (stored_as_of, stored_watermark) != (as_of, watermark):
         return False, [
-            f"The stored estimates are for {stored_as_of} (sales known until {stored_watermark}); the features are "
-            f"for {as_of} (sales known until {watermark}), which is what is explained. Run `assay run` to value again."
+            f"The stored estimates are for {utc_second(stored_as_of)} (sales known until "
+            f"{utc_second(stored_watermark)}); the features are for {utc_second(as_of)} (sales known until "
+            f"{utc_second(watermark)}), which is what is explained. Run `assay run` to value again."
         ]
     apart = float(np.abs(explained[both] / stored[both] - 1.0).max())
     if apart > SAME_ESTIMATE:

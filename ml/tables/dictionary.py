@@ -92,14 +92,19 @@ def unit_of(column_type: str, description: str) -> str:
 
 def _states(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[int, str | None]]:
     """Rows and newest time of every table; one statement, because planning costs more than reading."""
-    questions = [
-        f"select '{table.name}', count(*), {f'max({time})::varchar' if (time := _time_of(table)) else 'null'}"
-        f" from {table.name}"
-        for table in TABLES
-    ]
+    questions = [f"select '{table.name}', count(*), {_newest(table)} from {table.name}" for table in TABLES]
     return {
         name: (rows, newest) for name, rows, newest in con.execute(" union all ".join(questions)).fetchall()
     }
+
+
+def _newest(table: Table) -> str:
+    """SQL of the newest time of a table: ISO 8601 with Z, or a day."""
+    time = _time_of(table)
+    if time is None:
+        return "null"
+    kind = next(column.type for column in table.columns if column.name == time)
+    return f"max({time})::varchar" if kind == "date" else f"strftime(max({time}), '%Y-%m-%dT%H:%M:%SZ')"
 
 
 def _time_of(table: Table) -> str | None:

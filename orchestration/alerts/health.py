@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lake.storage import sql_list
+from ml.text.times import utc_minute, utc_second
 from orchestration.alerts.outbox import Alert
 from orchestration.alerts.store import OUTBOX_FILE, Outbox, stamp
 from orchestration.home_faults import damaged_databases
@@ -84,7 +85,7 @@ def stopped_daemon(instance: dg.DagsterInstance, now: datetime, limits: HealthLi
     if not stopped:
         return []
     newest = max((beat.timestamp for beat in beats.values()), default=None)
-    when = "never" if newest is None else f"{datetime.fromtimestamp(newest, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    when = "never" if newest is None else utc_second(datetime.fromtimestamp(newest, UTC))
     return [
         Alert(
             key=f"{SCOPE}/daemon",
@@ -114,9 +115,7 @@ def stopped_automations(
         )
         due = _due(state, ticks[0].timestamp if ticks else None, limits)
         if due is not None and due < _seconds(now):
-            last = (
-                f"{datetime.fromtimestamp(ticks[0].timestamp, UTC):%Y-%m-%d %H:%M} UTC" if ticks else "never"
-            )
+            last = utc_minute(datetime.fromtimestamp(ticks[0].timestamp, UTC)) if ticks else "never"
             alerts.append(_automation(state.instigator_name, "has stopped", f"It ticked last: {last}."))
         elif len(ticks) >= limits.failed_ticks and all(t.status is TickStatus.FAILURE for t in ticks):
             error = ticks[0].error.message.strip() if ticks[0].error else "no message"
@@ -187,7 +186,7 @@ def stuck_runs(instance: dg.DagsterInstance, now: datetime, limits: HealthLimits
                     severity=Severity.TICKET,
                     title=f"A run of {run.job_name} is stuck",
                     body=f"Run {run.run_id} is {run.status.value} since "
-                    f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M} UTC, longer than {limit}.",
+                    f"{utc_minute(datetime.fromtimestamp(since, UTC))}, longer than {limit}.",
                     runbook="killed-run",
                     command="assay run",
                     group="runs are stuck",

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import PurePosixPath
 
+from ml.text.times import utc_minute
 from orchestration.backup.errors import BackupError
 
 FORMAT = 1
@@ -68,7 +69,7 @@ class Manifest:
         """In a line: when, which snapshot, how much."""
         missing = f", {len(self.missing)} files missing" if self.missing else ""
         return (
-            f"{datetime.fromisoformat(self.made_at):%Y-%m-%d %H:%M} UTC, snapshot {self.snapshot}, {len(self.files):,} "
+            f"{utc_minute(datetime.fromisoformat(self.made_at))}, snapshot {self.snapshot}, {len(self.files):,} "
             f"files, {self.bytes / 1e6:,.1f} MB{missing}, of {self.home}"
         )
 

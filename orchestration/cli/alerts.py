@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lake.storage import sql_list
+from ml.text.times import utc_minute
 from orchestration.cli.options import AsJson, Home
 from orchestration.output.terminal import print_json, say
 from orchestration.settings import load_settings
 from orchestration.states import UNDELIVERED, DeliveryState, IncidentState, SendResult, Severity
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from orchestration.alerts.store import Outbox
+
+_TIMES = ("first_seen", "last_seen", "last_sent_at")
 
 
 class Action(StrEnum):
@@ -70,6 +76,8 @@ def alerts(
 
 
 def _list(outbox: Outbox, *, as_json: bool) -> None:
+    from orchestration.alerts.store import parse_stamp
+
     by_time = outbox.rows(
         "select key, severity, title, body, runbook, command, first_seen, last_seen, occurrences from incidents "
         f"where state = '{IncidentState.OPEN}' order by first_seen"
@@ -82,15 +90,26 @@ def _list(outbox: Outbox, *, as_json: bool) -> None:
         "from endpoints e left join deliveries d using (endpoint) group by e.endpoint order by e.label"
     )
     if as_json:
-        print_json({"open": [dict(row) for row in incidents], "endpoints": [dict(row) for row in endpoints]})
+        print_json({"open": _with_times(incidents), "endpoints": _with_times(endpoints)})
         return
     if not incidents:
         say("no open incident")
     for row in incidents:
+        since = utc_minute(parse_stamp(row["first_seen"]))
         say(
-            f"{row['severity'].upper():<6} {row['title']}  ({row['key']}, since {row['first_seen'][:16]}, "
+            f"{row['severity'].upper():<6} {row['title']}  ({row['key']}, since {since}, "
             f"found {row['occurrences']}×)\n       {row['command']} · docs/runbook/{row['runbook']}.md"
         )
     for row in endpoints:
         error = f", last error {row['last_error']}" if row["last_error"] else ""
         say(f"{row['label']}: {row['waiting']} waiting, {row['dead']} given up{error}")
+
+
+def _with_times(rows: Iterable[sqlite3.Row]) -> list[dict[str, Any]]:
+    """Rows of the outbox, which keeps times as text, with their times as times."""
+    from orchestration.alerts.store import parse_stamp
+
+    return [
+        {name: parse_stamp(value) if name in _TIMES and value else value for name, value in dict(row).items()}
+        for row in rows
+    ]

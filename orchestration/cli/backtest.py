@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from ml.text.times import utc_minute
 from orchestration.cli.opened import covers, known_collections, require_folder_for, require_window
 from orchestration.cli.options import AsJson, DataDir, Home, Source
 from orchestration.clock import naive_utc
@@ -42,7 +43,7 @@ def backtest(
     """Walk forward through the past with the production code and report the error of every estimate."""
     start, end = naive_utc(start), naive_utc(end)
     if start >= end:
-        raise SettingsError(f"--from must be before --to, found {start} and {end}")
+        raise SettingsError(f"--from must be before --to, found {utc_minute(start)} and {utc_minute(end)}")
     if data_dir is not None and not data_dir.is_dir():
         raise SettingsError(f"--data-dir: expected a folder of market data, found nothing at {data_dir}")
     days = _days(refit_every)
@@ -65,7 +66,7 @@ def backtest(
         printer.say(
             styled(
                 ("backtest", "bold"),
-                f" {start} to {end}, refits every {refit_every} · home {settings.home_path}",
+                f" {utc_minute(start)} to {utc_minute(end)}, refits every {refit_every} · home {settings.home_path}",
             )
         )
         location = open_location(settings.model_copy(update={"as_of": end}), launched_by="assay backtest")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ml.text.times import utc_minute
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -32,8 +34,8 @@ def in_dollars(con: duckdb.DuckDBPyConnection, eth: float | None, as_of: datetim
 
 
 def dollars_in_words(document: Mapping[str, Any]) -> str | None:
-    """`5,592.44 USD (2,403.85 USD per ETH, 2025-12-31 23:00)`; None where there is no rate or no estimate."""
+    """`5,592.44 USD (2,403.85 USD per ETH, 2025-12-31 23:00 UTC)`; None where there is no rate or no estimate."""
     if document["estimate_usd"] is None:
         return None
-    rate = f"{document['ether_usd']:,.2f} USD per ETH, {document['ether_usd_at']:%Y-%m-%d %H:%M}"
+    rate = f"{document['ether_usd']:,.2f} USD per ETH, {utc_minute(document['ether_usd_at'])}"
     return f"{document['estimate_usd']:,.2f} USD ({rate})"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ml.text.times import utc_minute
 from orchestration.cli.options import AsJson
 from orchestration.output.tables import table_of
 from orchestration.output.terminal import TerminalConsole, complain, print_json, styled
@@ -77,7 +78,7 @@ def _print(result: DrillResult, *, keep: bool) -> None:
     for column in ("step", "as of", "lag", "what"):
         table.add_column(column)
     for moment in result.moments:
-        table.add_row(moment.step, f"{moment.at:%Y-%m-%d %H:%M}", _lag(moment.lag), moment.what)
+        table.add_row(moment.step, utc_minute(moment.at), _lag(moment.lag), moment.what)
     console.print(table)
     _print_expectations(console, result)
     where = f" · home kept in {result.home}" if keep else ""

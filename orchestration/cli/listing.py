@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ml.text.times import utc_minute
 from orchestration.cli.opened import open_home
 from orchestration.cli.options import AsJson, Home
 from orchestration.output.tables import table_of
@@ -153,6 +155,6 @@ def _require_column(name: str, kinds: dict[str, str], option: str) -> None:
 
 
 def _text(value: Any) -> Any:
-    if hasattr(value, "strftime"):
-        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, datetime):
+        return utc_minute(value)
     return f"{value:.4g}" if isinstance(value, float) else value

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from ml.text.times import utc_minute
 from ml.text.visible import visible
 from orchestration.settings import Settings, SettingsError, load_settings
 
@@ -83,7 +84,7 @@ def require_window(settings: Settings, start: datetime, end: datetime) -> None:
     if end <= first or start >= until:
         raise SettingsError(
             f"expected a window between {first:%Y-%m-%d} and {until:%Y-%m-%d}, for which there are data; found --from "
-            f"{start} --to {end}"
+            f"{utc_minute(start)} --to {utc_minute(end)}"
         )
 
 

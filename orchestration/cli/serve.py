@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 from contextlib import ExitStack
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from ml.text.times import utc_minute
 from orchestration.cli.options import AsJson, Home
 from orchestration.cli.ports import require_free
 from orchestration.output.terminal import print_json, say
@@ -74,7 +76,9 @@ def serve(
         store = open_store(config.store)
         pointer = store.current().pointer
         store.close()
-        say(f"version {pointer.version} · market as of {pointer.market_time}")
+        say(
+            f"version {pointer.version} · market as of {utc_minute(datetime.fromisoformat(pointer.market_time))}"
+        )
     except StoreAddressError as error:
         raise SettingsError(str(error)) from error
     except StoreError as error:

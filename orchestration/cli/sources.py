@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ml.text.times import utc_minute
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson, DataDir, Home, pair
 from orchestration.output.tables import TerminalTable
@@ -103,7 +104,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
             visible(row["name"]),
             row["kind"],
             str(row["priority"]),
-            f"{until:%Y-%m-%d %H:%M}" if until else "–",
+            utc_minute(until) if until else "–",
             f"{row['rows']:,}",
             f"{100 * row['refused_share']:.2f} %",
             row["state"],

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from ml.text.times import utc_second
 from orchestration.cli.opened import open_home
 from orchestration.cli.options import AsJson, Home
 from orchestration.output.csv_rows import write_rows
 from orchestration.output.tables import table_of
-from orchestration.output.terminal import TerminalConsole, print_json
+from orchestration.output.terminal import TerminalConsole, json_text, print_json
 from orchestration.settings import SettingsError
 
 SHOWN = 100
@@ -64,5 +65,7 @@ def _print(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
 
 def _text(value: Any) -> Any:
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
+        return utc_second(value)
+    if isinstance(value, list | dict):
+        return json_text(value)
     return f"{value:.6g}" if isinstance(value, float) else value

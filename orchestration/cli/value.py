@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ml.text.times import utc_minute
 from ml.text.visible import visible
 from orchestration.cli.dollars import dollars_in_words, in_dollars
 from orchestration.cli.opened import known_collections, open_home
@@ -66,7 +66,7 @@ def read_value(con: duckdb.DuckDBPyConnection, collection: str, token: str) -> d
 def in_words(document: dict[str, Any]) -> str:
     """The line."""
     name = f"{visible(document['collection'])} #{visible(document['token_id'])}"
-    when = f"as of {_minute(document['as_of'])} UTC"
+    when = f"as of {utc_minute(document['as_of'])}"
     if document["estimate_eth"] is None:
         reason = str(document["no_value_reason"] or "not known").replace("_", " ")
         return f"{name}: no value ({reason}), {when}"
@@ -78,7 +78,3 @@ def in_words(document: dict[str, Any]) -> str:
     if document["grade"]:
         parts.append(f"grade {document['grade']}")
     return f"{name}: {', '.join(parts)}, {when}"
-
-
-def _minute(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M}"

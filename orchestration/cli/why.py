@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ml.states import Action
+from ml.text.times import utc_minute
 from ml.text.visible import visible
 from orchestration.cli.options import AsJson, Home
 from orchestration.output.terminal import TerminalConsole, print_json, styled
@@ -55,7 +56,7 @@ def why(
 
 def _print(history: History) -> None:
     console = TerminalConsole(width_of_files=120)
-    when = f" · market {history.market} · as of {history.watermark:%Y-%m-%d %H:%M} UTC"
+    when = f" · market {history.market} · as of {utc_minute(history.watermark)}"
     console.print(styled((visible(history.collection), "bold"), when))
     console.print(_now(history.champion))
     if not history.decisions:
@@ -72,7 +73,7 @@ def _now(champion: dict[str, Any] | None) -> str:
     previous = champion["previous_version"]
     return (
         f"Now: version {champion['version']}, tier {champion['tier']}, prior {champion['prior_version']}, "
-        f"local weight {champion['weight'] or 0:.2f}, data until {champion['trained_until']:%Y-%m-%d %H:%M}"
+        f"local weight {champion['weight'] or 0:.2f}, data until {utc_minute(champion['trained_until'])}"
         f"{f', the previous one is version {previous}' if previous is not None else ''}"
     )
 
@@ -81,7 +82,7 @@ def _print_event(console: TerminalConsole, event: Event) -> None:
     clock = "" if event.clock == ClockKind.MARKET else " (wall clock)"
     rule = f" by rule {event.rule}" if event.rule else ""
     what = (f"{_ABOUT[event.kind]}: {visible(event.what)}", "bold")
-    console.print(styled(f"\n{event.at:%Y-%m-%d %H:%M}{clock} ", what, rule))
+    console.print(styled(f"\n{utc_minute(event.at)}{clock} ", what, rule))
     console.print(f"  {visible(event.why)}")
     before, after = event.models
     if after:

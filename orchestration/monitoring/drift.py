@@ -15,6 +15,7 @@ from ml.drift.reports import DriftReport, write_reports
 from ml.drift.scoring import FRESH, DriftPass, is_market, keep_scores, score_drift
 from ml.drift.tables import STATUS
 from ml.states import DriftState
+from ml.text.times import utc_minute
 from ml.text.visible import visible
 from orchestration.alerts.keys import incident_key
 from orchestration.alerts.outbox import keep_incidents
@@ -124,8 +125,8 @@ def drift_alerts(con: duckdb.DuckDBPyConnection) -> list[Alert]:
             severity=Severity.TICKET,
             title=f"{visible(name)} drifted: {worst} ({kind})",
             body=f"{drifted} of {tested} distributions moved in two of the last three windows. {worst} is {score:.1f} "
-            f"times its ordinary distance from the reference. Newest window: {start:%Y-%m-%d %H:%M} to "
-            f"{end:%Y-%m-%d %H:%M} UTC.",
+            f"times its ordinary distance from the reference. Newest window: {utc_minute(start)} to "
+            f"{utc_minute(end)}.",
             runbook="drift",
             command="assay status" if is_market(name) else assay_command("why", name),
             group="collections drifted",

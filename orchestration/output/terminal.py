@@ -94,14 +94,19 @@ def print_json(document: Any) -> None:
 
     Times are ISO 8601 with Z, a number that is none is null; what JSON has no form for, such as a path, is its text.
     """
-
-    def plain(value: Any) -> str:
-        if isinstance(value, bytes):
-            return value.hex()
-        return json_time(value) if isinstance(value, date) else str(value)
-
-    json.dump(finite(document), sys.stdout, indent=2, default=plain, allow_nan=False)
+    json.dump(finite(document), sys.stdout, indent=2, default=_plain, allow_nan=False)
     sys.stdout.write("\n")
+
+
+def json_text(value: Any) -> str:
+    """A list or a mapping in one line, for a cell of a table; as `print_json`, with every letter as it is."""
+    return json.dumps(finite(value), ensure_ascii=False, default=_plain, allow_nan=False)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    return json_time(value) if isinstance(value, date) else str(value)
 
 
 def print_traceback(error: BaseException) -> None:

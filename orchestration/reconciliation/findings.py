@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lake.diff import Difference, RowDifference
 from lake.row_history import Moment, last_deleted, last_written
+from ml.text.times import utc_second
 
 if TYPE_CHECKING:
     import duckdb
@@ -186,7 +187,7 @@ def _since(kind: str, moment: Moment | None) -> str:
 
 
 def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return utc_second(moment)
 
 
 def _shown(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ml.text.times import utc_second
 from orchestration.errors import HomeError
 
 if TYPE_CHECKING:
@@ -20,12 +21,16 @@ def refuse_to_go_back(assay: Assay, as_of: datetime) -> None:
     """
     if newest := newest_sale_after(assay, as_of):
         raise HomeError(
-            f"{assay.settings.home_path} has sales known until {newest}; expected an as-of time after that, found "
-            f"{as_of}. Give a later time, or value the earlier one in a folder of its own with --home …"
+            f"{assay.settings.home_path} has sales known until {utc_second(newest)}; expected an as-of time after "
+            f"that, found {utc_second(as_of)}. Give a later time, or value the earlier one in a folder of its own with "
+            "--home …"
         )
     first = assay.sources.first_known()
     if as_of <= first:
-        raise HomeError(f"expected an as-of time after the first row of the sources ({first}), found {as_of}")
+        raise HomeError(
+            f"expected an as-of time after the first row of the sources ({utc_second(first)}), found "
+            f"{utc_second(as_of)}"
+        )
 
 
 def newest_sale_after(assay: Assay, as_of: datetime) -> datetime | None:

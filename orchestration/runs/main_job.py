@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml.text.times import utc_minute
 from orchestration.collection_names import resolve_collections
 from orchestration.home import remember_market
 from orchestration.models.worklist import worklist_config
@@ -196,7 +197,7 @@ def ingest_and_build(runner: JobRunner, say: Callable[[str], None] = lambda _: N
         HomeError: the source has nothing before `as_of`.
     """
     if newest := newest_sale_after(runner.assay, runner.assay.as_of):
-        say(f"the home has sales known until {newest}: nothing to ingest")
+        say(f"the home has sales known until {utc_minute(newest)}: nothing to ingest")
         runner.run("build")
     else:
         _ingest_and_build(runner)

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from ml.text.times import utc_minute
 from orchestration.conditions import WATCH_WHEN_VALUED
 from orchestration.conventions import DATA_TEAM, LAKE_WRITER, column_schema, incident_counts
 from orchestration.dagster_resources import AssayResource
@@ -37,7 +38,7 @@ def slo_status(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.Ma
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": len(statuses),
-            "as_of": str(assay.as_of),
+            "as_of": utc_minute(assay.as_of),
             **_states(statuses),
             **incident_counts(incidents),
         }

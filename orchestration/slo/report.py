@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from ml.text.times import utc_minute
 from orchestration.home import api_watch
 from orchestration.last_run import last_run
 from orchestration.output.tables import TerminalTable
@@ -107,11 +108,11 @@ def print_status(status: HomeStatus, console: Console | None = None) -> None:
             "Evaluated now and not kept: no monitoring pass (job monitor) has run on this home yet."
         )
     elif status.evaluated_at and status.evaluated_at < status.watermark:
-        late = f"The last evaluation is of {status.evaluated_at:%Y-%m-%d %H:%M}, before the watermark."
+        late = f"The last evaluation is of {utc_minute(status.evaluated_at)}, before the watermark."
         console.print(styled((late, "yellow")))
     run = status.last_run
     last_run = f"{run['job']} {run['status']}, ended {run['ended_at'] or '–'}" if run else "none"
-    console.print(f"Watermark {status.watermark:%Y-%m-%d %H:%M} UTC · last run {last_run}")
+    console.print(f"Watermark {utc_minute(status.watermark)} · last run {last_run}")
     console.print(f"Open alerts: {_alerts(status.open_alerts)} · home {status.home}")
     for row in status.slos:
         if row["state"] in ALERTING:
@@ -121,8 +122,8 @@ def print_status(status: HomeStatus, console: Console | None = None) -> None:
 
 def _slo_table(status: HomeStatus, *, narrow: bool) -> TerminalTable:
     """One row per SLO; a narrow terminal gets the columns that say what is wrong, with whole names."""
-    at = f"{status.evaluated_at:%Y-%m-%d %H:%M}" if status.evaluated_at else "never"
-    table = TerminalTable(title=f"Service levels as of {at} UTC", title_justify="left")
+    at = utc_minute(status.evaluated_at)
+    table = TerminalTable(title=f"Service levels as of {at}", title_justify="left")
     wide_only = {"objective", "burn 1 h / 6 h / 3 d", "lasts"} if narrow else set()
     rows = [_cells(row) for row in status.slos]
     for column in (name for name in _COLUMNS if name not in wide_only):

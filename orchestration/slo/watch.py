@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from ml.text.times import utc_minute
 from orchestration.alerts.outbox import keep_incidents
 from orchestration.home import api_watch
 from orchestration.slo.api import register_api
@@ -132,5 +133,5 @@ def _body(
     )
     return (
         f"{slo.description}{measured} {sli:.2%} good over {slo.window_days:g} days, promised {slo.objective:.2%}; "
-        f"{max(left, 0):.0%} of the error budget left, {lasts}. As of {evaluated_at:%Y-%m-%d %H:%M} UTC."
+        f"{max(left, 0):.0%} of the error budget left, {lasts}. As of {utc_minute(evaluated_at)}."
     )

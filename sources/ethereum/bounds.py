@@ -79,7 +79,7 @@ def first_block(chain: Chain, store: Store, start: str, head: Block) -> Block:
     if number > head.number:
         raise SourceError(
             f"expected a start before the finalized head (block {head.number}, "
-            f"{head.moment:%Y-%m-%d %H:%M}), found {start}"
+            f"{head.moment:%Y-%m-%d %H:%M} UTC), found {start}"
         )
     store.keep_note(note, str(number))
     return chain.block(number)

@@ -92,7 +92,7 @@ class WebApiSource:
             if abs(theirs - ours) > DAY_S:
                 raise SourceError(
                     f"expected the clock of {self._client.host} to be near ours ({self._now():%Y-%m-%d %H:%M} UTC), "
-                    f"found {stated:%Y-%m-%d %H:%M}: set the clock that is wrong"
+                    f"found {stated:%Y-%m-%d %H:%M} UTC: set the clock that is wrong"
                 )
             ours = min(ours, theirs)
         return max(ours - self._settle_s, self._start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from ml.states import Tier
+from ml.text.times import utc_minute
 from ml.text.visible import visible
 from orchestration.cli.dollars import dollars_in_words
 from orchestration.output.tables import TerminalTable
@@ -82,7 +84,11 @@ def _headline(document: dict[str, Any]) -> Panel:
     text.append(" · ".join(facts))
     # A panel would read markup in a plain string.
     title = styled(f"{visible(document['collection'])} #{visible(document['token_id'])}")
-    when = f"as of {document['as_of']} UTC" if document["as_of"] else "before the first features"
+    when = (
+        f"as of {utc_minute(datetime.fromisoformat(document['as_of']))}"
+        if document["as_of"]
+        else "before the first features"
+    )
     return Panel(text, title=title, subtitle=when, title_align="left", subtitle_align="left", expand=True)
 
 
@@ -91,7 +97,8 @@ def _floor(document: dict[str, Any]) -> str:
     if document["lowest_ask_eth"] is not None:
         asks = document["live_asks"]
         which = f"the lowest of {asks:,} asks" if asks > 1 else "the only ask"
-        return f"floor {eth(document['lowest_ask_eth'])} ETH, {which} ({str(document['lowest_ask_at'])[:16]})"
+        asked_at = utc_minute(datetime.fromisoformat(document["lowest_ask_at"]))
+        return f"floor {eth(document['lowest_ask_eth'])} ETH, {which} ({asked_at})"
     if document["floor_proxy_eth"] is not None:
         return f"floor proxy {eth(document['floor_proxy_eth'])} ETH (no ask is known)"
     return "no floor known"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ml.text.times import utc_minute
 from ml.text.visible import visible
 from orchestration.output.amounts import amount
 from orchestration.output.tables import TerminalTable
@@ -58,9 +59,8 @@ Money = Callable[..., str]
 
 def _totals(statement: Statement, currency: str, money: Money) -> TerminalTable:
     value = statement.value
-    table = TerminalTable(
-        title=f"As of {statement.as_of} UTC", title_justify="left", show_header=False, expand=True
-    )
+    as_of = "Nothing is valued yet" if statement.as_of is None else f"As of {utc_minute(statement.as_of)}"
+    table = TerminalTable(title=as_of, title_justify="left", show_header=False, expand=True)
     table.add_column("what")
     table.add_column("amount", justify="right")
     table.add_column("note")
@@ -91,7 +91,7 @@ def _beside(statement: Statement, currency: str) -> list[tuple[str, str, str]]:
     value, rate, rows = statement.value, statement.ether_usd, list[tuple[str, str, str]]()
     in_usd = currency == "USD" and rate is not None
     if rate is not None:
-        note = f"at {rate:,.2f} USD per ETH, known {statement.ether_usd_at:%Y-%m-%d %H:%M} UTC"
+        note = f"at {rate:,.2f} USD per ETH, known {utc_minute(statement.ether_usd_at)}"
         other, worth = ("ETH", value.sum_eth) if in_usd else ("USD", value.sum_eth * rate)
         rows.append((f"value, {other}", amount(worth), note))
     medians = sum(

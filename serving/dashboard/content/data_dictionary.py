@@ -10,7 +10,7 @@ import streamlit as st
 from serving.dashboard.choosing import asked, begin, remember
 from serving.dashboard.data import Published
 from serving.dashboard.layout import facts, heading, notice, section
-from serving.dashboard.text import NONE, count, literal, plain
+from serving.dashboard.text import NONE, count, literal, minute, plain
 
 SHOWN = 300
 DEFAULT = "predictions.token_estimates"
@@ -74,12 +74,13 @@ def _table(table: dict[str, Any]) -> None:
     section(table["table"])
     st.html(f'<div class="a-sub">{literal(table["description"], 600)}</div>')
     rows = NONE if table["rows"] is None else f"{table['rows']:,}"
+    at = minute(table["newest"]) if "T" in (table["newest"] or "") else table["newest"] or NONE
     newest = f"of {literal(table['newest_of'])}" if table["newest_of"] else ""
     st.html(
         facts(
             [
                 ("Rows", rows, literal(table["kind"])),
-                ("Newest", literal((table["newest"] or NONE)[:16]), newest),
+                ("Newest", literal(at), newest),
                 ("Key", literal(", ".join(table["key"]) or NONE, 200), ""),
                 ("Replaced", literal(table["replaced"] or "by dbt", 200), ""),
             ]

@@ -7,6 +7,12 @@ from pathlib import Path
 LONGEST_FILE = 350  # lines; docs/contributing.md asks for about 300; a longer file usually has two subjects
 TRUTH = re.compile(r"""\btruth\.["\w]|["']truth["']|(?:schema|name):\s*["']?truth\b""")
 DECLARATION = Path("ml/tables/raw.py")  # declares the tables of `truth`, and reads none
+CLOCK_FORMAT = re.compile(r"%H:%M(:%S)?+(\.%f)?+[})']*+(?!Z| UTC| %Z)")
+CLOCKS_WITHOUT_READERS = {
+    "sources/instants.py": "times of sources are read with these",
+    "ml/tuning/scope.py": "the name of a study, which stays as it is",
+    "ml/text/times.py": "adds the zone",
+}
 NONDESCRIPTIVE_NAMES = {"utils", "util", "helpers", "helper", "manager", "misc", "common"}
 
 
@@ -46,3 +52,15 @@ def test_no_module_has_a_name_without_content(root: Path, committed: Callable[..
         if NONDESCRIPTIVE_NAMES & {part.removesuffix(file.suffix) for part in file.relative_to(root).parts}
     ]
     assert not nondescriptive, f"expected a name that describes the content: {nondescriptive}"
+
+
+def test_no_time_is_written_without_its_zone(root: Path, committed: Callable[..., list[Path]]) -> None:
+    """Times of the lake have no zone and are UTC; a reader elsewhere takes them for local ones."""
+    without = [
+        f"{name}:{number}: {line.strip()}"
+        for file in _inside(root, committed(".py"), "lake", "ml", "orchestration", "serving", "sources")
+        if (name := file.relative_to(root).as_posix()) not in CLOCKS_WITHOUT_READERS
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1)
+        if CLOCK_FORMAT.search(line)
+    ]
+    assert not without, "use ml.text.times, or write Z or UTC after it:\n" + "\n".join(without)

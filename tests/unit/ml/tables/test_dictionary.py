@@ -86,7 +86,7 @@ def test_rows_newest_time_and_examples_are_those_of_the_table(lake):
     with lake.read() as con:
         listings = by_name(con)["raw.listings"]
     assert (listings["rows"], listings["newest_of"]) == (3, "known_at")
-    assert listings["newest"] == "2026-03-01 12:00:00"
+    assert listings["newest"] == "2026-03-01T12:00:00Z"
     assert column(listings, "price_native")["example"] == "5.0", "the smallest"
     assert column(listings, "maker")["example"] is None, "no value"
     example = column(listings, "order_id")["example"]

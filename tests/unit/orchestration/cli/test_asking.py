@@ -164,6 +164,6 @@ def test_a_value_is_one_line_with_or_without_a_price(home):
             "values ('ETH', 'USD', 2000, timestamp '2025-03-31 21:00:00', 'hour')"
         )
     assert (
-        ", 2,000.00 USD (2,000.00 USD per ETH, 2025-03-31 21:00), "
+        ", 2,000.00 USD (2,000.00 USD per ETH, 2025-03-31 21:00 UTC), "
         in _done(home, "value", "--", HOSTILE[0], "0").stdout
     )

@@ -1,17 +1,17 @@
 """Every command, as its users meet it: plain, as JSON, 80 columns, a wrong argument, a home that is not there.
 
 Here: what holds for all of them: exit code, standard output apart from standard error, no traceback, and what is not
-imported on the way. Not here: what a command says (its own test). A new command needs an entry in `WALKS`.
+imported on the way. Not here: what a command says (its own test). A new command needs an entry in `tests.walks`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,13 @@ from lake.connection import Lake
 from orchestration.cli.catalogue import CATALOGUE, every_command
 from tests.command import Done, assay
 from tests.homes import finished_market
+from tests.walks import ARGUMENTS_OF_MISSING, JSON, READS, WALKS
 
 WIDTH = 80
-TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?")
+WITHOUT_ZONE = re.compile(TIME.pattern + r"(?![\d:.]|Z| UTC)")
+UNFOLDED = "400"
+"""A width at which no time is folded."""
 pytestmark = pytest.mark.slow
 ISO_8601 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 HEAVY = (
@@ -38,98 +42,6 @@ HEAVY = (
     "fastapi",
 )
 """Each takes half a second or more to import; Dagster and dbt six."""
-
-OWNER, COLLECTION, TOKEN, NOWHERE = "{owner}", "{collection}", "{token}", "{nowhere}"
-
-
-@dataclass(frozen=True)
-class Walk:
-    """How a command is tried.
-
-    Attributes:
-        plain: Arguments with which it only reads, and prints; None if it cannot be tried so.
-        wrong: Arguments that are refused.
-        codes: Exit codes of `plain`.
-        as_json: Whether `plain` can be followed by `--json`.
-        needs_home: Whether a home that is not there is refused.
-        wide: Why it may print lines of more than 80 columns.
-    """
-
-    plain: tuple[str, ...] | None
-    wrong: tuple[str, ...]
-    codes: tuple[int, ...] = (0,)
-    as_json: bool = True
-    needs_home: bool = True
-    wide: str = ""
-
-
-FOUND = (0, 1)
-WALKS: dict[str, Walk] = {
-    "run": Walk(None, ("--seed", "8"), needs_home=False),
-    "value": Walk((COLLECTION, TOKEN), (COLLECTION, "nope"), wide="it is one line, for scripts"),
-    "list": Walk(("tokens", "--limit", "3"), ("tokens", "--sort", "nope")),
-    "sql": Walk(("from marts.dim_collections limit 3",), ("drop table marts.dim_collections",)),
-    "export": Walk(None, ("nope.nope", "--to", "x.csv")),
-    "explain": Walk((COLLECTION, TOKEN), ("nope", "1")),
-    "portfolio": Walk(("--owner", OWNER), ("--owner", "nope nope")),
-    "gains": Walk(("--owner", OWNER), ("--owner", "nope nope")),
-    "backtest": Walk(
-        None,
-        ("--from", "2025-02-01", "--to", "2025-03-01", "--out", "l.parquet", "--collections", "nope"),
-        needs_home=False,
-    ),
-    "report": Walk(None, ("no-ledger.parquet",), needs_home=False),
-    "tune": Walk(None, ("--market", "nope")),
-    "ablate": Walk(None, ("--market", "nope")),
-    "why": Walk((COLLECTION,), ("nope",)),
-    "retrain": Walk(None, ("nope", "--reason", "x")),
-    "rollback": Walk(None, ("nope", "--reason", "x")),
-    "status": Walk((), ("--nope",), FOUND),
-    "alerts": Walk((), ("nope",)),
-    "doctor": Walk((), ("--nope",), FOUND),
-    "reconcile": Walk(None, ("--table", "nope")),
-    "watchdog": Walk(None, ("--nope",)),
-    "drill": Walk(("--list",), ("nope",), needs_home=False),
-    "backup": Walk(None, (NOWHERE, "--keep", "0")),
-    "restore": Walk(None, (NOWHERE,), needs_home=False),
-    "replay": Walk(None, ("--rename", "nope")),
-    "ui": Walk(None, ("--port", "99999"), needs_home=False),
-    "serve": Walk(None, ("--port", "99999")),
-    "api keys create": Walk(None, ("partner", "--limit", "nope")),
-    "api keys list": Walk((), ("--nope",)),
-    "api keys revoke": Walk(None, ("nope",)),
-    "mcp": Walk(None, ("--nope",)),
-    "metrics": Walk(None, ("--port", "99999")),
-    "init": Walk(None, ("no-such-folder/assay.env",), needs_home=False),
-    "settings": Walk((), ("--nope",), needs_home=False),
-    "sources": Walk((), ("--nope",)),
-    "sources add": Walk(None, ("x", "--kind", "nope"), needs_home=False),
-    "sources remove": Walk(None, ("nope",)),
-    "watch": Walk(None, ("nope",), needs_home=False),
-    "files check": Walk(None, (NOWHERE,), needs_home=False),
-    "files map": Walk(None, (NOWHERE,), needs_home=False),
-    "demo chain": Walk(None, ("--sales", "1"), needs_home=False),
-    "prepare": Walk(None, ("--nope",), needs_home=False),
-}
-
-READS = [name for name, walk in WALKS.items() if walk.plain is not None]
-JSON = [name for name in READS if WALKS[name].as_json]
-ARGUMENTS_OF_MISSING = {
-    "explain": ("a", "1"),
-    "portfolio": ("--owner", f"0x{'1' * 40}"),
-    "gains": ("--owner", f"0x{'1' * 40}"),
-    "backup": ("folder",),
-    "value": ("a", "1"),
-    "list": ("tokens",),
-    "sql": ("select 1",),
-    "export": ("marts.dim_tokens", "--to", "x.csv"),
-    "why": ("a",),
-    "retrain": ("a", "--reason", "x"),
-    "rollback": ("a", "--reason", "x"),
-    "api keys create": ("partner",),
-    "api keys revoke": ("a",),
-    "sources remove": ("a",),
-}
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +66,9 @@ def filled(home, tmp_path_factory) -> Callable[[tuple[str, ...]], list[str]]:
     return lambda words: [word.format(**names) for word in words]
 
 
-def _done(words: str, *arguments: str, home: Path) -> Done:
+def _done(words: str, *arguments: str, home: Path, **variables: str) -> Done:
     given = ("--home", str(home)) if "--home" in _options(words) else ()
-    return assay(*words.split(), *given, *arguments, COLUMNS=str(WIDTH))
+    return assay(*words.split(), *given, *arguments, **{"COLUMNS": str(WIDTH), **variables})
 
 
 def _options(words: str) -> set[str]:
@@ -188,8 +100,9 @@ def test_a_wrong_argument_is_refused_on_standard_error(words, home, filled):
 
 @pytest.mark.parametrize("words", ["value", "explain"])
 def test_dollars_and_the_time_of_their_rate_stand_beside_ether(words, home, filled):
-    done = _done(words, *filled(WALKS[words].plain or ()), home=home)
-    assert re.search(r"USD per ETH, 20\d\d-\d\d-\d\d \d\d:\d\d", done.stdout), done.stdout
+    done = _done(words, *filled(WALKS[words].plain or ()), home=home, COLUMNS=UNFOLDED)
+    assert re.search(r"USD per ETH, 20\d\d-\d\d-\d\d \d\d:\d\d UTC", done.stdout), done.stdout
+    assert WITHOUT_ZONE.search(done.stdout) is None
 
 
 ANOTHER_MARKET = {
@@ -283,13 +196,14 @@ app(standalone_mode=False)
 print("MODULES", *sys.modules)
 """
 LOADED_PROGRAM = """
-import json, os, sys, time
+import json, os, sys, tempfile, time
 from orchestration.cli.app import main
 
 home, heavy, lines = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
 seen = {}
 kept = os.dup(1)
-os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+printed = tempfile.TemporaryFile()
+os.dup2(printed.fileno(), 1)
 os.dup2(1, 2)
 for words, arguments in lines:
     began, sys.argv = time.process_time(), ["assay", *arguments]
@@ -297,7 +211,12 @@ for words, arguments in lines:
         main()
     except SystemExit:
         pass
-    seen[words] = [round(time.process_time() - began, 2), [name for name in heavy if name in sys.modules]]
+    seconds, found = round(time.process_time() - began, 2), [name for name in heavy if name in sys.modules]
+    sys.stdout.flush()
+    printed.seek(0)
+    seen[words] = [seconds, found, printed.read().decode()]
+    printed.seek(0)
+    printed.truncate()
 os.write(kept, json.dumps(seen).encode())
 """
 
@@ -318,7 +237,7 @@ NEEDS_MODELS = {"doctor", "explain", "watchdog"}
 """What they read needs the models' library or the registry's, and Dagster's storage."""
 
 
-def test_reading_and_refusing_import_nothing_heavy(home, filled, capsys):
+def test_reading_and_refusing_import_nothing_heavy_and_print_no_time_without_its_zone(home, filled, capsys):
     """One process for all: what is imported by one stays for the next, so the first that does it is named."""
     lines = [
         (f"{words} {kind}", [*words.split(), *given, *filled(arguments)])
@@ -332,10 +251,14 @@ def test_reading_and_refusing_import_nothing_heavy(home, filled, capsys):
         capture_output=True,
         text=True,
         check=True,
+        env={**os.environ, "COLUMNS": UNFOLDED},
     )
     seen = json.loads(done.stdout)
     assert list(seen) == [words for words, _ in lines]
     with capsys.disabled():
         slowest = sorted(seen.items(), key=lambda item: -item[1][0])[:5]
-        print("\nmost CPU seconds:", ", ".join(f"{words} {seconds}" for words, (seconds, _) in slowest))
-    assert {words: loaded for words, (_, loaded) in seen.items() if loaded} == {}
+        print("\nmost CPU seconds:", ", ".join(f"{words} {seconds}" for words, (seconds, *_) in slowest))
+    assert {words: loaded for words, (_, loaded, _) in seen.items() if loaded} == {}
+    texts = {words: text for words, (_, _, text) in seen.items()}
+    assert sum(len(TIME.findall(text)) for text in texts.values()) > 10
+    assert {words: text for words, text in texts.items() if WITHOUT_ZONE.search(text)} == {}
