@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from lake.bound import execute_bound
 from lake.errors import QuestionError
 from lake.storage import quoted
 
@@ -71,7 +72,9 @@ def _require_question(con: duckdb.DuckDBPyConnection, question: str) -> None:
         raise QuestionError(
             f"expected one statement that selects, found {found}; nothing can be changed here"
         )
-    row = con.execute("select json_serialize_sql($question)", {"question": question}).fetchone()
+    row = execute_bound(
+        con, "select json_serialize_sql($question::varchar)", {"question": question}
+    ).fetchone()
     parsed: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
     if parsed.get("error"):
         why = parsed.get("error_message", "it cannot be read")

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lake.bound import execute_bound
 from ml.text.visible import visible
 from orchestration.errors import HomeError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _SLUG = r"trim(regexp_replace(lower({}), '[^\p{{L}}\p{{N}}]+', '-', 'g'), '-')"
+_KEY = "select 1 from marts.dim_collections where collection = $given"
 _MATCHES = f"""
 select collection, chain, contract from marts.dim_collections
 where lower(contract) = lower($given) or lower(chain || ':' || contract) = lower($given) or name = $given
@@ -36,9 +38,9 @@ def resolve_collection(con: duckdb.DuckDBPyConnection, given: str) -> str:
     Raises:
         HomeError: There is no such collection, or there are several: the message lists them.
     """
-    if con.execute("select 1 from marts.dim_collections where collection = $1", [given]).fetchone():
+    if execute_bound(con, _KEY, {"given": given}).fetchone():
         return given
-    found = con.execute(_MATCHES, {"given": given}).fetchall()
+    found = execute_bound(con, _MATCHES, {"given": given}).fetchall()
     if len(found) == 1:
         return str(found[0][0])
     if found:

@@ -12,6 +12,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from lake.bound import execute_bound
+
 PACE = timedelta(days=30)
 """The sales of so long a time are the recent pace."""
 
@@ -47,7 +49,8 @@ def read_pace(
 
 def read_ether_rate(con: duckdb.DuckDBPyConnection, as_of: datetime) -> tuple[float, datetime] | None:
     """US dollars per ether, the newest rate that was known at that time and is not older than a week, and its time."""
-    row = con.execute(
+    row = execute_bound(
+        con,
         """
         select arg_max(rate, (known_at, granularity = 'hour')), max(known_at) from raw.exchange_rates
         where symbol in ('ETH', 'WETH') and quote = 'USD' and rate > 0

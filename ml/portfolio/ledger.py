@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from lake.bound import Value, execute_bound
 from ml.portfolio.lots import Acquired, Disposed, Matched, Moved, OpenLot, match_lots
 from ml.states import Basis, LotMethod
 
@@ -62,10 +63,11 @@ def read_ledger(
         method: How lots are matched where a token has several units.
         until: Only what happened before this time and was known by then; everything when None.
     """
-    named: dict[str, object] = {"wallets": list(wallets), "until": until}
+    named: dict[str, Value] = {"wallets": list(wallets), "until": until}
     when = "and ($until::timestamp is null or {0}.known_at < $until and {1} < $until)"
     # An untraced acquisition that is no move is a shortage of one wallet; the owner's are found again by matching.
-    got = con.execute(
+    got = execute_bound(
+        con,
         f"""
         select a.* from marts.fct_acquisitions as a
         left join marts.fct_disposals as d on a.acquisition_id = d.disposal_id
@@ -76,7 +78,8 @@ def read_ledger(
     )
     acquired = _rows(got)
     given = _rows(
-        con.execute(
+        execute_bound(
+            con,
             f"""
             select d.* from marts.fct_disposals as d
             where list_contains($wallets, d.wallet) {when.format("d", "d.disposed_at")}

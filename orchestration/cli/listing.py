@@ -119,6 +119,8 @@ def read_listing(
     """
     import duckdb
 
+    from lake.bound import execute_bound
+
     kinds = {name: kind for name, kind, *_ in con.execute(f"describe {listing.query}").fetchall()}
     conditions, values = ["true"], {}
     for number, text in enumerate(where):
@@ -141,8 +143,8 @@ def read_listing(
     order = f"{name} {'desc' if given.startswith('-') else 'asc'} nulls last, 1, 2"
     filtered = f"from ({listing.query}) where {' and '.join(conditions)}"
     try:
-        (total,) = con.execute(f"select count(*) {filtered}", values).fetchone() or (0,)
-        rows = con.execute(f"{filtered} order by {order} limit {limit}", values)
+        (total,) = execute_bound(con, f"select count(*) {filtered}", values).fetchone() or (0,)
+        rows = execute_bound(con, f"{filtered} order by {order} limit {limit}", values)
     except duckdb.ConversionException as error:
         first = str(error).splitlines()[0]
         raise SettingsError(f"--filter: a value is of another kind than its column ({first})") from error

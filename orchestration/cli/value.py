@@ -47,7 +47,10 @@ def read_value(con: duckdb.DuckDBPyConnection, collection: str, token: str) -> d
     Raises:
         SettingsError: There is no such token.
     """
-    cursor = con.execute(
+    from lake.bound import execute_bound
+
+    cursor = execute_bound(
+        con,
         """
         select collection, token_id, estimate_eth, lower_80_eth, upper_80_eth, grade, tier, no_value_reason,
             model_version, as_of

@@ -10,6 +10,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from lake.bound import execute_bound
 from lake.tables import is_empty
 from ml.models.tuned_settings import COLLECTION, MARKET
 from ml.registry.mirror import POOLED
@@ -54,19 +55,19 @@ def read_history(con: duckdb.DuckDBPyConnection, home: Path, collection: str, wa
 
 
 def _market_of(con: duckdb.DuckDBPyConnection, collection: str) -> str | None:
-    row = con.execute(
-        "select chain from marts.dim_collections where collection = $1", [collection]
+    row = execute_bound(
+        con, "select chain from marts.dim_collections where collection = $given", {"given": collection}
     ).fetchone()
     return row[0] if row else None
 
 
 def _rows(
-    con: duckdb.DuckDBPyConnection, table: str, missing: list[str], where: str, *given: object
+    con: duckdb.DuckDBPyConnection, table: str, missing: list[str], where: str, **given: str | None
 ) -> list[dict[str, Any]]:
     if is_empty(con, table):
         missing.append(table)
         return []
-    return con.execute(f"select * from {table} where {where}", list(given)).to_arrow_table().to_pylist()
+    return execute_bound(con, f"select * from {table} where {where}", given).to_arrow_table().to_pylist()
 
 
 def _decisions(
@@ -77,7 +78,7 @@ def _decisions(
     kind: EventKind = EventKind.DECISION,
 ) -> list[Event]:
     # Two runs may decide on the same newest sale: then the row that was written first was decided first.
-    rows = _rows(con, "ops.decision_log", missing, "collection = $1 order by decided_at, rowid", name)
+    rows = _rows(con, "ops.decision_log", missing, "collection = $name order by decided_at, rowid", name=name)
     # A prior is shared by the collections of its market: its effect is measured with their own decisions.
     changes = (
         [row["decided_at"] for row in rows if row["action"] in _CHANGES_THE_MODEL]
@@ -113,7 +114,8 @@ def _effects(
     if is_empty(con, LEDGER):
         missing.append(LEDGER)
         return {}
-    periods = con.execute(
+    periods = execute_bound(
+        con,
         f"""
         with starts as (select unnest($changes::timestamp[]) as start_at),
         periods as (select start_at, coalesce(lead(start_at) over (order by start_at), $until) as end_at from starts)
@@ -148,7 +150,7 @@ def _recorded_effects(
             row["mdape_before"],
             row["verdict"],
         )
-        for row in _rows(con, "ops.decision_effects", missing, "collection = $1", collection)
+        for row in _rows(con, "ops.decision_effects", missing, "collection = $name", name=collection)
     }
 
 
@@ -159,9 +161,9 @@ def _verdicts(
         con,
         "ops.tuned_settings",
         missing,
-        f"(scope_kind = '{COLLECTION}' and scope = $1) or (scope_kind = '{MARKET}' and scope = $2)",
-        collection,
-        market,
+        f"(scope_kind = '{COLLECTION}' and scope = $name) or (scope_kind = '{MARKET}' and scope = $market)",
+        name=collection,
+        market=market,
     )
     return [
         Event(
@@ -188,8 +190,8 @@ def _drift(con: duckdb.DuckDBPyConnection, collection: str, missing: list[str]) 
         con,
         "monitoring.drift_scores",
         missing,
-        f"collection = $1 and state = '{DriftState.DRIFTED}' order by window_end, feature",
-        collection,
+        f"collection = $name and state = '{DriftState.DRIFTED}' order by window_end, feature",
+        name=collection,
     )
     return [
         Event(
@@ -217,12 +219,12 @@ def _queued(con: duckdb.DuckDBPyConnection, collection: str, missing: list[str])
                 if row[name] is not None
             },
         )
-        for row in _rows(con, "ops.retrain_queue", missing, "collection = $1", collection)
+        for row in _rows(con, "ops.retrain_queue", missing, "collection = $name", name=collection)
     ]
 
 
 def _champion(con: duckdb.DuckDBPyConnection, collection: str, missing: list[str]) -> dict[str, Any] | None:
-    rows = _rows(con, "ops.champions", missing, "collection = $1", collection)
+    rows = _rows(con, "ops.champions", missing, "collection = $name", name=collection)
     if not rows:
         return None
     kept = ("version", "tier", "prior_version", "weight", "trained_until", "previous_version")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 Ints = npt.NDArray[np.int64]
 
@@ -49,11 +48,15 @@ def hex_text(keys: npt.NDArray[np.uint64], n_bytes: int) -> pa.StringArray:
 
 def number_text(numbers: npt.ArrayLike) -> pa.StringArray:
     """Whole numbers as decimal text."""
+    import pyarrow.compute as pc  # a tenth of a second, which who only asks for the last day does not spend
+
     return pc.cast(pa.array(np.asarray(numbers)), pa.string())
 
 
 def joined(*parts: str | pa.Array) -> pa.StringArray:
     """Text put together from constants and columns, row by row."""
+    import pyarrow.compute as pc
+
     return pc.binary_join_element_wise(*parts, "")
 
 
