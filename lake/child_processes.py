@@ -140,6 +140,10 @@ def _is_ready(descriptor: int) -> None:
 def main() -> None:
     """Run the module that the arguments name, for as long as the parent lives."""
     end_with_input()
+    # A shell has what it starts with `&` ignore SIGINT, and what that starts inherits it. Dagster gives SIGTERM the
+    # handler of SIGINT: then it would not end when asked to.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     module, sys.argv = sys.argv[1], sys.argv[1:]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -158,12 +158,20 @@ def _cancel_runs(settings: Settings, socket: Path, code_server: int) -> None:
     with open_instance(settings) as instance:
         cancel_runs_of(instance, socket)
     try:
-        workers = psutil.Process(code_server).children()
+        workers = [child for child in psutil.Process(code_server).children() if not _is_tracker(child)]
         for worker in workers:
             worker.terminate()
         psutil.wait_procs(workers, STOPPING_S)
     except psutil.NoSuchProcess:
         return
+
+
+def _is_tracker(process: psutil.Process) -> bool:
+    """Whether it is Python's own beside those that multiprocessing starts: it ignores SIGTERM and ends after them."""
+    try:
+        return any("multiprocessing.resource_tracker" in argument for argument in process.cmdline())
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _fail_orphaned(settings: Settings) -> None:

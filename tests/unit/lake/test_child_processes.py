@@ -95,6 +95,21 @@ def test_a_module_gets_its_arguments_and_its_children_nothing_of_ours(tmp_path: 
     assert out.read_text() == "(['a b', '--c'], None)"
 
 
+def test_a_module_ends_when_asked_although_its_starter_ignores_an_interrupt(tmp_path: Path) -> None:
+    """As a shell has it with `&`: Dagster gives SIGTERM whatever handles SIGINT."""
+    ready = tmp_path / "ready"
+    dagster_does = "import signal; signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT)); "
+    (tmp_path / "foreign.py").write_text(f"{dagster_does}open({str(ready)!r}, 'w').close(); {WAITS}")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        child = start_foreign_child("foreign", environment=_environment(tmp_path))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_until(ready.exists)
+    stop_child(child, 30)
+    assert child.returncode != -signal.SIGKILL
+
+
 def _environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
 
