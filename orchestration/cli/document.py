@@ -38,7 +38,8 @@ complete names and options. Most commands work on the home that `--home` or `ASS
 The result goes to standard output, progress and errors go to standard error. `--json` writes the result as one JSON
 document and nothing else. A time in it is ISO 8601 in UTC with `Z`, as in `2026-01-01T00:00:00Z`, a day is
 `2026-01-01`; a number that is not known is `null`, never 0. Whole wei are text, because a number of JSON does not hold
-them. Tables obey `COLUMNS`; colours are left out without a terminal, and with `NO_COLOR`.
+them. In text a time is `2026-01-01 00:00 UTC`; in CSV it has no zone, as spreadsheets read it, and is UTC too. Tables
+obey `COLUMNS`; colours are left out without a terminal, and with `NO_COLOR`.
 """
 
 

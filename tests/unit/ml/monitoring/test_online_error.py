@@ -9,6 +9,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from benchmarks.false_alarms import Noise, false_alarms
 from ml.ledger.estimate_ledger import TABLE as LEDGER
 from ml.monitoring.error_buckets import BUCKETS, update_mape_buckets
 from ml.monitoring.online_error import ALL, TABLE, OnlineConfig, update_online_metrics
@@ -210,3 +211,10 @@ def test_a_market_that_ended_years_ago_keeps_its_last_row(con: duckdb.DuckDBPyCo
     assert update_online_metrics(con, later).rows_written == 2
     assert update_online_metrics(con, later + timedelta(days=1)).rows_written == 0
     assert row(con, "apes")["n"] >= 50
+
+
+def test_where_nothing_changed_hardly_anything_is_degraded() -> None:
+    """The runbook promises a ticket in ten years of a collection; these are two."""
+    found = false_alarms(Noise.CHANGING, 1.0, collections=20, days=40, seed=11)
+    assert found.pages == 0
+    assert found.tickets <= 1
