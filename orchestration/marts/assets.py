@@ -16,6 +16,7 @@ from lake.extensions import install_extensions
 from ml.text.markdown import markdown_prose
 from orchestration.conventions import DATA_TEAM, LAKE_WRITER, shown_columns
 from orchestration.dagster_resources import AssayResource
+from orchestration.marts.column_lineage import described, lineage_metadata
 from orchestration.marts.dbt_runner import DbtInvocation
 from orchestration.marts.manifest import prepared_manifest, shared_text
 from orchestration.resources import DBT_PROJECT
@@ -46,12 +47,18 @@ class MartsTranslator(DagsterDbtTranslator):
         return super().get_description(described)
 
     def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
-        """That of dbt, with columns as the UI shows those of any other table."""
+        """That of dbt, with columns as the UI shows those of any other table, and what each is computed from."""
+        name = dbt_resource_props.get("alias") or dbt_resource_props["identifier"]
+        table = f"{dbt_resource_props['schema']}.{name}"
         columns = shown_columns(
-            (name, column["data_type"] or "?", column["description"])
-            for name, column in dbt_resource_props["columns"].items()
+            (key, column["data_type"] or "?", described(table, key, column["description"]))
+            for key, column in dbt_resource_props["columns"].items()
         )
-        return {**super().get_metadata(dbt_resource_props), "dagster/column_schema": columns}
+        return {
+            **super().get_metadata(dbt_resource_props),
+            "dagster/column_schema": columns,
+            **lineage_metadata(table),
+        }
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:  # noqa: ARG002 - the base class's
         """The data team owns all marts."""
