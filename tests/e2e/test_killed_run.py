@@ -25,7 +25,7 @@ def test_steps_killed_at_random_moments_and_a_run_finished_by_two_at_once_end_in
 ):
     shutil.copytree(small_market(tmp_path_factory)[0], tmp_path / "home")
     rng = random.Random(int(os.environ.get("PYTEST_KILL_SEED", "20261121")))
-    plan = {"run": 8, "maintain": 2, "backup": 2}
+    plan = {"run": 5, "maintain": 2, "backup": 5}
     outcome = kill_and_compare(Market(60, variables=FEWER_FITS), tmp_path, plan, rng, at_once=2)
     assert outcome.failed == []
     assert outcome.differing == []
