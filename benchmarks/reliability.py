@@ -112,7 +112,7 @@ def _promised(assay: Assay) -> list[Figure]:
         Figure("daily passes in which each was compared once", f"{len(passes)}"),
         Figure("CPU time of a pass", f"{seconds:.1f} s"),
         Figure("rows that differ", f"{done.bound.rows_differing:,}", "0", not done.bound.rows_differing),
-        Figure("days of segments seen without a difference", f"{done.curve.lives.exposure_days:,.0f}"),
+        Figure("days of segments seen without a difference", f"{done.exposure_days:,.0f}"),
         Figure(
             "greatest share of rows that may differ until the next pass, with 95 % confidence",
             f"{done.bound.bound:.2g}" + ("" if enough else ", too few days of segments to promise less"),

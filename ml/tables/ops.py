@@ -229,7 +229,7 @@ CONSISTENCY = Table(
         rows_differing bigint Their rows that do
         exposure_days double Segment-days that were certainly without a difference, in all lives
         differences bigint Lives that ended with a difference
-        method varchar rule_of_three, constant_rate or weibull
+        method varchar rule_of_three, constant_rate or weibull; several where sources differ
         bound double With 95 % confidence at most this share of rows is inconsistent until the next pass
         bound_without_differences double What the same comparisons would promise, had none ever found a difference
         seconds double How long the pass took

@@ -148,12 +148,23 @@ def value_by_day(days: Sequence[tuple[date, float]]) -> dg.MarkdownMetadataValue
     return _embed(figure)
 
 
-def survival_plot(days: np.ndarray, bound: np.ndarray, target: float) -> dg.MarkdownMetadataValue:
-    """The bound of the share of differing rows by days since they were compared, and the share that is promised."""
+def survival_plot(
+    days: np.ndarray, bounds: Mapping[str, np.ndarray], target: float
+) -> dg.MarkdownMetadataValue:
+    """The bound of the share of differing rows by days since they were compared, and the share that is promised.
+
+    Args:
+        days: Days.
+        bounds: Source → the bound at each.
+        target: What is promised.
+    """
     figure, axes = _figure(
         "Share of rows that may differ, by days since they were compared (95 % confidence)"
     )
-    axes.plot(days, bound, color=ACCENT)
+    for place, (source, bound) in enumerate(bounds.items()):
+        axes.plot(days, bound, label=plot_text(source), color=ACCENT if place == 0 else None)
+    if len(bounds) > 1:
+        axes.legend(fontsize=8, frameon=False)
     axes.axhline(target, color=INK, linewidth=0.8, linestyle=":")
     axes.set_yscale("log")
     axes.set_xlabel("days", fontsize=8)

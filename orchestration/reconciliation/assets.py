@@ -61,12 +61,12 @@ def consistency(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.M
             "not_compared": dg.MetadataValue.md(
                 "\n".join(f"- {markdown_text(problem)}" for problem in done.problems) or "nothing"
             ),
-            "segment_days_without_a_difference": done.curve.lives.exposure_days,
-            "differences": done.curve.lives.differences,
-            "method": done.curve.method,
+            "segment_days_without_a_difference": done.exposure_days,
+            "differences": done.differences,
+            "method": done.method,
             "bound": done.bound.bound,
             "bound_by_days": plots.drawn(
-                "The bound by days since a comparison", lambda: plots.survival_plot(*curve_of(done))
+                "The bound by days since a comparison", lambda: plots.survival_plot(*curves_of(done))
             ),
             "seconds": done.seconds,
             **incident_counts(incidents),
@@ -74,14 +74,23 @@ def consistency(context: dg.AssetExecutionContext, assay: AssayResource) -> dg.M
     )
 
 
-def curve_of(done: "Pass") -> tuple[np.ndarray, np.ndarray, float]:
-    """Days since a clean comparison, the bound of the share that differs by then, and what is promised."""
+def curves_of(done: "Pass") -> tuple[np.ndarray, dict[str, np.ndarray], float]:
+    """Days since a clean comparison, the bound by then of each source, and what is promised."""
     from orchestration.reconciliation.rechecks import LONGEST, TARGET, days_to_next
 
-    since = np.array([life.since for life in done.current if life.is_checked] or [0.0])
-    age = np.full(1, np.median(since))
-    days = np.linspace(0, min(2 * days_to_next(done.curve, age)[0] + 5, LONGEST), 100)
-    return days, done.curve.upper(np.full(100, age[0]), age[0] + days), TARGET
+    ages = {
+        source: np.full(1, np.median([life.since for life in lives]))
+        for source in done.curves
+        if (lives := [life for life in done.current if life.is_checked and life.key.source == source])
+    }
+    last = max(
+        (2 * days_to_next(done.curves[source], age)[0] + 5 for source, age in ages.items()), default=5.0
+    )
+    days = np.linspace(0, min(last, LONGEST), 100)
+    bounds = {
+        source: done.curves[source].upper(np.full(100, age[0]), age[0] + days) for source, age in ages.items()
+    }
+    return days, bounds, TARGET
 
 
 def rows_differ(done: "Pass") -> "list[Alert]":

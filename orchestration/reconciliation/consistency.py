@@ -25,10 +25,11 @@ from orchestration.reconciliation.lives import (
     Life,
     SegmentKey,
     after_check,
-    as_lives,
     as_segments,
+    lives_by_source,
     read_lives,
     read_segments,
+    sources_of,
     split,
     write_lives,
 )
@@ -42,7 +43,7 @@ from orchestration.reconciliation.rechecks import (
     is_due,
 )
 from orchestration.reconciliation.reconcile import compare_segments
-from orchestration.reconciliation.survival import Curve, Lives, fit
+from orchestration.reconciliation.survival import Bounds, Curve, CurvesBySource, Lives, fit_by_source
 from sources.protocol import SourceError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Pass:
         compared: Segments that were compared.
         rows_compared: Their rows.
         problems: What could not be compared, a sentence each.
-        curve: What is known of F.
+        curves: What is known of F, by source.
         bound: What can be promised until the next pass.
         bound_without_differences: What the same comparisons would promise, had none ever found a difference.
         seconds: How long it took.
@@ -80,10 +81,25 @@ class Pass:
     compared: int
     rows_compared: int
     problems: tuple[str, ...]
-    curve: Curve
+    curves: Mapping[str, Curve]
     bound: ConsistencyBound
     bound_without_differences: float
     seconds: float
+
+    @property
+    def exposure_days(self) -> float:
+        """Segment-days that were certainly without a difference."""
+        return sum(curve.lives.exposure_days for curve in self.curves.values())
+
+    @property
+    def differences(self) -> int:
+        """Lives that ended with a difference."""
+        return sum(curve.lives.differences for curve in self.curves.values())
+
+    @property
+    def method(self) -> str:
+        """Which rules give the bounds of the sources."""
+        return ", ".join(sorted({curve.method for curve in self.curves.values()}))
 
     @property
     def differing(self) -> list[Life]:
@@ -109,8 +125,9 @@ def check_consistency(assay: Assay, rng: np.random.Generator, *, rows_at_once: f
     segments = as_segments(current, now)
     if rows_at_once is None:
         rows_at_once = max(ROWS_AT_ONCE, segments.rows.sum() / PASSES)
-    curve = fit(as_lives([*past, *current]))
-    picked = chosen(curve, segments, rng, rows_at_once=rows_at_once)
+    sources = sources_of(current)
+    before = CurvesBySource(fit_by_source(lives_by_source([*past, *current])), sources)
+    picked = chosen(before, segments, rng, rows_at_once=rows_at_once)
     wanted: dict[str, list[SegmentKey]] = defaultdict(list)
     for place in picked:
         wanted[current[place].key.source].append(current[place].key)
@@ -122,23 +139,22 @@ def check_consistency(assay: Assay, rng: np.random.Generator, *, rows_at_once: f
         if life.key in checked:
             *ended, current[place] = after_check(life, differing[life.key], now)
             kept += ended
-    curve = fit(as_lives([*kept, *current]))
-    current = _with_next_check(current, curve, now)
-    rows_differing = sum(life.differing_rows for life in current)
+    lives = lives_by_source([*kept, *current])
+    after = CurvesBySource(fit_by_source(lives), sources)
+    current = _with_next_check(current, after, now)
+    flawless = CurvesBySource(fit_by_source({name: _flawless(own) for name, own in lives.items()}), sources)
+    ahead = _until_next_pass(current, now)
     done = Pass(
         checked_at=now,
         current=tuple(current),
         lives=(*kept, *current),
-        due=int(is_due(curve, segments).sum()),
+        due=int(is_due(before, segments).sum()),
         compared=len(checked),
         rows_compared=sum(life.rows for life in current if life.key in checked),
         problems=tuple(problems),
-        curve=curve,
-        bound=bound_of(curve, _until_next_pass(current, now), rows_differing),
-        bound_without_differences=bound_of(
-            fit(Lives(np.array([curve.lives.exposure_days]), np.array([np.inf]))),
-            _until_next_pass(current, now),
-        ).bound,
+        curves=after.curves,
+        bound=bound_of(after, ahead, sum(life.differing_rows for life in current)),
+        bound_without_differences=bound_of(flawless, ahead).bound,
         seconds=time.monotonic() - began,
     )
     if current or past:
@@ -178,7 +194,12 @@ def _is_of(key: SegmentKey, comparison: Comparison) -> bool:
     return key.source == comparison.source and comparison.raw_table in (None, key.table_name)
 
 
-def _with_next_check(current: Sequence[Life], curve: Curve, now: datetime) -> list[Life]:
+def _flawless(lives: Lives) -> Lives:
+    """The same time without a difference, and none ever found."""
+    return Lives(np.array([lives.exposure_days]), np.array([np.inf]))
+
+
+def _with_next_check(current: Sequence[Life], curve: Bounds, now: datetime) -> list[Life]:
     """The lives with the time of their next comparison: what was not compared yet, or differs, is due now."""
     wait = days_to_next(curve, np.array([life.since for life in current], dtype=float))
     return [
@@ -211,9 +232,9 @@ def _row(done: Pass) -> dict[str, object]:
         "rows_compared": done.rows_compared,
         "segments_differing": len(done.differing),
         "rows_differing": done.bound.rows_differing,
-        "exposure_days": done.curve.lives.exposure_days,
-        "differences": done.curve.lives.differences,
-        "method": done.curve.method,
+        "exposure_days": done.exposure_days,
+        "differences": done.differences,
+        "method": done.method,
         "bound": done.bound.bound,
         "bound_without_differences": done.bound_without_differences,
         "seconds": done.seconds,

@@ -10,6 +10,7 @@ finds the segment equal again begins the next one.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
@@ -137,12 +138,17 @@ def after_check(life: Life, differing_rows: int, now: datetime) -> list[Life]:
     return [replace(life, clean_at=max(now, life.clean_at or now, life.begins_at), checks=checks)]
 
 
-def as_lives(lives: Sequence[Life]) -> Lives:
-    """What the estimate is made from."""
-    return Lives(
-        np.array([life.since for life in lives], dtype=float),
-        np.array([life.found_by for life in lives], dtype=float),
-    )
+def lives_by_source(lives: Iterable[Life]) -> dict[str, Lives]:
+    """What the estimates are made from."""
+    own: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for life in lives:
+        own[life.key.source].append((life.since, life.found_by))
+    return {source: Lives(*np.array(pairs, dtype=float).T) for source, pairs in sorted(own.items())}
+
+
+def sources_of(lives: Sequence[Life]) -> np.ndarray:
+    """The source of each."""
+    return np.array([life.key.source for life in lives], dtype=object)
 
 
 def as_segments(lives: Sequence[Life], now: datetime) -> Segments:

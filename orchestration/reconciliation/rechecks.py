@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestration.reconciliation.survival import Curve
+from orchestration.reconciliation.survival import Bounds
 
 TARGET = 1e-4
 """Share of inconsistent rows that is promised, with the confidence of the estimate."""
@@ -62,13 +62,13 @@ class ConsistencyBound:
     bound: float
 
 
-def is_due(curve: Curve, segments: Segments, target: float = TARGET, ahead: float = DAILY) -> np.ndarray:
+def is_due(curve: Bounds, segments: Segments, target: float = TARGET, ahead: float = DAILY) -> np.ndarray:
     """Whether each segment's bound would exceed the target before it is asked again, `ahead` days from now."""
     risk = curve.upper(segments.since, segments.age + ahead)
     return ~segments.is_checked | (risk > target) | (segments.age - segments.since >= LONGEST)
 
 
-def days_to_next(curve: Curve, since: np.ndarray, target: float = TARGET) -> np.ndarray:
+def days_to_next(curve: Bounds, since: np.ndarray, target: float = TARGET) -> np.ndarray:
     """Whole days from a clean check to the next one, asked once a day: at least 1, at most `LONGEST`.
 
     Args:
@@ -85,7 +85,7 @@ def days_to_next(curve: Curve, since: np.ndarray, target: float = TARGET) -> np.
 
 
 def chosen(
-    curve: Curve,
+    curve: Bounds,
     segments: Segments,
     rng: np.random.Generator,
     *,
@@ -116,7 +116,7 @@ def chosen(
     return order[before < rows_at_once]
 
 
-def bound_of(curve: Curve, segments: Segments, rows_differing: int = 0) -> ConsistencyBound:
+def bound_of(curve: Bounds, segments: Segments, rows_differing: int = 0) -> ConsistencyBound:
     """What the checks until now allow to say about all rows."""
     rows = float(segments.rows.sum())
     compared = int(segments.rows[segments.is_checked].sum())

@@ -15,7 +15,9 @@ present life of the segment (`orchestration.reconciliation.lives`). F(t): the sh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy.stats import chi2, norm
@@ -25,6 +27,13 @@ ENOUGH = 20
 """Differences from which on the rate may depend on age."""
 
 _LEAST_AGE = 1e-6
+
+
+class Bounds(Protocol):
+    """What is known of F for some segments: of one source (`Curve`), or of several (`CurvesBySource`)."""
+
+    def upper(self, since: np.ndarray, until: np.ndarray) -> np.ndarray:
+        """See `Curve.upper`."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,36 @@ class Curve:
         else:
             hazard = _hazard_bound(self.weibull, since, until, self.confidence)
         return -np.expm1(-hazard)
+
+
+@dataclass(frozen=True)
+class CurvesBySource:
+    """A curve for each source, for segments in a given order.
+
+    Attributes:
+        curves: Source → curve.
+        sources: The source of each segment.
+    """
+
+    curves: Mapping[str, Curve]
+    sources: np.ndarray
+
+    def upper(self, since: np.ndarray, until: np.ndarray) -> np.ndarray:
+        """See `Curve.upper`; arrays in the order of `sources`. Of a source without a curve nothing is known."""
+        bound = np.ones(len(since))
+        for source, curve in self.curves.items():
+            own = self.sources == source
+            bound[own] = curve.upper(since[own], until[own])
+        return bound
+
+
+def fit_by_source(lives: Mapping[str, Lives], confidence: float = CONFIDENCE) -> dict[str, Curve]:
+    """Estimate F for each source alone: one that is often wrong must not hide among others.
+
+    The bounds hold for all sources together with the confidence: each has its part of the doubt.
+    """
+    each = 1 - (1 - confidence) / max(len(lives), 1)
+    return {source: fit(own, each) for source, own in lives.items()}
 
 
 def fit(lives: Lives, confidence: float = CONFIDENCE) -> Curve:

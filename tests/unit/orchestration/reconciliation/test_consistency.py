@@ -71,10 +71,10 @@ def test_days_are_compared_and_kept_and_the_bound_falls_as_days_go_by(home: Assa
     first = one_pass(home)
     # The last day was not over when it was read.
     assert (len(first.current), first.compared, first.rows_compared) == (10, 10, 29)
-    assert (first.bound.bound, first.curve.lives.exposure_days) == (1.0, 0.0)
+    assert (first.bound.bound, first.exposure_days) == (1.0, 0.0)
     forward(home, DAY)
     second = one_pass(home)
-    assert (second.compared, second.curve.lives.exposure_days) == (10, 10.0)
+    assert (second.compared, second.exposure_days) == (10, 10.0)
     assert second.bound.bound == pytest.approx(1 - 0.05 ** (1 / 10))
     assert query(home, "select sum(checks), min(clean_at), count(*) from ops.segment_lives") == [
         (20, NOW + DAY, 10)
@@ -103,7 +103,7 @@ def test_nothing_is_due_once_enough_is_known_and_what_is_due_next_is_kept(home: 
     forward(home, DAY)
     done = one_pass(home)
     assert done.compared == 0
-    assert done.curve.method == "rule_of_three"
+    assert done.method == "rule_of_three"
     assert done.bound.bound < TARGET
     (due_at,) = query(home, "select distinct due_at from ops.segment_lives")[0]
     forward(home, due_at - NOW - 2 * DAY)
@@ -141,7 +141,7 @@ def test_a_difference_is_an_incident_until_the_rows_are_equal_again(home: Assay)
     forward(home, DAY)
     repaired = one_pass(home)
     assert rows_differ(repaired) == []
-    assert repaired.curve.lives.differences == 2
+    assert repaired.differences == 2
     assert query(
         home,
         "select life, begins_at, clean_at, found_at from ops.segment_lives where day = '2024-01-03' order by 1",
@@ -170,7 +170,7 @@ def test_a_clock_that_was_set_back_takes_away_no_evidence(home: Assay) -> None:
     before = one_pass(home)
     forward(home, -10 * DAY)
     after = one_pass(home)
-    assert after.curve.lives.exposure_days == before.curve.lives.exposure_days == 30
+    assert after.exposure_days == before.exposure_days == 30
     assert query(home, "select min(begins_at), max(clean_at) from ops.segment_lives") == [
         (NOW, NOW + 3 * DAY)
     ]
