@@ -139,7 +139,9 @@ def _start(step: str, market: Market, home: Path, day: int) -> _Started:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_PRELOADED))
     printed = home.parent / f"{home.name}-{step}-{time.monotonic_ns()}.txt"
-    process = context.Process(target=_work, args=(step, market, home, day, printed))
+    # The server may have been started before: it has the environment of that time.
+    variables = {**os.environ, **market.variables}
+    process = context.Process(target=_work, args=(step, market, home, day, variables, printed))
     process.start()
     return _Started(process, printed)
 
@@ -168,10 +170,12 @@ def _to_its_end(started: list[_Started]) -> tuple[float, str]:
     return time.monotonic() - began, "; ".join(failed)
 
 
-def _work(step: str, market: Market, home: Path, day: int, printed: Path) -> None:
+def _work(
+    step: str, market: Market, home: Path, day: int, variables: Mapping[str, str], printed: Path
+) -> None:
     """A step in this process, a group of its own; what it prints goes to a file."""
     os.setsid()
-    os.environ.update(market.variables)
+    os.environ.update(variables)
     with printed.open("w") as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)

@@ -84,7 +84,11 @@ def _kill_at_statement(number: int) -> None:
     sys.addaudithook(watch)
 
 
-def _ingest_and_signal(folder: Path, ready: Connection, how: dict[str, Any]) -> None:
+def _ingest_and_signal(
+    folder: Path, variables: dict[str, str], ready: Connection, how: dict[str, Any]
+) -> None:
+    # An earlier test may have started the server of forks: it has the environment of that time.
+    os.environ.update(variables)
     ready.send(True)
     _ingest(folder, **how)
 
@@ -94,7 +98,7 @@ def _ingest_killed(folder: Path, after_s: float, **how: Any) -> tuple[bool, floa
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "orchestration.resources", "ml.tables.registry"])
     ours, theirs = context.Pipe()
-    process = context.Process(target=_ingest_and_signal, args=(folder, theirs, how))
+    process = context.Process(target=_ingest_and_signal, args=(folder, dict(os.environ), theirs, how))
     process.start()
     assert ours.recv()
     began = time.monotonic()
