@@ -163,7 +163,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@if test -e $(UNDERWAY) || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 		echo "Making $(VENV) with $$("$(PYTHON)" --version)"; "$(PYTHON)" -m venv --clear $(VENV); fi
 	@touch $(UNDERWAY)
-	@echo "Installing the locked packages into $(VENV) (about two minutes the first time)"
+	@echo "Installing the locked packages into $(VENV) (a few minutes the first time)"
 	@$(PIP) --no-deps --require-hashes -r requirements.lock
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@rm -f $(UNDERWAY)
