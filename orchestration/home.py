@@ -24,7 +24,7 @@ from ml.text.times import utc_second
 from orchestration.errors import HomeError
 from orchestration.remembered import MARKET_FILE, read_market
 from orchestration.run_database import SETTING as DAGSTER_URL
-from orchestration.run_database import configure_dagster, refuse_other_history
+from orchestration.run_database import configure_dagster, history_in_postgres, refuse_other_history
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -64,9 +64,7 @@ def prepare_home(settings: Settings) -> Path:
     _make_private(home)
     dagster_home = home / "dagster"
     dagster_home.mkdir(parents=True, exist_ok=True)
-    configure_dagster(
-        REPOSITORY / "dagster.yaml", dagster_home / "dagster.yaml", settings.dagster_url is not None
-    )
+    configure_dagster(REPOSITORY / "dagster.yaml", dagster_home / "dagster.yaml")
     _check_market(home / MARKET_FILE, settings)
     return home
 
@@ -230,10 +228,12 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
         os.environ[DAGSTER_URL] = settings.dagster_url.get_secret_value()
     # Its first opening makes tables, and two processes that do so at once fail.
     with FileLock(dagster_home / "opening.lock"):
-        instance = dg.DagsterInstance.get()
-    if settings.dagster_url is not None:
-        refuse_other_history(instance, settings.market)
-    return instance
+        if settings.dagster_url is None:
+            return dg.DagsterInstance.get()
+        with history_in_postgres(dagster_home / "dagster.yaml"):
+            instance = dg.DagsterInstance.get()
+            refuse_other_history(instance, settings.market)
+            return instance
 
 
 @contextmanager

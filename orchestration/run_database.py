@@ -7,7 +7,8 @@ it (`orchestration.runs.postgres_history`). Light to import: the client, an extr
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -28,8 +29,8 @@ _IN_FILES, _IN_POSTGRES = "in_postgres: false", "in_postgres: true"
 """Where Dagster's history is, in the words of `dagster.yaml`."""
 
 
-def configure_dagster(template: Path, file: Path, in_postgres: bool) -> None:
-    """Write Dagster's configuration into a home, unless it is there.
+def configure_dagster(template: Path, file: Path) -> None:
+    """Write Dagster's configuration into a home, unless it is there; where the history is stays as it is.
 
     A history that is in PostgreSQL stays there for who does not know its address. Who needs the history is then
     refused (`orchestration.runs.run_history`) and does not begin a second one.
@@ -37,14 +38,34 @@ def configure_dagster(template: Path, file: Path, in_postgres: bool) -> None:
     Args:
         template: The configuration of any home.
         file: That of this home.
-        in_postgres: Whether the settings name a database.
     """
     before = file.read_text() if file.exists() else ""
     wanted = template.read_text()
-    if in_postgres or _IN_POSTGRES in before:
+    if _IN_POSTGRES in before:
         wanted = wanted.replace(_IN_FILES, _IN_POSTGRES)
     if before != wanted:
         write_whole(file, wanted)
+
+
+@contextmanager
+def history_in_postgres(file: Path) -> Iterator[None]:
+    """Let the home's history be in PostgreSQL from now on, if it can be opened there in this block.
+
+    An address that is wrong, or a database that is refused, leaves the home as it was.
+
+    Args:
+        file: Dagster's configuration of the home.
+    """
+    before = file.read_text()
+    if _IN_POSTGRES in before:
+        yield
+        return
+    write_whole(file, before.replace(_IN_FILES, _IN_POSTGRES))
+    try:
+        yield
+    except BaseException:
+        write_whole(file, before)
+        raise
 
 
 def refuse_other_history(instance: dg.DagsterInstance, market: Mapping[str, str | int]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import dagster as dg
+import psycopg2
 import pytest
 
 from orchestration.errors import HomeError
@@ -110,6 +111,20 @@ def test_a_process_that_does_not_know_the_address_begins_no_second_history(url: 
     with pytest.raises(HomeError, match="Expected ASSAY_DAGSTER_URL"), open_instance(without):
         pass
     assert not list(tmp_path.rglob("runs.db"))
+
+
+def test_an_address_that_does_not_work_leaves_the_history_in_the_files(url: str, tmp_path: Path) -> None:
+    with open_instance(home(tmp_path / "home", None)) as instance:
+        run_id = working.execute_in_process(instance=instance).run_id
+    with open_instance(home(tmp_path / "other", url, seed=8)):
+        pass
+    nobody_there = f"{url.rpartition(':')[0]}:1/history"
+    for wrong in (nobody_there, url):  # the second has the runs of another market
+        with pytest.raises((psycopg2.OperationalError, HomeError)):
+            open_instance(home(tmp_path / "home", wrong))
+    os.environ.pop(SETTING)
+    with open_instance(home(tmp_path / "home", None)) as instance:
+        assert [run.run_id for run in instance.get_runs()] == [run_id]
 
 
 def test_a_database_has_the_runs_of_one_market(url: str, tmp_path: Path) -> None:
