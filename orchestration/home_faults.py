@@ -170,7 +170,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _from(text: str, words: tuple[str, ...]) -> str:
     """What a text reports from the first of these that is in it, not too long."""
     lower = text.lower()
-    return next(text[lower.index(word) :][:200] for word in words if word in lower)
+    return next(text[lower.index(word) :][:200] for word in words if word in lower).rstrip(" .?!")
 
 
 def _mentions(text: str, words: tuple[str, ...]) -> bool:

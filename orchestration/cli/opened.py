@@ -83,8 +83,8 @@ def require_window(settings: Settings, start: datetime, end: datetime) -> None:
     first, until = sources.first_known(), sources.watermark()
     if end <= first or start >= until:
         raise SettingsError(
-            f"expected a window between {first:%Y-%m-%d} and {until:%Y-%m-%d}, for which there are data; found --from "
-            f"{utc_minute(start)} --to {utc_minute(end)}"
+            f"expected a window between {first:%Y-%m-%d} and {until:%Y-%m-%d}, for which there are data; found "
+            f"{utc_minute(start)} to {utc_minute(end)}"
         )
 
 
