@@ -3,7 +3,7 @@
 Here: which are kept, when one is opened anew, and a connection of it. Not here: how one is opened (`lake.connection`).
 
 Concept: opening an instance makes DuckLake read its whole catalog, 0.05 s; another connection of an open one costs a
-tenth, and sees what was committed since by asking for the newest snapshot with each statement. Temporary tables and
+tenth, and sees what was committed since by asking for the newest snapshot with each transaction. Temporary tables and
 registered frames belong to the connection.
 """
 
