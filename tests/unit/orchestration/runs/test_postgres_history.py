@@ -118,8 +118,8 @@ def test_an_address_that_does_not_work_leaves_the_history_in_the_files(url: str,
         run_id = working.execute_in_process(instance=instance).run_id
     with open_instance(home(tmp_path / "other", url, seed=8)):
         pass
-    nobody_there = f"{url.rpartition(':')[0]}:1/history"
-    for wrong in (nobody_there, url):  # the second has the runs of another market
+    no_server = f"{url.rpartition(':')[0]}:1/history"
+    for wrong in (no_server, url):  # the second has the runs of another market
         with pytest.raises((psycopg2.OperationalError, HomeError)):
             open_instance(home(tmp_path / "home", wrong))
     os.environ.pop(SETTING)
