@@ -112,7 +112,7 @@ def _output(folder: Path, words: list[str]) -> str:
     if done.returncode not in (0, 1) or not done.stdout.strip():
         raise RuntimeError(f"assay {shlex.join(words)} ended with {done.returncode}:\n{done.stderr[-4000:]}")
     # The reader's home is `.assay`; a line may have been broken before the longer name that it has here.
-    shown = re.sub(rf"[ \n]{re.escape(str(folder.resolve()))}/", " ", done.stdout)
+    shown = re.sub(rf"[ \n]+{re.escape(str(folder.resolve()))}/", " ", done.stdout)
     return "".join(f"{line.rstrip()}\n" for line in shown.strip("\n").splitlines())
 
 
