@@ -65,8 +65,8 @@ def _printing_to(descriptor: int, name: str, file: Path) -> Iterator[None]:
     kept = os.dup(descriptor)
     with file.open("w") as target:
         os.dup2(target.fileno(), descriptor)
-    # A logger may keep this stream: it stays usable.
-    replaced = os.fdopen(os.dup(descriptor), "w")
+    # A logger may keep this stream: it stays usable, and holds no file open.
+    replaced = os.fdopen(descriptor, "w", closefd=False)
     setattr(sys, name, replaced)
     try:
         yield

@@ -70,8 +70,19 @@ class _OpenFiles:
                 listen(engine, "connect", lambda raw, _: raw.execute("pragma synchronous = normal"))
             self._engines[key] = engine
             while len(self._engines) > KEPT_OPEN:
-                self._engines.popitem(last=False)[1].dispose()
+                self._close(*self._engines.popitem(last=False))
         return engine.begin()
+
+    def close(self) -> None:
+        """Close all; the next transaction opens its file anew."""
+        with self._lock:
+            while self._engines:
+                self._close(*self._engines.popitem())
+
+    @staticmethod
+    def _close(key: tuple[int, str], engine: Engine) -> None:
+        # What was opened before a fork is the parent's to close.
+        engine.dispose(close=key[0] == os.getpid())
 
 
 class _Runs(SqliteRunStorage):
@@ -88,6 +99,10 @@ class _Runs(SqliteRunStorage):
 
     def add_run(self, dagster_run: DagsterRun) -> DagsterRun:
         return super().add_run(with_origin(dagster_run))
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._files.close()
 
 
 class _Events(SqliteEventLogStorage):
@@ -130,6 +145,10 @@ class _Events(SqliteEventLogStorage):
 
     def store_event(self, event: EventLogEntry) -> None:
         super().store_event(without_secrets(event))
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._files.close()
 
 
 def _place(content: bytes, file: Path) -> None:

@@ -3,7 +3,7 @@
 import os
 import pty
 import re
-import select
+import selectors
 
 import pytest
 
@@ -74,8 +74,10 @@ def test_on_a_terminal_the_spinner_has_the_parts(monkeypatch):
 
 def _read_until(terminal: int, text: str) -> str:
     shown = b""
-    while text.encode() not in shown and select.select([terminal], [], [], 10)[0]:
-        shown += os.read(terminal, 10_000)
+    with selectors.DefaultSelector() as selector:
+        selector.register(terminal, selectors.EVENT_READ)
+        while text.encode() not in shown and selector.select(10):
+            shown += os.read(terminal, 10_000)
     return shown.decode()
 
 

@@ -1,12 +1,14 @@
-"""The files of runs: a copied one is as Dagster makes it, and holds the events of its own run only."""
+"""The files of runs: a copied one is as Dagster makes it, holds its own run's events only, and none stays open."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from orchestration.home import open_instance, prepare_home
 from orchestration.settings import load_settings
@@ -47,3 +49,20 @@ def test_each_run_has_a_file_with_the_same_tables_and_its_own_events(tmp_path: P
         == tables(folder / f"{runs[2]}.db")
     )
     assert [path.name for path in folder.glob(".*")] == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Only Linux lists the open files of a process there.")
+def test_a_closed_history_leaves_no_file_open(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path / "home")
+    prepare_home(settings)
+    for _ in range(3):
+        with open_instance(settings) as instance:
+            a_job.execute_in_process(instance=instance)
+            assert open_files(tmp_path) > 0
+            instance.get_runs(limit=1)
+    assert open_files(tmp_path) == 0
+
+
+def open_files(folder: Path) -> int:
+    there = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
+    return sum(os.readlink(file).startswith(str(folder)) for file in there if file.is_symlink())
