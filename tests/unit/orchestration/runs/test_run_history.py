@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -51,7 +50,9 @@ def test_each_run_has_a_file_with_the_same_tables_and_its_own_events(tmp_path: P
     assert [path.name for path in folder.glob(".*")] == []
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Only Linux lists the open files of a process there.")
+@pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="Only Linux lists the open files of a process there."
+)
 def test_a_closed_history_leaves_no_file_open(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path / "home")
     prepare_home(settings)
@@ -64,5 +65,5 @@ def test_a_closed_history_leaves_no_file_open(tmp_path: Path) -> None:
 
 
 def open_files(folder: Path) -> int:
-    there = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
-    return sum(os.readlink(file).startswith(str(folder)) for file in there if file.is_symlink())
+    there = list(Path("/proc/self/fd").iterdir())
+    return sum(str(file.readlink()).startswith(str(folder)) for file in there if file.is_symlink())
