@@ -1,58 +1,28 @@
 """kill -9 at random moments, then the same tables as on a home that nobody disturbed.
 
 Here: two homes of one market that do the same steps day by day, on one of which each step is killed before it may end.
-Not here: what a step does (the commands, the job `maintain`).
+Not here: the steps (`benchmarks.steps`).
 
-Concept: a process spends seconds on imports before it touches a home. So each step is a fork of a server that has
-imported everything and opened nothing: a kill strikes the work. The moment is drawn evenly from the time that the same
-step took on the other home.
+Concept: a step begins to work at once, so a kill strikes the work. The moment is drawn evenly from the time that the
+same step took on the other home.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import shutil
 import signal
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.steps import STEPS, Market, Started, start, to_its_end
 from lake.config import LakeConfig
 from lake.connection import Lake
 from lake.content import content, differences
-
-STEPS = ("run", "maintain", "backup")
-"""What is done each day, in this order."""
-
-_PRELOADED = (
-    "orchestration.cli.app",
-    "orchestration.definitions",
-    "orchestration.runs.main_job",
-    "ml.training.collections",
-    "ml.training.pooled",
-    "dbt.cli.main",
-)
-
-
-@dataclass(frozen=True)
-class Market:
-    """What `assay run` is given.
-
-    Attributes:
-        days: Days of the first run; each later day adds one.
-        options: Other options.
-        variables: Environment variables of every step.
-    """
-
-    days: int
-    options: tuple[str, ...] = ()
-    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -105,16 +75,16 @@ def kill_and_compare(
         outcome.days = 1
     day = outcome.days
     for step in STEPS:
-        took, error = _to_its_end([_start(step, market, peaceful, day)])
+        took, error = to_its_end([start(step, market, peaceful, day)])
         if error:
             raise RuntimeError(f"{step} failed on a home that nobody disturbed: {error}")
         struck = 0
         for _ in range(plan.get(step, 0)):
-            if not _killed(_start(step, market, disturbed, day), rng.uniform(0, took)):
+            if not _killed(start(step, market, disturbed, day), rng.uniform(0, took)):
                 break
             struck += 1
         count = at_once if step == "run" else 1
-        seconds, error = _to_its_end([_start(step, market, disturbed, day) for _ in range(count)])
+        seconds, error = to_its_end([start(step, market, disturbed, day) for _ in range(count)])
         if error:
             outcome.failed.append(f"day {day}, {step}: {error}")
         if struck:
@@ -129,24 +99,7 @@ def kill_and_compare(
     return outcome
 
 
-@dataclass(frozen=True)
-class _Started:
-    process: multiprocessing.process.BaseProcess
-    printed: Path
-
-
-def _start(step: str, market: Market, home: Path, day: int) -> _Started:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(_PRELOADED))
-    printed = home.parent / f"{home.name}-{step}-{time.monotonic_ns()}.txt"
-    # The server may have been started before: it has the environment of that time.
-    variables = {**os.environ, **market.variables}
-    process = context.Process(target=_work, args=(step, market, home, day, variables, printed))
-    process.start()
-    return _Started(process, printed)
-
-
-def _killed(started: _Started, after: float) -> bool:
+def _killed(started: Started, after: float) -> bool:
     """Kill a step, with all its children; whether it was still at work."""
     process = started.process
     process.join(after)
@@ -159,52 +112,3 @@ def _killed(started: _Started, after: float) -> bool:
             kill(process.pid, signal.SIGKILL)
     process.join()
     return True
-
-
-def _to_its_end(started: list[_Started]) -> tuple[float, str]:
-    """Seconds until all have ended, and what one that failed has printed last; empty when none has."""
-    began = time.monotonic()
-    for one in started:
-        one.process.join()
-    failed = [one.printed.read_text()[-2000:] or "no word" for one in started if one.process.exitcode]
-    return time.monotonic() - began, "; ".join(failed)
-
-
-def _work(
-    step: str, market: Market, home: Path, day: int, variables: Mapping[str, str], printed: Path
-) -> None:
-    """A step in this process, a group of its own; what it prints goes to a file."""
-    os.setsid()
-    os.environ.update(variables)
-    with printed.open("w") as file:
-        for descriptor in (1, 2):
-            os.dup2(file.fileno(), descriptor)
-    if step == "maintain":
-        _maintain(home)
-    else:
-        _command(*_arguments(step, market, home, day))
-
-
-def _arguments(step: str, market: Market, home: Path, day: int) -> tuple[str, ...]:
-    if step == "backup":
-        return "backup", f"{home}-backup", "--home", str(home)
-    return "run", "--home", str(home), *market.options, "--days", str(market.days + day)
-
-
-def _command(*arguments: str) -> None:
-    from orchestration.cli.app import main
-
-    sys.argv = ["assay", *arguments]
-    main()
-
-
-def _maintain(home: Path) -> None:
-    from orchestration.definitions import open_location
-    from orchestration.home import open_instance, prepare_home
-    from orchestration.runs.main_job import run_job
-    from orchestration.settings import load_settings
-
-    settings = load_settings(home=home)
-    prepare_home(settings)
-    with open_instance(settings) as instance:
-        run_job(open_location(settings), instance, "maintain")

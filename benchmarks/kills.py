@@ -16,8 +16,9 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.killed_steps import Market, Outcome, kill_and_compare
+from benchmarks.killed_steps import Outcome, kill_and_compare
 from benchmarks.machine import describe_machine
+from benchmarks.steps import Market
 from orchestration.reliability.measured import Figure, write_measurement
 
 MARKET = Market(60, ("--collections", "10", "--seed", "3"), {"ASSAY_REFITS": "2"})

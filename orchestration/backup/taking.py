@@ -137,8 +137,9 @@ def back_up(
             remember(home, LastBackup(str(folder.path), name, manifest.made_at, manifest.snapshot))
             removed, not_removed = _remove_old(folder, keep)
     except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
         raise BackupError(
-            f"Expected to write a backup to {folder.path}, found: {error.strerror or error} ({error.filename}); "
+            f"Expected to write a backup to {folder.path}, found: {error.strerror or error}{where}; "
             "earlier backups there are as they were. Make room or name another folder, then try again."
         ) from error
     return BackupReport(

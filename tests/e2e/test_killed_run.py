@@ -8,7 +8,8 @@ import shutil
 
 import pytest
 
-from benchmarks.killed_steps import Market, kill_and_compare
+from benchmarks.killed_steps import kill_and_compare
+from benchmarks.steps import Market
 from lake.config import LakeConfig
 from lake.connection import Lake
 from lake.content import content, differences
