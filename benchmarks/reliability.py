@@ -1,23 +1,29 @@
 """A backup, a restore, a reconciliation and a pass of consistency of a home, measured: parts of docs/reliability.md.
 
-    python -m benchmarks.reliability [HOME]     # writes docs/measured/restore.json, reconciliation.json, promise.json
+    python -m benchmarks.reliability [HOME] [--only restore]      # writes docs/measured/PART.json
 
 Without HOME a simulated market is made first. A home that is given is read; where its newest backup is and what the
-pass has found are kept in it.
+pass has found are kept in it. The page says what a restore of a large home takes, so that part is measured with one:
+
+    assay run --collections 3000 --home HOME && python -m benchmarks.reliability HOME --only restore
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from benchmarks.machine import describe_machine
 from benchmarks.runs import assay_run
+from lake.content import content, differences
 from orchestration.backup.folder import BackupFolder
 from orchestration.backup.restoring import restore
 from orchestration.backup.taking import back_up
@@ -31,33 +37,54 @@ from orchestration.resources import Assay
 from orchestration.settings import load_settings
 
 MARKET = ("--collections", "12", "--days", "120")
-COMMAND = "python -m benchmarks.reliability"
 
 
-def main() -> None:
+class Part(StrEnum):
+    """What is measured; the names of `orchestration.reliability.measured`."""
+
+    restore = "restore"
+    reconciliation = "reconciliation"
+    promise = "promise"
+
+
+def main(
+    home: Annotated[Path | None, typer.Argument(help="A home that has been run.")] = None,
+    only: Annotated[list[Part] | None, typer.Option(help="Measure these parts.")] = None,
+) -> None:
     """Measure, print and keep."""
     machine = describe_machine()
+    command = "python -m benchmarks.reliability"
     with tempfile.TemporaryDirectory(prefix="assay-reliability-") as scratch:
         folder = Path(scratch)
-        given = Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else None
-        if given is None:
+        if home is None:
             assay_run(folder / "home", *MARKET)
-        assay = Assay(load_settings(home=given or folder / "home"))
+        assay = Assay(load_settings(home=home.absolute() if home else folder / "home"))
         notes = [
             f"{machine['cores']} cores of {machine['processor']}, DuckDB {machine['duckdb']}.",
-            f"The home: {'a simulated market, ' + ' '.join(MARKET) if given is None else 'one that was given'}.",
+            f"The home: {_size(assay) if home else 'a simulated market, ' + ' '.join(MARKET)}.",
         ]
-        restored = _restored(assay, folder)
-        compared = _compared(assay)
-        promised = _promised(assay)
-    for part, figures, more in (
-        ("restore", restored, []),
-        ("reconciliation", compared, []),
-        ("promise", promised, ["The clock is set forward a day between passes."]),
-    ):
-        for figure in figures:
-            print(f"{figure.what}: {figure.found}")
-        print(write_measurement(part, COMMAND, figures, [*notes, *more]))
+        measures: dict[Part, Callable[[], list[Figure]]] = {
+            Part.restore: lambda: _restored(assay, folder),
+            Part.reconciliation: lambda: _compared(assay),
+            Part.promise: lambda: _promised(assay),
+        }
+        for part in only or list(Part):
+            figures = measures[part]()
+            more = ["The clock is set forward a day between passes."] if part == Part.promise else []
+            for figure in figures:
+                print(f"{figure.what}: {figure.found}")
+            called = command if home is None else f"{command} HOME --only {part}"
+            print(write_measurement(part, called, figures, [*notes, *more]))
+
+
+def _size(assay: Assay) -> str:
+    with assay.lake.read() as con:
+        row = con.execute(
+            "select (select count(*) from marts.dim_collections), (select count(*) from raw.sales), "
+            "(select count(*) from marts.dim_tokens)"
+        ).fetchone()
+    assert row is not None
+    return "{:,} collections, {:,} sales, {:,} tokens, all stages done".format(*row)
 
 
 def _restored(assay: Assay, folder: Path) -> list[Figure]:
@@ -67,11 +94,17 @@ def _restored(assay: Assay, folder: Path) -> list[Figure]:
     done = restore(backups, folder / "restored")
     seconds = time.monotonic() - began
     lost = len(done.missing) + len(first.manifest.missing)
-    differing = [one for one in _comparisons(Assay(load_settings(home=done.home))) if not one.is_clean]
+    homes = assay, Assay(load_settings(home=done.home))
+    before, after = (content(one.lake, schemas=None, left_out=(), copied=True) for one in homes)
+    differing = differences(before, after)
     return [
         Figure(
             "size of the home's backup",
             f"{first.manifest.bytes / 1e6:,.1f} MB, {len(first.manifest.files):,} files",
+        ),
+        Figure(
+            "tables and rows in it",
+            f"{len(before)}, {sum(int(str(one['rows'])) for one in before.values()):,}",
         ),
         Figure("first backup", f"{first.seconds:.1f} s"),
         Figure("second backup", f"{second.seconds:.1f} s, {second.bytes_copied:,} bytes copied"),
@@ -127,4 +160,4 @@ def _comparisons(assay: Assay) -> list[Comparison]:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -248,7 +248,9 @@ given_to as (
         t.collection,
         count(distinct t.to_address) as wallets
     from all_transfers as t
+    {% if is_incremental() -%}
     semi join transfers as l on t.chain = l.chain and t.tx_hash = l.tx_hash and t.collection = l.collection
+    {%- endif %}
     group by t.chain, t.tx_hash, t.collection
 ),
 
