@@ -20,6 +20,9 @@ MAX_POSITIONS = 5_000
 MAX_DISPOSALS = 500
 """Disposals of a wallet that are published, the newest; the sums have all of them."""
 
+ROWS_OF_A_PART = 400_000
+"""Positions and disposals that are put into documents at once: DuckDB keeps lists in memory."""
+
 _POSITION_COLUMNS = """wallet, collection, token_id, quantity, cost_wei, cost_usd, last_acquired_at, basis_status,
     unknown_basis_reason, last_tx_hash"""
 _GAIN_COLUMNS = """disposal_id, acquisition_id, collection, token_id, quantity, acquired_at, disposed_at, cost_wei,
@@ -47,15 +50,33 @@ def gains_rows(con: duckdb.DuckDBPyConnection, wallets: Sequence[str]) -> Iterat
     A document has `positions`, `realized` (sums, also by year) and `disposals`; amounts in wei are text, and an amount
     that is not known is null beside its reason.
     """
-    con.register("_wallets_wanted", pa.table({"wallet": pa.array(list(wallets), pa.string())}))
+    con.register("_wallets_asked", pa.table({"wallet": pa.array(list(wallets), pa.string())}))
     try:
-        reader = con.execute(_SQL).to_arrow_reader(ROWS_AT_ONCE)
-        for batch in reader:
-            yield list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        parts = con.execute(_PARTS, {"rows": ROWS_OF_A_PART}).fetchall()
     finally:
-        con.unregister("_wallets_wanted")
+        con.unregister("_wallets_asked")
+    for (part,) in parts:
+        con.register("_wallets_wanted", pa.table({"wallet": pa.array(part, pa.string())}))
+        try:
+            for batch in con.execute(_SQL).to_arrow_reader(ROWS_AT_ONCE):
+                yield list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        finally:
+            con.unregister("_wallets_wanted")
 
 
+_PARTS = """
+    with counted as (
+        select wallet, count(*) as rows
+        from (
+            select wallet from marts.fct_wallet_positions
+            union all
+            select wallet from marts.fct_realized_gains
+        ) semi join _wallets_asked using (wallet)
+        group by wallet
+    ),
+    numbered as (select wallet, (sum(rows) over (order by wallet) - rows) // $rows as part from counted)
+    select list(wallet order by wallet) from numbered group by part order by part
+"""
 _POSITION = f"""{{
     'collection': collection, 'token_id': token_id, 'quantity': quantity, 'acquired_at': {iso_utc("last_acquired_at")},
     'acquisition_tx_hash': last_tx_hash, 'basis_status': basis_status, 'unknown_basis_reason': unknown_basis_reason,

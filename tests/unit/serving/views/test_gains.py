@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from serving.store.gains_reader import MAX_DISPOSALS
+from serving.store import gains_reader
+from serving.store.gains_reader import MAX_DISPOSALS, gains_rows
 from serving.store.sqlite.store import SqliteStore
 from serving.views.errors import UnknownWalletError
 from serving.views.gains import wallet_gains
@@ -94,3 +95,22 @@ def test_what_is_not_known_is_null_and_not_zero(tmp_path: Path) -> None:
     assert many["disposals"][0]["token_id"] == str(MAX_DISPOSALS + 6), "the newest first"
     sums = many["realized"]
     assert (sums["sales"], sums["gain_wei"], sums["gain_usd"]) == (MAX_DISPOSALS + 7, "0", None)
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_documents_that_are_made_in_parts_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    market = Market(tmp_path / "home")
+    market.open(("Apes", "Birds"))
+    market.change(
+        "insert into marts.fct_wallet_positions by name select p.* replace ('0x' || i as wallet)"
+        " from marts.fct_wallet_positions as p, range(7) as r (i) where p.token_id::integer < i"
+    )
+    with market.lake.read() as con:
+        wallets = [f"0x{i}" for i in range(9)] + [WHALE]
+        whole = [row for batch in gains_rows(con, wallets) for row in batch]
+        monkeypatch.setattr(gains_reader, "ROWS_OF_A_PART", rows)
+        assert [row for batch in gains_rows(con, wallets) for row in batch] == whole
+    assert [wallet for wallet, _ in whole] == sorted(wallet for wallet, _ in whole)
+    assert len(whole) > 5
