@@ -289,8 +289,9 @@ def process_tags() -> dict[str, str]:
 def fail_orphaned_runs(instance: dg.DagsterInstance) -> int:
     """Mark runs whose process is gone as failed and free their pool slots; returns how many.
 
-    Without a daemon nothing else would: a run killed with -9 stays "started", and its slot in the
-    lake-writer pool would make the next run wait for ever.
+    Without a daemon nothing else would: a run killed with -9 stays "started", and its slot in the lake-writer pool
+    would make the next run wait for ever. Slots of runs that have ended are freed too: whoever marked one as failed
+    may have been killed itself before it freed the slot.
     """
     import dagster as dg
 
@@ -305,9 +306,19 @@ def fail_orphaned_runs(instance: dg.DagsterInstance) -> int:
         instance.report_run_failed(
             run, "The process that executed this run is gone (killed?). The next run takes over."
         )
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         orphaned += 1
+    _free_slots_of_ended_runs(instance)
     return orphaned
+
+
+def _free_slots_of_ended_runs(instance: dg.DagsterInstance) -> None:
+    storage = instance.event_log_storage
+    for pool in storage.get_concurrency_keys():
+        held = storage.get_concurrency_info(pool)
+        for run_id in held.active_run_ids | held.assigned_run_ids | held.pending_run_ids:
+            run = instance.get_run_by_id(run_id)
+            if run is None or run.is_finished:
+                storage.free_concurrency_slots_for_run(run_id)
 
 
 def cancel_runs_of(instance: dg.DagsterInstance, server: Path) -> None:

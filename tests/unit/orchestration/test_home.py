@@ -9,6 +9,7 @@ import time
 import dagster as dg
 import pytest
 
+from orchestration.conventions import LAKE_WRITER
 from orchestration.errors import HomeError
 from orchestration.home import (
     PROCESS_TAG,
@@ -93,6 +94,28 @@ def test_orphaned_runs_are_marked_as_failed_and_live_ones_are_not(tmp_path):
         assert fail_orphaned_runs(instance) == 1
         assert instance.get_run_by_id(orphaned.run_id).status == dg.DagsterRunStatus.FAILURE
         assert instance.get_run_by_id(alive.run_id).status == dg.DagsterRunStatus.STARTED
+
+
+@pytest.mark.parametrize("ended", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED])
+def test_the_pool_slot_of_a_run_that_is_gone_is_freed(tmp_path, ended):
+    """Also where another process has marked the run as failed, and was killed before it freed the slot."""
+    settings = load_settings(home=tmp_path)
+    prepare_home(settings)
+    with open_instance(settings) as instance:
+        gone = dg.DagsterRun(
+            job_name="build", tags={PROCESS_TAG: f"{os.uname().nodename}/999999999/1"}, status=ended
+        )
+        alive = instance.add_run(_started_run({}))
+        instance.add_run(gone)
+        storage = instance.event_log_storage
+        storage.initialize_concurrency_limit_to_default(LAKE_WRITER)
+        assert storage.claim_concurrency_slot(LAKE_WRITER, gone.run_id, "marts").is_claimed
+        assert not storage.claim_concurrency_slot(LAKE_WRITER, alive.run_id, "marts").is_claimed
+        fail_orphaned_runs(instance)
+        assert storage.check_concurrency_claim(LAKE_WRITER, alive.run_id, "marts").is_assigned
+        assert storage.get_concurrency_info(LAKE_WRITER).pending_run_ids == set()
+        fail_orphaned_runs(instance)
+        assert storage.claim_concurrency_slot(LAKE_WRITER, alive.run_id, "marts").is_claimed
 
 
 def _started_run(tags):

@@ -1,0 +1,48 @@
+"""DuckDB's extensions come from the wheels of the environment, and from DuckDB's own folder where there is no wheel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lake import extensions
+from lake.extensions import open_database, wheel_file
+
+LOADED = "select loaded, install_path from duckdb_extensions() where extension_name = 'ducklake'"
+
+
+def test_extensions_are_loaded_from_the_wheels_and_nothing_is_written_below_home(tmp_path: Path) -> None:
+    program = (
+        "from lake.extensions import open_database\n"
+        f'print(open_database(("ducklake", "sqlite_scanner")).execute("{LOADED}").fetchone()[0])'
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "True\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_wheels_signed_extensions_are_loaded_and_unsigned_ones_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(extensions, "wheel_file", lambda _: None)
+    monkeypatch.setattr(extensions, "_checked", set())
+    settings = "select current_setting('allow_unsigned_extensions')"
+    with open_database(("ducklake",)) as con:
+        assert con.execute(LOADED).fetchone()[0]
+        assert con.execute(settings).fetchone() == (False,)
+    with open_database(("ducklake",)) as con:
+        assert con.execute(LOADED).fetchone()[0], "its signature was checked by the first"
+
+
+def test_an_extension_without_a_wheel_has_no_file() -> None:
+    assert wheel_file("no_such_extension") is None
