@@ -41,7 +41,7 @@ DBT_FILES := $(shell find dbt_project \( -name target -o -name logs -o -name dbt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run ui serve test cases drills kills check check-tests lint lint-style lint-types lint-imports \
+.PHONY: help setup run ui serve test cases drills kills faults check check-tests lint lint-style lint-types lint-imports \
 	lint-docs docs docs-numbers docs-pictures format bench lock clean clean-state sbom docs-reliability deploy-tools
 
 help: ## List the commands
@@ -78,6 +78,10 @@ drills: $(PREPARED) ## Run every incident drill and a quiet month on scratch hom
 
 kills: $(PREPARED) ## Kill steps of a market 100 times and compare its tables, for a nightly run (about an hour)
 	@$(BIN)/python -m benchmarks.kills $(ARGS)
+
+faults: $(PREPARED) ## Harm a home in every way its runbook knows, fill its disk, and bring it back (about half an hour)
+	@$(BIN)/python -m benchmarks.faults $(ARGS)
+	@$(BIN)/python -m benchmarks.full_disk
 
 # Unit tests that are not slow beside lint: one core each.
 check: $(PREPARED) ## Run the quick unit tests and lint, for the inner loop (some minutes)

@@ -81,9 +81,9 @@ class Try:
     def is_clear(self) -> bool:
         """Whether it ended well, or says in few lines what was expected, found and is to do."""
         lines = [line for line in self.text.splitlines() if line.strip() and line[0] not in "✓✗"]
-        says = all(words in " ".join(self.text.split()) for words in ("Expected", "found", "Make room"))
+        is_plain = all(words in " ".join(self.text.split()) for words in ("Expected", "found", "Make room"))
         return self.code == 0 or (
-            self.code in (1, 2) and says and "Traceback" not in self.text and len(lines) <= LINES
+            self.code in (1, 2) and is_plain and "Traceback" not in self.text and len(lines) <= LINES
         )
 
 

@@ -62,7 +62,7 @@ def kill_and_compare(
         market: The market.
         folder: Of the two homes, `home` and `undisturbed`, and of what the steps print. Homes that are there go on;
             where only `home` is, the other begins as its copy.
-        plan: Step → how often it is killed. A step that ends before its moment is not killed, and not again.
+        plan: Step → how often it is started to be killed. One that ends before its moment is not killed.
         rng: Draws the moments.
         at_once: How many processes then do the step `run` to its end, at the same time.
         so_far: What earlier days led to; this one is added.
@@ -80,9 +80,7 @@ def kill_and_compare(
             raise RuntimeError(f"{step} failed on a home that nobody disturbed: {error}")
         struck = 0
         for _ in range(plan.get(step, 0)):
-            if not _killed(start(step, market, disturbed, day), rng.uniform(0, took)):
-                break
-            struck += 1
+            struck += _killed(start(step, market, disturbed, day), rng.uniform(0, took))
         count = at_once if step == "run" else 1
         seconds, error = to_its_end([start(step, market, disturbed, day) for _ in range(count)])
         if error:

@@ -23,7 +23,7 @@ from orchestration.dagster_internals import (
     RegisteredCodeLocationOrigin,
     RemoteRepositoryOrigin,
 )
-from orchestration.home import PROCESS_TAG, process_tags
+from orchestration.orphaned_runs import PROCESS_TAG, process_tags
 from orchestration.output.masking import masked
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from itertools import pairwise
 
 import duckdb
 
+from lake.bound import execute_bound
 from ml.portfolio.ledger import Ledger
 from ml.portfolio.lots import Acquired, Disposed
 
@@ -57,7 +58,8 @@ def value_history(
 
     A return needs a ledger that ends at the same time: what moved later has no flow.
     """
-    rows = con.execute(
+    rows = execute_bound(
+        con,
         """
         select as_of, wallet, value_eth, cost_eth, tokens from predictions.wallet_valuations
         where list_contains($wallets, wallet) and ($until::timestamp is null or as_of <= $until)

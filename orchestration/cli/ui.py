@@ -21,15 +21,9 @@ import psutil
 from lake.child_processes import start_foreign_child, stop_child
 from orchestration.cli.ports import require_free
 from orchestration.code_location import CODE_LOCATION
-from orchestration.home import (
-    REPOSITORY,
-    answers,
-    cancel_runs_of,
-    fail_orphaned_runs,
-    open_instance,
-    prepare_home,
-)
+from orchestration.home import REPOSITORY, open_instance, prepare_home
 from orchestration.interruptions import StopRequestedError
+from orchestration.orphaned_runs import answers, cancel_runs_of, fail_orphaned_runs
 from orchestration.output.terminal import complain, say
 from orchestration.settings import Settings, SettingsError
 

@@ -16,7 +16,7 @@ PAGE = FOLDER.parent / "reliability.md"
 
 _HEAD = """# Reliability
 
-What was measured of differences, restores and secrets. This page is generated from the files in
+What was measured of differences, restores, kills, faults and secrets. This page is generated from the files in
 [measured](measured/README.md) by `make docs-reliability`; a part that nobody has measured says so.
 """
 _MET = {True: "yes", False: "**no**", None: ""}

@@ -47,6 +47,17 @@ PARTS = (
         "Kills",
         "`kill -9` at random moments of a run, the maintenance and a backup, and then the same tables as undisturbed.",
     ),
+    Part(
+        "faults",
+        "Faults",
+        "A home harmed in the ways that its runbook knows: found by a command, brought back as the runbook says, and "
+        "then the same tables as one that was not harmed.",
+    ),
+    Part(
+        "full_disk",
+        "A full disk",
+        "The disk full from the moment at which a stage begins, then room again, and the same tables as with room.",
+    ),
     Part("secrets", "Secrets", "Secrets planted in every setting that may hold one, then searched for."),
 )
 

@@ -14,7 +14,8 @@ import dagster as dg
 
 from orchestration.errors import StageFailedError
 from orchestration.execution import execute
-from orchestration.home import fail_orphaned_runs, prepare_home, run_lock
+from orchestration.home import prepare_home, run_lock
+from orchestration.orphaned_runs import fail_orphaned_runs
 from orchestration.output.progress import stage_of
 from orchestration.runs.collector import fewer_collections
 from orchestration.runs.summary import Stage

@@ -11,15 +11,8 @@ import pytest
 
 from orchestration.conventions import LAKE_WRITER
 from orchestration.errors import HomeError
-from orchestration.home import (
-    PROCESS_TAG,
-    existing_home,
-    fail_orphaned_runs,
-    open_instance,
-    prepare_home,
-    remember_market,
-    run_lock,
-)
+from orchestration.home import existing_home, open_instance, prepare_home, remember_market, run_lock
+from orchestration.orphaned_runs import PROCESS_TAG, fail_orphaned_runs
 from orchestration.settings import load_settings
 from sources.protocol import SourceError
 

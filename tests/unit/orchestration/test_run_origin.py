@@ -7,7 +7,8 @@ import pytest
 
 from orchestration.code_location import CodeLocation
 from orchestration.execution import execute
-from orchestration.home import PROCESS_TAG, fail_orphaned_runs, open_instance, prepare_home
+from orchestration.home import open_instance, prepare_home
+from orchestration.orphaned_runs import PROCESS_TAG, fail_orphaned_runs
 from orchestration.output.progress import console_logger
 from orchestration.resources import Assay
 from orchestration.run_origin import AS_OF_TAG, HOME_TAG, LAUNCHED_BY_TAG, LAUNCHED_IN_TAG, tags_within
