@@ -12,8 +12,8 @@ import shutil
 import sqlite3
 import stat
 import tempfile
-import time
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -42,31 +42,40 @@ def prepare(url: str, empty: Path = EMPTY) -> None:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     if url.startswith(_SCHEME):
         database = Path(url.removeprefix(_SCHEME))
-        _move_aside_if_damaged(database)
-        _make(database, empty)
-        _commit_without_waiting_for_the_disk(database)
+        if _may_be_damaged(database):
+            # The new store is made before the next process looks: it may otherwise look while that happens.
+            with FileLock(database.with_name(f".{database.name}.lock")):
+                _move_aside_if_damaged(database)
+                _open(database, empty)
+        else:
+            _open(database, empty)
+
+
+def _open(database: Path, empty: Path) -> None:
+    _make(database, empty)
+    _commit_without_waiting_for_the_disk(database)
+
+
+def _may_be_damaged(database: Path) -> bool:
+    """Whether SQLite cannot read the file now; it may be one that another process is just moving."""
+    try:
+        return _damage(database) is not None
+    except sqlite3.OperationalError:
+        return True
 
 
 def _move_aside_if_damaged(database: Path) -> None:
     """Give a file that SQLite cannot read another name. What it had is registered again (`ml.registry.rebuilding`)."""
-    # An error here may be of a file that another process is just moving: it is raised if it lasts.
-    with suppress(sqlite3.OperationalError):
-        if _damage(database) is None:
-            return
-    with FileLock(database.with_name(f".{database.name}.lock")):
-        # Asked again: another process may have moved it and made a good one in its place.
-        found = _damage(database)
-        if found is None:
-            return
-        aside = database.with_name(
-            f"{database.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
-        )
-        logging.getLogger(__name__).warning(
-            "%s is damaged (%s): moved to %s, and made again", database, found, aside
-        )
-        for ending in ("", "-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                database.with_name(database.name + ending).rename(aside.with_name(aside.name + ending))
+    found = _damage(database)
+    if found is None:
+        return
+    aside = database.with_name(f"{database.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+    logging.getLogger(__name__).warning(
+        "%s is damaged (%s): moved to %s, and made again", database, found, aside
+    )
+    for ending in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            database.with_name(database.name + ending).rename(aside.with_name(aside.name + ending))
 
 
 def _damage(database: Path) -> str | None:

@@ -7,6 +7,7 @@ when the project is parsed (`orchestration.marts.manifest`).
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -153,9 +154,12 @@ def invoke_dbt(
     """
     from dbt.cli.main import dbtRunner
 
+    # A full disk fails the build itself: logging would print a stack for each line that dbt cannot write to its log.
+    before, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         return dbtRunner(manifest=manifest, callbacks=[receive] if receive else []).invoke(list(arguments))
     finally:
+        logging.raiseExceptions = before
         _release()
 
 
@@ -171,8 +175,6 @@ def load_manifest(partial_parse: Path) -> Manifest:
 
 def _release() -> None:
     """Close dbt's DuckDB instance and its log, and forget its adapter, so that the next home starts from nothing."""
-    import logging
-
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.adapters.factory import reset_adapters
     from dbt_common.events.event_manager_client import get_event_manager
