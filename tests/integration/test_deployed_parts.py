@@ -15,7 +15,8 @@ import httpx
 import pytest
 import yaml
 
-from orchestration.home import answers, prepare_home
+from orchestration.home import prepare_home
+from orchestration.orphaned_runs import answers
 from orchestration.settings import load_settings
 from tests.command import assay
 from tests.unit.serving.servers import free_port
