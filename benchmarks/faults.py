@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -25,16 +25,15 @@ from typing import Annotated
 import duckdb
 import typer
 
+from benchmarks.damage import cut, flip_bit, overwrite
 from benchmarks.machine import describe_machine
 from benchmarks.runs import ASSAY
-from benchmarks.steps import Market, start, to_its_end
+from benchmarks.steps import SMALL, start, to_its_end
 from lake.config import LakeConfig
 from lake.connection import Lake
 from lake.content import DATA, Content, content, differences
 from lake.digests import review
 from orchestration.reliability.measured import Figure, write_measurement
-
-MARKET = Market(60, ("--collections", "10", "--seed", "3"), {"ASSAY_REFITS": "2"})
 
 
 @dataclass(frozen=True)
@@ -72,24 +71,8 @@ def _model_file(home: Path) -> Path:
     return _newest(home / "artifacts", "**/*.cbm*")
 
 
-def _overwritten(file: Path) -> None:
-    """What a bad disk makes of it: the right length, other bytes."""
-    whole = bytearray(file.read_bytes())
-    middle = len(whole) // 2
-    whole[100 : min(4000, middle)] = b"x" * (min(4000, middle) - 100)
-    file.write_bytes(whole)
-    for beside in file.parent.glob(f"{file.name}-*"):
-        beside.unlink()
-
-
-def _cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
-def _with_a_flipped_bit(file: Path) -> None:
-    whole = bytearray(file.read_bytes())
-    whole[len(whole) // 3] ^= 4
-    file.write_bytes(whole)
+def _flip_a_bit(file: Path) -> None:
+    flip_bit(file, random.Random(file.stat().st_size))
 
 
 def _harm(how: Callable[[Path], None], which: Callable[[Path], Path]) -> Callable[[Path], str]:
@@ -109,14 +92,12 @@ _RESTORE_FILES = ("assay restore {backup} --damaged --home {home}",)
 _RESTORE_HOME = ("mv {home} {home}.damaged", "assay restore {backup} --to {home}")
 
 FAULTS = (
-    HomeFault(
-        "a bit of a table's file flipped", _harm(_with_a_flipped_bit, _table_file), way_back=_RESTORE_FILES
-    ),
-    HomeFault("a table's file cut in half", _harm(_cut, _table_file), way_back=_RESTORE_FILES),
+    HomeFault("a bit of a table's file flipped", _harm(_flip_a_bit, _table_file), way_back=_RESTORE_FILES),
+    HomeFault("a table's file cut in half", _harm(cut, _table_file), way_back=_RESTORE_FILES),
     HomeFault("a table's file deleted", _harm(Path.unlink, _table_file), way_back=_RESTORE_FILES),
     HomeFault(
         "the lake's catalog damaged",
-        _harm(_overwritten, _at("lake/catalog.sqlite")),
+        _harm(overwrite, _at("lake/catalog.sqlite")),
         ("status",),
         _RESTORE_HOME,
     ),
@@ -126,39 +107,39 @@ FAULTS = (
         ("status",),
         _RESTORE_HOME,
     ),
-    HomeFault("the model registry damaged", _harm(_overwritten, _at("mlflow.sqlite"))),
+    HomeFault("the model registry damaged", _harm(overwrite, _at("mlflow.sqlite"))),
     HomeFault(
         "the model registry deleted",
         _harm(Path.unlink, _at("mlflow.sqlite")),
         named="a champion in the lake, and none in the registry",
     ),
-    HomeFault("a model's file altered", _harm(_with_a_flipped_bit, _model_file), way_back=_RESTORE_FILES),
+    HomeFault("a model's file altered", _harm(_flip_a_bit, _model_file), way_back=_RESTORE_FILES),
     HomeFault(
         "a model's file deleted, without a backup",
         _harm(Path.unlink, _model_file),
         same=("raw", "marts", "features"),
     ),
     HomeFault(
-        "market.json cut in half", _harm(_cut, _at("market.json")), ("status",), ("rm {home}/market.json",)
+        "market.json cut in half", _harm(cut, _at("market.json")), ("status",), ("rm {home}/market.json",)
     ),
     HomeFault(
         "Dagster's history damaged",
-        _harm(_overwritten, _at("dagster/history/runs.db")),
+        _harm(overwrite, _at("dagster/history/runs.db")),
         way_back=("mv {home}/dagster {home}/dagster.damaged",),
     ),
     HomeFault(
         "alerts and incidents damaged",
-        _harm(_overwritten, _at("alerts.db")),
+        _harm(overwrite, _at("alerts.db")),
         way_back=("mv {home}/alerts.db {home}/alerts.db.damaged",),
     ),
     HomeFault(
         "the published store cut in half",
-        _harm(_cut, lambda home: _newest(home / "serving", "*.sqlite")),
+        _harm(cut, lambda home: _newest(home / "serving", "*.sqlite")),
         named="the copy is incomplete or damaged",
     ),
     HomeFault(
         "a checkpoint of the simulator damaged",
-        _harm(_overwritten, lambda home: _newest(home / "simulator", "*")),
+        _harm(overwrite, lambda home: _newest(home / "simulator", "*")),
         (),
     ),
 )
@@ -169,7 +150,7 @@ class Recovery:
     """How a fault ended.
 
     Attributes:
-        what: The fault.
+        fault: The fault.
         found: Whether the command that should has found it and named it; True where nobody has to.
         seconds_found: How long that command took.
         seconds: The way back and the next day's run.
@@ -177,7 +158,7 @@ class Recovery:
         differing: What differs from the home that was not harmed, a line each.
     """
 
-    what: str
+    fault: HomeFault
     found: bool
     seconds_found: float
     seconds: float
@@ -185,79 +166,70 @@ class Recovery:
     differing: tuple[str, ...]
 
 
-def recover(fault: HomeFault, home: Path, backup: Path, market: Market, expected: Content) -> Recovery:
+def is_found(fault: HomeFault, file: str, code: int, printed: str) -> bool:
+    """Whether the command that should has found a fault, with clear words.
+
+    Args:
+        fault: The fault.
+        file: What was harmed.
+        code: The command's exit code.
+        printed: All that it has printed; names may be folded.
+    """
+    named = "".join((fault.named or Path(file).name).split())
+    return code in (1, 2) and named in "".join(printed.split()) and "Traceback" not in printed
+
+
+def recover(fault: HomeFault, home: Path, backup: Path, expected: Content) -> Recovery:
     """Harm a home, find the fault, go the way back and run the next day.
 
     Args:
         fault: The fault.
-        home: The home; it is used up.
+        home: A home of `SMALL`, one run old; it is used up.
         backup: The folder of its backups.
-        market: The market of the home, one day old.
         expected: The tables of a home that was not harmed, after that day.
     """
-    file = fault.harm(home)
+    file, found = fault.harm(home), True
     began = time.monotonic()
-    found = True
     if fault.found_by:
-        done = subprocess.run(
-            [ASSAY, *fault.found_by, "--home", str(home)], capture_output=True, text=True, check=False
-        )
-        text = "".join((done.stdout + done.stderr).split())
-        named = "".join((fault.named or Path(file).name).split())
-        found = done.returncode in (1, 2) and named in text and "Traceback" not in text
+        done = _run([ASSAY, *fault.found_by, "--home", str(home)])
+        found = is_found(fault, file, done.returncode, done.stdout + done.stderr)
     seconds_found = time.monotonic() - began
     began, error = time.monotonic(), ""
     for line in fault.way_back:
         command = [word.format(home=home, backup=backup) for word in line.split()]
-        done = subprocess.run(
-            [ASSAY, *command[1:]] if command[0] == "assay" else command,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = _run([ASSAY, *command[1:]] if command[0] == "assay" else command)
         if done.returncode:
             error += f"{line}: {done.stderr[-1000:]}"
-    error += to_its_end([start("run", market, home, 1)])[1]
+    error += to_its_end([start("run", SMALL, home, 1)])[1]
     seconds = time.monotonic() - began
     wanted = {table: held for table, held in expected.items() if table.split(".")[0] in fault.same}
     differing = differences(wanted, content(Lake(LakeConfig(home)), fault.same)) if not error else []
-    return Recovery(fault.what, found, seconds_found, seconds, error, tuple(differing))
+    return Recovery(fault, found, seconds_found, seconds, error, tuple(differing))
 
 
-def prepared(folder: Path, market: Market, home: Path | None = None) -> Content:
-    """A home with a backup in `folder`, and the tables of its next day undisturbed.
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    Args:
-        folder: Gets `home`, `home-backup` and `undisturbed`.
-        market: The market.
-        home: A home of this market after its first run, to be copied; None: it is made.
-    """
-    if home is not None:
-        shutil.copytree(home, folder / "home")
+
+def _prepare(folder: Path) -> Content:
+    """Make `home` with `home-backup`, and `undisturbed`, its next day; returns the tables of that."""
     for step, where, day in (("run", "home", 0), ("backup", "home", 0), ("run", "undisturbed", 1)):
         if where == "undisturbed":
             shutil.copytree(folder / "home", folder / where)
-        error = to_its_end([start(step, market, folder / where, day)])[1]
+        error = to_its_end([start(step, SMALL, folder / where, day)])[1]
         if error:
             raise RuntimeError(f"{step} failed on a home that nobody harmed: {error}")
     return content(Lake(LakeConfig(folder / "undisturbed")))
 
 
-def recover_all(
-    folder: Path,
-    market: Market,
-    expected: Content,
-    faults: Sequence[HomeFault] = FAULTS,
-    say: Callable[[str], None] = lambda _: None,
-) -> list[Recovery]:
-    """Each fault on a copy of the home that `prepared` has left in this folder."""
+def _recover_all(folder: Path, expected: Content) -> list[Recovery]:
     recoveries = []
-    for fault in faults:
+    for fault in FAULTS:
         harmed = folder / "harmed"
         shutil.copytree(folder / "home", harmed)
-        done = recover(fault, harmed, folder / "home-backup", market, expected)
+        done = recover(fault, harmed, folder / "home-backup", expected)
         recoveries.append(done)
-        say(f"{done.what}: found in {done.seconds_found:.1f} s, recovered in {done.seconds:.1f} s")
+        typer.echo(f"{fault.what}: found in {done.seconds_found:.1f} s, recovered in {done.seconds:.1f} s")
         for used in (harmed, Path(f"{harmed}.damaged")):
             shutil.rmtree(used, ignore_errors=True)
     return recoveries
@@ -278,8 +250,7 @@ def flip_bits(home: Path, trials: int, rng: random.Random) -> tuple[Counter[str]
         file = rng.choice(files)
         table = ".".join(file.relative_to(folder).parts[:2])
         before, whole = _rows_of(home, table), file.read_bytes()
-        place = rng.randrange(len(whole))
-        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << rng.randrange(8)]) + whole[place + 1 :])
+        flip_bit(file, rng)
         try:
             read["the same rows" if _rows_of(home, table) == before else "other rows"] += 1
         except duckdb.Error:
@@ -309,21 +280,20 @@ def main(
     machine = describe_machine()
     with tempfile.TemporaryDirectory(prefix="assay-faults-") as scratch:
         folder = Path(scratch)
-        expected = prepared(folder, MARKET)
-        recoveries = recover_all(folder, MARKET, expected, say=typer.echo)
+        recoveries = _recover_all(folder, _prepare(folder))
         read, seen, seconds = flip_bits(folder / "home", bits, random.Random(seed))
     wrong = [one for one in recoveries if one.error or one.differing or not one.found]
     for one in wrong:
-        typer.echo(f"{one.what}: found: {one.found}; {one.error or '; '.join(one.differing)}")
+        typer.echo(f"{one.fault.what}: found: {one.found}; {one.error or '; '.join(one.differing)}")
     figures = [
         *(
             Figure(
-                f"{one.what}: found, recovered with the next day's run",
+                f"{one.fault.what}: found, recovered with the next day's run",
                 f"{one.seconds_found:.1f} s, {one.seconds / 60:.1f} min",
-                "the same tables" if fault.same == DATA else "the same data, fitted again",
+                "the same tables" if one.fault.same == DATA else "the same data, fitted again",
                 one not in wrong,
             )
-            for fault, one in zip(FAULTS, recoveries, strict=True)
+            for one in recoveries
         ),
         Figure("bits flipped in files of the lake", str(bits)),
         Figure(
@@ -334,7 +304,7 @@ def main(
     ]
     notes = [
         f"{machine['cores']} cores of {machine['processor']}, DuckDB {machine['duckdb']}.",
-        f"A simulated market, {' '.join(MARKET.options)}, {MARKET.days} days and one more.",
+        f"A simulated market, {' '.join(SMALL.options)}, {SMALL.days} days and one more.",
         "Digests of all files are compared by the daily maintenance and by `assay doctor`.",
     ]
     typer.echo(write_measurement("faults", "python -m benchmarks.faults", figures, notes))

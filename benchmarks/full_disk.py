@@ -25,14 +25,13 @@ from typing import Annotated
 import typer
 
 from benchmarks.machine import describe_machine
-from benchmarks.steps import Market, start
+from benchmarks.steps import SMALL, Market, start, to_its_end
 from lake.config import LakeConfig
 from lake.connection import Lake
 from lake.content import content, differences
 from orchestration.reliability.measured import Figure, write_measurement
 from orchestration.states import StepState
 
-MARKET = Market(60, ("--collections", "10", "--seed", "3"), {"ASSAY_REFITS": "2"})
 MEGABYTES = 400
 """Of the small disk: a home of this market with its backups, and room to merge files."""
 
@@ -152,17 +151,16 @@ def fill_each_stage(
         empty(disk)
         say(f"{what}: {room:,} bytes left, exit code {code}")
 
-    def to_its_end(step: str) -> None:
-        started = start(step, market, home, texts=texts)
-        if started.wait():
-            failed.append(f"{step}: {started.printed.read_text()[-2000:]}")
+    def with_room(step: str) -> None:
+        if error := to_its_end([start(step, market, home, texts=texts)])[1]:
+            failed.append(f"{step}: {error}")
 
     for stage in stages:
         attempt("run", stage)
-    to_its_end("run")
+    with_room("run")
     for step in OTHER_STEPS:
         attempt(step, step)
-        to_its_end(step)
+        with_room(step)
     return tries, failed
 
 
@@ -187,14 +185,19 @@ def _fill_at(stage: str | None, disk: Path, room: int) -> None:
 def main(seed: Annotated[int, typer.Option(help="Of what is left on the disk.")] = 1) -> None:
     """Fill, compare, print and keep; exit with 1 when a step failed afterwards or a table differs."""
     machine = describe_machine()
-    with tempfile.TemporaryDirectory(prefix="assay-full-disk-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="assay-full-disk-") as scratch, ExitStack() as disks:
         folder = Path(scratch)
-        start("run", MARKET, folder / "undisturbed").wait()
-        with small_disk(folder / "disk") as disk:
-            tries, failed = fill_each_stage(MARKET, disk, folder, random.Random(seed), say=typer.echo)
-            kept, undisturbed = (
-                content(Lake(LakeConfig(home))) for home in (disk / "home", folder / "undisturbed")
-            )
+        try:
+            disk = disks.enter_context(small_disk(folder / "disk"))
+        except PermissionError as error:
+            typer.echo(f"full_disk: {error}; run it as root.", err=True)
+            raise typer.Exit(2) from None
+        if error := to_its_end([start("run", SMALL, folder / "undisturbed")])[1]:
+            raise RuntimeError(f"run failed on a home that nobody disturbed: {error}")
+        tries, failed = fill_each_stage(SMALL, disk, folder, random.Random(seed), say=typer.echo)
+        kept, undisturbed = (
+            content(Lake(LakeConfig(home))) for home in (disk / "home", folder / "undisturbed")
+        )
     differing = differences(undisturbed, kept)
     # The maintenance is no command: Dagster shows its errors.
     unclear = [one for one in tries if one.what != "maintain" and not one.is_clear]
@@ -210,7 +213,7 @@ def main(seed: Annotated[int, typer.Option(help="Of what is left on the disk.")]
     ]
     notes = [
         f"{machine['cores']} cores of {machine['processor']}, DuckDB {machine['duckdb']}.",
-        f"A simulated market, {' '.join(MARKET.options)}, on a disk of {MEGABYTES} MB with 0 to 3 MB left.",
+        f"A simulated market, {' '.join(SMALL.options)}, on a disk of {MEGABYTES} MB with 0 to 3 MB left.",
     ]
     typer.echo(write_measurement("full_disk", "python -m benchmarks.full_disk", figures, notes))
     raise typer.Exit(bool(failed or differing or unclear))

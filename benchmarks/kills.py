@@ -18,10 +18,9 @@ import typer
 
 from benchmarks.killed_steps import Outcome, kill_and_compare
 from benchmarks.machine import describe_machine
-from benchmarks.steps import Market
+from benchmarks.steps import SMALL
 from orchestration.reliability.measured import Figure, write_measurement
 
-MARKET = Market(60, ("--collections", "10", "--seed", "3"), {"ASSAY_REFITS": "2"})
 PLAN = {"run": 12, "maintain": 5, "backup": 5}
 """Attempts of a day: a step that ends before its moment is not killed."""
 
@@ -36,7 +35,7 @@ def main(
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="assay-kills-") as scratch:
         while outcome.killed.total() < kills:
-            kill_and_compare(MARKET, Path(scratch), PLAN, rng, so_far=outcome, say=typer.echo)
+            kill_and_compare(SMALL, Path(scratch), PLAN, rng, so_far=outcome, say=typer.echo)
     for line in (*outcome.failed, *outcome.differing):
         typer.echo(line)
     figures = _figures(outcome)
@@ -44,7 +43,7 @@ def main(
         typer.echo(f"{figure.what}: {figure.found}")
     notes = [
         f"{machine['cores']} cores of {machine['processor']}, DuckDB {machine['duckdb']}.",
-        f"A simulated market, {' '.join(MARKET.options)}, {outcome.days} days from its day {MARKET.days} on.",
+        f"A simulated market, {' '.join(SMALL.options)}, {outcome.days} days from its day {SMALL.days} on.",
     ]
     typer.echo(write_measurement("kills", f"python -m benchmarks.kills --kills {kills}", figures, notes))
     raise typer.Exit(bool(outcome.failed or outcome.differing))

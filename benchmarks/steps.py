@@ -45,6 +45,10 @@ class Market:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
+SMALL = Market(60, ("--collections", "10", "--seed", "3"), {"ASSAY_REFITS": "2"})
+"""A market whose first run has every stage and takes some twenty seconds."""
+
+
 @dataclass(frozen=True)
 class Started:
     """A step at work.

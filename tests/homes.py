@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from benchmarks import steps
 from benchmarks.real_data import BUNDLE
 from tests.command import assay
 
 FINISHED = ("--collections", "12", "--days", "120")
-SMALL = ("--collections", "10", "--days", "60", "--seed", "3")
-FEWER_FITS = {"ASSAY_REFITS": "2"}
+SMALL = (*steps.SMALL.options, "--days", str(steps.SMALL.days))
+FEWER_FITS = dict(steps.SMALL.variables)
 """For runs of `SMALL`."""
 
 

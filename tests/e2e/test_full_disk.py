@@ -7,11 +7,11 @@ import random
 import pytest
 
 from benchmarks.full_disk import OTHER_STEPS, fill_each_stage, small_disk
-from benchmarks.steps import Market
+from benchmarks.steps import SMALL
 from lake.config import LakeConfig
 from lake.connection import Lake
 from lake.content import content, differences
-from tests.homes import FEWER_FITS, SMALL, small_market
+from tests.homes import small_market
 
 pytestmark = pytest.mark.slow
 
@@ -20,10 +20,9 @@ STAGES = ("raw_facts", "marts", "pooled_prior", "token_estimates", "published_es
 
 @pytest.mark.timeout(1200)
 def test_a_full_disk_in_each_stage_is_a_sentence_and_loses_nothing(tmp_path_factory, tmp_path):
-    market = Market(60, (SMALL[0], SMALL[1], *SMALL[4:]), FEWER_FITS)
     try:
         with small_disk(tmp_path / "disk") as disk:
-            tries, failed = fill_each_stage(market, disk, tmp_path, random.Random(20261130), STAGES)
+            tries, failed = fill_each_stage(SMALL, disk, tmp_path, random.Random(20261130), STAGES)
             kept = content(Lake(LakeConfig(disk / "home")))
     except PermissionError as error:
         pytest.skip(f"A small disk is needed: {error}.")

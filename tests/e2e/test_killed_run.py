@@ -9,13 +9,13 @@ import shutil
 import pytest
 
 from benchmarks.killed_steps import kill_and_compare
-from benchmarks.steps import Market
+from benchmarks.steps import SMALL
 from lake.config import LakeConfig
 from lake.connection import Lake
 from lake.content import content, differences
 from orchestration.backup.folder import BackupFolder
 from orchestration.backup.restoring import restore
-from tests.homes import FEWER_FITS, small_market
+from tests.homes import small_market
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ def test_steps_killed_at_random_moments_and_a_run_finished_by_two_at_once_end_in
     shutil.copytree(small_market(tmp_path_factory)[0], tmp_path / "home")
     rng = random.Random(int(os.environ.get("PYTEST_KILL_SEED", "20261121")))
     plan = {"run": 5, "maintain": 2, "backup": 5}
-    outcome = kill_and_compare(Market(60, variables=FEWER_FITS), tmp_path, plan, rng, at_once=2)
+    outcome = kill_and_compare(SMALL, tmp_path, plan, rng, at_once=2)
     assert outcome.failed == []
     assert outcome.differing == []
     assert set(outcome.killed) == set(plan), "a step was never killed: the test has not tested it"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import threading
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
@@ -30,6 +27,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.types import DaemonHeartbeat
 from dagster._utils.error import SerializableErrorInfo
 
+from benchmarks import full_disk
 from lake.connection import Lake
 from orchestration.alerts.apprise_channel import AppriseChannel
 from orchestration.alerts.delivery import deliver
@@ -292,28 +290,23 @@ def test_the_dead_man_url_is_called_only_when_all_is_well(tmp_path, monkeypatch)
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of 40 MB, as root can make one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("only root can mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    try:
+        with full_disk.small_disk(tmp_path / "disk", megabytes=40) as disk:
+            yield disk
+    except PermissionError as error:
+        pytest.skip(f"A small disk is needed: {error}.")
 
 
 def test_a_full_disk_is_sent_as_one_and_once_and_nothing_else_is(small_disk, monkeypatch, endpoint):
     guarded = Guarded(small_disk / "home", monkeypatch)
     channel = AppriseChannel(endpoint.url)
-    filler = small_disk / "filler"
-    with filler.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(b"\0" * 4096):
-            pass
+    full_disk.fill(small_disk, 0)
     (guarded.settings.home_path / "alerts.db").unlink(missing_ok=True)
     for minute in (0, 5, 10):
         found = watch(guarded.settings, [channel], NOW + minute * MINUTE)
         assert "watchdog/disk" in [alert.key for alert in found.alerts]
         assert "watchdog/outbox" not in [alert.key for alert in found.alerts]
-    filler.unlink()
+    full_disk.empty(small_disk)
     assert guarded.found(NOW + 15 * MINUTE, [channel]).keys == []
     assert endpoint.titles() == [
         "[PAGE] The disk of the home is nearly full",

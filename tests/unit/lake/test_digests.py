@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from benchmarks.damage import flip_bit
 from lake.connection import Lake
 from lake.digests import FileReview, review
 from lake.maintenance import maintain
@@ -63,8 +64,7 @@ def test_a_flipped_bit_is_found_wherever_it_is(lake: Lake) -> None:
     for _ in range(40):
         file = rng.choice(files(lake))
         whole = file.read_bytes()
-        place = rng.randrange(len(whole))
-        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << rng.randrange(8)]) + whole[place + 1 :])
+        flip_bit(file, rng)
         try:
             with opened(lake.config.home).read() as con:
                 con.execute("select sum(n), count(word), min(word) from raw.words").fetchall()

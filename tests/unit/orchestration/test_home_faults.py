@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.damage import overwrite
 from lake.backup_record import LastBackup, remember
 from lake.connection import Lake
 from lake.errors import CatalogLostError
@@ -38,15 +39,6 @@ def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def home(small_home: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(small_home, tmp_path / "home"))
-
-
-def overwrite(path: Path) -> None:
-    """What a bad disk makes of a file: the right length, other bytes."""
-    content = bytearray(path.read_bytes())
-    content[100:4000] = b"x" * 3900
-    path.write_bytes(content)
-    for beside in path.parent.glob(f"{path.name}-*"):
-        beside.unlink()
 
 
 def refused(*arguments: str) -> str:
