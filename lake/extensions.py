@@ -47,16 +47,16 @@ def open_database(
         ExtensionUnavailableError: If one can be had neither from its wheel nor by INSTALL.
     """
     _name_the_home_directory()
-    files = [wheel_file(name) for name in extensions]
-    from_wheels = None not in files
+    files = {name: wheel_file(name) for name in extensions}
+    from_wheels = all(files.values())
     trusted = from_wheels or set(extensions) <= _checked
     con = duckdb.connect(config={**(config or {}), "allow_unsigned_extensions": trusted})
     # Where Python looks interactive to it, DuckDB prints a bar to standard output, which is the caller's.
     con.execute("set enable_progress_bar = false")
     try:
-        for name, file in zip(extensions, files, strict=True):
+        for name, file in files.items():
             if from_wheels:
-                con.load_extension(str(file))
+                _load_file(con, name, file)
             else:
                 load_extension(con, name)
     except ExtensionUnavailableError:
@@ -65,6 +65,16 @@ def open_database(
     if not from_wheels:
         _checked.update(extensions)
     return con
+
+
+def _load_file(con: duckdb.DuckDBPyConnection, name: str, file: Path | None) -> None:
+    try:
+        con.load_extension(str(file))
+    except duckdb.Error as error:
+        raise ExtensionUnavailableError(
+            f"Expected DuckDB {duckdb.__version__} to load {file}, found: {error}. Install the package "
+            f"{WHEELS.get(name, name)}=={duckdb.__version__} again."
+        ) from error
 
 
 def wheel_file(name: str) -> Path | None:

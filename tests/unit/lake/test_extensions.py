@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lake import extensions
+from lake.errors import ExtensionUnavailableError
 from lake.extensions import open_database, wheel_file
 
 LOADED = "select loaded, install_path from duckdb_extensions() where extension_name = 'ducklake'"
@@ -42,6 +43,18 @@ def test_without_the_wheels_signed_extensions_are_loaded_and_unsigned_ones_are_n
         assert con.execute(settings).fetchone() == (False,)
     with open_database(("ducklake",)) as con:
         assert con.execute(LOADED).fetchone()[0], "its signature was checked by the first"
+
+
+def test_a_damaged_file_of_a_wheel_is_named_with_the_package_to_install_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "ducklake.duckdb_extension"
+    file.write_bytes(b"x" * 1000)
+    monkeypatch.setattr(extensions, "wheel_file", lambda _: file)
+    with pytest.raises(
+        ExtensionUnavailableError, match=f"{file}, found: .* duckdb-extension-ducklake==.* again"
+    ):
+        open_database(("ducklake",))
 
 
 def test_an_extension_without_a_wheel_has_no_file() -> None:
