@@ -106,13 +106,9 @@ lint-imports: $(INSTALLED)
 lint-docs: $(ZENSICAL)
 	@$(ZENSICAL) build --strict --clean
 
-# The pages of the dashboard, as the tests of the dashboard see them.
-docs-pictures: $(PREPARED) ## Make the screenshots of the documentation again (needs Chromium)
-	DASHBOARD_SCREENSHOTS=$(CURDIR)/build/pictures $(BIN)/python -m pytest -q tests/integration/dashboard/test_pages.py
-	@for picture in docs/dashboard/*.png; do \
-		cp "build/pictures/$$(basename "$$picture")" docs/dashboard/ || exit 1; done
+docs-pictures: $(PREPARED) ## Make the screenshots of the documentation again (some minutes; needs Chromium)
+	@$(BIN)/python -m benchmarks.pictures $(ARGS)
 
-# The outputs of commands in README, tutorial and how-tos, from the default market after 365, 366 and 373 days.
 docs-numbers: $(PREPARED) ## Make the sample outputs of the documentation again (some minutes)
 	@$(BIN)/python -m benchmarks.page_samples
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,18 +12,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks.browser import BROWSERS, Browser, installed_browser
 from serving.dashboard.config import DashboardConfig
 from serving.dashboard.server import Dashboard
 from tests.integration.dashboard.market import Home, publish_full_market
-from tests.integration.dashboard.pages import Browser
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The installed browser, headless. Its event loop belongs to the thread: it ends before the next module."""
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    program = installed_browser()
     if program is None:
         # CI installs one: there a missing browser is an error of the set-up, not a reason to skip.
         assert not os.environ.get("CI"), f"expected one of {', '.join(BROWSERS)} in CI, found none"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -11,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.browser import MODES, Browser
 from serving.store.protocol import Edition
 from serving.store.sqlite.store import SqliteStore
 from serving.views.portfolio import wallet_answer
 from tests.integration.dashboard.market import ALERT, RICH, Home
-from tests.integration.dashboard.pages import MODES, SHOTS, Browser
 from tests.names import HOSTILE
 from tests.unit.serving.market import NAMES, PUBLISHED, WHALE
 
@@ -35,8 +34,8 @@ def token_of(edition: Edition, collection: str, token: str) -> dict:
     return json.loads(edition.token(found.id, token) or b"{}")
 
 
-# Colours differ in the dark, and nothing else: it is only opened for its screenshots.
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "dark" or SHOTS in os.environ])
+# Colours differ in the dark, and nothing else.
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "dark"])
 def test_each_page_shows_the_figure_of_the_store(
     browser: Browser, url: str, home: Home, edition: Edition, mode: str
 ) -> None:
@@ -59,7 +58,6 @@ def test_each_page_shows_the_figure_of_the_store(
         assert shown.is_well, (page, shown.errors, shown.text()[:2_000])
         assert not shown.overflows(), page
         assert shown.asked == {url.removeprefix("http://")}, page
-        shown.keep(f"{page}-{mode}")
         shown.page.context.close()
 
 

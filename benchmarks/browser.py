@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,7 @@ from urllib.parse import urlencode
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, sync_playwright
 
-SHOTS = "DASHBOARD_SCREENSHOTS"
-"""Environment variable: folder that screenshots are written to; none without it."""
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 MODES = {"light": (1280, 900), "dark": (1280, 900), "phone": (390, 844)}
 TIMEOUT_MS = 90_000
@@ -56,17 +55,19 @@ class Shown:
         )
         return found
 
-    def keep(self, name: str) -> None:
-        """Write a screenshot of the whole page, if a folder for it is given."""
-        folder = os.environ.get(SHOTS)
-        if not folder:
-            return
+    def keep(self, file: Path, height: int = 1_650) -> None:
+        """Write a picture of the page from its top, at most so many pixels high."""
         size = self.page.viewport_size or {"width": 1280, "height": 900}
-        height = self.page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollHeight")
-        self.page.set_viewport_size({"width": size["width"], "height": min(height + 10, 4_000)})
-        self.page.wait_for_timeout(700)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=str(Path(folder) / f"{name}.png"))
+        whole = self.page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollHeight")
+        self.page.set_viewport_size({"width": size["width"], "height": min(whole + 10, height)})
+        # Charts are drawn again at the new height.
+        self.page.wait_for_timeout(1500)
+        self.page.screenshot(path=str(file))
+
+
+def installed_browser() -> str | None:
+    """The program; None where there is none of `BROWSERS`."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 class Browser:
