@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
 
 from ml.explain.components import INDEX_TRAIT, LEVEL, OWN_HISTORY, Part
 from ml.explain.traits import TokenTraits
@@ -92,7 +91,7 @@ def weights_of_sales(sales: Remembered, traits: TokenTraits, params: IndexParams
     apart = np.abs(np.subtract.outer(sales.day, sales.day))
     covariance += np.where(same, fast.token_variance * np.exp(-apart / fast.token_decay_days), 0.0)
     covariance[np.diag_indices_from(covariance)] += sales.noise
-    return np.asarray(cho_solve(cho_factor(covariance, lower=True), sales.log_price - sales.anchor_log))
+    return np.linalg.solve(covariance, sales.log_price - sales.anchor_log)
 
 
 def trait_shares(sales: Remembered, alpha: Float, traits: TokenTraits, params: IndexParams) -> Float:

@@ -15,12 +15,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from catboost import CatBoostRegressor, Pool
+from catboost import CatBoostRegressor, FeaturesData, Pool
 
 from ml.compute.matrix import Matrix
 from ml.models.traits import Traits
@@ -92,32 +92,37 @@ class LocalInputs:
         return [*self.names, *(TRAIT_PREFIX + name for name in self.traits.types)]
 
     def pool(self, columns: Sequence[str], target: Float | None = None) -> Pool:
-        """The named columns as a CatBoost pool; categories are hashed once per distinct value, not once per row.
+        """The named columns as a CatBoost pool.
 
         Args:
-            columns: Names of the columns in order: those of `fit_columns`, or the list that a fitted booster keeps.
+            columns: Names of the columns, numbers first, as `fit_columns` and every fitted booster have them.
             target: What is learnt, shape (n,), or None.
 
         Raises:
             UnnamedColumnsError: When a column is neither a trait nor a number of these rows.
         """
+        numbers = [name for name in columns if name in self.names]
         traits = [name for name in columns if name.startswith(TRAIT_PREFIX)]
-        table: dict[str, Any] = {}
-        for name in columns:
-            if name in self.names:
-                table[name] = self.numbers[:, self.names.index(name)]
-            elif name.startswith(TRAIT_PREFIX):
-                present, codes = np.unique(
-                    self.traits.column(name.removeprefix(TRAIT_PREFIX)), return_inverse=True
-                )
-                categories = pd.Index(self.traits.vocabulary[present])
-                table[name] = pd.Categorical.from_codes(codes, categories)  # type: ignore[arg-type]
-            else:
-                raise UnnamedColumnsError(
-                    f"expected a booster with columns {', '.join(self.names)} and traits, found the column {name!r}; "
-                    "train the collection again"
-                )
-        return Pool(pd.DataFrame(table, copy=False), target, cat_features=traits)
+        known = [*numbers, *traits]
+        if known != list(columns):
+            found = next(name for name, other in zip_longest(columns, known) if name != other)
+            raise UnnamedColumnsError(
+                f"expected a booster with columns {', '.join(self.names)} and then traits, found the column {found!r}; "
+                "train the collection again"
+            )
+        codes = [self.traits.column(name.removeprefix(TRAIT_PREFIX)) for name in traits]
+        present, places = np.unique(np.array(codes, np.int32).T, return_inverse=True)
+        values = np.array([value.encode() for value in self.traits.vocabulary[present]], dtype=object)
+        # For a collection's thousand rows this takes half the time of a data frame.
+        data = FeaturesData(
+            np.ascontiguousarray(
+                self.numbers[:, [self.names.index(name) for name in numbers]], dtype=np.float32
+            ),
+            values[places.reshape(-1, len(traits))] if traits else None,
+            numbers,
+            traits or None,
+        )
+        return Pool(data, target)
 
 
 class _Deadline:

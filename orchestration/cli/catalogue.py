@@ -13,6 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from orchestration.cli.left_out import left_out
 from orchestration.cli.stopping import StoppableGroup
 
 VALUES = "Values"
@@ -32,6 +33,8 @@ class Entry:
         about: Its line there.
         examples: Complete command lines, the commonest first.
         attribute: Function, or `typer.Typer` of a group of commands, in the module; the name unless given.
+        module: Where it is, below `orchestration.cli`; the name unless given.
+        without_pandas: Whether its process does without pandas, which takes 0.4 s to import.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Entry:
     examples: tuple[str, ...]
     attribute: str = ""
     module: str = ""
+    without_pandas: bool = False
 
     def load(self) -> Any:
         """Import the command.
@@ -77,6 +81,7 @@ CATALOGUE: tuple[Entry, ...] = (
         VALUES,
         "One token's estimate in one line.",
         ("assay value sim-00033 36", "assay value sim-00033 36 --json"),
+        without_pandas=True,
     ),
     Entry(
         "explain",
@@ -89,12 +94,14 @@ CATALOGUE: tuple[Entry, ...] = (
         VALUES,
         "Value the tokens of an owner together.",
         ("assay portfolio --owner 0x235240ab2edb75094ec0b22ca60090b82c4aca70",),
+        without_pandas=True,
     ),
     Entry(
         "gains",
         VALUES,
         "What an owner gained with each token that was sold.",
         ("assay gains --owner 0x235240ab2edb75094ec0b22ca60090b82c4aca70 --year 2025 --csv",),
+        without_pandas=True,
     ),
     Entry(
         "list",
@@ -106,12 +113,14 @@ CATALOGUE: tuple[Entry, ...] = (
         ),
         attribute="list_",
         module="listing",
+        without_pandas=True,
     ),
     Entry(
         "sql",
         VALUES,
         "Ask the lake in SQL; nothing can be changed.",
         ('assay sql "from predictions.token_estimates limit 5"', 'assay sql "from ops.champions" --csv'),
+        without_pandas=True,
     ),
     Entry(
         "export",
@@ -125,7 +134,13 @@ CATALOGUE: tuple[Entry, ...] = (
         "Measure the estimates on the past.",
         ("assay backtest --from 2025-10-01 --to 2025-12-31 --out ledger.parquet",),
     ),
-    Entry("report", ACCURACY, "The accuracy report of a backtest.", ("assay report ledger.parquet",)),
+    Entry(
+        "report",
+        ACCURACY,
+        "The accuracy report of a backtest.",
+        ("assay report ledger.parquet",),
+        without_pandas=True,
+    ),
     Entry("tune", ACCURACY, "Search better model settings under a budget.", ("assay tune --budget 10m",)),
     Entry(
         "ablate",
@@ -138,6 +153,7 @@ CATALOGUE: tuple[Entry, ...] = (
         ACCURACY,
         "What was decided about a collection's models, and why.",
         ("assay why sim-00033",),
+        without_pandas=True,
     ),
     Entry(
         "retrain",
@@ -156,6 +172,7 @@ CATALOGUE: tuple[Entry, ...] = (
         OPERATION,
         "Service levels, error budgets, the last run, open alerts.",
         ("assay status", "assay status --json"),
+        without_pandas=True,
     ),
     Entry(
         "alerts",
@@ -239,7 +256,13 @@ CATALOGUE: tuple[Entry, ...] = (
         "Read these contracts from a chain.",
         ("assay watch 0xbc4ca0eda7647a8ab7c2061c2e118a18a936f13d",),
     ),
-    Entry("files", PREPARATION, "Look at a folder of files; writes nothing.", ("assay files check sales/",)),
+    Entry(
+        "files",
+        PREPARATION,
+        "Look at a folder of files; writes nothing.",
+        ("assay files check sales/",),
+        without_pandas=True,
+    ),
     Entry("demo", PREPARATION, "Show a path from its beginning to its end.", ("assay demo chain",)),
     Entry(
         "prepare",
@@ -273,6 +296,8 @@ class CatalogueGroup(StoppableGroup):
         self.commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         name, command, rest = super().resolve_command(ctx, args)
         entry = _BY_NAME.get(name or "")
+        if entry and entry.without_pandas:
+            ctx.with_resource(left_out("pandas"))
         return name, entry.load() if entry else command, rest
 
 

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ml.text.visible import visible
 from orchestration.cli.dollars import in_dollars
-from orchestration.cli.opened import known_collections, open_home
+from orchestration.cli.opened import open_home
 from orchestration.cli.options import AsJson, Home
+from orchestration.collection_names import resolve_collection
 from orchestration.output.terminal import print_json, say
 from orchestration.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    import duckdb
+
     from ml.explain.explain import Explanations
 
 
@@ -37,54 +40,51 @@ def explain(
     if every == (token is not None):
         raise SettingsError("explain expects either a token or --all: assay explain COLLECTION TOKEN")
     settings = open_home(home)
-    (collection,) = known_collections(settings, [collection])
-    # A wrong name is refused before the models' libraries are imported.
-    from ml.compute.matrix import FeatureMismatchError
-    from ml.explain.errors import ExplainError
-    from ml.registry.artifacts import ArtifactLostError
-
-    began = time.monotonic()
-    try:
-        explained = _explain(settings, collection, token, k, write)
-    except (ExplainError, FeatureMismatchError, ArtifactLostError) as error:
-        raise SettingsError(str(error)) from error
-    if token is None:
-        _print_all(explained, time.monotonic() - began, write, as_json)
-    else:
-        _print_one(settings, explained, token, as_json)
-
-
-def _explain(settings: Settings, collection: str, token: str | None, k: int, write: bool) -> Explanations:
-    from ml.explain.explain import explain as explain_tokens
-    from ml.explain.tables import write_explanations
-    from ml.registry.artifacts import ArtifactStore
     from orchestration.resources import open_lake
 
     lake = open_lake(settings)
-    artifacts = ArtifactStore(settings.home_path / "artifacts")
-    chosen = None if token is None or write else [token]
+    began = time.monotonic()
     with lake.read() as con:
-        explained = explain_tokens(con, artifacts, collection, chosen, k)
+        collection = resolve_collection(con, collection)
+        explained = _explain(con, settings, collection, None if write or token is None else [token], k)
+        document = None if token is None else _document(con, explained, token)
     if write:
-        with lake.write(f"explain {explained.collection}") as con:
+        from ml.explain.tables import write_explanations
+
+        with lake.write(f"explain {collection}") as con:
             write_explanations(con, explained)
-    return explained
+    if document is None:
+        _print_all(explained, time.monotonic() - began, write, as_json)
+    elif as_json:
+        from serving.store.documents import with_iso_times
+
+        print_json(with_iso_times(document))
+    else:
+        from orchestration.cli.render.explanation import print_explanation
+
+        print_explanation(document)
 
 
-def _print_one(settings: Settings, explained: Explanations, token: str, as_json: bool) -> None:
+def _explain(
+    con: duckdb.DuckDBPyConnection, settings: Settings, collection: str, tokens: list[str] | None, k: int
+) -> Explanations:
+    from ml.compute.matrix import FeatureMismatchError
+    from ml.explain.errors import ExplainError
+    from ml.explain.explain import explain as explain_tokens
+    from ml.registry.artifacts import ArtifactLostError, ArtifactStore
+
+    try:
+        return explain_tokens(con, ArtifactStore(settings.home_path / "artifacts"), collection, tokens, k)
+    except (ExplainError, FeatureMismatchError, ArtifactLostError) as error:
+        raise SettingsError(str(error)) from error
+
+
+def _document(con: duckdb.DuckDBPyConnection, explained: Explanations, token: str) -> dict[str, Any]:
     from ml.explain.document import as_document
-    from orchestration.cli.render.explanation import print_explanation
-    from orchestration.resources import open_lake
-    from serving.store.documents import with_iso_times
 
     document = as_document(explained, token)
     as_of = None if document["as_of"] is None else datetime.fromisoformat(document["as_of"])
-    with open_lake(settings).read() as con:
-        dollars = in_dollars(con, document["estimate_eth"], as_of)
-    if as_json:
-        print_json({**with_iso_times(document), **dollars})
-    else:
-        print_explanation({**document, **dollars})
+    return {**document, **in_dollars(con, document["estimate_eth"], as_of)}
 
 
 def _print_all(explained: Explanations, seconds: float, write: bool, as_json: bool) -> None:

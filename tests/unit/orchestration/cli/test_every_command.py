@@ -237,9 +237,6 @@ def test_help_imports_no_command_and_no_settings():
 NEEDS_MODELS = {"doctor", "explain", "watchdog"}
 """What they read needs the models' library or the registry's, and Dagster's storage."""
 
-NEEDS_PANDAS = ("portfolio plain", "report wrong", "files check wrong", "files map wrong")
-"""DuckDB imports it for a table of the tokens, and for the name of a file."""
-
 
 def test_reading_and_refusing_import_nothing_heavy_and_print_no_time_without_its_zone(home, filled, capsys):
     """One process for all: what is imported by one stays for the next, so the first that does it is named."""
@@ -250,7 +247,6 @@ def test_reading_and_refusing_import_nothing_heavy_and_print_no_time_without_its
         if arguments is not None and not (kind == "plain" and words in NEEDS_MODELS)
         for given in [("--home", str(home)) if "--home" in _options(words) else ()]
     ]
-    lines.sort(key=lambda line: line[0] in NEEDS_PANDAS)
     done = subprocess.run(
         [sys.executable, "-c", LOADED_PROGRAM, str(home), json.dumps(HEAVY), json.dumps(lines)],
         capture_output=True,
@@ -263,9 +259,7 @@ def test_reading_and_refusing_import_nothing_heavy_and_print_no_time_without_its
     with capsys.disabled():
         slowest = sorted(seen.items(), key=lambda item: -item[1][0])[:5]
         print("\nmost CPU seconds:", ", ".join(f"{words} {seconds}" for words, (seconds, *_) in slowest))
-    assert {words: loaded for words, (_, loaded, _) in seen.items() if loaded} == {
-        words: ["pandas"] for words in NEEDS_PANDAS
-    }
+    assert {words: loaded for words, (_, loaded, _) in seen.items() if loaded} == {}
     texts = {words: text for words, (_, _, text) in seen.items()}
     assert sum(len(TIME.findall(text)) for text in texts.values()) > 10
     assert {words: text for words, text in texts.items() if WITHOUT_ZONE.search(text)} == {}
