@@ -149,7 +149,7 @@ def measure_publication(figures: Figures, lake: duckdb.DuckDBPyConnection, locat
 
 def measure_calls(figures: Figures, folder: Path, tokens: int) -> None:
     """CPU of one call of the application in this process: bare, short-circuited, routed, batches."""
-    from serving.api import hot_path
+    from serving.api import gate
     from serving.api.app import build_app
     from serving.api.config import ApiConfig
 
@@ -159,11 +159,11 @@ def measure_calls(figures: Figures, folder: Path, tokens: int) -> None:
     bare = cpu_of(bare_application(body), paths)
     figures.add(f"bare ASGI answer of {len(body)} bytes, CPU a call", f"{1e6 * bare:.1f} µs")
     for name, prefix in (("short-circuited", b"/v1/tokens/"), ("through FastAPI", b"/nowhere/")):
-        kept, hot_path.PREFIX = hot_path.PREFIX, prefix
+        kept, gate.PREFIX = gate.PREFIX, prefix
         try:
             cost = cpu_of(app, paths)
         finally:
-            hot_path.PREFIX = kept
+            gate.PREFIX = kept
         figures.add(f"  one token, {name}: application alone", f"{1e6 * cost:.1f} µs")
     asked = [
         json.dumps({"tokens": [token_of(path) for path in random_paths(tokens, 100)]}).encode()

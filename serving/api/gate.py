@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from serving.api.hot_path import PREFIX, ROUTE, quick_answer
+from serving.api.hot_path import PREFIX, ROUTE, QuickAnswers
 from serving.api.keys import KeyFile, KeyFileError
 from serving.api.limiting import Limiter
 from serving.api.problems import Problem, ProblemError, internal_problem
@@ -61,6 +61,7 @@ class Gate:
     ) -> None:
         self._app, self._service, self._keys = app, service, keys
         self._limiter, self._metrics = limiter, metrics
+        self._quick = QuickAnswers(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -75,11 +76,12 @@ class Gate:
         try:
             if raw_path not in OPEN_PATHS:
                 self._admit(scope, headers)
-            quick = (
-                await self._service.look_up(quick_answer, self._service, scope, raw_path, headers)  # type: ignore[arg-type]
-                if scope["method"] == "GET" and raw_path.startswith(PREFIX)
-                else None
-            )
+            if scope["method"] != "GET" or not raw_path.startswith(PREFIX):
+                quick = None
+            elif self._service.store.is_remote:
+                quick = await self._service.look_up(self._quick.find, scope, raw_path, headers)
+            else:
+                quick = self._quick.find(scope, raw_path, headers)
         except Exception as error:  # noqa: BLE001 - the boundary: logged, not sent to the client
             problem = _problem_of(error, scope, raw_path)
             await _send_problem(send, problem, is_head)

@@ -51,9 +51,8 @@ class Limiter:
         self, key_limit: str, anonymous_limit: str, url: str = "", clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clock = clock
-        self._key, self._anonymous = parse_limit(key_limit), parse_limit(anonymous_limit)
-        self._own: dict[str, RateLimitItem | None] = {}
-        self._alone = _OwnWindows()
+        self._key, self._anonymous = _windows(key_limit), _windows(anonymous_limit)
+        self._own: dict[str, _Windows | None] = {}
         self._shared = FixedWindowRateLimiter(_storage(url)) if url else None
         self._retry_at = 0.0
 
@@ -62,28 +61,28 @@ class Limiter:
         if not own_limit:
             return self._wait(self._key, key_id)
         if own_limit not in self._own:
-            self._own[own_limit] = parse_limit(own_limit)
+            self._own[own_limit] = _windows(own_limit)
         return self._wait(self._own[own_limit], key_id)
 
     def wait_of_address(self, address: str) -> float | None:
         """Count a request without a key; seconds to wait when it is one too many, else None."""
         return self._wait(self._anonymous, address if ":" not in address else _network(address))
 
-    def _wait(self, limit: RateLimitItem | None, who: str) -> float | None:
-        if limit is None:
+    def _wait(self, alone: _Windows | None, who: str) -> float | None:
+        if alone is None:
             return None
         if self._shared is not None and self._clock() >= self._retry_at:
             try:
-                if self._shared.hit(limit, who):
+                if self._shared.hit(alone.limit, who):
                     return None
-                return max(0.0, self._shared.get_window_stats(limit, who).reset_time - time.time())
+                return max(0.0, self._shared.get_window_stats(alone.limit, who).reset_time - time.time())
             except StorageError as error:
                 _log.warning(
                     "requests are counted by each process alone: the storage of limits cannot be used (%s)",
                     type(error.storage_error).__name__,
                 )
                 self._retry_at = self._clock() + RETRY_S
-        return self._alone.wait(limit, who)
+        return alone.wait(who)
 
 
 def parse_limit(text: str) -> RateLimitItem | None:
@@ -102,25 +101,35 @@ def parse_limit(text: str) -> RateLimitItem | None:
         ) from error
 
 
-class _OwnWindows:
-    """Counts of this process. The memory of `limits` starts a thread for a hit and costs several times the look-up."""
+class _Windows:
+    """Counts of one limit in this process. The memory of `limits` starts a thread for a hit and costs several look-ups.
 
-    def __init__(self) -> None:
-        self._counts: dict[tuple[str, int, int], tuple[int, float]] = {}
+    Args:
+        limit: So many in a window of so many seconds.
+    """
+
+    def __init__(self, limit: RateLimitItem) -> None:
+        self.limit = limit
+        self._amount, self._length = limit.amount, limit.get_expiry()
+        self._counts: dict[str, tuple[int, float]] = {}
         self._sweep_at = 0.0
 
-    def wait(self, limit: RateLimitItem, who: str) -> float | None:
+    def wait(self, who: str) -> float | None:
         """Count a request; seconds until its window is over when it is one too many, else None."""
-        now, length = time.time(), limit.get_expiry()
+        now = time.time()
         if now >= self._sweep_at:
             self._sweep_at = now + SWEEP_S
             self._counts = {key: count for key, count in self._counts.items() if count[1] > now}
-        key = (who, limit.amount, length)
-        count, ends = self._counts.get(key, (0, 0.0))
+        count, ends = self._counts.get(who, (0, 0.0))
         if ends <= now:
-            count, ends = 0, now + length
-        self._counts[key] = (count + 1, ends)
-        return None if count < limit.amount else ends - now
+            count, ends = 0, now + self._length
+        self._counts[who] = (count + 1, ends)
+        return None if count < self._amount else ends - now
+
+
+def _windows(text: str) -> _Windows | None:
+    limit = parse_limit(text)
+    return None if limit is None else _Windows(limit)
 
 
 def _storage(url: str) -> Storage:

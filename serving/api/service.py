@@ -42,7 +42,10 @@ class Service:
         )
         self.asked = AskedTokens(config.folder / ASKED, clock)
         scope = b"public" if config.anonymous else b"private"
-        self._cache_control = b"%b, max-age=%d" % (scope, config.max_age_s)
+        self._caching = (
+            (b"cache-control", b"%b, max-age=%d" % (scope, config.max_age_s)),
+            (b"vary", b"Authorization, X-API-Key"),
+        )
 
     async def look_up(self, view: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call what reads a few rows: here when they are in files, in a thread when another machine has them."""
@@ -52,11 +55,7 @@ class Service:
 
     def headers(self, edition: Edition, now: float) -> RawHeaders:
         """Headers of an answer from this edition."""
-        return [
-            (b"etag", etag(edition.pointer, now).encode()),
-            (b"cache-control", self._cache_control),
-            (b"vary", b"Authorization, X-API-Key"),
-        ]
+        return [(b"etag", etag(edition.pointer, now)), *self._caching]
 
 
 def is_known(if_none_match: bytes | str | None, tag: bytes) -> bool:

@@ -60,12 +60,13 @@ class Metrics:
 
     def text(self) -> bytes:
         """All of them."""
+        self.requests.count()
         return generate_latest(self._shown)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """While the application runs: watch the event loop, and write the request log."""
-        watching = asyncio.create_task(self._saturation.watch())
+        watching = asyncio.create_task(self._saturation.watch(self.requests.count))
         recorder = None
         if self._worker.server is not None:
             recorder = Recorder(

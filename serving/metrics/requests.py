@@ -8,6 +8,7 @@ Concept: labels are templates of routes, methods and status codes: there are som
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,9 @@ BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 
 LOGGED = (0.01, 0.1, 1.0)
 """Bounds that the request log keeps: within 10 ms, 100 ms and 1 s."""
+
+COUNTED_AT_ONCE = 100
+"""Requests that are counted together: one by one, each would fetch the counters' code and data anew."""
 
 REFUSED = "refused"
 """Route of requests that the gate did not let in."""
@@ -90,29 +94,41 @@ class RequestMetrics:
         # A shared file holds what a killed worker of this number counted. It appears with the first request of a kind.
         self._inherited: dict[str, RouteTotals] = {}
         self._changing = threading.Lock()
+        self._waiting: deque[tuple[str, str, int, float]] = deque()
+        # What is in a shared file is shown by other processes, and is kept when this one is killed.
+        self._at_once = 1 if registry is None else COUNTED_AT_ONCE
 
     def observe(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Count one request."""
-        key = (route, method, status)
-        children = self._children.get(key)
-        if children is None:
-            children = self._children[key] = self._new_children(route, method, status)
-        children[0].inc()
-        children[1].observe(seconds)
+        """Count one request, now or with the next `count`."""
+        self._waiting.append((route, method, status, seconds))
+        if len(self._waiting) >= self._at_once:
+            self.count()
+
+    def count(self) -> None:
+        """Add the requests that wait to what is shown."""
+        with self._changing:
+            while self._waiting:
+                route, method, status, seconds = self._waiting.popleft()
+                key = (route, method, status)
+                children = self._children.get(key)
+                if children is None:
+                    children = self._children[key] = self._new_children(route, method, status)
+                children[0].inc()
+                children[1].observe(seconds)
 
     def totals(self) -> dict[str, RouteTotals]:
         """What this process has counted, by route; without what a worker that it replaced had counted."""
+        self.count()
         with self._changing:
             return {route: one.minus(self._inherited.get(route)) for route, one in self._shown().items()}
 
     def _new_children(self, route: str, method: str, status: int) -> tuple[Any, Any]:
-        with self._changing:
-            before = self._shown().get(route)
-            children = self._requests.labels(route, method, str(status)), self._seconds.labels(route)
-            appeared = self._shown()[route].minus(before)
-            # Nothing was counted in between: all requests are counted by one thread, this one.
-            self._inherited[route] = appeared.plus(self._inherited.get(route))
-            return children
+        before = self._shown().get(route)
+        children = self._requests.labels(route, method, str(status)), self._seconds.labels(route)
+        appeared = self._shown()[route].minus(before)
+        # Nothing was counted in between: whoever counts holds the lock.
+        self._inherited[route] = appeared.plus(self._inherited.get(route))
+        return children
 
     def _shown(self) -> dict[str, RouteTotals]:
         """What /metrics shows of this worker's number, by route."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from anyio.to_thread import current_default_thread_limiter
 from prometheus_client import CollectorRegistry, Gauge
@@ -51,8 +52,12 @@ class Saturation:
         self._delays: list[float] = []
         self.measured_at = time.monotonic()
 
-    async def watch(self) -> None:
-        """Measure once a second, until cancelled."""
+    async def watch(self, each: Callable[[], None]) -> None:
+        """Measure once a second, until cancelled.
+
+        Args:
+            each: Called each time: what else is done once a second.
+        """
         limiter = current_default_thread_limiter()
         while True:
             due = time.monotonic() + EVERY_S
@@ -63,3 +68,4 @@ class Saturation:
             statistics = limiter.statistics()
             self._busy.set(statistics.borrowed_tokens)
             self._waiting.set(statistics.tasks_waiting)
+            each()

@@ -21,22 +21,32 @@ def answer(document: bytes, pointer: Pointer, now: float) -> bytes:
         pointer: The version it is from.
         now: Seconds since 1970.
     """
+    return document[:-1] + answer_end(pointer, now)
+
+
+def answer_end(pointer: Pointer, now: float) -> bytes:
+    """What comes after a document, the same for all answers of a version until `end_holds_until`."""
     age = pointer.age_s(now)
     stale = b"true" if age > pointer.stale_after_s else b"false"
-    return b'%b,"publication":"%b","age_s":%d,"stale":%b}' % (
-        document[:-1],
-        pointer.version.encode(),
-        int(age),
-        stale,
-    )
+    return b',"publication":"%b","age_s":%d,"stale":%b}' % (pointer.version.encode(), int(age), stale)
 
 
-def etag(pointer: Pointer, now: float) -> str:
+def end_holds_until(pointer: Pointer, now: float) -> float:
+    """Seconds since 1970 at which the age in whole seconds, or whether the data are stale, may change."""
+    age = pointer.age_s(now)
+    following = int(age) + 1.0
+    if age <= pointer.stale_after_s < following:
+        following = pointer.stale_after_s
+    return now + following - age
+
+
+def etag(pointer: Pointer, now: float) -> bytes:
     """Weak entity tag of every answer of a version: they change with it, and when they become stale.
 
     Weak, because the age in the body moves on while the content stays the same (RFC 9110, section 8.8.1).
     """
-    return f'W/"{pointer.version}-{"stale" if pointer.age_s(now) > pointer.stale_after_s else "fresh"}"'
+    state = "stale" if pointer.age_s(now) > pointer.stale_after_s else "fresh"
+    return f'W/"{pointer.version}-{state}"'.encode()
 
 
 def as_of_text(pointer: Pointer) -> str:

@@ -44,10 +44,10 @@ class SqliteEdition:
         self._path, self._limit = path, query_limit_s
         self._local = threading.local()
         self._names = Names()
-        found = self._one("select value from meta where key = 'version'")
-        if found is None or found[0] != pointer.version:
+        found = self._first("select value from meta where key = 'version'")
+        if found != pointer.version:
             raise StoreDamagedError(
-                f"expected version {pointer.version} inside {path.name}, found {found[0] if found else 'none'}; "
+                f"expected version {pointer.version} inside {path.name}, found {found or 'none'}; "
                 "publish again with `assay run`"
             )
 
@@ -156,33 +156,32 @@ class SqliteEdition:
         """A document about everything."""
         return self._first("select body from documents where name = ?", (name,))
 
-    def _connection(self) -> sqlite3.Connection:
-        con: sqlite3.Connection | None = getattr(self._local, "con", None)
-        if con is None:
+    def _cursor(self) -> sqlite3.Cursor:
+        """This thread's cursor: each question is answered whole before the next, so one is enough."""
+        cursor: sqlite3.Cursor | None = getattr(self._local, "cursor", None)
+        if cursor is None:
             con = open_immutable(self._path)
             # A query that runs too long is interrupted, whatever it was asked.
             con.set_progress_handler(self._overdue, QUERY_STEPS_BETWEEN_CHECKS)
-            self._local.con = con
+            cursor = self._local.cursor = con.cursor()
         self._local.deadline = time.monotonic() + self._limit
-        return con
+        return cursor
 
     def _overdue(self) -> bool:
         return time.monotonic() > self._local.deadline
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         try:
-            return self._connection().execute(sql, values).fetchall()
+            return self._cursor().execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise self._explained(error) from error
 
-    def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+    def _first(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """The first value of the first row; None without a row."""
         try:
-            return self._connection().execute(sql, values).fetchone()
+            row = self._cursor().execute(sql, values).fetchone()
         except sqlite3.DatabaseError as error:
             raise self._explained(error) from error
-
-    def _first(self, sql: str, values: Sequence[Any]) -> bytes | None:
-        row = self._one(sql, values)
         return None if row is None else row[0]
 
     def _explained(self, error: sqlite3.DatabaseError) -> StoreError:
@@ -203,7 +202,8 @@ class SqliteStore:
         refuse_after_s: Age in seconds beyond which nothing is served any more.
         clock: Seconds since 1970.
         retry_s: Seconds between looks at a version that was refused: a copy may have been under way.
-        look_s: Seconds between looks whether there is another version: one for each request is a tenth of its cost.
+        look_s: Seconds between looks whether there is another version, and how old it is: one for each request is a
+            tenth of its cost.
     """
 
     is_remote = False
@@ -237,13 +237,14 @@ class SqliteStore:
                 with self._lock:
                     if self._is_due(seen):
                         self._reopen(seen)
+            if self._edition is not None:
+                check_age(self._edition.pointer, self._clock(), self._refuse_after)
             self._look_at = time.monotonic() + self._look_s
         edition = self._edition
         if edition is None:
             error = self._error or StoreError("expected a store, found none; `assay run` publishes one")
             # The same error is raised for many requests: it must not collect the traceback of each.
             raise error.with_traceback(None)
-        check_age(edition.pointer, self._clock(), self._refuse_after)
         return edition
 
     def refusal(self) -> str | None:

@@ -93,7 +93,7 @@ def test_another_format_is_refused(changing: Market, tmp_path: Path) -> None:
 
 def test_data_that_are_too_old_are_not_served(changing: Market, tmp_path: Path) -> None:
     now = PUBLISHED
-    store = SqliteStore(tmp_path / "store", refuse_after_s=3600, clock=lambda: now)
+    store = SqliteStore(tmp_path / "store", refuse_after_s=3600, clock=lambda: now, look_s=0)
     store.current()
     now += 3601
     with pytest.raises(StoreTooOldError, match=r"at most 1 h old, found 1\.0 h"):
