@@ -35,6 +35,10 @@ class DataPathError(LakeError):
     """The folder of the lake's files is another lake's, lacks the files the catalog names, or cannot be marked."""
 
 
+class FilesUnreachableError(LakeError):
+    """An object store does not answer, or not as asked: its files may be there and whole."""
+
+
 class UnsafeCleanupError(LakeError):
     """DuckLake would delete a file that a snapshot still names."""
 

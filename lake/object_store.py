@@ -19,12 +19,12 @@ SECRET = "assay_object_store"
 """Name of the DuckDB secret that holds the keys, in every connection of its own."""
 
 
-def refuse_other_prefix(data_path: str) -> None:
-    """Raises DataPathError unless a data path with a scheme is a bucket of S3, with or without a prefix in it."""
-    if not re.fullmatch(rf"{SCHEME}[^/]+(/.*)?", data_path):
+def refuse_other_prefix(path: str) -> None:
+    """Raises DataPathError unless a path with a scheme is a bucket of S3, with or without a prefix in it."""
+    if not re.fullmatch(rf"{SCHEME}[^/]+(/.*)?", path):
         raise DataPathError(
-            f"Expected a data path that is a folder or starts with {SCHEME}bucket, found {data_path!r}; correct "
-            "ASSAY_DATA_PATH and start again."
+            f"Expected a folder or a path that starts with {SCHEME}bucket, found {path!r}; correct ASSAY_DATA_PATH or "
+            "ASSAY_MODELS_PATH and start again."
         )
 
 

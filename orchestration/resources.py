@@ -19,6 +19,7 @@ from orchestration.clock import WALL_CLOCK, Clock
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
+    from ml.registry.artifacts import ArtifactStore
     from ml.registry.champions import ChampionRegistry
     from sources.configuration import SourceConfig
     from sources.several import Sources
@@ -109,12 +110,18 @@ def open_sources(configs: tuple[SourceConfig, ...], home: Path) -> Sources:
 @lru_cache(maxsize=2)
 def open_registry(settings: Settings) -> ChampionRegistry:
     """The MLflow-backed champion registry and its artefact store."""
-    from ml.registry.artifacts import ArtifactStore
     from ml.registry.champions import ChampionRegistry
 
     given = settings.mlflow_url.get_secret_value() if settings.mlflow_url else ""
     url = _registry_address(given) or f"sqlite:///{settings.home_path / 'mlflow.sqlite'}"
-    return ChampionRegistry(url, ArtifactStore(settings.home_path / "artifacts"))
+    return ChampionRegistry(url, open_artifacts(settings))
+
+
+def open_artifacts(settings: Settings) -> ArtifactStore:
+    """The files of models: in the home, or where a setting says."""
+    from ml.registry.artifacts import ArtifactStore
+
+    return ArtifactStore(settings.model_files(settings.home_path))
 
 
 def _registry_address(url: str) -> str:

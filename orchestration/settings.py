@@ -287,7 +287,7 @@ class Settings(StorageSettings, ComputeSettings):
             memory_limit=self.memory_limit,
             threads=self.threads,
             lock_timeout_s=self.lock_timeout_s,
-            object_store=self.object_store(),
+            object_store=self.object_store(self.data_path),
         )
 
     def as_environment(self) -> dict[str, str]:

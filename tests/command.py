@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from orchestration.cli.app import main
+from orchestration.cli.app import run_command_line
 from orchestration.marts.dbt_runner import environment
 
 
@@ -40,7 +40,7 @@ def assay(*arguments: str, **variables: str) -> Done:
         with environment(variables), _printing_to(1, "stdout", out), _printing_to(2, "stderr", err):
             before, sys.argv = sys.argv, ["assay", *arguments]
             try:
-                main()
+                run_command_line()
                 code = 0
             except SystemExit as ended:
                 code = int(ended.code or 0)

@@ -204,7 +204,7 @@ class _Walk:
             config.candidate,
             config.new_sales,
             self.features.fingerprint,
-            artifacts.root,
+            artifacts,
             self.fits,
         )
         market_of = dict(zip(rows.collection.tolist(), rows.market.tolist(), strict=True))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -28,6 +27,7 @@ from ml.index.params import DEFAULT_PARAMS
 from ml.metrics.baselines import BASELINES
 from ml.models.collection_reader import BASELINE_COLUMNS, CollectionSales, read_collections
 from ml.models.frames import FeatureSet
+from ml.registry.artifacts import ArtifactStore
 from ml.registry.champion import Champion
 from ml.states import Action
 from ml.tables.writing import timestamp
@@ -116,7 +116,7 @@ class JudgeRules:
         candidate: How a challenger is made.
         new_sales: Sales since it was last judged below which a champion that could have a booster is carried forward.
         feature_fingerprint: Feature schema in use.
-        artifacts: Folder of the artefact store.
+        artifacts: Where boosters are kept.
         fits: Where fits run.
         failures: Share of the judged that may fail (three always may).
     """
@@ -126,7 +126,7 @@ class JudgeRules:
     candidate: CandidateConfig
     new_sales: int
     feature_fingerprint: str
-    artifacts: Path
+    artifacts: ArtifactStore
     fits: Backend
     failures: float = 0.05
 

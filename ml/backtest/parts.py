@@ -101,9 +101,13 @@ class BacktestParts:
         )
 
     @property
+    def _artifacts(self) -> Path:
+        return self.folder / "artifacts"
+
+    @property
     def artifacts(self) -> ArtifactStore:
         """Models of this backtest: next to the parts; the models of the home are kept apart."""
-        return ArtifactStore(self.folder / "artifacts")
+        return ArtifactStore.in_folder(self._artifacts)
 
     def finished(self, period: int) -> bool:
         """Whether a period's estimates and state are complete."""
@@ -153,7 +157,7 @@ class BacktestParts:
 
     def forget_models(self) -> None:
         """Delete the models: a finished backtest needs its parts only."""
-        shutil.rmtree(self.artifacts.root, ignore_errors=True)
+        shutil.rmtree(self._artifacts, ignore_errors=True)
 
     def _state(self, period: int) -> Path:
         return self.folder / f"period-{period:03}.json"

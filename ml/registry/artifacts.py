@@ -1,7 +1,7 @@
 """Content-addressed model files.
 
-Here: where a fitted CatBoost model lives on disk and how it gets there in one atomic step. Not here: which
-model is in use (`ml.registry.champions`), or how one is fitted (`ml.models`).
+Here: where a fitted CatBoost model lives, in a folder or an object store, and how it gets there in one atomic step.
+Not here: which model is in use (`ml.registry.champions`), or how one is fitted (`ml.models`).
 
 Concept: a file's name is the SHA-256 of its bytes, so a model version names its exact content, writing twice
 is harmless, and a step killed half-way leaves no half-written model under a valid name. CatBoost stamps a
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lake.storage import write_whole
+from lake.files import Files, FolderFiles
 
 if TYPE_CHECKING:
     from catboost import CatBoostRegressor
@@ -40,21 +40,22 @@ class ArtifactCorruptError(ArtifactLostError):
 
 @dataclass(frozen=True)
 class ArtifactStore:
-    """Model files under `root/ab/<sha256>.<suffix>`.
+    """Model files, named `ab/<sha256>.<suffix>`.
 
     Attributes:
-        root: Folder of the store; made on first write.
+        files: The place they are in.
     """
 
-    root: Path
+    files: Files
 
-    def path(self, sha: str, suffix: str = "cbm") -> Path:
-        """Where the artefact of that digest lives, whether or not it exists."""
-        return self.root / sha[:2] / f"{sha}.{suffix}"
+    @classmethod
+    def in_folder(cls, folder: Path) -> ArtifactStore:
+        """The store in a folder, which is made on first write."""
+        return cls(FolderFiles(folder))
 
-    def uri(self, sha: str, suffix: str = "cbm") -> str:
-        """The artefact as a file URI, the `source` of a registered model version."""
-        return self.path(sha, suffix).absolute().as_uri()
+    def uri(self, sha: str | None, suffix: str = "cbm") -> str:
+        """The artefact as a URI, the `source` of a registered model version; without one, a name that no file has."""
+        return self.files.uri(_name(sha, suffix) if sha else "none")
 
     def put_bytes(self, content: bytes, suffix: str) -> str:
         """Store bytes under their digest, atomically; a damaged file of that name is replaced.
@@ -63,11 +64,8 @@ class ArtifactStore:
             The SHA-256 of the content, in hex.
         """
         sha = hashlib.sha256(content).hexdigest()
-        target = self.path(sha, suffix)
-        if target.exists() and self.problem(sha, suffix) is None:
-            return sha
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, content)
+        if self.problem(sha, suffix) is not None:
+            self.files.write(_name(sha, suffix), content)
         return sha
 
     def put_model(self, model: CatBoostRegressor) -> str:
@@ -81,19 +79,20 @@ class ArtifactStore:
             ArtifactMissingError: When the store has no such file.
             ArtifactCorruptError: When it cannot be read, or does not hash to the name.
         """
-        path = self.path(sha, suffix)
+        name = _name(sha, suffix)
+        place = self.files.shown(name)
         try:
-            content = path.read_bytes()
+            content = self.files.read(name)
         except FileNotFoundError as error:
-            raise ArtifactMissingError(f"expected a model file at {path}, found none; {_WAY_OUT}") from error
+            raise ArtifactMissingError(f"expected a model file at {place}, found none; {_WAY_OUT}") from error
         except OSError as error:
             raise ArtifactCorruptError(
-                f"expected a model file at {path}, found {error.strerror}; {_WAY_OUT}"
+                f"expected a model file at {place}, found {error.strerror or error}; {_WAY_OUT}"
             ) from error
         found = hashlib.sha256(content).hexdigest()
         if found != sha:
             raise ArtifactCorruptError(
-                f"expected {path} to hash to its name, found {len(content)} bytes that hash to {found}; {_WAY_OUT}"
+                f"expected {place} to hash to its name, found {len(content)} bytes that hash to {found}; {_WAY_OUT}"
             )
         return content
 
@@ -108,6 +107,10 @@ class ArtifactStore:
     def get_model(self, sha: str) -> CatBoostRegressor:
         """A stored model, ready to predict."""
         return model_from_bytes(self.get_bytes(sha))
+
+
+def _name(sha: str, suffix: str) -> str:
+    return f"{sha[:2]}/{sha}.{suffix}"
 
 
 def model_bytes(model: CatBoostRegressor) -> bytes:

@@ -215,7 +215,7 @@ class ChampionRegistry:
 
     def _add_version(self, name: str, challenger: Champion | None) -> int:
         sha = challenger.local_sha if challenger else None
-        source = self.artifacts.uri(sha) if sha else f"{self.artifacts.root.absolute().as_uri()}/none"
+        source = self.artifacts.uri(sha)
         made = self.client.create_model_version(
             name,
             source=source,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -101,19 +100,19 @@ class _Windows:
 
 @dataclass(frozen=True)
 class CandidateTask:
-    """A task for a thread: everything it needs, nothing shared but the artefact folder.
+    """A task for a thread: everything it needs, nothing shared but the artefact store.
 
     Attributes:
         sales: The collection's past sales.
         champion: The current champion, or None.
         config: Settings.
-        artifacts: Folder of the artefact store.
+        artifacts: Where an approved booster is kept.
     """
 
     sales: CollectionSales
     champion: Champion | None
     config: CandidateConfig
-    artifacts: Path
+    artifacts: ArtifactStore
 
 
 def build_candidate(task: CandidateTask) -> Candidate:
@@ -127,7 +126,7 @@ def build_candidate(task: CandidateTask) -> Candidate:
     """
     sales, champion, config = task.sales, task.champion, task.config
     deadline = time.monotonic() + config.local.seconds
-    store = ArtifactStore(task.artifacts)
+    store = task.artifacts
     windows = _Windows.of(len(sales), config)
     residual = sales.target_log - sales.prediction_log
     newest = slice(windows.judge, None)

@@ -187,7 +187,7 @@ def train_collections(
             rival = None if key in lost else state.champions.get(key)
             if rival is not None and rival.feature_fingerprint != features.fingerprint:
                 rival = None
-            yield CandidateTask(sales, rival, own, registry.artifacts.root)
+            yield CandidateTask(sales, rival, own, registry.artifacts)
 
     for task, result in backend.run(build_candidate, tasks()):
         finish(_conclude(task, result, state, registry, lost.get(task.sales.collection)))

@@ -13,7 +13,8 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli.catalogue import CatalogueGroup
+from orchestration.cli.catalogue import CatalogueGroup, only_reads
+from orchestration.cli.light_process import end_at_once
 from orchestration.interruptions import stopping_on_signals
 from orchestration.output.terminal import complain, print_traceback, say, tidy_logging
 
@@ -47,7 +48,23 @@ def _options(
 
 
 def main() -> None:
-    """Entry point: known errors become one message on standard error, others a traceback without secrets."""
+    """Entry point of the process, which ends with the command."""
+    import sys
+
+    try:
+        run_command_line()
+    except SystemExit as ended:
+        if not only_reads(sys.argv[1:]) or not isinstance(ended.code, int | None):
+            raise
+        end_at_once(ended.code or 0)
+
+
+def run_command_line() -> None:
+    """Run the command that was typed: known errors become one message on standard error, others a traceback.
+
+    Raises:
+        SystemExit: The command has ended, with its exit code. A traceback shows no secret.
+    """
     import gc
 
     tidy_logging()

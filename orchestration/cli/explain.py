@@ -71,10 +71,11 @@ def _explain(
     from ml.compute.matrix import FeatureMismatchError
     from ml.explain.errors import ExplainError
     from ml.explain.explain import explain as explain_tokens
-    from ml.registry.artifacts import ArtifactLostError, ArtifactStore
+    from ml.registry.artifacts import ArtifactLostError
+    from orchestration.resources import open_artifacts
 
     try:
-        return explain_tokens(con, ArtifactStore(settings.home_path / "artifacts"), collection, tokens, k)
+        return explain_tokens(con, open_artifacts(settings), collection, tokens, k)
     except (ExplainError, FeatureMismatchError, ArtifactLostError) as error:
         raise SettingsError(str(error)) from error
 

@@ -40,5 +40,5 @@ def mcp(home: Home = None) -> None:
         raise SettingsError(str(error)) from error
     # Standard output is the protocol's alone.
     complain(f"Assay MCP server · home {settings.home_path} · waits for its client on standard input")
-    explainer = None if config.lake is None else Explainer(config.lake, patience_s=50.0)
+    explainer = None if config.reasons is None else Explainer(config.reasons, patience_s=50.0)
     build_server(Tools(store, explainer)).run()

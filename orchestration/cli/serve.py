@@ -106,7 +106,7 @@ def _dashboard_config(settings: Settings, config: ApiConfig) -> DashboardConfig:
     from serving.dashboard.config import DashboardConfig
 
     host, port = settings.dashboard_host, settings.dashboard_port
-    return DashboardConfig(config.folder, host, port, config.refuse_after_s, config.store_url, config.lake)
+    return DashboardConfig(config.folder, host, port, config.refuse_after_s, config.store_url, config.reasons)
 
 
 def _start_dashboard(settings: Settings, config: ApiConfig, beside: ExitStack) -> None:
@@ -130,6 +130,7 @@ def api_config(settings: Settings) -> ApiConfig:
     """The settings of the API, from those of the home."""
     from serving.api.config import ApiConfig
     from serving.api.keys import keys_folder
+    from serving.explainer.source import ReasonSource
     from serving.store.files import FOLDER
 
     lake = settings.lake_config()
@@ -149,7 +150,9 @@ def api_config(settings: Settings) -> ApiConfig:
         cors_origins=origins,
         refuse_after_s=settings.api_refuse_after_h * 3600,
         store_url="" if settings.serving_store is None else settings.serving_store.get_secret_value(),
-        lake=lake if settings.api_explain and has_lake else None,
+        reasons=ReasonSource(lake, settings.model_files(lake.home))
+        if settings.api_explain and has_lake
+        else None,
     )
 
 

@@ -138,9 +138,9 @@ def publish_home(
     import json
     from datetime import UTC
 
-    from ml.registry.artifacts import ArtifactStore
     from orchestration.home import store_location
     from orchestration.predictions.described import data_dictionary, operations
+    from orchestration.resources import open_artifacts
     from serving.store import asked, files
     from serving.store.documents import DICTIONARY, OPERATIONS
     from serving.store.publication import PublicationConfig, publish
@@ -157,7 +157,7 @@ def publish_home(
             con,
             store_location(assay.settings),
             assay.as_of,
-            ArtifactStore(home / "artifacts"),
+            open_artifacts(assay.settings),
             config,
             now=assay.clock.now().replace(tzinfo=UTC).timestamp(),
             documents={

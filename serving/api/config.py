@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lake.config import LakeConfig
+from serving.explainer.source import ReasonSource
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ApiConfig:
         refuse_after_s: Age of the data in seconds beyond which nothing is served.
         max_age_s: Seconds that caches may keep an answer.
         count_every_s: Seconds between two writes of which reasons were asked for.
-        lake: Where reasons that are not published are computed from; None: nowhere.
+        reasons: Where reasons that are not published are computed from; None: nowhere.
     """
 
     folder: Path
@@ -52,7 +52,7 @@ class ApiConfig:
     store_url: str = field(default="", repr=False)
     count_every_s: float = 60.0
     # Its address of a catalog may hold a password.
-    lake: LakeConfig | None = field(default=None, repr=False)
+    reasons: ReasonSource | None = field(default=None, repr=False)
 
     @property
     def store(self) -> Path | str:
@@ -73,6 +73,6 @@ class ApiConfig:
                 "folder": Path(found["folder"]),
                 "keys": Path(found["keys"]),
                 "cors_origins": tuple(found["cors_origins"]),
-                "lake": None if found["lake"] is None else LakeConfig.of_values(found["lake"]),
+                "reasons": ReasonSource.of_values(found["reasons"]),
             }
         )

@@ -38,7 +38,9 @@ class Service:
     def __init__(self, config: ApiConfig, store: Store, clock: Callable[[], float] = time.time) -> None:
         self.config, self.store, self.now = config, store, clock
         self.explainer = (
-            None if config.lake is None else Explainer(config.lake, patience_s=0.8 * config.time_limit_s)
+            None
+            if config.reasons is None
+            else Explainer(config.reasons, patience_s=0.8 * config.time_limit_s)
         )
         self.asked = AskedTokens(config.folder / ASKED, clock)
         scope = b"public" if config.anonymous else b"private"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lake.config import LakeConfig
+from serving.explainer.source import ReasonSource
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class DashboardConfig:
         host: Address to bind.
         port: Port to bind.
         refuse_after_s: Age of the data in seconds beyond which nothing is shown.
-        lake: Where reasons that are not published are computed from; None: nowhere.
+        reasons: Where reasons that are not published are computed from; None: nowhere.
     """
 
     folder: Path
@@ -29,7 +29,7 @@ class DashboardConfig:
     refuse_after_s: float = 30 * 86_400.0
     # The addresses of a database and of a catalog may hold a password.
     store_url: str = field(default="", repr=False)
-    lake: LakeConfig | None = field(default=None, repr=False)
+    reasons: ReasonSource | None = field(default=None, repr=False)
 
     def to_json(self) -> str:
         """As text, for the process of the dashboard."""
@@ -39,11 +39,10 @@ class DashboardConfig:
     def from_json(cls, text: str) -> DashboardConfig:
         """What `to_json` wrote."""
         found: dict[str, Any] = json.loads(text)
-        lake = found.pop("lake")
         return cls(
             **{
                 **found,
                 "folder": Path(found["folder"]),
-                "lake": None if lake is None else LakeConfig.of_values(lake),
+                "reasons": ReasonSource.of_values(found["reasons"]),
             }
         )

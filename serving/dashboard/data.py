@@ -33,7 +33,7 @@ PAGE_ROWS = 1_000
 @st.cache_resource(show_spinner=False)
 def _opened() -> tuple[DashboardConfig, Store, Reasons | None]:
     config = DashboardConfig.from_json(os.environ[CONFIG_VARIABLE])
-    reasons = None if config.lake is None else Reasons(config.lake)
+    reasons = None if config.reasons is None else Reasons(config.reasons)
     return config, open_store(config.store_url or config.folder, config.refuse_after_s), reasons
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from threading import Thread
 
-from lake.config import LakeConfig
 from serving.explainer.client import Explainer
+from serving.explainer.source import ReasonSource
 
 PATIENCE_S = 40.0
 """Seconds that a page waits: the first question starts the process of the explainer."""
@@ -16,13 +16,13 @@ class Reasons:
     """An explainer in an event loop of its own.
 
     Args:
-        lake: Where estimates, features and models are.
+        source: Where estimates, features and models are.
     """
 
-    def __init__(self, lake: LakeConfig) -> None:
+    def __init__(self, source: ReasonSource) -> None:
         self._loop = asyncio.new_event_loop()
         Thread(target=self._loop.run_forever, daemon=True).start()
-        self._explainer = asyncio.run_coroutine_threadsafe(self._made(lake), self._loop).result()
+        self._explainer = asyncio.run_coroutine_threadsafe(self._made(source), self._loop).result()
 
     def explain(self, version: str, collection: str, token: str) -> bytes:
         """The document of a token's reasons, computed from what the lake holds now.
@@ -33,5 +33,5 @@ class Reasons:
         asked = self._explainer.explain(version, collection, token)
         return asyncio.run_coroutine_threadsafe(asked, self._loop).result()
 
-    async def _made(self, lake: LakeConfig) -> Explainer:
-        return Explainer(lake, patience_s=PATIENCE_S)
+    async def _made(self, source: ReasonSource) -> Explainer:
+        return Explainer(source, patience_s=PATIENCE_S)

@@ -15,10 +15,9 @@ import logging
 from asyncio.subprocess import PIPE, Process
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import asdict
 
 from lake.child_processes import child_command, child_environment
-from lake.config import LakeConfig
+from serving.explainer.source import ReasonSource
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ class Explainer:
     """Computes reasons in one process of its own, for the event loop it is used in.
 
     Args:
-        lake: Where estimates and features are; models are in its home.
+        source: Where estimates, features and models are.
         waiting: Questions that may wait or run at once.
         kept: Answers that are kept.
         patience_s: Seconds that one asker waits.
@@ -50,13 +49,13 @@ class Explainer:
 
     def __init__(
         self,
-        lake: LakeConfig,
+        source: ReasonSource,
         waiting: int = 8,
         kept: int = 1_000,
         patience_s: float = 8.0,
         time_limit_s: float = 60.0,
     ) -> None:
-        self._lake, self._waiting, self._kept = lake, waiting, kept
+        self._source, self._waiting, self._kept = source, waiting, kept
         self._patience_s, self._time_limit_s = patience_s, time_limit_s
         self._process: Process | None = None
         self._starting: asyncio.Task[Process] | None = None
@@ -161,7 +160,7 @@ class Explainer:
             limit=LINE_LIMIT,
         )
         # By its input, not as an argument: the address of a catalog may hold a password.
-        _write(process, {**asdict(self._lake), "home": str(self._lake.home)})
+        _write(process, self._source.values())
         return process
 
     async def _stop(self) -> None:

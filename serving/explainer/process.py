@@ -6,7 +6,8 @@ or the explanation (`ml.explain`).
 Concept: models, SHAP and the lake need seconds to load and hundreds of MB. In a process of its own they cost the
 server nothing: it can be killed and started again at any time, and it ends when the server does (its input ends).
 
-The first line is the lake, then each is {"collection", "token"}. An answer is {"document": …} or {"error": text}.
+The first line is where to compute from, then each is {"collection", "token"}. An answer is {"document": …} or {"error":
+text}.
 """
 
 from __future__ import annotations
@@ -18,21 +19,19 @@ from collections.abc import Iterator
 from typing import IO
 
 from lake.child_processes import end_with_input
-from lake.config import LakeConfig
 from lake.connection import Lake
 from ml.compute.matrix import FeatureMismatchError
 from ml.explain.errors import ExplainError
 from ml.registry.artifacts import ArtifactLostError, ArtifactStore
+from serving.explainer.source import ReasonSource
 from serving.store.reasons import ReasonsConfig, explain_tokens
-
-FOLDER = "artifacts"
-"""Folder of a home's model files."""
 
 
 def answers(questions: Iterator[str]) -> Iterator[bytes]:
     """One line of JSON for each question, in their order."""
-    config = LakeConfig.of_values(json.loads(next(questions)))
-    lake, artifacts = Lake(config), ArtifactStore(config.home / FOLDER)
+    source = ReasonSource.of_values(json.loads(next(questions)))
+    assert source is not None, "the first line names the source"
+    lake, artifacts = Lake(source.lake), ArtifactStore(source.models)
     for line in questions:
         asked = json.loads(line)
         try:

@@ -33,7 +33,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with lake.write("features") as con:
         update_sale_features(con)
     with lake.read() as con:
-        artifacts = ArtifactStore(folder / "artifacts")
+        artifacts = ArtifactStore.in_folder(folder / "artifacts")
         outcome = train_pooled(con, artifacts, run_id="golden", config=pooled_config(assay))
     with lake.write("prior") as con:
         record_pooled(con, outcome)

@@ -52,6 +52,7 @@ def test_a_market_in_postgres_and_s3_is_killed_finished_and_is_the_same_market(
             # One database for all: each has a schema or tables of its own.
             **dict.fromkeys(DATABASES, catalog_url),
             "ASSAY_DATA_PATH": f"s3://{BUCKET}/{PREFIX}",
+            "ASSAY_MODELS_PATH": f"s3://{BUCKET}/the models",
             "ASSAY_S3_ENDPOINT": str(store.endpoint),
             "ASSAY_S3_PATH_STYLE": "true",
             "ASSAY_S3_ACCESS_KEY_ID": KEYS[0],
@@ -67,7 +68,8 @@ def test_a_market_in_postgres_and_s3_is_killed_finished_and_is_the_same_market(
         lake = lake_in(store, home, catalog_url=catalog_url)
         assert not differences(content(Lake(LakeConfig(embedded))), content(lake))
 
-        assert [path.name for path in home.rglob("*.sqlite")] == []
+        assert any(key.startswith("the models/") and key.endswith(".cbm") for key in objects(store))
+        assert [path.name for path in home.rglob("*") if path.suffix in (".cbm", ".sqlite")] == []
         assert not list(home.rglob("runs.db"))
         newest = last_run(home, catalog_url)
         assert newest is not None

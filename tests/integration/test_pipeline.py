@@ -22,6 +22,7 @@ from orchestration.runs.main_job import ingest_and_build
 from orchestration.settings import load_settings
 from serving.api.app import build_app
 from serving.api.config import ApiConfig
+from serving.explainer.source import ReasonSource
 from serving.store.protocol import TokenQuery
 from serving.store.publication import PublicationConfig, publish
 from serving.store.reasons import ReasonsConfig
@@ -99,12 +100,21 @@ def test_reasons_add_up_to_the_published_estimate_computed_on_demand_and_publish
     config = PublicationConfig(reasons=ReasonsConfig(collections=1, tokens=5))
     with _lake(folder).read() as con:
         publish(
-            con, tmp_path, datetime.fromisoformat("2026-01-01"), ArtifactStore(folder / "artifacts"), config
+            con,
+            tmp_path,
+            datetime.fromisoformat("2026-01-01"),
+            ArtifactStore.in_folder(folder / "artifacts"),
+            config,
         )
     edition = SqliteStore(tmp_path).current()
     best = json.loads(edition.collections("value", True, None, 1)[0][2])["collection"]
     (number,) = (found.id for found in edition.resolve(best, "name"))
-    asked = ApiConfig(folder / "serving", folder / "api", lake=_lake(folder).config, time_limit_s=300.0)
+    asked = ApiConfig(
+        folder / "serving",
+        folder / "api",
+        reasons=ReasonSource.of_home(_lake(folder).config),
+        time_limit_s=300.0,
+    )
     with TestClient(build_app(asked)) as client:
         for token in edition.tokens(number, TokenQuery(by="value", descending=True, limit=5)):
             published = json.loads(edition.explanation(number, token.token))
@@ -119,13 +129,15 @@ def test_reasons_add_up_to_the_published_estimate_computed_on_demand_and_publish
 def test_reasons_that_are_asked_for_are_published_the_next_time(home, tmp_path):
     folder, _ = home
     config = PublicationConfig(reasons=ReasonsConfig(asked=3))
-    as_of, artifacts = datetime.fromisoformat("2026-01-01"), ArtifactStore(folder / "artifacts")
+    as_of, artifacts = datetime.fromisoformat("2026-01-01"), ArtifactStore.in_folder(folder / "artifacts")
     with _lake(folder).read() as con:
         collection, token = con.execute(
             "select collection, token_id from predictions.token_estimates where estimate_eth is not null limit 1"
         ).fetchone()
         assert not publish(con, tmp_path, as_of, artifacts, config).rows.get("explanations")
-        served = ApiConfig(tmp_path, tmp_path / "api", lake=_lake(folder).config, time_limit_s=300.0)
+        served = ApiConfig(
+            tmp_path, tmp_path / "api", reasons=ReasonSource.of_home(_lake(folder).config), time_limit_s=300.0
+        )
         with TestClient(build_app(served)) as client:
             computed = client.get(f"/v1/tokens/{collection}/{token}/explanation").json()
         assert publish(con, tmp_path, as_of, artifacts, config).rows["explanations"] == 1

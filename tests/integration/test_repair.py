@@ -30,6 +30,7 @@ from orchestration.runs.main_job import (
     run_everything,
 )
 from orchestration.settings import Settings, load_settings
+from tests.model_files import folder_of
 
 pytestmark = pytest.mark.slow
 
@@ -151,7 +152,7 @@ def test_each_model_file_may_be_lost(trained: Path, tmp_path: Path) -> None:
     plant_booster(settings)
     after_building(settings, watch=False)
     expected, artifacts = valued(settings), Assay(settings).registry.artifacts
-    files = sorted(artifacts.root.rglob("*.cbm"))
+    files = sorted(folder_of(artifacts).rglob("*.cbm"))
     needed = {path for path in files if path.stem in referred_to(settings)}
     assert len(needed) == 3, "prior and scale model of a fold, and a booster; the newest fold was rejected"
     for number, path in enumerate(files):

@@ -169,7 +169,7 @@ class Home:
     def __post_init__(self) -> None:
         self.lake = new_lake(self.folder / "home")
         self.marts = Marts(self.lake, self.folder)
-        self.artifacts = ArtifactStore(self.folder / "artifacts")
+        self.artifacts = ArtifactStore.in_folder(self.folder / "artifacts")
 
     def ingest(self, tables: Tables) -> None:
         """Raw rows → marts → index → features → walk-forward. All of history is computed anew, by the same folds.

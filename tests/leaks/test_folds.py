@@ -63,14 +63,14 @@ def test_what_was_not_known_before_a_cutoff_changes_nothing_priced_before_the_ne
         scale=ScaleConfig(iterations=4),
     )
     with TemporaryDirectory() as folder:
-        walked = walk_forward(sales, ArtifactStore(Path(folder)), config)
+        walked = walk_forward(sales, ArtifactStore.in_folder(Path(folder)), config)
         for number, fold in enumerate(walked.folds, start=1):
             assert (sales.as_of[walked.fold == number] >= fold.cutoff).all()
             assert fold.rows == (sales.known_at < fold.cutoff).sum()
         fold = walked.folds[chosen % len(walked.folds)]
         unknown = sales.known_at >= fold.cutoff
         sales.target_log[unknown] += 3.0
-        again = walk_forward(sales, ArtifactStore(Path(folder)), config)
+        again = walk_forward(sales, ArtifactStore.in_folder(Path(folder)), config)
     following = [f.cutoff for f in walked.folds if f.cutoff > fold.cutoff]
     settled = sales.as_of < min(following, default=np.iinfo(np.int64).max)
     np.testing.assert_array_equal(again.prediction_log[settled], walked.prediction_log[settled])
@@ -83,7 +83,7 @@ def test_a_random_split_would_pay(tmp_path: Path) -> None:
     config = WalkForwardConfig(
         refits=4, first_share=0.3, prior=PriorConfig(iterations=150, rsm=1.0), scale=ScaleConfig(iterations=2)
     )
-    walked = walk_forward(sales, ArtifactStore(tmp_path), config)
+    walked = walk_forward(sales, ArtifactStore.in_folder(tmp_path), config)
     tested = np.flatnonzero(walked.fold > 0)
     by_time = np.median(np.abs(sales.target_log - walked.prediction_log)[tested])
     rng = np.random.default_rng(0)

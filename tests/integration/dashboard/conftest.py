@@ -15,6 +15,7 @@ import pytest
 from benchmarks.browser import BROWSERS, Browser, installed_browser
 from serving.dashboard.config import DashboardConfig
 from serving.dashboard.server import Dashboard
+from serving.explainer.source import ReasonSource
 from tests.integration.dashboard.market import Home, publish_full_market
 
 
@@ -44,8 +45,11 @@ def serving(folder: Path, home: Path | None = None, refuse_after_s: float = 1e12
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    lake = None if home is None else LakeConfig(home=home, threads=1, memory_limit="512MB")
-    with Dashboard(DashboardConfig(folder, port=port, refuse_after_s=refuse_after_s, lake=lake)) as running:
+    lake = LakeConfig(home=home or folder, threads=1, memory_limit="512MB")
+    reasons = None if home is None else ReasonSource.of_home(lake)
+    with Dashboard(
+        DashboardConfig(folder, port=port, refuse_after_s=refuse_after_s, reasons=reasons)
+    ) as running:
         url = f"http://127.0.0.1:{port}"
         for _ in range(600):
             try:

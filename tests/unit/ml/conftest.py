@@ -134,7 +134,7 @@ def fill(lake: Lake, seed: int = 3) -> None:
 
 def opened(home: Path) -> Market:
     """The market of a home."""
-    artifacts = ArtifactStore(home / "artifacts")
+    artifacts = ArtifactStore.in_folder(home / "artifacts")
     registry = ChampionRegistry(f"sqlite:///{home}/mlflow.db", artifacts)
     return Market(Lake(LakeConfig(home=home), TABLES), artifacts, registry)
 

@@ -88,7 +88,7 @@ def build(con: duckdb.DuckDBPyConnection, sales: pd.DataFrame, traits: pd.DataFr
 def market(tmp_path_factory: pytest.TempPathFactory) -> Market:
     """The market, scored; tests only read it."""
     home = tmp_path_factory.mktemp("explained")
-    lake, artifacts = Lake(LakeConfig(home=home), TABLES), ArtifactStore(home / "artifacts")
+    lake, artifacts = Lake(LakeConfig(home=home), TABLES), ArtifactStore.in_folder(home / "artifacts")
     registry = ChampionRegistry(f"sqlite:///{home}/mlflow.db", artifacts)
     sales, traits = sales_and_traits()
     with lake.write("market") as con:
@@ -128,4 +128,4 @@ def copied(market: Market, tmp_path: Path) -> Market:
 
     home = tmp_path / "copy"
     shutil.copytree(market.lake.config.home, home)
-    return Market(Lake(LakeConfig(home=home), TABLES), ArtifactStore(home / "artifacts"))
+    return Market(Lake(LakeConfig(home=home), TABLES), ArtifactStore.in_folder(home / "artifacts"))

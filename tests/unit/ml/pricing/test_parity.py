@@ -35,6 +35,7 @@ from ml.training.collections import record_training, train_collections
 from ml.training.gate import GateConfig
 from ml.training.pooled import train_pooled
 from ml.training.pooled_tables import record_pooled
+from tests.model_files import file_of
 from tests.unit.ml.explain.conftest import CONFIG, NOW, OWN, POOLED, TRAINING, Market, build
 from tests.unit.ml.explain.conftest import sales_and_traits as explained_market
 from tests.unit.ml.features.market import make_sales, write_marts
@@ -69,7 +70,7 @@ def planted(sales: pd.DataFrame) -> pd.DataFrame:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The market, trained on what was known before that time, and then the planted sales."""
     home = tmp_path_factory.mktemp("parity")
-    lake, artifacts = Lake(LakeConfig(home=home), TABLES), ArtifactStore(home / "artifacts")
+    lake, artifacts = Lake(LakeConfig(home=home), TABLES), ArtifactStore.in_folder(home / "artifacts")
     sales, traits = sales_and_traits()
     with lake.write("market") as con:
         con.register("traits_known", traits)
@@ -120,7 +121,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def market(made: Path, tmp_path: Path) -> Market:
     home = tmp_path / "home"
     shutil.copytree(made, home)
-    return Market(Lake(LakeConfig(home=home), TABLES), ArtifactStore(home / "artifacts"))
+    return Market(Lake(LakeConfig(home=home), TABLES), ArtifactStore.in_folder(home / "artifacts"))
 
 
 def nothing(_: Market) -> None:
@@ -139,7 +140,7 @@ def sql(*statements: str) -> Callable[[Market], None]:
 def lost_booster(market: Market) -> None:
     with market.lake.read() as con:
         sha = read_champions(con)[OWN].local_sha
-    market.artifacts.path(str(sha)).unlink()
+    file_of(market.artifacts, sha).unlink()
 
 
 def traits(values: str, codes: str, information: str, where: str = "true") -> str:

@@ -10,6 +10,7 @@ from ml.pricing.rescoring import collections_to_score
 from ml.pricing.score_report import ScoreReport
 from ml.pricing.scoring import score
 from ml.states import Tier
+from tests.model_files import file_of
 from tests.unit.ml.conftest import END, FEATURES, Market
 from tests.unit.ml.training.test_collections import mirrored, train
 
@@ -107,7 +108,7 @@ def test_without_any_model_the_index_answers(market: Market) -> None:
 def test_a_lost_booster_is_replaced_by_the_next_tier_and_reported(priced: Market) -> None:
     train(priced)
     sha = mirrored(priced)["apes"].local_sha
-    priced.artifacts.path(sha).unlink()
+    file_of(priced.artifacts, sha).unlink()
     report = run(priced)
     assert list(report.replaced_champions) == ["apes"]
     assert report.collections_by_tier[Tier.POOLED] == 4

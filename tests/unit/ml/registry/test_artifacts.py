@@ -5,6 +5,7 @@ import pytest
 from catboost import CatBoostRegressor
 
 from ml.registry.artifacts import ArtifactCorruptError, ArtifactMissingError, ArtifactStore
+from tests.model_files import file_of
 
 
 def fitted(seed: int) -> CatBoostRegressor:
@@ -14,7 +15,7 @@ def fitted(seed: int) -> CatBoostRegressor:
 
 
 def test_same_fit_gives_the_same_file_and_loads_back(tmp_path: Path) -> None:
-    store = ArtifactStore(tmp_path)
+    store = ArtifactStore.in_folder(tmp_path)
     first, second = store.put_model(fitted(1)), store.put_model(fitted(1))
     assert first == second != store.put_model(fitted(2))
     x = np.zeros((1, 3))
@@ -23,26 +24,26 @@ def test_same_fit_gives_the_same_file_and_loads_back(tmp_path: Path) -> None:
 
 
 def test_missing_or_altered_file_is_refused(tmp_path: Path) -> None:
-    store = ArtifactStore(tmp_path)
+    store = ArtifactStore.in_folder(tmp_path)
     with pytest.raises(ArtifactMissingError, match="found none; `assay run` fits it again"):
         store.get_model("0" * 64)
     sha = store.put_bytes(b"a model", "cbm")
-    store.path(sha).write_bytes(b"another")
+    file_of(store, sha).write_bytes(b"another")
     with pytest.raises(ArtifactCorruptError, match="7 bytes that hash to"):
         store.get_model(sha)
 
 
 def test_storing_again_replaces_a_damaged_file(tmp_path: Path) -> None:
-    store = ArtifactStore(tmp_path)
+    store = ArtifactStore.in_folder(tmp_path)
     sha = store.put_bytes(b"a model", "cbm")
     assert store.problem(sha) is None
-    store.path(sha).write_bytes(b"a mo")
+    file_of(store, sha).write_bytes(b"a mo")
     assert store.problem(sha)
     assert store.put_bytes(b"a model", "cbm") == sha
     assert store.get_bytes(sha) == b"a model"
 
 
 def test_a_file_that_cannot_be_read_is_lost(tmp_path: Path) -> None:
-    store = ArtifactStore(tmp_path)
-    store.path("0" * 64).mkdir(parents=True)
+    store = ArtifactStore.in_folder(tmp_path)
+    file_of(store, "0" * 64).mkdir(parents=True)
     assert "directory" in str(store.problem("0" * 64))

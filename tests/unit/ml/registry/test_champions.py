@@ -53,7 +53,9 @@ def registry(tmp_path_factory) -> ChampionRegistry:
 
 
 def open_registry(folder: Path) -> ChampionRegistry:
-    return ChampionRegistry(f"sqlite:///{folder}/mlflow.sqlite", ArtifactStore(folder / "artifacts"))
+    return ChampionRegistry(
+        f"sqlite:///{folder}/mlflow.sqlite", ArtifactStore.in_folder(folder / "artifacts")
+    )
 
 
 names = st.one_of(

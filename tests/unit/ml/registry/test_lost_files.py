@@ -13,6 +13,7 @@ from ml.states import Tier
 from ml.training.due import collections_due, prior_due
 from ml.training.pooled import train_pooled
 from ml.training.pooled_tables import record_pooled
+from tests.model_files import file_of, folder_of
 from tests.unit.ml.conftest import END, FEATURES, POOLED, Market
 from tests.unit.ml.training.test_collections import mirrored, train
 
@@ -33,7 +34,7 @@ def lost(market: Market) -> list[LostFile]:
 
 
 def files(market: Market) -> list[Path]:
-    return sorted(market.artifacts.root.rglob("*.cbm"))
+    return sorted(folder_of(market.artifacts).rglob("*.cbm"))
 
 
 def rows(market: Market, sql: str) -> list[tuple[Any, ...]]:
@@ -114,7 +115,7 @@ def test_a_booster_that_the_gate_would_not_keep_is_not_kept_for_its_loss(priced:
     train(priced)
     with priced.lake.write("the trait that the booster knew is gone") as con:
         con.execute("update marts.dim_tokens set trait_values = ['plain', null] where collection = 'apes'")
-    priced.artifacts.path(str(mirrored(priced)["apes"].local_sha)).unlink()
+    file_of(priced.artifacts, mirrored(priced)["apes"].local_sha).unlink()
     assert [file.owner for file in lost(priced)] == ["apes"]
     train(priced, "again", keys=["apes"])
     assert lost(priced) == []

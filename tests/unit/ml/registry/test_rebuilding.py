@@ -27,7 +27,7 @@ NAMES = ("apes", "it's @ 2", "rolled back")
 
 
 def open_registry(home: Path) -> ChampionRegistry:
-    return ChampionRegistry(f"sqlite:///{home}/mlflow.sqlite", ArtifactStore(home / "artifacts"))
+    return ChampionRegistry(f"sqlite:///{home}/mlflow.sqlite", ArtifactStore.in_folder(home / "artifacts"))
 
 
 def promote(lake: Lake, registry: ChampionRegistry, collection: str, weight: float) -> Champion:

@@ -50,7 +50,7 @@ def test_a_start_killed_between_migrations_leaves_no_half_made_store(tmp_path, s
     assert subprocess.run(command, check=False).returncode == 9
     assert not (tmp_path / "mlflow.sqlite").exists()
     assert not empty.exists()
-    assert ChampionRegistry(url, ArtifactStore(tmp_path / "artifacts")).champions() == {}
+    assert ChampionRegistry(url, ArtifactStore.in_folder(tmp_path / "artifacts")).champions() == {}
 
 
 def test_a_store_is_the_same_made_by_migrations_or_copied(tmp_path):
@@ -60,7 +60,9 @@ def test_a_store_is_the_same_made_by_migrations_or_copied(tmp_path):
         assert empty.exists()
     assert dump(tmp_path / "first.sqlite") == dump(tmp_path / "second.sqlite")
     for name in ("first", "second"):
-        client = ChampionRegistry(f"sqlite:///{tmp_path}/{name}.sqlite", ArtifactStore(tmp_path / "a")).client
+        client = ChampionRegistry(
+            f"sqlite:///{tmp_path}/{name}.sqlite", ArtifactStore.in_folder(tmp_path / "a")
+        ).client
         client.create_registered_model(f"assay.{name}")
         assert [model.name for model in client.search_registered_models()] == [f"assay.{name}"]
 
@@ -71,7 +73,7 @@ def test_where_nothing_can_be_kept_or_read_each_store_is_made_by_migrations(tmp_
     (tmp_path / "a folder").mkdir()
     prepare(f"sqlite:///{tmp_path}/mlflow.sqlite", tmp_path / unusable)
     url = f"sqlite:///{tmp_path}/mlflow.sqlite"
-    assert ChampionRegistry(url, ArtifactStore(tmp_path / "artifacts")).champions() == {}
+    assert ChampionRegistry(url, ArtifactStore.in_folder(tmp_path / "artifacts")).champions() == {}
     assert not list(tmp_path.glob("*.tmp"))
 
 
@@ -123,7 +125,7 @@ def test_two_starts_at_once_share_one_store(tmp_path):
         subprocess.Popen([sys.executable, "-c", registers, url, name]) for name in ("assay.a", "assay.b")
     ]
     assert [process.wait() for process in started] == [0, 0]
-    client = ChampionRegistry(url, ArtifactStore(tmp_path / "artifacts")).client
+    client = ChampionRegistry(url, ArtifactStore.in_folder(tmp_path / "artifacts")).client
     assert {model.name for model in client.search_registered_models()} == {"assay.a", "assay.b"}
     assert not list(tmp_path.glob(".mlflow*"))
 

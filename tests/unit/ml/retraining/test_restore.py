@@ -32,6 +32,7 @@ from ml.states import Tier
 from ml.tables.registry import TABLES
 from ml.training.pooled import train_pooled
 from ml.training.pooled_tables import record_pooled
+from tests.model_files import file_of
 from tests.unit.ml.conftest import END, FEATURES, POOLED, START, Market, fill
 from tests.unit.ml.monitoring.ledger_of_errors import make_ledger
 from tests.unit.ml.training.test_collections import train
@@ -114,7 +115,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def open_market(home: Path) -> Market:
-    artifacts = ArtifactStore(home / "artifacts")
+    artifacts = ArtifactStore.in_folder(home / "artifacts")
     registry = ChampionRegistry(f"sqlite:///{home}/mlflow.db", artifacts)
     return Market(Lake(LakeConfig(home=home), TABLES), artifacts, registry)
 
@@ -164,7 +165,7 @@ def test_few_unseen_sales_decide_nothing(trained: Market) -> None:
 def test_a_version_whose_file_is_gone_is_reported_and_not_restored(trained: Market) -> None:
     planted = plant(trained, shift=0.8)
     enter_ledger(trained)
-    trained.artifacts.path(str(planted.local_sha)).unlink()
+    file_of(trained.artifacts, planted.local_sha).unlink()
     finding = act(trained)
     assert finding.action == "none"
     assert "expected a model file" in finding.reason

@@ -41,7 +41,7 @@ class Home:
     """A small market with the stages from the index to the estimates, as the jobs run them."""
 
     def __init__(self, folder: Path) -> None:
-        self.con, self.artifacts = duckdb.connect(), ArtifactStore(folder / "artifacts")
+        self.con, self.artifacts = duckdb.connect(), ArtifactStore.in_folder(folder / "artifacts")
 
     def run(
         self, as_of: datetime, listings: pd.DataFrame | None = None, sales: pd.DataFrame | None = None

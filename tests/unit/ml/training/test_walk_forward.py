@@ -37,7 +37,7 @@ def frame(n: int = 1200, uncertainty: int = DAY // 2) -> SaleFrame:
 
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path)
+    return ArtifactStore.in_folder(tmp_path)
 
 
 @pytest.fixture
@@ -87,5 +87,5 @@ def test_stored_folds_are_reused_until_the_live_one_is_stale(
 
 
 def test_the_same_sales_and_seed_give_the_same_bytes(tmp_path: Path, walked: WalkForward) -> None:
-    again = walk_forward(frame(), ArtifactStore(tmp_path / "other"), CONFIG)
+    again = walk_forward(frame(), ArtifactStore.in_folder(tmp_path / "other"), CONFIG)
     assert again.folds == walked.folds

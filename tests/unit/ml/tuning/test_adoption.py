@@ -45,7 +45,7 @@ def market(tmp_path: Path) -> Market:
     """A filled lake without any model."""
     lake = Lake(LakeConfig(home=tmp_path), TABLES)
     fill(lake)
-    artifacts = ArtifactStore(tmp_path / "artifacts")
+    artifacts = ArtifactStore.in_folder(tmp_path / "artifacts")
     return Market(lake, artifacts, ChampionRegistry(f"sqlite:///{tmp_path}/mlflow.db", artifacts))
 
 
@@ -89,7 +89,7 @@ def test_the_next_refit_uses_what_was_adopted_and_no_fold_before_it_does(market:
     assert after.walk_forward.folds[:-1] == before.walk_forward.folds
     trees = [market.artifacts.get_model(fold.prior_sha).tree_count_ for fold in after.walk_forward.folds]
     assert trees == [60] * (len(trees) - 1) + [33]
-    scratch = ArtifactStore(market.lake.config.home / "elsewhere")
+    scratch = ArtifactStore.in_folder(market.lake.config.home / "elsewhere")
     with market.lake.write("forget the folds") as con:
         con.execute("delete from ops.prior_folds")
     with market.lake.read() as con:

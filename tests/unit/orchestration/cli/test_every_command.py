@@ -198,7 +198,7 @@ print("MODULES", *sys.modules)
 """
 LOADED_PROGRAM = """
 import json, os, sys, tempfile, time
-from orchestration.cli.app import main
+from orchestration.cli.app import run_command_line
 
 home, heavy, lines = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
 seen = {}
@@ -209,7 +209,7 @@ os.dup2(1, 2)
 for words, arguments in lines:
     began, sys.argv = time.process_time(), ["assay", *arguments]
     try:
-        main()
+        run_command_line()
     except SystemExit:
         pass
     seconds, found = round(time.process_time() - began, 2), [name for name in heavy if name in sys.modules]

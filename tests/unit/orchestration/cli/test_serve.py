@@ -16,6 +16,7 @@ from orchestration.output.masking import masked
 from orchestration.resources import open_lake
 from orchestration.settings import SettingsError, load_settings
 from serving.api.keys import KeyFile
+from serving.explainer.source import ReasonSource
 from tests.command import modules_of
 
 
@@ -97,14 +98,14 @@ def test_the_store_is_in_the_home_or_where_a_url_names_it(
 
 def test_reasons_are_computed_only_where_there_is_a_lake(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings(home=home)
-    assert api_config(settings).lake is None
+    assert api_config(settings).reasons is None
     assert not settings.lake_config().catalog_path.exists()
     open_lake(settings).snapshot_id()
     config = api_config(settings)
-    assert config.lake == settings.lake_config()
+    assert config.reasons == ReasonSource.of_home(settings.lake_config())
     assert type(config).from_json(config.to_json()) == config
     monkeypatch.setenv("ASSAY_API_EXPLAIN", "false")
-    assert api_config(load_settings(home=home)).lake is None
+    assert api_config(load_settings(home=home)).reasons is None
 
 
 def test_help_imports_no_server() -> None:

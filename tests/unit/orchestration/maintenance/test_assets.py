@@ -7,7 +7,7 @@ import pytest
 
 from lake.connection import Lake
 from orchestration.alerts.store import Outbox
-from orchestration.cli.app import main
+from orchestration.cli.app import run_command_line
 from orchestration.definitions import build_defs
 from orchestration.maintenance.assets import lake_maintenance
 from orchestration.resources import Assay
@@ -87,7 +87,7 @@ def test_a_command_on_the_data_path_of_another_lake_ends_with_one_message(
     monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "second"))
     monkeypatch.setattr("sys.argv", ["assay", "run"])
     with pytest.raises(SystemExit) as ended:
-        main()
+        run_command_line()
     assert ended.value.code == 2
     message = capfd.readouterr().err
     assert "Traceback" not in message

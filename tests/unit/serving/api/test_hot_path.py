@@ -49,7 +49,7 @@ def test_the_short_way_and_the_route_agree_at_every_time_and_after_each_publicat
     limit=st.floats(0, 200_000),
     share=st.floats(0, 1, exclude_max=True),
 )
-def test_the_end_of_an_answer_holds_as_long_as_is_said(
+def test_the_end_of_an_answer_holds_until_its_time(
     later: float, lag: float, limit: float, share: float, folder: Path
 ) -> None:
     pointer = replace(read_pointer(folder), confirmed_at=PUBLISHED, lag_s=lag, stale_after_s=limit)

@@ -12,6 +12,7 @@ import pytest
 
 from lake.config import LakeConfig
 from serving.explainer.client import Explainer, ExplainerBusyError, ExplainerError
+from serving.explainer.source import ReasonSource
 from tests.names import HOSTILE
 from tests.unit.serving.market import Market
 
@@ -23,7 +24,8 @@ def ask(market: Market) -> Callable[..., object]:
     def run(work: Callable[[Explainer], Awaitable[object]], **settings: float) -> object:
         async def inside() -> object:
             explainer = Explainer(
-                market.lake.config, **{"patience_s": 300.0, "time_limit_s": 300.0, **settings}
+                ReasonSource.of_home(market.lake.config),
+                **{"patience_s": 300.0, "time_limit_s": 300.0, **settings},
             )  # type: ignore[arg-type]
             try:
                 return await work(explainer)
@@ -114,7 +116,9 @@ def test_a_lake_that_cannot_be_opened_is_an_error_not_a_wait(tmp_path: Path) -> 
     (tmp_path / "lake" / "catalog.sqlite").write_bytes(b"this is no database" * 100)
 
     async def work() -> None:
-        explainer = Explainer(LakeConfig(home=tmp_path), patience_s=300.0, time_limit_s=300.0)
+        explainer = Explainer(
+            ReasonSource.of_home(LakeConfig(home=tmp_path)), patience_s=300.0, time_limit_s=300.0
+        )
         with pytest.raises(ExplainerError, match="process had ended"):
             await explainer.explain("1", "a", "1")
         await explainer.close()

@@ -145,7 +145,7 @@ def test_a_publication_explains_what_was_asked_and_not_what_was_not(market: Mark
     written(tmp_path / "asked", ("Apes", "3"))
     with market.lake.read() as con:
         config = PublicationConfig(reasons=ReasonsConfig(asked=5))
-        report = publish(con, tmp_path, market.as_of, ArtifactStore(market.home), config, now=NOW)
+        report = publish(con, tmp_path, market.as_of, ArtifactStore.in_folder(market.home), config, now=NOW)
     # This market has estimates and no features: that its reasons cannot be computed shows that they were asked for.
     assert set(report.unexplained) == {"Apes"}
 
@@ -158,7 +158,7 @@ def test_reasons_that_cannot_be_computed_make_no_version_again_and_again(
     for location in (tmp_path / "store", database):
         with market.lake.read() as con:
             first, again = (
-                publish(con, location, market.as_of, ArtifactStore(market.home), config, now=NOW)
+                publish(con, location, market.as_of, ArtifactStore.in_folder(market.home), config, now=NOW)
                 for _ in range(2)
             )
         assert (first.is_new, again.is_new) == (True, False)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from serving.explainer.source import ReasonSource
 from serving.store.sqlite.store import SqliteStore
 from serving.views.errors import ExplanationBehindError
 from serving.views.tokens import computed_explanation
@@ -46,7 +47,7 @@ def test_without_a_lake_the_problem_names_the_command_that_explains(client: Test
 def test_reasons_that_cannot_be_computed_are_a_problem_to_come_back_to(
     market: Market, folder: Path, client_of: Callable[..., TestClient]
 ) -> None:
-    with client_of(folder, lake=market.lake.config, time_limit_s=300.0) as client:
+    with client_of(folder, reasons=ReasonSource.of_home(market.lake.config), time_limit_s=300.0) as client:
         answer = client.get("/v1/tokens/Apes/1/explanation")
         assert client.get("/v1/tokens/Apes/no/explanation").status_code == 404
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:assay:problem:not-explained-now")
