@@ -99,6 +99,7 @@ def main(home: Path) -> None:
         "ray_ratio": round(whole / threads, 2),
         "machine_lost_s": round(broken, 2),
         "machine_lost_ratio": round(broken / whole, 2),
+        "machine_lost_costs_s": round(broken - whole, 2),
         "same_boosters": found == expected and after == expected,
         "machine": describe_machine(),
     }
