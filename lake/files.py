@@ -135,7 +135,7 @@ def files_at(place: Path | str, store: ObjectStore | None) -> Files:
     if isinstance(place, str) and is_object_store(place):
         assert store is not None, "an address of an object store has one"
         return ObjectFiles(place, store)
-    return FolderFiles(Path(place))
+    return FolderFiles(Path(place).expanduser().absolute())
 
 
 def files_of_values(values: Mapping[str, Any]) -> Files:

@@ -79,6 +79,10 @@ class StorageSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _object_store_is_possible(self) -> StorageSettings:
+        if self.models_path is not None and not self.models_path.strip():
+            raise ValueError(
+                "Expected ASSAY_MODELS_PATH to be a folder or s3://bucket/prefix, found nothing; unset it."
+            )
         try:
             self.object_store(self.data_path)
             self.object_store(self.models_path)

@@ -80,3 +80,11 @@ def test_a_model_is_stored_once_and_a_damaged_one_replaced(files: Files) -> None
 def test_a_folder_is_used_as_it_is(tmp_path: Path) -> None:
     assert files_at(tmp_path, None) == FolderFiles(tmp_path)
     assert FolderFiles(tmp_path).uri("a b") == (tmp_path / "a b").as_uri()
+
+
+def test_a_home_folder_is_found_and_relative_names_stay_where_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert files_at("~/models", None) == files_at("models", None) == FolderFiles(tmp_path / "models")

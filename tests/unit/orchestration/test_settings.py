@@ -20,6 +20,8 @@ def _clean_environment(monkeypatch):
         ("ASSAY_COLLECTIONS", "many", "integer"),
         ("ASSAY_MEMORY_LIMIT", "lots", "memory DuckDB may use"),
         ("ASSAY_CATALOG_URL", "mysql://x", "postgresql://"),
+        ("ASSAY_MODELS_PATH", "gs://bucket/models", "s3://bucket"),
+        ("ASSAY_MODELS_PATH", " ", "found nothing"),
         ("ASSAY_FAULTS", "earthquake@3", "earthquake"),
         ("ASSAY_LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING', 'ERROR' or 'CRITICAL'"),
     ],
