@@ -20,8 +20,8 @@ from lake.storage import is_object_store, write_whole
 if TYPE_CHECKING:
     from pyarrow.fs import S3FileSystem
 
-CONNECT_S, REQUEST_S = 5.0, 60.0
-"""Seconds to wait for a connection and for an answer of an object store."""
+CONNECT_S = 5.0
+"""Seconds to wait for a connection to an object store."""
 
 
 class Files(Protocol):
@@ -158,6 +158,5 @@ def _client(store: ObjectStore) -> S3FileSystem:
         allow_delayed_open=True,  # a small file is one request
         background_writes=False,
         connect_timeout=CONNECT_S,
-        request_timeout=REQUEST_S,
         **where,
     )
