@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli.catalogue import CatalogueGroup, only_reads
+from orchestration.cli.catalogue import CatalogueGroup, is_light
 from orchestration.cli.light_process import end_at_once
 from orchestration.interruptions import stopping_on_signals
 from orchestration.output.terminal import complain, print_traceback, say, tidy_logging
@@ -54,7 +54,7 @@ def main() -> None:
     try:
         run_command_line()
     except SystemExit as ended:
-        if not only_reads(sys.argv[1:]) or not isinstance(ended.code, int | None):
+        if not is_light(sys.argv[1:]) or not isinstance(ended.code, int | None):
             raise
         end_at_once(ended.code or 0)
 

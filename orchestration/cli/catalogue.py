@@ -35,7 +35,7 @@ class Entry:
         examples: Complete command lines, the commonest first.
         attribute: Function, or `typer.Typer` of a group of commands, in the module; the name unless given.
         module: Where it is, below `orchestration.cli`; the name unless given.
-        only_reads: Whether it only reads: its process does without what costs more than the answer.
+        light: Whether its process does without what costs more than its answer.
         with_pandas: Whether such a command needs pandas nevertheless.
     """
 
@@ -45,7 +45,7 @@ class Entry:
     examples: tuple[str, ...]
     attribute: str = ""
     module: str = ""
-    only_reads: bool = False
+    light: bool = False
     with_pandas: bool = False
 
     def load(self) -> Any:
@@ -84,14 +84,14 @@ CATALOGUE: tuple[Entry, ...] = (
         VALUES,
         "One token's estimate in one line.",
         ("assay value sim-00033 36", "assay value sim-00033 36 --json"),
-        only_reads=True,
+        light=True,
     ),
     Entry(
         "explain",
         VALUES,
         "Why a token has its price, and how far to trust it.",
         ("assay explain sim-00033 36", "assay explain sim-00033 --all --json"),
-        only_reads=True,
+        light=True,
         with_pandas=True,
     ),
     Entry(
@@ -99,14 +99,14 @@ CATALOGUE: tuple[Entry, ...] = (
         VALUES,
         "Value the tokens of an owner together.",
         ("assay portfolio --owner 0x235240ab2edb75094ec0b22ca60090b82c4aca70",),
-        only_reads=True,
+        light=True,
     ),
     Entry(
         "gains",
         VALUES,
         "What an owner gained with each token that was sold.",
         ("assay gains --owner 0x235240ab2edb75094ec0b22ca60090b82c4aca70 --year 2025 --csv",),
-        only_reads=True,
+        light=True,
     ),
     Entry(
         "list",
@@ -118,14 +118,14 @@ CATALOGUE: tuple[Entry, ...] = (
         ),
         attribute="list_",
         module="listing",
-        only_reads=True,
+        light=True,
     ),
     Entry(
         "sql",
         VALUES,
         "Ask the lake in SQL; nothing can be changed.",
         ('assay sql "from predictions.token_estimates limit 5"', 'assay sql "from ops.champions" --csv'),
-        only_reads=True,
+        light=True,
     ),
     Entry(
         "export",
@@ -144,7 +144,7 @@ CATALOGUE: tuple[Entry, ...] = (
         ACCURACY,
         "The accuracy report of a backtest.",
         ("assay report ledger.parquet",),
-        only_reads=True,
+        light=True,
     ),
     Entry("tune", ACCURACY, "Search better model settings under a budget.", ("assay tune --budget 10m",)),
     Entry(
@@ -158,7 +158,7 @@ CATALOGUE: tuple[Entry, ...] = (
         ACCURACY,
         "What was decided about a collection's models, and why.",
         ("assay why sim-00033",),
-        only_reads=True,
+        light=True,
     ),
     Entry(
         "retrain",
@@ -177,7 +177,7 @@ CATALOGUE: tuple[Entry, ...] = (
         OPERATION,
         "Service levels, error budgets, the last run, open alerts.",
         ("assay status", "assay status --json"),
-        only_reads=True,
+        light=True,
     ),
     Entry(
         "alerts",
@@ -266,7 +266,7 @@ CATALOGUE: tuple[Entry, ...] = (
         PREPARATION,
         "Look at a folder of files; writes nothing.",
         ("assay files check sales/",),
-        only_reads=True,
+        light=True,
     ),
     Entry("demo", PREPARATION, "Show a path from its beginning to its end.", ("assay demo chain",)),
     Entry(
@@ -301,7 +301,7 @@ class CatalogueGroup(StoppableGroup):
         self.commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         name, command, rest = super().resolve_command(ctx, args)
         entry = _BY_NAME.get(name or "")
-        if entry and entry.only_reads:
+        if entry and entry.light:
             ctx.with_resource(light_process(entry.with_pandas))
         return name, entry.load() if entry else command, rest
 
@@ -321,7 +321,7 @@ def every_command() -> dict[str, Any]:
     return {name: command for entry in CATALOGUE for name, command in found(entry.name, entry.load()).items()}
 
 
-def only_reads(arguments: Sequence[str]) -> bool:
-    """Whether a command line is of a command that only reads."""
+def is_light(arguments: Sequence[str]) -> bool:
+    """Whether a command line is of a command with a light process."""
     entry = _BY_NAME.get(arguments[0]) if arguments else None
-    return entry is not None and entry.only_reads
+    return entry is not None and entry.light

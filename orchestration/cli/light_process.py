@@ -1,7 +1,7 @@
-"""A process that only reads: what it does without, because it costs more than the answer.
+"""A process that answers one question: what it does without, because it costs more than the answer.
 
 Here: a library that is not imported although it is installed, threads that would have nothing to do, and an end without
-tidying up memory. Not here: which commands only read (`orchestration.cli.catalogue`).
+tidying up memory. Not here: which commands are light (`orchestration.cli.catalogue`).
 
 Concept: PyArrow and DuckDB import pandas where it is installed, to recognise its frames, and do without it where it is
 not: 0.4 s of CPU. OpenBLAS starts a thread for each core, which waits busily: 0.1 s. Python frees every object and
@@ -50,7 +50,7 @@ def left_out(library: str) -> Iterator[None]:
 
 @contextmanager
 def light_process(with_pandas: bool = False) -> Iterator[None]:
-    """Do without what reading does not need.
+    """Do without what a question does not need.
 
     Args:
         with_pandas: Whether pandas is needed: CatBoost cannot be imported without it.
