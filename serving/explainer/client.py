@@ -15,6 +15,7 @@ import logging
 from asyncio.subprocess import PIPE, Process
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from lake.child_processes import child_command, child_environment
 from serving.explainer.source import ReasonSource
@@ -160,7 +161,7 @@ class Explainer:
             limit=LINE_LIMIT,
         )
         # By its input, not as an argument: the address of a catalog may hold a password.
-        _write(process, self._source.values())
+        _write(process, asdict(self._source))
         return process
 
     async def _stop(self) -> None:
@@ -180,4 +181,4 @@ async def _exchange(process: Process, question: dict[str, str]) -> bytes:
 
 def _write(process: Process, message: Mapping[str, object]) -> None:
     assert process.stdin is not None
-    process.stdin.write(json.dumps(message).encode() + b"\n")
+    process.stdin.write(json.dumps(message, default=str).encode() + b"\n")

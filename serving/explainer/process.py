@@ -20,6 +20,7 @@ from typing import IO
 
 from lake.child_processes import end_with_input
 from lake.connection import Lake
+from lake.errors import FilesUnreachableError
 from ml.compute.matrix import FeatureMismatchError
 from ml.explain.errors import ExplainError
 from ml.registry.artifacts import ArtifactLostError, ArtifactStore
@@ -40,7 +41,7 @@ def answers(questions: Iterator[str]) -> Iterator[bytes]:
                     con, artifacts, asked["collection"], [asked["token"]], ReasonsConfig()
                 )
             yield b'{"document":%b}' % found[2]
-        except (ExplainError, FeatureMismatchError, ArtifactLostError) as error:
+        except (ExplainError, FeatureMismatchError, ArtifactLostError, FilesUnreachableError) as error:
             yield json.dumps({"error": str(error)}).encode()
 
 

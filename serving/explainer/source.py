@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from lake.config import LakeConfig
@@ -34,12 +34,3 @@ class ReasonSource:
         if values is None:
             return None
         return cls(LakeConfig.of_values(values["lake"]), files_of_values(values["models"]))
-
-    def values(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        found = asdict(self)
-        found["lake"]["home"] = str(self.lake.home)
-        found["models"] = {
-            name: value if isinstance(value, dict) else str(value) for name, value in found["models"].items()
-        }
-        return found
