@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 from serving.api.service import JSON, RawHeaders, Service, is_known
 from serving.store.errors import StoreError
 from serving.store.files import Pointer
+from serving.store.names import REMEMBERED_NAMES
 from serving.store.protocol import Edition
 from serving.views.answer import answer_end, end_holds_until
 
@@ -25,7 +26,6 @@ ROUTE = "/v1/tokens/{collection}/{token}"
 COMPRESSED_FROM = 1024
 """Bytes from which answers are compressed for clients that can; few answers about one token are that long."""
 
-REMEMBERED_NAMES = 4096
 LONGEST_NAME = 256
 """Bytes of a collection's name, as it was sent: names are remembered, and a client may send 100 kB of them."""
 
@@ -84,7 +84,7 @@ class QuickAnswers:
             return None
         known = headers.get(b"if-none-match")
         if known is not None and is_known(known, moment.headers[0][1]):
-            return 304, moment.headers, b""
+            return 304, [*moment.headers], b""
         body = document[:-1] + moment.end
         if len(body) >= COMPRESSED_FROM:
             return None
