@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,16 +68,14 @@ def measure_worklist(figures: Figures, home: Path, n: int) -> None:
 
 def bare_index(lake: Lake) -> float:
     """Seconds of the compiled replay over all collections from their first sale, arrays already in memory."""
-    import scipy.linalg.cython_blas  # noqa: F401 - loaded before its threads are limited
-    from threadpoolctl import threadpool_limits
-
-    from ml.features import tables as features
-
     # The parts of update_index without its writing.
+    from ml.compute.backend import ThreadBackend
+    from ml.features import tables as features
     from ml.index.chunks import number_chunks, read_chunks
     from ml.index.params import DEFAULT_PARAMS
+    from ml.index.parts import computed
     from ml.index.tables import plan_work
-    from ml.index.update import CHUNK_ENTRIES, submit
+    from ml.index.update import CHUNK_ENTRIES
 
     seconds = 0.0
     with lake.read() as con:
@@ -88,12 +87,10 @@ def bare_index(lake: Lake) -> float:
         create_missing(con, features.TABLES)
         plan_work(con, DEFAULT_PARAMS)
         chunks = number_chunks(con, CHUNK_ENTRIES)
-        with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(THREADS) as pool:
-            for chunk in read_chunks(con, chunks, DEFAULT_PARAMS):
-                started = time.perf_counter()
-                for future in submit(pool, chunk, DEFAULT_PARAMS, THREADS):
-                    future.result()
-                seconds += time.perf_counter() - started
+        for chunk in read_chunks(con, chunks, DEFAULT_PARAMS):
+            started = time.perf_counter()
+            list(computed([replace(chunk, number=0)], DEFAULT_PARAMS, ThreadBackend(THREADS)))
+            seconds += time.perf_counter() - started
     return seconds
 
 

@@ -100,7 +100,7 @@ def backtest(
     config: BacktestConfig | None = None,
     features: FeatureSet | None = None,
     say: Callable[[str], None] = lambda _: None,
-    fits: Backend | None = None,
+    backend: Backend | None = None,
 ) -> str:
     """Price every sale of the window as it would have been, and leave the ledger.
 
@@ -111,7 +111,7 @@ def backtest(
         config: Settings.
         features: Features to use; those declared now when None.
         say: Called with a line about each refit, for people.
-        fits: Where fits of collections run; threads, as many as `config.scoring` has, when None.
+        backend: Where work on collections runs; threads, as many as `config.scoring` has, when None.
 
     Returns:
         Name of a temporary table with the columns of `LEDGER_SCHEMA`, ordered by known_at and sale_id.
@@ -139,8 +139,8 @@ def backtest(
     if done:
         say(f"{done} of {len(plan)} refit periods are finished already")
     if done < len(plan):
-        fits = fits or ThreadBackend(config.scoring.threads)
-        _Walk(con, parts, window, config, features, say, fits).run(plan)
+        backend = backend or ThreadBackend(config.scoring.threads)
+        _Walk(con, parts, window, config, features, say, backend).run(plan)
         parts.forget_models()
     con.register("_estimates", parts.estimates(len(plan)))
     try:
@@ -161,16 +161,14 @@ class _Walk:
         config: BacktestConfig,
         features: FeatureSet,
         say: Callable[[str], None],
-        fits: Backend,
+        backend: Backend,
     ) -> None:
         self.con, self.parts, self.config, self.features, self.say = con, parts, config, features, say
-        self.fits = fits
+        self.backend = backend
         start, end = microseconds(window.start), microseconds(window.end)
         began = time.monotonic()
         self.history: History = read_history(con, features, start, end, config.pooled.min_market_sales)
-        self.rows: WindowSales = read_window_sales(
-            con, features, window, self.history, config.scoring.threads
-        )
+        self.rows: WindowSales = read_window_sales(con, features, window, self.history, backend)
         keys = sorted(set(self.rows.collection.tolist()))
         self.local: dict[str, LocalSales] = read_local_sales(con, self.history, features, keys)
         say(
@@ -205,7 +203,7 @@ class _Walk:
             config.new_sales,
             self.features.fingerprint,
             artifacts,
-            self.fits,
+            self.backend,
         )
         market_of = dict(zip(rows.collection.tolist(), rows.market.tolist(), strict=True))
         live = {key: _live(folds.get(market)) for key, market in market_of.items()}

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from lake.storage import sql_list
 from ml.compute.asof_join import sorted_asof_joins
+from ml.compute.backend import Backend
 from ml.compute.matrix import Matrix, column, matrix
 from ml.features.audit import audit_features
 from ml.index.queries import sale_queries
@@ -165,7 +166,7 @@ def read_history(
 
 
 def read_window_sales(
-    con: duckdb.DuckDBPyConnection, features: FeatureSet, window: Window, history: History, threads: int
+    con: duckdb.DuckDBPyConnection, features: FeatureSet, window: Window, history: History, backend: Backend
 ) -> WindowSales:
     """Every positive-price sale of the window.
 
@@ -173,7 +174,7 @@ def read_window_sales(
         IndexInputError: the stored index is behind the marts.
     """
     condition = f"({window.condition()}) and price_eth > 0"
-    audit_features(con, "backtest_audit", f"{condition} and not is_arms_length", threads)
+    audit_features(con, "backtest_audit", f"{condition} and not is_arms_length", backend)
     sale_queries(con, "backtest_queries", condition)
     names = ", ".join(f'"{name}"' for name in features.names)
     con.execute(

@@ -117,7 +117,7 @@ class JudgeRules:
         new_sales: Sales since it was last judged below which a champion that could have a booster is carried forward.
         feature_fingerprint: Feature schema in use.
         artifacts: Where boosters are kept.
-        fits: Where fits run.
+        backend: Where fits run.
         failures: Share of the judged that may fail (three always may).
     """
 
@@ -127,7 +127,7 @@ class JudgeRules:
     new_sales: int
     feature_fingerprint: str
     artifacts: ArtifactStore
-    fits: Backend
+    backend: Backend
     failures: float = 0.05
 
 
@@ -173,7 +173,7 @@ def judge_due_collections(
             yield CandidateTask(sales, held.champion if held else None, rules.candidate, rules.artifacts)
 
     failed: list[str] = []
-    for task, candidate in rules.fits.run(build_candidate, tasks()):
+    for task, candidate in rules.backend.run(build_candidate, tasks()):
         key = task.sales.collection
         if isinstance(candidate, Raised):
             if not isinstance(candidate.error, Exception):

@@ -33,13 +33,24 @@ class Raised:
 class Backend(Protocol):
     """Runs one function over many tasks."""
 
+    @property
+    def slots(self) -> int:
+        """Tasks that run at a time."""
+        ...
+
     def run(
-        self, function: Callable[[Task], Result], tasks: Iterable[Task]
+        self, function: Callable[[Task], Result], tasks: Iterable[Task], ahead: int | None = None
     ) -> Iterator[tuple[Task, Result | Raised]]:
         """Yield each task with its result as it finishes, in any order, in the caller's thread.
 
         `tasks` is consumed lazily in the caller's thread, so reading the next ones overlaps with running
         these.
+
+        Args:
+            function: Named by its module, so that another process finds it; it changes nothing of its task.
+            tasks: What it is called with. Whoever stops reading ends the work on them.
+            ahead: Tasks read before there is room for them, at most; the backend's own number when None. Fewer where
+                tasks are large.
         """
         ...
 
@@ -56,16 +67,22 @@ class ThreadBackend:
     workers: int = 2
     ahead: int = 64
 
+    @property
+    def slots(self) -> int:
+        """See `Backend.slots`."""
+        return self.workers
+
     def run(
-        self, function: Callable[[Task], Result], tasks: Iterable[Task]
+        self, function: Callable[[Task], Result], tasks: Iterable[Task], ahead: int | None = None
     ) -> Iterator[tuple[Task, Result | Raised]]:
         """See `Backend.run`."""
+        most = self.workers + (self.ahead if ahead is None else ahead)
         running: dict[Future[Result], Task] = {}
         with ThreadPoolExecutor(self.workers, thread_name_prefix="fit") as pool:
             try:
                 for task in tasks:
                     running[pool.submit(function, task)] = task
-                    while len(running) >= self.workers + self.ahead:
+                    while len(running) >= most:
                         yield from _finished(running)
                 while running:
                     yield from _finished(running)

@@ -1,7 +1,7 @@
 """Fits on a Ray cluster: the same tasks as on threads, in processes of one machine or of many.
 
 Here: chunks of tasks, what is tried again, and what a lost machine costs. Not here: the tasks, or which backend a
-setting asks for (`orchestration.models.fits`).
+setting asks for (`orchestration.compute`).
 
 Concept: a remote call costs milliseconds and sends arrays, so it carries a chunk of tasks. Tasks come largest first and
 are dealt to the chunks of a round one by one, so that chunks cost about the same. Ray runs the chunk of a lost machine
@@ -48,8 +48,18 @@ class RayBackend:
     chunk: int = 20
     tries: int = 2
 
+    @property
+    def slots(self) -> int:
+        """See `Backend.slots`. Joins the cluster.
+
+        Raises:
+            ClusterError: As `run`.
+        """
+        ray = _connected(self.address, self.workers)
+        return self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+
     def run(
-        self, function: Callable[[Task], Result], tasks: Iterable[Task]
+        self, function: Callable[[Task], Result], tasks: Iterable[Task], ahead: int | None = None
     ) -> Iterator[tuple[Task, Result | Raised]]:
         """See `Backend.run`. Whoever stops reading ends the remote work.
 
@@ -57,17 +67,18 @@ class RayBackend:
             ClusterError: There is no cluster at the address, or it was lost.
         """
         ray = _connected(self.address, self.workers)
-        workers = self.workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        workers = self.slots
         call = ray.remote(_run_chunk).options(max_retries=self.tries, num_cpus=1)
         head = ray.get_runtime_context().gcs_address
         running: dict[Any, list[Task]] = {}
+        in_a_round = workers * self.chunk if ahead is None else min(workers * self.chunk, max(workers, ahead))
 
         def start(chunk: list[Task]) -> None:
             running[call.remote(function, chunk)] = chunk
 
         source = iter(tasks)
         try:
-            while dealt := list(islice(source, workers * self.chunk)):
+            while dealt := list(islice(source, in_a_round)):
                 for first in range(min(workers, len(dealt))):
                     start(dealt[first::workers])
                 while len(running) > workers:

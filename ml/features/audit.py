@@ -13,6 +13,7 @@ from __future__ import annotations
 import duckdb
 
 from ml.compute.asof_join import sorted_asof_joins
+from ml.compute.backend import Backend
 from ml.features.build import CHUNK_ROWS
 from ml.features.query import feature_query
 from ml.index.params import DEFAULT_PARAMS, IndexParams
@@ -25,7 +26,7 @@ def audit_features(
     con: duckdb.DuckDBPyConnection,
     into: str,
     where: str,
-    threads: int = 2,
+    backend: Backend | None = None,
     params: IndexParams = DEFAULT_PARAMS,
 ) -> int:
     """Leave the temporary table ``into``: keys, ``base_log`` and every feature of some sales.
@@ -36,7 +37,7 @@ def audit_features(
         con: connection with ``marts`` and an up-to-date ``features.hedonic_index``; only temporary tables are written.
         into: name of the table.
         where: condition on the columns of ``marts.fct_sales`` that chooses the sales.
-        threads: worker threads of the index.
+        backend: where the index of past times is computed; two threads when None.
         params: parameters of the stored index.
 
     Returns:
@@ -46,7 +47,7 @@ def audit_features(
         IndexInputError: the stored index is behind the marts.
     """
     sale_queries(con, "audit_queries", where)
-    index_at(con, "audit_queries", "audit_indexed", threads, params)
+    index_at(con, "audit_queries", "audit_indexed", backend, params)
     con.execute(
         f"""
         create or replace temp table audit_spine as

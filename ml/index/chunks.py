@@ -53,14 +53,19 @@ def number_chunks(con: duckdb.DuckDBPyConnection, chunk_entries: int) -> int:
                 + tokens * least(sales, 750) * (types + 1) as cost,
                 (sales - first) + tokens * (types + 1) as entries
             from index_plan
+        ),
+        placed as (
+            select
+                *,
+                row_number() over (order by cost desc, collection) - 1 as id,
+                floor(
+                    (sum(entries) over (order by cost desc, collection) - entries) / $chunk_entries
+                ) as place
+            from costed
         )
-        select
-            *,
-            row_number() over (order by cost desc, collection) - 1 as id,
-            cast(floor(
-                (sum(entries) over (order by cost desc, collection) - entries) / $chunk_entries
-            ) as bigint) as chunk
-        from costed
+        -- a collection that is larger than a chunk leaves places without any
+        select * exclude (place), dense_rank() over (order by place) - 1 as chunk
+        from placed
         """,
         {"chunk_entries": chunk_entries},
     )

@@ -12,18 +12,19 @@ number of queries leaves every other answer as it was.
 from __future__ import annotations
 
 import dataclasses
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
 from ml.compute.asof_join import sorted_asof_joins
+from ml.compute.backend import Backend, ThreadBackend
 from ml.index.chunks import Chunk, number_chunks, read_chunks
 from ml.index.params import DEFAULT_PARAMS, IndexParams
+from ml.index.parts import computed
 from ml.index.replay import OUT_LEVEL, OUT_LEVEL_VAR, OUT_MEAN, OUT_TOKEN, OUT_VAR
 from ml.index.tables import IndexInputError
-from ml.index.update import CHUNK_ENTRIES, submit
+from ml.index.update import CHUNK_ENTRIES
 from ml.index.valuation import N_TOK
 
 #: Queries are numbered from here on, behind any sale of any collection.
@@ -140,7 +141,7 @@ def index_at(
     con: duckdb.DuckDBPyConnection,
     queries: str,
     into: str,
-    threads: int = 2,
+    backend: Backend | None = None,
     params: IndexParams = DEFAULT_PARAMS,
     chunk_entries: int = CHUNK_ENTRIES,
 ) -> None:
@@ -153,27 +154,21 @@ def index_at(
         queries: table with collection, token_id, as_of, prefix and any columns to pass through; not changed.
         into: table to create: the same rows and columns with ``a_mean`` … ``b_level_sd``, null where fewer than
             ``params.min_sales`` sales are visible.
-        threads: worker threads.
+        backend: where collections are computed; two threads when None.
         params: parameters the stored index was computed with.
         chunk_entries: bound on what is in memory at once; changes no result.
 
     Raises:
         IndexInputError: a collection's stored index is older than a query's prefix, or of other parameters.
     """
-    # The BLAS numba calls is scipy's: it must be loaded before its thread count can be limited.
-    import scipy.linalg.cython_blas  # noqa: F401
-    from threadpoolctl import threadpool_limits
-
     _plan(con, queries, params)
     names = [f"{v}_{name}" for v in "ab" for name in ("mean", "level", "trait", "token", "sd", "level_sd")]
     con.execute(
         f"create or replace temp table index_answers (query bigint, {', '.join(f'{name} double' for name in names)})"
     )
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        for chunk in read_chunks(con, number_chunks(con, chunk_entries), params):
-            con.execute(f"drop table index_tokens_{chunk.number}")
-            chunk = dataclasses.replace(chunk, tokens=np.empty((0, N_TOK)))
-            _collect(con, chunk, submit(pool, chunk, params, threads))
+    read = read_chunks(con, number_chunks(con, chunk_entries), params)
+    for chunk in computed((_of_sales_only(con, chunk) for chunk in read), params, backend or ThreadBackend()):
+        _collect(con, chunk)
     con.execute(
         f"""
         create or replace temp table {into} as
@@ -223,10 +218,14 @@ def _plan(con: duckdb.DuckDBPyConnection, queries: str, params: IndexParams) -> 
         )
 
 
-def _collect(con: duckdb.DuckDBPyConnection, chunk: Chunk, futures: list[Future[None]]) -> None:
-    """Wait for a chunk and keep its queries' answers; NaN means no value and becomes NULL."""
-    for future in futures:
-        future.result()
+def _of_sales_only(con: duckdb.DuckDBPyConnection, chunk: Chunk) -> Chunk:
+    """The chunk without room for values of tokens, which are not computed then."""
+    con.execute(f"drop table index_tokens_{chunk.number}")
+    return dataclasses.replace(chunk, tokens=np.empty((0, N_TOK)))
+
+
+def _collect(con: duckdb.DuckDBPyConnection, chunk: Chunk) -> None:
+    """Keep the answers to a chunk's queries; NaN means no value and becomes NULL."""
     asked = chunk.row_seq >= FIRST_QUERY
     columns = {"query": chunk.row_seq[asked] - FIRST_QUERY}
     for v, variant in enumerate("ab"):

@@ -11,18 +11,17 @@ tail restarts from the stored noises of the sales its window remembers, which is
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ml.compute.backend import Backend, ThreadBackend
 from ml.index.chunks import Chunk, number_chunks, read_chunks
-from ml.index.kernel import replay_batch
 from ml.index.params import DEFAULT_PARAMS, IndexParams
+from ml.index.parts import computed
 from ml.index.replay import OUT_LEVEL, OUT_LEVEL_VAR, OUT_MEAN, OUT_TOKEN, OUT_VAR
 from ml.index.tables import forget_outdated, plan_work
 from ml.index.valuation import (
@@ -41,8 +40,6 @@ from ml.index.valuation import (
 
 #: Trait codes, sales and tokens one chunk may hold: about 20 bytes each.
 CHUNK_ENTRIES = 4_000_000
-#: Calls per thread and chunk: enough to balance, few enough that a call is worth its overhead.
-CALLS_PER_THREAD = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +55,7 @@ class IndexReport:
 
 def update_index(
     con: duckdb.DuckDBPyConnection,
-    threads: int = 2,
+    backend: Backend | None = None,
     params: IndexParams = DEFAULT_PARAMS,
     chunk_entries: int = CHUNK_ENTRIES,
 ) -> IndexReport:
@@ -68,33 +65,22 @@ def update_index(
 
     Args:
         con: connection on which ``marts`` and ``features`` resolve.
-        threads: worker threads; BLAS itself is held to one thread each.
+        backend: where collections are computed; two threads when None.
         params: index parameters; stored values of other parameters are computed again.
         chunk_entries: bound on what is in memory at once; changes no result.
 
     Raises:
         IndexInputError: the marts break their contract.
     """
-    # The BLAS numba calls is scipy's: it must be loaded before its thread count can be limited.
-    import scipy.linalg.cython_blas  # noqa: F401
-    from threadpoolctl import threadpool_limits
-
     began = time.monotonic()
     plan_work(con, params)
     removed = forget_outdated(con)
     chunks = number_chunks(con, chunk_entries)
     sales = tokens = 0
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
-        computing: tuple[Chunk, list[Future[None]]] | None = None
-        for chunk in read_chunks(con, chunks, params):
-            submitted = (chunk, submit(pool, chunk, params, threads))
-            if computing is not None:
-                _finish(con, *computing)
-            computing = submitted
-            sales += int((chunk.row_seq > _start_of_rows(chunk)).sum())
-            tokens += len(chunk.tokens)
-        if computing is not None:
-            _finish(con, *computing)
+    for chunk in computed(read_chunks(con, chunks, params), params, backend or ThreadBackend()):
+        sales += int((chunk.row_seq > _start_of_rows(chunk)).sum())
+        tokens += len(chunk.tokens)
+        _write(con, chunk)
     _write_states(con, params)
     row = con.execute("select count(*) from index_plan").fetchone()
     for table in (
@@ -109,34 +95,6 @@ def update_index(
     return IndexReport(int(row[0]) if row else 0, sales, tokens, removed, time.monotonic() - began)
 
 
-def submit(pool: ThreadPoolExecutor, chunk: Chunk, params: IndexParams, threads: int) -> list[Future[None]]:
-    """Split a chunk (its collections fall in cost) into calls of similar cost."""
-    sizes = np.diff(chunk.batch.row_off)
-    window = np.minimum(chunk.batch.first + sizes, 750)
-    cost = np.cumsum(sizes * window**2 + np.diff(chunk.batch.trait_off) * window + 1)
-    target = cost[-1] / (threads * CALLS_PER_THREAD)
-    edges = np.searchsorted(cost, target * np.arange(1, threads * CALLS_PER_THREAD)) + 1
-    bounds = sorted({0, len(sizes), *(int(edge) for edge in edges if edge < len(sizes))})
-    return [
-        pool.submit(
-            replay_batch,
-            chunk.batch,
-            c0,
-            c1,
-            params.variant_table(),
-            params.step,
-            params.keep_steps,
-            params.block,
-            params.min_sales,
-            chunk.noise,
-            chunk.out,
-            chunk.tokens,
-            chunk.summary,
-        )
-        for c0, c1 in itertools.pairwise(bounds)
-    ]
-
-
 def _start_of_rows(chunk: Chunk) -> NDArray[np.int64]:
     return np.repeat(chunk.batch.start, np.diff(chunk.batch.row_off))
 
@@ -145,10 +103,8 @@ def _root(variance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.sqrt(np.maximum(variance, 0.0))
 
 
-def _finish(con: duckdb.DuckDBPyConnection, chunk: Chunk, futures: list[Future[None]]) -> None:
-    """Wait for a chunk and write it."""
-    for future in futures:
-        future.result()
+def _write(con: duckdb.DuckDBPyConnection, chunk: Chunk) -> None:
+    """Write a computed chunk."""
     counts = np.diff(chunk.batch.row_off)
     fresh = chunk.row_seq > _start_of_rows(chunk)
     columns: dict[str, NDArray] = {"id": np.repeat(chunk.ids, counts)[fresh], "seq": chunk.row_seq[fresh]}

@@ -6,17 +6,22 @@ Not here: which collections are worth it (`ml.tuning.worth`), the study of one s
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import numpy as np
 
+from ml.compute.backend import Backend, ThreadBackend
 from ml.models.collection_reader import WITHOUT_FEATURES, CollectionSales, read_collections
 from ml.models.frames import FeatureSet
 from ml.models.local import LocalConfig
 from ml.models.traits import RaggedTraitsError
 from ml.models.tuned_settings import CLASS, COLLECTION, Adopted, read_adopted, recipe_of_local, settings_at
+from ml.tuning.fold_tasks import ObjectiveOnBackend
 from ml.tuning.journal import Journal
 from ml.tuning.judgement import clusters_of
 from ml.tuning.local_objective import LocalObjective
@@ -39,10 +44,14 @@ def tune_collections(
     local: LocalConfig | None = None,
     features: FeatureSet | None = None,
     first: Collection[str] = (),
+    backend: Backend | None = None,
     clock: Callable[[], float] = time.monotonic,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Outcome]:
     """Tune the boosters of the collections that are worth it and whose verdict no longer stands.
+
+    As many studies at a time as the backend has slots. Each searches in a thread of this process, which writes its
+    trials down; its folds are fitted by the backend.
 
     Args:
         journal: The lake to read sales from and to remember studies in.
@@ -52,41 +61,61 @@ def tune_collections(
         local: The recipe.
         features: Features to use; those declared now when None.
         first: Collections that come before the others, also when their verdict stands.
+        backend: Where fits run; one at a time in this process when None.
         clock: Seconds; injected by tests.
-        say: Called with a line about progress, for people.
+        say: Called with a line about progress, for people; from any thread.
 
     Returns:
         One outcome per study, most valuable collection first; then the classes that now rest.
     """
     config, rule, local = config or TuningConfig(), rule or WorthRule(), local or LocalConfig()
-    features = features or FeatureSet.declared()
+    features, backend = features or FeatureSet.declared(), backend or ThreadBackend(workers=1)
+    slots, ends = backend.slots, clock() + seconds
     recipe = recipe_of_local(local, features.fingerprint)
     with journal.lake.read() as con:
         candidates = worth_tuning(con, rule)
         adopted = read_adopted(con, COLLECTION, recipe)
         stands = journal.standing(recipe, COLLECTION) | journal.standing(recipe, CLASS)
-        chosen = share_budget(candidates, seconds, rule, stands, first)
+        chosen = share_budget(candidates, seconds * slots, rule, stands, first)
         keys = [worth.collection for worth, _ in chosen]
         sizes = [worth.sales for worth, _ in chosen]
         read = read_collections(con, keys, sizes, features, sum(sizes) + 1)
         sales = {own.collection: own for own in read}
-    outcomes: list[Outcome] = []
-    for worth, share in chosen:
+    stopping = threading.Event()
+
+    def stopped_or_now() -> float:
+        return math.inf if stopping.is_set() else clock()
+
+    def tune(worth: Worth, share: float) -> Outcome:
         if (own := sales.get(worth.collection)) is None:
-            outcomes.append(Outcome(COLLECTION, worth.collection, WITHOUT_FEATURES))
-            continue
+            return Outcome(COLLECTION, worth.collection, WITHOUT_FEATURES)
+        share = max(0.0, min(share, ends - stopped_or_now()))
         say(f"tuning the booster of {worth.collection} for up to {share:.0f} s")
         try:
-            scope = collection_scope(own, recipe, local, adopted.get(worth.collection, ()), config)
+            scope = collection_scope(own, recipe, local, adopted.get(worth.collection, ()), config, backend)
         except (TooFewSalesError, RaggedTraitsError) as error:
-            outcomes.append(Outcome(COLLECTION, worth.collection, str(error)))
-            continue
-        outcomes.append(tune_scope(scope, journal, config.with_seconds(share), clock))
+            return Outcome(COLLECTION, worth.collection, str(error))
+        return tune_scope(scope, journal, config.with_seconds(share), stopped_or_now)
+
+    with ThreadPoolExecutor(slots, thread_name_prefix="study") as pool:
+        studies = [pool.submit(tune, *one) for one in chosen]
+        try:
+            outcomes = [study.result() for study in studies]
+        except BaseException:
+            # The fits that run end at their next tree, or with their fold on a cluster.
+            stopping.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return outcomes + _rest_classes(journal, recipe, candidates, rule)
 
 
 def collection_scope(
-    sales: CollectionSales, recipe: str, base: LocalConfig, adopted: Sequence[Adopted], config: TuningConfig
+    sales: CollectionSales,
+    recipe: str,
+    base: LocalConfig,
+    adopted: Sequence[Adopted],
+    config: TuningConfig,
+    backend: Backend,
 ) -> Scope:
     """A collection's folds over its out-of-fold residuals, and the settings its booster has now.
 
@@ -107,8 +136,8 @@ def collection_scope(
         in_force=current(LOCAL_SPACE, settings_at(base, adopted, None)),
         default=current(LOCAL_SPACE, base),
         windows=windows,
-        search=LocalObjective(inputs, residual, windows.tuning, base),
-        later=LocalObjective(inputs, residual, windows.later, base),
+        search=ObjectiveOnBackend(LocalObjective(inputs, residual, windows.tuning, base), backend),
+        later=ObjectiveOnBackend(LocalObjective(inputs, residual, windows.later, base), backend),
         clusters=clusters_of(np.zeros(len(later_rows), np.int64), known[later_rows], CLUSTER_DAYS),
     )
 

@@ -44,6 +44,10 @@ class LocalObjective:
         """Refuse a space that the config does not know."""
         refuse_unknown_fields(LOCAL_SPACE, self.base)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without CatBoost's pools, which cannot be pickled and are made again from the arrays."""
+        return {**self.__dict__, "_pools": {}}
+
     @property
     def folds(self) -> int:
         """Number of folds."""

@@ -84,6 +84,8 @@ class Objective(Protocol):
 class Deadline:
     """A time of the monotonic clock, and CatBoost's callback that ends a fit there.
 
+    Another process, whose clock may differ, gets the seconds that are left.
+
     Attributes:
         at: Time at which work ends.
         clock: The clock, in seconds.
@@ -97,9 +99,17 @@ class Deadline:
         """Whether it is over."""
         return self.clock() >= self.at
 
+    def __reduce__(self) -> tuple[Callable[[float], Deadline], tuple[float]]:
+        """Pickle as the seconds that are left."""
+        return _deadline_in, (self.at - self.clock(),)
+
     def after_iteration(self, info: Any) -> bool:  # noqa: ARG002 - CatBoost's callback signature
         """Whether CatBoost may grow another tree."""
         return not self.passed
+
+
+def _deadline_in(seconds: float) -> Deadline:
+    return Deadline(time.monotonic() + seconds)
 
 
 @dataclass(frozen=True)

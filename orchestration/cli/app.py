@@ -87,6 +87,7 @@ def run_command_line() -> None:
 def _known(error: Exception) -> int | None:
     """The exit code of an error that is one message; None for any other. Imported when there is an error."""
     from lake.errors import LakeError
+    from ml.compute.ray_backend import ClusterError
     from ml.registry.errors import NothingToRollBackError, RegistryError
     from orchestration.alerts.errors import AlertingError
     from orchestration.errors import HomeError, StageFailedError
@@ -98,7 +99,11 @@ def _known(error: Exception) -> int | None:
         return error.exit_code
     if isinstance(error, SettingsError | HomeError | AlertingError | LakeError | SloDefinitionError):
         return 2
-    return 1 if isinstance(error, StageFailedError | NothingToRollBackError | RegistryError) else None
+    return (
+        1
+        if isinstance(error, StageFailedError | NothingToRollBackError | RegistryError | ClusterError)
+        else None
+    )
 
 
 def _fault_of_home(error: Exception) -> str | None:

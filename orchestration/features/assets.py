@@ -27,9 +27,10 @@ FEATURE_DEPS = ["fct_sales", "fct_collection_state", "fct_listings", "dim_tokens
 def hedonic_index(assay: AssayResource) -> dg.MaterializeResult:
     """`features.hedonic_index` (a row per arm's-length sale) and `features.token_index` (a row per token)."""
     from ml.index.update import update_index
+    from orchestration.compute import compute_backend
 
     with assay.lake.write("update the hedonic index") as con:
-        report = update_index(con, threads=assay.settings.threads)
+        report = update_index(con, compute_backend(assay.settings))
     with assay.lake.read() as con:
         plot = plots.drawn("The price index", lambda: plots.index_plot(con))
     return dg.MaterializeResult(

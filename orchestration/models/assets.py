@@ -172,8 +172,8 @@ def train_and_record(
     from ml.index.params import DEFAULT_PARAMS
     from ml.retraining.queue import mark_trained
     from ml.training.collections import record_training, train_collections
+    from orchestration.compute import compute_backend
     from orchestration.models.checks import record_failures
-    from orchestration.models.fits import fits_backend
     from orchestration.models.lost_files import find_lost_files
 
     trained = count(1)
@@ -194,7 +194,7 @@ def train_and_record(
             snapshot_id=snapshot,
             index_fingerprint=DEFAULT_PARAMS.fingerprint(),
             config=training_config(assay),
-            backend=fits_backend(assay.settings),
+            backend=compute_backend(assay.settings),
             on_result=finish,
         )
     with assay.lake.write(f"record {len(report.outcomes)} trained collections") as con:

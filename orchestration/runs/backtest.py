@@ -69,12 +69,12 @@ def run_backtest(
 
     Raises:
         HomeError: the home is taken for too long or another market's, an unknown collection, an empty window.
-        StageFailedError: a step or too many local fits failed, or the cluster for them was lost.
+        StageFailedError: a step or too many local fits failed.
+        ClusterError: the cluster for the fits was not found or was lost.
     """
     from ml.backtest.backtest import EmptyWindowError, Window, backtest
     from ml.backtest.local import TooManyFailuresError
-    from ml.compute.ray_backend import ClusterError
-    from orchestration.models.fits import fits_backend
+    from orchestration.compute import compute_backend
     from orchestration.runs.main_job import ingest_and_build
 
     assay = location.assay
@@ -92,11 +92,11 @@ def run_backtest(
                     window,
                     config,
                     say=say,
-                    fits=fits_backend(assay.settings),
+                    backend=compute_backend(assay.settings),
                 )
             except EmptyWindowError as error:
                 raise HomeError(str(error)) from error
-            except (TooManyFailuresError, ClusterError) as error:
+            except TooManyFailuresError as error:
                 raise StageFailedError(str(error)) from error
             _write(con.execute(f"select * from {table}").to_arrow_table(), request.out)
     return request.out

@@ -126,8 +126,10 @@ def _describe_failure(job: str, result: dg.ExecuteInProcessResult) -> str:
         if event.event_type_value == "STEP_FAILURE":
             failure = event.step_failure_data
             error = failure.error
-            # The outermost error is Dagster's "error occurred while executing op"; its cause is ours.
-            while error is not None and error.cause is not None:
+            # Dagster's own, "error occurred while executing op", is around ours. What caused ours is for the log.
+            while (
+                error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster")
+            ):
                 error = error.cause
             message = error.message.strip() if error else "no error recorded"
             return f"{job}: step {event.step_key} failed: {message} (run {result.run_id})"

@@ -84,6 +84,7 @@ def tune_home(
     from ml.tuning.collections import tune_collections
     from ml.tuning.journal import Journal
     from ml.tuning.markets import tune_markets
+    from orchestration.compute import compute_backend
     from orchestration.models.assets import pooled_config, training_config
 
     _refuse_without_features(assay)
@@ -98,7 +99,12 @@ def tune_home(
         if level != "pooled":
             local = training_config(assay).candidate.local
             outcomes += tune_collections(
-                journal, max(0.0, ends - time.monotonic()), local=local, first=asked, say=say
+                journal,
+                max(0.0, ends - time.monotonic()),
+                local=local,
+                first=asked,
+                backend=compute_backend(assay.settings),
+                say=say,
             )
             _answer(assay, asked)
         write_results(assay)

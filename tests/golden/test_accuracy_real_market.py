@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ml.accuracy.walk_forward_report import accuracy_report
+from ml.compute.backend import ThreadBackend
 from ml.features.build import update_sale_features
 from ml.index.update import update_index
 from ml.registry.artifacts import ArtifactStore
@@ -29,7 +30,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     shutil.copytree(real_marts(tmp_path_factory), folder / "home")
     lake, assay = new_lake(folder / "home"), Assay(load_settings(home=folder / "home"))
     with lake.write("index") as con:
-        update_index(con, threads=assay.settings.threads)
+        update_index(con, ThreadBackend(assay.settings.threads))
     with lake.write("features") as con:
         update_sale_features(con)
     with lake.read() as con:

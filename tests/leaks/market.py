@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from lake.connection import Lake
+from ml.compute.backend import ThreadBackend
 from ml.features.build import update_sale_features
 from ml.features.schema import FEATURES
 from ml.index.update import update_index
@@ -181,7 +182,7 @@ class Home:
         with self.lake.write("index and features") as con:
             for table in ("hedonic_index", "token_index", "index_state", "sale_features", "feature_state"):
                 con.execute(f"delete from features.{table}")
-            update_index(con, threads=1)
+            update_index(con, ThreadBackend(1))
             update_sale_features(con)
         with self.lake.read() as con:
             outcome = train_pooled(con, self.artifacts, run_id="test", config=TRAINING)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ml.compute.backend import ThreadBackend
 from ml.features.build import build_token_features, update_sale_features
 from ml.index.update import update_index
 from ml.pricing.scoring import score
@@ -113,7 +114,7 @@ class WashMarket:
         write_rows(home.lake, {"sales": [bystander]})
         home.marts.dbt("run")
         with home.lake.write("features") as con:
-            update_index(con, threads=1)
+            update_index(con, ThreadBackend(1))
             update_sale_features(con)
         with home.lake.read() as con:
             outcome = train_pooled(con, home.artifacts, run_id="test", config=TRAINING)
@@ -165,7 +166,7 @@ class WashMarket:
         write_rows(self.home.lake, {"sales": rows})
         self.home.marts.dbt("run")
         with self.home.lake.write("features") as con:
-            update_index(con, threads=1)
+            update_index(con, ThreadBackend(1))
 
     def value(self) -> dict[tuple[str, str], float]:
         """ln estimate of every token at the end, by the models fitted before any attack."""

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from ml.compute.backend import Raised, ThreadBackend
 from ml.compute.ray_backend import ClusterError, RayBackend
+from ml.index.update import update_index
+from ml.models.local import LocalConfig
 from ml.training.collections import TrainingReport, train_collections
-from tests.unit.ml.conftest import FEATURES, SIZES, TRAINING, Market
+from ml.tuning.collections import tune_collections
+from ml.tuning.journal import Journal
+from ml.tuning.judgement import AdoptionRule
+from ml.tuning.scope import TuningConfig
+from ml.tuning.study import StudyConfig
+from ml.tuning.worth import WorthRule
+from tests.unit.ml.conftest import FEATURES, SIZES, TRAINING, Market, opened
+from tests.unit.ml.features.market import make_sales, write_marts
+from tests.unit.ml.index.oracle import SMALL_WINDOW
+from tests.unit.ml.training.test_collections import train
 
 pytestmark = pytest.mark.slow
 
@@ -121,6 +135,53 @@ def test_champions_are_the_same_as_on_threads(cluster: Any, priced: Market) -> N
     threads = what_was_found(trained(ThreadBackend()))
     assert any(found and found[0] for found in threads.values()), "a booster is compared, too"
     assert what_was_found(trained(RayBackend(cluster.address, chunk=2))) == threads
+
+
+def test_the_index_is_the_same_as_on_threads(backend: RayBackend) -> None:
+    """Of its first sales and of a day more, several chunks of several parts each."""
+    sales = make_sales()
+
+    def stored(where: Any) -> dict[str, Any]:
+        con = duckdb.connect()
+        for until in ("2024-03-20", "2025-01-01"):
+            write_marts(con, sales[sales.known_at < until])
+            update_index(con, where, params=SMALL_WINDOW, chunk_entries=100)
+        return {
+            table: con.execute(f"select * from features.{table} order by all").fetchall()
+            for table in ("hedonic_index", "token_index", "index_state")
+        }
+
+    assert stored(backend) == stored(ThreadBackend())
+
+
+def test_a_study_finds_the_same_as_on_threads(cluster: Any, priced: Market, tmp_path: Path) -> None:
+    train(priced)
+    config = TuningConfig(
+        study=StudyConfig(seconds=600, trials=8),
+        windows=replace(TuningConfig().windows, folds=1, refits=1),
+        min_trials=6,
+        rule=AdoptionRule(draws=200, seeds=(7,)),
+    )
+
+    def found(where: Any, home: Path) -> list[Any]:
+        shutil.copytree(priced.lake.config.home, home, ignore=shutil.ignore_patterns("by_*"))
+        (outcome,) = tune_collections(
+            Journal(opened(home).lake, "run-t"),
+            600,
+            config=config,
+            rule=WorthRule(min_sales=500, class_studies=9),
+            local=LocalConfig(iterations=40),
+            features=FEATURES,
+            backend=where,
+        )
+        assert outcome.verdict
+        assert outcome.study
+        trials = [(t.params, t.state, t.value, t.folds, t.reason) for t in outcome.study.trials]
+        return [outcome.scope, trials, outcome.verdict.numbers, outcome.verdict.params]
+
+    on_threads = found(ThreadBackend(), tmp_path / "by_threads")
+    assert len(on_threads[1]) == 8
+    assert found(RayBackend(cluster.address), tmp_path / "by_ray") == on_threads
 
 
 def test_who_stops_reading_ends_the_remote_work(cluster: Any, tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 """From a study on a lake to the next refit: what adopting changes, and what it may not change."""
 
 import json
+import os
+import signal
+import threading
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,6 +13,7 @@ import pytest
 
 from lake.config import LakeConfig
 from lake.connection import Lake
+from ml.compute.backend import ThreadBackend
 from ml.models.frames import FeatureSet
 from ml.models.local import LocalConfig
 from ml.models.prior import PriorConfig
@@ -221,6 +226,37 @@ def test_only_collections_worth_it_are_tuned_and_a_class_without_a_gain_rests(ma
     ]
     assert not any(o.verdict and o.verdict.adopted for o in outcomes)
     assert tune() == []
+
+
+def test_an_interruption_ends_the_studies_that_run_and_keeps_their_trials(market: Market):
+    _walk(market, "run-0")
+    train(market)
+    endless = replace(TUNING, study=StudyConfig(seconds=600, trials=100_000))
+    endless = replace(endless, windows=replace(TUNING.windows, folds=1, refits=1))
+    journal = Journal(market.lake, "run-t")
+
+    def interrupt_after_a_trial() -> None:
+        while not _trials(market):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt_after_a_trial, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        tune_collections(
+            journal, 600, config=endless, rule=WorthRule(min_sales=500), local=LocalConfig(iterations=60),
+            features=FEATURES, backend=ThreadBackend(2),
+        )  # fmt: skip
+    kept = _trials(market)
+    assert 1 <= kept < 100_000
+    time.sleep(0.5)
+    assert _trials(market) == kept
+
+
+def _trials(market: Market) -> int:
+    with market.lake.read() as con:
+        row = con.execute("select count(*) from ops.tuning_trials").fetchone()
+    assert row is not None
+    return row[0]
 
 
 def test_a_collection_that_cannot_be_read_costs_neither_the_budget_nor_the_run(market: Market):

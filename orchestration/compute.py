@@ -1,4 +1,4 @@
-"""Where the fits of collections run, as the settings say."""
+"""Where work on collections runs, as the settings say: index, fits, backtests, tuning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from orchestration.settings import Settings
 
 
-def fits_backend(settings: Settings) -> Backend:
+def compute_backend(settings: Settings) -> Backend:
     """Threads of this process, or the workers of a Ray cluster; what is computed is the same.
 
     On a cluster that is started for this, as many workers as there would be threads; on another one, all of its CPUs.
