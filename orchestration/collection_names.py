@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _SLUG = r"trim(regexp_replace(lower({}), '[^\p{{L}}\p{{N}}]+', '-', 'g'), '-')"
-_KEY = "select 1 from marts.dim_collections where collection = $given"
+_KEYS = "select collection from marts.dim_collections where collection in (select unnest($given))"
 _MATCHES = f"""
 select collection, chain, contract from marts.dim_collections
 where lower(contract) = lower($given) or lower(chain || ':' || contract) = lower($given) or name = $given
@@ -38,8 +38,24 @@ def resolve_collection(con: duckdb.DuckDBPyConnection, given: str) -> str:
     Raises:
         HomeError: There is no such collection, or there are several: the message lists them.
     """
-    if execute_bound(con, _KEY, {"given": given}).fetchone():
-        return given
+    (key,) = resolve_collections(con, [given])
+    return key
+
+
+def resolve_collections(con: duckdb.DuckDBPyConnection, given: Sequence[str]) -> list[str]:
+    """The keys of several collections, each once, in the order given.
+
+    Raises:
+        HomeError: See `resolve_collection`; for the first that cannot be resolved.
+    """
+    if not given:
+        return []
+    keys = {row[0] for row in execute_bound(con, _KEYS, {"given": list(given)}).fetchall()}
+    return list(dict.fromkeys(name if name in keys else _other_name(con, name) for name in given))
+
+
+def _other_name(con: duckdb.DuckDBPyConnection, given: str) -> str:
+    """The key of the collection that has this name, contract or slug."""
     found = execute_bound(con, _MATCHES, {"given": given}).fetchall()
     if len(found) == 1:
         return str(found[0][0])
@@ -61,12 +77,3 @@ def resolve_collection(con: duckdb.DuckDBPyConnection, given: str) -> str:
     close = difflib.get_close_matches(given, known, n=3, cutoff=0.4)
     hint = f"did you mean {', '.join(map(visible, close))}?" if close else f"there are {len(known)}"
     raise HomeError(f"there is no collection {visible(given)} in this home; {hint}")
-
-
-def resolve_collections(con: duckdb.DuckDBPyConnection, given: Sequence[str]) -> list[str]:
-    """The keys of several collections, each once, in the order given.
-
-    Raises:
-        HomeError: See `resolve_collection`; for the first that cannot be resolved.
-    """
-    return list(dict.fromkeys(resolve_collection(con, name) for name in given))

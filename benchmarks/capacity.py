@@ -1,0 +1,245 @@
+"""How much machine a market of any size takes: markets that were run, and what follows from them.
+
+    python -m benchmarks.capacity measure HOME --collections 3000 --out 3000.json
+    python -m benchmarks.capacity model 300.json 3000.json 10000.json
+
+`measure` runs a simulated market cold and one day more, each as a user starts it. `model` fits what each stage costs to
+the sizes that were measured and prints Markdown. A cost that grows as collections^e is continued with its own e, but
+never below 1 beyond the largest size that was run: nothing larger has shown that it stays cheaper.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.machine import describe_machine
+from benchmarks.runs import Run, assay_run
+
+app = typer.Typer(add_completion=False)
+SIZES = (10_000, 100_000, 1_000_000)
+DISK = {"lake": "lake", "published answers": "serving", "run history": "dagster", "models": "artifacts"}
+"""What is reported → folder of the home."""
+
+
+@dataclass(frozen=True)
+class Market:
+    """A market that was run.
+
+    Attributes:
+        collections: Number of collections.
+        sales: Sales of the cold run.
+        tokens: Tokens valued.
+        cold: `Measured` of the first run, as a dictionary.
+        day: The same of a run one day later.
+        disk_mb: MB by what is stored, after both.
+        files: Parquet files of the lake in the newest snapshot.
+        snapshots: Snapshots of the lake.
+        machine: Where.
+    """
+
+    collections: int
+    sales: int
+    tokens: int
+    cold: dict[str, Any]
+    day: dict[str, Any]
+    disk_mb: dict[str, float]
+    files: int
+    snapshots: int
+    machine: dict[str, str]
+
+
+def measured(run: Run) -> dict[str, Any]:
+    """Seconds, seconds of CPU, peak memory in MB and the seconds of each stage."""
+    stages = {stage["name"]: stage["seconds"] for stage in run.report["stages"]}
+    return {
+        "elapsed_s": round(run.elapsed_s, 1),
+        "cpu_s": round(run.cpu_s, 1),
+        "peak_mb": round(run.report["peak_rss_mb"]),
+        "stages": stages,
+    }
+
+
+@app.command()
+def measure(
+    home: Annotated[Path, typer.Argument(help="Folder of a new home; it is kept.")],
+    collections: Annotated[int, typer.Option(help="Simulated collections.")],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    days: Annotated[int, typer.Option(help="Days of history; one more follows.")] = 365,
+) -> None:
+    """Run a market cold and one day more."""
+    market = ("--collections", str(collections))
+    cold = assay_run(home, *market, "--days", str(days))
+    print(f"cold: {cold.elapsed_s:.0f} s, {cold.cpu_s:.0f} s of CPU", flush=True)
+    day = assay_run(home, *market, "--days", str(days + 1))
+    print(f"one more day: {day.elapsed_s:.0f} s, {day.cpu_s:.0f} s of CPU", flush=True)
+    found = Market(
+        collections=collections,
+        sales=cold.report["sales"],
+        tokens=cold.report["tokens"],
+        cold=measured(cold),
+        day=measured(day),
+        disk_mb={name: round(_megabytes(home / folder), 1) for name, folder in DISK.items()},
+        files=_of_catalog(home, "select count(*) from ducklake_data_file where end_snapshot is null"),
+        snapshots=_of_catalog(home, "select count(*) from ducklake_snapshot"),
+        machine=describe_machine(),
+    )
+    out.write_text(json.dumps(asdict(found), indent=1) + "\n")
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+
+
+def _of_catalog(home: Path, statement: str) -> int:
+    con = sqlite3.connect(f"file:{home / 'lake' / 'catalog.sqlite'}?mode=ro", uri=True)
+    try:
+        return int(con.execute(statement).fetchone()[0])
+    finally:
+        con.close()
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A cost as a function of the number of collections.
+
+    Attributes:
+        size: The largest number of collections that was run.
+        cost: The cost there.
+        exponent: Of the growth between the two largest sizes.
+    """
+
+    size: int
+    cost: float
+    exponent: float
+
+    def at(self, collections: int) -> float:
+        """The cost of a market of another size."""
+        exponent = max(self.exponent, 1.0) if collections > self.size else self.exponent
+        return self.cost * (collections / self.size) ** exponent
+
+
+def growth(markets: Sequence[Market], cost: Callable[[Market], float]) -> Growth:
+    """How a cost grows between the two largest markets.
+
+    Raises:
+        ValueError: There are not two sizes.
+    """
+    by_size = {market.collections: market for market in markets}
+    if len(by_size) < 2:
+        raise ValueError(f"expected markets of two sizes, found {sorted(by_size)}; measure another one")
+    small, large = (by_size[size] for size in sorted(by_size)[-2:])
+    before, after = max(cost(small), 1e-9), max(cost(large), 1e-9)
+    return Growth(
+        large.collections, after, math.log(after / before) / math.log(large.collections / small.collections)
+    )
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What a machine and storage cost, in US dollars.
+
+    Attributes:
+        core_hour: An hour of one virtual core with 4 GB of memory.
+        gb_month: A month of one GB in an object store.
+    """
+
+    core_hour: float
+    gb_month: float
+
+
+@app.command()
+def model(
+    files: Annotated[list[Path], typer.Argument(help="Files that `measure` wrote, of two sizes or more.")],
+    core_hour: Annotated[
+        float, typer.Option(help="Price of an hour of a core with 4 GB, in dollars.")
+    ] = 0.05,
+    gb_month: Annotated[float, typer.Option(help="Price of a GB a month, in dollars.")] = 0.023,
+) -> None:
+    """Print what was measured, the exponents, and what follows for larger markets."""
+    markets = sorted(
+        (Market(**json.loads(file.read_text())) for file in files), key=lambda market: market.collections
+    )
+    print(
+        "\n".join(
+            [
+                *measured_table(markets),
+                "",
+                *stage_table(markets),
+                "",
+                *sizing_table(markets, Prices(core_hour, gb_month)),
+            ]
+        )
+    )
+
+
+def measured_table(markets: Sequence[Market]) -> list[str]:
+    """One row per market that was run."""
+    lines = [
+        "| collections | sales | tokens | cold | CPU | memory | one more day | CPU | of cold | disk |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    return lines + [
+        f"| {m.collections:,} | {m.sales:,} | {m.tokens:,} | {_time(m.cold['elapsed_s'])} | "
+        f"{_time(m.cold['cpu_s'])} | {m.cold['peak_mb'] / 1000:.1f} GB | {_time(m.day['elapsed_s'])} | "
+        f"{_time(m.day['cpu_s'])} | {100 * m.day['elapsed_s'] / m.cold['elapsed_s']:.0f} % | "
+        f"{sum(m.disk_mb.values()) / 1000:.1f} GB |"
+        for m in markets
+    ]
+
+
+def stage_table(markets: Sequence[Market]) -> list[str]:
+    """Seconds of each stage of a cold run and of one more day in the largest market, with their exponents."""
+    large = markets[-1]
+    lines = [
+        f"| stage, {large.collections:,} collections | cold, s | exponent | one more day, s | exponent |",
+        "|---|---|---|---|---|",
+    ]
+    stages = [*large.cold["stages"]]
+    for name in stages:
+        cells = [name]
+        for run in ("cold", "day"):
+            of = growth(markets, lambda m, run=run, name=name: getattr(m, run)["stages"].get(name, 0.0))
+            cells += [f"{of.cost:.1f}", f"{of.exponent:.2f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    whole = [growth(markets, lambda m, run=run: getattr(m, run)["elapsed_s"]) for run in ("cold", "day")]
+    lines.append(f"| all | {' | '.join(f'{of.cost:.1f} | {of.exponent:.2f}' for of in whole)} |")
+    return lines
+
+
+def sizing_table(markets: Sequence[Market], prices: Prices) -> list[str]:
+    """What follows for larger markets, with what it costs a month: a machine that does one more day, and storage."""
+    cold = growth(markets, lambda m: m.cold["cpu_s"])
+    day = growth(markets, lambda m: m.day["cpu_s"])
+    memory = growth(markets, lambda m: m.cold["peak_mb"])
+    disk = {name: growth(markets, lambda m, name=name: m.disk_mb[name]) for name in DISK}
+    lines = [
+        "| collections | cold, CPU hours | one more day, CPU hours | memory | lake | published answers | a month |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for size in SIZES:
+        stored = sum(of.at(size) for of in disk.values()) / 1000
+        # A month: thirty days of updates, and one run from nothing.
+        hours = (30 * day.at(size) + cold.at(size)) / 3600
+        dollars = hours * prices.core_hour + stored * prices.gb_month
+        lines.append(
+            f"| {size:,} | {cold.at(size) / 3600:.1f} | {day.at(size) / 3600:.2f} | {memory.at(size) / 1000:.0f} GB | "
+            f"{disk['lake'].at(size) / 1000:.0f} GB | {disk['published answers'].at(size) / 1000:.0f} GB | "
+            f"{dollars:,.0f} $ |"
+        )
+    return lines
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 180 else f"{seconds / 60:.1f} min"
+
+
+if __name__ == "__main__":
+    app()
