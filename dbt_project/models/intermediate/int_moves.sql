@@ -17,17 +17,36 @@ moved as (
     {%- endif %}
 ),
 
--- Where units of a token can belong to several wallets at once, a contract's units are counted per depositor.
-multiple as (
+-- Most tokens have moved once, when they were minted: nothing has to be put in order there.
+moved_again as (
     select
         collection,
-        token_id
-    from moved
-    group by collection, token_id
-    having
+        token_id,
+        -- units of the token can belong to several wallets at once: a contract's units are counted per depositor
         max(quantity) > 1
         or sum(case when from_wallet = {{ zero_address() }} then quantity else 0 end)
-        - sum(case when to_wallet = {{ zero_address() }} then quantity else 0 end) > 1
+        - sum(case when to_wallet = {{ zero_address() }} then quantity else 0 end) > 1 as is_multiple
+    from moved
+    group by collection, token_id
+    having count(*) > 1 or is_multiple
+),
+
+-- what goes into custody stays the wallet's that put it there
+moved_once as (
+    select
+        moved.* exclude (to_wallet),
+        case when custody.address is null then moved.to_wallet else moved.from_wallet end as to_wallet
+    from moved
+    anti join moved_again on moved.collection = moved_again.collection and moved.token_id = moved_again.token_id
+    left join custody on moved.chain = custody.chain and moved.to_wallet = custody.address
+),
+
+moved_often as (
+    select
+        moved.*,
+        moved_again.is_multiple
+    from moved
+    inner join moved_again on moved.collection = moved_again.collection and moved.token_id = moved_again.token_id
 ),
 
 -- At one time, a move by who gets the token at that time comes after that: sources number the logs of a transaction in
@@ -39,8 +58,8 @@ followers as (
         later.event_time,
         later.tx_hash,
         later.from_wallet
-    from moved as later
-    inner join moved as earlier
+    from moved_often as later
+    inner join moved_often as earlier
         on
             later.collection = earlier.collection
             and later.token_id = earlier.token_id
@@ -55,14 +74,13 @@ in_order as (
         moved.*,
         giver.address is not null as is_from_custody,
         receiver.address is not null as is_to_custody,
-        multiple.token_id is not null as is_multiple,
         row_number() over (
             partition by moved.collection, moved.token_id
             order by
                 moved.event_time, followers.token_id is not null, moved.log_index, moved.tx_hash, moved.place_in_tx,
                 moved.from_wallet, moved.to_wallet
         ) as place
-    from moved
+    from moved_often as moved
     left join followers
         on
             moved.collection = followers.collection
@@ -70,9 +88,16 @@ in_order as (
             and moved.event_time = followers.event_time
             and moved.tx_hash = followers.tx_hash
             and moved.from_wallet = followers.from_wallet
-    left join multiple on moved.collection = multiple.collection and moved.token_id = multiple.token_id
     left join custody as giver on moved.chain = giver.chain and moved.from_wallet = giver.address
     left join custody as receiver on moved.chain = receiver.chain and moved.to_wallet = receiver.address
+),
+
+custodial as (
+    select distinct
+        collection,
+        token_id
+    from in_order
+    where is_from_custody or is_to_custody
 ),
 
 -- single tokens: the owner is the last receiver that is no custody contract
@@ -85,6 +110,7 @@ with_owner as (
             rows between unbounded preceding and 1 preceding
         ) as owner
     from in_order
+    semi join custodial using (collection, token_id)
     where not is_multiple
 ),
 
@@ -98,6 +124,10 @@ single_moves as (
             else with_owner.from_wallet
         end as to_wallet
     from with_owner
+    union all by name
+    select in_order.* from in_order
+    anti join custodial on in_order.collection = custodial.collection and in_order.token_id = custodial.token_id
+    where not in_order.is_multiple
 ),
 
 -- Several units: what a wallet has put into a contract comes back to it; what it takes beyond that is another's.
@@ -178,7 +208,20 @@ unseen_moves as (
         and from_wallet <> {{ zero_address() }}
 ),
 
-owned as (
+-- only there can a transaction hold two moves from one wallet to another
+rewritten as (
+    select
+        collection,
+        token_id
+    from custodial
+    union
+    select
+        collection,
+        token_id
+    from unseen_moves
+),
+
+in_sequence as (
     select
         *,
         row_number() over (partition by chain, collection, token_id, tx_hash, from_wallet, to_wallet order by place) as nth
@@ -187,6 +230,23 @@ owned as (
         union all by name
         select * from unseen_moves
     ) as all_moves
+    semi join rewritten using (collection, token_id)
+),
+
+owned as (
+    select * from in_sequence
+    union all by name
+    select
+        known_moves.*,
+        1 as nth
+    from known_moves
+    anti join rewritten on known_moves.collection = rewritten.collection and known_moves.token_id = rewritten.token_id
+    union all by name
+    select
+        *,
+        1 as nth
+    from moved_once
+    where from_wallet <> to_wallet or from_wallet = ''
 ),
 
 final as (

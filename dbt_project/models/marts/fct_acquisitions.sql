@@ -47,38 +47,60 @@ given as (
     where from_wallet is not null and from_wallet <> {{ zero_address() }}
 ),
 
+-- what comes to and goes from a wallet that gives some of it away
+events as (
+    select
+        move_id,
+        collection,
+        token_id,
+        to_wallet as wallet,
+        event_time,
+        log_index,
+        tx_hash,
+        place_in_tx,
+        0 as is_given,
+        quantity as units
+    from received
+    semi join given
+        on
+            received.collection = given.collection
+            and received.token_id = given.token_id
+            and received.to_wallet = given.from_wallet
+    union all
+    select
+        move_id,
+        collection,
+        token_id,
+        from_wallet as wallet,
+        event_time,
+        log_index,
+        tx_hash,
+        place_in_tx,
+        1 as is_given,
+        -quantity as units
+    from given
+),
+
+-- who got everything first, and enough of it, had what was given away
+doubtful as (
+    select
+        collection,
+        token_id,
+        wallet
+    from events
+    group by collection, token_id, wallet
+    having
+        sum(units) < 0
+        or max(event_time) filter (where is_given = 0) > min(event_time) filter (where is_given = 1)
+),
+
 -- what a wallet gave away without having it: it got it in a way that no row shows
 balances as (
     select
         *,
         sum(units) over in_order as balance
-    from (
-        select
-            move_id,
-            collection,
-            token_id,
-            to_wallet as wallet,
-            event_time,
-            log_index,
-            tx_hash,
-            place_in_tx,
-            0 as is_given,
-            quantity as units
-        from received
-        union all
-        select
-            move_id,
-            collection,
-            token_id,
-            from_wallet as wallet,
-            event_time,
-            log_index,
-            tx_hash,
-            place_in_tx,
-            1 as is_given,
-            -quantity as units
-        from given
-    ) as events
+    from events
+    semi join doubtful using (collection, token_id, wallet)
     window in_order as (
         partition by collection, token_id, wallet
         -- what comes and goes at one time came first
@@ -194,6 +216,33 @@ acquired as (
     from untraced
 ),
 
+acquired_again as (
+    select
+        collection,
+        token_id,
+        wallet
+    from acquired
+    group by collection, token_id, wallet
+    having count(*) > 1
+),
+
+in_sequence as (
+    select
+        *,
+        sum(quantity) over (
+            partition by collection, token_id, wallet
+            order by ordered_at, is_shortage, log_index, tx_hash, place_in_tx, acquisition_id
+        )::bigint as until_unit
+    from acquired
+    semi join acquired_again using (collection, token_id, wallet)
+    union all by name
+    select
+        *,
+        quantity as until_unit
+    from acquired
+    anti join acquired_again using (collection, token_id, wallet)
+),
+
 final as (
     select
         acquisition_id,
@@ -210,10 +259,7 @@ final as (
         log_index,
         place_in_tx,
         quantity,
-        sum(quantity) over (
-            partition by collection, token_id, wallet
-            order by ordered_at, is_shortage, log_index, tx_hash, place_in_tx, acquisition_id
-        )::bigint as until_unit,
+        until_unit,
         cost_wei,
         cost_usd,
         fees_wei,
@@ -236,7 +282,7 @@ final as (
         currency,
         marketplace,
         is_bundle_share
-    from acquired
+    from in_sequence
 )
 
 select * from final
