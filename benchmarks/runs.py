@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,17 @@ class Run:
         return sum(s["seconds"] for s in self.report["stages"] if s["name"] in names)
 
 
-def assay_run(home: Path, *options: str) -> Run:
-    """`assay run --json` on a home; raises with the command's own message when it fails."""
+def assay_run(home: Path, *options: str, env: Mapping[str, str] | None = None) -> Run:
+    """`assay run --json` on a home; raises with the command's own message when it fails.
+
+    Args:
+        home: Folder of the home.
+        options: Of the command.
+        env: Its whole environment; this process's when None.
+    """
     command = [ASSAY, "run", "--json", "--home", str(home), *options]
     started, cpu_before = time.perf_counter(), _cpu_of_children()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     elapsed, cpu = time.perf_counter() - started, _cpu_of_children() - cpu_before
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-4000:]}")

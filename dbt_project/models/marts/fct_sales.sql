@@ -340,3 +340,5 @@ final as (
 )
 
 select * from final
+-- one collection is read in a quarter of the time where its rows lie together
+order by collection, known_at, sale_id
