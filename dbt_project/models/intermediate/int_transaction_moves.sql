@@ -57,10 +57,10 @@ legs as (
     select * from sale_legs
 ),
 
--- most transactions move a token once: nothing has to be netted there
-several_legs as (
+transactions as (
     select
         {{ tx }},
+        count(*) as legs,
         min(event_time) as event_time,
         max(time_uncertainty_s) as time_uncertainty_s,
         min(known_at) as known_at,
@@ -68,16 +68,16 @@ several_legs as (
         any_value(evidence) as evidence
     from legs
     group by {{ tx }}
-    having count(*) > 1
+),
+
+several_legs as (
+    select * from transactions
+    where legs > 1
 ),
 
 single_legs as (
-    select
-        legs.* exclude (sub_index),
-        0 as place_in_tx
-    from legs
-    anti join several_legs using ({{ tx }})
-    where legs.from_wallet <> legs.to_wallet or legs.from_wallet = ''
+    select * from transactions
+    where legs = 1
 ),
 
 numbered as (
@@ -167,40 +167,50 @@ pairs as (
     where g.wallet <> t.wallet or g.wallet = ''
 ),
 
+netted as (
+    select {{ tx }}, from_wallet, to_wallet, quantity, 0 as place_in_tx
+    from legs
+    semi join single_legs using ({{ tx }})
+    where from_wallet <> to_wallet or from_wallet = ''
+    union all
+    select {{ tx }}, from_wallet, to_wallet, quantity, place_in_tx
+    from pairs
+),
+
 -- A sale prices the moves whose giver and receiver are its seller and buyer or, where no move has both, one of them,
 -- or all moves of the token in the transaction: marketplaces name the contract that bought for somebody.
 candidates as (
     select
-        s.*,
-        pairs.from_wallet,
-        pairs.to_wallet,
-        pairs.quantity as units_moved,
-        2 * coalesce(s.seller = pairs.from_wallet, false)::integer
-        + coalesce(s.buyer = pairs.to_wallet, false)::integer as fit
+        s.sale_id,
+        s.source,
+        s.source_row,
+        s.seller,
+        s.price_wei,
+        s.fees_wei,
+        s.buyer_fees_wei,
+        s.price_usd,
+        s.no_price_reason,
+        s.currency,
+        s.price_native,
+        s.marketplace,
+        s.is_bundle_share,
+        netted.*,
+        2 * coalesce(s.seller = netted.from_wallet, false)::integer
+        + coalesce(s.buyer = netted.to_wallet, false)::integer as fit
     from sales as s
-    inner join pairs using ({{ tx }})
+    inner join netted using ({{ tx }})
     qualify fit = max(fit) over (partition by s.sale_id, s.source, s.source_row)
 ),
 
 priced_units as (
     select
         *,
-        sum(units_moved) over (
+        sum(quantity) over (
             partition by sale_id, source, source_row
             order by from_wallet, to_wallet
         ) as until,
-        sum(units_moved) over (partition by sale_id, source, source_row) as units
+        sum(quantity) over (partition by sale_id, source, source_row) as units
     from candidates
-    union all by name
-    select
-        s.*,
-        single_legs.from_wallet,
-        single_legs.to_wallet,
-        single_legs.quantity as units_moved,
-        single_legs.quantity as until,
-        single_legs.quantity as units
-    from sales as s
-    inner join single_legs using ({{ tx }})
 ),
 
 prices as (
@@ -213,24 +223,24 @@ prices as (
         max(seller) as seller,
         case
             when count(*) = count(price_wei)
-                then sum({{ share_of("price_wei", "until - units_moved", "until", "units") }})
+                then sum({{ share_of("price_wei", "until - quantity", "until", "units") }})
         end::decimal(38, 0) as price_wei,
         case
             when count(*) = count(fees_wei)
-                then sum({{ share_of("fees_wei", "until - units_moved", "until", "units") }})
+                then sum({{ share_of("fees_wei", "until - quantity", "until", "units") }})
         end::decimal(38, 0) as fees_wei,
-        sum({{ share_of("buyer_fees_wei", "until - units_moved", "until", "units") }})::decimal(38, 0) as buyer_fees_wei,
-        case when count(*) = count(price_usd) then round(sum(price_usd * units_moved / units), 6) end as price_usd,
+        sum({{ share_of("buyer_fees_wei", "until - quantity", "until", "units") }})::decimal(38, 0) as buyer_fees_wei,
+        case when count(*) = count(price_usd) then round(sum(price_usd * quantity / units), 6) end as price_usd,
         min(no_price_reason) as no_price_reason,
         case when min(currency) = max(currency) then min(currency) end as currency,
-        case when min(currency) = max(currency) then round(sum(price_native * units_moved / units), 12) end as price_native,
+        case when min(currency) = max(currency) then round(sum(price_native * quantity / units), 12) end as price_native,
         min(marketplace) as marketplace,
         bool_or(is_bundle_share) as is_bundle_share
     from priced_units
     group by {{ tx }}, from_wallet, to_wallet
 ),
 
--- to how many wallets a transaction gives tokens of the collection, where it is not one
+-- to how many wallets a transaction gives tokens of the collection
 given_to as (
     select
         t.chain,
@@ -242,46 +252,31 @@ given_to as (
     semi join transfers as l on t.chain = l.chain and t.tx_hash = l.tx_hash and t.collection = l.collection
     {%- endif %}
     group by t.chain, t.tx_hash, t.collection
-    having count(distinct t.to_address) <> 1
 ),
 
 moved as (
-    select * from single_legs
-    union all by name
     select
-        pairs.chain,
-        pairs.collection,
-        pairs.token_id,
-        pairs.tx_hash,
-        pairs.from_wallet,
-        pairs.to_wallet,
-        sum(pairs.quantity)::bigint as quantity,
-        min(pairs.place_in_tx) as place_in_tx,
+        netted.chain,
+        netted.collection,
+        netted.token_id,
+        netted.tx_hash,
+        netted.from_wallet,
+        netted.to_wallet,
+        sum(netted.quantity)::bigint as quantity,
+        min(netted.place_in_tx) as place_in_tx,
         any_value(t.event_time) as event_time,
         any_value(t.time_uncertainty_s) as time_uncertainty_s,
         any_value(t.known_at) as known_at,
         any_value(t.log_index) as log_index,
         any_value(t.evidence) as evidence
-    from pairs
-    inner join several_legs as t using ({{ tx }})
+    from netted
+    inner join transactions as t using ({{ tx }})
     group by all
 ),
 
 final as (
     select
-        moved.chain,
-        moved.collection,
-        moved.token_id,
-        moved.tx_hash,
-        moved.from_wallet,
-        moved.to_wallet,
-        moved.quantity,
-        moved.place_in_tx,
-        moved.event_time,
-        moved.time_uncertainty_s,
-        moved.known_at,
-        moved.log_index,
-        moved.evidence,
+        moved.*,
         prices.sale_id,
         prices.seller,
         prices.price_wei,
@@ -293,7 +288,7 @@ final as (
         prices.currency,
         prices.marketplace,
         prices.is_bundle_share,
-        case when moved.evidence = 'transfer' then coalesce(given_to.wallets, 1) end as given_to_wallets
+        case when moved.evidence = 'transfer' then given_to.wallets end as given_to_wallets
     from moved
     left join prices using ({{ tx }}, from_wallet, to_wallet)
     left join given_to
