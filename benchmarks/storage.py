@@ -3,8 +3,8 @@
     export ASSAY_CATALOG_URL=postgresql://... ASSAY_DATA_PATH=s3://... ASSAY_S3_ENDPOINT=...
     python -m benchmarks.storage --collections 300
 
-Both runs are cold, one after the other on the same machine; the database and the bucket must be empty. Prints the stages
-of both, the ratio, and the tables that differ.
+Both runs are cold, one after the other on the same machine; the database and the bucket must be empty. Prints the
+stages of both, the ratio, and the tables that differ.
 """
 
 from __future__ import annotations
