@@ -13,6 +13,7 @@ import json
 import math
 import shutil
 import tempfile
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.capacity import Market, market_of
 from benchmarks.machine import describe_machine
 from benchmarks.real_data import BUNDLE
 from benchmarks.runs import Run, assay_run, code_location_seconds
@@ -174,11 +176,12 @@ def measure_noise_floor(figures: Figures, home: Path) -> None:
             )
 
 
-def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> None:
+def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> list[Market]:
     """Cold run, training against bare work, scoring, one more day, a scattered worklist; growth between sizes."""
     from benchmarks.training import measure_training, measure_worklist
 
     cold: dict[int, Run] = {}
+    markets: list[Market] = []
     for n in sizes:
         home = scratch / f"scale-{n}"
         market = ("--collections", str(n))
@@ -197,6 +200,7 @@ def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> None:
         figures.add("  scoring all tokens", f"{scoring:.0f} s", "< 180 s" if n >= 3000 else "")
         measure_training(figures, home, run)
         day = assay_run(home, *market, "--days", "366")
+        markets.append(market_of(n, home, run, day))
         cheap = day.stage(
             "ingest", "marts", "index", "sale features", "token features", "estimates", "checks"
         )
@@ -205,6 +209,11 @@ def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> None:
             f"{cheap:.0f} s = {100 * cheap / run.elapsed_s:.0f} %",
             "< 10 % of cold",
         )
+        figures.add(
+            "  one more day, the whole run",
+            f"{day.elapsed_s:.0f} s = {100 * day.elapsed_s / run.elapsed_s:.0f} %",
+        )
+        figures.add("  monitoring pass of that day", f"{day.stage('monitoring'):.0f} s")
         figures.add(
             "  one more day, CPU of the whole run", f"{day.cpu_s:.0f} s = {100 * day.cpu_s / run.cpu_s:.0f} %"
         )
@@ -221,6 +230,7 @@ def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> None:
             figures.add(
                 f"growth from {small} to {large} collections, {name}, exponent", f"{exponent:.2f}", "≤ 1.05"
             )
+    return markets
 
 
 def main(
@@ -256,6 +266,7 @@ def main(
         table.add_row(name, value)
     console.print(table)
     figures = Figures()
+    markets: list[Market] = []
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
         scratch = Path(folder)
         if Part.load in parts:
@@ -265,7 +276,7 @@ def main(
         if Part.real in parts:
             measure_real_data(figures, scratch)
         if Part.scale in parts:
-            measure_scale(figures, scratch, scale or [300])
+            markets = measure_scale(figures, scratch, scale or [300])
         if Part.oracle in parts:
             measure_oracle(figures, scratch, home)
         if Part.monitoring in parts:
@@ -277,7 +288,12 @@ def main(
         if Part.commands in parts:
             measure_command_line(figures, scratch, home)
     if as_json:
-        as_json.write_text(json.dumps({"machine": machine, "figures": figures.rows}, indent=1) + "\n")
+        found = {
+            "machine": machine,
+            "figures": figures.rows,
+            "markets": [asdict(market) for market in markets],
+        }
+        as_json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

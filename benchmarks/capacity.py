@@ -1,11 +1,10 @@
 """How much machine a market of any size takes: markets that were run, and what follows from them.
 
-    python -m benchmarks.capacity measure HOME --collections 3000 --out 3000.json
-    python -m benchmarks.capacity model 300.json 3000.json 10000.json
+    python -m benchmarks --only scale --scale 300 --scale 3000 --json scale.json
+    python -m benchmarks.capacity scale.json
 
-`measure` runs a simulated market cold and one day more, each as a user starts it. `model` fits what each stage costs to
-the sizes that were measured and prints Markdown. A cost that grows as collections^e is continued with its own e, but
-never below 1 beyond the largest size that was run: nothing larger has shown that it stays cheaper.
+The first command runs the markets, the second prints Markdown. A cost that grows as collections^e is continued with
+its own e, but never below 1 beyond the largest size that was run: nothing larger has shown that it stays cheaper.
 """
 
 from __future__ import annotations
@@ -14,16 +13,14 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from benchmarks.machine import describe_machine
-from benchmarks.runs import Run, assay_run
+from benchmarks.runs import Run
 
-app = typer.Typer(add_completion=False)
 SIZES = (10_000, 100_000, 1_000_000)
 DISK = {"lake": "lake", "published answers": "serving", "run history": "dagster", "models": "artifacts"}
 """What is reported → folder of the home."""
@@ -42,7 +39,6 @@ class Market:
         disk_mb: MB by what is stored, after both.
         files: Parquet files of the lake in the newest snapshot.
         snapshots: Snapshots of the lake.
-        machine: Where.
     """
 
     collections: int
@@ -53,7 +49,6 @@ class Market:
     disk_mb: dict[str, float]
     files: int
     snapshots: int
-    machine: dict[str, str]
 
 
 def measured(run: Run) -> dict[str, Any]:
@@ -67,20 +62,9 @@ def measured(run: Run) -> dict[str, Any]:
     }
 
 
-@app.command()
-def measure(
-    home: Annotated[Path, typer.Argument(help="Folder of a new home; it is kept.")],
-    collections: Annotated[int, typer.Option(help="Simulated collections.")],
-    out: Annotated[Path, typer.Option(help="File to write.")],
-    days: Annotated[int, typer.Option(help="Days of history; one more follows.")] = 365,
-) -> None:
-    """Run a market cold and one day more."""
-    market = ("--collections", str(collections))
-    cold = assay_run(home, *market, "--days", str(days))
-    print(f"cold: {cold.elapsed_s:.0f} s, {cold.cpu_s:.0f} s of CPU", flush=True)
-    day = assay_run(home, *market, "--days", str(days + 1))
-    print(f"one more day: {day.elapsed_s:.0f} s, {day.cpu_s:.0f} s of CPU", flush=True)
-    found = Market(
+def market_of(collections: int, home: Path, cold: Run, day: Run) -> Market:
+    """What two runs of a home have cost: the first, and one a day later."""
+    return Market(
         collections=collections,
         sales=cold.report["sales"],
         tokens=cold.report["tokens"],
@@ -89,9 +73,7 @@ def measure(
         disk_mb={name: round(_megabytes(home / folder), 1) for name, folder in DISK.items()},
         files=_of_catalog(home, "select count(*) from ducklake_data_file where end_snapshot is null"),
         snapshots=_of_catalog(home, "select count(*) from ducklake_snapshot"),
-        machine=describe_machine(),
     )
-    out.write_text(json.dumps(asdict(found), indent=1) + "\n")
 
 
 def _megabytes(folder: Path) -> float:
@@ -155,29 +137,16 @@ class Prices:
     gb_month: float
 
 
-@app.command()
-def model(
-    files: Annotated[list[Path], typer.Argument(help="Files that `measure` wrote, of two sizes or more.")],
-    core_hour: Annotated[
-        float, typer.Option(help="Price of an hour of a core with 4 GB, in dollars.")
-    ] = 0.05,
-    gb_month: Annotated[float, typer.Option(help="Price of a GB a month, in dollars.")] = 0.023,
+def main(
+    files: Annotated[list[Path], typer.Argument(help="Files of `python -m benchmarks --json`.")],
+    core_hour: Annotated[float, typer.Option(help="Dollars for an hour of a core with 4 GB.")] = 0.05,
+    gb_month: Annotated[float, typer.Option(help="Dollars for a GB a month.")] = 0.023,
 ) -> None:
     """Print what was measured, the exponents, and what follows for larger markets."""
-    markets = sorted(
-        (Market(**json.loads(file.read_text())) for file in files), key=lambda market: market.collections
-    )
-    print(
-        "\n".join(
-            [
-                *measured_table(markets),
-                "",
-                *stage_table(markets),
-                "",
-                *sizing_table(markets, Prices(core_hour, gb_month)),
-            ]
-        )
-    )
+    found = [Market(**market) for file in files for market in json.loads(file.read_text())["markets"]]
+    markets = sorted(found, key=lambda market: market.collections)
+    tables = measured_table(markets), stage_table(markets), sizing_table(markets, Prices(core_hour, gb_month))
+    print("\n\n".join("\n".join(table) for table in tables))
 
 
 def measured_table(markets: Sequence[Market]) -> list[str]:
@@ -202,8 +171,7 @@ def stage_table(markets: Sequence[Market]) -> list[str]:
         f"| stage, {large.collections:,} collections | cold, s | exponent | one more day, s | exponent |",
         "|---|---|---|---|---|",
     ]
-    stages = [*large.cold["stages"]]
-    for name in stages:
+    for name in large.cold["stages"]:
         cells = [name]
         for run in ("cold", "day"):
             of = growth(markets, lambda m, run=run, name=name: getattr(m, run)["stages"].get(name, 0.0))
@@ -242,4 +210,4 @@ def _time(seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    app()
+    typer.run(main)

@@ -17,7 +17,6 @@ SMALL = Market(
     disk_mb={"lake": 1_000.0, "published answers": 2_000.0, "run history": 10.0, "models": 5.0},
     files=100,
     snapshots=50,
-    machine={},
 )
 LARGE = replace(
     SMALL,
