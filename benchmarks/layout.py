@@ -22,16 +22,17 @@ from typing import Any
 import duckdb
 
 from benchmarks.machine import describe_machine
-from lake.catalog import quoted
 from lake.config import LakeConfig
 from lake.connection import Lake
+from lake.storage import quoted
 
 TABLES = ("marts.fct_sales", "marts.dim_tokens", "features.sale_features", "features.token_features")
 BUCKETS = 16
-LAYOUTS: dict[str, tuple[str, ...]] = {
-    "in order of collection": (),
-    f"{BUCKETS} buckets": (f"set partitioned by (bucket({BUCKETS}, collection))",),
+LAYOUTS = {
+    "in order of collection": "",
+    f"{BUCKETS} buckets": f"set partitioned by (bucket({BUCKETS}, collection))",
 }
+"""What it is called → how a table of the scratch lake is altered before it is written."""
 TURNS = 5
 
 
@@ -61,18 +62,16 @@ def measure(
     exported = scratch / "exported.parquet"
     source.execute(f"copy (from {table}) to {quoted(str(exported))} (format parquet)")
     (rows,) = source.execute(f"select count(*) from {table}").fetchone() or (0,)
-    with copies.read() as _:
-        pass
     readers: dict[str, Callable[[Sequence[str] | None], tuple[float, int]]] = {
         "as it is": lambda keys: read(source, table, keys)
     }
     found: dict[str, dict[str, Any]] = {"as it is": {}}
-    for number, (layout, changes) in enumerate(LAYOUTS.items()):
+    for number, (layout, change) in enumerate(LAYOUTS.items()):
         name = f"copy_{number}"
         with copies.write(layout) as con:
             con.execute(f"drop table if exists {name}")
             con.execute(f"create table {name} as from read_parquet({quoted(str(exported))}) limit 0")
-            for change in changes:
+            if change:
                 con.execute(f"alter table {name} {change}")
             began = time.perf_counter()
             con.execute(f"insert into {name} from read_parquet({quoted(str(exported))}) order by collection")
