@@ -99,11 +99,8 @@ def _known(error: Exception) -> int | None:
         return error.exit_code
     if isinstance(error, SettingsError | HomeError | AlertingError | LakeError | SloDefinitionError):
         return 2
-    return (
-        1
-        if isinstance(error, StageFailedError | NothingToRollBackError | RegistryError | ClusterError)
-        else None
-    )
+    failed = StageFailedError | NothingToRollBackError | RegistryError | ClusterError
+    return 1 if isinstance(error, failed) else None
 
 
 def _fault_of_home(error: Exception) -> str | None:
