@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -19,10 +20,16 @@ from tests.unit.ml.features.market import make_sales, write_marts
 from tests.unit.ml.index.oracle import SMALL_WINDOW
 
 
+@dataclass
 class Scrambled:
-    """Computes all at the end, in an order of its own, on arrays that cannot be written to, as from a cluster."""
+    """Computes all at the end, in an order of its own, on arrays that cannot be written to, as from a cluster.
 
-    slots = 3
+    Attributes:
+        fails: The number of the task that is out of memory, or None.
+    """
+
+    fails: int | None = None
+    slots: int = 3
 
     def run(
         self,
@@ -32,25 +39,10 @@ class Scrambled:
     ) -> Iterator[tuple[Any, Any]]:
         found = list(tasks)
         random.Random(5).shuffle(found)
-        for task in found:
+        for number, task in enumerate(found):
             for values in (*task.batch, task.noise):
                 values.setflags(write=False)
-            yield task, function(task)
-
-
-class Failing:
-    """The third task raises."""
-
-    slots = 1
-
-    def run(
-        self,
-        function: Callable[[Any], Any],
-        tasks: Iterable[Any],
-        ahead: int | None = None,  # noqa: ARG002
-    ) -> Iterator[tuple[Any, Any]]:
-        for number, task in enumerate(tasks):
-            yield task, Raised(MemoryError("out of memory")) if number == 2 else function(task)
+            yield task, Raised(MemoryError("out of memory")) if number == self.fails else function(task)
 
 
 def stored(**options: Any) -> dict[str, list[Any]]:
@@ -79,7 +71,7 @@ def test_what_a_part_raises_ends_the_update_and_writes_no_state() -> None:
     con = duckdb.connect()
     write_marts(con, make_sales())
     with pytest.raises(MemoryError, match="out of memory"):
-        update_index(con, Failing(), params=SMALL_WINDOW, chunk_entries=50)
+        update_index(con, Scrambled(fails=2), params=SMALL_WINDOW, chunk_entries=50)
     assert con.execute("select count(*) from features.index_state").fetchone() == (0,)
 
 
