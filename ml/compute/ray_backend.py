@@ -1,4 +1,4 @@
-"""Fits on a Ray cluster: the same tasks as on threads, in processes of one machine or of many.
+"""Work on a Ray cluster: the same tasks as on threads, in processes of one machine or of many.
 
 Here: chunks of tasks, what is tried again, and what a lost machine costs. Not here: the tasks, or which backend a
 setting asks for (`orchestration.compute`).
