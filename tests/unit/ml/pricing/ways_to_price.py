@@ -15,6 +15,7 @@ from ml.backtest.data import Window, first_rows, microseconds, read_history, rea
 from ml.backtest.parts import BacktestChampion
 from ml.backtest.pricing import InForce, price_period
 from ml.backtest.prior import mean_correction, predict_history
+from ml.compute.backend import ThreadBackend
 from ml.explain.explain import explain
 from ml.models.frames import FeatureSet
 from ml.models.index_fallback import learn_index_fallback
@@ -50,7 +51,7 @@ def backtested(market: Market, rules: TierRules) -> pd.DataFrame:
         start, end = microseconds(NOW), microseconds(AFTER)
         window = Window(NOW, AFTER)
         history = read_history(con, FEATURES, start, end, CONFIG.min_market_sales)
-        rows = read_window_sales(con, FEATURES, window, history, 1)
+        rows = read_window_sales(con, FEATURES, window, history, ThreadBackend(1))
         folds = _folds(con)
         walked = predict_history(history, folds, CONFIG, market.artifacts)
         champions = {
