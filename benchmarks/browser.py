@@ -10,7 +10,7 @@ from types import TracebackType
 from urllib.parse import urlencode
 
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Dialog, Page, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -33,6 +33,11 @@ class Shown:
     seconds: float
     asked: set[str]
     errors: list[str]
+
+    def dismiss(self, dialog: Dialog) -> None:
+        """Keep what a dialog of the page says, and close it."""
+        self.errors.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def figure(self) -> str:
         """Its main figure, as text."""
@@ -112,7 +117,7 @@ class Browser:
         shown = Shown(page, 0.0, set(), [])
         page.on("request", lambda request: shown.asked.add(request.url.split("/")[2]))
         page.on("pageerror", lambda error: shown.errors.append(str(error)))
-        page.on("dialog", lambda dialog: shown.errors.append(f"dialog: {dialog.message}") or dialog.dismiss())
+        page.on("dialog", shown.dismiss)
         began = time.perf_counter()
         page.goto(f"{url}/{path}" + (f"?{urlencode(query)}" if query else ""))
         page.wait_for_selector(wait)

@@ -174,12 +174,20 @@ def stage_table(markets: Sequence[Market]) -> list[str]:
     for name in large.cold["stages"]:
         cells = [name]
         for run in ("cold", "day"):
-            of = growth(markets, lambda m, run=run, name=name: getattr(m, run)["stages"].get(name, 0.0))
+            of = growth(markets, _of_stage(run, name))
             cells += [f"{of.cost:.1f}", f"{of.exponent:.2f}"]
         lines.append(f"| {' | '.join(cells)} |")
-    whole = [growth(markets, lambda m, run=run: getattr(m, run)["elapsed_s"]) for run in ("cold", "day")]
+    whole = [growth(markets, lambda m: m.cold["elapsed_s"]), growth(markets, lambda m: m.day["elapsed_s"])]
     lines.append(f"| all | {' | '.join(f'{of.cost:.1f} | {of.exponent:.2f}' for of in whole)} |")
     return lines
+
+
+def _of_stage(run: str, name: str) -> Callable[[Market], float]:
+    return lambda market: getattr(market, run)["stages"].get(name, 0.0)
+
+
+def _on_disk(name: str) -> Callable[[Market], float]:
+    return lambda market: market.disk_mb[name]
 
 
 def sizing_table(markets: Sequence[Market], prices: Prices) -> list[str]:
@@ -187,7 +195,7 @@ def sizing_table(markets: Sequence[Market], prices: Prices) -> list[str]:
     cold = growth(markets, lambda m: m.cold["cpu_s"])
     day = growth(markets, lambda m: m.day["cpu_s"])
     memory = growth(markets, lambda m: m.cold["peak_mb"])
-    disk = {name: growth(markets, lambda m, name=name: m.disk_mb[name]) for name in DISK}
+    disk = {name: growth(markets, _on_disk(name)) for name in DISK}
     lines = [
         "| collections | cold, CPU hours | one more day, CPU hours | memory | lake | published answers | a month |",
         "|---|---|---|---|---|---|---|",

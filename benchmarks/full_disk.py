@@ -192,8 +192,8 @@ def main(seed: Annotated[int, typer.Option(help="Of what is left on the disk.")]
         except PermissionError as error:
             typer.echo(f"full_disk: {error}; run it as root.", err=True)
             raise typer.Exit(2) from None
-        if error := to_its_end([start("run", SMALL, folder / "undisturbed")])[1]:
-            raise RuntimeError(f"run failed on a home that nobody disturbed: {error}")
+        if reason := to_its_end([start("run", SMALL, folder / "undisturbed")])[1]:
+            raise RuntimeError(f"run failed on a home that nobody disturbed: {reason}")
         tries, failed = fill_each_stage(SMALL, disk, folder, random.Random(seed), say=typer.echo)
         kept, undisturbed = (
             content(Lake(LakeConfig(home))) for home in (disk / "home", folder / "undisturbed")

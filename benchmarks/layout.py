@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def main(home: Path) -> None:
     with lake.read() as source, tempfile.TemporaryDirectory() as scratch:
         copies = Lake(LakeConfig(home=Path(scratch)))
         keys = [row[0] for row in source.execute("select collection from marts.dim_collections").fetchall()]
-        asked = {
+        asked: dict[str, Sequence[str] | None] = {
             "one collection": [sorted(keys)[len(keys) // 2]],
             "300 collections": sorted(random.Random(1).sample(keys, min(300, len(keys)))),
             "all": None,
@@ -76,7 +77,7 @@ def measure(
             began = time.perf_counter()
             con.execute(f"insert into {name} from read_parquet({quoted(str(exported))}) order by collection")
             found[layout] = {"write_s": round(time.perf_counter() - began, 2)}
-        readers[layout] = lambda keys, name=name: read_copy(copies, name, keys)
+        readers[layout] = partial(read_copy, copies, name)
     for question, keys in asked.items():
         taken: dict[str, list[tuple[float, int]]] = {layout: [] for layout in readers}
         for _ in range(TURNS):

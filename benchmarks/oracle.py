@@ -19,6 +19,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +81,7 @@ def compare(home: Path, *, sweeps: int = SWEEPS, limit: int | None = None) -> It
             tokens = con.execute(
                 "select token_id, log_estimate, log_truth, as_of from valued where collection = $1", [key]
             ).fetchnumpy()
-            sales = con.execute(_SALES, [key]).fetchnumpy()
+            sales: dict[str, Any] = con.execute(_SALES, [key]).fetchnumpy()
             k = number[key]
             low = universe.offsets[k]
             codes = universe.codes[low : universe.offsets[k + 1], : universe.types[k]].astype(np.int64)
@@ -168,7 +169,7 @@ def rows_by_size(found: list[Compared]) -> list[dict[str, float | str]]:
             row[f"{source}_shape"] = float(
                 np.median(np.concatenate([np.abs(e - np.median(e)) for e in errors]))
             )
-        row["ratio"] = row["assay"] / row["oracle"]  # type: ignore[operator]
+        row["ratio"] = row["assay"] / row["oracle"]
         rows.append(row)
     return rows
 

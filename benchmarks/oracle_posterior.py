@@ -162,9 +162,9 @@ def posterior_log_value(
             chance = np.exp(logs - logs.max())
             strength = int(rng.choice(len(_STRENGTHS), p=chance / chance.sum()))
         gap = rest - premium[of_sale].sum(axis=1)
-        precision = np.bincount(seen.token, 1 / var, tokens) + 1 / own_sd**2
-        own = np.bincount(seen.token, gap / var, tokens) / precision
-        own = own + rng.standard_normal(tokens) / np.sqrt(precision)
+        own_precision = np.bincount(seen.token, 1 / var, tokens) + 1 / own_sd**2
+        own = np.bincount(seen.token, gap / var, tokens) / own_precision
+        own = own + rng.standard_normal(tokens) / np.sqrt(own_precision)
         error = (gap - own[seen.token]) / truths.noise
         weight = rng.gamma((3 + 1) / 2, 2 / (3 + error**2))
         if sweep >= BURN_IN:

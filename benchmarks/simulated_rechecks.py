@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestration.reconciliation.rechecks import EARLY_SHARE, TARGET, Segments, bound_of, chosen, is_due
-from orchestration.reconciliation.survival import Lives, fit
+from orchestration.reconciliation.survival import Bounds, Lives, fit
 from orchestration.reliability.measured import Figure, write_measurement
 
 REFIT_EVERY = 30
@@ -83,11 +83,11 @@ def _next_wrong(rate: float, rng: np.random.Generator, n: int) -> np.ndarray:
     return rng.exponential(1 / rate, n) if rate > 0 else np.full(n, np.inf)
 
 
-def _interval(curve: object) -> float:
+def _interval(curve: Bounds) -> float:
     """Days between two checks of a segment that the schedule allows, asked once a day (constant rate)."""
     days = np.arange(1.0, 4000.0)
     zeros = np.zeros_like(days)
-    due = is_due(curve, Segments(zeros, days, zeros, np.ones_like(days, dtype=bool)))  # type: ignore[arg-type]
+    due = is_due(curve, Segments(zeros, days, zeros, np.ones_like(days, dtype=bool)))
     return float(days[due.argmax()]) if due.any() else np.inf
 
 

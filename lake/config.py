@@ -33,7 +33,7 @@ SCHEMAS: tuple[str, ...] = (
 )
 """Every schema of the lake. ``truth`` holds the simulator's hidden values; only the report may read it."""
 
-_MEMORY_LIMIT = re.compile(r"^\d+(\.\d+)?\s*(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$", re.IGNORECASE)
+_MEMORY_LIMIT = re.compile(r"^(\d+(?:\.\d+)?)\s*([KMGT])(i?)B$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,14 @@ class LakeConfig:
     def temp_directory(self) -> Path:
         """Where DuckDB spills what does not fit into ``memory_limit``."""
         return self.home / "tmp"
+
+    @property
+    def memory_bytes(self) -> int:
+        """``memory_limit`` in bytes."""
+        found = _MEMORY_LIMIT.match(self.memory_limit)
+        assert found is not None, "the constructor refuses other limits"
+        number, unit, binary = found.groups()
+        return int(float(number) * (1024 if binary else 1000) ** ("KMGT".index(unit.upper()) + 1))
 
     @property
     def data_root(self) -> str:

@@ -10,6 +10,11 @@ PASSWORD_VARIABLE = "DBT_ENV_SECRET_ASSAY_LAKE_PASSWORD"
 """The catalog's password."""
 KEY_VARIABLES = ("DBT_ENV_SECRET_ASSAY_LAKE_S3_KEY_ID", "DBT_ENV_SECRET_ASSAY_LAKE_S3_SECRET")
 """Name and key of the object store's user."""
+BYTES_A_ROW = 1_000
+"""Memory for each raw sale and transfer of a statement that computes moves or lots (`dbt_project/macros/parts.sql`).
+
+Statements have failed with 400 bytes a row (20 million rows, 8 GB), and one of two with 670 (6 million, 4 GB).
+"""
 
 
 def dbt_environment(lake: Lake) -> dict[str, str]:
@@ -36,6 +41,7 @@ def dbt_environment(lake: Lake) -> dict[str, str]:
         "ASSAY_LAKE_DATA_PATH": lake.data_folder,
         "ASSAY_LAKE_TEMP_DIRECTORY": str(config.temp_directory),
         "ASSAY_LAKE_MEMORY_LIMIT": config.memory_limit,
+        "ASSAY_LAKE_ROWS_AT_ONCE": str(config.memory_bytes // BYTES_A_ROW),
         "ASSAY_LAKE_THREADS": str(config.threads),
     }
 

@@ -17,7 +17,7 @@
     Incremental models that are only built when something changed in their scope, or their text did.
 
     dbt asks a dozen questions per model, and copies no rows in the end. The hash of the text that was last built is
-    kept in the table's comment (`remember_text`, a post-hook).
+    kept in the table's comment (`remember_text`, a post-hook). What is too large for memory is built in parts (parts.sql).
 #}
 {% materialization incremental, adapter="duckdb" %}
     {%- if is_incremental() and scope_is_empty(config.require("replaces")) and stored_comment() == text_hash() -%}
@@ -29,6 +29,15 @@
     {%- if everything_changed() and this.schema != "marts" and stored_comment() != text_hash() -%}
         {%- set existing = load_cached_relation(this) -%}
         {%- if existing is not none -%}{{ drop_relation_if_exists(existing) }}{%- endif -%}
+    {%- endif -%}
+    {%- if config.get("in_parts", false) and not is_incremental() and number_of_parts() > 1 -%}
+        {%- set target_relation = this.incorporate(type="table") -%}
+        {% call statement("main") %}
+            {{- build_in_parts(load_cached_relation(this), target_relation, compiled_code) }}
+        {% endcall %}
+        {{ run_hooks(post_hooks, inside_transaction=True) }}
+        {{ adapter.commit() }}
+        {{ return({"relations": [target_relation]}) }}
     {%- endif -%}
     {{ return(dbt.materialization_incremental_duckdb()) }}
 {% endmaterialization %}

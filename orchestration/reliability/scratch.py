@@ -27,4 +27,4 @@ def scratch_settings(home: Path, **chosen: object) -> Settings:
     given = {name: os.environ.get(PREFIX + name.upper()) for name in _OF_THE_MACHINE}
     machine = {name: value for name, value in given.items() if value}
     fixed = {"home": home, "log_level": "CRITICAL", **machine, **chosen}
-    return Settings(_env_prefix=f"{PREFIX}SCRATCH_", **fixed)  # type: ignore[arg-type, call-arg]
+    return Settings(_env_prefix=f"{PREFIX}SCRATCH_", **fixed)  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ def _graph(defs: dg.Definitions) -> dict[str, dict[str, object]]:
             "deps": sorted(d.asset_key.to_user_string() for d in spec.deps),
             "kinds": sorted(spec.kinds),
             "partitions": type(spec.partitions_def).__name__ if spec.partitions_def else None,
-            "checks": sorted(k.name for k in graph.get_check_keys_for_assets([spec.key]))
+            "checks": sorted(k.name for k in graph.get_check_keys_for_assets({spec.key}))
             if hasattr(graph, "get_check_keys_for_assets")
             else sorted(k.name for k in graph.asset_check_keys if k.asset_key == spec.key),
         }

@@ -33,7 +33,8 @@ class HomeWithQueue:
     """A home with a queue, its instance, and a daemon that ticks on request. Days pass by `tomorrow`."""
 
     def __init__(self, lake: Lake, instance: dg.DagsterInstance) -> None:
-        self.lake, self.instance, self.cursor = lake, instance, None
+        self.lake, self.instance = lake, instance
+        self.cursor: str | None = None
         self.as_of = datetime(2024, 5, 1, 13)  # noqa: DTZ001 - the lake keeps naive UTC
         self.options: dict[str, Any] = {"retrain_cap": 5, "retrain_daily_budget": 8, "retrain_cooldown_h": 72}
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from sources.ethereum.bloom import bloom_of
 from sources.ethereum.log import Log
@@ -108,8 +108,11 @@ class ScriptedNode:
         ]
 
 
+Served = TypeVar("Served", bound=ScriptedNode)
+
+
 @contextmanager
-def serving(node: ScriptedNode) -> Iterator[ScriptedNode]:
+def serving(node: Served) -> Iterator[Served]:
     """The node behind an address."""
 
     def answer(request: Request) -> Reply:

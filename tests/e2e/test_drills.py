@@ -13,6 +13,7 @@ from orchestration.reliability.drills.endpoint import Arrival
 from orchestration.reliability.drills.evidence import Losses
 from orchestration.reliability.drills.passes import Incident
 from orchestration.reliability.drills.timeline import judge_incidents, judge_losses, judge_messages
+from orchestration.states import NoticeKind, Severity
 from sources.simulator.config import FAULTS
 from tests.command import assay
 
@@ -45,15 +46,18 @@ def test_an_unknown_drill_is_answered_with_what_comes_close():
 # Verdicts of a drill when the system does worse.
 
 DRILL = Drill("d", "s", passes=(1, 2), fault="outage", detected_by=("slo/a",), also_noticed=("check/",))
+OPENED, RESOLVED = NoticeKind.OPENED, NoticeKind.RESOLVED
 
 
-def incident(key: str = "slo/a", day: int = 1, over: int | None = 2, severity: str = "page") -> Incident:
+def incident(
+    key: str = "slo/a", day: int = 1, over: int | None = 2, severity: Severity = Severity.PAGE
+) -> Incident:
     resolved = None if over is None else START + timedelta(days=over)
     return Incident(key, severity, key, "run-failed", "assay run", START + timedelta(days=day), resolved)
 
 
-def message(kind: str, *keys: str, number: int = 0) -> Arrival:
-    return Arrival(f"{kind}-{number}", "thread", kind, "page", "title", keys)
+def message(kind: NoticeKind, *keys: str, number: int = 0) -> Arrival:
+    return Arrival(f"{kind}-{number}", "thread", kind, Severity.PAGE, "title", keys)
 
 
 def failing(found: list[Incident], drill: Drill = DRILL) -> list[str]:
@@ -61,7 +65,7 @@ def failing(found: list[Incident], drill: Drill = DRILL) -> list[str]:
 
 
 def test_what_was_noticed_in_time_and_is_over_passes():
-    assert failing([incident(), incident("check/x/y", severity="info")]) == []
+    assert failing([incident(), incident("check/x/y", severity=Severity.INFO)]) == []
 
 
 @pytest.mark.parametrize(
@@ -79,21 +83,21 @@ def test_missed_late_lasting_or_false_incidents_fail(found, word):
 
 def test_a_page_in_a_quiet_market_fails():
     quiet = Drill("q", "s", passes=(1,), watch_only=True)
-    assert failing([incident(severity="ticket")], quiet) == []
+    assert failing([incident(severity=Severity.TICKET)], quiet) == []
     assert failing([incident()], quiet) == ["nothing pages"]
 
 
 @pytest.mark.parametrize(
     ("messages", "alerted_once", "over_once"),
     [
-        ([message("opened", "slo/a"), message("resolved", "slo/a")], True, True),
-        ([message("resolved", "slo/a")], False, True),
+        ([message(OPENED, "slo/a"), message(RESOLVED, "slo/a")], True, True),
+        ([message(RESOLVED, "slo/a")], False, True),
         (
-            [message("opened", "slo/a"), message("opened", "slo/a", number=1), message("resolved", "slo/a")],
+            [message(OPENED, "slo/a"), message(OPENED, "slo/a", number=1), message(RESOLVED, "slo/a")],
             False,
             True,
         ),
-        ([message("opened", "slo/a"), message("reminder", "slo/a")], True, False),
+        ([message(OPENED, "slo/a"), message(NoticeKind.REMINDER, "slo/a")], True, False),
     ],
 )
 def test_a_message_too_few_or_too_many_fails(messages, alerted_once, over_once):

@@ -9,6 +9,7 @@ from lake.connection import Lake
 from lake.content import content, differences
 from orchestration.reliability.drills.catalogue import DRILLS, drill_of
 from orchestration.reliability.drills.run import run_drill
+from orchestration.states import DrillStep
 from sources.simulator.config import FAULTS
 from tests.homes import drill_markets
 
@@ -30,7 +31,8 @@ def test_a_fault_is_detected_alerted_once_handled_and_over(drill, markets, tmp_p
     assert not failed, "\n".join([*failed, *(f"{m.at} {m.step}: {m.what}" for m in result.moments)])
     steps = [moment.step for moment in result.moments]
     # In this order, each at least once.
-    first = [steps.index(step) for step in ("injected", "detected", "alerted", "recovered")]
+    order = (DrillStep.INJECTED, DrillStep.DETECTED, DrillStep.ALERTED, DrillStep.RECOVERED)
+    first = [steps.index(step) for step in order]
     assert first == sorted(first)
 
 

@@ -101,7 +101,7 @@ def markets(tmp_path_factory: pytest.TempPathFactory) -> Markets:
     if not _CASES:
         pytest.skip("the cases are not here: set ASSAY_TEST_DATA to the folder that holds cases/")
     read = {case.name: _read(case) for case in _CASES}
-    homes = {}
+    homes: dict[str, Path] = {}
     for own in (False, True):
         names = [n for n, r in read.items() if r.tables and (n in _OWN_RATES) is own]
         home = _run([read[n].tables for n in names], tmp_path_factory.mktemp("cases"), whole=not own)

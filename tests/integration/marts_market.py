@@ -62,6 +62,8 @@ class Marts:
     def __init__(self, lake: Lake, scratch: Path) -> None:
         self._lake = lake
         self._scratch = scratch
+        self.variables: dict[str, str] = {}
+        """Environment variables of dbt beside those of the lake."""
 
     def dbt(self, command: str, *options: str) -> Any:
         """Run a command; `run` builds models and seeds, as a build does, without the tests."""
@@ -74,7 +76,7 @@ class Marts:
         folders |= {"target-path": self._scratch / "target", "log-path": self._scratch / "logs"}
         where = [part for option, folder in folders.items() for part in (f"--{option}", str(folder))]
         quick = ["--quiet", "--log-level-file", "warn", *QUICK]
-        with self._lake.writing("dbt in a test"), environment(dbt_environment(self._lake)):
+        with self._lake.writing("dbt in a test"), environment(dbt_environment(self._lake) | self.variables):
             outcome = invoke_dbt([*arguments, *where, *quick], prepared_manifest())
         if outcome.exception is not None:
             raise outcome.exception

@@ -40,16 +40,16 @@ def transfer(number: int, at: datetime, token: str, giver: str, receiver: str, *
 def add_moves(rng: np.random.Generator, tables: dict[str, list[Row]], days: int = 24) -> None:
     """Mints, airdrops, gifts, loans, several units of one token, a wrapper, and hops within a transaction."""
     names, moves = [f"c{i}" for i in range(4)], tables["transfers"]
-    for token in range(18):
-        moves.append(transfer(token, START - DAY, str(token), ZERO, f"0xw{token % 9}", collection=names[1]))
-    for token in range(6):  # one transaction to several wallets
-        drop = {"collection": names[2], "log_index": token, "tx_hash": "0xdrop"}
-        moves.append(transfer(100 + token, START, f"d{token}", ZERO, f"0xw{token}", **drop))
-    for token in range(8):  # a part of what was minted is given away
+    for n in range(18):
+        moves.append(transfer(n, START - DAY, str(n), ZERO, f"0xw{n % 9}", collection=names[1]))
+    for n in range(6):  # one transaction to several wallets
+        drop = {"collection": names[2], "log_index": n, "tx_hash": "0xdrop"}
+        moves.append(transfer(100 + n, START, f"d{n}", ZERO, f"0xw{n}", **drop))
+    for n in range(8):  # a part of what was minted is given away
         units = {"collection": names[0], "quantity": 5}
-        moves.append(transfer(120 + token, START, f"part{token}", ZERO, "0xw0", **units))
+        moves.append(transfer(120 + n, START, f"part{n}", ZERO, "0xw0", **units))
         given = {**units, "quantity": 2}
-        moves.append(transfer(140 + token, START + DAY, f"part{token}", "0xw0", "0xw1", **given))
+        moves.append(transfer(140 + n, START + DAY, f"part{n}", "0xw0", "0xw1", **given))
     for number in range(200, 440):
         at = START + timedelta(seconds=int(rng.integers(0, days * 86_400)))
         one, two = (f"0xw{i}" for i in rng.choice(9, size=2, replace=False))

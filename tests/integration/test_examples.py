@@ -30,5 +30,5 @@ def test_an_example_reads_a_finished_home(
     shown = capsys.readouterr().out
     assert "mdape_percent" in shown
     assert not re.search(r"\b0 rows", shown)
-    (rows,) = duckdb.sql(f"select count(*) from '{exported}' where estimate_eth is not null").fetchone()
+    [(rows,)] = duckdb.sql(f"select count(*) from '{exported}' where estimate_eth is not null").fetchall()
     assert rows == result["tokens_estimated"]

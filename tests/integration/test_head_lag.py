@@ -14,6 +14,7 @@ from orchestration.resources import Assay, open_sources
 from orchestration.schedules import CADENCE
 from orchestration.settings import SOURCES_FILE, Settings
 from sources.configuration import parse_sources, sources_as_yaml
+from sources.ethereum.source import EthereumSource
 from sources.local_chain.node import GENESIS
 from tests.chain.node import running_node
 from tests.chain.reorgs import CONTRACTS, MARKETS, ReorgChain
@@ -73,7 +74,11 @@ def test_a_home_is_at_most_two_polls_behind_and_one_poll_ends_a_gap_of_a_day(
             open_sources.cache_clear()
             assay = Assay(settings, SetClock(moment))
             ingest(assay, ["sales", "transfers", "blocks"])
-            return sum(one.source._rpc.requests for one in assay.sources.readable)
+            requests = 0
+            for one in assay.sources.readable:
+                assert isinstance(one.source, EthereumSource)
+                requests += one.source._rpc.requests
+            return requests
 
         until(tick)
         poll(tick)

@@ -79,7 +79,7 @@ def test_a_market_in_postgres_and_s3_is_killed_finished_and_is_the_same_market(
         with lake.write("empty a table") as con:
             con.execute("delete from predictions.token_estimates")
         with lake.read(then) as con:
-            (before,) = con.execute("select count(*) from predictions.token_estimates").fetchone()
+            [(before,)] = con.execute("select count(*) from predictions.token_estimates").fetchall()
         report = maintain(lake, keep_snapshots=[then], retention_days=0)
         assert report.files_deleted > 0
         with lake.read(then) as con:

@@ -49,10 +49,10 @@ def _lake(home: Path) -> Lake:
 def test_every_token_has_an_estimate_or_a_reason(home):
     folder, summary = home
     with _lake(folder).read() as con:
-        tokens, answered = con.execute(
+        [(tokens, answered)] = con.execute(
             "select (select count(*) from marts.dim_tokens), count(*) from predictions.token_estimates"
             " where (estimate_eth is null) <> (no_value_reason is null)"
-        ).fetchone()
+        ).fetchall()
     assert tokens == answered == summary["tokens"] > 0
     assert summary["tokens_estimated"] > 0
 
@@ -117,7 +117,7 @@ def test_reasons_add_up_to_the_published_estimate_computed_on_demand_and_publish
     )
     with TestClient(build_app(asked)) as client:
         for token in edition.tokens(number, TokenQuery(by="value", descending=True, limit=5)):
-            published = json.loads(edition.explanation(number, token.token))
+            published = json.loads(edition.explanation(number, token.token) or b"")
             answer = client.get(f"/v1/tokens/{best}/{token.token}/explanation")
             assert answer.status_code == 200
             assert {name: answer.json()[name] for name in published} == published
@@ -131,9 +131,9 @@ def test_reasons_that_are_asked_for_are_published_the_next_time(home, tmp_path):
     config = PublicationConfig(reasons=ReasonsConfig(asked=3))
     as_of, artifacts = datetime.fromisoformat("2026-01-01"), ArtifactStore.in_folder(folder / "artifacts")
     with _lake(folder).read() as con:
-        collection, token = con.execute(
+        [(collection, token)] = con.execute(
             "select collection, token_id from predictions.token_estimates where estimate_eth is not null limit 1"
-        ).fetchone()
+        ).fetchall()
         assert not publish(con, tmp_path, as_of, artifacts, config).rows.get("explanations")
         served = ApiConfig(
             tmp_path, tmp_path / "api", reasons=ReasonSource.of_home(_lake(folder).config), time_limit_s=300.0
@@ -162,10 +162,10 @@ def test_nothing_in_an_estimate_was_known_at_or_after_its_as_of(home):
 def test_every_model_decision_is_in_the_log_with_its_reason(home):
     folder, summary = home
     with _lake(folder).read() as con:
-        decided, reasoned, champions = con.execute(
+        [(decided, reasoned, champions)] = con.execute(
             "select count(*), count_if(length(reason) > 0), (select count(*) from ops.champions)"
             " from ops.decision_log where collection not like '(pooled prior)%'"
-        ).fetchone()
+        ).fetchall()
     assert decided == reasoned == sum(summary["trained"].values())
     assert champions > 0
 
@@ -227,9 +227,9 @@ def test_more_days_give_the_facts_and_features_of_a_run_from_scratch(home, tmp_p
 def test_a_training_out_of_turn_learns_the_sales_since_the_last_prediction_of_the_prior(home):
     folder, _ = home
     with _lake(folder).read() as con:
-        (busiest,) = con.execute(
+        [(busiest,)] = con.execute(
             "select collection from features.sale_features group by 1 order by count(*) desc limit 1"
-        ).fetchone()
+        ).fetchall()
         assert _newest(con, "predictions.prior_walk_forward") < _newest(con, "features.sale_features")
     done = assay("retrain", busiest, "--reason", "a test", "--home", str(folder))
     assert done.returncode == 0, done.stderr[-3000:]

@@ -30,7 +30,7 @@ def test_the_lake_has_what_stands_and_what_was_replaced(
     config = EthereumConfig(name="chain", contracts=",".join(CONTRACTS), start="1", head="latest")
     lake = open_lake(load_settings(home=tmp_path / "home"))
 
-    def ingested(*urls: str) -> tuple[list[tuple[Any, ...]], bool]:
+    def ingested(*urls: str) -> tuple[list[tuple[Any, ...] | None], bool]:
         """Rows that stand and that were superseded, by table, and whether the check passes."""
         monkeypatch.setenv("ASSAY_RPC_URLS", ",".join(urls))
         sources = Sources([config], tmp_path / "cache")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import duckdb
 import pytest
 
-from benchmarks.poisoning import SETTINGS, apply_rule
+from benchmarks.poisoning import SETTINGS, Setting, apply_rule
 
 NOW = datetime(2024, 3, 1)  # noqa: DTZ001 - the lake's naive UTC
 OFF, ON = SETTINGS[0], SETTINGS[2]
@@ -18,7 +18,7 @@ COLUMNS = (
 Print = tuple[float, str | None, str | None]
 
 
-def not_counted(prints: list[Print], days_after: float = 0.0, market: int = 30, setting: object = ON) -> int:
+def not_counted(prints: list[Print], days_after: float = 0.0, market: int = 30, setting: Setting = ON) -> int:
     """How many of these sales do not count: (price, buyer, seller) an hour apart, after a market of price 1.
 
     Every wallet of the market (w0, w1, …) had traded a month before; so had 0xpatient, and 0xhasty a day before.

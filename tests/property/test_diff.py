@@ -28,7 +28,7 @@ COLUMNS = {
 MIDNIGHT = datetime(2026, 1, 1)  # noqa: DTZ001
 NUMBERS = st.sampled_from([None, 0.0, -0.0, math.nan, -math.nan, math.inf, 0.1 + 0.2, 0.3])
 WORDS = st.sampled_from([None, "", "a", "b", "a, b", "NULL", "'", '"', "[", "ab"])
-ROWS = st.fixed_dictionaries(
+ROWS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "key": st.sampled_from([None, 1, 2, 3]),
         "position": WORDS,

@@ -3,6 +3,7 @@
         materialized="incremental",
         incremental_strategy="replace_scope",
         replaces=is_dirty_position("replaced"),
+        in_parts=true,
     )
 }}
 
@@ -12,9 +13,7 @@ with custody as (
 
 moved as (
     select * from {{ ref("int_transaction_moves") }}
-    {% if is_incremental() -%}
-    where {{ is_dirty_position("int_transaction_moves") }}
-    {%- endif %}
+    where {{ in_scope("int_transaction_moves") }}
 ),
 
 -- Most tokens have moved once, when they were minted: nothing has to be put in order there.

@@ -3,6 +3,7 @@
         materialized="incremental",
         incremental_strategy="replace_scope",
         replaces=is_dirty_position("replaced"),
+        in_parts=true,
     )
 }}
 
@@ -11,7 +12,7 @@ with standing as (
     where
         -- other reports of a sale, and sales that a reorganisation removed
         coalesce(exclusion_reason, '') not in ('superseded', 'duplicate', 'duplicate_other_source')
-        and {{ is_dirty_position("int_sales_classified") if is_incremental() else "true" }}
+        and {{ in_scope("int_sales_classified") }}
 ),
 
 sources as (
@@ -80,9 +81,7 @@ wrapped as (
 
 transfers as (
     select * from {{ ref("int_transfers") }}
-    {% if is_incremental() -%}
-    where {{ is_dirty_position("int_transfers") }}
-    {%- endif %}
+    where {{ in_scope("int_transfers") }}
 ),
 
 joined as (

@@ -3,6 +3,7 @@
         materialized="incremental",
         incremental_strategy="replace_scope",
         replaces=is_dirty_position("replaced"),
+        in_parts=true,
     )
 }}
 
@@ -10,16 +11,12 @@
 
 with transfers as (
     select * from {{ ref("int_transfers") }}
-    {% if is_incremental() -%}
-    where {{ is_dirty_position("int_transfers") }}
-    {%- endif %}
+    where {{ in_scope("int_transfers") }}
 ),
 
 sales as (
     select * from {{ ref("int_sale_amounts") }}
-    {% if is_incremental() -%}
-    where {{ is_dirty_position("int_sale_amounts") }}
-    {%- endif %}
+    where {{ in_scope("int_sale_amounts") }}
 ),
 
 all_transfers as (
@@ -248,7 +245,7 @@ given_to as (
         t.collection,
         count(distinct t.to_address) as wallets
     from all_transfers as t
-    {% if is_incremental() -%}
+    {% if is_scoped() -%}
     semi join transfers as l on t.chain = l.chain and t.tx_hash = l.tx_hash and t.collection = l.collection
     {%- endif %}
     group by t.chain, t.tx_hash, t.collection

@@ -3,6 +3,7 @@
         materialized="incremental",
         incremental_strategy="replace_scope",
         replaces=is_dirty_position("replaced"),
+        in_parts=true,
     )
 }}
 
@@ -12,9 +13,7 @@ with wrapped as (
 
 transfers as (
     select * from {{ ref("stg_transfers") }}
-    {% if is_incremental() -%}
-    where {{ is_dirty_position("stg_transfers") }}
-    {%- endif %}
+    where {{ in_scope("stg_transfers") }}
 ),
 
 reports as (

@@ -3,14 +3,13 @@
         materialized="incremental",
         incremental_strategy="replace_scope",
         replaces=is_dirty_position("replaced"),
+        in_parts=true,
     )
 }}
 
 with moves as (
     select * from {{ ref("int_moves") }}
-    {% if is_incremental() -%}
-    where {{ is_dirty_position("int_moves") }}
-    {%- endif %}
+    where {{ in_scope("int_moves") }}
 ),
 
 gas as (

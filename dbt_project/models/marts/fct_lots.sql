@@ -3,21 +3,18 @@
         materialized="incremental",
         incremental_strategy="replace_scope",
         replaces=is_dirty_position("replaced"),
+        in_parts=true,
     )
 }}
 
 with acquisitions as (
     select * from {{ ref("fct_acquisitions") }}
-    {% if is_incremental() -%}
-    where {{ is_dirty_position("fct_acquisitions") }}
-    {%- endif %}
+    where {{ in_scope("fct_acquisitions") }}
 ),
 
 disposals as (
     select * from {{ ref("fct_disposals") }}
-    {% if is_incremental() -%}
-    where {{ is_dirty_position("fct_disposals") }}
-    {%- endif %}
+    where {{ in_scope("fct_disposals") }}
 ),
 
 given as (

@@ -3,6 +3,7 @@
         materialized="incremental",
         incremental_strategy="replace_scope",
         replaces=is_dirty_position("replaced"),
+        in_parts=true,
     )
 }}
 
@@ -10,7 +11,7 @@ with lots as (
     select * from {{ ref("fct_lots") }}
     where
         held > 0
-        and {{ is_dirty_position("fct_lots") if is_incremental() else "true" }}
+        and {{ in_scope("fct_lots") }}
 ),
 
 final as (

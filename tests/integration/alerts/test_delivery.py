@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.alerts.apprise_channel import AppriseChannel, open_apprise_channels
+from orchestration.alerts.channels import Channel
 from orchestration.alerts.delivery import deliver, retry_dead
 from orchestration.alerts.errors import ChannelError, OutboxError
 from orchestration.alerts.log_channel import LogChannel
@@ -38,7 +39,7 @@ def ids(endpoint):
 
 
 def test_an_incident_is_sent_once_and_its_recovery_once(outbox, endpoint, alert, tmp_path):
-    channels = [LogChannel(tmp_path / "alerts.log"), AppriseChannel(endpoint.url)]
+    channels: list[Channel] = [LogChannel(tmp_path / "alerts.log"), AppriseChannel(endpoint.url)]
     for minute in range(5):
         raise_alert(outbox, alert(), START + minute * MINUTE)
         deliver(outbox, channels, START + minute * MINUTE)
@@ -199,7 +200,7 @@ def test_deliverers_at_the_same_time_send_nothing_twice(outbox, endpoint, alert,
         raise_alert(outbox, alert(key), START)
 
     def one(_: int) -> int:
-        channels = [LogChannel(tmp_path / "alerts.log"), AppriseChannel(endpoint.url)]
+        channels: list[Channel] = [LogChannel(tmp_path / "alerts.log"), AppriseChannel(endpoint.url)]
         return deliver(Outbox.of(outbox.path.parent), channels, START).sent
 
     with ThreadPoolExecutor(4) as threads:
@@ -211,7 +212,7 @@ def test_deliverers_at_the_same_time_send_nothing_twice(outbox, endpoint, alert,
 
 def test_a_refused_message_becomes_a_dead_letter_and_others_go_on(outbox, endpoint, alert, tmp_path):
     log = LogChannel(tmp_path / "alerts.log")
-    channels = [log, AppriseChannel(endpoint.url)]
+    channels: list[Channel] = [log, AppriseChannel(endpoint.url)]
     endpoint.refuse_containing = "poison"
     raise_alert(outbox, alert("slo/poison"), START)
     raise_alert(outbox, alert("slo/wholesome", "ticket"), START)

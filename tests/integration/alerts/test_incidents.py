@@ -10,6 +10,7 @@ import pytest
 from orchestration.alerts.delivery import deliver
 from orchestration.alerts.log_channel import LogChannel
 from orchestration.alerts.outbox import Alert, raise_alert, resolve_alert, sync_alerts
+from orchestration.states import Severity
 
 START = datetime.fromisoformat("2026-03-01T12:00:00")
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -152,7 +153,7 @@ def test_a_monitor_resolves_only_its_scope(outbox, log, alert):
 
 def test_an_alert_that_names_no_runbook_page_is_refused():
     with pytest.raises(ValueError, match="runbook"):
-        Alert("a/b", "page", "title", "body", "docs/runbook/run-failed.md", "assay status")
+        Alert("a/b", Severity.PAGE, "title", "body", "docs/runbook/run-failed.md", "assay status")
     with pytest.raises(ValueError, match="severity"):
         Alert("a/b", "critical", "title", "body", "run-failed", "assay status")  # type: ignore[arg-type]
 

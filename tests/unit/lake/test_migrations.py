@@ -8,7 +8,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 
 from lake.config import LakeConfig
@@ -48,7 +50,7 @@ EARLIER = {
         spine varchar, collection varchar, sales_hash ubigint, traits_hash ubigint, fingerprint varchar
     """,
 }
-ROWS = (
+ROWS: tuple[str, ...] = (
     "insert into ops.champions by name select 'apes' as collection, 3 as version, 1.5 as width_factor",
     "insert into ops.rarity_effect values ('prior-1', 0, 0.25, 70)",
     "insert into predictions.token_estimates by name select 'apes' as collection, '7' as token_id, 1.5 as estimate_eth",
@@ -113,9 +115,9 @@ def home(made: Path, tmp_path: Path) -> Path:
 
 
 def opened(
-    home: Path, tables: tuple[Table, ...] = TABLES, steps: Sequence[Step] = STEPS, **settings: float
+    home: Path, tables: tuple[Table, ...] = TABLES, steps: Sequence[Step] = STEPS, **settings: Any
 ) -> Lake:
-    return Lake(LakeConfig(home, memory_limit="500MB", **settings), tables, steps)  # type: ignore[arg-type]
+    return Lake(LakeConfig(home, memory_limit="500MB", **settings), tables, steps)
 
 
 def declared() -> dict[str, dict[str, str]]:
@@ -236,7 +238,12 @@ def test_after_a_kill_between_two_steps_it_continues(home: Path) -> None:
         raise KeyboardInterrupt
 
     first, second, *others = STEPS
-    counted = replace(first, apply=lambda con: (taken.append(1), first.apply(con))[1])
+
+    def count(con: duckdb.DuckDBPyConnection) -> None:
+        taken.append(1)
+        first.apply(con)
+
+    counted = replace(first, apply=count)
     with pytest.raises(KeyboardInterrupt):
         opened(home, steps=[counted, replace(second, apply=kill), *others]).snapshot_id()
     with opened(home, steps=[counted, second, *others]).read() as con:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -81,14 +82,14 @@ def location(request: pytest.FixtureRequest) -> Path | str:
 def client_of() -> Callable[..., TestClient]:
     """Make a client of an API over a folder, an hour after publication."""
 
-    def make(location: Path | str, now: float = PUBLISHED + 3600, **settings: object) -> TestClient:
+    def make(location: Path | str, now: float = PUBLISHED + 3600, **settings: Any) -> TestClient:
         folder, url = (location, "") if isinstance(location, Path) else (Path("none"), location)
         config = ApiConfig(
             folder,
-            **{"keys": folder.parent / "api", "anonymous_limit": "", "store_url": url, **settings},  # type: ignore[arg-type]
+            **{"keys": folder.parent / "api", "anonymous_limit": "", "store_url": url, **settings},
         )
         # What a client would not see must not be raised past it.
-        return TestClient(build_app(config, clock=lambda: now), raise_server_exceptions=False)  # type: ignore[arg-type]
+        return TestClient(build_app(config, clock=lambda: now), raise_server_exceptions=False)
 
     return make
 

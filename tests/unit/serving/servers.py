@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -29,7 +30,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, **settings: object) -> Iterator[tuple[httpx.Client, subprocess.Popen]]:
+def serving(folder: Path, **settings: Any) -> Iterator[tuple[httpx.Client, subprocess.Popen]]:
     config = ApiConfig(folder, folder.parent / "api", port=free_port(), **{"anonymous_limit": "", **settings})
     process = subprocess.Popen([sys.executable, "-c", START, config.to_json()], stderr=subprocess.PIPE)
     client = httpx.Client(base_url=f"http://127.0.0.1:{config.port}", timeout=30)

@@ -63,7 +63,9 @@ def read_by_day(source: Source, table: str, start: datetime, end: datetime) -> t
     return pa.concat_tables(rows), pa.concat_tables(rejected)
 
 
-SMALL = {"collections": 12, "days": 40, "mean_tokens": 250.0, "mean_sales": 900.0, "seed": 3}
+SMALL: dict[str, Any] = {
+    "collections": 12, "days": 40, "mean_tokens": 250.0, "mean_sales": 900.0, "seed": 3,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")

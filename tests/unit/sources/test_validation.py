@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -37,10 +38,10 @@ def sale(**changes: object) -> dict[str, object]:
     return good | changes
 
 
-def judge(*rows: dict[str, object], table: str = "sales", **options: object):
+def judge(*rows: dict[str, object], table: str = "sales", **options: Any):
     names = list(dict.fromkeys(k for row in rows for k in row))
     candidate = pa.table({n: pa.array([row.get(n) for row in rows], pa.string()) for n in names})
-    return validate(table, candidate, now=NOW, undated_known_at=UNDATED, **options)  # type: ignore[arg-type]
+    return validate(table, candidate, now=NOW, undated_known_at=UNDATED, **options)
 
 
 @pytest.mark.parametrize(

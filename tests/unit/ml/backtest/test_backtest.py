@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -55,8 +56,8 @@ def built(sales: pd.DataFrame) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def walk(con: duckdb.DuckDBPyConnection, root: Path, end: datetime = END, **options: object) -> pd.DataFrame:
-    table = backtest(con, root, Window(START, end), CONFIG, **options)  # type: ignore[arg-type]
+def walk(con: duckdb.DuckDBPyConnection, root: Path, end: datetime = END, **options: Any) -> pd.DataFrame:
+    table = backtest(con, root, Window(START, end), CONFIG, **options)
     assert con.execute(f"select * from {table}").to_arrow_table().schema == LEDGER_SCHEMA
     return con.execute(f"select * from {table}").df()
 

@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def backend(cluster: Any) -> RayBackend:
 def test_every_task_has_its_result_and_errors_are_results(backend: RayBackend) -> None:
     assert list(backend.run(square, [])) == []
     assert list(backend.run(square, [3])) == [(3, 9)]
-    assert sorted(backend.run(square, iter(range(43)))) == [(n, n * n) for n in range(43)]  # type: ignore[type-var]
+    assert sorted(backend.run(square, iter(range(43)))) == [(n, n * n) for n in range(43)]
     found = dict(backend.run(fail_at_seven, range(12)))
     odd, plain = found.pop(7), found.pop(8)
     assert found == {n: n for n in range(12) if n not in (7, 8)}
@@ -188,6 +188,7 @@ def test_who_stops_reading_ends_the_remote_work(cluster: Any, tmp_path: Path) ->
     tasks = ((str(tmp_path), number) for number in range(400))
     results = RayBackend(cluster.address, chunk=20).run(note, tasks)
     next(results)
+    assert isinstance(results, Generator)
     results.close()
     time.sleep(1)
     begun = len(list(tmp_path.iterdir()))

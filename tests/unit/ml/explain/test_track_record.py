@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import duckdb
 import numpy as np
 import pytest
@@ -37,7 +39,7 @@ def test_one_and_many_and_the_formulas_agree(walked: duckdb.DuckDBPyConnection) 
     for name, n in (("a'; drop table x", 30), ("b", 20), ("c", 1)):
         found = many[name]
         assert track_record(walked, name) == found
-        rows = walked.execute(
+        rows: dict[str, Any] = walked.execute(
             "select w.*, coalesce(l.prediction_log, w.prediction_log) as model_log "
             "from predictions.prior_walk_forward w left join predictions.local_walk_forward l using (sale_id) "
             "where w.collection = $1 order by seq desc limit $2",

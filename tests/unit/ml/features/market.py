@@ -92,7 +92,7 @@ def make_sales(seed: int = 0, sizes: tuple[int, ...] = (60, 25, 8, 2), tokens: i
                 "time_uncertainty_s": uncertainty,
                 "price_eth": np.exp(rng.normal(number, 0.4, n)),
                 "buyer": rng.choice(["ann", "bob", "cid", "dot"], n),
-                "seller": rng.choice(["ann", "bob", "eve", None], n),
+                "seller": rng.choice(np.array(["ann", "bob", "eve", None]), n),
             }
         )
         part["known_at"] = part.event_time + pd.to_timedelta(uncertainty, unit="s")
@@ -126,7 +126,7 @@ def make_listings(seed: int = 2, n: int = 120) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "collection": rng.choice(["c0", "c1"], n),
-            "token_id": np.where(ask, rng.integers(0, 15, n).astype(str), None),
+            "token_id": np.where(ask, rng.integers(0, 15, n).astype(str), None),  # type: ignore[call-overload]
             "order_id": [f"o{i}" for i in range(n)],
             "event_kind": rng.choice(["created", "created", "cancelled"], n),
             "side": np.where(ask, "ask", "bid"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -45,15 +46,17 @@ def test_sale_features_agree_with_a_slow_reading_of_what_was_visible() -> None:
     assert len(found) == oracle.sales.a_mean.notna().sum()
     assert found.ask_gap.notna().sum() > 20
     spine = oracle.sales.set_index("sale_id")
+    row: Any  # pandas knows no types of its rows
     for row in found.itertuples():
-        expected = oracle.features(spine.loc[row.sale_id], spine.loc[row.sale_id].tx_hash)
+        sale: Any = spine.loc[row.sale_id]
+        expected = oracle.features(sale, sale.tx_hash)
         assert set(expected) == set(NAMES)
         pd.testing.assert_series_equal(
             pd.Series({name: float(getattr(row, name)) for name in NAMES}, name=row.sale_id),
             pd.Series({name: float(expected[name]) for name in NAMES}, name=row.sale_id),
             atol=2e-5,
         )
-        np.testing.assert_allclose(row.target_log, np.log(spine.loc[row.sale_id].price_eth))
+        np.testing.assert_allclose(row.target_log, np.log(sale.price_eth))
 
 
 def test_token_features_are_what_a_sale_at_that_time_would_have_seen() -> None:
@@ -64,7 +67,7 @@ def test_token_features_are_what_a_sale_at_that_time_would_have_seen() -> None:
     tokens = con.execute("select * from features.token_features").df().set_index(["collection", "token_id"])
     holdings = con.execute("select collection, token_id, owner from marts.fct_holdings").fetchall()
     held = {(collection, token): owner for collection, token, owner in holdings}
-    assert len(tokens) == con.execute("select count(*) from features.token_index").fetchone()[0]  # type: ignore[index]
+    assert len(tokens) == con.execute("select count(*) from features.token_index").fetchone()[0]
     for collection, token in (("c0", "3"), ("c1", "7"), ("c2", "1"), ("c0", "14")):
         planted = pd.DataFrame(
             {
@@ -77,7 +80,7 @@ def test_token_features_are_what_a_sale_at_that_time_would_have_seen() -> None:
         row = asked.execute("select * from features.sale_features where sale_id = 'new'").df().iloc[0]
         if (collection, token) not in tokens.index:
             continue
-        expected = tokens.loc[(collection, token)]
+        expected: Any = tokens.loc[(collection, token)]
         np.testing.assert_allclose(
             row[["base_log", *NAMES]].astype(float), expected[["base_log", *NAMES]].astype(float), atol=2e-5
         )
@@ -106,8 +109,8 @@ def test_a_sibling_of_the_same_transaction_is_never_seen() -> None:
     sales.loc[21, "tx_hash"] = sales.loc[20, "tx_hash"]
     dear = sales.copy()
     dear.loc[20, "price_eth"] *= 100
-    one = sale_features(build(sales)).set_index("sale_id").loc["s21"]
-    other = sale_features(build(dear)).set_index("sale_id").loc["s21"]
+    one: Any = sale_features(build(sales)).set_index("sale_id").loc["s21"]
+    other: Any = sale_features(build(dear)).set_index("sale_id").loc["s21"]
     assert one.prefix == 20
     pd.testing.assert_series_equal(one[NAMES], other[NAMES])
 

@@ -146,7 +146,7 @@ class Oracle:
         base = u[0] if len(j) else u_query[0]
         u, u_query = np.maximum(u, base) - base, np.maximum(u_query, base) - base
 
-        def parts(ta, ua, da, tb, ub, db):  # type: ignore[no-untyped-def]
+        def parts(ta, ua, da, tb, ub, db):
             s = self.similarity(ta, tb)
             level = 1 + np.minimum(ua[:, None], ub[None, :])
             trait = variant.trait_variance * s + variant.trait_variance_sharp * s**6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from ml.index.params import DEFAULT_PARAMS, IndexParams
 from tests.unit.ml.index.oracle import SMALL_WINDOW, Oracle, batch_of, empty_outputs, make_collection
 
 
-def run(batch: kernel.Batch, params: IndexParams):  # type: ignore[no-untyped-def]
+def run(batch: kernel.Batch, params: IndexParams):
     outputs = empty_outputs(batch)
     kernel.replay_batch(
         batch, 0, len(batch.first), params.variant_table(), params.step, params.keep_steps, params.block,
@@ -21,7 +22,7 @@ def run(batch: kernel.Batch, params: IndexParams):  # type: ignore[no-untyped-de
     return outputs
 
 
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "plain": {"n": 40, "tokens": 15, "types": 3},
     "no traits": {"n": 31, "tokens": 10, "types": 0},
     "one token": {"n": 25, "tokens": 1, "types": 2},

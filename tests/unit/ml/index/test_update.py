@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -137,6 +138,7 @@ def test_stored_rows_are_the_definition_with_visibility_found_independently() ->
             assert part.a_mean.isna().all()
             continue
         oracle = Oracle(c, SMALL_WINDOW)
+        row: Any  # pandas knows no types of its rows
         for i, row in enumerate(part.itertuples()):
             if seen[i] < 3:
                 assert np.isnan(row.a_mean)

@@ -64,7 +64,7 @@ def test_the_latest_estimate_not_after_the_sale_counts(con: duckdb.DuckDBPyConne
 
 def test_a_sale_without_an_estimate_stays_with_the_reason(con: duckdb.DuckDBPyConnection) -> None:
     found = rows(con)
-    assert len(found) == con.execute("select count(*) from marts.fct_sales").fetchone()[0]  # type: ignore[index]
+    assert len(found) == con.execute("select count(*) from marts.fct_sales").fetchone()[0]
     assert found.estimate_eth.isna().all()
     assert set(found.tier) == {"none"}
     assert set(found[found.sales_seen < 3].no_value_reason) == {"fewer_than_3_sales"}

@@ -1,4 +1,5 @@
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ from ml.models.local import FitTimeoutError, LocalConfig, LocalInputs, fit_local
 from ml.models.traits import ABSENT, RaggedTraitsError, TraitLists
 
 
-def inputs(values: list[list[str | None]], types: tuple[str, ...] | None = None) -> LocalInputs:
+def inputs(values: Sequence[Sequence[str | None]], types: tuple[str, ...] | None = None) -> LocalInputs:
     names = types or tuple(f"type {i}" for i in range(max(map(len, values))))
     lists = TraitLists.of(pa.chunked_array([pa.array(values, pa.list_(pa.string()))]), {"test": names})
     return LocalInputs(("number",), np.zeros((len(values), 1), np.float32), lists.of_collection("test"))

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -234,6 +235,8 @@ def make_implausible(market: Market) -> dict[str, list[str]]:
     scored = live(market, TierRules())
     chosen: dict[str, list[str]] = {}
     for collection in (OWN, POOLED):
+        first: Any
+        second: Any
         first, second = scored[scored.collection == collection].head(2).itertuples()
         chosen[collection] = [first.token_id, second.token_id]
         # The index moves the estimate by as much; an interval is never as narrow as 1 %.

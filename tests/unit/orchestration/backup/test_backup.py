@@ -11,6 +11,7 @@ import sys
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from lake.connection import Lake
 from lake.content import content, differences
 from lake.digests import review
 from lake.errors import LakeError
-from lake.maintenance import maintain
+from lake.maintenance import MaintenanceReport, maintain
 from orchestration.backup.errors import BackupError
 from orchestration.backup.folder import BackupFolder
 from orchestration.backup.restoring import replace_damaged, restore
@@ -104,14 +105,15 @@ def test_the_files_of_the_copied_catalog_stay_until_they_are_copied(
     assay: Assay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, before = BackupFolder(tmp_path / "backups"), numbers(assay.lake)
-    reports, put = [], BackupFolder.put
+    reports: list[MaintenanceReport] = []
+    put = BackupFolder.put
 
-    def put_while_maintained(self: BackupFolder, *given: object) -> object:
+    def put_while_maintained(self: BackupFolder, *given: Any) -> object:
         if not reports:
             with assay.lake.write("delete") as con:
                 con.execute("delete from raw.numbers where n > 100")
             reports.append(maintain(assay.lake, [], 0))
-        return put(self, *given)  # type: ignore[arg-type]
+        return put(self, *given)
 
     monkeypatch.setattr(BackupFolder, "put", put_while_maintained)
     assert back_up(assay, folder, keep=1).manifest.missing == ()
@@ -247,7 +249,7 @@ def test_a_catalog_on_a_server_is_refused_with_the_way_to_do_it(tmp_path: Path) 
     from lake.copying import copied
 
     class OnServer(Lake):
-        data_folder = "/nowhere/"  # type: ignore[assignment]
+        data_folder = "/nowhere/"
 
     lake = OnServer(LakeConfig(tmp_path, catalog_url="postgresql://nobody@localhost:1/none"))
     with pytest.raises(LakeError, match="pg_dump first"), copied(lake, tmp_path / "copy"):

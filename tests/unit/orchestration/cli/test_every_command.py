@@ -54,10 +54,10 @@ def home(tmp_path_factory) -> Path:
 def filled(home, tmp_path_factory) -> Callable[[tuple[str, ...]], list[str]]:
     """Arguments with names that are in the home."""
     with Lake(LakeConfig(home=home)).read() as con:
-        owner, collection, token = con.execute(
+        [(owner, collection, token)] = con.execute(
             "select buyer, collection, token_id from marts.fct_sales where is_arms_length "
             "order by event_time desc, 1 limit 1"
-        ).fetchone()
+        ).fetchall()
     names = {
         "owner": owner,
         "collection": collection,

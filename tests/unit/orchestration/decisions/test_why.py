@@ -19,6 +19,7 @@ from orchestration.decisions.reading import read_history
 from orchestration.errors import HomeError
 from orchestration.home import prepare_home
 from orchestration.settings import load_settings
+from orchestration.states import Severity
 from tests.command import Done, assay, modules_of
 
 START = datetime(2025, 3, 1)  # noqa: DTZ001 - the lake keeps naive UTC
@@ -87,7 +88,9 @@ def home(tmp_path_factory):
         )
     raise_alert(
         Outbox.of(folder),
-        Alert("drift/apes", "ticket", "apes drifted", "prices moved", "online-error", "assay why apes"),
+        Alert(
+            "drift/apes", Severity.TICKET, "apes drifted", "prices moved", "online-error", "assay why apes"
+        ),
         NOW,
     )
     return folder, lake
@@ -116,6 +119,8 @@ def test_a_decision_has_the_errors_of_its_estimates_until_the_next_one(home):
     folder, lake = home
     with lake.read() as con:
         first, second, rejected, kept = read_history(con, folder, "apes", NOW).decisions
+    assert first.effect.mdape is not None
+    assert first.effect.median_5 is not None
     assert (first.effect.sales, round(first.effect.mdape, 9), first.effect.mdape_before) == (18, 0.1, None)
     assert round(first.effect.median_5, 9) == 0.5
     # Three sales are too few to measure an effect.

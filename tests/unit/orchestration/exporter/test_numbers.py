@@ -79,7 +79,9 @@ def test_service_levels_are_those_of_the_last_evaluation(
     rows = stored("select slo, state, objective, sli, budget_left, burn_3d from monitoring.slo_status")
     assert {state for _, state, *_ in rows} >= {"ok", "no_data"}
     for slo, state, objective, sli, left, burn in rows:
-        assert list(SloState)[int(shown("assay_service_level_state", slo=slo))] == state
+        shown_state = shown("assay_service_level_state", slo=slo)
+        assert shown_state is not None
+        assert list(SloState)[int(shown_state)] == state
         assert shown("assay_service_level_objective_ratio", slo=slo) == objective
         assert shown("assay_service_level_good_ratio", slo=slo) == sli
         assert shown("assay_service_level_budget_left_ratio", slo=slo) == left

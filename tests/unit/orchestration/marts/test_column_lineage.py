@@ -19,7 +19,7 @@ KNOWN = {
     "raw.rates": {"currency": "varchar", "rate": "double"},
 }
 
-QUERIES = {
+QUERIES: dict[str, dict[str, list[str]]] = {
     "select id, price as p from lake.raw.sales": {"id": ["raw.sales.id"], "p": ["raw.sales.price"]},
     "select * from lake.raw.rates": {"currency": ["raw.rates.currency"], "rate": ["raw.rates.rate"]},
     "with s as (select * exclude (currency) from lake.raw.sales) select price * 2 as p, id from s": {

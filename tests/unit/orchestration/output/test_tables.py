@@ -14,9 +14,10 @@ NAMES = ["collection-of-cats-a", "collection-of-cats-b", "漢" * 120, "[/bold]",
 
 
 def _printed(width, rows, columns=("collection", "sales", "median ETH", "state of the model"), **options):
-    console = TerminalConsole(file=io.StringIO(), width=width, **options)
+    shown = io.StringIO()
+    console = TerminalConsole(file=shown, width=width, **options)
     console.print(table_of("Collections", columns, rows, numbers=("sales",)))
-    return console.file.getvalue()
+    return shown.getvalue()
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
@@ -46,9 +47,10 @@ def test_without_a_terminal_there_is_no_colour(monkeypatch):
     for setting, is_coloured in ((None, True), ("1", False)):
         if setting is not None:
             monkeypatch.setenv("NO_COLOR", setting)
-        console = TerminalConsole(file=io.StringIO(), force_terminal=True, color_system="standard")
+        shown = io.StringIO()
+        console = TerminalConsole(file=shown, force_terminal=True, color_system="standard")
         console.print(styled(("a", "red")))
-        assert bool(re.search(r"\x1b\[[0-9;]*3[0-7]", console.file.getvalue())) == is_coloured
+        assert bool(re.search(r"\x1b\[[0-9;]*3[0-7]", shown.getvalue())) == is_coloured
 
 
 def test_columns_is_obeyed_without_a_terminal(monkeypatch):

@@ -32,6 +32,7 @@ from orchestration.output.commands import assay_command
 from orchestration.output.csv_rows import write_mappings
 from orchestration.output.terminal import TerminalConsole, TidyFormatter, styled
 from orchestration.partitions import collection_key, collection_of
+from orchestration.states import Severity
 from tests.names import HOSTILE, names
 
 CONTROL = re.compile(
@@ -80,7 +81,7 @@ def test_a_picture_shows_the_name_and_no_mathematics(name: str) -> None:
     legend = axes.legend()
     figure.savefig(io.BytesIO(), format="svg")
     (label,) = legend.get_texts()
-    text, is_mathematics = label._preprocess_math(label.get_text())
+    text, is_mathematics = label._preprocess_math(label.get_text())  # type: ignore[attr-defined]
     assert not is_mathematics
     if len(visible(name)) <= 28:
         assert text.removeprefix(" ") == visible(name).removeprefix(" ")
@@ -119,7 +120,8 @@ def test_a_markdown_table_has_a_row_for_each_name(found: list[str]) -> None:
 class _Text(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.found, self.tags = "", []
+        self.found = ""
+        self.tags: list[str] = []
 
     def handle_data(self, data: str) -> None:
         self.found += data
@@ -205,7 +207,7 @@ def test_a_partition_key_is_one_that_dagster_takes_and_gives_the_name_back(name:
 def test_an_alert_can_be_printed_and_two_names_are_two_incidents(name: str, other: str) -> None:
     alert = Alert(
         incident_key("drift", name),
-        "ticket",
+        Severity.TICKET,
         f"{visible(name)} drifted",
         name,
         "drift",

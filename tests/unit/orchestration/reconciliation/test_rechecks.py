@@ -18,7 +18,15 @@ from orchestration.reconciliation.rechecks import (
     days_to_next,
     is_due,
 )
-from orchestration.reconciliation.survival import ENOUGH, Curve, CurvesBySource, Lives, fit, fit_by_source
+from orchestration.reconciliation.survival import (
+    ENOUGH,
+    Bounds,
+    Curve,
+    CurvesBySource,
+    Lives,
+    fit,
+    fit_by_source,
+)
 
 NEVER = np.inf
 
@@ -33,8 +41,8 @@ def segments(since: list[float], age: list[float], rows: list[float], checked: l
     )
 
 
-def upper(curve: object, since: float, until: float) -> float:
-    return float(curve.upper(np.array([since]), np.array([until]))[0])  # type: ignore[attr-defined]
+def upper(curve: Bounds, since: float, until: float) -> float:
+    return float(curve.upper(np.array([since]), np.array([until]))[0])
 
 
 def test_without_a_difference_the_rule_of_three_holds() -> None:

@@ -54,7 +54,9 @@ def test_without_a_good_key_there_is_nothing(
                 *map(bearer, (revoked, "assay_guess", "", made.digest, "\xff\xfe")),
             ]
             for headers in bad:
-                response = client.get(path, headers={k: v.encode("latin-1") for k, v in headers.items()})
+                response = client.get(
+                    path, headers={k.encode(): v.encode("latin-1") for k, v in headers.items()}
+                )
                 assert (response.status_code, response.json()["type"]) == (
                     401,
                     "urn:assay:problem:unauthorized",

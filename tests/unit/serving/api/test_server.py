@@ -32,6 +32,12 @@ def changing(tmp_path: Path) -> Market:
     return made
 
 
+def connection(client: httpx.Client, timeout_s: float) -> socket.socket:
+    """To the server of a client, without HTTP."""
+    assert client.base_url.port is not None
+    return socket.create_connection(("127.0.0.1", client.base_url.port), timeout=timeout_s)
+
+
 def test_a_real_server_answers_names_of_any_kind(changing: Market, tmp_path: Path) -> None:
     with serving(tmp_path / "store") as (client, process):
         for name in NAMES:
@@ -58,7 +64,7 @@ def test_bytes_that_are_not_http_do_no_harm(changing: Market, tmp_path: Path) ->
     )  # fmt: skip
     with serving(tmp_path / "store") as (client, process):
         for data in sent:
-            with socket.create_connection(("127.0.0.1", client.base_url.port), timeout=5) as raw:
+            with connection(client, 5) as raw:
                 raw.settimeout(0.5)
                 try:
                     raw.sendall(data)
@@ -90,7 +96,7 @@ def test_a_client_that_stops_in_the_middle_of_its_request_is_answered_in_time(
     head = b"POST /v1/estimates:batch HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"
     with (
         serving(tmp_path / "store", time_limit_s=0.5) as (client, _),
-        socket.create_connection(("127.0.0.1", client.base_url.port), timeout=20) as raw,
+        connection(client, 20) as raw,
     ):
         raw.sendall(head)
         assert client.get("/v1/tokens/Apes/1").status_code == 200

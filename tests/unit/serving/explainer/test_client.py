@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,15 +19,15 @@ from tests.unit.serving.market import Market
 
 
 @pytest.fixture
-def ask(market: Market) -> Callable[..., object]:
+def ask(market: Market) -> Callable[..., Any]:
     """Run questions against one explainer of the market's lake; errors are returned like answers."""
 
-    def run(work: Callable[[Explainer], Awaitable[object]], **settings: float) -> object:
+    def run(work: Callable[[Explainer], Awaitable[object]], **settings: Any) -> Any:
         async def inside() -> object:
             explainer = Explainer(
                 ReasonSource.of_home(market.lake.config),
                 **{"patience_s": 300.0, "time_limit_s": 300.0, **settings},
-            )  # type: ignore[arg-type]
+            )
             try:
                 return await work(explainer)
             finally:
@@ -37,7 +38,7 @@ def ask(market: Market) -> Callable[..., object]:
     return run
 
 
-def test_errors_are_answers_and_names_of_any_kind_arrive_whole(ask: Callable[..., object]) -> None:
+def test_errors_are_answers_and_names_of_any_kind_arrive_whole(ask: Callable[..., Any]) -> None:
     async def work(explainer: Explainer) -> list[object]:
         found: list[object] = []
         for name in ("no such collection", *HOSTILE):
@@ -46,13 +47,13 @@ def test_errors_are_answers_and_names_of_any_kind_arrive_whole(ask: Callable[...
             found.append(str(error.value))
         return found
 
-    unknown, *known = ask(work)  # type: ignore[misc]
+    unknown, *known = ask(work)
     assert "no collection 'no such collection'" in unknown
     assert len(known) == len(HOSTILE)
     assert not any("no collection" in text or "process had ended" in text for text in known)
 
 
-def test_after_a_kill_the_next_question_has_a_new_process(ask: Callable[..., object]) -> None:
+def test_after_a_kill_the_next_question_has_a_new_process(ask: Callable[..., Any]) -> None:
     async def work(explainer: Explainer) -> list[str]:
         texts = []
         for number in range(3):
@@ -63,33 +64,33 @@ def test_after_a_kill_the_next_question_has_a_new_process(ask: Callable[..., obj
                 os.kill(explainer.pid, signal.SIGKILL)
         return texts
 
-    first, _, third = ask(work)  # type: ignore[misc]
+    first, _, third = ask(work)
     assert "no collection 'nobody'" in first
     assert "no collection 'nobody'" in third
 
 
 def test_more_than_may_wait_are_refused_and_the_same_question_is_asked_once(
-    ask: Callable[..., object],
+    ask: Callable[..., Any],
 ) -> None:
     async def work(explainer: Explainer) -> list[object]:
         asked = [explainer.explain("1", name, "1") for name in ("a", "a", "a", "b", "c")]
         return await asyncio.gather(*asked, return_exceptions=True)
 
     answers = ask(work, waiting=2)
-    assert [isinstance(one, ExplainerBusyError) for one in answers] == [False, False, False, False, True]  # type: ignore[attr-defined]
+    assert [isinstance(one, ExplainerBusyError) for one in answers] == [False, False, False, False, True]
 
 
-def test_an_impatient_question_is_refused_for_now(ask: Callable[..., object]) -> None:
+def test_an_impatient_question_is_refused_for_now(ask: Callable[..., Any]) -> None:
     async def work(explainer: Explainer) -> str:
         with pytest.raises(ExplainerBusyError) as error:
             await explainer.explain("1", "a", "1")
         return str(error.value)
 
-    assert "ask again" in ask(work, patience_s=0.01)  # type: ignore[operator]
+    assert "ask again" in ask(work, patience_s=0.01)
 
 
 @pytest.mark.parametrize("turns", range(1, 9))
-def test_it_can_be_closed_at_any_moment_of_the_start(ask: Callable[..., object], turns: int) -> None:
+def test_it_can_be_closed_at_any_moment_of_the_start(ask: Callable[..., Any], turns: int) -> None:
     async def work(explainer: Explainer) -> None:
         question = asyncio.create_task(explainer.explain("1", "a", "1"))
         for _ in range(turns):
@@ -102,8 +103,8 @@ def test_it_can_be_closed_at_any_moment_of_the_start(ask: Callable[..., object],
     ask(work)
 
 
-def test_a_process_that_does_not_answer_is_stopped(ask: Callable[..., object]) -> None:
-    async def work(explainer: Explainer) -> tuple[str, int]:
+def test_a_process_that_does_not_answer_is_stopped(ask: Callable[..., Any]) -> None:
+    async def work(explainer: Explainer) -> int:
         with pytest.raises(ExplainerError, match="no answer"):
             await explainer.explain("1", "a", "1")
         return explainer.pid

@@ -107,6 +107,7 @@ def test_a_killed_process_leaves_a_whole_file(tmp_path: Path) -> None:
     for event in ready:
         assert event.wait(60)
     for process in processes:
+        assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
         process.join()
     files = list(tmp_path.glob("*.json"))

@@ -16,6 +16,7 @@ import pytest
 from serving.store.errors import PublicationBusyError, PublicationError
 from serving.store.location import open_store, open_target
 from serving.store.postgres.schema import CURRENT, SCHEMA, TABLES
+from serving.store.postgres.store import PostgresStore
 from serving.store.protocol import TokenQuery
 from serving.store.publication import PublicationConfig
 from tests.unit.serving.market import CHANGES, SMALL, Market
@@ -205,8 +206,11 @@ def test_versions_published_while_they_are_read_give_no_failed_and_no_mixed_answ
     """All tokens of a version have the same as-of, so two reads that mixed versions would show two."""
     changing.publish(database)
     store = open_store(database)
+    assert isinstance(store, PostgresStore)
     number = store.current().resolve("Apes")[0].id
-    stop, seen, wrong = threading.Event(), set(), []
+    stop = threading.Event()
+    seen: set[str] = set()
+    wrong: list[object] = []
 
     def read() -> None:
         try:

@@ -6,8 +6,9 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -28,7 +29,7 @@ from serving.store.location import open_store
 from serving.store.postgres.edition import GOOD_FOR_S, PostgresEdition, uptime
 from serving.store.postgres.schema import SCHEMA
 from serving.store.postgres.store import PostgresStore
-from serving.store.protocol import Edition, TokenQuery
+from serving.store.protocol import TokenQuery
 from tests.postgres import Server, stoppable_server
 from tests.unit.serving.conftest import PASSWORD
 from tests.unit.serving.market import NAMES, PUBLISHED, WHALE, Market
@@ -62,29 +63,29 @@ def test_every_look_up_gives_what_the_files_give(folder: Path, published_databas
     stores = [open_store(folder), open_store(published_database)]
     editions = [store.current() for store in stores]
 
-    def same(look_up: Callable[[Edition], object]) -> None:
-        files, database = map(look_up, editions)
+    def same(answers: Sequence[object]) -> None:
+        files, database = answers
         assert files == database
 
     numbers = []
     for name in (*NAMES, *(name.upper() for name in NAMES), "no such", "\0", ""):
         for kind in (None, "name", "contract", "slug"):
-            same(lambda edition, name=name, kind=kind: edition.resolve(name, kind))
+            same([edition.resolve(name, kind) for edition in editions])
         numbers += [found.id for found in editions[0].resolve(name, "name")]
     assert len(set(numbers)) == len(NAMES)
     for number in (*numbers, 10_000):
-        same(lambda edition, number=number: edition.collection(number))
+        same([edition.collection(number) for edition in editions])
         for token in TOKENS[:7]:
-            same(lambda edition, number=number, token=token: edition.token(number, token))
-            same(lambda edition, number=number, token=token: edition.explanation(number, token))
-            same(lambda edition, number=number, token=token: edition.history(number, token, None, 10))
+            same([edition.token(number, token) for edition in editions])
+            same([edition.explanation(number, token) for edition in editions])
+            same([edition.history(number, token, None, 10) for edition in editions])
     for limit in (1, 3, 1000):
-        same(lambda edition, limit=limit: edition.holdings(WHALE.lower(), limit))
+        same([edition.holdings(WHALE.lower(), limit) for edition in editions])
     keys = [(number, token) for number in numbers for token in TOKENS[:7]]
-    same(lambda edition: edition.estimates(keys))
-    same(lambda edition: edition.estimates([]))
+    same([edition.estimates(keys) for edition in editions])
+    same([edition.estimates([]) for edition in editions])
     for name in (ACCURACY, STATUS, RISK, "none"):
-        same(lambda edition, name=name: edition.document(name))
+        same([edition.document(name) for edition in editions])
     for store in stores:
         store.close()
 
@@ -92,7 +93,7 @@ def test_every_look_up_gives_what_the_files_give(folder: Path, published_databas
 def test_every_page_is_that_of_the_files(folder: Path, published_database: str) -> None:
     stores = [open_store(folder), open_store(published_database)]
     files, database = (store.current() for store in stores)
-    filters = (
+    filters: tuple[dict[str, Any], ...] = (
         {}, {"grades": ("A", "C")}, {"tiers": ("none",)}, {"low_eth": 2.0}, {"high_eth": 3.0}, {"valued": False},
         {"valued": True, "low_eth": 1.5, "high_eth": 4.5, "grades": ("B",), "tiers": ("pooled",)},
     )  # fmt: skip
@@ -192,9 +193,9 @@ def test_a_store_that_took_the_place_of_another_is_not_read_as_it(
     assert store.current().token(number, "1")
 
 
-def refused(url: str, **settings: object) -> StoreError:
+def refused(url: str, **settings: Any) -> StoreError:
     """The error with which a store is not served."""
-    store = PostgresStore(url, **settings)  # type: ignore[arg-type]
+    store = PostgresStore(url, **settings)
     with pytest.raises(StoreError) as raised:
         store.current()
     store.close()

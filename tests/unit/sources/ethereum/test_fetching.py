@@ -139,7 +139,13 @@ def test_a_block_that_only_seems_to_hold_logs_is_proven_to_hold_none() -> None:
 def test_an_answer_with_logs_that_were_not_asked_for_is_refused() -> None:
     with serving(chain_of_moves()) as node:
         real = node.result
-        node.result = lambda m, p: real(m, [{**p[0], "address": [CARDS]}] if m == "eth_getLogs" else p)  # type: ignore[method-assign]
+
+        def of_another_contract(method: str, parameters: list[Any]) -> Any:
+            if method == "eth_getLogs":
+                parameters = [{**parameters[0], "address": [CARDS]}]
+            return real(method, parameters)
+
+        node.result = of_another_contract  # type: ignore[method-assign]
         with pytest.raises(IncompleteError, match="asked for"):
             fetcher(node).logs(WANTED, 1, 20)
 

@@ -46,8 +46,8 @@ class NodeWithFeeds(ScriptedNode):
 @pytest.fixture
 def node() -> Iterator[NodeWithFeeds]:
     with serving(NodeWithFeeds()) as node:
-        node.phases = {ETH: [OLD, NEW], USDC: [DOLLARS]}  # type: ignore[attr-defined]
-        yield node  # type: ignore[misc]
+        node.phases = {ETH: [OLD, NEW], USDC: [DOLLARS]}
+        yield node
 
 
 def answered(aggregator: str, answer: int, index: int = 1) -> Any:

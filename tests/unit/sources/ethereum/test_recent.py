@@ -43,7 +43,12 @@ def transfers(one: EthereumSource) -> list[dict[str, Any]]:
 
 def leave_out(node: ScriptedNode, left: slice) -> None:
     true_result = node.result
-    node.result = lambda m, p: true_result(m, p)[left] if m == "eth_getLogs" else true_result(m, p)  # type: ignore[method-assign]
+
+    def result(method: str, parameters: list[Any]) -> Any:
+        found = true_result(method, parameters)
+        return found[left] if method == "eth_getLogs" else found
+
+    node.result = result  # type: ignore[method-assign]
 
 
 def test_a_block_is_read_again_at_its_times_and_when_it_is_final(node: ScriptedNode, tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ import pytest
 
 from sources.configuration import parse_sources, read_sources, sources_as_yaml
 from sources.listings_api.decoding import Decoder
+from sources.listings_api.settings import ListingsApiConfig
 from sources.web_api.client import ApiClient
 from sources.web_api.source import WebApiSource
 from tests.http_server import Reply, Request, serving_http
 from tests.market.opensea import CONTRACT, ETH, NATIVE, NOW, account, order_hash, unix
 from tests.unit.sources.conftest import read_all
 
-ENTRY = {
+ENTRY: dict[str, Any] = {
     "name": "venue",
     "kind": "listings_api",
     "url": "https://api.example/v1",
@@ -75,6 +76,7 @@ class Venue:
 
     def open(self, cache: Path, **changes: Any) -> WebApiSource:
         (config,) = parse_sources([{**ENTRY, **changes}], "here")
+        assert isinstance(config, ListingsApiConfig)
         return WebApiSource(
             "listings_api",
             ApiClient(self.url),

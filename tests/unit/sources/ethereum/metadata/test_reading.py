@@ -51,7 +51,7 @@ class NodeWithTokens(ScriptedNode):
 @pytest.fixture
 def node() -> Iterator[NodeWithTokens]:
     with serving(NodeWithTokens()) as node:
-        yield node  # type: ignore[misc]
+        yield node
 
 
 @pytest.fixture

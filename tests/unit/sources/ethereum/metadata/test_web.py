@@ -6,6 +6,7 @@ import gzip
 import http.server
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -24,6 +25,8 @@ PRIVATE = (
     "64:ff9b:1::a9fe:a9fe", "2002:7f00:1::", "2002:c0a8:101::1", "2001:0:7f00:1::",
     "", "localhost", "127.1", "0x7f000001", "2130706433",
 )  # fmt: skip
+GZIP: dict[str, Any] = {"content-encoding": "gzip"}
+BROTLI: dict[str, Any] = {"content-encoding": "br"}
 PUBLIC = ("1.1.1.1", "8.8.8.8", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808")
 
 
@@ -114,10 +117,10 @@ def test_a_document_that_is_too_large_or_too_slow_is_not_held(pages: Pages) -> N
 
 
 def test_a_compressed_document_is_read_but_not_one_that_grows_beyond_the_limit(pages: Pages) -> None:
-    small = pages.put("/1", gzip.compress(b"{}"), **{"content-encoding": "gzip"})
-    bomb = pages.put("/2", gzip.compress(b"x" * 50_000_000), **{"content-encoding": "gzip"})
-    broken = pages.put("/3", b"{}", **{"content-encoding": "gzip"})
-    strange = pages.put("/4", b"{}", **{"content-encoding": "br"})
+    small = pages.put("/1", gzip.compress(b"{}"), **GZIP)
+    bomb = pages.put("/2", gzip.compress(b"x" * 50_000_000), **GZIP)
+    broken = pages.put("/3", b"{}", **GZIP)
+    strange = pages.put("/4", b"{}", **BROTLI)
     web = Web(allowed=[pages.host], most_bytes=100_000)
     assert web.document([small]) == b"{}"
     with pytest.raises(UnreadableMetadataError, match="at most 100000 bytes"):
