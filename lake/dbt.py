@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lake.connection import Lake
+from lake.extensions import extension_folder
 from lake.object_store import ObjectStore
 
 # dbt takes what is named like this out of its logs, and allows it nowhere but in profiles.
@@ -20,23 +21,31 @@ Statements have failed with 400 bytes a row (20 million rows, 8 GB), and one of 
 def dbt_environment(lake: Lake) -> dict[str, str]:
     """Environment variables for ``dbt_project/profiles.yml``.
 
-    Run dbt with these, under ``Lake.writing(...)``, after ``install_extensions(lake.config.extensions)``: dbt's
-    adapter loads extensions but does not know the wheels.
+    Run dbt with these, under ``Lake.writing(...)``.
 
     Args:
         lake: The lake dbt shall build; made if it is not there, because its catalog knows its folder.
 
     Returns:
         Variable name → value; none is empty.
+
+    Raises:
+        ExtensionUnavailableError: If an extension of DuckDB can be had neither from its wheel nor by INSTALL.
     """
     config = lake.config
     password = config.postgres.password if config.is_postgres else None
     target = "embedded" if not config.is_postgres else "team" if password is None else "team_with_password"
     store = config.object_store
+    extensions = extension_folder(config.extensions, config.temp_directory)
     return {
         "ASSAY_LAKE_TARGET": target if store is None else f"{target}_s3",
         **({} if password is None else {PASSWORD_VARIABLE: password}),
         **({} if store is None else _store_environment(store)),
+        **(
+            {}
+            if extensions is None
+            else {"ASSAY_LAKE_EXTENSIONS": str(extensions), "ASSAY_LAKE_UNSIGNED": "true"}
+        ),
         "ASSAY_LAKE_CATALOG": config.ducklake_path,
         "ASSAY_LAKE_DATA_PATH": lake.data_folder,
         "ASSAY_LAKE_TEMP_DIRECTORY": str(config.temp_directory),

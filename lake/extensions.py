@@ -110,12 +110,42 @@ def load_extension(con: duckdb.DuckDBPyConnection, name: str) -> None:
         con.load_extension(name)
 
 
-def install_extensions(names: tuple[str, ...]) -> None:
-    """Install extensions ahead of a process that can only LOAD them (dbt's adapter).
+def extension_folder(names: tuple[str, ...], beside: Path) -> Path | None:
+    """A folder from which a library that loads extensions by name (dbt's adapter) gets the very files of the wheels.
+
+    The links in it matter. The same extension from a copy of its file would be a second SQLite library in the process,
+    and each of two drops the other's locks when it closes the catalog: readers then find it malformed.
+
+    Args:
+        names: Of the extensions.
+        beside: A folder that may be written to; the links are put into a folder in it.
+
+    Returns:
+        DuckDB's setting `extension_directory`; such a folder needs `allow_unsigned_extensions`. None where a wheel is
+        missing: the extensions are in DuckDB's own folder, from which `open_database` then loads them, too.
 
     Raises:
         ExtensionUnavailableError: If one can be had neither from its wheel nor by INSTALL.
     """
+    files = {name: wheel_file(name) for name in names}
+    if not all(files.values()):
+        _install_all(names)
+        return None
+    with closing(duckdb.connect()) as con:
+        [(platform,)] = con.execute("select platform from pragma_platform()").fetchall()
+    folder = beside / "extensions"
+    linked = folder / f"v{duckdb.__version__}" / platform
+    linked.mkdir(parents=True, exist_ok=True)
+    for file in filter(None, files.values()):
+        link = linked / file.name
+        if not (link.is_symlink() and link.readlink() == file):
+            new = linked / f"{file.name}.{os.getpid()}"
+            new.symlink_to(file)
+            new.replace(link)
+    return folder
+
+
+def _install_all(names: tuple[str, ...]) -> None:
     if set(names) <= _checked:
         return
     _name_the_home_directory()

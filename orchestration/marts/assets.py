@@ -12,7 +12,6 @@ import duckdb
 from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
 
 from lake.dbt import dbt_environment
-from lake.extensions import install_extensions
 from ml.text.markdown import markdown_prose
 from orchestration.conventions import DATA_TEAM, LAKE_WRITER, shown_columns
 from orchestration.dagster_resources import AssayResource
@@ -76,7 +75,6 @@ def build_marts(project: DbtProject) -> dg.AssetsDefinition:
         pool=LAKE_WRITER,
     )
     def marts(context: dg.AssetExecutionContext, assay: AssayResource) -> Iterator[Any]:
-        install_extensions(assay.lake.config.extensions)
         target = assay.settings.home_path / "dbt" / "target"
         invocation = DbtInvocation(
             # Unit tests test the code, not the data: pytest runs them.

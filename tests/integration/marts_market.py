@@ -18,7 +18,6 @@ import pyarrow as pa
 from lake.config import LakeConfig
 from lake.connection import Lake
 from lake.dbt import dbt_environment
-from lake.extensions import install_extensions
 from ml.tables.registry import TABLES
 from orchestration.ingestion.days import insert_rows
 from orchestration.marts.dbt_runner import QUICK, environment, invoke_dbt
@@ -71,7 +70,6 @@ class Marts:
         if command == "run":
             without = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
             arguments = ["build", *without, *options]
-        install_extensions(self._lake.config.extensions)
         folders = {"project-dir": DBT_PROJECT, "profiles-dir": DBT_PROJECT}
         folders |= {"target-path": self._scratch / "target", "log-path": self._scratch / "logs"}
         where = [part for option, folder in folders.items() for part in (f"--{option}", str(folder))]

@@ -129,7 +129,9 @@ def test_days_in_random_order_equal_a_full_refresh(
         with lake.read() as con:
             # Rows that nothing has touched since would otherwise keep the rule of the old text.
             assert con.execute("select is_full from ops.mart_run").fetchone() == (True,)
-        assert "limit 0;" in executed(tmp_path, "int_moves", "intermediate"), "new tables are filled in parts, too"
+        assert "limit 0;" in executed(tmp_path, "int_moves", "intermediate"), (
+            "new tables are filled in parts, too"
+        )
         assert not differences(lake, before)
         marts.dbt("run")
     assert executed(tmp_path, "fct_sales") == "select 'unchanged'", (

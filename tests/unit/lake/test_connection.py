@@ -125,3 +125,19 @@ def test_the_error_for_wrong_settings_names_what_is_allowed(tmp_path: Path) -> N
         LakeConfig(tmp_path, catalog_url="mysql://somewhere/db")
     with pytest.raises(ValueError, match="4GB"):
         LakeConfig(tmp_path, memory_limit="plenty")
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [("500MB", 500_000_000), ("4 gb", 4_000_000_000), ("1.5GiB", 1_610_612_736), ("64KiB", 65_536)],
+)
+def test_a_limit_of_memory_in_bytes_is_what_duckdb_understands(
+    tmp_path: Path, limit: str, expected: int
+) -> None:
+    """DuckDB shows its limit rounded to a tenth of a unit."""
+    assert LakeConfig(tmp_path, memory_limit=limit).memory_bytes == expected
+    with duckdb.connect(config={"memory_limit": limit}) as con:
+        [(shown,)] = con.execute("select current_setting('memory_limit')").fetchall()
+    number, unit = shown.split()
+    size = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[unit]
+    assert abs(float(number) * size - expected) <= 0.1 * size

@@ -11,7 +11,7 @@ import pytest
 
 from lake import extensions
 from lake.errors import ExtensionUnavailableError
-from lake.extensions import open_database, wheel_file
+from lake.extensions import extension_folder, open_database, wheel_file
 
 LOADED = "select loaded, install_path from duckdb_extensions() where extension_name = 'ducklake'"
 
@@ -32,8 +32,31 @@ def test_extensions_are_loaded_from_the_wheels_and_nothing_is_written_below_home
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_loads_extensions_by_name_gets_the_files_of_the_wheels(tmp_path: Path) -> None:
+    """Two SQLite libraries in one process would drop each other's locks on the catalog."""
+    program = f"""
+import duckdb
+from pathlib import Path
+from lake.extensions import extension_folder, open_database
+
+names = ("ducklake", "sqlite_scanner")
+ours = open_database(names)
+folder = None
+for _ in range(2):
+    folder = extension_folder(names, Path({str(tmp_path)!r}))
+with duckdb.connect(config={{"extension_directory": str(folder), "allow_unsigned_extensions": "true"}}) as con:
+    for name in names:
+        con.install_extension(name)
+        con.load_extension(name)
+maps = Path("/proc/self/maps").read_text().splitlines()
+print(len({{line.split()[-1] for line in maps if line.endswith(".duckdb_extension")}}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "2\n", "one file for each of two extensions"
+
+
 def test_without_the_wheels_signed_extensions_are_loaded_and_unsigned_ones_are_not(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extensions, "wheel_file", lambda _: None)
     monkeypatch.setattr(extensions, "_checked", set())
@@ -43,6 +66,8 @@ def test_without_the_wheels_signed_extensions_are_loaded_and_unsigned_ones_are_n
         assert con.execute(settings).fetchone() == (False,)
     with open_database(("ducklake",)) as con:
         assert con.execute(LOADED).fetchone()[0], "its signature was checked by the first"
+    assert extension_folder(("ducklake",), tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_file_of_a_wheel_is_named_with_the_package_to_install_again(
