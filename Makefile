@@ -66,7 +66,8 @@ serve: $(PREPARED) ## Serve the published estimates over HTTP (Ctrl-C stops it)
 # One DuckDB thread per process: on tables this small a second one costs more than it gains. In the folders' order
 # the long tests come first, so that the workers end at about the same time.
 test: $(PREPARED) ## Run every test (ARGS="-k lake" narrows it)
-	ASSAY_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	ASSAY_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		--durations=30 --durations-min=5 $(ARGS)
 
 cases: $(PREPARED) ## Run Assay on small folders of files as people have them (ASSAY_TEST_DATA, or ../shared/data)
 	@cases="$${ASSAY_TEST_DATA:-../shared/data}/cases"; test -e "$$cases/check_cases.py" || { \

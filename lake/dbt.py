@@ -36,21 +36,16 @@ def dbt_environment(lake: Lake) -> dict[str, str]:
     password = config.postgres.password if config.is_postgres else None
     target = "embedded" if not config.is_postgres else "team" if password is None else "team_with_password"
     store = config.object_store
-    extensions = extension_folder(config.extensions, config.temp_directory)
     return {
         "ASSAY_LAKE_TARGET": target if store is None else f"{target}_s3",
         **({} if password is None else {PASSWORD_VARIABLE: password}),
         **({} if store is None else _store_environment(store)),
-        **(
-            {}
-            if extensions is None
-            else {"ASSAY_LAKE_EXTENSIONS": str(extensions), "ASSAY_LAKE_UNSIGNED": "true"}
-        ),
+        "ASSAY_LAKE_EXTENSIONS": str(extension_folder(config.extensions, config.temp_directory)),
         "ASSAY_LAKE_CATALOG": config.ducklake_path,
         "ASSAY_LAKE_DATA_PATH": lake.data_folder,
         "ASSAY_LAKE_TEMP_DIRECTORY": str(config.temp_directory),
         "ASSAY_LAKE_MEMORY_LIMIT": config.memory_limit,
-        "ASSAY_LAKE_ROWS_AT_ONCE": str(config.memory_bytes // BYTES_A_ROW),
+        "ASSAY_LAKE_ROWS_AT_ONCE": str(max(1, config.memory_bytes // BYTES_A_ROW)),
         "ASSAY_LAKE_THREADS": str(config.threads),
     }
 

@@ -5,11 +5,13 @@ A wheel needs no network, so a machine behind a registry mirror works like any o
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 from duckdb_extensions import import_extension
@@ -25,19 +27,14 @@ WHEELS: dict[str, str] = {
 """Extension name → the package that carries it."""
 
 
-_checked: set[str] = set()
-"""Extensions whose signature this process has verified."""
+_installed: dict[str, Path] = {}
+"""Extension without a wheel → its file in DuckDB's own folder, whose signature this process has verified."""
 
 
 def open_database(
     extensions: tuple[str, ...], config: Mapping[str, str | int | bool | float] | None = None
 ) -> duckdb.DuckDBPyConnection:
     """A DuckDB instance of its own, in memory, with extensions loaded.
-
-    They are loaded from the files of the installed wheels, which are code like the rest of the environment: nothing is
-    copied or verified again. Where a wheel is missing, the extension that DuckDB has installed is loaded. DuckDB
-    verifies its signature by hashing the whole file, 150 ms each; a process opens hundreds of instances, and has that
-    done once.
 
     Args:
         extensions: Their names.
@@ -47,34 +44,45 @@ def open_database(
         ExtensionUnavailableError: If one can be had neither from its wheel nor by INSTALL.
     """
     _name_the_home_directory()
-    files = {name: wheel_file(name) for name in extensions}
-    from_wheels = all(files.values())
-    trusted = from_wheels or set(extensions) <= _checked
-    con = duckdb.connect(config={**(config or {}), "allow_unsigned_extensions": trusted})
+    files = {name: extension_file(name) for name in extensions}
+    # They were verified: by pip with the lock's hashes, or by `extension_file`.
+    con = duckdb.connect(config={**(config or {}), "allow_unsigned_extensions": True})
     # Where Python looks interactive to it, DuckDB prints a bar to standard output, which is the caller's.
     con.execute("set enable_progress_bar = false")
-    try:
-        for name, file in files.items():
-            if from_wheels:
-                _load_file(con, name, file)
-            else:
-                load_extension(con, name)
-    except ExtensionUnavailableError:
-        con.close()
-        raise
-    if not from_wheels:
-        _checked.update(extensions)
+    for name, file in files.items():
+        try:
+            con.load_extension(str(file))
+        except duckdb.Error as error:
+            con.close()
+            raise ExtensionUnavailableError(
+                f"Expected DuckDB {duckdb.__version__} to load {file}, found: {error}. Install the package "
+                f"{WHEELS.get(name, name)}=={duckdb.__version__} again."
+            ) from error
     return con
 
 
-def _load_file(con: duckdb.DuckDBPyConnection, name: str, file: Path | None) -> None:
-    try:
-        con.load_extension(str(file))
-    except duckdb.Error as error:
-        raise ExtensionUnavailableError(
-            f"Expected DuckDB {duckdb.__version__} to load {file}, found: {error}. Install the package "
-            f"{WHEELS.get(name, name)}=={duckdb.__version__} again."
-        ) from error
+def extension_file(name: str) -> Path:
+    """The one file from which a process loads an extension.
+
+    That of the installed wheel: nothing is copied or verified again. Where there is no wheel, that in DuckDB's own
+    folder. DuckDB verifies its signature by hashing the whole file, 150 ms each; a process opens hundreds of instances,
+    and has that done once.
+
+    It has to be one file. A copy of it would be a second SQLite library in the process, and each of two drops the
+    other's locks when it closes the catalog, so that readers find it malformed.
+
+    Raises:
+        ExtensionUnavailableError: If it can be had neither from its wheel nor by INSTALL.
+    """
+    file = wheel_file(name) or _installed.get(name)
+    if file is None:
+        _name_the_home_directory()
+        with closing(duckdb.connect()) as con:
+            load_extension(con, name)
+            question = "select install_path from duckdb_extensions() where extension_name = ?"
+            [(path,)] = con.execute(question, [name]).fetchall()
+        file = _installed[name] = Path(path)
+    return file
 
 
 def wheel_file(name: str) -> Path | None:
@@ -87,15 +95,45 @@ def wheel_file(name: str) -> Path | None:
     return file if file.is_file() else None
 
 
-def _name_the_home_directory() -> None:
-    """DuckDB keeps extensions below `HOME`, which services and cron jobs may lack: it is the user's as registered."""
-    if not os.environ.get("HOME"):
-        with suppress(RuntimeError):
-            os.environ["HOME"] = str(Path("~").expanduser())
+def extension_folder(names: tuple[str, ...], beside: Path) -> Path:
+    """A folder from which a library that loads extensions by name (dbt's adapter) gets the files of `extension_file`.
+
+    Args:
+        names: Of the extensions.
+        beside: A folder that only this user may write to; the folder is made in it, for these files, with links to them.
+
+    Returns:
+        DuckDB's setting `extension_directory`; such a folder needs `allow_unsigned_extensions`.
+
+    Raises:
+        ExtensionUnavailableError: If an extension can be had neither from its wheel nor by INSTALL, or if the folder
+            cannot hold links.
+    """
+    files = [extension_file(name) for name in names]
+    with closing(duckdb.connect()) as con:
+        [(platform,)] = con.execute("select platform from pragma_platform()").fetchall()
+    # Another environment on the same home has other files, and a folder of its own.
+    digest = hashlib.sha256("\n".join(map(str, files)).encode()).hexdigest()[:16]
+    folder = beside / "extensions" / digest
+    linked = folder / f"v{duckdb.__version__}" / platform
+    try:
+        linked.mkdir(parents=True, exist_ok=True)
+        for name, file in zip(names, files, strict=True):
+            link = linked / f"{name}.duckdb_extension"
+            if not link.is_symlink():
+                new = linked / uuid4().hex
+                new.symlink_to(file)
+                new.replace(link)
+    except OSError as error:
+        raise ExtensionUnavailableError(
+            f"Expected to make links in {linked}, found: {error}. Put the home on a disk that has symbolic links and "
+            "that this user may write to."
+        ) from error
+    return folder
 
 
 def load_extension(con: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Load one extension, installing it from its wheel or else by INSTALL.
+    """Load one extension by name, installing it from its wheel or else by INSTALL.
 
     An extension that an earlier process installed is loaded as it is: DuckDB keeps installed extensions per
     version.
@@ -110,49 +148,11 @@ def load_extension(con: duckdb.DuckDBPyConnection, name: str) -> None:
         con.load_extension(name)
 
 
-def extension_folder(names: tuple[str, ...], beside: Path) -> Path | None:
-    """A folder from which a library that loads extensions by name (dbt's adapter) gets the very files of the wheels.
-
-    The links in it matter. The same extension from a copy of its file would be a second SQLite library in the process,
-    and each of two drops the other's locks when it closes the catalog: readers then find it malformed.
-
-    Args:
-        names: Of the extensions.
-        beside: A folder that may be written to; the links are put into a folder in it.
-
-    Returns:
-        DuckDB's setting `extension_directory`; such a folder needs `allow_unsigned_extensions`. None where a wheel is
-        missing: the extensions are in DuckDB's own folder, from which `open_database` then loads them, too.
-
-    Raises:
-        ExtensionUnavailableError: If one can be had neither from its wheel nor by INSTALL.
-    """
-    files = {name: wheel_file(name) for name in names}
-    if not all(files.values()):
-        _install_all(names)
-        return None
-    with closing(duckdb.connect()) as con:
-        [(platform,)] = con.execute("select platform from pragma_platform()").fetchall()
-    folder = beside / "extensions"
-    linked = folder / f"v{duckdb.__version__}" / platform
-    linked.mkdir(parents=True, exist_ok=True)
-    for file in filter(None, files.values()):
-        link = linked / file.name
-        if not (link.is_symlink() and link.readlink() == file):
-            new = linked / f"{file.name}.{os.getpid()}"
-            new.symlink_to(file)
-            new.replace(link)
-    return folder
-
-
-def _install_all(names: tuple[str, ...]) -> None:
-    if set(names) <= _checked:
-        return
-    _name_the_home_directory()
-    with closing(duckdb.connect()) as con:
-        for name in names:
-            load_extension(con, name)
-    _checked.update(names)
+def _name_the_home_directory() -> None:
+    """DuckDB keeps extensions below `HOME`, which services and cron jobs may lack: it is the user's as registered."""
+    if not os.environ.get("HOME"):
+        with suppress(RuntimeError):
+            os.environ["HOME"] = str(Path("~").expanduser())
 
 
 def _install(con: duckdb.DuckDBPyConnection, name: str) -> None:

@@ -32,7 +32,11 @@
         delete from {{ db }}.ops.dirty_entities;
         delete from {{ db }}.ops.dirty_tokens;
         delete from {{ db }}.ops.dirty_positions;
-        {% if since is none %}{{ everything_is_dirty() }}{% else %}{{ dirty_since(since + 1, now) }}{% endif %}
+        {% if since is none -%}
+        -- If this run does not end, some models are of another text than others: the next one builds everything, too.
+        delete from {{ db }}.ops.mart_watermark;
+        {{ everything_is_dirty() }}
+        {%- else %}{{ dirty_since(since + 1, now) }}{% endif %}
         commit;
     {%- endset -%}
     {{ return(statements) }}

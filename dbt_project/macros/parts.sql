@@ -1,57 +1,66 @@
 {#
-    How models of moves and lots build everything within memory: in parts.
+    How models of moves and lots are built within memory: in parts.
 
-    What they compute for a token depends on that token alone. So when there are more rows than memory holds at once
-    (ASSAY_LAKE_ROWS_AT_ONCE, from the memory limit), a build of everything computes one part of the tokens after the
-    other, all in one transaction. A part is chosen by the number of the token: a wrapped token and the token in its
-    wrapper have the same number, and one collection with millions of tokens is divided, too.
+    What they compute for a token depends on that token alone. So when they have more rows to compute than memory holds at
+    once (ASSAY_LAKE_ROWS_AT_ONCE, from the memory limit), they compute one part of the tokens after the other, in one
+    transaction. A part is chosen by the number of the token: a wrapped token and the token in its wrapper have the same
+    number, and a collection with millions of tokens is divided, too.
 
     A model that can do so has `in_parts=true` in its config and reads its inputs `where in_scope(...)`.
 #}
 
-{# The tokens a model computes at once: those that changed, those of a part, or all. #}
+{# The tokens a model computes at once: those that changed, or all; and of them those of a part, if there are parts. #}
 {% macro in_scope(alias) -%}
-    {%- if is_incremental() -%}
-        {{ is_dirty_position(alias) }}
-    {%- elif number_of_parts() > 1 -%}
-        hash({{ alias }}.token_id) % {{ number_of_parts() }} = getvariable('part')
-    {%- else -%}
-        true
+    {{ is_dirty_position(alias) if is_incremental() else "true" }}
+    {%- if number_of_parts() > 1 %}
+        and hash({{ alias }}.token_id) % {{ number_of_parts() }} = getvariable('part')
     {%- endif -%}
 {%- endmacro %}
 
 
-{# Whether a model computes some of the tokens only. #}
+{# Whether a model computes some of the tokens only at a time. #}
 {% macro is_scoped() -%}
     {{ return(is_incremental() or number_of_parts() > 1) }}
 {%- endmacro %}
 
 
-{# In how many parts a build of everything computes what it computes for each token. #}
+{# In how many parts this run computes what changed, or all of a table that is built whole. #}
 {% macro number_of_parts() %}
-    {%- if not execute -%}{{ return(1) }}{%- endif -%}
-    {%- if "number_of_parts" not in graph -%}
-        {%- set rows_at_once = env_var("ASSAY_LAKE_ROWS_AT_ONCE", "0") | int -%}
-        {%- set parts = 1 -%}
-        {%- if rows_at_once > 0 -%}
-            {%- set question -%}
-                select (select count(*) from {{ source("raw", "sales") }})
-                    + (select count(*) from {{ source("raw", "transfers") }})
-            {%- endset -%}
-            {%- set parts = run_query(question).columns[0].values()[0] // rows_at_once + 1 -%}
-        {%- endif -%}
-        {%- do graph.update({"number_of_parts": parts | int}) -%}
-    {%- endif -%}
-    {{ return(graph["number_of_parts"]) }}
+    {%- set rows_at_once = env_var("ASSAY_LAKE_ROWS_AT_ONCE", "0") | int -%}
+    {%- if not execute or flags.WHICH not in ["run", "build"] or rows_at_once == 0 -%}{{ return(1) }}{%- endif -%}
+    {%- set rows = rows_to_compute("all") -%}
+    {%- if rows > rows_at_once and is_incremental() -%}{%- set rows = rows_to_compute("changed") -%}{%- endif -%}
+    {{ return(rows // rows_at_once + 1) }}
 {% endmacro %}
 
 
-{# The statements that fill a model's table part by part. #}
-{% macro build_in_parts(existing, target_relation, query) -%}
+{# Raw sales and transfers: `all`, or of tokens that `changed`; counted once a run. #}
+{% macro rows_to_compute(which) %}
+    {%- set key = "rows_of_" ~ which -%}
+    {%- if key not in graph -%}
+        {%- set question -%}
+            select sum(counted.row_count)
+            from (
+                {% for table in ["sales", "transfers"] -%}
+                select count(*) as row_count from {{ source("raw", table) }} as one
+                where {{ is_dirty_position("one") if which == "changed" else "true" }}
+                {{ "union all" if not loop.last }}
+                {% endfor -%}
+            ) as counted
+        {%- endset -%}
+        {%- do graph.update({key: run_query(question).columns[0].values()[0] | int}) -%}
+    {%- endif -%}
+    {{ return(graph[key]) }}
+{% endmacro %}
+
+
+{# The statements that replace a model's rows in a condition, part by part; of a table that is not there yet, all. #}
+{% macro build_in_parts(existing, target_relation, query, condition) -%}
     {% if existing is none -%}
     create table {{ target_relation }} as select * from ({{ query }}) as nothing limit 0;
     {% else -%}
-    delete from {{ target_relation }};
+    delete from {{ target_relation }} as replaced
+    where {{ condition }};
     {% endif -%}
     {% for part in range(number_of_parts()) -%}
     set variable part = {{ part }};
