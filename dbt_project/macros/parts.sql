@@ -1,20 +1,28 @@
 {#
-    How models of moves and lots are built within memory: in parts.
+    How models of tokens are built within memory: in parts.
 
-    What they compute for a token depends on that token alone. So when they have more rows to compute than memory holds at
-    once (ASSAY_LAKE_ROWS_AT_ONCE, from the memory limit), they compute one part of the tokens after the other, in one
-    transaction. A part is chosen by the number of the token: a wrapped token and the token in its wrapper have the same
-    number, and a collection with millions of tokens is divided, too.
+    What moves and lots compute for a token depends on that token alone, and what is known of a token's traits on its
+    collection. So when there are more rows to compute than memory holds at once (ASSAY_LAKE_ROWS_AT_ONCE, from the memory
+    limit), such a model computes one part of the tokens or collections after the other, in one transaction. Parts of
+    tokens are chosen by the number of the token: a wrapped token and the token in its wrapper have the same number, and a
+    collection with millions of tokens is divided, too.
 
-    A model that can do so has `in_parts=true` in its config and reads its inputs `where in_scope(...)`.
+    A model that can do so has `in_parts=true` in its config and reads its inputs `where in_part(...)`.
 #}
 
-{# The tokens a model computes at once: those that changed, or all; and of them those of a part, if there are parts. #}
-{% macro in_scope(alias) -%}
-    {{ is_dirty_position(alias) if is_incremental() else "true" }}
-    {%- if number_of_parts() > 1 %}
-        and hash({{ alias }}.token_id) % {{ number_of_parts() }} = getvariable('part')
+{# The rows of the part that is being computed; all rows, if there is one part. #}
+{% macro in_part(alias, key="token_id") -%}
+    {%- if number_of_parts() > 1 -%}
+        hash({{ alias }}.{{ key }}) % {{ number_of_parts() }} = getvariable('part')
+    {%- else -%}
+        true
     {%- endif -%}
+{%- endmacro %}
+
+
+{# Moves and lots: the tokens of the part, and of them those that can have changed. #}
+{% macro in_scope(alias) -%}
+    {{ in_part(alias) }} and {{ is_dirty_position(alias) if is_incremental() else "true" }}
 {%- endmacro %}
 
 
@@ -26,8 +34,8 @@
 
 {# In how many parts this run computes what changed, or all of a table that is built whole. #}
 {% macro number_of_parts() %}
-    {%- set rows_at_once = env_var("ASSAY_LAKE_ROWS_AT_ONCE", "0") | int -%}
-    {%- if not execute or flags.WHICH not in ["run", "build"] or rows_at_once == 0 -%}{{ return(1) }}{%- endif -%}
+    {%- if not execute or flags.WHICH not in ["run", "build"] -%}{{ return(1) }}{%- endif -%}
+    {%- set rows_at_once = env_var("ASSAY_LAKE_ROWS_AT_ONCE") | int -%}
     {%- set rows = rows_to_compute("all") -%}
     {%- if rows > rows_at_once and is_incremental() -%}{%- set rows = rows_to_compute("changed") -%}{%- endif -%}
     {{ return(rows // rows_at_once + 1) }}

@@ -4,6 +4,7 @@
         incremental_strategy="replace_scope",
         replaces=in_dirty_entity("replaced", "token_traits")
         ~ " or (replaced.trait_count is null and " ~ is_dirty_token("replaced") ~ ")",
+        in_parts=true,
     )
 }}
 
@@ -35,9 +36,9 @@ with_traits as (
             coded_tokens.collection = counts.collection
             and coded_tokens.trait_count::varchar = counts.trait_value
             and counts.trait_type = 'trait_count'
-    {% if is_incremental() -%}
-    where {{ in_dirty_entity("coded_tokens", "token_traits") }}
-    {%- endif %}
+    where
+        {{ in_part("coded_tokens", "collection") }}
+        and {{ in_dirty_entity("coded_tokens", "token_traits") if is_incremental() else "true" }}
 ),
 
 token_values as (
@@ -119,9 +120,11 @@ without_traits as (
         from transfers
     ) as seen
     anti join coded_tokens on seen.collection = coded_tokens.collection and seen.token_id = coded_tokens.token_id
-    {% if is_incremental() -%}
-    where {{ in_dirty_entity("seen", "token_traits") }} or {{ is_dirty_token("seen") }}
-    {%- endif %}
+    where
+        {{ in_part("seen", "collection") }}
+        {%- if is_incremental() %}
+        and ({{ in_dirty_entity("seen", "token_traits") }} or {{ is_dirty_token("seen") }})
+        {%- endif %}
 ),
 
 final as (

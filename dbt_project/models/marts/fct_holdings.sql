@@ -3,14 +3,13 @@
         materialized="incremental",
         incremental_strategy="replace_scope",
         replaces=is_dirty_token("replaced"),
+        in_parts=true,
     )
 }}
 
 with transfers as (
     select * from {{ ref("stg_transfers") }}
-    {% if is_incremental() -%}
-    where {{ is_dirty_token("stg_transfers") }}
-    {%- endif %}
+    where {{ in_part("stg_transfers") }} and {{ is_dirty_token("stg_transfers") if is_incremental() else "true" }}
 ),
 
 sales as (
@@ -18,6 +17,7 @@ sales as (
     where
         not is_superseded
         and buyer is not null
+        and {{ in_part("stg_sales") }}
         and {{ is_dirty_token("stg_sales") if is_incremental() else "true" }}
 ),
 
