@@ -11,11 +11,6 @@ PASSWORD_VARIABLE = "DBT_ENV_SECRET_ASSAY_LAKE_PASSWORD"
 """The catalog's password."""
 KEY_VARIABLES = ("DBT_ENV_SECRET_ASSAY_LAKE_S3_KEY_ID", "DBT_ENV_SECRET_ASSAY_LAKE_S3_SECRET")
 """Name and key of the object store's user."""
-BYTES_A_ROW = 2_500
-"""Memory for each raw sale and transfer of a statement that computes moves or lots (`dbt_project/macros/parts.sql`).
-
-The largest (`int_transaction_moves`) runs out of 8 GB with 1,200 bytes a row, and writes 0.4 GB to disk with 2,800.
-"""
 
 
 def dbt_environment(lake: Lake) -> dict[str, str]:
@@ -45,7 +40,7 @@ def dbt_environment(lake: Lake) -> dict[str, str]:
         "ASSAY_LAKE_DATA_PATH": lake.data_folder,
         "ASSAY_LAKE_TEMP_DIRECTORY": str(config.temp_directory),
         "ASSAY_LAKE_MEMORY_LIMIT": config.memory_limit,
-        "ASSAY_LAKE_ROWS_AT_ONCE": str(max(1, config.memory_bytes // BYTES_A_ROW)),
+        "ASSAY_LAKE_MEMORY_BYTES": str(max(1, config.memory_bytes)),
         "ASSAY_LAKE_THREADS": str(config.threads),
     }
 

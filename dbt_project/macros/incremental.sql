@@ -30,7 +30,7 @@
         {%- set existing = load_cached_relation(this) -%}
         {%- if existing is not none -%}{{ drop_relation_if_exists(existing) }}{%- endif -%}
     {%- endif -%}
-    {%- if config.get("in_parts", false) and number_of_parts() > 1 -%}
+    {%- if config.get("bytes_a_row") and number_of_parts() > 1 -%}
         {%- set target_relation = this.incorporate(type="table") -%}
         {%- if config.get("contract").enforced -%}{{ get_assert_columns_equivalent(compiled_code) }}{%- endif -%}
         {%- set condition = config.require("replaces") if is_incremental() else "true" -%}

@@ -2,12 +2,13 @@
     How models of tokens are built within memory: in parts.
 
     What moves and lots compute for a token depends on that token alone, and what is known of a token's traits on its
-    collection. So when there are more rows to compute than memory holds at once (ASSAY_LAKE_ROWS_AT_ONCE, from the memory
-    limit), such a model computes one part of the tokens or collections after the other, in one transaction. Parts of
-    tokens are chosen by the number of the token: a wrapped token and the token in its wrapper have the same number, and a
-    collection with millions of tokens is divided, too.
+    collection. So when there are more rows to compute than memory holds at once, such a model computes one part of the
+    tokens or collections after the other, in one transaction. Parts of tokens are chosen by the number of the token: a
+    wrapped token and the token in its wrapper have the same number, and a collection with millions of tokens is divided,
+    too.
 
-    A model that can do so has `in_parts=true` in its config and reads its inputs `where in_part(...)`.
+    A model that can do so has `bytes_a_row` in its config, the memory that its statement takes for each raw sale and
+    transfer (ADR 70), and reads its inputs `where in_part(...)`.
 #}
 
 {# The rows of the part that is being computed; all rows, if there is one part. #}
@@ -35,10 +36,12 @@
 {# In how many parts this run computes what changed, or all of a table that is built whole. #}
 {% macro number_of_parts() %}
     {%- if not execute or flags.WHICH not in ["run", "build"] -%}{{ return(1) }}{%- endif -%}
-    {%- set rows_at_once = env_var("ASSAY_LAKE_ROWS_AT_ONCE") | int -%}
-    {%- set rows = rows_to_compute("all") -%}
-    {%- if rows > rows_at_once and is_incremental() -%}{%- set rows = rows_to_compute("changed") -%}{%- endif -%}
-    {{ return(rows // rows_at_once + 1) }}
+    {%- set memory = env_var("ASSAY_LAKE_MEMORY_BYTES") | int -%}
+    {%- set bytes = rows_to_compute("all") * config.require("bytes_a_row") -%}
+    {%- if bytes > memory and is_incremental() -%}
+        {%- set bytes = rows_to_compute("changed") * config.require("bytes_a_row") -%}
+    {%- endif -%}
+    {{ return(bytes // memory + 1) }}
 {% endmacro %}
 
 

@@ -90,7 +90,7 @@ def test_days_in_random_order_equal_a_full_refresh(
     lake = new_lake(tmp_path / "home")
     configure(lake, **({"one": 1} if delivered_by is one_source else {"one": 2, "two": 1}))
     marts = Marts(lake, tmp_path)
-    in_parts = {"ASSAY_LAKE_ROWS_AT_ONCE": "100"}
+    in_parts = {"ASSAY_LAKE_MEMORY_BYTES": "100000"}
     if delivered_by is by_source_of_row:
         marts.variables = in_parts
     rng = np.random.default_rng(seed)

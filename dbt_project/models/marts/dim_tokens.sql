@@ -4,7 +4,7 @@
         incremental_strategy="replace_scope",
         replaces=in_dirty_entity("replaced", "token_traits")
         ~ " or (replaced.trait_count is null and " ~ is_dirty_token("replaced") ~ ")",
-        in_parts=true,
+        bytes_a_row=500,
     )
 }}
 
@@ -122,9 +122,10 @@ without_traits as (
     anti join coded_tokens on seen.collection = coded_tokens.collection and seen.token_id = coded_tokens.token_id
     where
         {{ in_part("seen", "collection") }}
-        {%- if is_incremental() %}
-        and ({{ in_dirty_entity("seen", "token_traits") }} or {{ is_dirty_token("seen") }})
-        {%- endif %}
+        and (
+            {{ in_dirty_entity("seen", "token_traits") if is_incremental() else "true" }}
+            or {{ is_dirty_token("seen") if is_incremental() else "true" }}
+        )
 ),
 
 final as (

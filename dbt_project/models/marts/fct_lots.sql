@@ -3,7 +3,7 @@
         materialized="incremental",
         incremental_strategy="replace_scope",
         replaces=is_dirty_position("replaced"),
-        in_parts=true,
+        bytes_a_row=1500,
     )
 }}
 
