@@ -100,7 +100,7 @@ def extension_folder(names: tuple[str, ...], beside: Path) -> Path:
 
     Args:
         names: Of the extensions.
-        beside: A folder that only this user may write to; the folder is made in it, for these files, with links to them.
+        beside: A folder that only this user may write to. The folder is made in it, for these files, with links.
 
     Returns:
         DuckDB's setting `extension_directory`; such a folder needs `allow_unsigned_extensions`.
