@@ -19,6 +19,9 @@ HISTORY_DAYS = 365
 
 ROWS_AT_ONCE = 20_000
 
+COLLECTIONS_AT_ONCE = 1_000
+"""Collections whose rows are read by one statement: DuckDB keeps the owners of all their tokens in memory."""
+
 
 def iso_utc(column: str) -> str:
     """SQL for a timestamp as ISO 8601 text in UTC."""
@@ -156,19 +159,16 @@ def read_digests(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
 def _batches(
     con: duckdb.DuckDBPyConnection, sql: str, ids: dict[str, int]
 ) -> Iterator[list[tuple[Any, ...]]]:
-    wanted = pa.table(
-        {
-            "collection": pa.array(list(ids), pa.string()),
-            "id": pa.array(list(ids.values()), pa.int64()),
-        }
-    )
-    con.register("_wanted", wanted)
-    try:
-        reader = con.execute(sql).to_arrow_reader(ROWS_AT_ONCE)
-        for batch in reader:
-            yield _tuples(batch.columns)
-    finally:
-        con.unregister("_wanted")
+    in_order = sorted(ids.items(), key=lambda item: item[1])
+    for start in range(0, len(in_order), COLLECTIONS_AT_ONCE):
+        names, numbers = zip(*in_order[start : start + COLLECTIONS_AT_ONCE], strict=True)
+        wanted = {"collection": pa.array(names, pa.string()), "id": pa.array(numbers, pa.int64())}
+        con.register("_wanted", pa.table(wanted))
+        try:
+            for batch in con.execute(sql).to_arrow_reader(ROWS_AT_ONCE):
+                yield _tuples(batch.columns)
+        finally:
+            con.unregister("_wanted")
 
 
 def _tuples(columns: Sequence[pa.Array]) -> list[tuple[Any, ...]]:
