@@ -20,7 +20,7 @@ HISTORY_DAYS = 365
 ROWS_AT_ONCE = 20_000
 
 COLLECTIONS_AT_ONCE = 1_000
-"""Collections whose rows are read by one statement: DuckDB keeps the owners of all their tokens in memory."""
+"""Collections whose rows are read, and put in order, by one statement: all of a market are gigabytes of text."""
 
 
 def iso_utc(column: str) -> str:
@@ -101,16 +101,17 @@ def token_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterator[
         'no_value_reason': e.no_value_reason,
         'lowest_ask_eth': {number("e.lowest_ask_eth")}, 'lowest_ask_at': {iso_utc("e.lowest_ask_at")},
         'floor_proxy_eth': {number("e.floor_proxy_eth")},
-        'last_sale_eth': {number("e.last_sale_eth")}, 'owner': h.owner,
+        'last_sale_eth': {number("e.last_sale_eth")}, 'owner': lower(h.owner),
         'model_version': e.model_version, 'prior_version': e.prior_version, 'snapshot_id': e.snapshot_id,
         'feature_watermark': {iso_utc("e.feature_watermark")}, 'as_of': {iso_utc("e.as_of")}
     }}"""
     sql = f"""
         select w.id, e.token_id, epoch_us(e.as_of), coalesce({number("e.estimate_eth")}, -1.0),
-            {number("e.expected_eth")}, e.grade, e.tier, h.owner, encode(to_json({body})::varchar)
+            {number("e.expected_eth")}, e.grade, e.tier, lower(h.owner), encode(to_json({body})::varchar)
         from predictions.token_estimates as e
         inner join _wanted as w on e.collection = w.collection
-        left join ({_OWNERS}) as h on e.collection = h.collection and e.token_id = h.token_id
+        left join (from marts.fct_holdings semi join _wanted using (collection)) as h
+            on e.collection = h.collection and e.token_id = h.token_id
         left join marts.dim_collections as c on e.collection = c.collection
         order by w.id, e.token_id
     """
@@ -139,12 +140,6 @@ def history_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterato
         order by w.id, e.token_id, e.as_of
     """
     return _batches(con, sql, ids)
-
-
-_OWNERS = """
-    select collection, token_id, lower(max_by(owner, (held_since, owner))) as owner from marts.fct_holdings
-    where collection in (select collection from _wanted) group by collection, token_id
-"""
 
 
 def _pair(low: str, high: str) -> str:
