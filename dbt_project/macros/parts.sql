@@ -35,7 +35,7 @@
 
 {# In how many parts this run computes what changed, or all of a table that is built whole. #}
 {% macro number_of_parts() %}
-    {%- if not execute or flags.WHICH not in ["run", "build"] -%}{{ return(1) }}{%- endif -%}
+    {%- if not execute -%}{{ return(1) }}{%- endif -%}
     {%- set memory = env_var("ASSAY_LAKE_MEMORY_BYTES") | int -%}
     {%- set bytes = rows_to_compute("all") * config.require("bytes_a_row") -%}
     {%- if bytes > memory and is_incremental() -%}
@@ -45,7 +45,7 @@
 {% endmacro %}
 
 
-{# Raw sales and transfers: `all`, or of tokens that `changed`; counted once a run. #}
+{# Raw sales and transfers: `all`, or of what `changed`, tokens or the traits of a collection; counted once a run. #}
 {% macro rows_to_compute(which) %}
     {%- set key = "rows_of_" ~ which -%}
     {%- if key not in graph -%}
@@ -54,7 +54,9 @@
             from (
                 {% for table in ["sales", "transfers"] -%}
                 select count(*) as row_count from {{ source("raw", table) }} as one
-                where {{ is_dirty_position("one") if which == "changed" else "true" }}
+                {% if which == "changed" -%}
+                where {{ is_dirty_position("one") }} or {{ in_dirty_entity("one", "token_traits") }}
+                {%- endif %}
                 {{ "union all" if not loop.last }}
                 {% endfor -%}
             ) as counted

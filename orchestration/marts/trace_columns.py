@@ -39,7 +39,8 @@ Columns = dict[str, dict[str, str]]
 
 def main() -> None:
     """Trace all models and write the file."""
-    compiled = compile_models()
+    with tempfile.TemporaryDirectory(prefix="assay-lineage-") as scratch:
+        compiled = compile_models(Lake(LakeConfig(Path(scratch)), TABLES))
     known = known_columns()
     found = {
         name: trace(model["compiled_code"], list(model["columns"]), known)
@@ -49,23 +50,19 @@ def main() -> None:
     print(f"{FILE}: {sum(map(len, found.values()))} columns of {len(found)} models")
 
 
-def compile_models() -> dict[str, dict[str, Any]]:
-    """`schema.table` → the node of dbt, compiled as for the first build of a home.
+def compile_models(lake: Lake) -> dict[str, dict[str, Any]]:
+    """`schema.table` → the node of dbt, compiled as for a build of everything in a lake.
 
     Raises:
         RuntimeError: dbt does not compile a model.
     """
-    with tempfile.TemporaryDirectory(prefix="assay-lineage-") as scratch:
-        lake = Lake(LakeConfig(Path(scratch) / "home"), TABLES)
-        with lake.read():
-            pass  # makes it
+    with tempfile.TemporaryDirectory(prefix="assay-compiled-") as scratch:
         folders = {"project-dir": DBT_PROJECT, "profiles-dir": DBT_PROJECT}
         folders |= {"target-path": Path(scratch) / "target", "log-path": Path(scratch) / "logs"}
         where = [part for option, folder in folders.items() for part in (f"--{option}", str(folder))]
+        options = ["--full-refresh", "--quiet", "--select", "resource_type:model"]
         with environment({**dbt_environment(lake), **shared_text()}):
-            outcome = invoke_dbt(
-                ["compile", "--quiet", "--select", "resource_type:model", *where, *QUICK], prepared_manifest()
-            )
+            outcome = invoke_dbt(["compile", *options, *where, *QUICK], prepared_manifest())
         if not (outcome.success and isinstance(outcome.result, RunExecutionResult)):
             raise RuntimeError(f"expected models that compile, found: {outcome.exception}")
         nodes = [result.node.to_dict() for result in outcome.result.results]
