@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def compute_backend(settings: Settings) -> Backend:
-    """Threads of this process, or the workers of a Ray cluster; what is computed is the same.
+    """Threads and processes of this machine, or the workers of a Ray cluster; what is computed is the same.
 
     On a cluster that is started for this, as many workers as there would be threads; on another one, all of its CPUs.
     """

@@ -1,4 +1,4 @@
-"""Where work on collections runs: on threads of this process, or on a Ray cluster.
+"""Where work on collections runs: on this machine, or on a Ray cluster.
 
 A part of `orchestration.settings.Settings`, in a file of its own for its length.
 """
@@ -17,7 +17,7 @@ class ComputeSettings(BaseSettings):
 
     compute: Literal["threads", "ray"] = Field(
         "threads",
-        description="where work on collections runs: threads of this process, or ray (a cluster)",
+        description="where work on collections runs: threads and processes of this machine, or ray (a cluster)",
     )
     ray_address: str | None = Field(
         None,

@@ -1,22 +1,30 @@
 """Where fits run.
 
 Here: the one interface through which work on many collections fans out, and its local form. Not here: the
-work.
+work, or the processes that some of it needs (`ml.compute.worker_processes`).
 
-Concept: CatBoost and numpy release the GIL while they compute, so threads with one CatBoost thread each use
-all cores without copying a byte between processes. A task carries everything it needs as arrays and its
-function is module-level, so that a backend of processes or a cluster is the same code with another setting.
+Concept: numpy and compiled code release the GIL, so threads use all cores without copying a byte. CatBoost's training
+must not run twice at a time in a process (docs/adr/0071-one-training-in-a-process.md): a thread that is given such a
+function has it computed by a process of its own. A task carries everything it needs as arrays and its function is
+module-level, so that threads, processes and a cluster are the same code with another setting.
 """
 
 from __future__ import annotations
 
+import itertools
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+
+WORTH_PROCESSES = 40
+"""Tasks from which on processes are started for them: one takes a second to start, a task some 50 ms."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +63,32 @@ class Backend(Protocol):
         ...
 
 
+def one_in_a_process(function: AnyFunction) -> AnyFunction:
+    """Mark a function that must not run twice at a time in a process, because it trains CatBoost models."""
+    function.one_in_a_process = True  # type: ignore[attr-defined]
+    return function
+
+
+def outcome_of(function: Callable[[Any], Any], task: Any) -> Any:
+    """In another process: the result of a task, or what it raised, in a form that can be sent back."""
+    try:
+        return function(task)
+    except Exception as error:  # noqa: BLE001 - given to the caller as the result of this task
+        return Raised(portable(error))
+
+
+def portable(error: Exception) -> Exception:
+    """An error that arrives as it is in another process; if that cannot be, one with the same text."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - classes of any library, which raise what they like
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
 @dataclass(frozen=True)
 class ThreadBackend:
-    """Threads of this process.
+    """Threads of this process, and as many further processes for functions that are `one_in_a_process`.
 
     Attributes:
         workers: Tasks at a time.
@@ -78,6 +109,14 @@ class ThreadBackend:
         """See `Backend.run`."""
         most = self.workers + (self.ahead if ahead is None else ahead)
         running: dict[Future[Result], Task] = {}
+        if self.workers > 1 and getattr(function, "one_in_a_process", False):
+            from ml.compute.worker_processes import processes
+
+            source = iter(tasks)
+            first = list(itertools.islice(source, min(most, WORTH_PROCESSES)))
+            if processes(self.workers).are_worth(len(first), WORTH_PROCESSES):
+                function = partial(processes(self.workers).call, function)
+            tasks = itertools.chain(first, source)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="fit") as pool:
             try:
                 for task in tasks:

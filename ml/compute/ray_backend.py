@@ -12,7 +12,6 @@ content. A chunk that kills each of its workers is taken apart: one bad task mus
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import socket
 import threading
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from ml.compute.backend import Raised, Result, Task
+from ml.compute.backend import Raised, Result, Task, outcome_of, portable
 
 PATIENCE_S = 5.0
 """Seconds to wait for the cluster's port."""
@@ -115,28 +114,13 @@ def _finished(
                 for task in chunk:
                     start([task])
                 continue
-            results = [Raised(_portable(error))]
+            results = [Raised(portable(error))]
         yield from zip(chunk, results, strict=True)
 
 
 def _run_chunk(function: Callable[[Any], Any], tasks: list[Any]) -> list[Any]:
     """In a worker: the result of each task, or what it raised."""
-    results = []
-    for task in tasks:
-        try:
-            results.append(function(task))
-        except Exception as error:  # noqa: BLE001 - given to the caller as the result of this task
-            results.append(Raised(_portable(error)))
-    return results
-
-
-def _portable(error: Exception) -> Exception:
-    """An error that arrives as it is in another process; if that cannot be, one with the same text."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # noqa: BLE001 - classes of any library, which raise what they like
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
+    return [outcome_of(function, task) for task in tasks]
 
 
 def _connected(address: str, workers: int | None) -> Any:

@@ -63,7 +63,7 @@ def audit_features(
         )
         verb = f"insert into {into}" if number else f"create or replace temp table {into} as"
         with sorted_asof_joins(con):
-            con.execute(f"{verb} {feature_query('audit_chunk', AUDIT_KEYS)}")
+            con.execute(f"{verb} {feature_query(con, 'audit_chunk', AUDIT_KEYS)}")
     for table in ("audit_queries", "audit_indexed", "audit_spine", "audit_chunk"):
         con.execute(f"drop table if exists temp.{table}")
     rows = con.execute(f"select count(*) from {into}").fetchone()

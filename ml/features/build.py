@@ -18,6 +18,7 @@ from datetime import datetime
 
 import duckdb
 
+from lake.storage import quoted
 from lake.tables import column_names
 from ml.compute.asof_join import sorted_asof_joins
 from ml.features.outdated import forget_other_schema, plan_changed, plan_stale, remember
@@ -92,15 +93,22 @@ def update_sale_features(con: duckdb.DuckDBPyConnection) -> FeatureReport:
     )
     con.execute(
         f"""
-        create or replace temp table feature_spine as
+        create or replace temp view feature_rows as
         select
-            sale_id, hedonic_index.collection, hedonic_index.token_id, hedonic_index.seq, hedonic_index.known_at,
-            hedonic_index.as_of, prefix, row_hash, log_price as target_log, seller as owner,
+            sale_id, collection, token_id, seq, known_at, as_of, prefix, row_hash, log_price as target_log,
             {", ".join(SPINE_INDEX_COLUMNS)}
         from features.hedonic_index
         inner join feature_plan using (collection)
-        inner join marts.fct_sales using (sale_id)
-        where hedonic_index.seq >= first_seq and a_mean is not null
+        where seq >= first_seq and a_mean is not null
+        """
+    )
+    con.execute(
+        """
+        create or replace temp view feature_spine as
+        select feature_rows.*, seller as owner
+        from feature_rows
+        inner join marts.fct_sales
+            on feature_rows.collection = fct_sales.collection and feature_rows.sale_id = fct_sales.sale_id
         """
     )
     return _write(con, "sale", column_names(SALE_KEYS), began)
@@ -143,27 +151,31 @@ def build_token_features(
             or collection not in (select collection from features.index_state)
         """
     )
+    # After the end of a source nothing is known, which is not inactivity: value at that end.
+    con.execute(
+        """
+        create or replace temp table feature_plan as
+        select
+            collection,
+            least($as_of::timestamp, coalesce(covered_until + interval 1 microsecond, $as_of::timestamp)) as as_of
+        from marts.dim_collections
+        where collection in (select collection from feature_changed)
+        """,
+        {"as_of": as_of},
+    )
     fast, slow = params.fast, params.slow
     con.execute(
         f"""
-        create or replace temp table feature_spine as
-        with scoring_times as (
-            -- After the end of a source nothing is known, which is not inactivity: value at that end.
-            select
-                collection,
-                least($as_of::timestamp, coalesce(covered_until + interval 1 microsecond, $as_of::timestamp)) as as_of
-            from marts.dim_collections
-            where collection in (select collection from feature_changed)
-        ),
-        aged as (
+        create or replace temp view feature_rows as
+        with aged as (
             select
                 token_index.*,
-                scoring_times.as_of,
-                (epoch_us(scoring_times.as_of) - epoch_us(state_known_at)) / 86400e6 as days,
+                feature_plan.as_of,
+                (epoch_us(feature_plan.as_of) - epoch_us(state_known_at)) / 86400e6 as days,
                 exp(-days / {fast.token_decay_days}) as a_decay,
                 exp(-days / {slow.token_decay_days}) as b_decay
             from features.token_index
-            inner join scoring_times using (collection)
+            inner join feature_plan using (collection)
         ),
         moved as (
             select
@@ -179,55 +191,63 @@ def build_token_features(
                 sqrt(b_level_sd * b_level_sd + {slow.day_drift} * days) as b_level_sd
             from aged
         )
-        select
-            moved.*, owner,
-            a_level + a_trait + a_token as a_mean, b_level + b_trait + b_token as b_mean
+        select *, a_level + a_trait + a_token as a_mean, b_level + b_trait + b_token as b_mean
         from moved
+        """
+    )
+    con.execute(
+        """
+        create or replace temp view feature_spine as
+        select feature_rows.*, owner
+        from feature_rows
         left join marts.fct_holdings
-            on moved.collection = fct_holdings.collection and moved.token_id = fct_holdings.token_id
-        """,
-        {"as_of": as_of},
+            on feature_rows.collection = fct_holdings.collection and feature_rows.token_id = fct_holdings.token_id
+        """
     )
     return _write(con, "token", column_names(TOKEN_KEYS), began)
 
 
 def _write(con: duckdb.DuckDBPyConnection, spine: str, keys: tuple[str, ...], began: float) -> FeatureReport:
-    """Compute and insert the features of ``feature_spine``, some collections at a time to bound memory."""
-    con.execute(
+    """Compute and insert the features of ``feature_spine``, some collections at a time to bound memory.
+
+    ``feature_rows`` has the same rows without their owners: they are counted by it.
+    """
+    chunks = con.execute(
         f"""
-        create or replace temp table feature_chunks as
         with sizes as (
             select collection, count(*) as rows
-            from feature_spine
+            from feature_rows
             group by collection
+        ),
+        chunked as (
+            select *, (sum(rows) over (order by collection) - rows) // {CHUNK_ROWS} as chunk
+            from sizes
         )
-        select collection, (sum(rows) over (order by collection) - rows) // {CHUNK_ROWS} as chunk
-        from sizes
+        select min(collection), max(collection), sum(rows)::bigint
+        from chunked
+        group by chunk
+        order by chunk
         """
-    )
-    chunks = con.execute("select distinct chunk from feature_chunks order by chunk").fetchall()
-    for (chunk,) in chunks:
+    ).fetchall()
+    for first, last, _ in chunks:
+        # The names are constants of the text: a parameter would not keep the files of other collections closed.
         con.execute(
-            """
+            f"""
             create or replace temp table feature_chunk as
             select * from feature_spine
-            where collection in (select collection from feature_chunks where chunk = $chunk)
+            where collection between {quoted(first)} and {quoted(last)}
             order by collection, as_of
-            """,
-            {"chunk": chunk},
+            """
         )
         with sorted_asof_joins(con):
-            con.execute(f"insert into features.{spine}_features {feature_query('feature_chunk', keys)}")
+            con.execute(f"insert into features.{spine}_features {feature_query(con, 'feature_chunk', keys)}")
     remember(con, spine)
     counts = con.execute(
-        f"""
-        select
-            (select count(*) from feature_changed),
-            (select count(*) from feature_spine),
-            (select count(*) from features.{spine}_features)
-        """
+        f"select (select count(*) from feature_changed), (select count(*) from features.{spine}_features)"
     ).fetchone()
-    for table in ("feature_spine", "feature_changed", "feature_plan", "feature_chunks", "feature_chunk"):
+    for view in ("feature_spine", "feature_rows"):
+        con.execute(f"drop view if exists temp.{view}")
+    for table in ("feature_changed", "feature_plan", "feature_chunk"):
         con.execute(f"drop table if exists temp.{table}")
-    touched, written, rows = counts if counts else (0, 0, 0)
-    return FeatureReport(touched, written, rows, time.monotonic() - began)
+    touched, rows = counts if counts else (0, 0)
+    return FeatureReport(touched, sum(written for _, _, written in chunks), rows, time.monotonic() - began)

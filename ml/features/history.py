@@ -18,9 +18,9 @@ scope as (
 ),
 index_rows as (
     select
-        hedonic_index.collection, sale_id, token_id, seq, known_at, log_price, a_level, a_trait, innovation_a,
+        scoped_index.collection, sale_id, token_id, seq, known_at, log_price, a_level, a_trait, innovation_a,
         oldest
-    from features.hedonic_index
+    from scoped_index
     inner join scope using (collection)
 ),
 trail as (
@@ -52,7 +52,7 @@ visible as (
 ),
 first_sales as (
     select collection, event_time as first_sale_at
-    from marts.fct_collection_state
+    from scoped_states
     where seq = 1
 ),
 moments as (

@@ -14,13 +14,13 @@ LISTING_SUPPLIERS = """
 -- Asks are numbered per collection in the order in which they became known.
 asks as (
     select
-        fct_listings.collection, fct_listings.token_id, fct_listings.known_at, price_eth,
+        scoped_listings.collection, scoped_listings.token_id, scoped_listings.known_at, price_eth,
         row_number() over (
-            partition by fct_listings.collection order by fct_listings.known_at, order_id, price_eth
+            partition by scoped_listings.collection order by scoped_listings.known_at, order_id, price_eth
         ) as n
-    from marts.fct_listings
+    from scoped_listings
     inner join scope using (collection)
-    where event_kind = 'created' and side = 'ask' and price_eth > 0 and fct_listings.known_at < until
+    where event_kind = 'created' and side = 'ask' and price_eth > 0 and scoped_listings.known_at < until
 ),
 ask_states as (
     select
@@ -85,11 +85,11 @@ asking as (
         and spine.token_id = listed_view.token_id and spine.as_of = listed_view.as_of
 ),
 bids as (
-    select fct_listings.collection, fct_listings.known_at, price_eth
-    from marts.fct_listings
+    select scoped_listings.collection, scoped_listings.known_at, price_eth
+    from scoped_listings
     inner join scope using (collection)
     where event_kind = 'created' and side = 'bid' and token_id is null and price_eth > 0
-        and fct_listings.known_at >= since - interval 7 days and fct_listings.known_at < until
+        and scoped_listings.known_at >= since - interval 7 days and scoped_listings.known_at < until
 ),
 bidding as (
     select

@@ -20,7 +20,7 @@ deals as (
         greatest(-{SURPRISE_CLIP}, least({SURPRISE_CLIP}, coalesce(innovation_a, 0))) as surprise,
         unnest([seller, buyer]) as wallet, unnest([true, false]) as sold
     from index_rows
-    inner join marts.fct_sales using (sale_id)
+    inner join scoped_sales using (sale_id)
 ),
 dealings as (
     select

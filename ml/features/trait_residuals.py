@@ -20,8 +20,8 @@ trait_sales as (
         greatest(-{SURPRISE_CLIP}, least({SURPRISE_CLIP}, innovation_a)) as surprise,
         unnest(trait_codes) as code, generate_subscripts(trait_codes, 1) as place
     from index_rows
-    inner join marts.dim_tokens
-        on index_rows.collection = dim_tokens.collection and index_rows.token_id = dim_tokens.token_id
+    inner join scoped_tokens
+        on index_rows.collection = scoped_tokens.collection and index_rows.token_id = scoped_tokens.token_id
     where innovation_a is not null
 ),
 trait_states as (
@@ -38,8 +38,8 @@ traits_asked as (
         unnest(trait_codes) as code, unnest(trait_information) as information,
         generate_subscripts(trait_codes, 1) as place
     from (select distinct collection, token_id, prefix from {{spine}}) as asked
-    inner join marts.dim_tokens
-        on asked.collection = dim_tokens.collection and asked.token_id = dim_tokens.token_id
+    inner join scoped_tokens
+        on asked.collection = scoped_tokens.collection and asked.token_id = scoped_tokens.token_id
 ),
 -- thousands of tokens share a value at one prefix: each value is read once
 values_asked as (select distinct collection, place, code, prefix from traits_asked),

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from catboost import CatBoostRegressor, FeaturesData, Pool
 
 from ml.compute.matrix import Matrix
+from ml.models.fitting import fit
 from ml.models.traits import Traits
 
 Float = npt.NDArray[np.float64]
@@ -156,7 +157,7 @@ def fit_local(
     """
     watch = _Deadline(deadline)
     model = local_booster(config)
-    model.fit(inputs.pool(inputs.fit_columns(), residual_log), callbacks=[watch])
+    fit(model, inputs.pool(inputs.fit_columns(), residual_log), callbacks=[watch])
     if watch.passed:
         raise FitTimeoutError(
             f"a local fit on {len(inputs)} sales was ended after {model.tree_count_} of {config.iterations} "

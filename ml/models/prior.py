@@ -18,6 +18,7 @@ from catboost import CatBoostRegressor, Pool
 
 from ml.compute.matrix import Matrix
 from ml.metrics.formulas import median_by_group
+from ml.models.fitting import fit
 
 Float = npt.NDArray[np.float64]
 
@@ -117,7 +118,7 @@ def fit_prior(
         TooFewRowsError: Below `MIN_POOLED_ROWS` rows.
     """
     pool = prior_pool(features, gap_log, collection, config)
-    return prior_booster(config).fit(pool)
+    return fit(prior_booster(config), pool)
 
 
 def prior_pool(
@@ -188,7 +189,7 @@ def fit_scale(
         **_QUIET,
     )
     target = np.log(np.abs(error_log[rows]) + config.offset)
-    return model.fit(Pool(with_premium(features[rows], premium_log[rows]), target))
+    return fit(model, Pool(with_premium(features[rows], premium_log[rows]), target))
 
 
 def with_premium(features: Matrix, premium_log: Float) -> Matrix:

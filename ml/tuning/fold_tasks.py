@@ -1,4 +1,4 @@
-"""Folds of a study, each a task for the backend: a thread of this process, or a worker of a cluster.
+"""Folds of a study, each a task for the backend: on this machine, or by a worker of a cluster.
 
 Here: an objective whose folds are scored where the backend says. Not here: the objective itself
 (`ml.tuning.local_objective`), or the search (`ml.tuning.study`), which stays in the process that writes trials down.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ml.compute.backend import Backend, Raised
+from ml.compute.backend import Backend, Raised, one_in_a_process
 from ml.tuning.spaces import Params
 from ml.tuning.study import Deadline, Objective
 
@@ -32,6 +32,7 @@ class FoldTask:
     seed: int | None
 
 
+@one_in_a_process
 def score_fold(task: FoldTask) -> Float:
     """The errors of a fold; raises what the objective raises."""
     return task.objective.errors(task.params, task.fold, task.deadline, task.seed)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ml.models.fitting import fit
 from ml.models.local import LocalConfig, LocalInputs, local_booster
 from ml.tuning.spaces import LOCAL_SPACE, Params, refuse_unknown_fields
 from ml.tuning.study import BudgetSpentError, Deadline, TrialFailedError
@@ -67,7 +68,7 @@ class LocalObjective:
         train, score = self._pool(fold)
         model = local_booster(config)
         try:
-            model.fit(train, callbacks=[deadline])
+            fit(model, train, callbacks=[deadline])
         except CatBoostError as error:
             raise TrialFailedError(f"fold {fold}: {error}") from error
         if deadline.passed:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ml.models.fitting import fit
 from ml.models.frames import SaleFrame
 from ml.models.prior import PriorConfig, TooFewRowsError, predict_gap, prior_booster, prior_pool
 from ml.tuning.spaces import POOLED_SPACE, Params, refuse_unknown_fields
@@ -65,7 +66,7 @@ class PooledObjective:
         config = config if seed is None else replace(config, seed=seed)
         model = prior_booster(config)
         try:
-            model.fit(self._pool(fold, config), callbacks=[deadline])
+            fit(model, self._pool(fold, config), callbacks=[deadline])
         except (CatBoostError, TooFewRowsError) as error:
             raise TrialFailedError(f"fold {fold}: {error}") from error
         if deadline.passed:

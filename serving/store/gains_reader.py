@@ -12,16 +12,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from serving.store.lake_reader import ROWS_AT_ONCE, iso_utc, number, read_digests
+from serving.store.lake_reader import ROWS_AT_ONCE, ROWS_OF_A_PART, iso_utc, number, read_digests
 
 MAX_POSITIONS = 5_000
 """Positions of a wallet that are published: the interval of a sum costs the square of their number."""
 
 MAX_DISPOSALS = 500
 """Disposals of a wallet that are published, the newest; the sums have all of them."""
-
-ROWS_OF_A_PART = 400_000
-"""Positions and disposals that are put into documents at once: DuckDB keeps lists in memory."""
 
 _POSITION_COLUMNS = """wallet, collection, token_id, quantity, cost_wei, cost_usd, last_acquired_at, basis_status,
     unknown_basis_reason, last_tx_hash"""

@@ -19,8 +19,8 @@ HISTORY_DAYS = 365
 
 ROWS_AT_ONCE = 20_000
 
-COLLECTIONS_AT_ONCE = 1_000
-"""Collections whose rows are read, and put in order, by one statement: all of a market are gigabytes of text."""
+ROWS_OF_A_PART = 250_000
+"""Rows that one statement puts into documents and in order: it holds up to 2 KB for each in memory."""
 
 
 def iso_utc(column: str) -> str:
@@ -115,7 +115,7 @@ def token_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterator[
         left join marts.dim_collections as c on e.collection = c.collection
         order by w.id, e.token_id
     """
-    return _batches(con, sql, ids)
+    return _batches(con, "predictions.token_estimates", sql, ids)
 
 
 def history_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterator[list[tuple[Any, ...]]]:
@@ -139,7 +139,7 @@ def history_rows(con: duckdb.DuckDBPyConnection, ids: dict[str, int]) -> Iterato
         where e.as_of > n.since
         order by w.id, e.token_id, e.as_of
     """
-    return _batches(con, sql, ids)
+    return _batches(con, "predictions.estimate_history", sql, ids)
 
 
 def _pair(low: str, high: str) -> str:
@@ -152,18 +152,37 @@ def read_digests(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
 
 
 def _batches(
-    con: duckdb.DuckDBPyConnection, sql: str, ids: dict[str, int]
+    con: duckdb.DuckDBPyConnection, table: str, sql: str, ids: dict[str, int]
 ) -> Iterator[list[tuple[Any, ...]]]:
-    in_order = sorted(ids.items(), key=lambda item: item[1])
-    for start in range(0, len(in_order), COLLECTIONS_AT_ONCE):
-        names, numbers = zip(*in_order[start : start + COLLECTIONS_AT_ONCE], strict=True)
-        wanted = {"collection": pa.array(names, pa.string()), "id": pa.array(numbers, pa.int64())}
-        con.register("_wanted", pa.table(wanted))
+    """Rows of the statement in batches, for some whole collections of the table at a time."""
+    con.register("_wanted", _numbered(list(ids.items())))
+    try:
+        parts = con.execute(_PARTS.format(table=table), {"rows": ROWS_OF_A_PART}).fetchall()
+    finally:
+        con.unregister("_wanted")
+    for (part,) in parts:
+        con.register("_wanted", _numbered([(one["collection"], one["id"]) for one in part]))
         try:
             for batch in con.execute(sql).to_arrow_reader(ROWS_AT_ONCE):
                 yield _tuples(batch.columns)
         finally:
             con.unregister("_wanted")
+
+
+_PARTS = """
+    with counted as (
+        select w.id, w.collection, count(*) as rows
+        from _wanted as w inner join {table} as t on w.collection = t.collection
+        group by all
+    ),
+    numbered as (select *, (sum(rows) over (order by id) - rows) // $rows as part from counted)
+    select list({{'collection': collection, 'id': id}} order by id) from numbered group by part order by part
+"""
+
+
+def _numbered(ids: Sequence[tuple[str, int]]) -> pa.Table:
+    names, numbers = zip(*ids, strict=True) if ids else ((), ())
+    return pa.table({"collection": pa.array(names, pa.string()), "id": pa.array(numbers, pa.int64())})
 
 
 def _tuples(columns: Sequence[pa.Array]) -> list[tuple[Any, ...]]:

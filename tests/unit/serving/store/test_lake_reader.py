@@ -1,4 +1,4 @@
-"""Rows of the store are the same however many collections one statement reads."""
+"""Rows of the store are the same however many of them one statement reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from serving.store.lake_reader import history_rows, token_rows
 from tests.unit.serving.market import Market
 
 
-def test_rows_do_not_depend_on_how_many_collections_are_read_at_once(
+def test_rows_do_not_depend_on_how_many_are_read_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     market = Market(tmp_path / "home")
@@ -23,7 +23,8 @@ def test_rows_do_not_depend_on_how_many_collections_are_read_at_once(
         ids = {name: number for number, (name,) in enumerate(names)}
         for read in (token_rows, history_rows):
             whole = [row for batch in read(con, ids) for row in batch]
-            monkeypatch.setattr(lake_reader, "COLLECTIONS_AT_ONCE", 2)
-            assert [row for batch in read(con, ids) for row in batch] == whole
+            for rows in (1, len(whole) // 2):
+                monkeypatch.setattr(lake_reader, "ROWS_OF_A_PART", rows)
+                assert [row for batch in read(con, ids) for row in batch] == whole
             monkeypatch.undo()
             assert {row[0] for row in whole} == {0, 1, 2}
