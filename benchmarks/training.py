@@ -2,7 +2,7 @@
 
 Bare means: arrays already in memory, nothing read, judged, registered or written. For the index the compiled replay
 of every collection from its first sale; for the pooled models every fit of every fold; for the local models the same
-fits on the same rows, in as many threads as production uses.
+fits on the same rows, in as many processes as production uses.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +23,11 @@ from benchmarks.runs import Run
 from lake.config import LakeConfig
 from lake.connection import Lake
 from lake.tables import create_missing
+from ml.compute.backend import Raised, ThreadBackend, one_in_a_process
 
 if TYPE_CHECKING:
     from benchmarks.__main__ import Figures
+    from ml.models.local import LocalInputs
 
 THREADS = 2
 
@@ -69,7 +70,6 @@ def measure_worklist(figures: Figures, home: Path, n: int) -> None:
 def bare_index(lake: Lake) -> float:
     """Seconds of the compiled replay over all collections from their first sale, arrays already in memory."""
     # The parts of update_index without its writing.
-    from ml.compute.backend import ThreadBackend
     from ml.features import tables as features
     from ml.index.chunks import number_chunks, read_chunks
     from ml.index.params import DEFAULT_PARAMS
@@ -120,13 +120,13 @@ def bare_pooled(con: duckdb.DuckDBPyConnection) -> float:
 
 
 def bare_local(con: duckdb.DuckDBPyConnection, keys: Sequence[str] | None = None) -> float:
-    """Seconds of the local fits of the collections, largest first, in threads.
+    """Seconds of the local fits of the collections, largest first, in as many processes as production uses.
 
-    As production: one fit that chooses the weight, and a second on everything where the first earned its place.
+    As production: one fit that chooses the weight, and a second on everything where the first earned its place. What is
+    counted is the time inside the fits, while as many run as there are processes, divided by their number.
     """
     from ml.models.collection_reader import read_collections
     from ml.models.frames import FeatureSet
-    from ml.models.local import LocalInputs, fit_local
     from ml.training.candidate import CandidateConfig
 
     config = CandidateConfig()
@@ -150,8 +150,19 @@ def bare_local(con: duckdb.DuckDBPyConnection, keys: Sequence[str] | None = None
             tasks.append((sales.inputs.rows(earlier), residual[earlier]))
         if sales.collection in own:
             tasks.append((sales.inputs.rows(learnable), residual[learnable]))
-    deadline = time.monotonic() + 3600
-    started = time.perf_counter()
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(lambda task: fit_local(task[0], task[1], config.local, deadline), tasks))
-    return time.perf_counter() - started
+    seconds = 0.0
+    for _, result in ThreadBackend(THREADS).run(_seconds_of_fit, tasks):
+        if isinstance(result, Raised):
+            raise result.error
+        seconds += result
+    return seconds / THREADS
+
+
+@one_in_a_process
+def _seconds_of_fit(task: tuple[LocalInputs, np.ndarray]) -> float:
+    from ml.models.local import LocalConfig, fit_local
+
+    inputs, residual = task
+    began = time.perf_counter()
+    fit_local(inputs, residual, LocalConfig(), time.monotonic() + 3600)
+    return time.perf_counter() - began
