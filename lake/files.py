@@ -6,6 +6,7 @@ in a file.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -149,6 +150,8 @@ def files_of_values(values: Mapping[str, Any]) -> Files:
 def _client(store: ObjectStore) -> S3FileSystem:
     from pyarrow.fs import S3FileSystem
 
+    # Servers that do not know checksums behind the content (s3rver, older ones of others) store them as a part of it.
+    os.environ.setdefault("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
     where = {} if store.endpoint is None else {"endpoint_override": store.endpoint.rstrip("/")}
     return S3FileSystem(
         access_key=store.access_key_id,

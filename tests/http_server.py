@@ -57,7 +57,7 @@ def serving_http(answer: Callable[[Request], Reply]) -> Iterator[str]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             self._send(answer(Request(parts.path, dict(parse_qsl(parts.query)), headers, body)))
 
-        do_POST = do_GET  # noqa: N815 - the name that the standard library asks for
+        do_POST = do_PUT = do_GET  # noqa: N815 - the names that the standard library asks for
 
         def _send(self, reply: Reply) -> None:
             document = reply.document

@@ -13,6 +13,7 @@ from lake.errors import FilesUnreachableError
 from lake.files import Files, FolderFiles, ObjectFiles, files_at, files_of_values
 from lake.object_store import ObjectStore
 from ml.registry.artifacts import ArtifactCorruptError, ArtifactMissingError, ArtifactStore
+from tests.http_server import Reply, Request, serving_http
 from tests.object_store import BUCKET, bucket, put
 
 
@@ -88,3 +89,17 @@ def test_a_home_folder_is_found_and_relative_names_stay_where_they_were(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert files_at("~/models", None) == files_at("models", None) == FolderFiles(tmp_path / "models")
+
+
+def test_nothing_but_the_content_is_sent() -> None:
+    asked: list[Request] = []
+
+    def answer(request: Request) -> Reply:
+        asked.append(request)
+        return Reply(headers={"etag": '"1"'}, document=b"")
+
+    with serving_http(answer) as url:
+        store = ObjectStore("key", "secret", endpoint=url, path_style=True)
+        ObjectFiles(f"s3://{BUCKET}", store).write("ab/one.cbm", b"model")
+    assert [request.body for request in asked] == [b"model"]
+    assert "x-amz-trailer" not in asked[0].headers
