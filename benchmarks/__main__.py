@@ -199,6 +199,7 @@ def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> list[Mar
         scoring = run.stage("token features", "estimates")
         figures.add("  scoring all tokens", f"{scoring:.0f} s", "< 180 s" if n >= 3000 else "")
         measure_training(figures, home, run)
+        measure_worklist(figures, home, min(300, n // 2))
         day = assay_run(home, *market, "--days", "366")
         markets.append(market_of(n, home, run, day))
         cheap = day.stage(
@@ -217,7 +218,8 @@ def measure_scale(figures: Figures, scratch: Path, sizes: list[int]) -> list[Mar
         figures.add(
             "  one more day, CPU of the whole run", f"{day.cpu_s:.0f} s = {100 * day.cpu_s / run.cpu_s:.0f} %"
         )
-        measure_worklist(figures, home, min(300, n // 2))
+        # The first training after a day also predicts the sales of that day in the whole market.
+        measure_worklist(figures, home, min(300, n // 2), "after a day of new sales")
         if n >= 3000:
             shutil.rmtree(home)
     if len(sizes) > 1:

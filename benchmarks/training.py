@@ -43,8 +43,8 @@ def measure_training(figures: Figures, home: Path, run: Run) -> None:
     figures.add("  training stage against the bare loop of its fits", f"{ratio:.2f} ×", "≤ 1.15 ×")
 
 
-def measure_worklist(figures: Figures, home: Path, n: int) -> None:
-    """`n` scattered collections retrained in one run, against their bare fits."""
+def measure_worklist(figures: Figures, home: Path, n: int, when: str = "") -> None:
+    """`n` scattered collections retrained in one run, against their bare fits; `when` is printed."""
     lake = Lake(LakeConfig(home=home))
     with lake.read() as con:
         known = [r[0] for r in con.execute("select collection from ops.champions order by 1").fetchall()]
@@ -62,7 +62,8 @@ def measure_worklist(figures: Figures, home: Path, n: int) -> None:
     if done.returncode:
         raise RuntimeError(done.stderr[-3000:])
     stage = float(done.stdout.strip().splitlines()[-1].split()[-2])
-    figures.add(f"  worklist of {len(keys)} collections: stage / bare fits", f"{stage:.1f} / {bare:.1f} s")
+    name = " ".join(filter(None, ("worklist of", str(len(keys)), "collections", when)))
+    figures.add(f"  {name}: stage / bare fits", f"{stage:.1f} / {bare:.1f} s")
     figures.add("    ratio", f"{stage / bare:.2f} ×", "≤ 1.25 ×")
     figures.add("    with the start of the process", f"{elapsed:.1f} s")
 

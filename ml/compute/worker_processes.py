@@ -55,6 +55,8 @@ class _Worker:
                 # Ctrl-C is for the process that gives out the work.
                 start_new_session=True,
             )
+        # One that ends by itself is not to stay in the list of processes until somebody asks for it.
+        threading.Thread(target=process.wait, daemon=True).start()
         return cls(process, Connection(ours.detach()))
 
     def end(self) -> int:

@@ -100,6 +100,5 @@ def _sources(con: duckdb.DuckDBPyConnection, spine: str) -> str:
     first, last = row if row and row[0] is not None else ("", "")
     scope = f"where collection between {quoted(first)} and {quoted(last)}"
     return ",\n".join(
-        f"{name} as not materialized (select * from {table} {scope})"
-        for name, table in _SOURCES.items()
+        f"{name} as not materialized (select * from {table} {scope})" for name, table in _SOURCES.items()
     )

@@ -57,9 +57,13 @@ def _open(database: Path, empty: Path) -> None:
 
 
 def _may_be_damaged(database: Path) -> bool:
-    """Whether SQLite cannot read the file now; it may be one that another process is just moving."""
+    """Whether SQLite cannot read the file now; it may be one that another process is just moving or writing.
+
+    As a file that never changes: whoever opens it as a database deletes, when it closes it, the log that lies beside
+    that name, and that may be the log of the new store by then.
+    """
     try:
-        return _damage(database) is not None
+        return _damage(database, "mode=ro&immutable=1") is not None
     except sqlite3.OperationalError:
         return True
 
@@ -78,12 +82,12 @@ def _move_aside_if_damaged(database: Path) -> None:
             database.with_name(database.name + ending).rename(aside.with_name(aside.name + ending))
 
 
-def _damage(database: Path) -> str | None:
+def _damage(database: Path, how: str = "mode=rw") -> str | None:
     """What is wrong with the file; None if nothing is, or there is none."""
     if not database.exists():
         return None
     try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?{how}", uri=True)) as connection:
             found = str(connection.execute("pragma quick_check(1)").fetchone()[0])
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):

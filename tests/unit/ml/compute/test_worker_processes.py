@@ -36,7 +36,7 @@ def wrong(task: str) -> None:
 
 
 @one_in_a_process
-def dies_at(task: tuple[int, str]) -> int:
+def ends_its_process_at(task: tuple[int, str]) -> int:
     number, marks = task
     if marks:
         with Path(marks).open("a") as file:
@@ -85,14 +85,14 @@ def test_a_function_that_another_process_cannot_find_is_an_error() -> None:
 
 
 def test_a_task_whose_process_is_lost_is_given_to_another(tmp_path: Path) -> None:
-    assert processes(2).call(dies_at, (1, str(tmp_path / "once"))) == 1
+    assert processes(2).call(ends_its_process_at, (1, str(tmp_path / "once"))) == 1
     assert (tmp_path / "once").read_text() == "xx"
 
 
 def test_a_task_that_ends_every_process_fails_alone(tmp_path: Path) -> None:
     tasks = [(number, "") for number in range(60)]
     tasks[7] = (-1, str(tmp_path / "always"))
-    found = dict(ThreadBackend(workers=2).run(dies_at, tasks))
+    found = dict(ThreadBackend(workers=2).run(ends_its_process_at, tasks))
     lost = found.pop(tasks[7])
     assert isinstance(lost, Raised)
     assert isinstance(lost.error, WorkerLostError)
