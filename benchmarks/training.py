@@ -23,7 +23,8 @@ from benchmarks.runs import Run
 from lake.config import LakeConfig
 from lake.connection import Lake
 from lake.tables import create_missing
-from ml.compute.backend import Raised, ThreadBackend, one_in_a_process
+from ml.compute.backend import ThreadBackend
+from ml.compute.tasks import Raised, one_in_a_process
 
 if TYPE_CHECKING:
     from benchmarks.__main__ import Figures

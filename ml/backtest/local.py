@@ -22,7 +22,8 @@ import pyarrow.compute as pc
 from ml.backtest.data import History
 from ml.backtest.parts import BacktestChampion
 from ml.backtest.prior import Walked
-from ml.compute.backend import Backend, Raised
+from ml.compute.backend import Backend
+from ml.compute.tasks import Raised
 from ml.index.params import DEFAULT_PARAMS
 from ml.metrics.baselines import BASELINES
 from ml.models.collection_reader import BASELINE_COLUMNS, CollectionSales, read_collections

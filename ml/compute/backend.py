@@ -12,30 +12,17 @@ module-level, so that threads, processes and a cluster are the same code with an
 from __future__ import annotations
 
 import itertools
-import pickle
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+from ml.compute.tasks import Raised, Result, Task
+from ml.compute.worker_processes import processes
 
 WORTH_PROCESSES = 40
 """Tasks from which on processes are started for them: one takes a second to start, a task some 50 ms."""
-
-
-@dataclass(frozen=True)
-class Raised:
-    """What a task ended with when it did not end well.
-
-    Attributes:
-        error: The exception.
-    """
-
-    error: BaseException
 
 
 class Backend(Protocol):
@@ -63,29 +50,6 @@ class Backend(Protocol):
         ...
 
 
-def one_in_a_process(function: AnyFunction) -> AnyFunction:
-    """Mark a function that must not run twice at a time in a process, because it trains CatBoost models."""
-    function.one_in_a_process = True  # type: ignore[attr-defined]
-    return function
-
-
-def outcome_of(function: Callable[[Any], Any], task: Any) -> Any:
-    """In another process: the result of a task, or what it raised, in a form that can be sent back."""
-    try:
-        return function(task)
-    except Exception as error:  # noqa: BLE001 - given to the caller as the result of this task
-        return Raised(portable(error))
-
-
-def portable(error: Exception) -> Exception:
-    """An error that arrives as it is in another process; if that cannot be, one with the same text."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # noqa: BLE001 - classes of any library, which raise what they like
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
-
-
 @dataclass(frozen=True)
 class ThreadBackend:
     """Threads of this process, and as many further processes for functions that are `one_in_a_process`.
@@ -110,8 +74,6 @@ class ThreadBackend:
         most = self.workers + (self.ahead if ahead is None else ahead)
         running: dict[Future[Result], Task] = {}
         if self.workers > 1 and getattr(function, "one_in_a_process", False):
-            from ml.compute.worker_processes import processes
-
             source = iter(tasks)
             first = list(itertools.islice(source, min(most, WORTH_PROCESSES)))
             if processes(self.workers).are_worth(len(first), WORTH_PROCESSES):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from ml.compute.backend import Raised, Result, Task, outcome_of, portable
+from ml.compute.tasks import Raised, Result, Task, outcome_of, portable
 
 PATIENCE_S = 5.0
 """Seconds to wait for the cluster's port."""

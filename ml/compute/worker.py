@@ -12,7 +12,7 @@ import threading
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ml.compute.backend import Raised, outcome_of, portable
+from ml.compute.tasks import Raised, outcome_of, portable
 
 IDLE_S = 20.0
 """Seconds without a task after which it ends."""

@@ -25,7 +25,7 @@ from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ml.compute.backend import Raised, Result, Task
+from ml.compute.tasks import Raised, Result, Task
 
 TRIES = 3
 """Processes that may be lost at a task before it is given up."""

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.compute.backend import Backend, Raised
+from ml.compute.backend import Backend
+from ml.compute.tasks import Raised
 from ml.index.chunks import Chunk
 from ml.index.kernel import Batch, replay_batch
 from ml.index.params import IndexParams

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ml.compute.backend import one_in_a_process
+from ml.compute.tasks import one_in_a_process
 from ml.models.collection_reader import CollectionSales
 from ml.models.local import LocalConfig, fit_local, predict_local
 from ml.models.tuned_settings import Adopted, settings_at

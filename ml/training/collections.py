@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, replace
 import duckdb
 import pyarrow as pa
 
-from ml.compute.backend import Backend, Raised, ThreadBackend
+from ml.compute.backend import Backend, ThreadBackend
+from ml.compute.tasks import Raised
 from ml.models.collection_reader import WITHOUT_FEATURES, read_collections
 from ml.models.frames import FeatureSet
 from ml.models.tuned_settings import recipe_of_local

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ml.compute.backend import Backend, Raised, one_in_a_process
+from ml.compute.backend import Backend
+from ml.compute.tasks import Raised, one_in_a_process
 from ml.tuning.spaces import Params
 from ml.tuning.study import Deadline, Objective
 

@@ -15,8 +15,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from ml.compute.backend import Raised, ThreadBackend
+from ml.compute.backend import ThreadBackend
 from ml.compute.ray_backend import ClusterError, RayBackend
+from ml.compute.tasks import Raised
 from ml.index.update import update_index
 from ml.models.local import LocalConfig
 from ml.training.collections import TrainingReport, train_collections

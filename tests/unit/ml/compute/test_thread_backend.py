@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ml.compute.backend import Raised, ThreadBackend
+from ml.compute.backend import ThreadBackend
+from ml.compute.tasks import Raised
 
 
 @pytest.mark.parametrize(("ahead", "most"), [(0, 2), (3, 5), (None, 2 + 7)])

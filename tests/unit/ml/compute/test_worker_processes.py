@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ml.compute.backend import Raised, ThreadBackend, one_in_a_process
+from ml.compute.backend import ThreadBackend
+from ml.compute.tasks import Raised, one_in_a_process
 from ml.compute.worker_processes import Processes, WorkerLostError, processes
 
 

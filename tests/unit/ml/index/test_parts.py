@@ -11,7 +11,8 @@ import duckdb
 import numpy as np
 import pytest
 
-from ml.compute.backend import Raised, ThreadBackend
+from ml.compute.backend import ThreadBackend
+from ml.compute.tasks import Raised
 from ml.index import parts
 from ml.index.chunks import Chunk, number_chunks, read_chunks
 from ml.index.tables import plan_work
