@@ -74,10 +74,10 @@ class ThreadBackend:
         most = self.workers + (self.ahead if ahead is None else ahead)
         running: dict[Future[Result], Task] = {}
         if self.workers > 1 and getattr(function, "one_in_a_process", False):
-            source = iter(tasks)
+            source, others = iter(tasks), processes(self.workers)
             first = list(itertools.islice(source, min(most, WORTH_PROCESSES)))
-            if processes(self.workers).are_worth(len(first), WORTH_PROCESSES):
-                function = partial(processes(self.workers).call, function)
+            if others.announce(len(first)) >= WORTH_PROCESSES:
+                function = partial(others.call, function)
             tasks = itertools.chain(first, source)
         with ThreadPoolExecutor(self.workers, thread_name_prefix="fit") as pool:
             try:

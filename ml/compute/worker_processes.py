@@ -30,6 +30,9 @@ from ml.compute.tasks import Raised, Result, Task
 TRIES = 3
 """Processes that may be lost at a task before it is given up."""
 
+ENDING_S = 5.0
+"""Seconds that a process whose connection is closed may take to end: then its exit code is its own."""
+
 
 class WorkerLostError(RuntimeError):
     """A task ended each of the processes that computed it."""
@@ -59,10 +62,12 @@ class _Worker:
         threading.Thread(target=process.wait, daemon=True).start()
         return cls(process, Connection(ours.detach()))
 
-    def end(self) -> int:
-        """End it at once; returns how it ended."""
+    def end(self, patience_s: float = 0) -> int:
+        """End it, if it has not ended by itself after some seconds; returns its exit code."""
         with suppress(OSError):
             self.connection.close()
+        with suppress(subprocess.TimeoutExpired):
+            return self.process.wait(patience_s)
         self.process.kill()
         return self.process.wait()
 
@@ -80,10 +85,10 @@ class Processes:
         self._tasks = 0
         atexit.register(self.end)
 
-    def are_worth(self, tasks: int, enough: int) -> bool:
-        """Whether these tasks, with all before them, are enough to start processes for."""
+    def announce(self, tasks: int) -> int:
+        """Count tasks that are to come; returns how many there have been so far."""
         self._tasks += tasks
-        return self._tasks >= enough
+        return self._tasks
 
     def call(self, function: Callable[[Task], Result], task: Task) -> Result:
         """What the function returns for the task, computed in a process; raises what it raises there.
@@ -99,7 +104,7 @@ class Processes:
                     worker.connection.send((function, task))
                     result = worker.connection.recv()
                 except (EOFError, OSError):
-                    code = worker.end()
+                    code = worker.end(ENDING_S)
                     if is_new:  # one that was idle may have ended by itself
                         ended.append(code)
                     continue
