@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from serving.store.lake_reader import ROWS_AT_ONCE, ROWS_OF_A_PART, iso_utc, number, read_digests
+from serving.store.lake_reader import ROWS_AT_ONCE, iso_utc, keys_in_parts, number, read_digests
 
 MAX_POSITIONS = 5_000
 """Positions of a wallet that are published: the interval of a sum costs the square of their number."""
@@ -47,12 +47,7 @@ def gains_rows(con: duckdb.DuckDBPyConnection, wallets: Sequence[str]) -> Iterat
     A document has `positions`, `realized` (sums, also by year) and `disposals`; amounts in wei are text, and an amount
     that is not known is null beside its reason.
     """
-    con.register("_wallets_asked", pa.table({"wallet": pa.array(list(wallets), pa.string())}))
-    try:
-        parts = con.execute(_PARTS, {"rows": ROWS_OF_A_PART}).fetchall()
-    finally:
-        con.unregister("_wallets_asked")
-    for (part,) in parts:
+    for part in keys_in_parts(con, _ROWS, "wallet", sorted(wallets)):
         con.register("_wallets_wanted", pa.table({"wallet": pa.array(part, pa.string())}))
         try:
             for batch in con.execute(_SQL).to_arrow_reader(ROWS_AT_ONCE):
@@ -61,19 +56,9 @@ def gains_rows(con: duckdb.DuckDBPyConnection, wallets: Sequence[str]) -> Iterat
             con.unregister("_wallets_wanted")
 
 
-_PARTS = """
-    with counted as (
-        select wallet, count(*) as rows
-        from (
-            select wallet from marts.fct_wallet_positions
-            union all
-            select wallet from marts.fct_realized_gains
-        ) semi join _wallets_asked using (wallet)
-        group by wallet
-    ),
-    numbered as (select wallet, (sum(rows) over (order by wallet) - rows) // $rows as part from counted)
-    select list(wallet order by wallet) from numbered group by part order by part
-"""
+_ROWS = """(
+    select wallet from marts.fct_wallet_positions union all select wallet from marts.fct_realized_gains
+)"""
 _POSITION = f"""{{
     'collection': collection, 'token_id': token_id, 'quantity': quantity, 'acquired_at': {iso_utc("last_acquired_at")},
     'acquisition_tx_hash': last_tx_hash, 'basis_status': basis_status, 'unknown_basis_reason': unknown_basis_reason,

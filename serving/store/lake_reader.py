@@ -155,13 +155,9 @@ def _batches(
     con: duckdb.DuckDBPyConnection, table: str, sql: str, ids: dict[str, int]
 ) -> Iterator[list[tuple[Any, ...]]]:
     """Rows of the statement in batches, for some whole collections of the table at a time."""
-    con.register("_wanted", _numbered(list(ids.items())))
-    try:
-        parts = con.execute(_PARTS.format(table=table), {"rows": ROWS_OF_A_PART}).fetchall()
-    finally:
-        con.unregister("_wanted")
-    for (part,) in parts:
-        con.register("_wanted", _numbered([(one["collection"], one["id"]) for one in part]))
+    for names in keys_in_parts(con, table, "collection", sorted(ids, key=ids.__getitem__)):
+        numbers = pa.array([ids[name] for name in names], pa.int64())
+        con.register("_wanted", pa.table({"collection": pa.array(names, pa.string()), "id": numbers}))
         try:
             for batch in con.execute(sql).to_arrow_reader(ROWS_AT_ONCE):
                 yield _tuples(batch.columns)
@@ -169,20 +165,35 @@ def _batches(
             con.unregister("_wanted")
 
 
-_PARTS = """
-    with counted as (
-        select w.id, w.collection, count(*) as rows
-        from _wanted as w inner join {table} as t on w.collection = t.collection
-        group by all
-    ),
-    numbered as (select *, (sum(rows) over (order by id) - rows) // $rows as part from counted)
-    select list({{'collection': collection, 'id': id}} order by id) from numbered group by part order by part
-"""
+def keys_in_parts(
+    con: duckdb.DuckDBPyConnection, rows: str, key: str, keys: Sequence[str]
+) -> list[list[str]]:
+    """The keys in their order, cut so that a part has some `ROWS_OF_A_PART` rows; keys without rows are left out.
 
-
-def _numbered(ids: Sequence[tuple[str, int]]) -> pa.Table:
-    names, numbers = zip(*ids, strict=True) if ids else ((), ())
-    return pa.table({"collection": pa.array(names, pa.string()), "id": pa.array(numbers, pa.int64())})
+    Args:
+        con: A read connection of the lake.
+        rows: A table, or a statement in brackets.
+        key: Its column with the keys.
+        keys: Those wanted.
+    """
+    places = pa.array(range(len(keys)), pa.int64())
+    con.register("_keys", pa.table({"name": pa.array(list(keys), pa.string()), "place": places}))
+    try:
+        parts = con.execute(
+            f"""
+            with counted as (
+                select k.name, k.place, count(*) as rows
+                from _keys as k inner join {rows} as r on k.name = r.{key}
+                group by all
+            ),
+            numbered as (select *, (sum(rows) over (order by place) - rows) // $rows as part from counted)
+            select list(name order by place) from numbered group by part order by part
+            """,
+            {"rows": ROWS_OF_A_PART},
+        ).fetchall()
+    finally:
+        con.unregister("_keys")
+    return [names for (names,) in parts]
 
 
 def _tuples(columns: Sequence[pa.Array]) -> list[tuple[Any, ...]]:

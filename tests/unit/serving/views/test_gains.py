@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.store import gains_reader
+from serving.store import lake_reader
 from serving.store.gains_reader import MAX_DISPOSALS, gains_rows
 from serving.store.sqlite.store import SqliteStore
 from serving.views.errors import UnknownWalletError
@@ -110,7 +110,7 @@ def test_documents_that_are_made_in_parts_are_the_same(
     with market.lake.read() as con:
         wallets = [f"0x{i}" for i in range(9)] + [WHALE]
         whole = [row for batch in gains_rows(con, wallets) for row in batch]
-        monkeypatch.setattr(gains_reader, "ROWS_OF_A_PART", rows)
+        monkeypatch.setattr(lake_reader, "ROWS_OF_A_PART", rows)
         assert [row for batch in gains_rows(con, wallets) for row in batch] == whole
     assert [wallet for wallet, _ in whole] == sorted(wallet for wallet, _ in whole)
     assert len(whole) > 5
