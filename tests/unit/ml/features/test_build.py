@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml.features import build as features
 from ml.features.build import ScoringTimeError, build_token_features, update_sale_features
 from ml.features.schema import FEATURES
 from ml.index.update import update_index
@@ -84,6 +85,28 @@ def test_token_features_are_what_a_sale_at_that_time_would_have_seen() -> None:
         np.testing.assert_allclose(
             row[["base_log", *NAMES]].astype(float), expected[["base_log", *NAMES]].astype(float), atol=2e-5
         )
+
+
+@pytest.mark.parametrize("rows", [1, 60])
+def test_features_do_not_depend_on_how_many_rows_are_computed_at_once(
+    monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """Names of collections are constants of the statement: one has an apostrophe, one a brace."""
+    names = {"c0": "it's {c0}", "c1": "{", "c2": "é"}
+    sales, listings, traits = make_sales(), make_listings(), make_traits()
+    for table in (sales, listings, traits):
+        table["collection"] = table["collection"].replace(names)
+    tables = []
+    for at_once in (features.CHUNK_ROWS, rows):
+        monkeypatch.setattr(features, "CHUNK_ROWS", at_once)
+        con = build(sales, listings=listings, traits=traits)
+        report = build_token_features(con, NOW)
+        tokens = con.execute("select * from features.token_features order by collection, token_id").df()
+        assert report.rows_written == len(tokens)
+        assert set(tokens.collection) == set(names.values())
+        tables.append((sale_features(con), tokens))
+    for one, other in zip(*tables, strict=True):
+        pd.testing.assert_frame_equal(one, other)
 
 
 def test_a_planted_future_changes_nothing_before_it() -> None:

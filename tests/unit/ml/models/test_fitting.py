@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import itertools
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +17,30 @@ from ml.models.fitting import fit
 ROOMS = ("ml", "orchestration", "serving", "sources", "lake")
 
 
-def test_two_threads_do_not_train_at_once() -> None:
-    spans: list[tuple[float, float]] = []
+class Watch:
+    """CatBoost's callback: slow, and it notes when it was called."""
 
-    class Slow:
-        def after_iteration(self, info: Any) -> bool:  # noqa: ARG002 - CatBoost's callback signature
-            time.sleep(0.01)
-            return True
+    def __init__(self) -> None:
+        self.times: list[float] = []
 
-    def train() -> None:
+    def after_iteration(self, info: Any) -> bool:  # noqa: ARG002 - CatBoost's callback signature
+        self.times.append(time.monotonic())
+        time.sleep(0.01)
+        return True
+
+
+def test_threads_do_not_train_at_once() -> None:
+    rows = np.arange(60.0).reshape(20, 3)
+    watches = [Watch() for _ in range(3)]
+
+    def train(watch: Watch) -> None:
         model = CatBoostRegressor(iterations=10, verbose=False, allow_writing_files=False, thread_count=1)
-        times: list[float] = []
+        fit(model, Pool(rows, rows[:, 0]), [watch])
 
-        class Watch(Slow):
-            def after_iteration(self, info: Any) -> bool:
-                times.append(time.monotonic())
-                return super().after_iteration(info)
-
-        rows = np.arange(60.0).reshape(20, 3)
-        fit(model, Pool(rows, rows[:, 0]), [Watch()])
-        assert model.tree_count_ == 10
-        spans.append((times[0], times[-1]))
-
-    threads = [threading.Thread(target=train) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    spans.sort()
-    assert len(spans) == 3
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(train, watches))
+    spans = sorted((watch.times[0], watch.times[-1]) for watch in watches)
+    assert [len(watch.times) for watch in watches] == [10, 10, 10]
     assert all(before[1] < after[0] for before, after in itertools.pairwise(spans))
 
 
