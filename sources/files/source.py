@@ -149,7 +149,11 @@ class FilesSource:
                 f" {described}."
                 " Rename the file that holds the sales, or name its columns in assay.yaml"
             )
-        examples = self._tables.table("sales").rejected.slice(0, 1).to_pylist()
+        rejected = self._tables.table("sales").rejected
+        # A file that could not be read has been described, and is one of these rows.
+        whole = pa.array([r.file for r in reports if r.note], pa.string())
+        rows = rejected.filter(pc.invert(pc.is_in(rejected.column("source_row"), value_set=whole)))
+        examples = rows.slice(0, 1).to_pylist()
         example = "".join(
             f" For example {e['source_row']}: {e['reason']}"
             f"{' of ' + e['column_name'] if e['column_name'] else ''}, expected {e['expected']}, found {e['found']}."
@@ -175,7 +179,7 @@ def _described(report: FileReport) -> str:
     if report.table is None:
         return f"{report.file}: left out: {report.note}"
     if report.note:
-        return report.note
+        return f"{report.file}: {report.note}"
     reasons = ", ".join(f"{reason} {n}" for reason, n in report.reasons.items())
     return f"{report.file}: {report.rejected} of {report.rows} rows refused" + (
         f" ({reasons})" if reasons else ""
