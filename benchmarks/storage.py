@@ -1,8 +1,14 @@
 """One market twice: in an embedded home, and in the databases and the bucket that the environment names.
 
-    export ASSAY_CATALOG_URL=postgresql://... ASSAY_DATA_PATH=s3://... ASSAY_S3_ENDPOINT=...
-    python -m benchmarks.storage --collections 300
+    npx s3rver -d FOLDER -p 4568 --configure-bucket market &
+    export ASSAY_S3_ENDPOINT=http://127.0.0.1:4568 ASSAY_S3_PATH_STYLE=true
+    export ASSAY_S3_ACCESS_KEY_ID=S3RVER ASSAY_S3_SECRET_ACCESS_KEY=S3RVER
+    export ASSAY_DATA_PATH=s3://market/lake ASSAY_MODELS_PATH=s3://market/models
+    export ASSAY_CATALOG_URL=postgresql://USER@HOST/lake ASSAY_MLFLOW_URL=postgresql://USER@HOST/mlflow
+    export ASSAY_DAGSTER_URL=postgresql://USER@HOST/dagster ASSAY_SERVING_STORE=postgresql://USER@HOST/serving
+    python -m benchmarks.storage --collections 3000
 
+Any server of S3 will do; moto reads a whole object for each range that is asked for, which makes large lakes slow.
 Both runs are cold, one after the other on the same machine; the database and the bucket must be empty. Prints the
 stages of both, the ratio, and the tables that differ.
 """
