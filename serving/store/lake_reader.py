@@ -19,8 +19,8 @@ HISTORY_DAYS = 365
 
 ROWS_AT_ONCE = 20_000
 
-ROWS_OF_A_PART = 250_000
-"""Rows that one statement puts into documents and in order: it holds up to 2 KB for each in memory."""
+BYTES_A_ROW = 16_000
+"""Memory for each row that one statement puts into documents and in order: twice what a position of a wallet takes."""
 
 
 def iso_utc(column: str) -> str:
@@ -168,7 +168,7 @@ def _batches(
 def keys_in_parts(
     con: duckdb.DuckDBPyConnection, rows: str, key: str, keys: Sequence[str]
 ) -> list[list[str]]:
-    """The keys in their order, cut so that a part has some `ROWS_OF_A_PART` rows; keys without rows are left out.
+    """The keys in their order, cut so that memory holds the rows of a part; keys without rows are left out.
 
     Args:
         con: A read connection of the lake.
@@ -186,10 +186,16 @@ def keys_in_parts(
                 from _keys as k inner join {rows} as r on k.name = r.{key}
                 group by all
             ),
-            numbered as (select *, (sum(rows) over (order by place) - rows) // $rows as part from counted)
+            fitting as (
+                select greatest(parse_formatted_bytes(current_setting('memory_limit')) // $bytes, 1) as rows
+            ),
+            numbered as (
+                select c.name, c.place, (sum(c.rows) over (order by c.place) - c.rows) // f.rows as part
+                from counted as c cross join fitting as f
+            )
             select list(name order by place) from numbered group by part order by part
             """,
-            {"rows": ROWS_OF_A_PART},
+            {"bytes": BYTES_A_ROW},
         ).fetchall()
     finally:
         con.unregister("_keys")

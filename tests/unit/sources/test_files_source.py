@@ -199,7 +199,9 @@ def test_a_directory_that_cannot_serve_is_refused_with_what_to_put_there(tmp_pat
 @pytest.mark.parametrize("body", [b"PAR1\x00\x01", b""])
 def test_unreadable_sales_stop_with_the_file_named(tmp_path: Path, body: bytes) -> None:
     source = files(tmp_path, sales__parquet=body)
-    with pytest.raises(NothingReadError, match=r"sales\.parquet: expected a complete Parquet file") as refused:
+    with pytest.raises(
+        NothingReadError, match=r"sales\.parquet: expected a complete Parquet file"
+    ) as refused:
         source.watermark()
     assert str(refused.value).count("expected a complete Parquet file") == 1
 

@@ -23,8 +23,8 @@ def test_rows_do_not_depend_on_how_many_are_read_at_once(
         ids = {name: number for number, (name,) in enumerate(names)}
         for read in (token_rows, history_rows):
             whole = [row for batch in read(con, ids) for row in batch]
-            for rows in (1, len(whole) // 2):
-                monkeypatch.setattr(lake_reader, "ROWS_OF_A_PART", rows)
+            for size in (10**18, 10**8):  # one row fits into memory, or some
+                monkeypatch.setattr(lake_reader, "BYTES_A_ROW", size)
                 assert [row for batch in read(con, ids) for row in batch] == whole
             monkeypatch.undo()
             assert {row[0] for row in whole} == {0, 1, 2}
